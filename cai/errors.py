@@ -1,0 +1,38 @@
+"""The errors a user may meet, as one tree.
+
+    InputError (constitution)
+    CaiError
+    ├── UserError      what the user wrote is wrong (exit code 2); an InputError too
+    ├── RunError       the run cannot go on: a server died, a disk is full (exit code 1)
+    └── RowError       this row cannot be done; it is dropped with the reason and the run goes on
+
+Every message is one sentence that says what is wrong, where, and what to do.
+"""
+
+from constitution.source import InputError
+
+
+class CaiError(Exception):
+    """Base of the errors of ours, each with a sentence meant for people."""
+
+
+class UserError(CaiError, InputError):
+    """The input is wrong: a recipe, a constitution, a path, an argument."""
+
+
+class RunError(CaiError, RuntimeError):
+    """The run had to stop; what was written stays and the same command goes on from there."""
+
+
+class RowError(CaiError):
+    """One row cannot be answered (context too long, refused by the server).
+
+    Attributes:
+        reason: short, from a small set, counted in the ledger.
+        detail: the server's own words.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(detail or reason)
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,175 @@
+"""The one seam to the outside: ``Request`` → ``Reply``.
+
+Four kinds of model answer requests: ``vllm`` (a server of our own), ``endpoints`` (servers that are there), ``local``
+(transformers in this process) and ``scripted`` (answers from a file or a function). ``open_model`` brings one up.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a model is asked.
+
+    Attributes:
+        messages: the conversation; its last message is the person's.
+        prompt: plain text instead of messages, for base models.
+        n: samples wanted.
+        choices: next tokens whose probabilities are wanted instead of a text, such as ("A", "B").
+        begin: a forced beginning of the answer, after which the model goes on.
+    """
+
+    messages: tuple[Message, ...] = ()
+    prompt: str = ""
+    n: int = 1
+    max_tokens: int = 256
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    choices: tuple[str, ...] = ()
+    begin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back.
+
+    Attributes:
+        texts: one for each sample, without the forced beginning.
+        finishes: "stop" or "length" for each text.
+        choice_logprobs: natural log-probability of each choice as the next token; a choice outside the server's top
+            tokens is missing.
+        tokens_in, tokens_cached, tokens_out: as counted by the server; cached ones are part of tokens_in.
+    """
+
+    texts: tuple[str, ...] = ()
+    finishes: tuple[str, ...] = ()
+    choice_logprobs: Mapping[str, float] = field(default_factory=dict)
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A role's block in a recipe; exactly one of the first four says which kind it is.
+
+    Attributes:
+        vllm: Hub id, path or ``bundled/…`` of a model to serve with vLLM.
+        endpoints: base URLs of OpenAI-compatible servers that hold the same model.
+        local: Hub id, path or ``bundled/…`` to load with transformers in this process.
+        scripted: a file of answers.
+        model: the name under which the endpoints know the model.
+        api_key_env: the environment variable that holds the endpoints' key.
+        concurrency: requests in flight at once.
+        timeout: seconds that one request may take.
+        max_len: tokens of prompt and answer together; the model's own limit unless given.
+        dtype: of the weights; the server's own choice unless given.
+        port: of our vLLM server; a free one unless given.
+        args: further arguments for vLLM, as on its command line.
+    """
+
+    role: str
+    vllm: str = ""
+    endpoints: tuple[str, ...] = ()
+    local: str = ""
+    scripted: str = ""
+    model: str = ""
+    api_key_env: str = ""
+    concurrency: int = 64
+    timeout: float = 600.0
+    max_len: int | None = None
+    dtype: str = ""
+    port: int | None = None
+    args: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """"vllm", "endpoints", "local" or "scripted"."""
+        return next(kind for kind in KINDS if getattr(self, kind))
+
+    @property
+    def hosted(self) -> bool:
+        """Whether the model takes this machine's accelerators or cores."""
+        return self.kind in ("vllm", "local")
+
+    @property
+    def weights(self) -> str:
+        """The weights behind the role, for training; empty for endpoints and scripts."""
+        return self.vllm or self.local
+
+    def identity(self) -> dict[str, object]:
+        """What decides the rows this model gives; how fast or where it serves does not."""
+        return {
+            "kind": self.kind,
+            "model": self.model or self.weights or self.scripted,
+            "max_len": self.max_len,
+            "dtype": self.dtype,
+            "args": list(self.args),
+        }
+
+    def same_server(self, other: "ModelSpec") -> bool:
+        """Whether two roles can share one server."""
+        return self.kind == other.kind and (self.identity(), self.endpoints) == (other.identity(), other.endpoints)
+
+
+KINDS = ("vllm", "endpoints", "local", "scripted")
+
+
+class Model(Protocol):
+    """A model that is up."""
+
+    name: str
+    concurrency: int
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        """Answer one request.
+
+        Args:
+            row_id: keeps a row on one replica, for its cache.
+
+        Raises:
+            RowError: this request cannot be answered.
+            RunError: no request can.
+        """
+        ...
+
+
+@asynccontextmanager
+async def open_model(spec: ModelSpec, logs: Path) -> AsyncIterator[Model]:
+    """Bring a model up, and down again whatever happens.
+
+    Args:
+        logs: the folder for a server's log.
+
+    Raises:
+        UserError: it is not there, not installed, or its port is taken.
+        RunError: it did not come up.
+    """
+    match spec.kind:
+        case "vllm":
+            from cai.models.vllm import serve
+
+            async with serve(spec, logs) as model:
+                yield model
+        case "endpoints":
+            from cai.models.endpoint import Endpoint
+
+            async with Endpoint(spec.endpoints, spec.model, spec) as model:
+                yield model
+        case "local":
+            from cai.models.local import Local
+
+            yield Local(spec)
+        case _:
+            from cai.models.scripted import Scripted
+
+            yield Scripted.from_file(Path(spec.scripted), spec.concurrency)

@@ -1,0 +1,94 @@
+"""What servers speak: request bodies and answers. All that is vLLM's own is in ``Vllm``.
+
+vLLM goes on from a forced beginning of the answer and gives the raw distribution of the next token. The OpenAI protocol
+has no such thing: there the beginning becomes an instruction to answer with one letter.
+"""
+
+import math
+from typing import Any
+
+from cai.models import Reply, Request
+
+TOP = 20
+
+
+class OpenAI:
+    """The plain protocol."""
+
+    def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
+        """The path under the base URL, and the JSON body."""
+        common: dict[str, Any] = {
+            "model": model,
+            "n": request.n,
+            "max_tokens": 1 if request.choices else request.max_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+        }
+        if request.stop:
+            common["stop"] = list(request.stop)
+        if request.seed is not None:
+            common["seed"] = request.seed
+        if request.prompt:
+            if request.choices:
+                common["logprobs"] = TOP
+            return "completions", {**common, "prompt": request.prompt + request.begin}
+        if request.choices:
+            common |= {"logprobs": True, "top_logprobs": TOP}
+        return "chat/completions", {**common, **self.conversation(request)}
+
+    def conversation(self, request: Request) -> dict[str, Any]:
+        """The messages, with the forced beginning as far as the protocol allows one."""
+        messages = list(request.messages)
+        if request.begin:
+            reasoned = request.begin.rsplit("\n\n", 1)[0] if "\n\n" in request.begin else ""
+            last = {"role": "user", "content": f"Reply with one letter only: {' or '.join(request.choices)}."}
+            messages += [{"role": "assistant", "content": reasoned}, last] if reasoned else []
+            if not reasoned:
+                messages[-1] = {**messages[-1], "content": f"{messages[-1]['content']}\n\n{last['content']}"}
+        return {"messages": messages}
+
+    def reply(self, answer: dict[str, Any], request: Request) -> Reply:
+        """The server's JSON → ``Reply``.
+
+        Raises:
+            KeyError, IndexError, TypeError: it is not of the protocol's form.
+        """
+        samples = sorted(answer["choices"], key=lambda each: each.get("index", 0))
+        samples[0]  # an answer without a sample is none
+        usage = answer.get("usage") or {}
+        return Reply(
+            texts=tuple(each["message"]["content"] or "" if "message" in each else each["text"] for each in samples),
+            finishes=tuple(each.get("finish_reason") or "stop" for each in samples),
+            choice_logprobs=_choices(samples[0]["logprobs"], request.choices) if request.choices else {},
+            tokens_in=usage.get("prompt_tokens") or 0,
+            tokens_cached=(usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
+            tokens_out=usage.get("completion_tokens") or 0,
+            model=answer.get("model") or "",
+        )
+
+
+class Vllm(OpenAI):
+    """vLLM's server (0.22 and later)."""
+
+    def conversation(self, request: Request) -> dict[str, Any]:
+        """The answer goes on from ``begin``, word for word."""
+        if not request.begin:
+            return {"messages": list(request.messages)}
+        return {
+            "messages": [*request.messages, {"role": "assistant", "content": request.begin}],
+            "continue_final_message": True,
+            "add_generation_prompt": False,
+        }
+
+
+def _choices(logprobs: dict[str, Any], choices: tuple[str, ...]) -> dict[str, float]:
+    """Sums the tokens that read as a choice ("A", " A") in the first position's distribution."""
+    if "content" in logprobs:
+        top = [(each["token"], each["logprob"]) for each in logprobs["content"][0]["top_logprobs"]]
+    else:
+        top = list(logprobs["top_logprobs"][0].items())
+    mass: dict[str, float] = {}
+    for token, logprob in top:
+        if token.strip() in choices:
+            mass[token.strip()] = mass.get(token.strip(), 0.0) + math.exp(logprob)
+    return {choice: math.log(share) for choice, share in mass.items() if share > 0}

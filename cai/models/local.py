@@ -1,0 +1,157 @@
+"""transformers in this process, for machines where vLLM cannot be installed. Slower; the same answers to the same seeds.
+
+Requests that arrive together form a batch. Each sample is drawn with a generator of its own, by adding Gumbel noise to
+the logits and taking the largest (which samples from the softmax exactly), so that a row's text does not depend on who
+shares its batch, up to rounding.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList, TopPLogitsWarper
+
+from cai.errors import RowError, UserError
+from cai.models import ModelSpec, Reply, Request
+from cai.models.vllm import resolve
+
+BATCH = 16
+GATHER_SECONDS = 0.02
+
+
+class _Seeded(LogitsProcessor):
+    def __init__(self, seeds: Sequence[int], temperature: float) -> None:
+        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.temperature = temperature
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        noise = torch.stack([torch.rand(scores.shape[-1], generator=each) for each in self.generators])
+        return scores / self.temperature - torch.log(-torch.log(noise.clamp_min(1e-20))).to(scores)
+
+
+class Local:
+    """A model loaded into this process."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        path = resolve(spec.local)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        # On a CPU float32 generates seven times faster than bfloat16 (measured on this model).
+        dtype = spec.dtype or ("bfloat16" if device == "cuda" else "float32")
+        try:
+            self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(device).eval()
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(path, padding_side="left")
+        except (OSError, ValueError) as error:
+            raise UserError(f"models.{spec.role}.local: {spec.local} cannot be loaded: {str(error).splitlines()[0]}") from None
+        self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
+        self.name, self.concurrency = spec.role, spec.concurrency
+        self.limit = spec.max_len or self.model.config.max_position_embeddings
+        self.waiting: list[tuple[Request, asyncio.Future[Reply]]] = []
+        self.worker: asyncio.Task[None] | None = None
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        """See ``Model.ask``."""
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.waiting.append((request, future))
+        if self.worker is None or self.worker.done():
+            self.worker = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        await asyncio.sleep(GATHER_SECONDS)
+        while self.waiting:
+            batch = self._next_batch()
+            try:
+                replies = await asyncio.to_thread(self._answer, [request for request, _ in batch])
+            except Exception as error:  # every caller waits for its future: none may be left behind
+                for _, future in batch:
+                    future.set_exception(error)
+                continue
+            for (_, future), reply in zip(batch, replies, strict=True):
+                if not future.done():
+                    future.set_exception(reply) if isinstance(reply, RowError) else future.set_result(reply)
+
+    def _next_batch(self) -> list[tuple[Request, asyncio.Future[Reply]]]:
+        """The oldest request and those that can share its batch."""
+        first = _shape(self.waiting[0][0])
+        batch = [each for each in self.waiting if _shape(each[0]) == first][:BATCH]
+        self.waiting = [each for each in self.waiting if each not in batch]
+        return batch
+
+    def _answer(self, requests: list[Request]) -> list[Reply | RowError]:
+        texts = [self._render(request) for request in requests]
+        lengths = [len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        fits = [length + _wanted(request) <= self.limit for length, request in zip(lengths, requests, strict=True)]
+        kept = [number for number, fit in enumerate(fits) if fit]
+        answer = self._choose if requests[0].choices else self._write
+        done = iter(answer([requests[n] for n in kept], [texts[n] for n in kept]) if kept else [])
+        long = "the prompt and the answer are longer than the model's context"
+        return [next(done) if fit else RowError("context_too_long", long) for fit in fits]
+
+    def _render(self, request: Request) -> str:
+        if request.prompt:
+            return request.prompt + request.begin
+        text = self.tokenizer.apply_chat_template(list(request.messages), tokenize=False, add_generation_prompt=True)
+        return text + request.begin
+
+    @torch.inference_mode()
+    def _choose(self, requests: list[Request], texts: list[str]) -> list[Reply]:
+        inputs = self.tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False).to(self.model.device)
+        logprobs = self.model(**inputs, logits_to_keep=1).logits[:, -1].float().log_softmax(-1)
+        replies = []
+        for request, row, mask in zip(requests, logprobs, inputs["attention_mask"], strict=True):
+            found = {choice: row[self._ids(choice)].logsumexp(0).item() for choice in request.choices}
+            replies.append(Reply(("",), ("stop",), found, int(mask.sum()), 0, 1, self.name))
+        return replies
+
+    def _ids(self, choice: str) -> list[int]:
+        forms = [self.tokenizer.encode(form, add_special_tokens=False) for form in (choice, f" {choice}")]
+        return sorted({ids[0] for ids in forms if len(ids) == 1})
+
+    @torch.inference_mode()
+    def _write(self, requests: list[Request], texts: list[str]) -> list[Reply]:
+        first = requests[0]
+        texts = [text for text, request in zip(texts, requests, strict=True) for _ in range(request.n)]
+        seeds = [(request.seed or 0) + number for request in requests for number in range(request.n)]
+        inputs = self.tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False).to(self.model.device)
+        steps = LogitsProcessorList()
+        if first.top_p < 1:
+            steps.append(TopPLogitsWarper(first.top_p))
+        if first.temperature > 0:
+            steps.append(_Seeded(seeds, first.temperature))
+        out = self.model.generate(
+            **inputs,
+            max_new_tokens=first.max_tokens,
+            do_sample=False,
+            logits_processor=steps,
+            stop_strings=list(first.stop) or None,
+            tokenizer=self.tokenizer,
+            pad_token_id=self.tokenizer.pad_token_id,
+        )
+        samples = [self._sample(ids[inputs["input_ids"].shape[1] :], first) for ids in out]
+        counts = inputs["attention_mask"].sum(1).tolist()
+        replies, start = [], 0
+        for request in requests:
+            mine = samples[start : start + request.n]
+            spent = sum(count for _, _, count in mine)
+            said, finishes = tuple(text for text, _, _ in mine), tuple(finish for _, finish, _ in mine)
+            replies.append(Reply(said, finishes, {}, counts[start], 0, spent, self.name))
+            start += request.n
+        return replies
+
+    def _sample(self, ids: torch.Tensor, request: Request) -> tuple[str, str, int]:
+        """Text, finish and number of tokens of one generated row."""
+        ends = {self.tokenizer.eos_token_id, self.tokenizer.pad_token_id}
+        kept = next((n for n, token in enumerate(ids.tolist()) if token in ends), len(ids))
+        text = self.tokenizer.decode(ids[:kept], skip_special_tokens=True)
+        cut = min((text.find(stop) for stop in request.stop if stop in text), default=-1)
+        finish = "stop" if kept < len(ids) or cut >= 0 else "length"
+        return (text[:cut] if cut >= 0 else text), finish, min(kept + 1, len(ids))
+
+
+def _shape(request: Request) -> tuple[object, ...]:
+    return (request.max_tokens, request.temperature, request.top_p, request.stop, bool(request.choices))
+
+
+def _wanted(request: Request) -> int:
+    return 1 if request.choices else request.max_tokens

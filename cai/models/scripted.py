@@ -1,0 +1,115 @@
+"""Answers from a file or a function: for tests, dry runs and documentation. Nothing is computed, all is repeatable.
+
+A file is a YAML list of rules; the first whose ``when`` (a regular expression, searched in the last message) matches
+answers. ``say`` holds texts, one of which the request's seed draws, with ``{seed}`` replaced; ``choose`` holds the
+probabilities of the choices; ``delay`` is in seconds.
+
+    - {when: "Critique request", say: ["It is careless.", "It is rude."]}
+    - {when: "Question:", say: ["(A) is kinder."], choose: {A: 0.7, B: 0.2}}
+    - {say: ["Answer {seed}."], delay: 0.01}
+"""
+
+import asyncio
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from cai.errors import UserError
+from cai.models import Reply, Request
+from constitution.source import nearest, read_yaml
+
+Answer = Callable[[Request], str | Mapping[str, float]]
+"""Gives a text, or the probabilities of the request's choices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a script."""
+
+    when: re.Pattern[str]
+    say: tuple[str, ...]
+    choose: Mapping[str, float]
+    delay: float
+
+
+class Scripted:
+    """A model whose answers are known beforehand.
+
+    Args:
+        answer: called once for each sample, with the request.
+        delay: seconds before each reply.
+    """
+
+    def __init__(self, answer: Answer, delay: float = 0.0, concurrency: int = 64, name: str = "scripted") -> None:
+        self.answer, self.delay, self.concurrency, self.name = answer, delay, concurrency, name
+
+    @classmethod
+    def from_file(cls, path: Path, concurrency: int = 64) -> "Scripted":
+        """A script on disk.
+
+        Raises:
+            InputError: it is not a list of rules.
+        """
+        rules = read_script(path)
+        delay = max(rule.delay for rule in rules)
+        return cls(lambda request: _by_rules(rules, request), delay, concurrency, f"scripted:{path.name}")
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        """See ``Model.ask``."""
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        asked = sum(len(message["content"].split()) for message in request.messages) + len(request.prompt.split())
+        if request.choices:
+            said = self.answer(request)
+            assert not isinstance(said, str), "a request with choices is answered with probabilities"
+            found = {choice: math.log(p) for choice, p in said.items() if choice in request.choices and p > 0}
+            return Reply(("",), ("stop",), found, tokens_in=asked, tokens_out=1, model=self.name)
+        texts = tuple(str(self.answer(each)) for each in _samples(request))
+        words = sum(len(text.split()) for text in texts)
+        return Reply(texts, ("stop",) * len(texts), tokens_in=asked, tokens_out=words, model=self.name)
+
+
+def read_script(path: Path) -> list[Rule]:
+    """The rules of a script.
+
+    Raises:
+        InputError: a rule is not of the form above.
+    """
+    source = read_yaml(path)
+    if not isinstance(source.data, list) or not source.data:
+        raise UserError(f"{path}:1: a script is a list of rules, each with `say` or `choose`")
+    return [_rule(source.where((number,)), data) for number, data in enumerate(source.data)]
+
+
+def _rule(where: str, data: Any) -> Rule:
+    known = ["when", "say", "choose", "delay"]
+    if not isinstance(data, dict) or not ({"say", "choose"} & data.keys()):
+        raise UserError(f"{where}: a rule needs `say` or `choose`")
+    for key in data:
+        if key not in known:
+            raise UserError(f"{where}.{key}: unknown key; {nearest(key, known)}")
+    try:
+        when = re.compile(str(data.get("when", "")))
+    except re.error as error:
+        raise UserError(f"{where}.when: not a regular expression: {error}") from None
+    return Rule(when, tuple(map(str, data.get("say", ()))), data.get("choose", {}), float(data.get("delay", 0)))
+
+
+def _by_rules(rules: list[Rule], request: Request) -> str | Mapping[str, float]:
+    asked = request.messages[-1]["content"] if request.messages else request.prompt
+    for rule in rules:
+        if rule.when.search(asked) and (rule.choose if request.choices else rule.say):
+            if request.choices:
+                return rule.choose
+            return Random(request.seed).choice(rule.say).replace("{seed}", str(request.seed))
+    raise UserError(f'the script has no rule for "{asked[:60]}…"; end it with a rule without `when`')
+
+
+def _samples(request: Request) -> list[Request]:
+    from dataclasses import replace
+
+    return [replace(request, n=1, seed=(request.seed or 0) + number) for number in range(request.n)]

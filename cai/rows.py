@@ -1,0 +1,153 @@
+"""Row types, their JSON codec and their ids.
+
+A row is frozen and only grows: a chain's ``drafts[0]`` is the answer and each revision appends one. Rows are known by id,
+never by their text.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+Message = dict[str, str]
+Track = Literal["redteam", "helpful"]
+Status = Literal["ok", "tie", "inconsistent", "unparsed", "refused", "truncated", "error"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation to be answered; the last message is the person's."""
+
+    id: str
+    messages: tuple[Message, ...]
+    source: str
+    track: str
+    category: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One answer. ``principle`` and ``critique`` led to it; both are empty for a first answer.
+
+    ``finish`` is the server's reason for its end: "stop" or "length". ``seed`` is the request's.
+    """
+
+    text: str
+    model: str
+    finish: str
+    seed: int
+    principle: str = ""
+    critique: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A prompt's answer and its successive revisions."""
+
+    id: str
+    messages: tuple[Message, ...]
+    drafts: tuple[Draft, ...]
+    source: str
+    track: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two answers to one prompt; ``prompt_id`` keeps pairs of one prompt on one side of a split."""
+
+    id: str
+    prompt_id: str
+    messages: tuple[Message, ...]
+    a: Draft
+    b: Draft
+    track: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One judge's reading of a pair under one principle in one order.
+
+    Attributes:
+        order: which answer stood as (A): "ab" shows a first, "ba" shows b first.
+        p_a: probability that answer ``a`` is the better, whatever the order; None unless read.
+        answer_mass: probability that the two option letters held together; None unless read.
+        seed: of the judge's reasoning request.
+    """
+
+    principle: str
+    order: str
+    method: str
+    model: str
+    seed: int
+    status: Status
+    p_a: float | None = None
+    answer_mass: float | None = None
+    rationale: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A pair with its votes and the probability that ``a`` is the better; None unless the status is ok."""
+
+    id: str
+    pair: Pair
+    votes: tuple[Vote, ...]
+    p_a: float | None
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One prompt answered by one model, for evaluation."""
+
+    id: str
+    messages: tuple[Message, ...]
+    draft: Draft
+    track: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A row left out, with its reason (short, counted) and what was made of it so far."""
+
+    id: str
+    reason: str
+    detail: str = ""
+    partial: Any = None
+
+
+def encode(row: Any) -> str:
+    """One line of JSON; the same row always gives the same bytes."""
+    return json.dumps(asdict(row) if is_dataclass(row) else row, ensure_ascii=False, separators=(",", ":"))  # pyright: ignore[reportArgumentType]
+
+
+def decode(kind: type[T], data: Any) -> T:
+    """Plain data → a row type, nested rows and tuples included."""
+    hints = _hints(kind)
+    return kind(**{name: _value(hints[name], value) for name, value in data.items() if name in hints})
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {each.name: hints[each.name] for each in fields(kind)}  # pyright: ignore[reportArgumentType]
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(each for each in get_args(hint) if each is not type(None))
+    if get_origin(hint) is tuple:
+        return tuple(_value(get_args(hint)[0], each) for each in value)
+    return decode(hint, value) if is_dataclass(hint) and isinstance(hint, type) else value
+
+
+def content_id(messages: Sequence[Message]) -> str:
+    """The id of a prompt that came without one: a hash of what it says."""
+    text = json.dumps(list(messages), ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
