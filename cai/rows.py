@@ -91,12 +91,18 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """A pair with its votes and the probability that ``a`` is the better; None unless the status is ok."""
+    """A pair with its votes and the probability that ``a`` is the better.
+
+    Attributes:
+        p_a: the mean of the votes as read; None where one could not be read.
+        p_label: within the clamp, the label to train on; None unless the status is ok.
+    """
 
     id: str
     pair: Pair
     votes: tuple[Vote, ...]
     p_a: float | None
+    p_label: float | None
     status: Status
 
 
@@ -126,7 +132,9 @@ def encode(row: Any) -> str:
 
 
 def decode(kind: type[T], data: Any) -> T:
-    """Plain data → a row type, nested rows and tuples included."""
+    """Plain data → a row type, nested rows and tuples included; ``dict`` leaves it plain."""
+    if kind is dict:
+        return data
     hints = _hints(kind)
     return kind(**{name: _value(hints[name], value) for name, value in data.items() if name in hints})
 

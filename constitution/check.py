@@ -44,18 +44,24 @@ def _principles(source: Source, constitution: Constitution) -> Iterator[Finding]
     for number, principle in enumerate(constitution.principles):
         keys: Keys = ("principles", number)
         if not principle.judgment:
-            yield _warn(source, keys, "no-judgment", "no judgment question, so no preference is labelled under it; add one")
+            yield _warn(
+                source, keys, "no-judgment", "no judgment question, so no preference is labelled under it; add one"
+            )
         for use in ("critique", "revision", "judgment"):
             text = getattr(principle, use)
             other = seen.setdefault(text, principle.id) if text else principle.id
             if other != principle.id:
-                yield _warn(source, (*keys, use), "duplicate", f'the same text as in "{other}"; each principle needs its own')
+                yield _warn(
+                    source, (*keys, use), "duplicate", f'the same text as in "{other}"; each principle needs its own'
+                )
 
 
 def _exemplars(source: Source, constitution: Constitution) -> Iterator[Finding]:
     shown = constitution.critique_revision
     if not shown:
-        yield _warn(source, (), "no-exemplars", "no critique_revision exemplars; models then confuse critique with revision")
+        yield _warn(
+            source, (), "no-exemplars", "no critique_revision exemplars; models then confuse critique with revision"
+        )
     elif not any(exemplar.answer == exemplar.revision for exemplar in shown):
         text = "no exemplar leaves a good answer as it is, so models revise what needs no revision; add one or two"
         yield _warn(source, ("exemplars", "critique_revision"), "always-revised", text)

@@ -12,6 +12,10 @@ _REFUSAL = re.compile(
 )
 
 
+Logprobs = Mapping[str, float]
+"""Choice → natural log-probability as the next token; a choice outside the server's top tokens may be missing."""
+
+
 def critique(text: str) -> str | None:
     """The critique without a leading label; None where nothing is said."""
     return _said(text)
@@ -22,18 +26,22 @@ def revision(text: str) -> str | None:
     return _said(text)
 
 
-def verdict(logprobs: Mapping[str, float], floor: float) -> float | None:
+def mass(logprobs: Logprobs) -> float:
+    """The probability that A and B hold together."""
+    return sum(math.exp(logprobs.get(choice, -math.inf)) for choice in ("A", "B"))
+
+
+def verdict(logprobs: Logprobs, floor: float) -> float | None:
     """P(A) among A and B from next-token log-probabilities (Bai et al. 2022, section 4.1).
 
     Args:
-        logprobs: "A" and "B" → natural log-probability; a choice outside the server's top tokens may be missing.
         floor: the least probability mass A and B must hold together to count as an answer.
 
     Returns:
         a probability in [0, 1], or None where the model was about to say something else.
     """
-    a, b = (math.exp(logprobs.get(choice, -math.inf)) for choice in ("A", "B"))
-    return a / (a + b) if a + b >= floor and a + b > 0 else None
+    held = mass(logprobs)
+    return math.exp(logprobs.get("A", -math.inf)) / held if held >= floor and held > 0 else None
 
 
 def is_refusal(text: str) -> bool:

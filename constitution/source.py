@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from jsonschema import Draft202012Validator
@@ -96,7 +96,8 @@ def parse_yaml(text: str, path: Path) -> Source:
         _walk(node, (), lines, path)
         return Source(path, loader.construct_document(node), lines)
     except yaml.MarkedYAMLError as error:
-        line = (error.problem_mark or error.context_mark).line + 1 if error.problem_mark or error.context_mark else 1
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
         raise InputError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, InputError):
@@ -152,7 +153,7 @@ def problems(source: Source, validator: Draft202012Validator) -> list[str]:
 
 def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
     keys: Keys = tuple(error.absolute_path)
-    value, schema = error.instance, error.schema
+    value, schema, wanted = cast(Any, error.instance), error.schema, cast(Any, error.validator_value)
     assert isinstance(schema, dict)
     match error.validator:
         case "additionalProperties":
@@ -161,22 +162,22 @@ def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
                 if key not in known:
                     yield (*keys, key), f"unknown key; {nearest(str(key), known)}"
         case "required":
-            missing = next(key for key in error.validator_value if key not in value)
+            missing = error.message.split("'")[1]
             about = schema.get("properties", {}).get(missing, {}).get("description", "")
             yield keys, f'"{missing}" is missing{": " + about if about else ""}; add it'
         case "type":
-            yield keys, f"expected {_kind(error.validator_value)}, found {_found(value)}"
+            yield keys, f"expected {_kind(wanted)}, found {_found(value)}"
         case "enum":
-            yield keys, f"expected one of {', '.join(map(str, error.validator_value))}, found {_found(value)}"
+            yield keys, f"expected one of {', '.join(map(str, wanted))}, found {_found(value)}"
         case "minLength" | "pattern":
             yield keys, f"{schema.get('x-error', 'must not be empty')}, found {_found(value)}"
         case "minItems" | "minProperties":
-            yield keys, f"needs at least {error.validator_value}, found {len(value)}"
+            yield keys, f"needs at least {wanted}, found {len(value)}"
         case "maxItems" | "maxProperties":
-            yield keys, f"takes at most {error.validator_value}, found {len(value)}"
+            yield keys, f"takes at most {wanted}, found {len(value)}"
         case "minimum" | "exclusiveMinimum" | "maximum":
             word = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}[error.validator]
-            yield keys, f"must be {word} {error.validator_value}, found {value}"
+            yield keys, f"must be {word} {wanted}, found {value}"
         case _:
             yield keys, error.message
 

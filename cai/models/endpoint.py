@@ -104,7 +104,9 @@ class Endpoint:
         except Transient as error:
             if await self._any_well():
                 raise RowError("server_error", str(error)) from None
-            raise RunError(f"no server answers for {self.name} ({error}); start it and run the same command again") from None
+            raise RunError(
+                f"no server answers for {self.name} ({error}); start it and run the same command again"
+            ) from None
         raise AssertionError("unreachable")
 
     def _choose(self, number: int) -> Replica:
@@ -118,7 +120,7 @@ class Endpoint:
                 if response.status != 200:
                     await self._refused(response)
                 answer = await response.json()
-        except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
+        except (TimeoutError, aiohttp.ClientError, ValueError) as error:
             replica.failed()
             raise Transient(f"{replica.url}: {type(error).__name__} {error}".strip()) from error
         except Transient:
@@ -150,7 +152,7 @@ class Endpoint:
             try:
                 async with self.http.get(f"{replica.url}/models", timeout=aiohttp.ClientTimeout(total=10)) as response:
                     return response.status == 200
-            except (aiohttp.ClientError, asyncio.TimeoutError):
+            except (TimeoutError, aiohttp.ClientError):
                 return False
 
         return any(await asyncio.gather(*map(well, self.replicas)))
@@ -163,7 +165,7 @@ class Endpoint:
                     if response.status in (401, 403):
                         raise UserError(f"{replica.url} refuses the key ({response.status}); set api_key_env")
                     listed = (await response.json(content_type=None))["data"] if response.status == 200 else []
-            except (aiohttp.ClientError, asyncio.TimeoutError, KeyError, TypeError, ValueError) as error:
+            except (TimeoutError, aiohttp.ClientError, KeyError, TypeError, ValueError) as error:
                 text = f"{replica.url} does not answer ({type(error).__name__}); check the URL or start the server"
                 raise UserError(text) from None
             self._recognise(replica, listed)

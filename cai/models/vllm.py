@@ -25,7 +25,12 @@ from cai.models import ModelSpec, Reply, Request, bundled
 from cai.models.endpoint import Endpoint
 
 START_SECONDS = 1800.0
-QUIET = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
+QUIET = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 CPU_ENV = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
 CPU_BATCHED_TOKENS = 8192
 
@@ -55,7 +60,7 @@ class Served(Endpoint):
     """An endpoint whose server is ours: when it dies, the run is told why."""
 
     def __init__(self, url: str, spec: ModelSpec, process: subprocess.Popen[bytes], log: Path) -> None:
-        super().__init__((url,), spec.role, spec)
+        super().__init__((url,), spec.title, spec)
         self.process, self.log = process, log
 
     async def ask(self, request: Request, row_id: str) -> Reply:
@@ -90,7 +95,7 @@ async def serve(spec: ModelSpec, logs: Path) -> AsyncIterator[Served]:
 def command(spec: ModelSpec, model: str, port: int, cpu: bool) -> list[str]:
     """The server's command line. ``vllm serve`` is not used: the CPU build's package has no such command that works."""
     line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
-    line += ["--served-model-name", spec.role, "--host", "127.0.0.1", "--port", str(port)]
+    line += ["--served-model-name", spec.title, "--host", "127.0.0.1", "--port", str(port)]
     line += ["--enable-prompt-tokens-details", "--disable-uvicorn-access-log"]
     if cpu:
         batched = str(max(CPU_BATCHED_TOKENS, spec.max_len or 0))

@@ -1,0 +1,125 @@
+"""Parquet datasets beside their card: ``train.parquet``, ``test.parquet``, ``README.md``.
+
+Split by prompt: no prompt is on both sides. Shards are numbered once a file would pass 500 MB.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+SHARD_BYTES = 500_000_000
+BATCH_ROWS = 2_000
+
+CARD = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: train*.parquet
+{test}---
+# {title}
+
+{about}
+
+| | |
+|---|---|
+{facts}
+"""
+TEST = """  - split: test
+    path: test*.parquet
+"""
+
+
+def schema(example: Mapping[str, Any]) -> Any:
+    """The Arrow schema of a dataset, from one example: lists of messages, lists of text, text and numbers."""
+    import pyarrow as pa
+
+    def kind(value: Any) -> Any:
+        match value:
+            case [{"role": _}, *_]:
+                return pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+            case list():
+                return pa.list_(pa.string())
+            case bool():
+                return pa.bool_()
+            case int():
+                return pa.int64()
+            case float():
+                return pa.float64()
+        return pa.string()
+
+    return pa.schema([(name, kind(value)) for name, value in example.items()])
+
+
+class Shards:
+    """Writes one split, aside until it is complete."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self.folder, self.split = folder, split
+        self.rows: list[dict[str, Any]] = []
+        self.files: list[Path] = []
+        self.writer: Any = None
+        self.count = 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        """One more example."""
+        self.rows.append(row)
+        self.count += 1
+        if len(self.rows) >= BATCH_ROWS:
+            self._flush()
+
+    def finish(self) -> None:
+        """Complete the split: from now on its files have their names."""
+        self._flush()
+        self._end_file()
+        for old in self.folder.glob(f"{self.split}*.parquet"):
+            old.unlink()
+        for number, file in enumerate(self.files):
+            name = f"{self.split}.parquet" if len(self.files) == 1 else f"{self.split}-{number:05d}.parquet"
+            file.replace(self.folder / name)
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        if not self.rows:
+            return
+        table = pa.Table.from_pylist(self.rows, schema=schema(self.rows[0]))
+        if self.writer is None:
+            self.files.append(self.folder / f".{self.split}-{len(self.files)}.tmp")
+            self.writer = parquet.ParquetWriter(self.files[-1], table.schema)
+        self.writer.write_table(table)
+        self.rows = []
+        if self.files[-1].stat().st_size >= SHARD_BYTES:
+            self._end_file()
+
+    def _end_file(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+
+
+def write(folder: Path, rows: Iterable[dict[str, Any]], test_prompts: set[str]) -> dict[str, int]:
+    """Write the splits; ``prompt_id`` says which side a row is on and is not written.
+
+    Returns:
+        split → rows.
+    """
+    splits = {"train": Shards(folder, "train"), "test": Shards(folder, "test")}
+    for row in rows:
+        side = "test" if row.pop("prompt_id") in test_prompts else "train"
+        splits[side].add(row)
+    for shards in splits.values():
+        shards.finish()
+    return {split: shards.count for split, shards in splits.items()}
+
+
+def files(folder: Path, split: str) -> list[str]:
+    """The Parquet files of a split; empty where it has no rows."""
+    return sorted(map(str, folder.glob(f"{split}*.parquet")))
+
+
+def card(title: str, about: str, facts: Mapping[str, object], has_test: bool) -> str:
+    """The text of ``README.md`` beside a dataset; ``datasets`` reads its splits from the head."""
+    lines = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    return CARD.format(title=title, about=about, facts=lines, test=TEST if has_test else "")

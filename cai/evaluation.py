@@ -1,0 +1,123 @@
+"""How the ``evaluate`` stage is done: answers of each model, then comparisons, each in a folder of its own.
+
+``evaluate/answers-<role>/`` and ``evaluate/votes-<role>/`` are row stages like any other, with parts and seals, so an
+evaluation that is killed goes on where it was. ``metrics.json`` holds the figures.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cai import shapes
+from cai.flow import Ask
+from cai.recipe import Block
+from cai.rows import Answers, Drop, Pair, Preference, Prompt
+from cai.stages.evaluate import Evaluate, answer, compare, describe, pairs
+from cai.stages.label import label
+from cai.store import Settings, Stage, Tally, write_json
+
+if TYPE_CHECKING:
+    from cai.run import Run
+
+TRACKS = ("redteam", "helpful")
+
+
+async def evaluate(run: "Run", block: Block) -> None:
+    """Answer, compare, count, seal."""
+    stage, want = run.stage(block.name), block.want
+    heldout = Stage(run.folder / block.reads / shapes.HELDOUT)
+    prompts = _limited(stage, heldout, want.limit)
+    tally = Tally()
+    for role in _order(run, want):
+        tally.add(await _answers(run, block, role, prompts))
+    metrics: dict[str, Any] = {role: _described(stage, role) for role in want.models}
+    for role in want.models[1:]:
+        tally.add(await _votes(run, block, role))
+        votes = list(Stage(stage.folder / f"votes-{role}").all_rows(Preference))
+        metrics[role]["against"] = want.models[0]
+        metrics[role]["compared"] = _by_track(votes)
+    write_json(stage.folder / "metrics.json", metrics)
+    _seal(run, block, prompts, tally)
+
+
+def _order(run: "Run", want: Evaluate) -> list[str]:
+    """The judge's own model last, so that its server is up already when the judging begins."""
+    judge = run.spec(want.judge)
+    return sorted(want.models, key=lambda role: run.spec(role).same_server(judge))
+
+
+def _limited(stage: Stage, heldout: Stage, limit: int | None) -> Stage:
+    if limit is None:
+        return heldout
+    some = Stage(stage.folder / "prompts")
+    if not some.finished(0):
+        some.write_part(0, list(heldout.all_rows(Prompt))[:limit])
+    return some
+
+
+async def _answers(run: "Run", block: Block, role: str, prompts: Stage) -> Tally:
+    stage = Stage(run.folder / block.name / f"answers-{role}")
+    want = block.want
+
+    async def work(row: Prompt, ask: Ask) -> list[Answers]:
+        return [await answer(row, want, ask)]
+
+    return await _pass(run, block, stage, role, prompts, Prompt, work)
+
+
+async def _votes(run: "Run", block: Block, role: str) -> Tally:
+    folder, want = run.folder / block.name, block.want
+    source = Stage(folder / f"pairs-{role}")
+    if not source.finished(0):
+        both = [Stage(folder / f"answers-{each}").all_rows(Answers) for each in (want.models[0], role)]
+        source.write_part(0, pairs(*both))
+
+    async def work(row: Pair, ask: Ask) -> list[Preference]:
+        return [await label(row, want.label(), ask)]
+
+    return await _pass(run, block, Stage(folder / f"votes-{role}"), want.judge, source, Pair, work)
+
+
+async def _pass(run: "Run", block: Block, stage: Stage, asked: str, source: Stage, takes: type, work: Any) -> Tally:
+    """One row stage under the evaluation's folder, sealed on its own."""
+    settings: Settings = replace(run.settings(block.name), stage=f"{block.name}/{stage.name}")
+    if stage.seal is None:
+        stage.begin(settings)
+        [model] = await run.fleet.need([run.spec(asked)])
+        # Answers share the random draws of their row across models: they differ by model, not by luck.
+        name = f"{block.name}/{stage.name.partition('-')[0]}"
+        step = shapes.raw_step(run, name, stage, takes, work, model)
+        await shapes.through(run, [step], source)
+        shapes.seal_rows(run, stage, settings, source, takes)
+    tally = Tally()
+    for part in stage.part_tallies().values():
+        tally.add(part)
+    return tally
+
+
+def _described(stage: Stage, role: str) -> dict[str, Any]:
+    rows = list(Stage(stage.folder / f"answers-{role}").all_rows(Answers))
+    return {"all": describe(rows)} | {
+        track: describe(some) for track in TRACKS if (some := [row for row in rows if row.track == track])
+    }
+
+
+def _by_track(votes: list[Preference]) -> dict[str, Any]:
+    return {"all": compare(votes)} | {
+        track: compare(some) for track in TRACKS if (some := [row for row in votes if row.pair.track == track])
+    }
+
+
+def _seal(run: "Run", block: Block, prompts: Stage, spent: Tally) -> None:
+    """The ledger counts prompts: kept are those that every model answered."""
+    stage = run.stage(block.name)
+    ids = [row.id for row in prompts.all_rows(Prompt)]
+    drops: dict[str, Drop] = {}
+    for role in block.want.models:
+        for drop in Stage(stage.folder / f"answers-{role}").drops():
+            drops.setdefault(drop["in"], Drop(drop["in"], drop["reason"], f"by {role}: {drop['detail']}"))
+    stage.write_drops(drops.values())
+    tally = Tally(len(ids), len(ids) - len(drops), 0, Counter(drop.reason for drop in drops.values()))
+    tally.tokens_in, tally.tokens_cached, tally.tokens_out = spent.tokens_in, spent.tokens_cached, spent.tokens_out
+    tally.seconds, tally.counts = spent.seconds, spent.counts
+    stage.close(run.settings(block.name), tally)

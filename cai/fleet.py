@@ -1,0 +1,43 @@
+"""The models that are up: brought up when a stage needs them, down when the next does not."""
+
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from cai.flow import Slots
+from cai.models import Model, ModelSpec, open_model
+from cai.screen import Screen
+
+
+class Fleet:
+    """The models that are up. Of those that this machine hosts, only the ones in use stay."""
+
+    def __init__(self, logs: Path, screen: Screen) -> None:
+        self.logs, self.screen = logs, screen
+        self.up: list[tuple[ModelSpec, Model, Slots, AsyncExitStack]] = []
+
+    async def need(self, specs: Iterable[ModelSpec]) -> list[tuple[Model, Slots]]:
+        """Bring these models up, one after the other, and down what is hosted here and not among them."""
+        specs = list(specs)
+        for entry in list(self.up):
+            if entry[0].hosted and not any(entry[0].same_server(spec) for spec in specs):
+                self.up.remove(entry)
+                await entry[3].aclose()
+        return [await self._one(spec) for spec in specs]
+
+    async def _one(self, spec: ModelSpec) -> tuple[Model, Slots]:
+        for known, model, slots, _ in self.up:
+            if known.same_server(spec):
+                return model, slots
+        if spec.hosted:
+            self.screen.say(f"starting {spec.kind} with {spec.title} …")
+        stack = AsyncExitStack()
+        model = await stack.enter_async_context(open_model(spec, self.logs))
+        slots = Slots(model.concurrency)
+        self.up.append((spec, model, slots, stack))
+        return model, slots
+
+    async def close(self) -> None:
+        """Bring every model down."""
+        while self.up:
+            await self.up.pop()[3].aclose()

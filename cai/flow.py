@@ -1,0 +1,184 @@
+"""A bounded concurrent map of row functions over a stream of rows.
+
+Row stages that stand beside each other stream: a row goes through all of them before its place in the window is free
+again, each stage writing its own part. A model answers a fixed number of requests at once; among those that wait, later
+steps go first, so that rows end (and leave the server's cache) before new ones begin.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from cai.errors import RowError
+from cai.models import Model, Reply, Request
+from cai.rows import Drop, decode
+from cai.store import Part, Stage
+from constitution.model import Constitution
+
+
+class Slots:
+    """At most ``limit`` holders at once; of those that wait, the one with most steps behind it is next."""
+
+    def __init__(self, limit: int) -> None:
+        self.free = limit
+        self.waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self.arrivals = itertools.count()
+
+    async def acquire(self, step: int) -> None:
+        """Wait for a slot."""
+        if self.free > 0:
+            self.free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self.waiting, (-step, next(self.arrivals), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release()  # the slot was given just as its holder was cancelled
+            raise
+
+    def release(self) -> None:
+        """Hand the slot on."""
+        while self.waiting:
+            *_, turn = heapq.heappop(self.waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.free += 1
+
+
+@dataclass(slots=True)
+class Ask:
+    """What a row function asks through: its model, the constitution and the row's own random generator.
+
+    The generator is seeded by run seed, stage and row id, so what a row draws is the same after a resume and whatever
+    the scheduling.
+    """
+
+    model: Model
+    slots: Slots
+    constitution: Constitution
+    row_id: str
+    rng: Random
+    steps: int = 0
+    tokens: list[int] = field(default_factory=lambda: [0, 0, 0])
+
+    async def __call__(self, request: Request) -> Reply:
+        """Answer a request; raises as ``Model.ask``."""
+        await self.slots.acquire(self.steps)
+        try:
+            reply = await self.model.ask(request, self.row_id)
+        finally:
+            self.slots.release()
+        self.steps += 1
+        for place, count in enumerate((reply.tokens_in, reply.tokens_cached, reply.tokens_out)):
+            self.tokens[place] += count
+        return reply
+
+    def seed(self) -> int:
+        """The next request's seed."""
+        return self.rng.getrandbits(31)
+
+
+@dataclass(slots=True)
+class Step:
+    """One row stage as the flow sees it.
+
+    Attributes:
+        work: row, ask → the rows it gives, or a drop.
+        takes: the type of its input rows.
+        count: output row → a word to count in the ledger, or None.
+        on_row: called after each row: stage name, tokens, whether the row was kept.
+    """
+
+    name: str
+    stage: Stage
+    takes: type
+    work: Callable[[Any, Ask], Awaitable[Sequence[Any] | Drop]]
+    model: Model
+    slots: Slots
+    constitution: Constitution
+    seed: int
+    count: Callable[[dict[str, Any]], str | None] | None
+    on_row: Callable[[str, Sequence[int], bool], None]
+
+    async def do(self, row: Any, part: Part) -> Sequence[Any]:
+        """One row through this stage; what was written before a resume is taken from there."""
+        rng = Random(f"{self.seed}/{self.name}/{row.id}")
+        ask = Ask(self.model, self.slots, self.constitution, row.id, rng)
+        try:
+            out = await self.work(row, ask)
+        except RowError as error:
+            out = Drop(row.id, error.reason, error.detail)
+        if isinstance(out, Drop):
+            part.drop(out, ask.tokens)
+        else:
+            part.put(row.id, out, ask.tokens)
+        self.on_row(self.name, ask.tokens, not isinstance(out, Drop))
+        return [] if isinstance(out, Drop) else out
+
+
+async def flow(steps: Sequence[Step], source: Stage, window: int) -> None:
+    """Take every row of the source's parts through the steps and finish their parts.
+
+    Args:
+        window: rows open at once.
+
+    Raises:
+        RunError: a model or the disk failed; what was written stays.
+    """
+    places = asyncio.Semaphore(window)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in source.parts():
+                await _part(group, places, steps, source, number)
+    except BaseExceptionGroup as failed:
+        raise _first(failed) from None
+
+
+async def _part(
+    group: asyncio.TaskGroup, places: asyncio.Semaphore, steps: Sequence[Step], source: Stage, number: int
+) -> None:
+    """Start one input part's rows; the part is finished in the background when the last of them is done."""
+    while steps and steps[0].stage.finished(number):
+        source, steps = steps[0].stage, steps[1:]
+    if not steps:
+        return
+    parts = [Part(step.stage, number) for step in steps]
+    rows = list(source.rows(steps[0].takes, number))
+    tasks = []
+    for row in rows:
+        await places.acquire()
+        tasks.append(group.create_task(_advance(row, list(zip(steps, parts, strict=True)), places)))
+    group.create_task(_finish(steps, parts, [row.id for row in rows], tasks))
+
+
+async def _advance(row: Any, ways: list[tuple[Step, Part]], places: asyncio.Semaphore) -> None:
+    try:
+        await _through(row, ways)
+    finally:
+        places.release()
+
+
+async def _through(row: Any, ways: list[tuple[Step, Part]]) -> None:
+    (step, part), *rest = ways
+    done = part.done.get(row.id)
+    out = await step.do(row, part) if done is None else done.get("out", [])
+    for each in out if rest else ():
+        await _through(decode(rest[0][0].takes, each) if isinstance(each, dict) else each, rest)
+
+
+async def _finish(steps: Sequence[Step], parts: list[Part], order: list[str], tasks: list[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks)
+    for step, part in zip(steps, parts, strict=True):
+        order = [row["id"] for row in part.finish(order, step.count)]
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,316 @@
+"""Recipe: YAML + dotted overrides → ``Recipe``, checked against ``recipe.schema.json`` before anything starts.
+
+A block's keys are the fields of its stage's ``want`` type, plus ``as`` (the stage's own name) and ``from`` (the stage it
+reads). Paths are looked up beside the recipe, then in the current folder, then among the shipped files.
+"""
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from cai.errors import UserError
+from cai.models import KINDS, ModelSpec, bundled, scripted, vllm
+from cai.stages import STAGES, Kind
+from cai.stages.label import Label
+from cai.stages.prompts import PromptSource
+from cai.stages.train import Train, check_config
+from constitution.load import load
+from constitution.model import Constitution
+from constitution.source import InputError, Keys, Source, load_schema, nearest, problems, read_yaml
+
+SHIPPED = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One step of a recipe.
+
+    Attributes:
+        kind: the stage's word, such as "label".
+        name: its folder and, for a trainer, its role; the kind unless ``as`` says otherwise.
+        want: the stage's settings.
+        reads: the name of the step whose rows it takes; empty where it takes none.
+        keys: where it stands in the file.
+    """
+
+    kind: str
+    name: str
+    want: Any
+    reads: str
+    keys: Keys
+
+    @property
+    def table(self) -> Kind:
+        """The stage's line in the table."""
+        return STAGES[self.kind]
+
+    def roles(self) -> list[str]:
+        """The model roles it names, each once."""
+        return list(dict.fromkeys(role for _, role in _named_roles(self.want)))
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe with everything resolved."""
+
+    path: Path
+    name: str
+    seed: int
+    constitution: Constitution
+    models: dict[str, ModelSpec]
+    blocks: tuple[Block, ...]
+
+    def block(self, name: str) -> Block:
+        """A step by its name."""
+        return next(block for block in self.blocks if block.name == name)
+
+    def trains(self, role: str) -> Block | None:
+        """The training step whose result a role names, if it is one."""
+        return next((block for block in self.blocks if block.name == role and block.table.shape == "train"), None)
+
+
+@cache
+def validator() -> Draft202012Validator:
+    """The schema that editors complete against, as a validator."""
+    return load_schema(Path(__file__).with_name("recipe.schema.json"))
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, override and check a recipe; nothing is started or written.
+
+    Raises:
+        InputError: anything is wrong; the message has a sentence for each problem.
+    """
+    source = read_yaml(find(path, Path()) or path)
+    for override in overrides:
+        _override(source, override)
+    found = problems(source, validator())
+    if found:
+        raise InputError("\n".join(found))
+    return _Reader(source).recipe()
+
+
+def find(path: str | Path, beside: Path) -> Path | None:
+    """The first of: beside the recipe, in the current folder, among the shipped files."""
+    path = Path(path).expanduser()
+    for root in (beside, Path(), SHIPPED):
+        if (root / path).exists():
+            return root / path
+    return None
+
+
+def _override(source: Source, text: str) -> None:
+    """Apply ``revise.rounds=2`` or ``models.judge.model=x`` to the data, before it is checked."""
+    keys, equals, value = text.partition("=")
+    if not equals or not keys:
+        raise UserError(f'the override "{text}" is not of the form key=value, such as revise.rounds=2')
+    head, *rest = keys.split(".")
+    data = source.data if isinstance(source.data, dict) else {}
+    if head in validator().schema["properties"]:  # pyright: ignore[reportIndexIssue, reportArgumentType]
+        target, rest = data, [head, *rest]
+    else:
+        target = _stage_named(data, head, text)
+    for key in rest[:-1]:
+        target = target.setdefault(key, {}) if isinstance(target, dict) else {}
+    if not rest or not isinstance(target, dict):
+        raise UserError(f'the override "{text}" names no key; write it like {head}.key=value')
+    target[rest[-1]] = yaml.safe_load(value) if not _is_float(value) else float(value)
+
+
+def _is_float(text: str) -> bool:
+    try:
+        return "e" in text.lower() and float(text) is not None
+    except ValueError:
+        return False
+
+
+def _stage_named(data: dict[str, Any], name: str, text: str) -> dict[str, Any]:
+    names = []
+    for item in data.get("stages") or []:
+        for kind, block in item.items() if isinstance(item, dict) else ():
+            names.append((block or {}).get("as", kind) if isinstance(block, dict | None) else kind)
+            if names[-1] == name:
+                if block is None:
+                    item[kind] = {}
+                return item[kind]
+    raise UserError(f'the override "{text}" names no stage and no key of the recipe; {nearest(name, names)}')
+
+
+class _Reader:
+    """Checked data → ``Recipe``, gathering every problem before it complains."""
+
+    def __init__(self, source: Source) -> None:
+        self.source, self.data = source, source.data
+        self.beside = source.path.parent
+        self.found: list[str] = []
+
+    def wrong(self, keys: Keys, text: str) -> None:
+        self.found.append(f"{self.source.where(keys)}: {text}")
+
+    def recipe(self) -> Recipe:
+        models = {role: self._model(role, block) for role, block in self.data.get("models", {}).items()}
+        blocks = self._blocks()
+        for number, block in enumerate(blocks):
+            self._roles(block, models, blocks[:number])
+        constitution = self._constitution(blocks)
+        self._installed(models, blocks)
+        if self.found:
+            raise InputError("\n".join(self.found))
+        assert constitution is not None
+        name, seed = self.data["name"], self.data.get("seed", 0)
+        return Recipe(self.source.path, name, seed, constitution, models, tuple(blocks))
+
+    def _constitution(self, blocks: list[Block]) -> Constitution | None:
+        keys: Keys = ("constitution",)
+        path = self.file(keys, self.data["constitution"])
+        if path is None:
+            return None
+        try:
+            constitution = load(path)
+        except InputError as error:
+            self.found.append(str(error))
+            return None
+        judging = any(block.kind in ("label", "evaluate") for block in blocks)
+        if judging and not any(principle.judgment for principle in constitution.principles):
+            self.wrong(keys, f"no principle of {path} has a judgment question, which label and evaluate need; add one")
+        return constitution
+
+    def file(self, keys: Keys, name: str) -> Path | None:
+        path = find(name, self.beside)
+        if path is None:
+            self.wrong(keys, f"there is no file {name} beside the recipe, in this folder or among the shipped files")
+        return path
+
+    def _model(self, role: str, block: dict[str, Any]) -> ModelSpec:
+        keys: Keys = ("models", role)
+        kinds = [kind for kind in KINDS if block.get(kind)]
+        if len(kinds) != 1:
+            self.wrong(keys, f"needs exactly one of {', '.join(KINDS)}, found {', '.join(kinds) or 'none'}")
+            return ModelSpec(role, scripted="none")
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in block.items()
+        }
+        if kinds[0] == "endpoints" and "model" not in block:
+            self.wrong(keys, '"model" is missing: the name under which the endpoints know the model; add it')
+        if kinds[0] == "scripted":
+            path = self.file((*keys, "scripted"), block["scripted"])
+            fields["scripted"] = str(path) if path else "none"
+        elif kinds[0] in ("vllm", "local"):
+            fields[kinds[0]] = self._weights((*keys, kinds[0]), block[kinds[0]])
+        return ModelSpec(role, **fields)
+
+    def _weights(self, keys: Keys, name: str) -> str:
+        """A bundled model, a folder that is there, or what looks like a Hub id."""
+        if name.startswith(bundled.PREFIX):
+            try:
+                bundled.source_file(name.removeprefix(bundled.PREFIX))
+            except UserError as error:
+                self.wrong(keys, str(error))
+            return name
+        path = find(name, self.beside)
+        if path is not None:
+            if not (path / "config.json").exists():
+                self.wrong(keys, f"{path} is not a model's folder: it has no config.json")
+            return str(path.resolve())
+        if name.startswith((".", "/", "~")) or name.count("/") != 1:
+            self.wrong(
+                keys, f"there is no model at {name}; give a folder, a Hub id (owner/name) or bundled/smollm2-135m"
+            )
+        return name
+
+    def _blocks(self) -> list[Block]:
+        blocks: list[Block] = []
+        for number, item in enumerate(self.data["stages"]):
+            [(kind, given)] = item.items()
+            keys: Keys = ("stages", number, kind)
+            block = dict(given or {})
+            name = block.pop("as", kind)
+            if any(each.name == name for each in blocks):
+                self.wrong(keys, f'there is already a stage "{name}"; give this one a name of its own with `as:`')
+            reads = self._reads(STAGES[kind], block.pop("from", None), blocks, keys)
+            if kind == "prompts":
+                block = self._sources(block, keys)
+            fields: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value for key, value in block.items()
+            }
+            blocks.append(Block(kind, name, STAGES[kind].want(**fields), reads, keys))
+        return blocks
+
+    def _reads(self, table: Kind, wanted: str | None, before: list[Block], keys: Keys) -> str:
+        fitting = [block.name for block in before if block.kind == table.reads]
+        if not table.reads:
+            return ""
+        if wanted and wanted not in fitting:
+            self.wrong((*keys, "from"), f'no {table.reads} stage before this one is called "{wanted}"')
+        if not fitting:
+            self.wrong(keys, f"needs a {table.reads} stage before it; add one")
+            return ""
+        return wanted or fitting[-1]
+
+    def _sources(self, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
+        for track in ("redteam", "helpful"):
+            given = block.get(track) or []
+            items = given if isinstance(given, list) else [given]
+            block[track] = [self._source(item, (*keys, track)) for item in items]
+        if not block["redteam"] and not block["helpful"]:
+            self.wrong(keys, "needs prompts: name a file under redteam or helpful")
+        return block
+
+    def _source(self, item: str | dict[str, Any], keys: Keys) -> PromptSource:
+        fields: dict[str, Any] = {"path": item} if isinstance(item, str) else dict(item)
+        if bool(fields.get("path")) == bool(fields.get("hub")):
+            self.wrong(keys, "needs exactly one of path and hub")
+        elif fields.get("path"):
+            fields["path"] = str(self.file(keys, fields["path"]) or fields["path"])
+        return PromptSource(**fields)
+
+    def _roles(self, block: Block, models: dict[str, ModelSpec], before: list[Block]) -> None:
+        trained = [each.name for each in before if each.table.shape == "train" and each.kind != "reward"]
+        known = [*models, *trained]
+        for key, role in _named_roles(block.want):
+            keys = (*block.keys, key)
+            if isinstance(block.want, Train) and role not in known:
+                self._weights(keys, role)
+            elif role not in known:
+                self.wrong(keys, f'there is no model "{role}"; {nearest(role, known)}')
+            elif isinstance(block.want, Train) and role in models and not models[role].weights:
+                self.wrong(
+                    keys, f'"{role}" has no weights to train: give a `vllm` or `local` model, a path or a Hub id'
+                )
+        low, high = getattr(block.want, "clamp", None) or (0, 1)
+        if isinstance(block.want, Label) and not 0 <= low <= 0.5 <= high <= 1:
+            self.wrong((*block.keys, "clamp"), f"must hold one half between two probabilities, found [{low}, {high}]")
+
+    def _installed(self, models: dict[str, ModelSpec], blocks: list[Block]) -> None:
+        used = {role for block in blocks for _, role in _named_roles(block.want)}
+        for role, spec in models.items():
+            try:
+                if role in used and spec.kind == "vllm":
+                    vllm.check(spec)
+                if role in used and spec.kind == "scripted" and spec.scripted != "none":
+                    scripted.read_script(Path(spec.scripted))
+            except InputError as error:
+                self.found.append(str(error))
+            if spec.api_key_env and not os.environ.get(spec.api_key_env):
+                self.wrong(("models", role, "api_key_env"), f"{spec.api_key_env} is not set; export it")
+        for block in blocks:
+            if not isinstance(block.want, Train):
+                continue
+            if importlib.util.find_spec("trl") is None:
+                self.wrong(block.keys, "training needs the package trl; run: make install")
+            elif block.want.trl:
+                for key in check_config(block.kind, list(block.want.trl)):
+                    self.wrong((*block.keys, "trl", key), "TRL's config for this trainer has no such key")
+
+
+def _named_roles(want: Any) -> list[tuple[str, str]]:
+    """The roles a block names, with their keys."""
+    single = [(key, getattr(want, key)) for key in ("model", "judge", "base") if hasattr(want, key)]
+    return single + [("models", role) for role in getattr(want, "models", ())]

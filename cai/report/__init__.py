@@ -1,0 +1,1 @@
+"""Seals, metrics and sampled rows → what people read: a summary in the terminal and one HTML page."""

@@ -1,0 +1,155 @@
+"""The run on one HTML page, self-contained: what the principles changed, with its uncertainty, and how it was made.
+
+The page is data in a Jinja2 template (``page.html.j2``), which escapes every text; a model's output never becomes markup.
+"""
+
+import difflib
+import re
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from cai.errors import UserError
+from cai.report.summary import stages_of, words
+from cai.store import Stage, read_json
+from constitution import read as reading
+
+CURVES = {"loss": "loss", "accuracy": "pairs ranked right", "rewards/accuracies": "pairs ranked right"}
+HEIGHT, WIDE = 90, 320
+
+
+def write_report(folder: Path, path: Path, rows: int = 8) -> None:
+    """Write the page.
+
+    Args:
+        rows: chains and comparisons shown whole.
+
+    Raises:
+        UserError: the run has nothing to report yet.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    stages = stages_of(folder)
+    if not any(each["state"] == "done" for each in stages):
+        raise UserError(f"{folder} has no finished stage to report on; run its recipe first")
+    pages = Environment(loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined)
+    pages.filters["words"] = words
+    text = pages.get_template("page.html.j2").render(
+        run=read_json(folder / "run.json"),
+        stages=stages,
+        chains=_chains(folder, stages, rows),
+        revised=_revised(folder, stages),
+        votes=_votes(folder, stages, rows),
+        evaluation=_evaluation(folder, stages),
+        answers=_answers(folder, stages, rows),
+        trained=_trained(folder, stages),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def changes(old: str, new: str) -> list[tuple[str, str]]:
+    """A word-level diff: ("same" | "gone" | "new", text), in reading order."""
+    before, after = _words(old), _words(new)
+    found = []
+    for what, i, j, k, m in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if what == "equal":
+            found.append(("same", "".join(before[i:j])))
+            continue
+        if j > i:
+            found.append(("gone", "".join(before[i:j])))
+        if m > k:
+            found.append(("new", "".join(after[k:m])))
+    return found
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s*\S+\s*$|\s*\S+", text)
+
+
+def _done(stages: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    return [each for each in stages if each["kind"] in kinds and each["state"] == "done"]
+
+
+def _chains(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict[str, Any]]:
+    shown = []
+    for each in _done(stages, "revise"):
+        revised = (row for row in Stage(folder / each["name"]).all_rows(dict) if len(row["drafts"]) > 1)
+        for row in islice(revised, rows):
+            pairs = zip(row["drafts"], row["drafts"][1:], strict=False)
+            steps = [{**new, "changes": changes(old["text"], new["text"])} for old, new in pairs]
+            shown.append({**row, "steps": steps})
+    return shown
+
+
+def _revised(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What each round changed on average, over all revised chains."""
+    rounds: dict[int, list[tuple[str, str]]] = {}
+    for each in _done(stages, "revise"):
+        for row in Stage(folder / each["name"]).all_rows(dict):
+            if row["track"] == "redteam":
+                for number, draft in enumerate(row["drafts"]):
+                    rounds.setdefault(number, []).append((row["drafts"][max(number - 1, 0)]["text"], draft["text"]))
+    return [
+        {
+            "round": number,
+            "rows": len(pairs),
+            "words": sum(len(new.split()) for _, new in pairs) / len(pairs),
+            "unchanged": sum(old == new for old, new in pairs) if number else None,
+            "refusals": sum(reading.is_refusal(new) for _, new in pairs),
+        }
+        for number, pairs in sorted(rounds.items())
+    ]
+
+
+def _votes(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict[str, Any]]:
+    """For each label stage: its figures and some preferences whole."""
+    found = []
+    for each in _done(stages, "label"):
+        stage = Stage(folder / each["name"])
+        same = both = 0
+        for row in stage.all_rows(dict):
+            sides = [vote["p_a"] > 0.5 for vote in row["votes"] if vote["p_a"] is not None]
+            both += len(sides) == 2
+            same += len(set(sides)) == 2
+        shown = list(islice(stage.all_rows(dict), max(rows // 2, 1) if rows else 0))
+        found.append({**each, "both": both, "same_position": same, "shown": shown})
+    return found
+
+
+def _evaluation(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**each, "models": read_json(folder / each["name"] / "metrics.json")} for each in _done(stages, "evaluate")]
+
+
+def _answers(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict[str, Any]]:
+    """Held-out prompts with every model's answer side by side."""
+    by_prompt: dict[str, dict[str, Any]] = {}
+    for each in _done(stages, "evaluate"):
+        for role in read_json(folder / each["name"] / "metrics.json"):
+            for row in Stage(folder / each["name"] / f"answers-{role}").all_rows(dict):
+                shown = by_prompt.setdefault(row["id"], {"prompt": row["messages"][-1]["content"], "answers": {}})
+                shown["answers"][role] = row["draft"]["text"]
+    return list(islice(by_prompt.values(), rows))
+
+
+def _trained(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for each in _done(stages, "sft", "reward", "dpo"):
+        manifest = read_json(folder / each["name"] / "manifest.json")
+        lines = Stage(folder / each["name"]).metrics()
+        curves = [
+            {"title": title, "points": _points(values), "low": min(values), "high": max(values), "last": values[-1]}
+            for key, title in CURVES.items()
+            if len(values := [line[key] for line in lines if key in line]) > 1
+        ]
+        found.append({**each, "manifest": manifest, "curves": curves})
+    return found
+
+
+def _points(values: Sequence[float]) -> str:
+    """The points of a polyline in a WIDE × HEIGHT box."""
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    step = WIDE / max(len(values) - 1, 1)
+    return " ".join(f"{n * step:.1f},{HEIGHT - (value - low) / span * HEIGHT:.1f}" for n, value in enumerate(values))

@@ -1,0 +1,187 @@
+"""Walk a recipe's stages: skip those that are sealed, bring models up and down, seal what is complete.
+
+Adjacent row stages whose models can be up together stream into each other; a barrier stands where a stage needs the
+whole set, or where a second model of this machine's would have to come up beside the first.
+"""
+
+import asyncio
+import hashlib
+import importlib.util
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from cai import evaluation, shapes
+from cai.errors import UserError
+from cai.fleet import Fleet
+from cai.models import ModelSpec
+from cai.recipe import Block, Recipe
+from cai.report.summary import ledger_line
+from cai.screen import Screen
+from cai.store import RunLock, Settings, Stage, write_json
+from constitution.load import digest
+from constitution.source import nearest
+
+
+class Run:
+    """One recipe on its way to its end.
+
+    Args:
+        folder: ``runs/<name>``; made where it is not there.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, screen: Screen) -> None:
+        self.recipe, self.folder, self.screen = recipe, folder, screen
+        self.fleet = Fleet(folder / "logs", screen)
+        self.constitution = recipe.constitution
+        self.known: dict[str, Settings] = {}
+
+    def stage(self, name: str) -> Stage:
+        """The folder of a stage."""
+        return Stage(self.folder / name)
+
+    def settings(self, name: str) -> Settings:
+        """What decides a stage's rows; the digests of the stages it builds on stand for their rows."""
+        if name not in self.known:
+            self.known[name] = self._settings(self.recipe.block(name))
+        return self.known[name]
+
+    def _settings(self, block: Block) -> Settings:
+        want = asdict(block.want)
+        roles = dict.fromkeys(block.roles())
+        upstream = [block.reads] if block.reads else []
+        upstream += [role for role in roles if self.recipe.trains(role)]
+        if block.kind == "report":
+            upstream = [each.name for each in self.recipe.blocks if each.name != block.name]
+        return Settings(
+            stage=block.name,
+            block=_fingerprinted(want) if block.kind == "prompts" else want,
+            seed=self.recipe.seed,
+            constitution=digest(self.constitution) if block.table.constitution else "",
+            models={role: self.spec(role).identity() for role in roles},
+            inputs={each: self.settings(each).digest() for each in dict.fromkeys(upstream)},
+        )
+
+    def weights(self, base: str) -> str:
+        """Where training starts from: the weights behind a role, or the path or Hub id itself."""
+        return self.spec(base).weights
+
+    def spec(self, role: str) -> ModelSpec:
+        """How to reach a role's model: as the recipe says, or, for a trained one, as its base is reached."""
+        if role in self.recipe.models:
+            return self.recipe.models[role]
+        block = self.recipe.trains(role)
+        if block is None:  # a path or Hub id that only training names
+            kind = "vllm" if importlib.util.find_spec("vllm") else "local"
+            return replace(ModelSpec(role), **{kind: role})
+        base = self.spec(block.want.base)
+        return replace(base, role=role, model=role, **{base.kind: str((self.folder / role / "model").resolve())})
+
+    async def walk(self) -> None:
+        """Every stage that is not sealed, in order.
+
+        Raises:
+            InputError, RunError: see their sentences; what was written stays.
+        """
+        with RunLock(self.folder):
+            self._describe()
+            for block in self.recipe.blocks:
+                if (self.folder / block.name).exists():
+                    self.stage(block.name).begin(self.settings(block.name))
+            try:
+                await self._walk()
+            finally:
+                await self.fleet.close()
+
+    def _describe(self) -> None:
+        """What status, show and report need to know of the recipe."""
+        stages = [{"name": block.name, "kind": block.kind, "reads": block.reads} for block in self.recipe.blocks]
+        known = {
+            "recipe": self.recipe.name,
+            "seed": self.recipe.seed,
+            "constitution": self.constitution.name,
+            "constitution_version": self.constitution.version,
+            "principles": {each.id: each.title for each in self.constitution.principles},
+            "models": {role: spec.title for role, spec in self.recipe.models.items()},
+            "stages": stages,
+        }
+        write_json(self.folder / "run.json", known)
+
+    async def _walk(self) -> None:
+        left = list(self.recipe.blocks)
+        while left:
+            group = self._group(left)
+            del left[: len(group)]
+            if all(self.stage(block.name).seal for block in group):
+                self.screen.say(", ".join(block.name for block in group) + ": done before")
+                continue
+            group = [block for block in group if not self.stage(block.name).seal]
+            for block in group:
+                self.stage(block.name).begin(self.settings(block.name))
+            await self._do(group)
+            for block in group:
+                self.screen.say(ledger_line(self.stage(block.name).seal or {}))
+
+    async def _do(self, group: list[Block]) -> None:
+        match group[0].table.shape:
+            case "source":
+                shapes.prompts(self, group[0])
+            case "rows":
+                await shapes.rows(self, group)
+            case "set":
+                shapes.whole_set(self, group[0])
+            case "train":
+                await shapes.training(self, group[0])
+            case "evaluate":
+                await evaluation.evaluate(self, group[0])
+            case _:
+                shapes.report(self, group[0])
+
+    def _group(self, left: list[Block]) -> list[Block]:
+        """The first block and the row stages after it that can stream from it."""
+        group, hosted = [left[0]], self._hosted(left[0])
+        for block in left[1:]:
+            streams = group[-1].table.shape == block.table.shape == "rows" and block.reads == group[-1].name
+            together = hosted + [spec for spec in self._hosted(block) if not any(map(spec.same_server, hosted))]
+            if not streams or len(together) > 1:
+                break
+            group, hosted = [*group, block], together
+        return group
+
+    def _hosted(self, block: Block) -> list[ModelSpec]:
+        return [spec for role in block.roles() if (spec := self.spec(role)).hosted]
+
+
+def redo(run: Run, name: str) -> list[str]:
+    """Set a stage and all that is built on it aside, to be done again; returns their names."""
+    names = [block.name for block in run.recipe.blocks]
+    if name not in names:
+        raise UserError(f'--redo {name}: the recipe has no stage "{name}"; {nearest(name, names)}')
+    stale = {name}
+    for block in run.recipe.blocks:
+        if stale & run.settings(block.name).inputs.keys():
+            stale.add(block.name)
+    moved = [each for each in names if each in stale and (run.folder / each).exists()]
+    with RunLock(run.folder):
+        for each in moved:
+            run.stage(each).set_aside(run.folder)
+    return moved
+
+
+def start(recipe: Recipe, folder: Path, screen: Screen, redo_stage: str | None = None) -> None:
+    """Run a recipe to its end; see ``Run.walk``."""
+    run = Run(recipe, folder, screen)
+    if redo_stage:
+        screen.say(f"set aside: {', '.join(redo(run, redo_stage)) or 'nothing'}")
+    asyncio.run(run.walk())
+
+
+def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
+    """Prompt sources by content rather than by path, so that a moved file changes nothing and an edited one does."""
+    for track in ("redteam", "helpful"):
+        for source in want[track]:
+            if source["path"]:
+                path = Path(source["path"])
+                source["path"] = path.name
+                source["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return want

@@ -1,0 +1,215 @@
+"""How each shape of stage is done: read prompts, map rows, work on a whole set, train, report.
+
+A stage function opens no file and knows no folder; here its rows come from the stage before it and go to its own folder,
+and here its ledger is sealed.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cai import dataset
+from cai.errors import RunError
+from cai.flow import Slots, Step, flow
+from cai.models import Model
+from cai.recipe import Block
+from cai.rows import Drop, Prompt
+from cai.screen import Bar
+from cai.stages import prompts as prompt_files
+from cai.stages.train import job, train
+from cai.store import Settings, Stage, Tally, read_json, sort_drops, versions, write_json
+from constitution.load import digest
+
+if TYPE_CHECKING:
+    from cai.run import Run
+
+HELDOUT = "heldout"
+
+
+def prompts(run: "Run", block: Block) -> None:
+    want, stage = block.want, run.stage(block.name)
+    drops: list[Drop] = []
+    rows: list[Prompt] = []
+    for row in prompt_files.read(want):
+        (drops if isinstance(row, Drop) else rows).append(row)  # pyright: ignore[reportArgumentType]
+    if not rows:
+        raise RunError(f"{block.name}: no prompt could be read; see the reasons in {stage.folder / 'drops.jsonl'}")
+    tracks = {row.track: [each.id for each in rows if each.track == row.track] for row in rows}
+    aside = {each for ids in tracks.values() for each in prompt_files.held_out(ids, want.heldout, run.recipe.seed)}
+    kept = [row for row in rows if row.id not in aside]
+    for number, start in enumerate(range(0, len(kept), want.part_size)):
+        stage.write_part(number, kept[start : start + want.part_size])
+    Stage(stage.folder / HELDOUT).write_part(0, [row for row in rows if row.id in aside])
+    stage.write_drops(drops)
+    reasons = Counter(drop.reason for drop in drops)
+    tally = Tally(len(rows) + len(drops), len(rows), len(rows), reasons, counts=Counter(heldout=len(aside)))
+    stage.close(run.settings(block.name), tally)
+
+
+async def rows(run: "Run", group: list[Block]) -> None:
+    source = run.stage(group[0].reads)
+    models = await run.fleet.need([run.spec(block.want.model) for block in group])
+    steps = [_step(run, block, *model) for block, model in zip(group, models, strict=True)]
+    await through(run, steps, source)
+    for block in group:
+        seal_rows(run, run.stage(block.name), run.settings(block.name), run.stage(block.reads), block.table.takes)
+
+
+def _step(run: "Run", block: Block, model: Model, slots: Slots) -> Step:
+    """A row stage, ready to flow."""
+    table, want = block.table, block.want
+    assert table.work is not None and table.takes is not None
+
+    async def work(row: Any, ask: Any) -> list[Any] | Drop:
+        out = await table.work(row, want, ask)  # pyright: ignore[reportOptionalCall]
+        return out if isinstance(out, list | Drop) else [out]
+
+    return raw_step(run, block.name, run.stage(block.name), table.takes, work, (model, slots))
+
+
+def raw_step(run: "Run", name: str, stage: Stage, takes: type, work: Any, model: tuple[Model, Slots]) -> Step:
+    """A row function, ready to flow into a folder; rows with a status are counted by it."""
+    up, slots = model
+    seed = run.recipe.seed
+    return Step(name, stage, takes, work, up, slots, run.constitution, seed, lambda row: row.get("status"), _silent)
+
+
+def _silent(*_: object) -> None:
+    """Before a bar is there."""
+
+
+async def through(run: "Run", steps: list[Step], source: Stage) -> None:
+    """Take the source's rows through the steps, with a bar for each."""
+    bars: dict[str, Bar] = {}
+    total = sum(1 for number in source.parts() for _ in source.path(number).open("rb"))
+    with run.screen.bars():
+        for step in steps:
+            bars[step.name] = run.screen.bar(step.name, total, _already(step.stage))
+            step.on_row = lambda name, tokens, kept: bars[name].advance(tokens[2], kept)
+        await flow(steps, source, 2 * max(step.model.concurrency for step in steps))
+
+
+def seal_rows(run: "Run", stage: Stage, settings: Settings, source: Stage, takes: type | None) -> None:
+    """Seal a row stage from the ledgers of its parts.
+
+    Raises:
+        RunError: it kept no row, so that what follows would work on nothing.
+    """
+    tally = Tally()
+    for part in stage.part_tallies().values():
+        tally.add(part)
+    assert takes is not None
+    # Only drops need an order, so only their ids are looked up.
+    left_out = {drop["in"] for drop in stage.drops()}
+    numbered = ((place, row.id) for number in source.parts() for place, row in enumerate(source.rows(takes, number)))
+    order = {row_id: place for place, row_id in numbered if row_id in left_out}
+    sort_drops(stage, order)
+    if tally.rows_in and not tally.rows_out:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common())
+        raise RunError(
+            f"{stage.name} kept none of {tally.rows_in} rows ({reasons}); see {stage.folder / 'drops.jsonl'}"
+        )
+    stage.close(settings, tally)
+
+
+def whole_set(run: "Run", block: Block) -> None:
+    stage, table, settings = run.stage(block.name), block.table, run.settings(block.name)
+    source = run.stage(block.reads)
+    assert table.work is not None and table.takes is not None
+    work, takes = table.work, table.takes
+    tally, drops = Tally(), []
+
+    def examples(tally: Tally, drops: list[Drop]) -> Iterator[dict[str, Any]]:
+        for result in work(source.all_rows(takes), block.want, tally.counts):
+            tally.rows_in += 1
+            if isinstance(result, Drop):
+                drops.append(result)
+                tally.dropped[result.reason] += 1
+                continue
+            tally.rows_kept += 1
+            yield from result
+
+    ids = {example["prompt_id"] for example in examples(Tally(), [])}
+    test = prompt_files.held_out(ids, block.want.test, run.recipe.seed)
+    splits = dataset.write(stage.folder, examples(tally, drops), test)
+    tally.rows_out = sum(splits.values())
+    stage.write_drops(drops)
+    if not tally.rows_out:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common())
+        raise RunError(f"{block.name} has no examples ({reasons}); see {stage.folder / 'drops.jsonl'}")
+    _card(run, block, stage, splits, tally)
+    stage.close(settings, tally, splits=splits)
+
+
+def _card(run: "Run", block: Block, stage: Stage, splits: dict[str, int], tally: Tally) -> None:
+    """The dataset's README, and its manifest for programs."""
+    facts = {
+        "made by": f"cai, recipe {run.recipe.name}, stage {block.name}, seed {run.recipe.seed}",
+        "constitution": f"{run.constitution.name} {run.constitution.version} ({digest(run.constitution)})",
+        "models": ", ".join(_made_by(run, block)),
+        **{f"{split} rows": count for split, count in splits.items()},
+        "rows left out": ", ".join(f"{reason} {count}" for reason, count in sorted(tally.dropped.items())) or "none",
+    }
+    about = " ".join((block.table.work.__doc__ or "").split("\n")[0].split()) if block.table.work else ""
+    about = f"{about} Synthetic text made by language models from prompts that invite harm: it can be wrong or harmful."
+    text = dataset.card(f"{run.recipe.name}: {block.name}", about, facts, bool(splits["test"]))
+    (stage.folder / "README.md").write_text(text, encoding="utf-8")
+    write_json(
+        stage.folder / "manifest.json", {**facts, "splits": splits, "dropped": tally.dropped, "versions": versions()}
+    )
+
+
+def _made_by(run: "Run", block: Block) -> list[str]:
+    """The models behind a dataset: those of the stages it was made from."""
+    found: dict[str, None] = {}
+    while block.reads:
+        block = run.recipe.block(block.reads)
+        found |= {run.spec(role).title: None for role in block.roles()}
+    return list(found)
+
+
+async def training(run: "Run", block: Block) -> None:
+    await run.fleet.need([])  # training gets the whole machine
+    stage, settings, want = run.stage(block.name), run.settings(block.name), block.want
+    manifest = stage.folder / "manifest.json"
+    if not manifest.exists():
+        data = run.folder / block.reads
+        job_file = job(block.kind, want, run.weights(want.base), data, stage.folder, run.recipe.seed)
+        with run.screen.bars():
+            await _watched(run, block, job_file)
+    done = read_json(manifest)
+    rows = done["rows"]
+    dropped = Counter({"too_long": rows["too_long"]}) if rows["too_long"] else Counter()
+    kept = rows["train"] + rows["test"]
+    tally = Tally(kept + dropped.total(), kept, 0, dropped, seconds=done["seconds"], tokens_in=done["tokens"])
+    stage.close(settings, tally, metrics=done["metrics"])
+
+
+async def _watched(run: "Run", block: Block, job_file: Path) -> None:
+    run.screen.say(f"training {block.name} …")
+    bars: list[Bar] = []
+
+    def on_metrics(line: dict[str, Any]) -> None:
+        if not bars:
+            bars.append(run.screen.bar(block.name, line["steps"], unit="steps"))
+        words = [f"{key} {line[key]:.3g}" for key in ("loss", "rewards/accuracies", "accuracy") if key in line]
+        bars[0].at(line["step"], ", ".join(words))
+
+    await train(block.kind, job_file, run.folder / "logs" / f"{block.name}.log", on_metrics)
+
+
+def report(run: "Run", block: Block) -> None:
+    from cai.report.page import write_report
+
+    stage = run.stage(block.name)
+    write_report(run.folder, stage.folder / "report.html", block.want.rows)
+    stage.close(run.settings(block.name), Tally())
+
+
+def _already(stage: Stage) -> int:
+    """Input rows that a stage has done in earlier sessions."""
+    finished = sum(tally.rows_in for tally in stage.part_tallies().values())
+    opened = sum(1 for path in stage.folder.glob("*.open") for _ in path.open("rb"))
+    done = set(stage.part_tallies())
+    return finished + opened + sum(1 for drop in stage.drops() if drop["part"] not in done)

@@ -1,0 +1,71 @@
+"""The stages, as a table that reads like the method.
+
+A stage of shape *rows* is ``async (row, want, ask) → row | list | Drop``; one of shape *set* sees the whole set at once;
+*train* is a process of its own. ``reads`` is the kind of stage whose output is its input: the nearest one before it,
+unless the block says ``from``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cai.rows import Chain, Pair, Preference, Prompt
+from cai.stages.evaluate import Evaluate
+from cai.stages.label import Label, label
+from cai.stages.prefs import Prefs, prefs
+from cai.stages.prompts import Prompts
+from cai.stages.revise import Revise, revise
+from cai.stages.sample import Sample, sample
+from cai.stages.sft_set import SftSet, sft_set
+from cai.stages.train import Dpo, Reward, Sft
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The ``report`` block: the run on one HTML page.
+
+    Attributes:
+        rows: chains and comparisons shown whole.
+    """
+
+    rows: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One line of the table.
+
+    Attributes:
+        shape: "source", "rows", "set", "train", "evaluate" or "report".
+        want: the type of its block.
+        reads: the kind of stage it takes its rows from.
+        work: the stage function, for "rows" and "set".
+        takes, gives: row types, for "rows" and "set".
+        constitution: whether the constitution decides its rows.
+    """
+
+    shape: str
+    want: type
+    reads: str = ""
+    work: Callable[..., Any] | None = None
+    takes: type | None = None
+    gives: type | None = None
+    constitution: bool = False
+
+
+STAGES: dict[str, Kind] = {
+    "prompts": Kind("source", Prompts, gives=Prompt),
+    # Supervised: the model critiques and revises its own answers, and learns from the revisions.
+    "revise": Kind("rows", Revise, "prompts", revise, Prompt, Chain, constitution=True),
+    "sft_set": Kind("set", SftSet, "revise", sft_set, Chain),
+    "sft": Kind("train", Sft, "sft_set"),
+    # Preferences: the tuned model answers twice, a judge says which answer accords better with a principle.
+    "sample": Kind("rows", Sample, "prompts", sample, Prompt, Pair),
+    "label": Kind("rows", Label, "sample", label, Pair, Preference, constitution=True),
+    "prefs": Kind("set", Prefs, "label", prefs, Preference),
+    "reward": Kind("train", Reward, "prefs"),
+    "dpo": Kind("train", Dpo, "prefs"),
+    # What became of it.
+    "evaluate": Kind("evaluate", Evaluate, "prompts", constitution=True),
+    "report": Kind("report", Report),
+}

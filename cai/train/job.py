@@ -1,0 +1,190 @@
+"""What the trainers share: the job file in, checkpoints and metrics on the way, a merged model and its manifest out."""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset, load_dataset
+from peft import LoraConfig, PeftModel
+from transformers import TrainerCallback
+
+from cai import dataset
+from cai.store import versions, write_json
+
+COMPLETE = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job file, as ``cai.stages.train.job`` writes it."""
+
+    kind: str
+    base: str
+    data: Path
+    out: Path
+    seed: int
+    own: dict[str, Any]
+    config: dict[str, Any]
+
+
+def from_command_line(config: type) -> Job:
+    """The job named on the command line; ``--unknown-keys`` prints those that the TRL config lacks, and ends."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("job", nargs="?", type=Path)
+    parser.add_argument("--unknown-keys", nargs="*")
+    given = parser.parse_args()
+    if given.unknown_keys is not None:
+        known = {field.name for field in fields(config)}
+        print("\n".join(key for key in given.unknown_keys if key not in known))
+        raise SystemExit(0)
+    data = json.loads(given.job.read_text(encoding="utf-8"))
+    return Job(**{**data, "data": Path(data["data"]), "out": Path(data["out"])})
+
+
+def arguments(job: Job, config: type) -> Any:
+    """The TRL config of a job."""
+    cpu = not torch.cuda.is_available()
+    given = dict(job.config)
+    if isinstance(given.get("loss_type"), (list, tuple)):
+        given["loss_type"] = list(given["loss_type"])
+    return config(
+        **{
+            "output_dir": str(job.out / "checkpoints"),
+            "seed": job.seed,
+            "use_cpu": cpu,
+            "bf16": job.own["bf16"] if job.own.get("bf16") is not None else not cpu or fast_bf16(),
+            "dataloader_pin_memory": not cpu,
+            "logging_steps": 1,
+            "save_strategy": "steps",
+            "save_total_limit": 2,
+            "report_to": "none",
+            "disable_tqdm": True,
+            **given,
+        }
+    )
+
+
+def fast_bf16() -> bool:
+    """Whether this CPU multiplies in bfloat16; emulated, autocast is slower than float32."""
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+
+
+def lora(job: Job, task: str, modules_to_save: list[str] | None = None) -> LoraConfig | None:
+    """LoRA on every linear layer, or None where all weights are trained."""
+    rank = job.own.get("lora")
+    if not rank:
+        return None
+    return LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type=task, modules_to_save=modules_to_save
+    )
+
+
+def load(job: Job, columns: list[str]) -> tuple[Dataset, Dataset | None]:
+    """The training and the test split of the job's data, with the columns that the trainer takes."""
+    splits = []
+    for split in ("train", "test"):
+        files = dataset.files(job.data, split)
+        cache = str(job.out / "cache")
+        rows = load_dataset("parquet", data_files=files, split="train", cache_dir=cache) if files else None
+        splits.append(rows.select_columns(columns) if rows is not None else None)
+    if splits[0] is None:
+        raise ValueError(f"{job.data} has no training rows; see its drops.jsonl for the reasons")
+    return splits[0], splits[1]
+
+
+class Progress(TrainerCallback):
+    """Appends each line of metrics to ``metrics.jsonl`` and marks checkpoints as complete."""
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / "metrics.jsonl"
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **(logs or {})}) + "\n")
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero and folder.exists():
+            (folder / COMPLETE).touch()
+
+
+def train(trainer: Any, job: Job) -> dict[str, float]:
+    """Train from the last complete checkpoint, or from the start; returns the metrics on the held-out split."""
+    checkpoint = _last_checkpoint(Path(trainer.args.output_dir))
+    began = time.monotonic()
+    _rewind(job.out / "metrics.jsonl", _step(checkpoint) if checkpoint else 0)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
+    return {**metrics, "seconds": round(time.monotonic() - began, 1)}
+
+
+def save(trainer: Any, job: Job, metrics: dict[str, float], rows: dict[str, int], **more: Any) -> None:
+    """Write the merged model, aside first, then its manifest, and let the checkpoints go.
+
+    Args:
+        rows: rows trained on, tested on and left out ("train", "test", "too_long").
+    """
+    trainer.accelerator.wait_for_everyone()
+    if not trainer.is_world_process_zero():
+        return
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if isinstance(model, PeftModel):
+        model = model.merge_and_unload()
+    aside, target = job.out / ".model.tmp", job.out / "model"
+    shutil.rmtree(aside, ignore_errors=True)
+    model.save_pretrained(aside)
+    trainer.processing_class.save_pretrained(aside)
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(aside, target)
+    manifest = {
+        "stage": job.kind,
+        "base": job.base,
+        "data": _fingerprint(job.data),
+        "seed": job.seed,
+        "config": job.config | job.own,
+        "rows": rows,
+        "metrics": metrics,
+        "seconds": metrics.get("seconds", 0.0),
+        "steps": trainer.state.global_step,
+        "tokens": int(getattr(trainer, "_total_train_tokens", 0)),
+        "versions": versions(),
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **more,
+    }
+    write_json(job.out / "manifest.json", manifest)
+    for folder in ("checkpoints", "cache"):
+        shutil.rmtree(job.out / folder, ignore_errors=True)
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; torn ones, left by a kill while they were written, are removed."""
+    found = sorted(folder.glob("checkpoint-*"), key=_step)
+    for torn in (each for each in found if not (each / COMPLETE).exists()):
+        shutil.rmtree(torn)
+    return next((each for each in reversed(found) if (each / COMPLETE).exists()), None)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _rewind(metrics: Path, step: int) -> None:
+    """Forget the metrics of steps after the checkpoint: they are done again."""
+    if metrics.exists():
+        lines = [line for line in metrics.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        metrics.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def _fingerprint(folder: Path) -> dict[str, str]:
+    """File → SHA-256 of the data trained on."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.parquet"))}
