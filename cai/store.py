@@ -329,7 +329,8 @@ def _whole_lines(path: Path) -> list[str]:
     end = data.rfind(b"\n") + 1
     if end < len(data):
         os.truncate(path, end)
-    return data[:end].decode("utf-8").splitlines()
+    # Not splitlines: JSON leaves U+2028 and its like as they are, and those are no ends of lines here.
+    return data[:end].decode("utf-8").split("\n")[:-1]
 
 
 def _append_to(path: Path) -> TextIO:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 _LABEL = re.compile(r"^\s*(?:\*\*)?(?:critique|revision|revised answer|assistant)(?:\*\*)?\s*:\s*(?:\*\*)?", re.I)
 _REFUSAL = re.compile(
-    r"^\W*(?:i['\u2019]?m (?:very |so |really )?sorry|sorry,|i apologi[sz]e|i (?:can(?:no|['\u2019])t|cannot|won['\u2019]t|"
-    r"will not|am unable|am not able)|i['\u2019]?m (?:unable|not able)|as an ai)\b",
+    r"\W*(?:"
+    r"i['\u2019]?m (?:(?:very|so|really) )?sorry|i am sorry|sorry|i apologi[sz]e|as an ai|"
+    r"i(?:['\u2019]m| am) (?:unable|not able)|i (?:can(?:not|['\u2019]t)|won['\u2019]t|will not)"
+    r")\b",
     re.I,
 )
-
 
 Logprobs = Mapping[str, float]
 """Choice → natural log-probability as the next token; a choice outside the server's top tokens may be missing."""

@@ -115,7 +115,8 @@ def cause(log: Path) -> str:
     telling = [line for line in errors if "root cause" not in line] or lines[-1:]
     if not telling:
         return "it left no log"
-    return re.sub(r"^.*?(?=\w*(?:Error|Exception): )", "", telling[-1]).strip()[:300]
+    named = re.search(r"\w*(?:Error|Exception): .*", telling[-1])
+    return (named.group() if named else telling[-1]).strip()[:300]
 
 
 async def _until_ready(process: subprocess.Popen[bytes], port: int, log: Path, spec: ModelSpec) -> None:

@@ -124,7 +124,11 @@ def train(trainer: Any, job: Job) -> dict[str, float]:
     _rewind(job.out / "metrics.jsonl", _step(checkpoint) if checkpoint else 0)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
-    return {**metrics, "seconds": round(time.monotonic() - began, 1)}
+    return {
+        **metrics,
+        "seconds": round(time.monotonic() - began, 1),
+        "resumed_from": _step(checkpoint) if checkpoint else 0,
+    }
 
 
 def save(trainer: Any, job: Job, metrics: dict[str, float], rows: dict[str, int], **more: Any) -> None:
@@ -154,6 +158,7 @@ def save(trainer: Any, job: Job, metrics: dict[str, float], rows: dict[str, int]
         "rows": rows,
         "metrics": metrics,
         "seconds": metrics.get("seconds", 0.0),
+        "resumed_from": metrics.get("resumed_from", 0),
         "steps": trainer.state.global_step,
         "tokens": int(getattr(trainer, "_total_train_tokens", 0)),
         "versions": versions(),

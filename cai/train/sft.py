@@ -40,8 +40,7 @@ def check_turn_ends(trainer: Any) -> None:
     """
     end = trainer.processing_class.eos_token_id
     for example in trainer.train_dataset.select(range(min(CHECKED, len(trainer.train_dataset)))):
-        trained = [token for token, on in zip(example["input_ids"], example["completion_mask"], strict=True) if on]
-        if end in trained:
+        if end in example["labels"]:  # tokens that are not trained on are labelled -100
             return
     token = trainer.processing_class.eos_token
     raise ValueError(f"no example trains the end of the turn ({token}); check the chat template and max_length")

@@ -1,0 +1,62 @@
+"""YAML as people write it: numbers, lines, and one clear sentence for what is wrong."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from constitution.source import InputError, parse_yaml
+
+HERE = Path("file.yaml")
+
+
+def test_numbers_and_words_are_what_they_look_like() -> None:
+    data = parse_yaml("a: 1e-5\nb: no\nc: true\nd: 3\ne: 2024-01-01\nf: .5\n", HERE).data
+    assert data == {"a": 1e-5, "b": "no", "c": True, "d": 3, "e": "2024-01-01", "f": 0.5}
+
+
+def test_every_key_knows_its_line() -> None:
+    source = parse_yaml("a:\n  - b: 1\n  - b: 2\n    c: 3\n", HERE)
+    assert source.where(("a", 1, "c")) == "file.yaml:4: a[1].c"
+    assert source.where(("a", 1, "missing")) == "file.yaml:3: a[1].missing"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [1\nb: 2\n", "file.yaml:2: not valid YAML"),
+        ("a: 1\na: 2\n", 'file.yaml:2: a: the key "a" is there twice'),
+        ("a: &x [1]\nb: *x\n", "file.yaml:2: aliases (*x) are not allowed"),
+        ("a: !!python/object:os.system x\n", "file.yaml:1: tags"),
+        ("", "the file is empty"),
+        ("a: 1\n---\nb: 2\n", "not valid YAML"),
+        ("? [1, 2]\n: x\n", "a key must be plain text"),
+    ],
+)
+def test_bad_yaml_is_one_sentence(text: str, words: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse_yaml(text, HERE)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet=st.sampled_from("ab:-[]{}#&*!|>'\"%@` \n\t1.e\0"), max_size=40))
+def test_any_text_is_data_or_a_sentence(text: str) -> None:
+    complaint = "file.yaml"
+    try:
+        parse_yaml(text, HERE)
+    except InputError as error:
+        complaint = str(error)
+    assert complaint.startswith("file.yaml")
+
+
+def test_a_missing_file_and_bytes_are_sentences(tmp_path: Path) -> None:
+    from constitution.source import read_yaml
+
+    with pytest.raises(InputError, match="there is no such file"):
+        read_yaml(tmp_path / "none.yaml")
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot be read as UTF-8"):
+        read_yaml(tmp_path / "bytes.yaml")

@@ -1,0 +1,201 @@
+"""Servers that answer, misbehave and vanish: a real HTTP server on this machine, and what the client makes of it."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+import cai.models.endpoint as endpoint
+from cai.errors import RowError, RunError, UserError
+from cai.models import ModelSpec, Reply, Request
+
+ASKED = Request(({"role": "user", "content": "Hi"},), seed=5)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def answer(text: str = "Hello", **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
+    return {"model": "big", "choices": [{**choice, **more}], "usage": usage}
+
+
+class Server:
+    """Answers with what ``replies`` holds, one after the other, then with an answer; remembers what it was asked."""
+
+    def __init__(self, replies: list[web.Response | dict[str, Any]] | None = None, owner: str = "vllm") -> None:
+        self.replies, self.owner = replies or [], owner
+        self.bodies: list[dict[str, Any]] = []
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        self.bodies.append(await request.json())
+        reply = self.replies.pop(0) if self.replies else answer()
+        return web.json_response(reply) if isinstance(reply, dict) else reply
+
+    async def models(self, _: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": "big", "owned_by": self.owner}]})
+
+    async def __aenter__(self) -> str:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self.chat)
+        app.router.add_get("/v1/models", self.models)
+        self.runner = web.AppRunner(app)
+        await self.runner.setup()
+        site = web.TCPSite(self.runner, "127.0.0.1", 0)
+        await site.start()
+        return f"http://127.0.0.1:{self.runner.addresses[0][1]}/v1"
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back-off in milliseconds."""
+    monkeypatch.setattr(endpoint, "_backoff", lambda _: 0.001)
+
+
+def ask(*servers: Server, request: Request = ASKED, times: int = 1, model: str = "big") -> list[Reply]:
+    async def scene() -> list[Reply]:
+        urls = tuple([await server.__aenter__() for server in servers])
+        spec = ModelSpec("judge", endpoints=urls, model=model, timeout=5.0)
+        try:
+            async with endpoint.Endpoint(urls, model, spec) as client:
+                return [await client.ask(request, "row") for _ in range(times)]
+        finally:
+            for server in servers:
+                await server.__aexit__()
+
+    return asyncio.run(scene())
+
+
+def test_an_answer_comes_with_its_tokens() -> None:
+    server = Server()
+    [reply] = ask(server)
+    assert reply == Reply(("Hello",), ("stop",), {}, 9, 4, 2, "big")
+    assert server.bodies[0]["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        web.Response(status=500, text="oops"),
+        web.Response(status=503),
+        web.Response(status=429, headers={"Retry-After": "0"}),
+        web.Response(status=200, text='{"choices": [', content_type="application/json"),
+        {"choices": []},
+        {"error": "odd"},
+    ],
+    ids=["500", "503", "429", "torn json", "no choices", "no answer"],
+)
+def test_passing_trouble_is_tried_again(trouble: Any) -> None:
+    server = Server([trouble])
+    assert ask(server)[0].texts == ("Hello",)
+    assert len(server.bodies) == 2
+
+
+def test_trouble_is_tried_elsewhere() -> None:
+    sick = Server([web.Response(status=500) for _ in range(99)])
+    replies = ask(sick, Server(), times=4)
+    assert [reply.texts for reply in replies] == [("Hello",)] * 4
+    assert len(sick.bodies) <= 4
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "reason"),
+    [
+        (400, "This model's maximum context length is 4096 tokens", "context_too_long"),
+        (400, "content policy", "refused_by_server"),
+        (422, "odd", "refused_by_server"),
+    ],
+)
+def test_what_is_the_row_s_fault_drops_the_row(status: int, text: str, reason: str) -> None:
+    server = Server([web.Response(status=status, text=text)])
+    with pytest.raises(RowError) as error:
+        ask(server)
+    assert error.value.reason == reason
+    assert len(server.bodies) == 1
+
+
+def test_a_row_that_always_fails_on_a_healthy_server_is_dropped() -> None:
+    with pytest.raises(RowError) as error:
+        ask(Server([web.Response(status=500) for _ in range(99)]))
+    assert error.value.reason == "server_error"
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "refuses the key"), (404, "does not know the model big")])
+def test_everyone_s_error_stops_the_run(status: int, words: str) -> None:
+    with pytest.raises(RunError, match=words):
+        ask(Server([web.Response(status=status)]))
+
+
+def test_a_server_that_is_gone_stops_the_run_with_a_sentence() -> None:
+    async def scene() -> None:
+        server = Server()
+        url = await server.__aenter__()
+        async with endpoint.Endpoint((url,), "big", ModelSpec("judge", endpoints=(url,), model="big")) as client:
+            await server.__aexit__()
+            await client.ask(ASKED, "row")
+
+    with pytest.raises(RunError, match="no server answers for big"):
+        asyncio.run(scene())
+
+
+def test_a_wrong_url_or_model_is_the_user_s_error() -> None:
+    with pytest.raises(UserError, match='has no model "small"; it has: big'):
+        ask(Server(), model="small")
+
+    async def nobody() -> None:
+        spec = ModelSpec("judge", endpoints=("http://127.0.0.1:9/v1",), model="big")
+        async with endpoint.Endpoint(spec.endpoints, "big", spec):
+            pass
+
+    with pytest.raises(UserError, match="does not answer"):
+        asyncio.run(nobody())
+
+
+def test_a_key_comes_from_the_environment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        spec = ModelSpec("judge", endpoints=("http://127.0.0.1:9/v1",), model="big", api_key_env="CAI_TEST_KEY")
+        async with endpoint.Endpoint(spec.endpoints, "big", spec):
+            pass
+
+    monkeypatch.delenv("CAI_TEST_KEY", raising=False)
+    with pytest.raises(UserError, match="CAI_TEST_KEY is not set"):
+        asyncio.run(scene())
+
+
+LOGPROBS = {
+    "content": [
+        {
+            "token": "A",
+            "top_logprobs": [
+                {"token": "A", "logprob": math.log(0.5)},
+                {"token": " A", "logprob": math.log(0.1)},
+                {"token": "B", "logprob": math.log(0.3)},
+                {"token": "C", "logprob": math.log(0.05)},
+            ],
+        }
+    ]
+}
+VERDICT = Request(({"role": "user", "content": "Which?"},), choices=("A", "B"), begin="Because.\n\nThe answer is: (")
+
+
+def test_a_verdict_on_vllm_goes_on_from_the_forced_beginning() -> None:
+    server = Server([answer("A", logprobs=LOGPROBS)])
+    [reply] = ask(server, request=VERDICT)
+    assert {choice: math.exp(p) for choice, p in reply.choice_logprobs.items()} == pytest.approx({"A": 0.6, "B": 0.3})
+    body = server.bodies[0]
+    assert body["messages"][-1] == {"role": "assistant", "content": "Because.\n\nThe answer is: ("}
+    assert (body["continue_final_message"], body["add_generation_prompt"], body["max_tokens"]) == (True, False, 1)
+
+
+def test_a_verdict_elsewhere_asks_for_one_letter() -> None:
+    server = Server([answer("A", logprobs=LOGPROBS)], owner="someone")
+    ask(server, request=VERDICT)
+    body = server.bodies[0]
+    assert "continue_final_message" not in body
+    assert body["messages"][-2] == {"role": "assistant", "content": "Because."}
+    assert body["messages"][-1]["content"] == "Reply with one letter only: A or B."

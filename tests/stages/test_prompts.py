@@ -1,0 +1,92 @@
+"""Prompt sources of other people's making: JSONL, Parquet, CSV, their columns and their faults."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from cai.rows import Drop, Prompt
+from cai.stages.prompts import Prompts, PromptSource, held_out, read
+from constitution.source import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+Write = Callable[[str, str], Path]
+
+
+def texts(source: PromptSource) -> list[str]:
+    return [row.messages[-1]["content"] for row in read(Prompts((source,))) if isinstance(row, Prompt)]
+
+
+def test_a_named_column_of_csv_and_parquet(write: Write, tmp_path: Path) -> None:
+    path = write("a.csv", 'goal,n\n"Do, it",1\nAgain,2\n')
+    assert texts(PromptSource(str(path), column="goal")) == ["Do, it", "Again"]
+    parquet.write_table(pa.table({"question": ["One?", "Two?"]}), tmp_path / "a.parquet")
+    assert texts(PromptSource(str(tmp_path / "a.parquet"), column="question", limit=1)) == ["One?"]
+
+
+def test_messages_end_with_the_person(write: Write) -> None:
+    good = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Yes?"},
+        {"role": "user", "content": "Go on"},
+    ]
+    path = write("a.jsonl", json.dumps({"messages": good}) + "\n" + json.dumps({"messages": good[:2]}) + "\n")
+    first, second = read(Prompts((PromptSource(str(path)),)))
+    assert isinstance(first, Prompt)
+    assert first.messages == tuple(good)
+    assert isinstance(second, Drop)
+    assert second.reason == "no_prompt"
+
+
+def test_equal_prompts_with_ids_stay_apart_and_without_ids_are_one(write: Write) -> None:
+    path = write(
+        "a.jsonl", '{"id": "x", "prompt": "Hi"}\n{"id": "y", "prompt": "Hi"}\n{"prompt": "Hi"}\n{"prompt": "Hi"}\n'
+    )
+    rows = list(read(Prompts((PromptSource(str(path)),))))
+    assert [row.reason if isinstance(row, Drop) else "kept" for row in rows] == ["kept", "kept", "kept", "duplicate"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "goal\nx\n", 'there is no column "prompt"; name one of: goal'),
+        ("a.jsonl", '{"prompt": "x"}\n{oops\n', "a.jsonl:2: not valid JSON"),
+        ("a.jsonl", "[1]\n", "expected an object"),
+        ("a.txt", "x\n", "prompts come from .jsonl, .parquet, .csv files"),
+    ],
+)
+def test_faults_are_sentences(write: Write, name: str, text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words.replace(".", r"\.").replace("(", r"\(")):
+        list(read(Prompts((PromptSource(str(write(name, text))),))))
+
+
+def test_the_held_out_share_does_not_depend_on_order() -> None:
+    ids = [f"p{number}" for number in range(50)]
+    aside = held_out(ids, 0.1, seed=1)
+    assert len(aside) == 5
+    assert aside == held_out(reversed(ids), 0.1, seed=1)
+    assert aside != held_out(ids, 0.1, seed=2)
+    assert len(held_out(["a", "b"], 0.1, 0)) == 1
+    assert held_out(["a"], 0.5, 0) == set()
+
+
+@pytest.mark.parametrize("track", ["redteam", "helpful"])
+def test_the_shipped_prompts_are_many_and_distinct(track: str) -> None:
+    rows = [json.loads(line) for line in (ROOT / "principles" / "prompts" / f"{track}.jsonl").read_text().splitlines()]
+    assert len(rows) >= 120
+    assert len({row["prompt"] for row in rows}) == len({row["id"] for row in rows}) == len(rows)
+    assert {row["track"] for row in rows} == {track}
+    assert len({row["category"] for row in rows}) >= 10
+
+
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="real prompt sets are not here")
+def test_real_prompt_sets_read_by_their_column() -> None:
+    assert len(texts(PromptSource(str(SHARED / "redteam" / "advbench_behaviors.csv"), column="Behavior"))) == 520
+    assert len(texts(PromptSource(str(SHARED / "xstest" / "xstest_prompts.csv")))) == 450
+    assert len(texts(PromptSource(str(SHARED / "benign" / "seed_tasks.jsonl"), column="instruction"))) == 175

@@ -1,0 +1,71 @@
+"""Chains: what is asked in which order, and what an unreadable reply does."""
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+from cai.flow import Ask, Slots
+from cai.models import Request
+from cai.models.scripted import Scripted
+from cai.rows import Chain, Drop, Prompt
+from cai.stages.revise import Revise, revise
+from constitution.load import load
+
+CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")
+
+
+def chain(answer, track: str = "redteam", seed: int = 0, rounds: int = 2) -> Chain | Drop:  # type: ignore[no-untyped-def]
+    row = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", track)
+    ask = Ask(Scripted(answer), Slots(4), CONSTITUTION, "p", Random(seed))
+    return asyncio.run(revise(row, Revise("policy", rounds=rounds), ask))
+
+
+def plain(request: Request) -> str:
+    last = request.messages[-1]["content"]
+    if last.startswith("Revision request"):
+        return "Revision: better"
+    return "Critique: bad" if "Critique request" in last else "first"
+
+
+def test_each_round_revises_the_answer_before_it() -> None:
+    asked: list[str] = []
+
+    def numbered(request: Request) -> str:
+        asked.append(request.messages[-1]["content"])
+        return f"{plain(request)} {len(asked)}"
+
+    row = chain(numbered)
+    assert isinstance(row, Chain)
+    assert [draft.text for draft in row.drafts] == ["first 1", "better 3", "better 5"]
+    assert [draft.critique for draft in row.drafts] == ["", "bad 2", "bad 4"]
+    assert "Assistant: first 1" in asked[1]
+    assert "Assistant: better 3" in asked[3]
+
+
+def test_principles_are_drawn_anew_and_the_same_for_the_same_seed() -> None:
+    drawn = set()
+    for seed in range(20):
+        row = chain(plain, seed=seed)
+        assert row == chain(plain, seed=seed)
+        assert isinstance(row, Chain)
+        drawn.add(tuple(draft.principle for draft in row.drafts[1:]))
+    assert len(drawn) > 10
+
+
+def test_helpful_prompts_are_answered_and_left_alone() -> None:
+    row = chain(plain, track="helpful")
+    assert isinstance(row, Chain)
+    assert [draft.text for draft in row.drafts] == ["first"]
+
+
+def test_an_unreadable_critique_drops_the_row_with_what_there_was() -> None:
+    row = chain(lambda request: "--" if "Critique request" in request.messages[-1]["content"] else "first")
+    assert isinstance(row, Drop)
+    assert row.reason == "unreadable_critique"
+    assert row.partial[0].text == "first"
+
+
+def test_an_unreadable_revision_is_not_taken_for_an_answer() -> None:
+    row = chain(lambda request: "" if request.messages[-1]["content"].startswith("Revision") else plain(request))
+    assert isinstance(row, Drop)
+    assert row.reason == "unreadable_revision"

@@ -1,0 +1,128 @@
+"""The commands as a user runs them: exit codes, sentences, and help that is instant."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+Cai = Callable[..., subprocess.CompletedProcess[str]]
+HEAVY = ("torch", "transformers", "trl", "datasets", "vllm", "pyarrow", "aiohttp")
+
+
+@pytest.fixture
+def done(cai: Cai, tmp_path: Path) -> Path:
+    assert cai("run", "tests/data/scripted.yaml", "--out", tmp_path).returncode == 0
+    return tmp_path / "scripted"
+
+
+@pytest.mark.parametrize("command", ["run", "check", "status", "show", "report", "init"])
+def test_every_command_has_help(cai: Cai, command: str) -> None:
+    shown = cai(command, "--help")
+    assert shown.returncode == 0
+    assert "Usage" in shown.stdout
+    assert f"cai {command}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("module", ["cai.cli", "cai.recipe", "cai.run"])
+def test_nothing_heavy_loads_before_it_is_needed(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted({{m.split('.')[0] for m in sys.modules}} & {set(HEAVY[:5])!r}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert loaded.stdout.strip() == ""
+
+
+def test_help_loads_nothing_heavy_at_all() -> None:
+    code = f"import sys, cai.cli; print(*sorted({{m.split('.')[0] for m in sys.modules}} & {set(HEAVY)!r}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert loaded.stdout.strip() == ""
+
+
+def test_a_run_ends_with_a_row_the_ledger_and_the_outputs(cai: Cai, tmp_path: Path) -> None:
+    ran = cai("run", "tests/data/scripted.yaml", "--out", tmp_path)
+    assert ran.returncode == 0
+    for words in ("One row, whole", "critique 1, under", "Ledger", "unreadable critique", "report.html"):
+        assert words in ran.stdout
+    again = cai("run", "tests/data/scripted.yaml", "--out", tmp_path)
+    assert "revise: done before" in again.stdout
+
+
+def test_wrong_input_is_a_sentence_exit_code_2_and_nothing_written(cai: Cai, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text((ROOT / "tests" / "data" / "scripted.yaml").read_text().replace("rounds: 2", "round: 2"))
+    ran = cai("run", recipe, "--out", tmp_path / "out")
+    assert ran.returncode == 2
+    assert 'stages[1].revise.round: unknown key; did you mean "rounds"?' in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_debug_shows_the_trace(cai: Cai) -> None:
+    assert "Traceback" in cai("run", "nowhere.yaml", "--debug").stderr
+    assert "Traceback" not in cai("run", "nowhere.yaml").stderr
+
+
+def test_changed_settings_are_refused_until_redone(cai: Cai, done: Path) -> None:
+    changed = cai("run", "tests/data/scripted.yaml", "revise.rounds=1", "--out", done.parent)
+    assert changed.returncode == 2
+    assert "block.rounds: 2 → 1" in changed.stderr
+    redone = cai("run", "tests/data/scripted.yaml", "revise.rounds=1", "--out", done.parent, "--redo", "revise")
+    assert redone.returncode == 0
+    assert "set aside: revise, sft_set" in redone.stdout
+    assert list((done / ".aside").glob("revise-*/part-*.jsonl"))
+    assert "sample, label: done before" in redone.stdout
+
+
+def test_status_tells_every_stage(cai: Cai, done: Path) -> None:
+    stages = {each["name"]: each for each in json.loads(cai("status", done, "--json").stdout)}
+    assert {each["state"] for each in stages.values()} == {"done"}
+    for each in stages.values():
+        assert each["rows_in"] == each["rows_kept"] + sum(each["dropped"].values())
+    (done / "label" / "seal.json").unlink()
+    assert "open" in cai("status", done).stdout
+
+
+def test_show_prints_rows_and_drops(cai: Cai, done: Path) -> None:
+    assert "revision 1:" in cai("show", done, "revise", "-n", "1").stdout
+    assert "unreadable_critique" in cai("show", done, "revise", "--drops").stdout
+    assert '"chosen_prob"' in cai("show", done, "prefs").stdout
+    assert "P(a is better)" in cai("show", done, "label", "-n", "1").stdout
+    wrong = cai("show", done, "revize")
+    assert wrong.returncode == 2
+    assert 'did you mean "revise"?' in wrong.stderr
+
+
+def test_report_escapes_what_models_say(cai: Cai, done: Path) -> None:
+    part = done / "revise" / "part-00000.jsonl"
+    part.write_text(part.read_text().replace("Here is how", "<script>alert(1)</script>"))
+    assert cai("report", done).returncode == 0
+    page = (done / "report" / "report.html").read_text()
+    assert "<script>" not in page
+    assert "What the principles changed" in page
+
+
+def test_check_names_file_line_and_field(cai: Cai, tmp_path: Path) -> None:
+    good = cai("check", "principles", "runs/quickstart.yaml")
+    assert good.returncode == 0
+    assert "0 errors" in good.stdout
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("name: x\nprinciples:\n  - {id: a, critique: b}\n")
+    wrong = cai("check", bad, "--json")
+    assert wrong.returncode == 2
+    assert '"revision" is missing' in json.loads(wrong.stdout)[0]["text"]
+
+
+def test_init_copies_and_never_overwrites(cai: Cai, tmp_path: Path) -> None:
+    assert cai("init", tmp_path).returncode == 0
+    constitution = tmp_path / "principles" / "harmless.yaml"
+    constitution.write_text("mine")
+    assert "left as it is" in cai("init", tmp_path).stdout
+    assert constitution.read_text() == "mine"
+
+
+def test_a_run_that_is_not_there_is_a_sentence(cai: Cai) -> None:
+    missing = cai("status", "nothing")
+    assert missing.returncode == 2
+    assert "there is no run at nothing" in missing.stderr

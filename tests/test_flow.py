@@ -1,0 +1,157 @@
+"""Scheduling: the bound, the order of those who wait, and what an error leaves behind."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from cai.errors import RowError, RunError
+from cai.flow import Ask, Slots, Step, flow
+from cai.models import Reply, Request
+from cai.models.scripted import Scripted
+from cai.rows import Answers, Draft, Drop, Prompt
+from cai.store import Settings, Stage
+from constitution.load import load
+
+CONSTITUTION = load(Path(__file__).resolve().parents[1] / "principles" / "harmless.yaml")
+SETTINGS = Settings("s", {}, 0, "", {}, {})
+
+
+def test_later_steps_go_first() -> None:
+    async def scene() -> list[str]:
+        slots, order = Slots(1), []
+
+        async def one(name: str, step: int) -> None:
+            await slots.acquire(step)
+            order.append(name)
+            await asyncio.sleep(0)
+            slots.release()
+
+        await slots.acquire(0)
+        waiting = [
+            asyncio.create_task(one(*each)) for each in (("new", 0), ("second", 1), ("third", 2), ("new too", 0))
+        ]
+        await asyncio.sleep(0)
+        slots.release()
+        await asyncio.gather(*waiting)
+        return order
+
+    assert asyncio.run(scene()) == ["third", "second", "new", "new too"]
+
+
+def test_a_cancelled_waiter_takes_no_slot_with_it() -> None:
+    async def scene() -> int:
+        slots = Slots(1)
+        await slots.acquire(0)
+        waiter = asyncio.create_task(slots.acquire(0))
+        await asyncio.sleep(0)
+        slots.release()
+        waiter.cancel()
+        await asyncio.gather(waiter, return_exceptions=True)
+        return slots.free
+
+    assert asyncio.run(scene()) == 1
+
+
+class Counting(Scripted):
+    """Remembers how many requests were in flight at once."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda request: "answer", delay=0.002)
+        self.flying = self.most = 0
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        self.flying += 1
+        self.most = max(self.most, self.flying)
+        try:
+            return await super().ask(request, row_id)
+        finally:
+            self.flying -= 1
+
+
+def prompts(folder: Path, count: int, size: int) -> Stage:
+    source = Stage(folder / "prompts")
+    rows = [
+        Prompt(f"p{number}", ({"role": "user", "content": f"{number}"},), "f", "redteam") for number in range(count)
+    ]
+    for number, start in enumerate(range(0, count, size)):
+        source.write_part(number, rows[start : start + size])
+    return source
+
+
+def step(folder: Path, work, model: Scripted, slots: int = 4, name: str = "answer", takes: type = Prompt) -> Step:  # type: ignore[no-untyped-def]
+    stage = Stage(folder / name)
+    stage.begin(SETTINGS)
+    return Step(name, stage, takes, work, model, Slots(slots), CONSTITUTION, 0, None, lambda *_: None)
+
+
+async def answer(row: Prompt, ask: Ask) -> list[Answers]:
+    reply = await ask(Request(row.messages))
+    return [Answers(row.id, row.messages, Draft(reply.texts[0], "m", "stop", 0), row.track)]
+
+
+def test_the_bound_holds_and_rows_keep_their_order(tmp_path: Path) -> None:
+    model = Counting()
+    one = step(tmp_path, answer, model)
+    asyncio.run(flow([one], prompts(tmp_path, 50, 20), window=16))
+    assert model.most == 4
+    assert [row.id for row in one.stage.all_rows(Answers)] == [f"p{number}" for number in range(50)]
+    assert one.stage.parts() == [0, 1, 2]
+    assert not list(one.stage.folder.glob("*.open"))
+
+
+def test_stages_stream_and_each_writes_its_own_parts(tmp_path: Path) -> None:
+    async def twice(row: Answers, ask: Ask) -> list[Answers]:
+        return [Answers(f"{row.id}/{n}", row.messages, row.draft, row.track) for n in range(2)]
+
+    model = Scripted(lambda request: "answer")
+    steps = [step(tmp_path, answer, model), step(tmp_path, twice, model, name="twice", takes=Answers)]
+    asyncio.run(flow(steps, prompts(tmp_path, 5, 3), window=4))
+    assert [row.id for row in steps[1].stage.rows(Answers, 1)] == ["p3/0", "p3/1", "p4/0", "p4/1"]
+
+
+def test_a_row_error_drops_the_row_and_a_run_error_keeps_what_is_written(tmp_path: Path) -> None:
+    async def choosy(row: Prompt, ask: Ask) -> list[Answers] | Drop:
+        if row.id == "p1":
+            raise RowError("context_too_long", "4097 tokens")
+        if row.id == "p7":
+            await asyncio.sleep(0.05)
+            raise RunError("the server is gone")
+        return await answer(row, ask)
+
+    one = step(tmp_path, choosy, Scripted(lambda request: "answer"))
+    source = prompts(tmp_path, 8, 8)
+    with pytest.raises(RunError, match="the server is gone"):
+        asyncio.run(flow([one], source, window=8))
+    assert [(drop["in"], drop["reason"]) for drop in one.stage.drops()] == [("p1", "context_too_long")]
+
+    again = []
+
+    async def rest(row: Prompt, ask: Ask) -> list[Answers]:
+        again.append(row.id)
+        return await answer(row, ask)
+
+    asyncio.run(flow([step(tmp_path, rest, Scripted(lambda request: "answer"))], source, window=8))
+    assert again == ["p7"]
+    assert len(list(one.stage.all_rows(Answers))) == 7
+
+
+def test_a_row_draws_the_same_whoever_runs_beside_it(tmp_path: Path) -> None:
+    def seeds(folder: Path, window: int) -> list[int]:
+        async def seeded(row: Prompt, ask: Ask) -> list[Answers]:
+            await ask(Request(row.messages))
+            return [Answers(row.id, row.messages, Draft("x", "m", "stop", ask.seed()), row.track)]
+
+        one = step(folder, seeded, Counting())
+        asyncio.run(flow([one], prompts(folder, 12, 12), window))
+        return [row.draft.seed for row in one.stage.all_rows(Answers)]
+
+    assert seeds(tmp_path / "a", 1) == seeds(tmp_path / "b", 12)
+    assert len(set(seeds(tmp_path / "c", 3))) == 12
+
+
+def test_tokens_are_counted_for_each_row(tmp_path: Path) -> None:
+    one = step(tmp_path, answer, Scripted(lambda request: "two words"))
+    asyncio.run(flow([one], prompts(tmp_path, 3, 3), window=3))
+    tally = one.stage.part_tallies()[0]
+    assert (tally.rows_in, tally.rows_kept, tally.tokens_in, tally.tokens_out) == (3, 3, 3, 6)

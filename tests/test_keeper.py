@@ -1,0 +1,62 @@
+"""A child lives no longer than its parent, also when the parent is killed outright."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cai import keeper
+
+CHILD = """
+import os, subprocess, sys, time
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open({path!r}, "w").write(f"{{os.getpid()}} {{grandchild.pid}}")
+time.sleep(60)
+"""
+PARENT = """
+import sys, time
+from pathlib import Path
+from cai import keeper
+keeper.start([sys.executable, "-c", {child!r}], Path({log!r}), {{}})
+time.sleep(60)
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait(until, seconds: float = 20.0) -> bool:  # type: ignore[no-untyped-def]
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if until():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_child_and_grandchild_end_when_the_parent_is_killed(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    child = CHILD.format(path=str(pids))
+    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(child=child, log=str(tmp_path / "log"))])
+    assert wait(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    family = [int(pid) for pid in pids.read_text().split()]
+    assert all(map(alive, family))
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    assert wait(lambda: not any(map(alive, family)))
+
+
+def test_stop_ends_it_and_the_exit_code_is_the_child_s(tmp_path: Path) -> None:
+    sleeping = keeper.start([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", {})
+    keeper.stop(sleeping)
+    assert sleeping.returncode not in (None, 0)
+    failing = keeper.start([sys.executable, "-c", "print('said'); raise SystemExit(3)"], tmp_path / "log", {})
+    assert failing.wait(20) == 3
+    keeper.stop(failing)
+    assert "said" in (tmp_path / "log").read_text()

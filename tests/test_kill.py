@@ -1,0 +1,56 @@
+"""``kill -9`` at any moment, then the same command again: the same rows, byte for byte, and none done twice."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = """\
+- {when: "^Revision request", say: ["A kinder answer, number {seed}."], delay: 0.004}
+- {when: "Critique request", say: ["It is careless ({seed}).", "It is rude ({seed}).", "-"]}
+- {when: "Question: ", say: ["The first."], choose: {A: 0.7, B: 0.2}}
+- {say: ["I am sorry, no ({seed}).", "Here is how, number {seed}."]}
+"""
+RECIPE = (ROOT / "tests" / "data" / "scripted.yaml").read_text().replace("limit: 40", "limit: 120")
+ROWS = ("part-*.jsonl", "drops.jsonl", "*.parquet", "metrics.json")
+
+
+def command(folder: Path, out: Path) -> list[str]:
+    (folder / "script.yaml").write_text(SCRIPT)
+    (folder / "scripted.yaml").write_text(RECIPE.replace("script.yaml}", "script.yaml, concurrency: 4}"))
+    return [sys.executable, "-m", "cai.cli", "run", str(folder / "scripted.yaml"), "--out", str(out)]
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    files = {path for pattern in ROWS for path in (out / "scripted").rglob(pattern)}
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+
+def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
+    began = time.monotonic()
+    subprocess.run(command(tmp_path, tmp_path / "whole"), check=True, cwd=ROOT, capture_output=True)
+    took = time.monotonic() - began
+    whole = contents(tmp_path / "whole")
+    assert any("revise/part-" in name for name in whole)
+
+    line = command(tmp_path, tmp_path / "killed")
+    rng, kills, interrupted, most = random.Random(0), 0, 0, {}
+    while kills < 10:
+        process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.3, max(took * 0.6, 0.6)))
+        os.kill(process.pid, signal.SIGKILL)
+        interrupted += process.wait() == -signal.SIGKILL
+        kills += 1
+        for path in (tmp_path / "killed").rglob("*.open"):
+            lines = path.read_bytes().count(b"\n")
+            assert lines >= most.get(path, 0), "rows that were written are gone"
+            most[path] = lines
+    assert interrupted >= 3, "the kills came too late to test anything"
+    subprocess.run(line, check=True, cwd=ROOT, capture_output=True)
+    killed = contents(tmp_path / "killed")
+    assert killed.keys() == whole.keys()
+    assert [name for name in whole if killed[name] != whole[name]] == []

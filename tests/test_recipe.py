@@ -1,0 +1,116 @@
+"""Recipes: what they resolve to, and the sentence for each mistake."""
+
+import json
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import pytest
+
+from cai.models import ModelSpec
+from cai.recipe import load_recipe
+from cai.stages import STAGES
+from cai.stages.prompts import PromptSource
+from constitution.source import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+Write = Callable[[str, str], Path]
+GOOD = """\
+name: good
+constitution: principles/harmless.yaml
+models:
+  policy: {local: bundled/smollm2-135m}
+  judge: {endpoints: ["http://localhost:1/v1"], model: big}
+stages:
+  - prompts: {redteam: principles/prompts/redteam.jsonl}
+  - revise: {model: policy, rounds: 4}
+  - sft_set: {}
+  - sft: {base: policy, learning_rate: 1e-5}
+  - sample: {model: sft}
+  - label: {model: judge}
+  - label: {as: second, model: judge, method: logprob}
+  - prefs: {from: label}
+  - dpo: {base: sft}
+"""
+
+
+def test_a_good_recipe_resolves(write: Write) -> None:
+    recipe = load_recipe(write("r.yaml", GOOD))
+    assert recipe.block("sft").want.learning_rate == 1e-5
+    assert recipe.block("prefs").reads == "label"
+    assert recipe.block("second").reads == "sample"
+    assert recipe.models["judge"].endpoints == ("http://localhost:1/v1",)
+
+
+def test_the_shipped_recipe_is_right() -> None:
+    assert [block.name for block in load_recipe(ROOT / "runs" / "quickstart.yaml").blocks][-1] == "report"
+
+
+def test_overrides_reach_stages_models_and_the_top(write: Write) -> None:
+    changes = ["revise.rounds=2", "second.method=cot", "models.judge.model=other", "seed=3", "sft.learning_rate=2e-6"]
+    recipe = load_recipe(write("r.yaml", GOOD), changes)
+    assert recipe.block("revise").want.rounds == 2
+    assert recipe.block("second").want.method == "cot"
+    assert recipe.models["judge"].model == "other"
+    assert recipe.seed == 3
+    assert recipe.block("sft").want.learning_rate == 2e-6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("rounds: 4", "round: 4", 'r.yaml:8: stages[1].revise.round: unknown key; did you mean "rounds"?'),
+        ("rounds: 4", "rounds: four", 'r.yaml:8: stages[1].revise.rounds: expected a whole number, found "four"'),
+        ("- sft_set", "- sftset", 'stages[2].sftset: unknown key; did you mean "sft_set"?'),
+        ("model: sft}", "model: stf}", 'stages[4].sample.model: there is no model "stf"; did you mean "sft"?'),
+        ("harmless.yaml", "harmles.yaml", "r.yaml:2: constitution: there is no file principles/harmles.yaml"),
+        ("redteam.jsonl", "none.jsonl", "stages[0].prompts.redteam: there is no file"),
+        ("bundled/smollm2-135m", "./nowhere", "models.policy.local: there is no model at ./nowhere"),
+        ("bundled/smollm2-135m", "bundled/big", 'there is no bundled model "big"'),
+        ("local: bundled/smollm2-135m", "", "models.policy: needs at least 1, found 0"),
+        ("  - sft_set: {}\n", "", "stages[2].sft: needs a sft_set stage before it"),
+        ("as: second, ", "", 'there is already a stage "label"'),
+        ("from: label", "from: lable", 'no label stage before this one is called "lable"'),
+        ("base: sft}", "base: judge}", '"judge" has no weights to train'),
+        (", model: big", "", '"model" is missing: the name under which the endpoints know the model'),
+        ("model: judge}\n", "model: judge, clamp: [0.6, 0.9]}\n", "must hold one half between two probabilities"),
+        ("model: sft}", "model: sft, n: 3}", "stages[4].sample.n"),
+        ("name: good", "name: a/b", "r.yaml:1: name: a name has letters"),
+    ],
+)
+def test_a_mistake_is_one_clear_sentence(write: Write, old: str, new: str, words: str) -> None:
+    assert old in GOOD
+    path = write("r.yaml", GOOD.replace(old, new, 1))
+    with pytest.raises(InputError) as error:
+        load_recipe(path)
+    assert words in str(error.value).replace(str(path), "r.yaml")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("rounds", "is not of the form key=value"),
+        ("revize.rounds=2", 'did you mean "revise"?'),
+        ("revise.round=2", 'did you mean "rounds"?'),
+    ],
+)
+def test_a_wrong_override_is_a_sentence(write: Write, override: str, words: str) -> None:
+    with pytest.raises(InputError) as error:
+        load_recipe(write("r.yaml", GOOD), [override])
+    assert words in str(error.value)
+
+
+def test_the_schema_has_the_very_keys_of_the_blocks() -> None:
+    schema = json.loads((ROOT / "cai" / "recipe.schema.json").read_text())
+    stages = schema["properties"]["stages"]["items"]["properties"]
+    assert stages.keys() == STAGES.keys()
+    for kind, table in STAGES.items():
+        keys = set(stages[kind]["properties"]) - {"as", "from"}
+        assert keys == {field.name for field in fields(table.want)}, kind
+        required = {
+            each.name for each in fields(table.want) if each.default is MISSING and each.default_factory is MISSING
+        }
+        assert set(stages[kind].get("required", ())) == required, kind
+        assert all(each.get("description") for each in stages[kind]["properties"].values()), kind
+    assert set(schema["$defs"]["model"]["properties"]) == {field.name for field in fields(ModelSpec)} - {"role"}
+    assert set(schema["$defs"]["source"]["properties"]) == {field.name for field in fields(PromptSource)}
