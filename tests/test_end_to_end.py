@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,7 +57,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     story = Story(tmp_path_factory.mktemp("real"))
     line = [sys.executable, "-m", "cai.cli", "run", "tests/data/real.yaml", "--out", str(story.out)]
     log = (story.out / "log").open("wb")
@@ -87,7 +87,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     story.said = ended.stdout
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
-    yield story
+    return story
 
 
 @needs_all

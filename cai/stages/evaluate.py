@@ -38,6 +38,7 @@ class Evaluate:
     disagree: str = "drop"
     max_tokens: int = 512
     temperature: float = 1.0
+    top_p: float = 1.0
     exemplars: int | None = None
     limit: int | None = None
 
@@ -51,7 +52,9 @@ class Evaluate:
 async def answer(row: Prompt, want: Evaluate, ask: Ask) -> Answers:
     """One model's answer to one held-out prompt."""
     seed = ask.seed()
-    request = Request(row.messages, max_tokens=want.max_tokens, temperature=want.temperature, seed=seed)
+    request = Request(
+        row.messages, max_tokens=want.max_tokens, temperature=want.temperature, top_p=want.top_p, seed=seed
+    )
     reply = await ask(request)
     draft = Draft(reply.texts[0].strip(), ask.model.name, reply.finishes[0], seed)
     return Answers(row.id, row.messages, draft, row.track)
