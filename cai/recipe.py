@@ -5,6 +5,7 @@ reads). Paths are looked up beside the recipe, then in the current folder, then 
 """
 
 import importlib.util
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator
 
 from cai.errors import UserError
 from cai.models import KINDS, ModelSpec, bundled, scripted, vllm
+from cai.overrides import override
 from cai.stages import STAGES, Kind
 from cai.stages.label import Label
 from cai.stages.prompts import PromptSource
@@ -25,6 +26,7 @@ from constitution.load import load
 from constitution.model import Constitution
 from constitution.source import InputError, Keys, Source, load_schema, nearest, problems, read_yaml
 
+SCHEMA = Path(__file__).with_name("recipe.schema.json")
 SHIPPED = Path(__file__).resolve().parent.parent
 
 
@@ -79,7 +81,7 @@ class Recipe:
 @cache
 def validator() -> Draft202012Validator:
     """The schema that editors complete against, as a validator."""
-    return load_schema(Path(__file__).with_name("recipe.schema.json"))
+    return load_schema(SCHEMA)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -89,8 +91,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         InputError: anything is wrong; the message has a sentence for each problem.
     """
     source = read_yaml(find(path, Path()) or path)
-    for override in overrides:
-        _override(source, override)
+    properties = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]
+    for text in overrides:
+        override(source, text, set(properties))
     found = problems(source, validator())
     if found:
         raise InputError("\n".join(found))
@@ -104,43 +107,6 @@ def find(path: str | Path, beside: Path) -> Path | None:
         if (root / path).exists():
             return root / path
     return None
-
-
-def _override(source: Source, text: str) -> None:
-    """Apply ``revise.rounds=2`` or ``models.judge.model=x`` to the data, before it is checked."""
-    keys, equals, value = text.partition("=")
-    if not equals or not keys:
-        raise UserError(f'the override "{text}" is not of the form key=value, such as revise.rounds=2')
-    head, *rest = keys.split(".")
-    data = source.data if isinstance(source.data, dict) else {}
-    if head in validator().schema["properties"]:  # pyright: ignore[reportIndexIssue, reportArgumentType]
-        target, rest = data, [head, *rest]
-    else:
-        target = _stage_named(data, head, text)
-    for key in rest[:-1]:
-        target = target.setdefault(key, {}) if isinstance(target, dict) else {}
-    if not rest or not isinstance(target, dict):
-        raise UserError(f'the override "{text}" names no key; write it like {head}.key=value')
-    target[rest[-1]] = yaml.safe_load(value) if not _is_float(value) else float(value)
-
-
-def _is_float(text: str) -> bool:
-    try:
-        return "e" in text.lower() and float(text) is not None
-    except ValueError:
-        return False
-
-
-def _stage_named(data: dict[str, Any], name: str, text: str) -> dict[str, Any]:
-    names = []
-    for item in data.get("stages") or []:
-        for kind, block in item.items() if isinstance(item, dict) else ():
-            names.append((block or {}).get("as", kind) if isinstance(block, dict | None) else kind)
-            if names[-1] == name:
-                if block is None:
-                    item[kind] = {}
-                return item[kind]
-    raise UserError(f'the override "{text}" names no stage and no key of the recipe; {nearest(name, names)}')
 
 
 class _Reader:

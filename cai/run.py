@@ -14,11 +14,12 @@ from typing import Any
 from cai import evaluation, shapes
 from cai.errors import UserError
 from cai.fleet import Fleet
+from cai.ledger import Settings
 from cai.models import ModelSpec
 from cai.recipe import Block, Recipe
 from cai.report.summary import ledger_line
 from cai.screen import Screen
-from cai.store import RunLock, Settings, Stage, write_json
+from cai.store import RunLock, Stage, write_json
 from constitution.load import digest
 from constitution.source import nearest
 
@@ -84,10 +85,10 @@ class Run:
             InputError, RunError: see their sentences; what was written stays.
         """
         with RunLock(self.folder):
-            self._describe()
             for block in self.recipe.blocks:
                 if (self.folder / block.name).exists():
                     self.stage(block.name).begin(self.settings(block.name))
+            self._describe()
             try:
                 await self._walk()
             finally:

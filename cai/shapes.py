@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from cai import dataset
 from cai.errors import RunError
 from cai.flow import Slots, Step, flow
+from cai.ledger import Settings, Tally, versions
 from cai.models import Model
 from cai.recipe import Block
 from cai.rows import Drop, Prompt
 from cai.screen import Bar
 from cai.stages import prompts as prompt_files
 from cai.stages.train import job, train
-from cai.store import Settings, Stage, Tally, read_json, sort_drops, versions, write_json
+from cai.store import Stage, read_json, sort_drops, write_json
 from constitution.load import digest
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ import pytest
 
 from cai.errors import RowError, RunError
 from cai.flow import Ask, Slots, Step, flow
+from cai.ledger import Settings
 from cai.models import Reply, Request
 from cai.models.scripted import Scripted
 from cai.rows import Answers, Draft, Drop, Prompt
-from cai.store import Settings, Stage
+from cai.store import Stage
 from constitution.load import load
 
 CONSTITUTION = load(Path(__file__).resolve().parents[1] / "principles" / "harmless.yaml")

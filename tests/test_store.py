@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from cai.errors import RunError, UserError
+from cai.ledger import Settings, Tally
 from cai.rows import Answers, Draft, Drop
-from cai.store import Part, RunLock, Settings, Stage, Tally, sort_drops
+from cai.store import Part, RunLock, Stage, sort_drops
 
 SETTINGS = Settings("s", {"rounds": 4, "model": "policy"}, 0, "c0", {}, {"prompts": "d0"})
 

@@ -42,13 +42,16 @@ def stages_of(folder: Path) -> list[dict[str, Any]]:
         stage = Stage(folder / known["name"])
         seal = stage.seal
         state = "done" if seal else "open" if (stage.folder / "begun.json").exists() else "waiting"
-        found.append({**known, "state": state, "rows_written": 0 if seal else _written(stage), **(seal or {})})
+        found.append({**known, "state": state, "so_far": "" if seal else _so_far(stage), **(seal or {})})
     return found
 
 
-def _written(stage: Stage) -> int:
+def _so_far(stage: Stage) -> str:
+    """How far a stage is that is not done: rows written, or training steps."""
     files = [*stage.folder.glob("part-*.jsonl"), *stage.folder.glob("part-*.open")]
-    return sum(1 for path in files for _ in path.open("rb"))
+    rows = sum(1 for path in files for _ in path.open("rb"))
+    steps = stage.metrics()[-1:]
+    return f"{rows} rows written" if rows else f"step {steps[0]['step']} of {steps[0]['steps']}" if steps else ""
 
 
 def ledger_line(seal: dict[str, Any]) -> str:
@@ -80,8 +83,7 @@ def ledger_table(stages: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify="right" if numeric else "left", no_wrap=name == "stage")
     for each in stages:
         if each["state"] != "done":
-            note = f"{each['rows_written']} rows written" if each["rows_written"] else ""
-            table.add_row(each["name"], each["state"], "", "", "", "", "", "", note)
+            table.add_row(each["name"], each["state"], "", "", "", "", "", "", each["so_far"])
             continue
         note = words({**each["counts"], **each["dropped"]})
         numbers = (each["rows_in"], each["rows_kept"], sum(each["dropped"].values()), each["rows_out"])

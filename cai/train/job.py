@@ -16,7 +16,8 @@ from peft import LoraConfig, PeftModel
 from transformers import TrainerCallback
 
 from cai import dataset
-from cai.store import versions, write_json
+from cai.ledger import versions
+from cai.store import write_json
 
 COMPLETE = "complete"
 

@@ -1,0 +1,117 @@
+"""Generated tokens/s of the revise stage beside a bare loop that sends the very same requests to the same server.
+
+    python benchmarks/revise_throughput.py [--prompts 64] [--model bundled/smollm2-135m]
+
+First the stage runs as in a recipe: rows stored, principles drawn, each request waiting for the one before it. Every
+request is recorded. Then the server is started anew, so that its cache is as empty as before, and a loop without rows,
+stages or storage sends the recorded requests, as many in flight, none waiting for another. The loop is the bound: what
+the stage loses against it is our overhead and the waiting within a row.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import aiohttp
+
+from cai.flow import Slots, Step, flow
+from cai.ledger import Settings
+from cai.models import Model, ModelSpec, Reply, Request
+from cai.models.dialect import Vllm
+from cai.models.vllm import Served, serve
+from cai.recipe import SHIPPED
+from cai.rows import Chain, Drop, Prompt
+from cai.stages.prompts import Prompts, PromptSource, read
+from cai.stages.revise import Revise, revise
+from cai.store import Stage
+from constitution.load import load
+
+
+class Recording:
+    """A model that remembers what it was asked and how many tokens it gave."""
+
+    def __init__(self, inner: Model) -> None:
+        self.inner, self.name, self.concurrency = inner, inner.name, inner.concurrency
+        self.requests: list[Request] = []
+        self.tokens = 0
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        self.requests.append(request)
+        reply = await self.inner.ask(request, row_id)
+        self.tokens += reply.tokens_out
+        return reply
+
+
+def prompts(count: int) -> list[Prompt]:
+    """The first red-team prompts of the shipped file."""
+    source = PromptSource(str(SHIPPED / "principles" / "prompts" / "redteam.jsonl"), limit=count)
+    return [row for row in read(Prompts((source,))) if isinstance(row, Prompt)]
+
+
+async def stage(model: Recording, rows: list[Prompt], folder: Path) -> float:
+    """Seconds that the stage takes."""
+    source, target = Stage(folder / "prompts"), Stage(folder / "revise")
+    source.write_part(0, rows)
+    target.begin(Settings("revise", {}, 0, "", {}, {}))
+    want = Revise("policy", rounds=2, max_tokens=160, temperature=0.4, top_p=0.9, exemplars=2)
+
+    async def work(row: Prompt, ask: object) -> list[Chain] | Drop:
+        out = await revise(row, want, ask)  # pyright: ignore[reportArgumentType]
+        return out if isinstance(out, Drop) else [out]
+
+    constitution = load(SHIPPED / "principles" / "harmless.yaml")
+    slots = Slots(model.concurrency)
+    step = Step("revise", target, Prompt, work, model, slots, constitution, 0, None, lambda *_: None)
+    began = time.monotonic()
+    await flow([step], source, 2 * model.concurrency)
+    return time.monotonic() - began
+
+
+async def bare(server: Served, requests: list[Request]) -> tuple[float, int]:
+    """Seconds and generated tokens of the loop."""
+    url, free = server.replicas[0].url, asyncio.Semaphore(server.concurrency)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+
+        async def one(request: Request) -> int:
+            path, body = Vllm().body(server.name, request)
+            async with free, http.post(f"{url}/{path}", json=body) as response:
+                return (await response.json())["usage"]["completion_tokens"]
+
+        began = time.monotonic()
+        tokens = sum(await asyncio.gather(*map(one, requests)))
+        return time.monotonic() - began, tokens
+
+
+async def main(count: int, name: str, concurrency: int) -> dict[str, object]:
+    """Both, one after the other, each on a fresh server."""
+    spec = ModelSpec("policy", vllm=name, max_len=4096, concurrency=concurrency)
+    with tempfile.TemporaryDirectory() as folder:
+        logs = Path(folder) / "logs"
+        async with serve(spec, logs) as server:
+            recording = Recording(server)
+            ours = await stage(recording, prompts(count), Path(folder))
+        async with serve(spec, logs) as server:
+            loop, tokens = await bare(server, recording.requests)
+    return {
+        "cores": os.cpu_count(),
+        "model": name,
+        "prompts": count,
+        "requests": len(recording.requests),
+        "in flight": concurrency,
+        "stage": {"seconds": round(ours, 1), "tokens": recording.tokens, "tokens/s": round(recording.tokens / ours, 1)},
+        "bare loop": {"seconds": round(loop, 1), "tokens": tokens, "tokens/s": round(tokens / loop, 1)},
+        "tokens/s, stage over bare loop": round(recording.tokens / ours / (tokens / loop), 3),
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--model", default="bundled/smollm2-135m")
+    parser.add_argument("--in-flight", type=int, default=64)
+    given = parser.parse_args()
+    print(json.dumps(asyncio.run(main(given.prompts, given.model, given.in_flight)), indent=2))
