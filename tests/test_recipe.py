@@ -90,6 +90,7 @@ def test_a_mistake_is_one_clear_sentence(write: Write, old: str, new: str, words
     ("override", "words"),
     [
         ("rounds", "is not of the form key=value"),
+        ("revise.rounds=[", "not valid YAML"),
         ("revize.rounds=2", 'did you mean "revise"?'),
         ("revise.round=2", 'did you mean "rounds"?'),
     ],

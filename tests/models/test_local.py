@@ -1,0 +1,66 @@
+"""transformers in the process: the bundled model answers, stops, and is the same to the same seed."""
+
+import asyncio
+import math
+
+import pytest
+
+from cai.errors import RowError
+from cai.models import ModelSpec, Reply, Request
+from cai.models.local import Local
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def model() -> Local:
+    return Local(ModelSpec("policy", local="bundled/smollm2-135m", max_len=512))
+
+
+def ask(model: Local, *requests: Request) -> list[Reply]:
+    async def scene() -> list[Reply]:
+        return await asyncio.gather(*(model.ask(request, "row") for request in requests))
+
+    return asyncio.run(scene())
+
+
+def user(text: str, **more: object) -> Request:
+    return Request(({"role": "user", "content": text},), **more)  # type: ignore[arg-type]
+
+
+def test_it_answers_a_simple_question_and_stops(model: Local) -> None:
+    [reply] = ask(model, user("What is the capital of France?", max_tokens=24, temperature=0.0))
+    assert "Paris" in reply.texts[0]
+    assert reply.finishes == ("stop",)
+    assert reply.tokens_in > 10
+    assert 0 < reply.tokens_out < 24
+
+
+def test_a_sample_does_not_depend_on_its_batch(model: Local) -> None:
+    one = user("Name a colour.", max_tokens=8, temperature=0.7, seed=1)
+    [alone] = ask(model, one)
+    together = ask(model, one, user("Tell me about the sea.", max_tokens=8, temperature=0.7, seed=2))
+    assert together[0].texts == alone.texts
+
+
+def test_samples_of_one_request_differ(model: Local) -> None:
+    [reply] = ask(model, user("Write a sentence.", max_tokens=12, seed=3, n=2))
+    assert len(set(reply.texts)) == 2
+
+
+def test_choices_have_probabilities_after_the_forced_beginning(model: Local) -> None:
+    [reply] = ask(model, user("Which letter comes first? (A) or (B)", choices=("A", "B"), begin="The answer is: ("))
+    mass = sum(map(math.exp, reply.choice_logprobs.values()))
+    assert 0.5 < mass <= 1.0
+    assert reply.choice_logprobs["A"] > reply.choice_logprobs["B"]
+
+
+def test_too_long_a_prompt_is_the_row_s_error_and_no_one_else_s(model: Local) -> None:
+    async def scene() -> list[Reply | BaseException]:
+        long, short = user("word " * 600, max_tokens=4, temperature=0.0), user("Hi", max_tokens=4, temperature=0.0)
+        return await asyncio.gather(*(model.ask(each, "row") for each in (long, short)), return_exceptions=True)
+
+    first, second = asyncio.run(scene())
+    assert isinstance(first, RowError)
+    assert first.reason == "context_too_long"
+    assert isinstance(second, Reply)
