@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cai import dataset
-from cai.errors import RunError
+from cai.errors import RunError, UserError
 from cai.flow import Slots, Step, flow
 from cai.ledger import Settings, Tally, versions
 from cai.models import Model
@@ -35,7 +35,8 @@ def prompts(run: "Run", block: Block) -> None:
     for row in prompt_files.read(want):
         (drops if isinstance(row, Drop) else rows).append(row)  # pyright: ignore[reportArgumentType]
     if not rows:
-        raise RunError(f"{block.name}: no prompt could be read; see the reasons in {stage.folder / 'drops.jsonl'}")
+        why = f": {drops[0].detail}" if drops else ": the files are empty"
+        raise UserError(f"{block.name}: no prompt could be read{why}; name a file with prompts")
     tracks = {row.track: [each.id for each in rows if each.track == row.track] for row in rows}
     aside = {each for ids in tracks.values() for each in prompt_files.held_out(ids, want.heldout, run.recipe.seed)}
     kept = [row for row in rows if row.id not in aside]

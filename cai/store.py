@@ -48,15 +48,19 @@ class Stage:
         """
         begun = read_json(self.folder / "begun.json")
         now = json.loads(json.dumps(asdict(settings), default=str))
-        if begun is not None and begun != now:
+        if begun is not None and begun != now and self._worked():
             what = "; ".join(differences(begun, now))
             raise UserError(
                 f"{self.folder} holds rows made under other settings ({what}); to set it and what follows aside and do "
                 f"it again, run the same command with: --redo {self.name}"
             )
-        if begun is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
+        if begun != now:
             write_json(self.folder / "begun.json", now)
+
+    def _worked(self) -> bool:
+        """Whether anything stands in the folder that other settings would spoil."""
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return any(path.stat().st_size for path in files if path.name not in ("begun.json", "job.json"))
 
     def parts(self) -> list[int]:
         """The numbers of the finished parts."""

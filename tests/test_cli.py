@@ -59,6 +59,20 @@ def test_wrong_input_is_a_sentence_exit_code_2_and_nothing_written(cai: Cai, tmp
     assert not (tmp_path / "out").exists()
 
 
+def test_a_recipe_that_failed_before_any_row_can_be_mended(cai: Cai, tmp_path: Path) -> None:
+    recipe, good = tmp_path / "r.yaml", (ROOT / "tests" / "data" / "scripted.yaml").read_text()
+    (tmp_path / "script.yaml").write_text((ROOT / "tests" / "data" / "script.yaml").read_text())
+    (tmp_path / "empty.jsonl").write_text("")
+    recipe.write_text(
+        good.replace("principles/prompts/redteam.jsonl", "empty.jsonl").replace("      helpful:", "      #")
+    )
+    failed = cai("run", recipe, "--out", tmp_path / "out")
+    assert failed.returncode == 2
+    assert "no prompt could be read: the files are empty" in failed.stderr
+    recipe.write_text(good)
+    assert cai("run", recipe, "--out", tmp_path / "out").returncode == 0
+
+
 def test_debug_shows_the_trace(cai: Cai) -> None:
     assert "Traceback" in cai("run", "nowhere.yaml", "--debug").stderr
     assert "Traceback" not in cai("run", "nowhere.yaml").stderr

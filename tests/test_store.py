@@ -52,9 +52,10 @@ def test_a_torn_last_line_is_cut_and_the_rest_kept(tmp_path: Path, cut: int) -> 
 
 def test_a_change_of_settings_is_refused_and_shown(tmp_path: Path) -> None:
     stage = Stage(tmp_path / "revise")
-    stage.begin(SETTINGS)
-    stage.begin(SETTINGS)
     other = Settings("s", {"rounds": 2, "model": "policy"}, 0, "c0", {}, {"prompts": "d0"})
+    stage.begin(other)
+    stage.begin(SETTINGS)  # nothing stands there yet that it could spoil
+    stage.write_part(0, [row("a")])
     with pytest.raises(UserError) as error:
         stage.begin(other)
     assert "block.rounds: 4 → 2" in str(error.value)

@@ -13,7 +13,7 @@ import asyncio
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -96,7 +96,18 @@ def _rule(where: str, data: Any) -> Rule:
         when = re.compile(str(data.get("when", "")))
     except re.error as error:
         raise UserError(f"{where}.when: not a regular expression: {error}") from None
-    return Rule(when, tuple(map(str, data.get("say", ()))), data.get("choose", {}), float(data.get("delay", 0)))
+    say, choose, delay = data.get("say", []), data.get("choose", {}), data.get("delay", 0)
+    if not isinstance(say, list):
+        raise UserError(f"{where}.say: expected a list of texts")
+    if not isinstance(choose, dict) or not all(_is_number(p) and 0 <= p <= 1 for p in choose.values()):
+        raise UserError(f"{where}.choose: expected a probability for each choice, such as {{A: 0.7, B: 0.2}}")
+    if not _is_number(delay) or delay < 0:
+        raise UserError(f"{where}.delay: expected seconds")
+    return Rule(when, tuple(map(str, say)), choose, float(delay))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _by_rules(rules: list[Rule], request: Request) -> str | Mapping[str, float]:
@@ -110,6 +121,4 @@ def _by_rules(rules: list[Rule], request: Request) -> str | Mapping[str, float]:
 
 
 def _samples(request: Request) -> list[Request]:
-    from dataclasses import replace
-
     return [replace(request, n=1, seed=(request.seed or 0) + number) for number in range(request.n)]

@@ -113,7 +113,7 @@ def _records(source: PromptSource) -> Iterator[dict[str, Any]]:
 
 
 def _from_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -136,7 +136,7 @@ def _from_parquet(path: Path, column: str) -> Iterator[dict[str, Any]]:
 
 
 def _from_csv(path: Path, column: str) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file)
         _has_column(path, column, list(rows.fieldnames or []))
         yield from rows

@@ -32,6 +32,9 @@ def test_the_first_matching_rule_answers(write: Write) -> None:
         ("- {when: x}", "a rule needs `say` or `choose`"),
         ("- {say: [x], wen: y}", 'unknown key; did you mean "when"?'),
         ('- {say: [x], when: "("}', "not a regular expression"),
+        ("- {choose: {A: much}}", "expected a probability for each choice"),
+        ("- {say: x}", "expected a list of texts"),
+        ("- {say: [x], delay: soon}", "expected seconds"),
     ],
 )
 def test_a_wrong_script_is_a_sentence(write: Write, text: str, words: str) -> None:

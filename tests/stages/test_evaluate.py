@@ -32,7 +32,8 @@ def test_nothing_decided_is_no_rate_and_the_widest_interval() -> None:
 
 # Wilson (1927), as tabulated by Newcombe (1998): 81 of 263, and the ends.
 @pytest.mark.parametrize(
-    ("won", "of", "low", "high"), [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
+    ("won", "of", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
 def test_wilson_s_interval_is_the_published_one(won: int, of: int, low: float, high: float) -> None:
     assert wilson(won, of) == pytest.approx((low, high), abs=5e-5)

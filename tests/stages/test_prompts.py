@@ -49,6 +49,11 @@ def test_equal_prompts_with_ids_stay_apart_and_without_ids_are_one(write: Write)
     assert [row.reason if isinstance(row, Drop) else "kept" for row in rows] == ["kept", "kept", "kept", "duplicate"]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(write: Write) -> None:
+    assert texts(PromptSource(str(write("a.jsonl", '\ufeff{"prompt": "Hi"}\n')))) == ["Hi"]
+    assert texts(PromptSource(str(write("a.csv", "\ufeffprompt\nHi\n")))) == ["Hi"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
