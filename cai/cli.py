@@ -34,7 +34,7 @@ def run(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Outputs go to DIR/<recipe name>/.")] = Path("runs"),
     debug: Debug = False,
 ) -> None:
-    """Run a recipe to its end; run it again to go on where it was stopped."""
+    """Run a recipe; run it again to go on where it stopped."""
     from cai.recipe import load_recipe
     from cai.report.summary import print_summary
     from cai.run import start
@@ -53,7 +53,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Check constitutions and recipes before they cost GPU hours."""
+    """Check constitutions and recipes before they cost."""
     from cai.checking import check_paths
 
     checked, findings = check_paths(paths)
@@ -116,7 +116,7 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to put them.")] = Path(),
     debug: Debug = False,
 ) -> None:
-    """Copy a constitution, prompts and a recipe to start from; files that are there stay as they are."""
+    """Copy files to start from; yours stay as they are."""
     from cai.checking import copy_starter
 
     for path, copied in copy_starter(folder):
