@@ -1,14 +1,18 @@
 """Chains and preferences into datasets: columns, splits, and TRL's eye on them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
+from rich.console import Console
 
+from cai.recipe import load_recipe
+from cai.run import start
+from cai.screen import Screen
 from cai.stages.prefs import margin
 from cai.store import Stage
 
+DATA = Path(__file__).resolve().parents[1] / "data"
 SFT = {"prompt", "completion", "id", "source", "track", "principles", "revision"}
 PREFS = {
     "prompt",
@@ -24,9 +28,12 @@ PREFS = {
 }
 
 
-@pytest.fixture
-def run(scripted_run: Callable[..., Path]) -> Path:
-    return scripted_run()
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One finished run, which no test changes."""
+    recipe, out = load_recipe(DATA / "scripted.yaml"), tmp_path_factory.mktemp("sets")
+    start(recipe, out / recipe.name, Screen(Console(quiet=True)))
+    return out / recipe.name
 
 
 def rows(folder: Path, split: str) -> list[dict]:
