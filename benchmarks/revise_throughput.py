@@ -23,19 +23,20 @@ from cai.ledger import Settings
 from cai.models import Model, ModelSpec, Reply, Request
 from cai.models.dialect import Vllm
 from cai.models.vllm import Served, serve
-from cai.recipe import SHIPPED
 from cai.rows import Chain, Drop, Prompt
 from cai.stages.prompts import Prompts, PromptSource, read
 from cai.stages.revise import Revise, revise
 from cai.store import Stage
 from constitution.load import load
+from constitution.source import SHIPPED
 
 
 class Recording:
     """A model that remembers what it was asked and how many tokens it gave."""
 
     def __init__(self, inner: Model) -> None:
-        self.inner, self.name, self.concurrency = inner, inner.name, inner.concurrency
+        self.inner, self.name = inner, inner.name
+        self.concurrency, self.format = inner.concurrency, inner.format
         self.requests: list[Request] = []
         self.tokens = 0
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cai.errors import UserError
-from cai.recipe import SHIPPED, load_recipe
 from constitution.check import Finding, check
-from constitution.source import InputError, read_yaml
+from constitution.rules import Context
+from constitution.source import SHIPPED, InputError, Problem, read_yaml
 
 STARTER = (
     "principles/harmless.yaml",
@@ -17,10 +17,10 @@ STARTER = (
 )
 
 
-def check_paths(paths: Sequence[Path]) -> tuple[int, list[Finding]]:
+def check_paths(paths: Sequence[Path], context: Context | None = None) -> tuple[int, list[Finding]]:
     """Check files, and the YAML files of folders; returns how many, and what was found."""
     files = [file for path in paths for file in _files(path)]
-    return len(files), [finding for file in files for finding in _check_file(file)]
+    return len(files), [finding for file in files for finding in _check_file(file, context)]
 
 
 def _files(path: Path) -> list[Path]:
@@ -32,18 +32,21 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _check_file(path: Path) -> list[Finding]:
+def _check_file(path: Path, context: Context | None) -> list[Finding]:
     """As a recipe where it has stages or models, as a constitution otherwise."""
     try:
-        data = read_yaml(path).data
+        source = read_yaml(path)
     except InputError as error:
-        return [Finding("error", "yaml", str(error))]
-    if not isinstance(data, dict) or not {"stages", "models"} & data.keys():
-        return check(path)
+        return [Finding("error", "yaml", problem) for problem in error.found]
+    if not isinstance(source.data, dict) or not {"stages", "models"} & source.data.keys():
+        return check(source, context)
+    from cai.recipe import load_recipe
+
     try:
         load_recipe(path)
     except InputError as error:
-        return [Finding("error", "recipe", line) for line in str(error).splitlines()]
+        found = error.found or [Problem(path, 0, "", str(error))]
+        return [Finding("error", "recipe", problem) for problem in found]
     return []
 
 

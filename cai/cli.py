@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 the user's input is wrong. Errors for people are
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -58,12 +59,12 @@ def check(
 
     checked, findings = check_paths(paths)
     if as_json:
-        print(json.dumps([{"level": each.level, "rule": each.rule, "text": each.text} for each in findings], indent=2))
+        print(json.dumps([each.plain() for each in findings], indent=2, ensure_ascii=False))
     else:
         for each in findings:
-            print(f"{each.level}: {each.text} [{each.rule}]")
-        errors = sum(each.level == "error" for each in findings)
-        print(f"{checked} files checked: {errors} errors, {len(findings) - errors} warnings")
+            print(each)
+        levels = Counter(each.level for each in findings)
+        print(f"{checked} files checked: {levels['error']} errors, {levels['warning']} warnings")
     if any(each.level == "error" for each in findings):
         raise typer.Exit(2)
 

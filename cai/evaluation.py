@@ -73,8 +73,9 @@ async def _votes(run: "Run", block: Block, role: str) -> Tally:
         both = [Stage(folder / f"answers-{each}").all_rows(Answers) for each in (want.models[0], role)]
         source.write_part(0, pairs(*both))
 
-    async def work(row: Pair, ask: Ask) -> list[Preference]:
-        return [await label(row, want.label(), ask)]
+    async def work(row: Pair, ask: Ask) -> list[Preference] | Drop:
+        judged = await label(row, want.label(), ask)
+        return judged if isinstance(judged, Drop) else [judged]
 
     return await _pass(run, block, Stage(folder / f"votes-{role}"), want.judge, source, Pair, work)
 

@@ -24,10 +24,20 @@ from cai.stages.prompts import PromptSource
 from cai.stages.train import Train, check_config
 from constitution.load import load
 from constitution.model import Constitution
-from constitution.source import InputError, Keys, Source, load_schema, nearest, problems, read_yaml
+from constitution.source import (
+    InputError,
+    Keys,
+    Problem,
+    Source,
+    complain,
+    find,
+    load_schema,
+    nearest,
+    problems,
+    read_yaml,
+)
 
 SCHEMA = Path(__file__).with_name("recipe.schema.json")
-SHIPPED = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +104,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     properties = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]
     for text in overrides:
         override(source, text, set(properties))
-    found = problems(source, validator())
-    if found:
-        raise InputError("\n".join(found))
+    complain(problems(source, validator()))
     return _Reader(source).recipe()
-
-
-def find(path: str | Path, beside: Path) -> Path | None:
-    """The first of: beside the recipe, in the current folder, among the shipped files."""
-    path = Path(path).expanduser()
-    for root in (beside, Path(), SHIPPED):
-        if (root / path).exists():
-            return root / path
-    return None
 
 
 class _Reader:
@@ -115,10 +114,10 @@ class _Reader:
     def __init__(self, source: Source) -> None:
         self.source, self.data = source, source.data
         self.beside = source.path.parent
-        self.found: list[str] = []
+        self.found: list[Problem] = []
 
     def wrong(self, keys: Keys, text: str) -> None:
-        self.found.append(f"{self.source.where(keys)}: {text}")
+        self.found.append(self.source.problem(keys, text, "recipe"))
 
     def recipe(self) -> Recipe:
         models = {role: self._model(role, block) for role, block in self.data.get("models", {}).items()}
@@ -127,8 +126,7 @@ class _Reader:
             self._roles(block, models, blocks[:number])
         constitution = self._constitution(blocks)
         self._installed(models, blocks)
-        if self.found:
-            raise InputError("\n".join(self.found))
+        complain(self.found)
         assert constitution is not None
         name, seed = self.data["name"], self.data.get("seed", 0)
         return Recipe(self.source.path, name, seed, constitution, models, tuple(blocks))
@@ -141,7 +139,7 @@ class _Reader:
         try:
             constitution = load(path)
         except InputError as error:
-            self.found.append(str(error))
+            self.found += error.found
             return None
         judging = any(block.kind in ("label", "evaluate") for block in blocks)
         if judging and not any(principle.judgment for principle in constitution.principles):
@@ -235,7 +233,7 @@ class _Reader:
             self.wrong(keys, "needs exactly one of path and hub")
         elif fields.get("path"):
             fields["path"] = str(self.file(keys, fields["path"]) or fields["path"])
-        return PromptSource(**fields)
+        return PromptSource(**{**fields, "tags": tuple(fields.get("tags", ()))})
 
     def _roles(self, block: Block, models: dict[str, ModelSpec], before: list[Block]) -> None:
         trained = [each.name for each in before if each.table.shape == "train" and each.kind != "reward"]
@@ -263,7 +261,7 @@ class _Reader:
                 if role in used and spec.kind == "scripted" and spec.scripted != "none":
                     scripted.read_script(Path(spec.scripted))
             except InputError as error:
-                self.found.append(str(error))
+                self.found += error.found or [Problem(self.source.path, 0, "", str(error), "recipe")]
             if spec.api_key_env and not os.environ.get(spec.api_key_env):
                 self.wrong(("models", role, "api_key_env"), f"{spec.api_key_env} is not set; export it")
         for block in blocks:

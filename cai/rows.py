@@ -12,6 +12,8 @@ from functools import cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from constitution.model import About
+
 Message = dict[str, str]
 Track = Literal["redteam", "helpful"]
 Status = Literal["ok", "tie", "inconsistent", "unparsed", "refused", "truncated", "error"]
@@ -20,13 +22,24 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A conversation to be answered; the last message is the person's."""
+    """A conversation to be answered; the last message is the person's.
+
+    ``category``, ``tags`` and ``language`` are as its file gives them.
+    """
 
     id: str
     messages: tuple[Message, ...]
     source: str
     track: str
     category: str = ""
+    tags: tuple[str, ...] = ()
+    language: str = ""
+
+    @property
+    def about(self) -> About:
+        """What principles are chosen by."""
+        tags = (self.category, *self.tags) if self.category else self.tags
+        return About(self.track, tags, self.language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,13 @@ class Pair:
     a: Draft
     b: Draft
     track: str
+    tags: tuple[str, ...] = ()
+    language: str = ""
+
+    @property
+    def about(self) -> About:
+        """What principles are chosen by."""
+        return About(self.track, self.tags, self.language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +134,8 @@ class Answers:
     messages: tuple[Message, ...]
     draft: Draft
     track: str
+    tags: tuple[str, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

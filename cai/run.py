@@ -76,7 +76,9 @@ class Run:
             kind = "vllm" if importlib.util.find_spec("vllm") else "local"
             return replace(ModelSpec(role), **{kind: role})
         base = self.spec(block.want.base)
-        return replace(base, role=role, model=role, **{base.kind: str((self.folder / role / "model").resolve())})
+        # Training puts every example in the chat template, so its result is a chat model whatever its base was.
+        trained = {base.kind: str((self.folder / role / "model").resolve()), "format": "chat"}
+        return replace(base, role=role, model=role, **trained)
 
     async def walk(self) -> None:
         """Every stage that is not sealed, in order.

@@ -1,53 +1,87 @@
-"""Row + principle → the messages that ask for a critique, a revision or a judgment.
+"""Row + principle → what is sent: messages for a chat model, a transcript with its stops for a base model.
 
 Order of a prompt: what all rows share (instructions, exemplars) comes first, byte for byte the same, so that a server
-caches it once; then the row's conversation and answers; the principle, which varies, last. A revision's messages begin
-with the critique's, so that the second request of a round finds the first one's prefix in the cache. Bai et al. 2022
+caches it once; then the row's conversation and answers; the principle, which varies, last. A revision begins with what
+asked for its critique, so that the second request of a round finds the first one's prefix in the cache. Bai et al. 2022
 put the principle before the options of a comparison (section 4.1); we put it after them, for that reason.
+
+The same templates make both forms. A chat's turns become messages; a transcript's become sections, each assistant's turn
+under its label, ending in the label that the model is to go on from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from constitution.model import Constitution, CritiqueRevisionExemplar, JudgmentExemplar, Principle
+from constitution.templates import fill
 
 Message = dict[str, str]
 
-REVIEWING = (
-    "You are shown a conversation between a person and an AI assistant. First you get a critique request about the "
-    "assistant's last answer: reply with the critique alone. Then you get a revision request: reply with the revised "
-    "answer alone, worded as the assistant would say it to the person, without comment on the changes."
-)
-JUDGING = (
-    "You are shown a conversation between a person and an AI assistant, two possible next answers, (A) and (B), and a "
-    "question about them. End with the better answer's letter, in the form: The answer is: (A)"
-)
 ANSWER_BEGINS = "The answer is: ("
 CHOICES = ("A", "B")
+CHAT, TRANSCRIPT = "chat", "transcript"
+FORMATS = (CHAT, TRANSCRIPT)
+BETWEEN = "====="
+"""Stands between the worked examples of a transcript."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is sent: either messages, or a prompt in plain text with the stops that end its answer."""
+
+    messages: tuple[Message, ...] = ()
+    prompt: str = ""
+    stop: tuple[str, ...] = ()
+
+    def begin(self, text: str) -> str:
+        """A forced beginning of the answer, joined as this form needs it."""
+        return f" {text}" if self.prompt.endswith(":") else text
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One turn; ``label`` names an assistant's turn in a transcript."""
+
+    role: str
+    text: str
+    label: str = ""
+
+
+def answer(messages: Sequence[Message], form: str = CHAT) -> Asked:
+    """What asks for the assistant's next answer in a conversation."""
+    if form == CHAT:
+        return Asked(tuple(messages))
+    return Asked(prompt=f"{_conversation(messages)}\n\nAssistant:", stop=("\n\nHuman:",))
 
 
 def critique(
-    constitution: Constitution, principle: Principle, messages: Sequence[Message], answer: str, exemplars: int | None
-) -> list[Message]:
-    """Messages that ask what in ``answer`` goes against ``principle``.
+    constitution: Constitution,
+    principle: Principle,
+    messages: Sequence[Message],
+    answer: str,
+    exemplars: int | None = None,
+    form: str = CHAT,
+) -> Asked:
+    """What asks which words of ``answer`` go against ``principle``.
 
     Args:
         messages: the conversation before the answer.
         exemplars: how many of the constitution's exemplars to show; None shows all.
+        form: "chat" or "transcript".
     """
-    shown = constitution.critique_revision[:exemplars]
-    lines = [_system(constitution, REVIEWING)]
-    for exemplar in shown:
-        lines += _worked(exemplar, constitution.by_id)
-    return [*lines, _user(_conversation(messages, answer), f"Critique request: {principle.critique}")]
+    examples = [_worked(constitution, exemplar) for exemplar in constitution.critique_revision[:exemplars]]
+    last = _critique_turn(constitution, principle, _conversation(messages, answer))
+    stops = (_heading(constitution.templates.revision), "Human:", BETWEEN)
+    return _asked(form, _preamble(constitution, "review"), examples, last, "Critique", stops)
 
 
-def revision(critique_messages: Sequence[Message], critique: str, principle: Principle) -> list[Message]:
-    """Messages that ask for the revision, grown from those that asked for the critique."""
-    return [
-        *critique_messages,
-        {"role": "assistant", "content": critique},
-        {"role": "user", "content": f"Revision request: {principle.revision}"},
-    ]
+def revision(constitution: Constitution, asked: Asked, critique: str, principle: Principle) -> Asked:
+    """What asks for the revision, grown from what asked for the critique."""
+    request = _revision_turn(constitution, principle)
+    if asked.messages:
+        return Asked((*asked.messages, {"role": "assistant", "content": critique}, _message(request)))
+    prompt = f"{asked.prompt} {critique}\n\n{request.text}\n\nRevision:"
+    return Asked(prompt=prompt, stop=_stops(_heading(constitution.templates.critique), "Human:", BETWEEN))
 
 
 def judgment(
@@ -57,43 +91,101 @@ def judgment(
     answers: tuple[str, str],
     reasoning: bool,
     exemplars: int | None = None,
-) -> list[Message]:
-    """Messages that ask which of two answers accords better with ``principle``.
+    form: str = CHAT,
+) -> Asked:
+    """What asks which of two answers accords better with ``principle``.
 
     Args:
         answers: shown as (A) and (B), in this order.
         reasoning: the exemplars show their reasoning, so that the judge reasons too.
         exemplars: how many of the constitution's exemplars to show; None shows all.
+        form: "chat" or "transcript".
     """
-    lines = [_system(constitution, JUDGING)]
-    for exemplar in constitution.judgment[:exemplars]:
-        lines += _judged(exemplar, constitution.by_id, reasoning)
-    return [*lines, _user(_conversation(messages), _options(*answers), _question(principle, reasoning))]
+    examples = [_judged(constitution, exemplar, reasoning) for exemplar in constitution.judgment[:exemplars]]
+    last = _judgment_turn(constitution, principle, _conversation(messages), answers, reasoning)
+    label = "Reasoning" if reasoning else ""
+    return _asked(form, _preamble(constitution, "judge"), examples, last, label, ("Human:", BETWEEN))
 
 
-def _system(constitution: Constitution, task: str) -> Message:
-    return {"role": "system", "content": "\n\n".join(filter(None, (constitution.preamble, task)))}
+def _asked(
+    form: str, opening: str, examples: Sequence[Sequence[_Turn]], last: _Turn, label: str, stops: Sequence[str]
+) -> Asked:
+    if form == CHAT:
+        turns = [_Turn("system", opening), *(turn for example in examples for turn in example), last]
+        return Asked(tuple(map(_message, turns)))
+    blocks = [opening, *("\n\n".join(_sections(example)) for example in examples), last.text]
+    return Asked(prompt=f"\n\n{BETWEEN}\n\n".join(blocks) + (f"\n\n{label}:" if label else "\n\n"), stop=_stops(*stops))
 
 
-def _user(*blocks: str) -> Message:
-    return {"role": "user", "content": "\n\n".join(blocks)}
+def _message(turn: _Turn) -> Message:
+    return {"role": turn.role, "content": turn.text}
 
 
-def _worked(exemplar: CritiqueRevisionExemplar, principles: Mapping[str, Principle]) -> list[Message]:
-    principle = principles[exemplar.principle]
-    asked = _conversation([{"role": "user", "content": exemplar.prompt}], exemplar.answer)
-    first = [_user(asked, f"Critique request: {principle.critique}")]
-    return [*revision(first, exemplar.critique, principle), {"role": "assistant", "content": exemplar.revision}]
+def _sections(turns: Sequence[_Turn]) -> Iterator[str]:
+    return (f"{turn.label}: {turn.text}" if turn.label else turn.text for turn in turns)
 
 
-def _judged(exemplar: JudgmentExemplar, principles: Mapping[str, Principle], reasoning: bool) -> list[Message]:
-    conversation = _conversation([{"role": "user", "content": exemplar.prompt}])
-    question = _question(principles[exemplar.principle], reasoning)
-    answer = f"{ANSWER_BEGINS}{exemplar.verdict})"
-    said = f"{exemplar.reasoning}\n\n{answer}" if reasoning else answer
+def _stops(*beginnings: str) -> tuple[str, ...]:
+    """A model that goes on past its answer begins the transcript's next section."""
+    return tuple(f"\n\n{beginning}" for beginning in beginnings if beginning)
+
+
+def _heading(template: str) -> str:
+    """What stands before the request in a template: how the section that puts it begins."""
+    line = next(line for line in template.split("\n") if "{request}" in line)
+    return line.partition("{")[0].strip()
+
+
+def _preamble(constitution: Constitution, use: str) -> str:
+    return fill(getattr(constitution.templates, use), {"preamble": constitution.preamble})
+
+
+def _critique_turn(constitution: Constitution, principle: Principle, conversation: str) -> _Turn:
+    values = {**_said(principle), "request": principle.critique, "conversation": conversation}
+    return _Turn("user", fill(constitution.templates.critique, values))
+
+
+def _revision_turn(constitution: Constitution, principle: Principle) -> _Turn:
+    return _Turn("user", fill(constitution.templates.revision, {**_said(principle), "request": principle.revision}))
+
+
+def _judgment_turn(
+    constitution: Constitution, principle: Principle, conversation: str, answers: tuple[str, str], reasoning: bool
+) -> _Turn:
+    values = {
+        **_said(principle),
+        "conversation": conversation,
+        "a": answers[0],
+        "b": answers[1],
+        "question": principle.judgment,
+        "reasoning": constitution.templates.reasoning if reasoning else "",
+    }
+    return _Turn("user", fill(constitution.templates.judgment, values))
+
+
+def _said(principle: Principle) -> Mapping[str, str]:
+    return {"title": principle.title, "negative": principle.negative}
+
+
+def _worked(constitution: Constitution, exemplar: CritiqueRevisionExemplar) -> list[_Turn]:
+    principle = constitution.by_id[exemplar.principle]
+    conversation = _conversation([{"role": "user", "content": exemplar.prompt}], exemplar.answer)
     return [
-        _user(conversation, _options(exemplar.a, exemplar.b), question),
-        {"role": "assistant", "content": said},
+        _critique_turn(constitution, principle, conversation),
+        _Turn("assistant", exemplar.critique, "Critique"),
+        _revision_turn(constitution, principle),
+        _Turn("assistant", exemplar.revision, "Revision"),
+    ]
+
+
+def _judged(constitution: Constitution, exemplar: JudgmentExemplar, reasoning: bool) -> list[_Turn]:
+    principle = constitution.by_id[exemplar.principle]
+    conversation = _conversation([{"role": "user", "content": exemplar.prompt}])
+    verdict = f"{ANSWER_BEGINS}{exemplar.verdict})"
+    said = _Turn("assistant", f"{exemplar.reasoning}\n\n{verdict}", "Reasoning") if reasoning else None
+    return [
+        _judgment_turn(constitution, principle, conversation, (exemplar.a, exemplar.b), reasoning),
+        said or _Turn("assistant", verdict),
     ]
 
 
@@ -101,12 +193,3 @@ def _conversation(messages: Sequence[Message], answer: str | None = None) -> str
     names = {"user": "Human", "assistant": "Assistant", "system": "System"}
     turns = [f"{names.get(message['role'], message['role'])}: {message['content']}" for message in messages]
     return "\n\n".join(turns if answer is None else [*turns, f"Assistant: {answer}"])
-
-
-def _options(a: str, b: str) -> str:
-    return f"Answer (A): {a}\n\nAnswer (B): {b}"
-
-
-def _question(principle: Principle, reasoning: bool) -> str:
-    how = "\nWeigh both answers first, step by step." if reasoning else ""
-    return f"Question: {principle.judgment}{how}"

@@ -1,75 +1,106 @@
-"""Lint: what loads but will cost GPU hours. Each finding has a rule's name, a place and what to do."""
+"""Lint: what is wrong with a constitution's file, before it costs GPU hours.
 
-from collections import Counter
+Errors keep a file from loading; warnings and notes come from ``constitution.rules``, and the file may silence each with
+a reason (``silence: [{rule, principle, reason}]``).
+"""
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from constitution.load import build, crosscheck, validator
-from constitution.model import Constitution
-from constitution.source import InputError, Keys, Source, problems, read_yaml
+from constitution import rules
+from constitution.load import Loaded, resolve
+from constitution.rules import Context
+from constitution.source import InputError, Problem, Source, nearest
+
+ERRORS = {
+    "yaml": "The file is missing, is no YAML, or uses tags, aliases or a key twice.",
+    "schema": "A key is unknown, missing or of the wrong kind.",
+    "references": "An include, a principle's id, an exemplar or an override names what is not there.",
+    "templates": "A template has a placeholder that is unknown, unnamed or missing.",
+    "recipe": "A recipe does not load.",
+}
+IDLE = "idle-silence"
+IDLE_ABOUT = "A silence names no rule or no principle, or there is nothing left for it to silence."
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing to look at; ``level`` is "error" (the file does not load) or "warning"."""
+    """One thing to look at.
+
+    Attributes:
+        level: "error" (the file does not load), "warning", or "note" (good to know).
+    """
 
     level: str
     rule: str
-    text: str
+    problem: Problem
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.problem} [{self.rule}]"
+
+    def plain(self) -> dict[str, object]:
+        """As JSON has it."""
+        problem = self.problem
+        place = {"file": str(problem.path), "line": problem.line, "path": problem.field}
+        return {"level": self.level, "rule": self.rule, **place, "text": problem.text}
 
 
-def check(path: Path) -> list[Finding]:
-    """Everything wrong with a constitution's file, errors first; warnings only where it loads."""
+def documented() -> dict[str, tuple[str, str]]:
+    """Every rule's name with its level and what it means."""
+    found = {name: ("error", about) for name, about in ERRORS.items()}
+    for level, those in (("warning", rules.WARNINGS), ("note", rules.NOTES)):
+        found |= {rules.name(rule): (level, " ".join((rule.__doc__ or "").split())) for rule in those}
+    return {**found, IDLE: ("warning", IDLE_ABOUT)}
+
+
+def check(source: Source, context: Context | None = None) -> list[Finding]:
+    """Everything to be found in a constitution's file; errors alone where it does not load."""
     try:
-        source = read_yaml(path)
+        loaded = resolve(source)
     except InputError as error:
-        return [Finding("error", "yaml", str(error))]
-    found = problems(source, validator())
-    if found:
-        return [Finding("error", "schema", text) for text in found]
-    found = crosscheck(source)
-    if found:
-        return [Finding("error", "references", text) for text in found]
-    return list(_warnings(source, build(source.data)))
+        return [Finding("error", problem.rule, problem) for problem in error.found]
+    return check_loaded(loaded, context or Context())
 
 
-def _warnings(source: Source, constitution: Constitution) -> Iterator[Finding]:
-    yield from _principles(source, constitution)
-    yield from _exemplars(source, constitution)
+def check_loaded(loaded: Loaded, context: Context) -> list[Finding]:
+    """Warnings and notes on a file that loads, in the order of the file."""
+    silences = loaded.source.data.get("silence", [])
+    used: set[int] = set()
+    found = []
+    for level, those in (("note", rules.NOTES), ("warning", rules.WARNINGS)):
+        for rule in those:
+            for keys, principle, text in rule(loaded, context):
+                silent = _silenced(silences, rules.name(rule), principle)
+                used |= silent
+                if not silent:
+                    found.append(Finding(level, rules.name(rule), loaded.source.problem(keys, text)))
+    found += _idle(loaded, used, context)
+    return sorted(found, key=lambda finding: finding.problem.line)
 
 
-def _principles(source: Source, constitution: Constitution) -> Iterator[Finding]:
-    seen: dict[str, str] = {}
-    for number, principle in enumerate(constitution.principles):
-        keys: Keys = ("principles", number)
-        if not principle.judgment:
-            yield _warn(
-                source, keys, "no-judgment", "no judgment question, so no preference is labelled under it; add one"
-            )
-        for use in ("critique", "revision", "judgment"):
-            text = getattr(principle, use)
-            other = seen.setdefault(text, principle.id) if text else principle.id
-            if other != principle.id:
-                yield _warn(
-                    source, (*keys, use), "duplicate", f'the same text as in "{other}"; each principle needs its own'
-                )
+def _silenced(silences: list[dict[str, str]], rule: str, principle: str) -> set[int]:
+    """The numbers of the silences that a finding falls under."""
+    return {
+        number
+        for number, silence in enumerate(silences)
+        if silence["rule"] == rule and silence.get("principle", principle) == principle
+    }
 
 
-def _exemplars(source: Source, constitution: Constitution) -> Iterator[Finding]:
-    shown = constitution.critique_revision
-    if not shown:
-        yield _warn(
-            source, (), "no-exemplars", "no critique_revision exemplars; models then confuse critique with revision"
-        )
-    elif not any(exemplar.answer == exemplar.revision for exemplar in shown):
-        text = "no exemplar leaves a good answer as it is, so models revise what needs no revision; add one or two"
-        yield _warn(source, ("exemplars", "critique_revision"), "always-revised", text)
-    verdicts = Counter(exemplar.verdict for exemplar in constitution.judgment)
-    if len(constitution.judgment) > 1 and len(verdicts) == 1:
-        text = f"every exemplar's verdict is ({next(iter(verdicts))}), which teaches a position; balance A and B"
-        yield _warn(source, ("exemplars", "judgment"), "one-sided", text)
-
-
-def _warn(source: Source, keys: Keys, rule: str, text: str) -> Finding:
-    return Finding("warning", rule, f"{source.where(keys)}: {text}")
+def _idle(loaded: Loaded, used: set[int], context: Context) -> Iterator[Finding]:
+    known = [name for name, (level, _) in documented().items() if level != "error" and name != IDLE]
+    ids = list(loaded.constitution.by_id)
+    # Two rules need more than the file; without it they say nothing, and their silences are not idle.
+    unasked = {"over-long"} if context.count is None else set()
+    unasked |= {"applies-to-nothing"} if context.prompts is None else set()
+    for number, silence in enumerate(loaded.source.data.get("silence", [])):
+        rule, principle = silence["rule"], silence.get("principle")
+        if rule not in known:
+            text = f'there is no rule "{rule}" that can be silenced; {nearest(rule, known)}'
+        elif principle is not None and principle not in ids:
+            text = f'there is no principle "{principle}"; {nearest(principle, ids)}'
+        elif number in used or rule in unasked:
+            continue
+        else:
+            text = f'"{rule}" finds nothing here any more; take this silence out'
+        yield Finding("warning", IDLE, loaded.source.problem(("silence", number), text))

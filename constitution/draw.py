@@ -1,26 +1,76 @@
 """The seeded choice of principles for a row.
 
 Bai et al. 2022, section 3.1: one principle is drawn at every step, uniformly, independently, with replacement; section
-4.1 draws one for each comparison ("ensembling" over principles is across comparisons, not within one).
+4.1 draws one for each comparison ("ensembling" over principles is across comparisons, not within one). The other ways
+are ours:
+
+- ``weighted``: as uniform, in proportion to the principles' weights
+- ``distinct``: as uniform, without replacement within a chain; once all were drawn, all are there again
+- ``by_tag``: as uniform, among the principles that share a tag with the prompt, or among all where none does
+- ``all``: every principle once, in the constitution's order
+
+A draw is a race: each principle gets a waiting time from its own hash of the row's random number, and the first one wins
+(exponential waiting times win in proportion to their rates). So a principle that is added, removed or reweighted changes
+the draws it wins or loses, and no others: a changed constitution leaves most rows of a run as they were.
 """
 
+import math
+from collections.abc import Sequence
+from hashlib import blake2b
 from random import Random
 
-from constitution.model import Constitution, Principle
+from constitution.model import About, Constitution, Principle
+
+CHOICES = ("uniform", "weighted", "distinct", "by_tag", "all")
 
 
-def for_revision(constitution: Constitution, rng: Random) -> Principle:
-    """The principle of one critique-revision step."""
-    return rng.choice(constitution.principles)
+def for_revision(
+    constitution: Constitution, about: About, choice: str, rounds: int, rng: Random
+) -> tuple[Principle, ...]:
+    """The principle of each round of a chain; empty where none applies to the prompt.
 
-
-def for_judgment(constitution: Constitution, rng: Random) -> Principle:
-    """The principle of one comparison, among those with a judgment question.
-
-    Raises:
-        ValueError: no principle has one.
+    Args:
+        choice: one of ``CHOICES``; "all" gives a round for each principle, whatever ``rounds`` says.
+        rng: the row's own; one number is drawn from it for each round.
     """
-    judging = [principle for principle in constitution.principles if principle.judgment]
-    if not judging:
-        raise ValueError(f'no principle of the constitution "{constitution.name}" has a judgment question')
-    return rng.choice(judging)
+    there = _applying(constitution.principles, about)
+    if choice == "all" or not there:
+        return there
+    drawn: list[Principle] = []
+    for _ in range(rounds):
+        left = there[:] if choice != "distinct" else _left(there, drawn)
+        drawn.append(_draw(left, about, choice, rng))
+    return tuple(drawn)
+
+
+def for_judgment(constitution: Constitution, about: About, choice: str, rng: Random) -> tuple[Principle, ...]:
+    """The principles of one comparison, among those with a judgment question: one, or with "all" every one.
+
+    Returns:
+        nothing where no principle with a question applies to the prompt.
+    """
+    there = _applying([each for each in constitution.principles if each.judgment], about)
+    return there if choice == "all" or not there else (_draw(there, about, choice, rng),)
+
+
+def _applying(principles: Sequence[Principle], about: About) -> tuple[Principle, ...]:
+    return tuple(principle for principle in principles if principle.applies_to.covers(about))
+
+
+def _left(there: Sequence[Principle], drawn: Sequence[Principle]) -> Sequence[Principle]:
+    """Those not drawn yet in this pass through all of them."""
+    passed = drawn[len(drawn) - len(drawn) % len(there) :]
+    return [principle for principle in there if principle not in passed]
+
+
+def _draw(there: Sequence[Principle], about: About, choice: str, rng: Random) -> Principle:
+    number = rng.getrandbits(64).to_bytes(8, "big")
+    if choice == "by_tag":
+        there = [each for each in there if not set(each.tags).isdisjoint(about.tags)] or there
+    return min(there, key=lambda each: _wait(number, each.id) / (each.weight if choice == "weighted" else 1.0))
+
+
+def _wait(number: bytes, principle: str) -> float:
+    """An exponential waiting time of rate 1, fixed by the number and the principle's id."""
+    digest = blake2b(principle.encode(), key=number, digest_size=8).digest()
+    return -math.log((int.from_bytes(digest, "big") + 0.5) / 2**64)

@@ -1,16 +1,54 @@
-"""A YAML file → ``Constitution``; every error says file, line, field and what to do."""
+"""YAML files → ``Constitution``; every error says file, line, field and what to do.
+
+A constitution may take principles over from others (``include``): each is read from beside the file, the current folder
+or the shipped files, narrowed by ``only`` and ``except``, and changed by ``override``. Name, preamble and templates are
+always the file's own.
+"""
 
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from constitution.model import Constitution, CritiqueRevisionExemplar, JudgmentExemplar, Principle
-from constitution.source import InputError, Source, load_schema, nearest, problems, read_yaml
+from constitution.model import (
+    AppliesTo,
+    Constitution,
+    CritiqueRevisionExemplar,
+    Example,
+    JudgmentExemplar,
+    Principle,
+)
+from constitution.source import (
+    InputError,
+    Keys,
+    Problem,
+    Source,
+    complain,
+    find,
+    load_schema,
+    nearest,
+    problems,
+    read_yaml,
+)
+from constitution.templates import Templates, mistakes
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A constitution with where each of its principles stands: for messages.
+
+    Attributes:
+        origins: principle id → the file and the keys of the mapping that says it.
+    """
+
+    constitution: Constitution
+    source: Source
+    origins: dict[str, tuple[Source, Keys]]
 
 
 @cache
@@ -20,61 +58,184 @@ def validator() -> Draft202012Validator:
 
 
 def load(path: Path) -> Constitution:
-    """Read a constitution.
+    """Read a constitution with all that it includes.
 
     Raises:
         InputError: the file cannot be read or is not a valid constitution; the message lists every problem.
     """
-    source = read_yaml(path)
-    found = problems(source, validator()) or crosscheck(source)
-    if found:
-        raise InputError("\n".join(found))
-    return build(source.data)
+    return resolve(read_yaml(path)).constitution
 
 
-def build(data: dict[str, Any]) -> Constitution:
-    """Checked data → ``Constitution``."""
-    exemplars = data.get("exemplars", {})
-    return Constitution(
-        name=data["name"],
-        version=str(data.get("version", "")),
-        description=data.get("description", ""),
-        preamble=data.get("preamble", "").strip(),
-        principles=tuple(_principle(each) for each in data["principles"]),
-        critique_revision=tuple(
-            CritiqueRevisionExemplar(**_stripped(each)) for each in exemplars.get("critique_revision", [])
-        ),
-        judgment=tuple(JudgmentExemplar(**_stripped(each)) for each in exemplars.get("judgment", [])),
-    )
+def resolve(source: Source, within: Sequence[Path] = ()) -> Loaded:
+    """Checked and built, with the place of each principle.
+
+    Args:
+        within: the files that include this one, outermost first.
+
+    Raises:
+        InputError: as ``load``.
+    """
+    complain(problems(source, validator()))
+    return _Resolver(source, within).loaded()
 
 
 def digest(constitution: Constitution) -> str:
-    """A fingerprint of what the constitution says: comments, layout and order of keys do not change it."""
-    text = json.dumps(asdict(constitution), sort_keys=True, ensure_ascii=False)
+    """A fingerprint of what decides rows: what is said to models and what is drawn by.
+
+    Names, versions, descriptions, titles, sources and examples change no row; nor do comments and layout.
+    """
+    principles = [
+        replace(each, examples=(), source="", title=_shown_title(constitution, each))
+        for each in constitution.principles
+    ]
+    bare = replace(constitution, name="", version="", description="", principles=tuple(principles))
+    text = json.dumps(asdict(bare), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def crosscheck(source: Source) -> list[str]:
-    """What a schema cannot say: ids are unique and exemplars name principles that are there."""
-    found: list[str] = []
-    ids: dict[str, int] = {}
-    for number, principle in enumerate(source.data["principles"]):
-        first = ids.setdefault(principle["id"], number)
-        if first != number:
-            keys = ("principles", number, "id")
-            found.append(f'{source.where(keys)}: the id "{principle["id"]}" is already principles[{first}]; rename one')
-    for use, exemplars in source.data.get("exemplars", {}).items():
-        for number, exemplar in enumerate(exemplars):
-            if exemplar["principle"] not in ids:
-                where = source.where(("exemplars", use, number, "principle"))
-                known = nearest(exemplar["principle"], list(ids))
-                found.append(f'{where}: there is no principle "{exemplar["principle"]}"; {known}')
-    return found
+def _shown_title(constitution: Constitution, principle: Principle) -> str:
+    return principle.title if "{title}" in "".join(asdict(constitution.templates).values()) else ""
+
+
+class _Resolver:
+    """One file's data → ``Loaded``, gathering what a schema cannot say before it complains."""
+
+    def __init__(self, source: Source, within: Sequence[Path]) -> None:
+        self.source, self.data = source, source.data
+        self.within = (*within, source.path)
+        self.found: list[Problem] = []
+        self.principles: dict[str, Principle] = {}
+        self.origins: dict[str, tuple[Source, Keys]] = {}
+        self.taken: list[Constitution] = []
+
+    def wrong(self, keys: Keys, text: str, rule: str = "references") -> None:
+        self.found.append(self.source.problem(keys, text, rule))
+
+    def loaded(self) -> Loaded:
+        for number, item in enumerate(self.data.get("include", [])):
+            self._include(("include", number), {"path": item} if isinstance(item, str) else item)
+        for number, item in enumerate(self.data.get("principles", [])):
+            self._add(_principle(item), ("principles", number), self.source, ("principles", number))
+        self._exemplars()
+        self._templates()
+        complain(self.found)
+        return Loaded(self._built(), self.source, self.origins)
+
+    def _add(self, principle: Principle, keys: Keys, source: Source, origin: Keys) -> None:
+        if principle.id in self.origins:
+            first_source, first = self.origins[principle.id]
+            self.wrong(
+                keys, f'the id "{principle.id}" is already at {first_source.where(first)}; rename one or `except` it'
+            )
+            return
+        self.principles[principle.id] = principle
+        self.origins[principle.id] = (source, origin)
+
+    def _include(self, keys: Keys, item: dict[str, Any]) -> None:
+        path = find(item["path"], self.source.path.parent)
+        where = (*keys, "path") if (*keys, "path") in self.source.lines else keys
+        if path is None:
+            self.wrong(
+                where, f"there is no file {item['path']} beside this one, in this folder or among the shipped files"
+            )
+            return
+        if any(path.samefile(each) for each in self.within if each.exists()):
+            self.wrong(where, f"{item['path']} includes itself: {' → '.join(map(str, (*self.within, path)))}")
+            return
+        try:
+            other = resolve(read_yaml(path), self.within)
+        except InputError as error:
+            self.found += error.found
+            return
+        self._take(keys, item, other)
+
+    def _take(self, keys: Keys, item: dict[str, Any], other: Loaded) -> None:
+        there = other.constitution
+        ids = self._chosen((*keys, "only"), item.get("only"), there) or set(there.by_id)
+        ids -= self._chosen((*keys, "except"), item.get("except"), there)
+        changed = item.get("override", {})
+        for id in changed.keys() - ids:
+            self.wrong(
+                (*keys, "override", id), f'no principle "{id}" is taken from {item["path"]}; {nearest(id, sorted(ids))}'
+            )
+        if not ids:
+            self.wrong(keys, f"nothing is left of {item['path']}; take something out of `except`")
+        for principle in there.principles:
+            if principle.id in ids:
+                said = changed.get(principle.id, {})
+                origin = (self.source, (*keys, "override", principle.id)) if said else other.origins[principle.id]
+                self._add(replace(principle, **_fields(said)), keys, *origin)
+        if item.get("exemplars", True):
+            kept = replace(
+                there, critique_revision=_under(ids, there.critique_revision), judgment=_under(ids, there.judgment)
+            )
+            self.taken.append(kept)
+
+    def _chosen(self, keys: Keys, words: list[str] | None, there: Constitution) -> set[str]:
+        """The ids that words name: an id itself, or a tag where no principle has that id."""
+        ids: set[str] = set()
+        tags = {tag for principle in there.principles for tag in principle.tags}
+        for number, word in enumerate(words or []):
+            if word in there.by_id:
+                ids.add(word)
+            elif word in tags:
+                ids |= {principle.id for principle in there.principles if word in principle.tags}
+            else:
+                self.wrong(
+                    (*keys, number),
+                    f'"{word}" is no id and no tag there; {nearest(word, sorted(tags | set(there.by_id)))}',
+                )
+        return ids
+
+    def _exemplars(self) -> None:
+        for use, exemplars in self.data.get("exemplars", {}).items():
+            for number, exemplar in enumerate(exemplars):
+                if exemplar["principle"] not in self.principles:
+                    known = nearest(exemplar["principle"], list(self.principles))
+                    keys = ("exemplars", use, number, "principle")
+                    self.wrong(keys, f'there is no principle "{exemplar["principle"]}"; {known}')
+
+    def _templates(self) -> None:
+        for field, text in self.data.get("templates", {}).items():
+            for mistake in mistakes(field, text):
+                self.wrong(("templates", field), mistake, "templates")
+
+    def _built(self) -> Constitution:
+        exemplars = self.data.get("exemplars", {})
+        own = [CritiqueRevisionExemplar(**_stripped(each)) for each in exemplars.get("critique_revision", [])]
+        judged = [JudgmentExemplar(**_stripped(each)) for each in exemplars.get("judgment", [])]
+        return Constitution(
+            name=self.data["name"].strip(),
+            version=self.data.get("version", ""),
+            description=self.data.get("description", "").strip(),
+            preamble=self.data.get("preamble", "").strip(),
+            principles=tuple(self.principles.values()),
+            critique_revision=(*own, *(each for there in self.taken for each in there.critique_revision)),
+            judgment=(*judged, *(each for there in self.taken for each in there.judgment)),
+            templates=Templates(**_stripped(self.data.get("templates", {}))),
+        )
+
+
+def _under(ids: set[str], exemplars: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(each for each in exemplars if each.principle in ids)
 
 
 def _principle(data: dict[str, Any]) -> Principle:
+    return Principle(**{"title": data["id"], **_fields(data)})
+
+
+def _fields(data: dict[str, Any]) -> dict[str, Any]:
+    """A principle's data → the fields of ``Principle``."""
     fields = _stripped(data)
-    return Principle(**{**fields, "title": fields.get("title", data["id"]), "tags": tuple(data.get("tags", ()))})
+    if "tags" in data:
+        fields["tags"] = tuple(data["tags"])
+    if "weight" in data:
+        fields["weight"] = float(data["weight"])
+    if "applies_to" in data:
+        fields["applies_to"] = AppliesTo(**{key: tuple(words) for key, words in data["applies_to"].items()})
+    if "examples" in data:
+        fields["examples"] = tuple(Example(**_stripped(each)) for each in data["examples"])
+    return fields
 
 
 def _stripped(data: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,52 @@ puts the question by which two answers are compared.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from constitution.templates import Templates
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a prompt is about, as its file tells: what ``applies_to`` and the choice by tag go by."""
+
+    track: str = ""
+    tags: tuple[str, ...] = ()
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AppliesTo:
+    """Which prompts a principle is drawn for; an empty field leaves it open."""
+
+    track: tuple[str, ...] = ()
+    tag: tuple[str, ...] = ()
+    language: tuple[str, ...] = ()
+
+    def covers(self, about: About) -> bool:
+        """Whether a prompt fits every field that is given."""
+        return (
+            (not self.track or about.track in self.track)
+            and (not self.tag or not set(self.tag).isdisjoint(about.tags))
+            and (not self.language or any(_speaks(about.language, each) for each in self.language))
+        )
+
+
+def _speaks(language: str, wanted: str) -> bool:
+    """``en`` covers ``en`` and ``en-GB`` (RFC 4647, basic filtering)."""
+    language, wanted = language.lower(), wanted.lower()
+    return language == wanted or language.startswith(f"{wanted}-")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Two answers to tell apart under a principle: the exam of ``cai test``, never shown to a model as an exemplar."""
+
+    prompt: str
+    better: str
+    worse: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +60,10 @@ class Principle:
     Attributes:
         critique: asks what in an answer goes against the principle.
         revision: asks for the answer rewritten in accordance with it.
-        judgment: asks which of two answers accords with it better; empty where the principle serves critique only.
+        judgment: asks which of two answers accords better with it; empty where the principle serves critique only.
+        negative: what breaking it looks like; shown beside the requests where given.
+        weight: how often it is drawn by a weighted choice, against 1 for the others.
+        source: where the idea comes from.
     """
 
     id: str
@@ -24,7 +71,12 @@ class Principle:
     critique: str
     revision: str
     judgment: str = ""
+    negative: str = ""
     tags: tuple[str, ...] = ()
+    weight: float = 1.0
+    applies_to: AppliesTo = field(default_factory=AppliesTo)
+    examples: tuple[Example, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +117,7 @@ class Constitution:
     preamble: str = ""
     critique_revision: tuple[CritiqueRevisionExemplar, ...] = ()
     judgment: tuple[JudgmentExemplar, ...] = ()
+    templates: Templates = field(default_factory=Templates)
 
     def __post_init__(self) -> None:
         if not self.principles:

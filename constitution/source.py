@@ -7,7 +7,7 @@ Shared by constitutions and recipes: whatever a person writes is read here, so t
 import difflib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -17,13 +17,26 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 Keys = tuple[str | int, ...]
+SHIPPED = Path(__file__).resolve().parent.parent
+MOST_BYTES = 16 * 2**20
 
 
 class InputError(ValueError):
-    """What a person wrote is wrong; the message says where and what to do."""
+    """What a person wrote is wrong; the message says where and what to do.
+
+    Attributes:
+        found: the problems one by one, where the message is a list of them.
+    """
+
+    def __init__(self, text: str, found: "Sequence[Problem]" = ()) -> None:
+        super().__init__(text)
+        self.found = tuple(found)
 
 
-class _Loader(yaml.SafeLoader):
+_Safe: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is eight times faster
+
+
+class _Loader(_Safe):
     """YAML 1.2's idea of a boolean and a number: ``no`` stays text, ``1e-5`` is a number."""
 
 
@@ -40,6 +53,21 @@ _Loader.add_implicit_resolver(
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a file; as text it reads ``file:line: a.b[0].c: what is wrong; what to do``."""
+
+    path: Path
+    line: int
+    field: str
+    text: str
+    rule: str = "schema"
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return ": ".join(filter(None, (place, self.field, self.text)))
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A YAML file's data with the line of each of its keys and items.
 
@@ -53,13 +81,20 @@ class Source:
     data: Any
     lines: dict[Keys, int] = field(repr=False)
 
+    def line(self, keys: Keys) -> int:
+        """The line of a key path, or of the nearest enclosing key that has one."""
+        while keys not in self.lines and keys:
+            keys = keys[:-1]
+        return self.lines.get(keys, 1)
+
     def where(self, keys: Keys) -> str:
-        """``file:line: a.b[0].c`` for a key path; the line is that of the nearest enclosing key that has one."""
-        known = keys
-        while known not in self.lines and known:
-            known = known[:-1]
-        place = f"{self.path}:{self.lines.get(known, 1)}"
+        """``file:line: a.b[0].c`` for a key path."""
+        place = f"{self.path}:{self.line(keys)}"
         return f"{place}: {dotted(keys)}" if keys else place
+
+    def problem(self, keys: Keys, text: str, rule: str = "schema") -> Problem:
+        """Something wrong at a key path."""
+        return Problem(self.path, self.line(keys), dotted(keys), text, rule)
 
 
 def dotted(keys: Keys) -> str:
@@ -75,12 +110,22 @@ def read_yaml(path: Path) -> Source:
         InputError: the file is missing, is no text, is no YAML, uses tags or aliases, or repeats a key.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise _refusal(path, 0, "is not a file; name a YAML file")
+        if path.stat().st_size > MOST_BYTES:
+            raise _refusal(path, 0, f"is larger than {MOST_BYTES // 2**20} MiB; write less in one file")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; check the path") from None
+        raise _refusal(path, 0, "there is no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+        raise _refusal(path, 0, f"cannot be read as UTF-8 text: {error}") from None
     return parse_yaml(text, path)
+
+
+def find(name: str | Path, beside: Path) -> Path | None:
+    """The first of: beside a file, in the current folder, among the shipped files."""
+    path = Path(name).expanduser()
+    return next((root / path for root in (beside, Path(), SHIPPED) if (root / path).exists()), None)
 
 
 def parse_yaml(text: str, path: Path) -> Source:
@@ -90,7 +135,7 @@ def parse_yaml(text: str, path: Path) -> Source:
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
-            raise InputError(f"{path}: the file is empty")
+            raise _refusal(path, 0, "the file is empty")
         lines: dict[Keys, int] = {}
         _refuse(text, path)
         _walk(node, (), lines, path)
@@ -98,11 +143,11 @@ def parse_yaml(text: str, path: Path) -> Source:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise InputError(f"{path}:{line}: not valid YAML: {error.problem or error.context}") from None
+        raise _refusal(path, line, f"not valid YAML: {error.problem or error.context}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+        raise _refusal(path, 0, f"not valid YAML: {str(error).splitlines()[0]}") from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -113,9 +158,9 @@ def _refuse(text: str, path: Path) -> None:
     for event in yaml.parse(text, _Loader):
         line = event.start_mark.line + 1 if event.start_mark else 1
         if isinstance(event, yaml.AliasEvent):
-            raise InputError(f"{path}:{line}: aliases (*{event.anchor}) are not allowed; write the text out")
+            raise _refusal(path, line, f"aliases (*{event.anchor}) are not allowed; write the text out")
         if getattr(event, "tag", None):
-            raise InputError(f"{path}:{line}: tags ({event.tag}) are not allowed; write plain YAML")
+            raise _refusal(path, line, f"tags ({event.tag}) are not allowed; write plain YAML")
 
 
 def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int], path: Path) -> None:
@@ -128,9 +173,9 @@ def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int], path: Path) -> No
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise InputError(f"{path}:{line}: a key must be plain text")
+                raise _refusal(path, line, "a key must be plain text")
             if key.value in seen:
-                raise InputError(f'{path}:{line}: {dotted((*keys, key.value))}: the key "{key.value}" is there twice')
+                raise _refusal(path, line, f'the key "{key.value}" is there twice', dotted((*keys, key.value)))
             seen.add(key.value)
             lines[(*keys, key.value)] = line
             _walk(value, (*keys, key.value), lines, path)
@@ -141,14 +186,23 @@ def load_schema(path: Path) -> Draft202012Validator:
     return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
 
 
-def problems(source: Source, validator: Draft202012Validator) -> list[str]:
-    """Every way in which the data departs from the schema, a sentence each, in the order of the file."""
+def problems(source: Source, validator: Draft202012Validator) -> list[Problem]:
+    """Every way in which the data departs from the schema, in the order of the file."""
     found = [
-        (source.lines.get(keys, 0), f"{source.where(keys)}: {text}")
-        for error in validator.iter_errors(source.data)
-        for keys, text in _sentences(error)
+        source.problem(keys, text) for error in validator.iter_errors(source.data) for keys, text in _sentences(error)
     ]
-    return [text for _, text in sorted(found)]
+    return sorted(found, key=lambda problem: (problem.line, problem.field, problem.text))
+
+
+def complain(found: Sequence[Problem]) -> None:
+    """Raise one ``InputError`` that lists the problems, if there are any."""
+    if found:
+        raise InputError("\n".join(map(str, found)), found)
+
+
+def _refusal(path: Path, line: int, text: str, field: str = "") -> InputError:
+    problem = Problem(path, line, field, text, "yaml")
+    return InputError(str(problem), [problem])
 
 
 def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
@@ -179,7 +233,7 @@ def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
             word = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}[error.validator]
             yield keys, f"must be {word} {wanted}, found {value}"
         case _:
-            yield keys, error.message
+            yield keys, str(schema.get("x-error", error.message))
 
 
 def nearest(word: str, known: list[str]) -> str:

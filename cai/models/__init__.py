@@ -75,6 +75,7 @@ class ModelSpec:
         dtype: of the weights; the server's own choice unless given.
         port: of our vLLM server; a free one unless given.
         args: further arguments for vLLM, as on its command line.
+        format: "chat" for models with a chat template, "transcript" for base models.
     """
 
     role: str
@@ -90,6 +91,7 @@ class ModelSpec:
     dtype: str = ""
     port: int | None = None
     args: tuple[str, ...] = ()
+    format: str = "chat"
 
     @property
     def kind(self) -> str:
@@ -119,6 +121,7 @@ class ModelSpec:
             "max_len": self.max_len,
             "dtype": self.dtype,
             "args": list(self.args),
+            "format": self.format,
         }
 
     def same_server(self, other: "ModelSpec") -> bool:
@@ -138,6 +141,7 @@ class Model(Protocol):
 
     name: str
     concurrency: int
+    format: str
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """Answer one request.
@@ -181,4 +185,4 @@ async def open_model(spec: ModelSpec, logs: Path) -> AsyncIterator[Model]:
         case _:
             from cai.models.scripted import Scripted
 
-            yield Scripted.from_file(Path(spec.scripted), spec.concurrency)
+            yield Scripted.from_file(Path(spec.scripted), spec.concurrency, spec.format)

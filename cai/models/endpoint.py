@@ -61,7 +61,7 @@ class Endpoint:
     def __init__(self, urls: tuple[str, ...], model: str, spec: ModelSpec) -> None:
         self.replicas = [Replica(url) for url in urls]
         self.name = model
-        self.concurrency = spec.concurrency
+        self.concurrency, self.format = spec.concurrency, spec.format
         self.spec = spec
         self.dialect: Vllm | OpenAI = OpenAI()
 

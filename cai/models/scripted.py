@@ -44,11 +44,18 @@ class Scripted:
         delay: seconds before each reply.
     """
 
-    def __init__(self, answer: Answer, delay: float = 0.0, concurrency: int = 64, name: str = "scripted") -> None:
-        self.answer, self.delay, self.concurrency, self.name = answer, delay, concurrency, name
+    def __init__(
+        self,
+        answer: Answer,
+        delay: float = 0.0,
+        concurrency: int = 64,
+        name: str = "scripted",
+        format: str = "chat",
+    ) -> None:
+        self.answer, self.delay, self.concurrency, self.name, self.format = answer, delay, concurrency, name, format
 
     @classmethod
-    def from_file(cls, path: Path, concurrency: int = 64) -> "Scripted":
+    def from_file(cls, path: Path, concurrency: int = 64, format: str = "chat") -> "Scripted":
         """A script on disk.
 
         Raises:
@@ -56,7 +63,7 @@ class Scripted:
         """
         rules = read_script(path)
         delay = max(rule.delay for rule in rules)
-        return cls(lambda request: _by_rules(rules, request), delay, concurrency, f"scripted:{path.name}")
+        return cls(lambda request: _by_rules(rules, request), delay, concurrency, f"scripted:{path.name}", format)
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""

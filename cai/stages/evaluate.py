@@ -16,6 +16,7 @@ from cai.flow import Ask
 from cai.models import Request
 from cai.rows import Answers, Draft, Pair, Preference, Prompt
 from cai.stages.label import Label
+from constitution import ask as asking
 from constitution import read
 
 Z95 = 1.959964
@@ -51,20 +52,18 @@ class Evaluate:
 
 async def answer(row: Prompt, want: Evaluate, ask: Ask) -> Answers:
     """One model's answer to one held-out prompt."""
-    seed = ask.seed()
-    request = Request(
-        row.messages, max_tokens=want.max_tokens, temperature=want.temperature, top_p=want.top_p, seed=seed
-    )
+    seed, asked = ask.seed(), asking.answer(row.messages, ask.model.format)
+    request = Request(asked.messages, asked.prompt, 1, want.max_tokens, want.temperature, want.top_p, asked.stop, seed)
     reply = await ask(request)
     draft = Draft(reply.texts[0].strip(), ask.model.name, reply.finishes[0], seed)
-    return Answers(row.id, row.messages, draft, row.track)
+    return Answers(row.id, row.messages, draft, row.track, row.about.tags, row.language)
 
 
 def pairs(first: Iterable[Answers], other: Iterable[Answers]) -> list[Pair]:
     """The first model's answer (a) and the other's (b) to each prompt that both answered."""
     by_id = {row.id: row for row in first}
     return [
-        Pair(row.id, row.id, row.messages, by_id[row.id].draft, row.draft, row.track)
+        Pair(row.id, row.id, row.messages, by_id[row.id].draft, row.draft, row.track, row.tags, row.language)
         for row in other
         if row.id in by_id and row.draft.text != by_id[row.id].draft.text
     ]

@@ -1,7 +1,7 @@
 """Prompt files, Parquet, CSV and Hub datasets → prompts, with a share set aside that no training stage sees.
 
-A prompt file is JSONL, one object a line with ``prompt`` (text) or ``messages``, optionally ``id``, ``track`` and
-``category``. Without an id, the hash of the content is it; an id seen before is dropped as a duplicate.
+A prompt file is JSONL, one object a line with ``prompt`` (text) or ``messages``, optionally ``id``, ``track``,
+``category``, ``tags`` and ``language``. Without an id, the hash of the content is it; an id seen before is dropped as a duplicate.
 """
 
 import csv
@@ -27,6 +27,8 @@ class PromptSource:
         hub: a dataset on the Hub, with its split and configuration.
         column: the column that holds the prompt (text, or a list of messages).
         limit: rows to take from the front; None takes all.
+        tags: for every prompt of the source, beside its own.
+        language: of every prompt of the source that has none of its own, such as "en".
     """
 
     path: str = ""
@@ -35,6 +37,8 @@ class PromptSource:
     config: str = ""
     column: str = "prompt"
     limit: int | None = None
+    tags: tuple[str, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,15 @@ def _prompt(data: dict[str, Any], number: int, source: PromptSource, track: str,
     if row_id in seen:
         return Drop(row_id, "duplicate", f"{name}, row {number + 1}: the id was there before")
     seen.add(row_id)
-    return Prompt(row_id, messages, Path(name).name, data.get("track") or track, str(data.get("category") or ""))
+    language = str(data.get("language") or source.language)
+    tags = tuple(dict.fromkeys((*source.tags, *_words(data.get("tags")))))
+    category = str(data.get("category") or "")
+    return Prompt(row_id, messages, Path(name).name, data.get("track") or track, category, tags, language)
+
+
+def _words(tags: Any) -> list[str]:
+    """A list of tags, or one tag as plain text."""
+    return [str(tag) for tag in tags] if isinstance(tags, list) else [str(tags)] if tags else []
 
 
 def _messages(asked: Any) -> tuple[dict[str, str], ...] | None:

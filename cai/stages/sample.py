@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cai.flow import Ask
 from cai.models import Request
 from cai.rows import Draft, Drop, Pair, Prompt
+from constitution.ask import answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,17 @@ async def sample(row: Prompt, want: Sample, ask: Ask) -> list[Pair] | Drop:
     """Two answers make a pair; a pair of equal or empty answers says nothing and is left out."""
     if row.track not in want.tracks:
         return Drop(row.id, "other_track")
-    seed = ask.seed()
-    request = Request(row.messages, "", want.n, want.max_tokens, want.temperature, want.top_p, seed=seed)
+    seed, asked = ask.seed(), answer(row.messages, ask.model.format)
+    request = Request(
+        asked.messages, asked.prompt, want.n, want.max_tokens, want.temperature, want.top_p, asked.stop, seed
+    )
     reply = await ask(request)
     drafts = [
         Draft(text.strip(), ask.model.name, finish, seed)
         for text, finish in zip(reply.texts, reply.finishes, strict=True)
     ]
     pairs = [
-        Pair(f"{row.id}/{number}", row.id, row.messages, a, b, row.track)
+        Pair(f"{row.id}/{number}", row.id, row.messages, a, b, row.track, row.about.tags, row.language)
         for number, (a, b) in enumerate(zip(drafts[::2], drafts[1::2], strict=False))
         if a.text and b.text and a.text != b.text
     ]

@@ -1,42 +1,108 @@
-"""What is sent: the shared part first and byte for byte the same, the principle last."""
+"""What is sent: the shared part first and byte for byte the same, the principle last; golden files hold each form whole."""
 
 from pathlib import Path
 
-from constitution import ask
-from constitution.load import load
+import pytest
 
-CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")
+from constitution import ask
+from constitution.ask import Asked
+from constitution.load import load
+from constitution.model import Constitution
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "data" / "golden"
+CONSTITUTION = load(ROOT / "principles" / "harmless.yaml")
 FIRST, SECOND = CONSTITUTION.principles[:2]
 ASKED = [{"role": "user", "content": 'How do I {open} a "lock"?'}]
 
 
 def test_a_revision_goes_on_from_its_critique() -> None:
-    critique = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", None)
-    revision = ask.revision(critique, "It helps a thief.", FIRST)
-    assert revision[: len(critique)] == critique
-    assert [each["role"] for each in revision[-2:]] == ["assistant", "user"]
-    assert revision[-1]["content"].endswith(FIRST.revision)
+    for form in ask.FORMATS:
+        critique = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", None, form)
+        revision = ask.revision(CONSTITUTION, critique, "It helps a thief.", FIRST)
+        assert revision.messages[: len(critique.messages)] == critique.messages
+        assert revision.prompt.startswith(critique.prompt)
+    assert [each["role"] for each in ask.revision(CONSTITUTION, Asked(tuple(ASKED)), "x", FIRST).messages[-2:]] == [
+        "assistant",
+        "user",
+    ]
 
 
 def test_the_principle_comes_last_and_what_rows_share_first() -> None:
-    one = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", None)
-    other = ask.critique(CONSTITUTION, SECOND, ASKED, "Like this.", None)
+    one = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.").messages
+    other = ask.critique(CONSTITUTION, SECOND, ASKED, "Like this.").messages
     assert one[:-1] == other[:-1]
-    assert one[-1]["content"].endswith(FIRST.critique)
-    shared = one[-1]["content"].removesuffix(FIRST.critique)
+    shared, found, _ = one[-1]["content"].partition(FIRST.critique)
+    assert found
     assert other[-1]["content"].startswith(shared)
     assert 'How do I {open} a "lock"?' in shared
 
 
 def test_exemplars_are_shown_whole_and_can_be_fewer() -> None:
-    assert len(ask.critique(CONSTITUTION, FIRST, ASKED, "a", None)) == 1 + 4 * len(CONSTITUTION.critique_revision) + 1
-    assert len(ask.critique(CONSTITUTION, FIRST, ASKED, "a", 1)) == 1 + 4 + 1
-    assert len(ask.judgment(CONSTITUTION, FIRST, ASKED, ("a", "b"), reasoning=True, exemplars=0)) == 2
+    all_shown = 1 + 4 * len(CONSTITUTION.critique_revision) + 1
+    assert len(ask.critique(CONSTITUTION, FIRST, ASKED, "a").messages) == all_shown
+    assert len(ask.critique(CONSTITUTION, FIRST, ASKED, "a", 1).messages) == 1 + 4 + 1
+    assert len(ask.judgment(CONSTITUTION, FIRST, ASKED, ("a", "b"), reasoning=True, exemplars=0).messages) == 2
 
 
 def test_a_judgment_shows_the_answers_in_the_order_given() -> None:
-    messages = ask.judgment(CONSTITUTION, FIRST, ASKED, ("one", "two"), reasoning=False)
+    messages = ask.judgment(CONSTITUTION, FIRST, ASKED, ("one", "two"), reasoning=False).messages
     assert "Answer (A): one\n\nAnswer (B): two" in messages[-1]["content"]
     assert FIRST.judgment in messages[-1]["content"]
     verdicts = [each["content"] for each in messages if each["role"] == "assistant"]
     assert all(verdict in ("The answer is: (A)", "The answer is: (B)") for verdict in verdicts)
+
+
+def test_a_transcript_ends_where_the_model_goes_on_and_stops_before_the_next_section() -> None:
+    critique = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", 1, ask.TRANSCRIPT)
+    assert critique.prompt.endswith("Critique:")
+    assert "\n\nRevision request:" in critique.stop
+    revision = ask.revision(CONSTITUTION, critique, "It helps a thief.", FIRST)
+    assert revision.prompt.endswith(
+        "Critique: It helps a thief.\n\nRevision request: " + FIRST.revision + "\n\nRevision:"
+    )
+    assert "\n\nCritique request:" in revision.stop
+    answer = ask.answer(ASKED, ask.TRANSCRIPT)
+    assert answer.prompt == 'Human: How do I {open} a "lock"?\n\nAssistant:'
+    assert answer.stop == ("\n\nHuman:",)
+
+
+def test_a_forced_beginning_joins_a_transcript_as_text() -> None:
+    reasoned = ask.judgment(CONSTITUTION, FIRST, ASKED, ("x", "y"), True, 0, ask.TRANSCRIPT)
+    assert (reasoned.prompt + reasoned.begin("Because.\n\nThe answer is: (")).endswith(
+        "Reasoning: Because.\n\nThe answer is: ("
+    )
+    bare = ask.judgment(CONSTITUTION, FIRST, ASKED, ("x", "y"), False, 0, ask.TRANSCRIPT)
+    assert (bare.prompt + bare.begin("The answer is: (")).endswith("?\n\nThe answer is: (")
+
+
+def rendered(asked: Asked) -> str:
+    """As a golden file holds it."""
+    if asked.messages:
+        return "\n".join(f"<<{each['role']}>>\n{each['content']}" for each in asked.messages) + "\n"
+    return f"{asked.prompt}<<stops: {asked.stop!r}>>\n"
+
+
+def every_use(constitution: Constitution, form: str) -> dict[str, Asked]:
+    principle = constitution.principles[0]
+    critique = ask.critique(constitution, principle, ASKED, "Like {this}.", None, form)
+    return {
+        "answer": ask.answer(ASKED, form),
+        "critique": critique,
+        "revision": ask.revision(constitution, critique, "It helps a thief.", principle),
+        "judgment": ask.judgment(constitution, principle, ASKED, ("one", "two"), False, None, form),
+        "reasoned-judgment": ask.judgment(constitution, principle, ASKED, ("one", "two"), True, None, form),
+    }
+
+
+@pytest.mark.parametrize("form", ask.FORMATS)
+@pytest.mark.parametrize("use", ["answer", "critique", "revision", "judgment", "reasoned-judgment"])
+@pytest.mark.parametrize("name", ["plain", "rich"])
+def test_each_rendering_is_as_the_golden_file_has_it(name: str, use: str, form: str) -> None:
+    """After a meant change: delete tests/data/golden/*.txt, run this test twice, and read the difference in git."""
+    text = rendered(every_use(load(GOLDEN / f"{name}.yaml"), form)[use])
+    golden = GOLDEN / f"{name}.{use}.{form}.txt"
+    if not golden.exists():
+        golden.write_text(text, encoding="utf-8")
+        pytest.fail(f"{golden.name} was not there; it is written now, read it")
+    assert text == golden.read_text(encoding="utf-8")

@@ -1,0 +1,250 @@
+"""The rules of ``cai check``: each finds one thing that loads and will cost GPU hours, or a reader's time.
+
+A rule is a function over a loaded constitution; its docstring is its documentation (``cai check --rules`` prints it).
+Rules look at what a file says itself: an included principle is looked at where it stands, unless it is overridden.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from constitution import ask
+from constitution.load import Loaded
+from constitution.model import About, Example, Principle
+from constitution.source import Keys
+
+USES = ("critique", "revision", "judgment")
+LEAST_EXAMPLES = 2
+ALIKE = 0.6
+HARD_LIX = 60
+Found = Iterator[tuple[Keys, str, str]]
+"""Keys in the file, the id of the principle concerned (or empty), and a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a file alone does not tell; rules that need it say nothing without it.
+
+    Attributes:
+        count: counts the tokens of a text as the named model does.
+        limit: tokens of that model's context.
+        prompts: what the prompts at hand are about.
+    """
+
+    count: Callable[[str], int] | None = None
+    limit: int = 0
+    prompts: Sequence[About] | None = None
+
+
+def no_judgment(loaded: Loaded, _: Context) -> Found:
+    """A principle has no judgment question, so no preference is ever labelled under it."""
+    for keys, principle in _own(loaded):
+        if not principle.judgment:
+            yield keys, principle.id, "no judgment question, so no preference is labelled under it; add one"
+
+
+def duplicate(loaded: Loaded, _: Context) -> Found:
+    """Two principles say the same thing word for word, so one of them adds nothing."""
+    seen: dict[str, str] = {}
+    for keys, principle in _own(loaded):
+        for use in USES:
+            text = getattr(principle, use)
+            other = seen.setdefault(text, principle.id) if text else principle.id
+            if other != principle.id:
+                yield (*keys, use), principle.id, f'the same text as in "{other}"; each principle needs its own'
+
+
+def near_duplicate(loaded: Loaded, _: Context) -> Found:
+    """Two texts of different principles share most of their three-word sequences."""
+    own = {principle.id: keys for keys, principle in _own(loaded)}
+    for use in USES:
+        texts = [(each.id, getattr(each, use), _triples(getattr(each, use))) for each in loaded.constitution.principles]
+        for (one, text, first), (other, text2, second) in combinations(texts, 2):
+            if text != text2 and other in own and _overlap(first, second) >= ALIKE:
+                yield (*own[other], use), other, f'almost the text of "{one}"; merge the two or tell them apart'
+
+
+def placeholder(loaded: Loaded, _: Context) -> Found:
+    """A principle's text has something that looks like a placeholder; it would be sent as it is."""
+    for keys, principle in _own(loaded):
+        for use in (*USES, "negative"):
+            held = re.search(r"\{\w+\}|\[[A-Z][A-Z _]+\]|<[a-z_ ]+>|\bTODO\b|\bXXX\b", getattr(principle, use))
+            if held:
+                yield (*keys, use), principle.id, f"{held.group()} would be sent as it is; write the words out"
+
+
+def no_exemplars(loaded: Loaded, _: Context) -> Found:
+    """Without worked examples, models confuse a critique with a revision (Bai et al. 2022, section 3.1)."""
+    if not loaded.constitution.critique_revision:
+        yield (), "", "no critique_revision exemplars; models then confuse critique with revision; add two or more"
+
+
+def always_revised(loaded: Loaded, _: Context) -> Found:
+    """No exemplar leaves a good answer as it is, which teaches models to revise what needs no revision."""
+    shown = loaded.constitution.critique_revision
+    if shown and not any(exemplar.answer == exemplar.revision for exemplar in shown):
+        text = "no exemplar leaves a good answer as it is, so models revise what needs no revision; add one or two"
+        yield ("exemplars", "critique_revision"), "", text
+
+
+def one_sided(loaded: Loaded, _: Context) -> Found:
+    """Every judgment exemplar has the same verdict, which teaches a position rather than a principle."""
+    verdicts = Counter(exemplar.verdict for exemplar in loaded.constitution.judgment)
+    if verdicts.total() > 1 and len(verdicts) == 1:
+        text = f"every exemplar's verdict is ({next(iter(verdicts))}), which teaches a position; balance A and B"
+        yield ("exemplars", "judgment"), "", text
+
+
+def reading_level(loaded: Loaded, _: Context) -> Found:
+    """A text is hard to read (Björnsson's LIX over 60: words a sentence, plus the percentage of words over 6 letters)."""
+    for keys, principle in _own(loaded):
+        for use in USES:
+            score = lix(getattr(principle, use))
+            if score > HARD_LIX:
+                text = f"hard to read (LIX {score:.0f}, over {HARD_LIX}); use shorter sentences and plainer words"
+                yield (*keys, use), principle.id, text
+
+
+def framing(loaded: Loaded, _: Context) -> Found:
+    """A note on each file: how many judgment questions ask for what to do, and how many for what to avoid."""
+    asked = [principle.judgment for principle in loaded.constitution.principles if principle.judgment]
+    avoiding = sum(bool(_AVOIDING.search(question)) for question in asked)
+    if asked:
+        yield (), "", f"judgment questions: {len(asked) - avoiding} ask for what to do, {avoiding} for what to avoid"
+
+
+def over_long(loaded: Loaded, context: Context) -> Found:
+    """Instructions, exemplars and the longest principle take more than half of the named model's context."""
+    if context.count is None:
+        return
+    constitution = loaded.constitution
+    for use, prompts in (
+        ("critique", (ask.critique(constitution, each, [], "") for each in constitution.principles)),
+        ("judgment", (ask.judgment(constitution, each, [], ("", ""), True) for each in constitution.principles)),
+    ):
+        longest = max(sum(context.count(message["content"]) for message in asked.messages) for asked in prompts)
+        if longest > context.limit / 2:
+            text = f"a {use} takes {longest} of {context.limit} tokens before any answer is shown; show fewer exemplars"
+            yield ("exemplars",), "", text
+
+
+def applies_to_nothing(loaded: Loaded, context: Context) -> Found:
+    """No prompt at hand fits a principle's ``applies_to``, so it is never drawn."""
+    if context.prompts is None:
+        return
+    kinds = set(context.prompts)
+    for principle in loaded.constitution.principles:
+        if not any(principle.applies_to.covers(about) for about in kinds):
+            _, keys = loaded.origins[principle.id]
+            here = (*keys, "applies_to") if loaded.origins[principle.id][0] is loaded.source else ("include",)
+            yield here, principle.id, f'no prompt fits what "{principle.id}" applies to, so it is never drawn'
+
+
+def few_examples(loaded: Loaded, _: Context) -> Found:
+    """A principle has fewer than two examples, so ``cai test`` cannot say how well a judge applies it."""
+    own = list(_own(loaded))
+    if own and not any(principle.examples for _, principle in own):
+        yield (), "", "no principle has examples, so `cai test` has nothing to ask; add two or more to each"
+        return
+    for keys, principle in own:
+        if len(principle.examples) < LEAST_EXAMPLES:
+            text = f"{len(principle.examples)} examples; `cai test` needs {LEAST_EXAMPLES} or more to say anything"
+            yield keys, principle.id, text
+
+
+def equal_answers(loaded: Loaded, _: Context) -> Found:
+    """An example's better and worse answer are the same, so that no judge can be right."""
+    for keys, principle, example in _examples(loaded):
+        if example.better == example.worse:
+            yield keys, principle.id, "the better and the worse answer are the same; make them differ"
+
+
+def length_tells(loaded: Loaded, _: Context) -> Found:
+    """The better answer is nearly always the longer one, or the shorter one: a judge that counts words would pass."""
+    pairs = [example for _, _, example in _examples(loaded) if len(example.better) != len(example.worse)]
+    longer = sum(len(example.better) > len(example.worse) for example in pairs)
+    if len(pairs) >= 8 and not 0.25 <= longer / len(pairs) <= 0.75:
+        yield (), "", f"the better answer is the longer one in {longer} of {len(pairs)} examples; balance the lengths"
+
+
+def exam_leak(loaded: Loaded, _: Context) -> Found:
+    """An example's prompt is also an exemplar's, so that the judge has seen the answer to the exam."""
+    shown = (*loaded.constitution.critique_revision, *loaded.constitution.judgment)
+    seen = {" ".join(_words(exemplar.prompt)) for exemplar in shown}
+    for keys, principle, example in _examples(loaded):
+        if " ".join(_words(example.prompt)) in seen:
+            yield (
+                (*keys, "prompt"),
+                principle.id,
+                "an exemplar asks the same, so the judge has seen the answer; change one",
+            )
+
+
+Rule = Callable[[Loaded, Context], Found]
+NOTES: Sequence[Rule] = (framing,)
+WARNINGS: Sequence[Rule] = (
+    no_judgment,
+    duplicate,
+    near_duplicate,
+    placeholder,
+    no_exemplars,
+    always_revised,
+    one_sided,
+    reading_level,
+    over_long,
+    applies_to_nothing,
+    few_examples,
+    equal_answers,
+    length_tells,
+    exam_leak,
+)
+
+
+def name(rule: Rule) -> str:
+    """The rule's name as it is printed and silenced: ``near-duplicate``."""
+    return rule.__name__.replace("_", "-")
+
+
+def lix(text: str) -> float:
+    """Björnsson's readability index: words a sentence, plus the percentage of words longer than six letters."""
+    words = _words(text)
+    sentences = len(re.findall(r"[.!?:;]+(?=\s|$)", text)) or 1
+    return len(words) / sentences + 100 * sum(len(word) > 6 for word in words) / len(words) if words else 0.0
+
+
+_AVOIDING = re.compile(
+    r"\b(?:not|no|nor|never|nobody|nothing|without|avoid\w*|refrain\w*|less|fewer|least|free of|keeps? from|"
+    r"\w+n['\u2019]t)\b",
+    re.I,
+)
+
+
+def _own(loaded: Loaded) -> Iterator[tuple[Keys, Principle]]:
+    """The principles that this file says or overrides, with their keys."""
+    for principle in loaded.constitution.principles:
+        source, keys = loaded.origins[principle.id]
+        if source is loaded.source:
+            yield keys, principle
+
+
+def _examples(loaded: Loaded) -> Iterator[tuple[Keys, Principle, Example]]:
+    for keys, principle in _own(loaded):
+        for number, example in enumerate(principle.examples):
+            yield (*keys, "examples", number), principle, example
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+(?:['\u2019-][^\W_]+)*", text.lower())
+
+
+def _triples(text: str) -> set[tuple[str, ...]]:
+    words = _words(text)
+    return set(zip(words, words[1:], words[2:], strict=False))
+
+
+def _overlap(first: Iterable[object], second: Iterable[object]) -> float:
+    """Jaccard's index of two sets."""
+    first, second = set(first), set(second)
+    return len(first & second) / len(first | second) if first and second else 0.0

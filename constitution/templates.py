@@ -1,0 +1,94 @@
+"""The words around principles and answers: templates with named placeholders, checked when a file is loaded.
+
+A placeholder is ``{name}``; ``{{`` and ``}}`` are braces. Values go in once, as they are: a brace or a quote in what a
+person or a model wrote is never read as a placeholder. A line whose placeholders are all empty is left out, so that a
+principle without a ``negative`` leaves no trace of the line that would show it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """The usual words; a constitution's ``templates`` replaces some of them. Each field's placeholders are in ``NEEDS``
+    and ``MAY``."""
+
+    review: str = (
+        "{preamble}\n\n"
+        "You are shown a conversation between a person and an AI assistant. First you get a critique request about the "
+        "assistant's last answer: reply with the critique alone. Then you get a revision request: reply with the "
+        "revised answer alone, worded as the assistant would say it to the person, without comment on the changes."
+    )
+    judge: str = (
+        "{preamble}\n\n"
+        "You are shown a conversation between a person and an AI assistant, two possible next answers, (A) and (B), "
+        "and a question about them. End with the better answer's letter, in the form: The answer is: (A)"
+    )
+    critique: str = "{conversation}\n\nCritique request: {request}\nWhat breaking it looks like: {negative}"
+    revision: str = "Revision request: {request}"
+    judgment: str = (
+        "{conversation}\n\nAnswer (A): {a}\n\nAnswer (B): {b}\n\n"
+        "Question: {question}\nWhat the better answer avoids: {negative}\n{reasoning}"
+    )
+    reasoning: str = "Weigh both answers first, step by step."
+
+
+NEEDS: Mapping[str, frozenset[str]] = {
+    "review": frozenset(),
+    "judge": frozenset(),
+    "critique": frozenset({"conversation", "request"}),
+    "revision": frozenset({"request"}),
+    "judgment": frozenset({"conversation", "a", "b", "question"}),
+    "reasoning": frozenset(),
+}
+MAY: Mapping[str, frozenset[str]] = {
+    "review": frozenset({"preamble"}),
+    "judge": frozenset({"preamble"}),
+    "critique": frozenset({"negative", "title"}),
+    "revision": frozenset({"negative", "title"}),
+    "judgment": frozenset({"negative", "title", "reasoning"}),
+    "reasoning": frozenset(),
+}
+FIELDS = tuple(field.name for field in fields(Templates))
+
+_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_NAME = re.compile(r"[a-z_]+\Z")
+
+
+def mistakes(field: str, text: str) -> Iterator[str]:
+    """What is wrong with a template's placeholders, a sentence each."""
+    known = NEEDS[field] | MAY[field]
+    listed = ", ".join(f"{{{name}}}" for name in sorted(known)) or "none"
+    used = set()
+    for token in _TOKEN.finditer(text):
+        if token.group() in ("{{", "}}"):
+            continue
+        if token.group() in ("{", "}"):
+            yield f"a single {token.group()} stands alone; write {token.group() * 2} for a brace"
+        elif not _NAME.match(token.group(1)):
+            yield f"{token.group()[:40]} is not a named placeholder; the placeholders here: {listed}"
+        elif token.group(1) not in known:
+            yield f"there is no placeholder {token.group()[:40]} here; the placeholders here: {listed}"
+        used.add(token.group(1))
+    for name in sorted(NEEDS[field] - used):
+        yield f"{{{name}}} is missing; add it"
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """The template with its placeholders replaced, without the lines whose placeholders are all empty."""
+    lines = ((line, _placeholders(line)) for line in template.split("\n"))
+    kept = [_filled(line, values) for line, names in lines if not names or any(values.get(name) for name in names)]
+    return "\n".join(kept).strip("\n")
+
+
+def _placeholders(line: str) -> set[str]:
+    return {token.group(1) for token in _TOKEN.finditer(line) if token.group(1) is not None}
+
+
+def _filled(line: str, values: Mapping[str, str]) -> str:
+    def value(token: re.Match[str]) -> str:
+        return values.get(token.group(1), "") if token.group(1) is not None else token.group()[0]
+
+    return _TOKEN.sub(value, line)
