@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cai import shapes
+from cai.files import write_json
 from cai.flow import Ask
 from cai.ledger import Settings, Tally
 from cai.recipe import Block
 from cai.rows import Answers, Drop, Pair, Preference, Prompt
 from cai.stages.evaluate import Evaluate, answer, compare, describe, pairs
 from cai.stages.label import label
-from cai.store import Stage, write_json
+from cai.store import Stage
 
 if TYPE_CHECKING:
     from cai.run import Run

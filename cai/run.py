@@ -13,13 +13,14 @@ from typing import Any
 
 from cai import evaluation, shapes
 from cai.errors import UserError
+from cai.files import RunLock, write_json
 from cai.fleet import Fleet
 from cai.ledger import Settings
 from cai.models import ModelSpec
 from cai.recipe import Block, Recipe
 from cai.report.summary import ledger_line
 from cai.screen import Screen
-from cai.store import RunLock, Stage, write_json
+from cai.store import Stage
 from constitution.load import digest
 from constitution.source import nearest
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cai import dataset
 from cai.errors import RunError, UserError
+from cai.files import read_json, write_json
 from cai.flow import Slots, Step, flow
 from cai.ledger import Settings, Tally, versions
 from cai.models import Model
@@ -19,7 +20,7 @@ from cai.rows import Drop, Prompt
 from cai.screen import Bar
 from cai.stages import prompts as prompt_files
 from cai.stages.train import job, train
-from cai.store import Stage, read_json, sort_drops, write_json
+from cai.store import Stage, sort_drops
 from constitution.load import digest
 
 if TYPE_CHECKING:

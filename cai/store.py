@@ -6,9 +6,7 @@ line, the rows are sorted to input order, fsynced and renamed. A run killed at a
 are there; a torn last line is cut.
 """
 
-import fcntl
 import json
-import os
 import shutil
 import time
 from collections import Counter
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from cai.errors import RunError, UserError
+from cai.files import append_to, cannot_write, read_json, whole_lines, write_json, write_lines
 from cai.ledger import Settings, Tally, differences, versions
 from cai.rows import Drop, decode, encode
 
@@ -88,28 +87,26 @@ class Stage:
     def write_part(self, number: int, rows: Iterable[Any]) -> int:
         """Write a whole part at once; returns its number of rows."""
         lines = [encode(row) for row in rows]
-        _write_lines(self.path(number), lines)
+        write_lines(self.path(number), lines)
         return len(lines)
 
     def write_drops(self, drops: Iterable[Drop]) -> None:
         """Write all drops of a stage that works on the whole set."""
-        _write_lines(
-            self.folder / "drops.jsonl", [encode({"part": 0, "in": drop.id, **asdict(drop)}) for drop in drops]
-        )
+        write_lines(self.folder / "drops.jsonl", [encode({"part": 0, "in": drop.id, **asdict(drop)}) for drop in drops])
 
     def drops(self) -> list[dict[str, Any]]:
         """The rows left out, with their reasons."""
         path = self.folder / "drops.jsonl"
-        return [json.loads(line) for line in _whole_lines(path)]
+        return [json.loads(line) for line in whole_lines(path)]
 
     def metrics(self) -> list[dict[str, Any]]:
         """What a trainer reported as it went, a step each."""
-        return [json.loads(line) for line in _whole_lines(self.folder / "metrics.jsonl")]
+        return [json.loads(line) for line in whole_lines(self.folder / "metrics.jsonl")]
 
     def part_tallies(self) -> dict[int, Tally]:
         """The ledgers of the finished parts."""
         found = {}
-        for line in _whole_lines(self.folder / "parts.jsonl"):
+        for line in whole_lines(self.folder / "parts.jsonl"):
             data = json.loads(line)
             number = data.pop("part")
             data["dropped"], data["counts"] = Counter(data["dropped"]), Counter(data["counts"])
@@ -144,12 +141,12 @@ class Part:
         self.path = stage.path(number).with_suffix(".jsonl.open")
         self.done: dict[str, dict[str, Any]] = {}
         mine = f'{{"part":{number},'
-        drops = [line for line in _whole_lines(stage.folder / "drops.jsonl") if line.startswith(mine)]
-        for line in [*_whole_lines(self.path), *drops]:
+        drops = [line for line in whole_lines(stage.folder / "drops.jsonl") if line.startswith(mine)]
+        for line in [*whole_lines(self.path), *drops]:
             data = json.loads(line)
             self.done[data["in"]] = data
-        self.lines = _append_to(self.path)
-        self.drops = _append_to(stage.folder / "drops.jsonl")
+        self.lines = append_to(self.path)
+        self.drops = append_to(stage.folder / "drops.jsonl")
 
     def put(self, row_id: str, out: Sequence[Any], tokens: Sequence[int]) -> None:
         """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
@@ -178,9 +175,9 @@ class Part:
             rows += data["out"]
         tally.rows_out = len(rows)
         tally.counts.update(filter(None, map(count, rows)) if count else ())
-        with _append_to(self.stage.folder / "parts.jsonl") as ledger:
+        with append_to(self.stage.folder / "parts.jsonl") as ledger:
             self._append(ledger, encode({"part": self.number, **tally.plain()}))
-        _write_lines(self.stage.path(self.number), [encode(row) for row in rows])
+        write_lines(self.stage.path(self.number), [encode(row) for row in rows])
         self.close()
         self.path.unlink()
         return rows
@@ -195,82 +192,11 @@ class Part:
             file.write(line + "\n")
             file.flush()
         except OSError as error:
-            raise _cannot_write(Path(file.name), error) from None
+            raise cannot_write(Path(file.name), error) from None
 
 
 def sort_drops(stage: Stage, order: dict[str, int]) -> None:
     """Bring ``drops.jsonl`` into input order, one line for each row, so that it does not tell of scheduling or kills."""
     unique = {(drop["part"], drop["in"]): drop for drop in stage.drops()}
     ordered = sorted(unique.values(), key=lambda drop: (drop["part"], order.get(drop["in"], 0)))
-    _write_lines(stage.folder / "drops.jsonl", [encode(drop) for drop in ordered])
-
-
-class RunLock:
-    """One process at a time on a run's folder.
-
-    Raises:
-        RunError: on entering: another process holds it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / ".lock"
-
-    def __enter__(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = self.path.open("w")
-        except OSError as error:
-            raise _cannot_write(self.path.parent, error) from None
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(f"{self.path.parent} is in use by another cai run; wait for it or stop it") from None
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write a JSON file so that it is either whole or not there."""
-    _write_lines(path, [json.dumps(data, indent=2, ensure_ascii=False)])
-
-
-def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    aside = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-
-
-def _whole_lines(path: Path) -> list[str]:
-    """The complete lines of a file, which is cut after the last one of them."""
-    if not path.exists():
-        return []
-    data = path.read_bytes()
-    end = data.rfind(b"\n") + 1
-    if end < len(data):
-        os.truncate(path, end)
-    # Not splitlines: JSON leaves U+2028 and its like as they are, and those are no ends of lines here.
-    return data[:end].decode("utf-8").split("\n")[:-1]
-
-
-def _append_to(path: Path) -> TextIO:
-    try:
-        return path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file's data, or None where there is no such file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
-def _cannot_write(path: Path, error: OSError) -> RunError:
-    return RunError(f"cannot write {path}: {error.strerror}; make room or rights, then run the same command again")
+    write_lines(stage.folder / "drops.jsonl", [encode(drop) for drop in ordered])

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from cai.errors import RunError, UserError
+from cai.files import RunLock
 from cai.ledger import Settings, Tally
 from cai.rows import Answers, Draft, Drop
-from cai.store import Part, RunLock, Stage, sort_drops
+from cai.store import Part, Stage, sort_drops
 
 SETTINGS = Settings("s", {"rounds": 4, "model": "policy"}, 0, "c0", {}, {"prompts": "d0"})
 

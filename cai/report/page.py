@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cai.errors import UserError
+from cai.files import read_json
 from cai.report.summary import stages_of, words
-from cai.store import Stage, read_json
+from cai.store import Stage
 from constitution import read as reading
 
 CURVES = {"loss": "loss", "accuracy": "pairs ranked right", "rewards/accuracies": "pairs ranked right"}

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cai.errors import UserError
-from cai.store import Stage, read_json
+from cai.files import read_json
+from cai.store import Stage
 from constitution.source import InputError, nearest, read_yaml
 
 WIDTH = 100

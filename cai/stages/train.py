@@ -15,8 +15,8 @@ from typing import Any
 
 from cai import keeper
 from cai.errors import RunError
+from cai.files import write_json
 from cai.models.vllm import cause, resolve
-from cai.store import write_json
 
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -16,8 +16,8 @@ from peft import LoraConfig, PeftModel
 from transformers import TrainerCallback
 
 from cai import dataset
+from cai.files import write_json
 from cai.ledger import versions
-from cai.store import write_json
 
 COMPLETE = "complete"
 

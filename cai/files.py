@@ -1,0 +1,88 @@
+"""Files that are whole or not there, lines that are complete, and one process at a time on a run's folder."""
+
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from cai.errors import RunError
+
+
+class RunLock:
+    """One process at a time on a run's folder.
+
+    Raises:
+        RunError: on entering: another process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ".lock"
+
+    def __enter__(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = self.path.open("w")
+        except OSError as error:
+            raise cannot_write(self.path.parent, error) from None
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"{self.path.parent} is in use by another cai run; wait for it or stop it") from None
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file so that it is either whole or not there."""
+    write_lines(path, [json.dumps(data, indent=2, ensure_ascii=False)])
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> None:
+    """Write a file of lines so that it is either whole or not there.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    aside = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def whole_lines(path: Path) -> list[str]:
+    """The complete lines of a file, which is cut after the last one of them."""
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    end = data.rfind(b"\n") + 1
+    if end < len(data):
+        os.truncate(path, end)
+    # Not splitlines: JSON leaves U+2028 and its like as they are, and those are no ends of lines here.
+    return data[:end].decode("utf-8").split("\n")[:-1]
+
+
+def append_to(path: Path) -> TextIO:
+    """A file open at its end; raises as ``write_lines``."""
+    try:
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's data, or None where there is no such file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def cannot_write(path: Path, error: OSError) -> RunError:
+    """The sentence for a file that cannot be written."""
+    return RunError(f"cannot write {path}: {error.strerror}; make room or rights, then run the same command again")
