@@ -1,13 +1,19 @@
 """``cai check`` and ``cai init``: files of the user's, checked and started from."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cai.errors import UserError
 from constitution.check import Finding, check
+from constitution.model import About
 from constitution.rules import Context
 from constitution.source import SHIPPED, InputError, Problem, read_yaml
+
+if TYPE_CHECKING:
+    from cai.recipe import Recipe
 
 STARTER = (
     "principles/harmless.yaml",
@@ -18,9 +24,53 @@ STARTER = (
 
 
 def check_paths(paths: Sequence[Path], context: Context | None = None) -> tuple[int, list[Finding]]:
-    """Check files, and the YAML files of folders; returns how many, and what was found."""
+    """Check files, and the YAML files of folders; returns how many, and what was found, each once."""
     files = [file for path in paths for file in _files(path)]
-    return len(files), [finding for file in files for finding in _check_file(file, context)]
+    found = [finding for file in files for finding in _check_file(file, context or Context())]
+    return len(files), list(dict.fromkeys(found))
+
+
+def context(model: str | None, max_len: int | None, prompts: Sequence[Path]) -> Context:
+    """What rules need beside the files: a model's tokens and context, and what the prompts at hand are about.
+
+    Raises:
+        InputError: the model or a file cannot be read.
+    """
+    count, limit = _tokens(model) if model else (None, 0)
+    abouts = [about for path in prompts for about in _abouts(path, {}, "redteam")] if prompts else None
+    return Context(count, max_len or limit, abouts)
+
+
+def _tokens(model: str) -> tuple[Callable[[str], int], int]:
+    """The model's way to count, and the tokens of its context."""
+    from cai.models.naming import named
+
+    spec = named(model, prefer="local")
+    if not spec.weights:
+        raise UserError(
+            "--model: counting tokens needs a model's files: give a Hub id, a folder or bundled/smollm2-135m"
+        )
+    from transformers import AutoConfig, AutoTokenizer
+
+    from cai.models.vllm import resolve
+
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(resolve(spec.weights))
+        config: Any = AutoConfig.from_pretrained(resolve(spec.weights))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--model: {spec.weights} cannot be loaded: {str(error).splitlines()[0]}") from None
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False)), config.max_position_embeddings
+
+
+def _abouts(path: Path, more: dict[str, Any], track: str) -> set[About]:
+    from cai.rows import Prompt
+    from cai.stages.prompts import Prompts, PromptSource, read
+
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file; check the path")
+    source = PromptSource(**{**more, "path": str(path)})
+    want = Prompts(helpful=(source,)) if track == "helpful" else Prompts(redteam=(source,))
+    return {row.about for row in read(want) if isinstance(row, Prompt)}
 
 
 def _files(path: Path) -> list[Path]:
@@ -32,7 +82,7 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _check_file(path: Path, context: Context | None) -> list[Finding]:
+def _check_file(path: Path, context: Context) -> list[Finding]:
     """As a recipe where it has stages or models, as a constitution otherwise."""
     try:
         source = read_yaml(path)
@@ -43,11 +93,21 @@ def _check_file(path: Path, context: Context | None) -> list[Finding]:
     from cai.recipe import load_recipe
 
     try:
-        load_recipe(path)
+        recipe = load_recipe(path)
     except InputError as error:
         found = error.found or [Problem(path, 0, "", str(error))]
         return [Finding("error", "recipe", problem) for problem in found]
-    return []
+    return check(read_yaml(recipe.constitution_file), replace(context, prompts=_recipe_prompts(recipe)))
+
+
+def _recipe_prompts(recipe: "Recipe") -> list[About] | None:
+    """What a recipe's prompts are about; None where some are on the Hub and would have to be fetched."""
+    wants = [block.want for block in recipe.blocks if block.kind == "prompts"]
+    sources = [(track, each) for want in wants for track in ("redteam", "helpful") for each in getattr(want, track)]
+    if not sources or any(source.hub for _, source in sources):
+        return None
+    found = (_abouts(Path(source.path), asdict(source), track) for track, source in sources)
+    return list(set().union(*found))
 
 
 def copy_starter(folder: Path) -> Iterator[tuple[Path, bool]]:

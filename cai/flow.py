@@ -52,6 +52,11 @@ class Slots:
         self.free += 1
 
 
+def generator(seed: int, stage: str, row_id: str) -> Random:
+    """A row's own random generator: the same after a resume and whatever the scheduling."""
+    return Random(f"{seed}/{stage}/{row_id}")
+
+
 @dataclass(slots=True)
 class Ask:
     """What a row function asks through: its model, the constitution and the row's own random generator.
@@ -109,7 +114,7 @@ class Step:
 
     async def do(self, row: Any, part: Part) -> Sequence[Any]:
         """One row through this stage; what was written before a resume is taken from there."""
-        rng = Random(f"{self.seed}/{self.name}/{row.id}")
+        rng = generator(self.seed, self.name, row.id)
         ask = Ask(self.model, self.slots, self.constitution, row.id, rng)
         try:
             out = await self.work(row, ask)

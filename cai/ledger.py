@@ -23,6 +23,10 @@ class Settings:
     models: dict[str, Any]
     inputs: dict[str, str]
 
+    def plain(self) -> dict[str, Any]:
+        """As a JSON file gives it back."""
+        return json.loads(json.dumps(asdict(self), default=str))
+
     def digest(self) -> str:
         """Equal settings, equal digest."""
         text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False, default=str)

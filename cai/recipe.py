@@ -15,10 +15,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from cai.errors import UserError
-from cai.models import KINDS, ModelSpec, bundled, scripted, vllm
+from cai.models import ModelSpec, scripted, vllm
+from cai.models.naming import read_model, read_weights
 from cai.overrides import override
-from cai.stages import STAGES, Kind
+from cai.stages import STAGES, Kind, read_block
 from cai.stages.label import Label
 from cai.stages.prompts import PromptSource
 from cai.stages.train import Train, check_config
@@ -76,6 +76,7 @@ class Recipe:
     name: str
     seed: int
     constitution: Constitution
+    constitution_file: Path
     models: dict[str, ModelSpec]
     blocks: tuple[Block, ...]
 
@@ -124,16 +125,16 @@ class _Reader:
         blocks = self._blocks()
         for number, block in enumerate(blocks):
             self._roles(block, models, blocks[:number])
-        constitution = self._constitution(blocks)
+        constitution_file = self.file(("constitution",), self.data["constitution"])
+        constitution = self._constitution(constitution_file, blocks)
         self._installed(models, blocks)
         complain(self.found)
-        assert constitution is not None
+        assert constitution is not None and constitution_file is not None
         name, seed = self.data["name"], self.data.get("seed", 0)
-        return Recipe(self.source.path, name, seed, constitution, models, tuple(blocks))
+        return Recipe(self.source.path, name, seed, constitution, constitution_file, models, tuple(blocks))
 
-    def _constitution(self, blocks: list[Block]) -> Constitution | None:
+    def _constitution(self, path: Path | None, blocks: list[Block]) -> Constitution | None:
         keys: Keys = ("constitution",)
-        path = self.file(keys, self.data["constitution"])
         if path is None:
             return None
         try:
@@ -152,42 +153,8 @@ class _Reader:
             self.wrong(keys, f"there is no file {name} beside the recipe, in this folder or among the shipped files")
         return path
 
-    def _model(self, role: str, block: dict[str, Any]) -> ModelSpec:
-        keys: Keys = ("models", role)
-        kinds = [kind for kind in KINDS if block.get(kind)]
-        if len(kinds) != 1:
-            self.wrong(keys, f"needs exactly one of {', '.join(KINDS)}, found {', '.join(kinds) or 'none'}")
-            return ModelSpec(role, scripted="none")
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in block.items()
-        }
-        if kinds[0] == "endpoints" and "model" not in block:
-            self.wrong(keys, '"model" is missing: the name under which the endpoints know the model; add it')
-        if kinds[0] == "scripted":
-            path = self.file((*keys, "scripted"), block["scripted"])
-            fields["scripted"] = str(path) if path else "none"
-        elif kinds[0] in ("vllm", "local"):
-            fields[kinds[0]] = self._weights((*keys, kinds[0]), block[kinds[0]])
-        return ModelSpec(role, **fields)
-
-    def _weights(self, keys: Keys, name: str) -> str:
-        """A bundled model, a folder that is there, or what looks like a Hub id."""
-        if name.startswith(bundled.PREFIX):
-            try:
-                bundled.source_file(name.removeprefix(bundled.PREFIX))
-            except UserError as error:
-                self.wrong(keys, str(error))
-            return name
-        path = find(name, self.beside)
-        if path is not None:
-            if not (path / "config.json").exists():
-                self.wrong(keys, f"{path} is not a model's folder: it has no config.json")
-            return str(path.resolve())
-        if name.startswith((".", "/", "~")) or name.count("/") != 1:
-            self.wrong(
-                keys, f"there is no model at {name}; give a folder, a Hub id (owner/name) or bundled/smollm2-135m"
-            )
-        return name
+    def _model(self, role: str, given: dict[str, Any]) -> ModelSpec:
+        return read_model(role, given, ("models", role), self.beside, self.wrong)
 
     def _blocks(self) -> list[Block]:
         blocks: list[Block] = []
@@ -201,10 +168,7 @@ class _Reader:
             reads = self._reads(STAGES[kind], block.pop("from", None), blocks, keys)
             if kind == "prompts":
                 block = self._sources(block, keys)
-            fields: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value for key, value in block.items()
-            }
-            blocks.append(Block(kind, name, STAGES[kind].want(**fields), reads, keys))
+            blocks.append(Block(kind, name, read_block(kind, block), reads, keys))
         return blocks
 
     def _reads(self, table: Kind, wanted: str | None, before: list[Block], keys: Keys) -> str:
@@ -241,7 +205,7 @@ class _Reader:
         for key, role in _named_roles(block.want):
             keys = (*block.keys, key)
             if isinstance(block.want, Train) and role not in known:
-                self._weights(keys, role)
+                read_weights(role, keys, self.beside, self.wrong)
             elif role not in known:
                 self.wrong(keys, f'there is no model "{role}"; {nearest(role, known)}')
             elif isinstance(block.want, Train) and role in models and not models[role].weights:

@@ -11,9 +11,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from cai import evaluation, shapes
-from cai.errors import UserError
-from cai.files import RunLock, write_json
+from cai import change, evaluation, redo, shapes
+from cai.files import RunLock, write_json, write_lines
 from cai.fleet import Fleet
 from cai.ledger import Settings
 from cai.models import ModelSpec
@@ -22,7 +21,7 @@ from cai.report.summary import ledger_line
 from cai.screen import Screen
 from cai.store import Stage
 from constitution.load import digest
-from constitution.source import nearest
+from constitution.save import dump
 
 
 class Run:
@@ -105,11 +104,13 @@ class Run:
             "seed": self.recipe.seed,
             "constitution": self.constitution.name,
             "constitution_version": self.constitution.version,
+            "constitution_digest": digest(self.constitution),
             "principles": {each.id: each.title for each in self.constitution.principles},
             "models": {role: spec.title for role, spec in self.recipe.models.items()},
             "stages": stages,
         }
         write_json(self.folder / "run.json", known)
+        write_lines(change.kept(self.folder, digest(self.constitution)), [dump(self.constitution).rstrip()])
 
     async def _walk(self) -> None:
         left = list(self.recipe.blocks)
@@ -156,27 +157,16 @@ class Run:
         return [spec for role in block.roles() if (spec := self.spec(role)).hosted]
 
 
-def redo(run: Run, name: str) -> list[str]:
-    """Set a stage and all that is built on it aside, to be done again; returns their names."""
-    names = [block.name for block in run.recipe.blocks]
-    if name not in names:
-        raise UserError(f'--redo {name}: the recipe has no stage "{name}"; {nearest(name, names)}')
-    stale = {name}
-    for block in run.recipe.blocks:
-        if stale & run.settings(block.name).inputs.keys():
-            stale.add(block.name)
-    moved = [each for each in names if each in stale and (run.folder / each).exists()]
-    with RunLock(run.folder):
-        for each in moved:
-            run.stage(each).set_aside(run.folder)
-    return moved
-
-
-def start(recipe: Recipe, folder: Path, screen: Screen, redo_stage: str | None = None) -> None:
-    """Run a recipe to its end; see ``Run.walk``."""
+def start(
+    recipe: Recipe, folder: Path, screen: Screen, redo_stage: str | None = None, redo_changed: bool = False
+) -> None:
+    """Run a recipe to its end, after setting aside what is to be done again; see ``Run.walk`` and ``cai.redo``."""
     run = Run(recipe, folder, screen)
     if redo_stage:
-        screen.say(f"set aside: {', '.join(redo(run, redo_stage)) or 'nothing'}")
+        screen.say(f"set aside: {', '.join(redo.stage(run, redo_stage)) or 'nothing'}")
+    if redo_changed:
+        for line in redo.changed(run):
+            screen.say(line)
     asyncio.run(run.walk())
 
 

@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -39,14 +39,18 @@ class Stage:
         """The seal's content, or None where the stage is not complete."""
         return read_json(self.folder / "seal.json")
 
+    @property
+    def begun(self) -> dict[str, Any] | None:
+        """The settings its rows are made under, or None where it was not begun."""
+        return read_json(self.folder / "begun.json")
+
     def begin(self, settings: Settings) -> None:
         """Make the folder ready for rows made under these settings.
 
         Raises:
             UserError: it holds rows made under others; the message shows what differs.
         """
-        begun = read_json(self.folder / "begun.json")
-        now = json.loads(json.dumps(asdict(settings), default=str))
+        begun, now = self.begun, settings.plain()
         if begun is not None and begun != now and self._worked():
             what = "; ".join(differences(begun, now))
             raise UserError(
@@ -127,9 +131,60 @@ class Stage:
     def set_aside(self, root: Path) -> Path:
         """Move the folder out of the way, its rows kept, to ``.aside/``."""
         aside = root / ".aside" / f"{self.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = aside.with_name(f"{aside.name}-{number}")
         aside.parent.mkdir(exist_ok=True)
         shutil.move(self.folder, aside)
         return aside
+
+    def restamp(self, settings: Settings) -> None:
+        """Let the rows stand as made under settings that would make the very same ones."""
+        write_json(self.folder / "begun.json", settings.plain())
+        if seal := self.seal:
+            made = {"digest": settings.digest(), "inputs": settings.inputs}
+            write_json(self.folder / "seal.json", {**seal, **made})
+
+    def reopen(self, root: Path, settings: Settings, stale: Collection[str]) -> Path:
+        """Make the stage as if these rows had not been done yet; the whole folder as it was goes to ``.aside/``.
+
+        For stages whose rows keep the id of the row they are made from. Parts without a stale row stay as they are; of
+        the others, the rows that stand become the lines of an open part, and the tokens already spent stay in the ledger.
+
+        Args:
+            stale: ids of the rows to be done again.
+        """
+        fresh = Stage(root / ".aside" / f".{self.name}.reopening")
+        shutil.rmtree(fresh.folder, ignore_errors=True)
+        write_json(fresh.folder / "begun.json", settings.plain())
+        tallies, earlier, whole = self.part_tallies(), self.earlier(), []
+        dropped_again = {drop["part"] for drop in self.drops() if drop["in"] in stale}
+        for number in self.parts():
+            rows = list(self.rows(dict, number))
+            kept = [row for row in rows if row["id"] not in stale]
+            if len(kept) == len(rows) and number not in dropped_again:
+                shutil.copyfile(self.path(number), fresh.path(number))
+                whole.append(encode({"part": number, **tallies[number].plain()}))
+                continue
+            spent = tallies[number]
+            earlier[str(number)] = [spent.tokens_in, spent.tokens_cached, spent.tokens_out, spent.seconds]
+            lines = [encode({"in": row["id"], "tokens": [0, 0, 0], "out": [row]}) for row in kept]
+            write_lines(_open(fresh.path(number)), lines)
+        for path in self.folder.glob("*.open"):
+            lines = [line for line in whole_lines(path) if json.loads(line)["in"] not in stale]
+            write_lines(fresh.folder / path.name, lines)
+        drops = [drop for drop in self.drops() if drop["in"] not in stale]
+        write_lines(fresh.folder / "drops.jsonl", [encode(drop) for drop in drops])
+        write_lines(fresh.folder / "parts.jsonl", whole)
+        write_json(fresh.folder / "earlier.json", earlier)
+        aside = self.set_aside(root)
+        fresh.folder.rename(self.folder)
+        return aside
+
+    def earlier(self) -> dict[str, list[float]]:
+        """What parts cost before they were reopened: part number → tokens in, cached, out, seconds."""
+        return read_json(self.folder / "earlier.json") or {}
 
 
 class Part:
@@ -138,7 +193,7 @@ class Part:
     def __init__(self, stage: Stage, number: int) -> None:
         self.stage, self.number = stage, number
         self.began = time.monotonic()
-        self.path = stage.path(number).with_suffix(".jsonl.open")
+        self.path = _open(stage.path(number))
         self.done: dict[str, dict[str, Any]] = {}
         mine = f'{{"part":{number},'
         drops = [line for line in whole_lines(stage.folder / "drops.jsonl") if line.startswith(mine)]
@@ -173,6 +228,9 @@ class Part:
                 continue
             tally.rows_kept += 1
             rows += data["out"]
+        if spent := self.stage.earlier().get(str(self.number)):
+            tally.spend([int(count) for count in spent[:3]])
+            tally.seconds += spent[3]
         tally.rows_out = len(rows)
         tally.counts.update(filter(None, map(count, rows)) if count else ())
         with append_to(self.stage.folder / "parts.jsonl") as ledger:
@@ -193,6 +251,11 @@ class Part:
             file.flush()
         except OSError as error:
             raise cannot_write(Path(file.name), error) from None
+
+
+def _open(path: Path) -> Path:
+    """The file of a part in progress."""
+    return path.with_suffix(".jsonl.open")
 
 
 def sort_drops(stage: Stage, order: dict[str, int]) -> None:

@@ -172,6 +172,10 @@ class Endpoint:
 
     def _recognise(self, replica: Replica, listed: list[dict[str, Any]]) -> None:
         names = [each.get("id", "") for each in listed]
+        if not self.name and len(names) == 1:
+            self.name = names[0]
+        if not self.name:
+            raise UserError(f"{replica.url} has {len(names)} models ({', '.join(names)}); name one: {replica.url}#NAME")
         if names and self.name not in names:
             raise UserError(f'{replica.url} has no model "{self.name}"; it has: {", ".join(names)}')
         if any(each.get("owned_by") == "vllm" for each in listed):

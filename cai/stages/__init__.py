@@ -5,7 +5,7 @@ A stage of shape *rows* is ``async (row, want, ask) → row | list | Drop``; one
 unless the block says ``from``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,11 @@ class Kind:
     takes: type | None = None
     gives: type | None = None
     constitution: bool = False
+
+
+def read_block(kind: str, data: Mapping[str, Any]) -> Any:
+    """A block's data, as YAML or JSON has it, → the stage's ``want``."""
+    return STAGES[kind].want(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
 
 
 STAGES: dict[str, Kind] = {

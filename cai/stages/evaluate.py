@@ -5,7 +5,6 @@ particular: the pairs and the figures. Elo over many raters (Bai et al. 2022, se
 a share of wins with its interval is what few comparisons can carry.
 """
 
-import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,13 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.flow import Ask
+from cai.interval import wilson
 from cai.models import Request
 from cai.rows import Answers, Draft, Pair, Preference, Prompt
 from cai.stages.label import Label
 from constitution import ask as asking
 from constitution import read
-
-Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +93,3 @@ def compare(rows: Sequence[Preference]) -> dict[str, Any]:
         "high": high,
         "undecided": dict(sorted(Counter(row.status for row in rows if row.status != "ok").items())),
     }
-
-
-def wilson(won: int, of: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a share; (0, 1) where nothing was counted."""
-    if of == 0:
-        return 0.0, 1.0
-    share, square = won / of, Z95**2
-    middle = (share + square / (2 * of)) / (1 + square / of)
-    half = Z95 * math.sqrt(share * (1 - share) / of + square / (4 * of * of)) / (1 + square / of)
-    return max(0.0, middle - half), min(1.0, middle + half)

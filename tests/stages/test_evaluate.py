@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cai.interval import wilson
 from cai.rows import Draft, Pair, Preference
-from cai.stages.evaluate import compare, wilson
+from cai.stages.evaluate import compare
 from cai.store import Stage
 
 ASKED = ({"role": "user", "content": "Hi"},)

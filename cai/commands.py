@@ -1,0 +1,116 @@
+"""The commands of a constitution's author: ``cai test``, ``cai try``, ``cai diff``."""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from cai import change, exam, trial
+from cai.errors import UserError
+from cai.files import read_json
+from cai.models import Model, ModelSpec, bundled, open_model
+from cai.models.naming import named
+from cai.report import change as change_report
+from cai.report import exam as exam_report
+from cai.report.summary import run_folder
+from cai.rows import Prompt
+from cai.screen import Screen
+from cai.stages.label import REASONED, Label
+from cai.stages.revise import Revise
+from constitution import draw
+from constitution.diff import changes
+from constitution.load import load
+from constitution.model import Constitution
+from constitution.source import nearest
+
+T = TypeVar("T")
+
+
+def examine_constitution(
+    path: Path, model: str, principles: Sequence[str], want: Label, junit: Path | None, as_json: bool
+) -> float:
+    """Judge every example, show what came of it, and return the accuracy over all."""
+    _one_of("--method", want.method, REASONED)
+    constitution, spec, screen = load(path), named(model), Screen()
+    if as_json:
+        screen.console.stderr = True
+    examples = exam.examined(constitution, principles)
+    began = time.monotonic()
+
+    async def judge(up: Model) -> tuple[str, list[exam.Judged]]:
+        with screen.bars():
+            bar = screen.bar("test", len(examples), unit="examples")
+            return up.name, await exam.examine(constitution, principles, up, want, bar.advance)
+
+    name, judged = _with_model(spec, screen, judge)
+    if junit:
+        exam_report.write_junit(junit, constitution, judged)
+    if as_json:
+        print(json.dumps(exam_report.as_json(constitution, name, want.method, judged), indent=2, ensure_ascii=False))
+    else:
+        screen.say(
+            f"{constitution.name}, judged by {name} ({want.method}, both orders), {time.monotonic() - began:.0f} s"
+        )
+        screen.console.print(exam_report.table(judged), soft_wrap=True)
+    return exam.score(judged).accuracy or 0.0
+
+
+def try_constitution(
+    path: Path,
+    prompt: str,
+    model: str,
+    principles: Sequence[str],
+    want: Revise,
+    tags: Sequence[str],
+    seed: int,
+    show_prompt: bool,
+) -> None:
+    """One chain in the terminal."""
+    _one_of("--choice", want.choice, draw.CHOICES)
+    _one_of("--track", want.tracks[0], ("redteam", "helpful"))
+    if not prompt.strip():
+        raise UserError("PROMPT is empty; write what the person asks")
+    # One chain asks one thing at a time, and a model loads into this process sooner than a server comes up.
+    constitution, spec, screen = load(path), named(model, prefer="local"), Screen()
+    screen.console.soft_wrap = False
+    asked = {"role": "user", "content": prompt.strip()}
+    row = Prompt(hashlib.sha256(prompt.encode()).hexdigest()[:16], (asked,), "", want.tracks[0], "", tuple(tags))
+    tried = trial.Trial(row, principles, want, seed, show_prompt)
+    _with_model(spec, screen, lambda up: trial.run(tried, constitution, up, screen.console))
+
+
+def diff_constitutions(old: Path, new: Path, run: str | None, as_json: bool) -> None:
+    """What changed, and what a run would have to do again."""
+    before, after = _constitution(old), _constitution(new)
+    found = list(changes(before, after))
+    touched = list(change.touched_in_run(run_folder(run), before, after)) if run else []
+    if as_json:
+        print(json.dumps(change_report.as_json(found, touched), indent=2, ensure_ascii=False))
+    else:
+        change_report.show(before, after, found, touched, Screen().console)
+
+
+def _constitution(path: Path) -> Constitution:
+    """A constitution's file, or the one that a run used."""
+    if (path / "run.json").is_file():
+        digest = read_json(path / "run.json").get("constitution_digest", "")
+        return change.former(path, digest, "its rows")
+    return load(path)
+
+
+def _with_model(spec: ModelSpec, screen: Screen, work: Callable[[Model], Awaitable[T]]) -> T:
+    async def whole() -> T:
+        if spec.hosted:
+            screen.say(f"starting {spec.kind} with {spec.title} …")
+        async with open_model(spec, bundled.cache_folder().parent / "logs") as up:
+            return await work(up)
+
+    return asyncio.run(whole())
+
+
+def _one_of(option: str, word: str, known: Sequence[str] | dict[str, bool]) -> None:
+    if word not in known:
+        raise UserError(f'{option}: there is no "{word}"; {nearest(word, list(known))}')

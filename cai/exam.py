@@ -1,0 +1,162 @@
+"""``cai test``: how well a judge applies each principle, by the examples that the constitution carries.
+
+Each example (a prompt, a better and a worse answer) is judged under its principle in both orders, as the ``label`` stage
+would; the two probabilities are averaged, so that a judge which always names the first answer scores one half. What
+cannot be read counts as not right. Floors say what would be scored without reading: the first answer, the longer one, the
+shorter one.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cai.errors import RowError, UserError
+from cai.flow import Ask, Slots, generator
+from cai.interval import wilson
+from cai.models import Model
+from cai.rows import Draft, Pair, Vote
+from cai.stages.label import Label, judge
+from constitution.model import Constitution, Example, Principle
+from constitution.source import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One example with the judge's votes in both orders; ``error`` says why there are none."""
+
+    principle: str
+    number: int
+    example: Example
+    votes: tuple[Vote, ...]
+    error: str = ""
+
+    @property
+    def p_better(self) -> float | None:
+        """The mean probability of the better answer; None where a vote could not be read."""
+        read = [vote.p_a for vote in self.votes if vote.p_a is not None]
+        return sum(read) / 2 if len(read) == 2 else None
+
+    @property
+    def right(self) -> float:
+        """1 where the better answer is preferred, one half for a tie, 0 otherwise."""
+        p = self.p_better
+        return 0.0 if p is None or p < 0.5 else 0.5 if p == 0.5 else 1.0
+
+    @property
+    def same_position(self) -> bool | None:
+        """Whether the same position won in both orders; None where a vote could not be read."""
+        sides = {(vote.p_a > 0.5) == (vote.order == "ab") for vote in self.votes if vote.p_a is not None}
+        return None if self.p_better is None else len(sides) == 1
+
+    @property
+    def longer(self) -> float:
+        """1 where the better answer is the longer one, one half for a tie."""
+        better, worse = len(self.example.better), len(self.example.worse)
+        return 0.5 if better == worse else float(better > worse)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the judge made of some examples; shares are from 0 to 1, None where nothing was counted."""
+
+    examples: int
+    accuracy: float | None
+    low: float
+    high: float
+    same_position: float | None
+    unreadable: float
+    longer: float | None
+
+
+def examined(constitution: Constitution, only: Sequence[str]) -> list[tuple[Principle, int, Example]]:
+    """The examples to be judged.
+
+    Raises:
+        UserError: a name is no principle's id, or there are no examples.
+    """
+    for id in only:
+        if id not in constitution.by_id:
+            raise UserError(f'--principle: there is no principle "{id}"; {nearest(id, list(constitution.by_id))}')
+    found = [
+        (principle, number, example)
+        for principle in constitution.principles
+        if not only or principle.id in only
+        for number, example in enumerate(principle.examples, 1)
+        if principle.judgment
+    ]
+    if not found:
+        raise UserError(f"{constitution.name}: no principle with a judgment question has examples; add some to test")
+    return found
+
+
+async def examine(
+    constitution: Constitution, only: Sequence[str], model: Model, want: Label, on_row: Callable[[], None]
+) -> list[Judged]:
+    """Judge every example, as many at once as the model takes.
+
+    Raises:
+        RunError: the model does not answer at all.
+    """
+    slots = Slots(model.concurrency)
+
+    async def one(principle: Principle, number: int, example: Example) -> Judged:
+        row = _pair(principle, number, example)
+        ask = Ask(model, slots, constitution, row.id, generator(0, "test", row.id))
+        try:
+            judged = Judged(principle.id, number, example, (await judge(row, [principle], want, ask)).votes)
+        except RowError as error:
+            judged = Judged(principle.id, number, example, (), str(error))
+        on_row()
+        return judged
+
+    return list(await asyncio.gather(*(one(*each) for each in examined(constitution, only))))
+
+
+def score(judged: Sequence[Judged]) -> Score:
+    """The judge's score on some examples."""
+    read = [each.same_position for each in judged if each.same_position is not None]
+    right, count = sum(each.right for each in judged), len(judged)
+    low, high = wilson(right, count)
+    unread = sum(2 - sum(vote.p_a is not None for vote in each.votes) for each in judged)
+    return Score(
+        examples=count,
+        accuracy=right / count if count else None,
+        low=low,
+        high=high,
+        same_position=sum(read) / len(read) if read else None,
+        unreadable=unread / (2 * count) if count else 0.0,
+        longer=sum(each.longer for each in judged) / count if count else None,
+    )
+
+
+def by_principle(judged: Sequence[Judged]) -> dict[str, Score]:
+    """A score for each principle, in the constitution's order."""
+    ids = dict.fromkeys(each.principle for each in judged)
+    return {id: score([each for each in judged if each.principle == id]) for id in ids}
+
+
+def floors(judged: Sequence[Judged]) -> dict[str, float]:
+    """What is scored without reading: by the first answer in each order, the longer one, the shorter one."""
+    longer = score(judged).longer or 0.0
+    return {"first": 0.5, "longer": longer, "shorter": 1 - longer}
+
+
+def _pair(principle: Principle, number: int, example: Example) -> Pair:
+    asked = ({"role": "user", "content": example.prompt},)
+    better, worse = Draft(example.better, "", "stop", 0), Draft(example.worse, "", "stop", 0)
+    return Pair(f"{principle.id}/{number}", principle.id, asked, better, worse, "")
+
+
+def plain(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """Each example's outcome, as JSON has it."""
+    return [
+        {
+            "principle": each.principle,
+            "example": each.number,
+            "p_better": each.p_better,
+            "p_by_order": {vote.order: vote.p_a for vote in each.votes},
+            "status": each.error or [vote.status for vote in each.votes if vote.p_a is None] or "read",
+        }
+        for each in judged
+    ]

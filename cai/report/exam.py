@@ -1,0 +1,108 @@
+"""What ``cai test`` shows: a table in the terminal, JSON for programs, JUnit XML for CI."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from rich.table import Table
+
+from cai.exam import Judged, Score, by_principle, floors, plain, score
+from constitution.model import Constitution
+
+
+def table(judged: Sequence[Judged]) -> Table:
+    """A row for each principle, one for all, and the floors.
+
+    "same pos." is the share of examples whose two orders had the same position win, "unread" the share of votes that
+    could not be read, "longer" the share of examples whose better answer is the longer one.
+    """
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, justify in (
+        ("principle", "left"),
+        ("n", "right"),
+        ("accuracy", "right"),
+        ("95%", "right"),
+        ("same pos.", "right"),
+        ("unread", "right"),
+        ("longer", "right"),
+    ):
+        shown.add_column(heading, justify=justify, overflow="fold")  # pyright: ignore[reportArgumentType]
+    for id, one in by_principle(judged).items():
+        shown.add_row(id, *_cells(one))
+    shown.add_section()
+    shown.add_row("all", *_cells(score(judged)), style="bold")
+    for name, share in floors(judged).items():
+        shown.add_row(f"floor: {name}", "", _percent(share), style="dim")
+    return shown
+
+
+def as_json(constitution: Constitution, model: str, method: str, judged: Sequence[Judged]) -> dict[str, Any]:
+    """All figures, and each example's outcome."""
+    return {
+        "constitution": constitution.name,
+        "version": constitution.version,
+        "model": model,
+        "method": method,
+        "all": asdict(score(judged)),
+        "floors": floors(judged),
+        "principles": {id: asdict(one) for id, one in by_principle(judged).items()},
+        "examples": plain(judged),
+    }
+
+
+def junit(constitution: Constitution, judged: Sequence[Judged]) -> str:
+    """A suite for each principle, a case for each example: a failure where the worse answer won, an error where
+    nothing could be read."""
+    root = ElementTree.Element("testsuites", name=_clean(constitution.name))
+    for id in dict.fromkeys(each.principle for each in judged):
+        mine = [each for each in judged if each.principle == id]
+        unread = sum(each.p_better is None for each in mine)
+        failed = sum(each.p_better is not None and each.right < 1 for each in mine)
+        suite = ElementTree.SubElement(
+            root, "testsuite", name=id, tests=str(len(mine)), failures=str(failed), errors=str(unread)
+        )
+        for each in mine:
+            _case(suite, each)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def write_junit(path: Path, constitution: Constitution, judged: Sequence[Judged]) -> None:
+    """Write the JUnit file, with its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(junit(constitution, judged), encoding="utf-8")
+
+
+def _case(suite: ElementTree.Element, judged: Judged) -> None:
+    name = f"{judged.number}: {' '.join(judged.example.prompt.split())[:80]}"
+    case = ElementTree.SubElement(suite, "testcase", classname=judged.principle, name=_clean(name))
+    if judged.p_better is None:
+        why = judged.error or ", ".join(vote.status for vote in judged.votes if vote.p_a is None)
+        ElementTree.SubElement(case, "error", message=_clean(f"the judge's answer could not be read: {why}"))
+    elif judged.right < 1:
+        probabilities = ", ".join(f"{vote.order} {vote.p_a:.2f}" for vote in judged.votes)
+        message = f"P(better) = {judged.p_better:.2f}, by order: {probabilities}"
+        ElementTree.SubElement(case, "failure", message=message)
+
+
+def _clean(text: str) -> str:
+    """Without the characters that XML 1.0 does not have."""
+    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
+
+
+def _cells(one: Score) -> list[str]:
+    return [
+        str(one.examples),
+        _percent(one.accuracy),
+        f"{100 * one.low:.0f}–{100 * one.high:.0f}%",
+        _percent(one.same_position),
+        _percent(one.unreadable),
+        _percent(one.longer),
+    ]
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f}%"

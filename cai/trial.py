@@ -1,0 +1,143 @@
+"""``cai try``: one chain, shown as it comes: draft, critique, revision, and what the revision changed, word by word."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from cai.errors import RowError, RunError, UserError
+from cai.flow import Ask, Slots, generator
+from cai.models import Model, Reply, Request
+from cai.rows import Draft, Prompt
+from cai.stages.revise import Revise, answer, chosen, revised_under
+from constitution.diff import words
+from constitution.model import Constitution, Principle
+from constitution.source import nearest
+
+STYLES = {"same": ("", "", ""), "removed": ("red strike", "[-", "-]"), "added": ("green", "{+", "+}")}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What is tried.
+
+    Attributes:
+        prompt: what the person asks.
+        principles: ids, one for each round, from the front again where there are more rounds; drawn where empty.
+        want: as in a recipe's ``revise`` block.
+        seed: another seed draws other principles and another draft.
+        show_prompt: whether each request is shown as it is sent.
+    """
+
+    prompt: Prompt
+    principles: Sequence[str]
+    want: Revise
+    seed: int
+    show_prompt: bool
+
+
+async def run(trial: Trial, constitution: Constitution, model: Model, console: Console) -> None:
+    """The chain, live.
+
+    Raises:
+        UserError: a principle is not there, or none applies to the prompt.
+        RunError: the model gave no answer that can be read.
+    """
+    watched = _Watched(model, (lambda request: _sent(console, request)) if trial.show_prompt else None)
+    rng = generator(trial.seed, "try", trial.prompt.id)
+    ask = Ask(watched, Slots(1), constitution, trial.prompt.id, rng)
+    principles = _principles(trial, constitution, ask)
+    try:
+        with _waiting(console, "drafting"):
+            draft = await answer(trial.prompt, trial.want, ask)
+        _head(console, f"draft, by {model.name}", draft)
+        _said(console, draft.text)
+        for number, principle in enumerate(principles, 1):
+            draft = await _round(number, principle, draft, trial, ask, console)
+    except RowError as error:
+        raise RunError(f"the model cannot answer this: {error}") from None
+
+
+async def _round(number: int, principle: Principle, draft: Draft, trial: Trial, ask: Ask, console: Console) -> Draft:
+    with _waiting(console, f"critique and revision under {principle.id}"):
+        revised = await revised_under(principle, trial.prompt, draft, trial.want, ask)
+    if isinstance(revised, str):
+        raise RunError(
+            f"round {number}, under {principle.id}: {revised.replace('_', ' ')}; in a run the row is dropped"
+        )
+    _head(console, f"critique {number}, under {principle.id}: {principle.title}")
+    _said(console, revised.critique)
+    _head(console, f"revision {number}", revised)
+    if revised.text == draft.text:
+        _said(console, "(the answer as it was)")
+    else:
+        console.print(Padding(marked(draft.text, revised.text, console.is_terminal), (0, 0, 0, 4)))
+    return revised
+
+
+def marked(old: str, new: str, colors: bool) -> Text:
+    """A word-level difference in colors, or in wdiff's marks where there are none: ``[-old-] {+new+}``."""
+    text = Text()
+    for kind, part in words(old, new):
+        style, before, after = STYLES[kind]
+        bare = part.rstrip()
+        marked = part if colors or not before else f"{before}{bare}{after}{part[len(bare) :]}"
+        text.append(marked, style=style or None)
+    return text
+
+
+def _principles(trial: Trial, constitution: Constitution, ask: Ask) -> Sequence[Principle]:
+    for id in trial.principles:
+        if id not in constitution.by_id:
+            raise UserError(f'--principle: there is no principle "{id}"; {nearest(id, list(constitution.by_id))}')
+    if trial.principles:
+        named = [constitution.by_id[id] for id in trial.principles]
+        return [named[number % len(named)] for number in range(trial.want.rounds)]
+    drawn = chosen(trial.prompt, trial.want, constitution, ask.rng)
+    if not drawn:
+        raise UserError("no principle of this constitution applies to such a prompt; name one with --principle")
+    return drawn
+
+
+class _Watched:
+    """A model whose requests are seen before they are sent."""
+
+    def __init__(self, inner: Model, see: Callable[[Request], None] | None) -> None:
+        self.inner, self.see = inner, see
+        self.name, self.concurrency, self.format = inner.name, inner.concurrency, inner.format
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        if self.see:
+            self.see(request)
+        return await self.inner.ask(request, row_id)
+
+
+def _waiting(console: Console, what: str) -> AbstractContextManager[object]:
+    return console.status(f"{what} …") if console.is_terminal else nullcontext()
+
+
+def _head(console: Console, text: str, draft: Draft | None = None) -> None:
+    cut = " (cut off: --max-tokens allows more)" if draft is not None and draft.finish == "length" else ""
+    console.print(Text(f"{text}{cut}", style="bold"))
+
+
+def _said(console: Console, text: str) -> None:
+    console.print(Padding(Text(text), (0, 0, 0, 4)))
+
+
+def _sent(console: Console, request: Request) -> None:
+    console.print(Text("sent:", style="bold dim"))
+    for line in _as_sent(request):
+        console.print(Text(line, style="dim"))
+
+
+def _as_sent(request: Request) -> Iterator[str]:
+    for message in request.messages:
+        yield f"<<{message['role']}>>\n{message['content']}"
+    if request.prompt:
+        yield request.prompt
+    stops = f", stops {list(request.stop)}" if request.stop else ""
+    yield f"<<seed {request.seed}, at most {request.max_tokens} tokens, temperature {request.temperature:g}{stops}>>"

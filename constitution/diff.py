@@ -1,0 +1,96 @@
+"""What changed from one constitution to another, for people, and which prompts of a principle it changes, for runs."""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from constitution.model import Constitution
+
+SPOKEN = ("name", "version", "description", "preamble")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that differs.
+
+    Attributes:
+        kind: "added", "removed" or "changed".
+        what: a principle's id, a principle's field (``privacy.judgment``), or a part of the whole (``preamble``).
+        old, new: the texts, empty where there is none.
+    """
+
+    kind: str
+    what: str
+    old: str = ""
+    new: str = ""
+
+
+def changes(old: Constitution, new: Constitution) -> Iterator[Change]:
+    """Every difference, in reading order."""
+    for field in SPOKEN:
+        yield from _changed(field, getattr(old, field), getattr(new, field))
+    for field, text in asdict(old.templates).items():
+        yield from _changed(f"templates.{field}", text, getattr(new.templates, field))
+    for id, principle in old.by_id.items():
+        if id not in new.by_id:
+            yield Change("removed", id, principle.title)
+    for id, principle in new.by_id.items():
+        if id not in old.by_id:
+            yield Change("added", id, new=principle.title)
+            continue
+        for field, value in asdict(principle).items():
+            yield from _changed(f"{id}.{field}", getattr(old.by_id[id], field), value)
+    for use in ("critique_revision", "judgment"):
+        yield from _exemplars(f"exemplars.{use}", getattr(old, use), getattr(new, use))
+    kept = [id for id in old.by_id if id in new.by_id]
+    if kept != [id for id in new.by_id if id in old.by_id]:
+        yield Change("changed", "order of principles", ", ".join(kept), ", ".join(id for id in new.by_id if id in kept))
+
+
+def words(old: str, new: str) -> Iterator[tuple[str, str]]:
+    """A word-level difference: ("same" | "removed" | "added", text) in reading order, white space with its word."""
+    first, second = re.findall(r"\S+\s*", old), re.findall(r"\S+\s*", new)
+    matcher = difflib.SequenceMatcher(None, [each.strip() for each in first], [each.strip() for each in second], False)
+    for tag, start, end, start2, end2 in matcher.get_opcodes():
+        if tag == "equal":
+            yield "same", "".join(second[start2:end2])
+            continue
+        if end > start:
+            yield "removed", "".join(first[start:end])
+        if end2 > start2:
+            yield "added", "".join(second[start2:end2])
+
+
+def _changed(what: str, old: Any, new: Any) -> Iterator[Change]:
+    if _plain(old) != _plain(new):
+        yield Change("changed", what, _text(old), _text(new))
+
+
+def _exemplars(what: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Change]:
+    for exemplar in old:
+        if exemplar not in new:
+            yield Change("removed", what, exemplar.prompt)
+    for exemplar in new:
+        if exemplar not in old:
+            yield Change("added", what, new=exemplar.prompt)
+
+
+def _plain(value: Any) -> Any:
+    """The same form whether it comes from a dataclass or from ``asdict``."""
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, str | int | float | dict) else asdict(value)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case tuple() | list():
+            return "\n".join(map(_text, value))
+        case str():
+            return value
+        case int() | float():
+            return f"{value:g}"
+    data = value if isinstance(value, dict) else asdict(value)
+    return "; ".join(f"{key}: {_text(part)}" for key, part in data.items() if part)
