@@ -1,6 +1,6 @@
 """Rows that are done, to be done again: a stage with all that is built on it, or only what a changed constitution touches."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cai import change
@@ -8,6 +8,9 @@ from cai.errors import UserError
 from cai.files import RunLock
 from cai.ledger import Settings
 from cai.recipe import Block
+from cai.rows import Pair
+from cai.store import Stage
+from constitution.model import Constitution
 from constitution.source import nearest
 
 if TYPE_CHECKING:
@@ -65,15 +68,25 @@ def _plan(run: "Run", block: Block, moved: set[str]) -> list[_Plan]:
     if was is None or was == settings.plain():
         return []
     change.only_constitution(block.name, was, settings)
-    other = was["constitution"] != settings.constitution
-    if moved & settings.inputs.keys() or (other and block.table.shape == "evaluate"):
+    if moved & settings.inputs.keys():
         return [_Plan(block.name, settings, "aside")]
-    if not other or block.kind not in change.DRAWING:
+    if was["constitution"] == settings.constitution:
         return [_Plan(block.name, settings, "stands")]
-    old = change.former(run.folder, was["constitution"], block.name)
-    rows = run.stage(block.reads).all_rows(block.table.takes or dict)
-    ids = list(change.touched(block.kind, block.name, block.want, run.recipe.seed, rows, old, run.constitution))
-    return [_Plan(block.name, settings, "reopen" if ids else "stands", ids)]
+    ids = _touched(run, block, change.former(run.folder, was["constitution"], block.name))
+    if not ids:
+        return [_Plan(block.name, settings, "stands")]
+    return [_Plan(block.name, settings, "reopen" if block.kind in change.DRAWING else "aside", ids)]
+
+
+def _touched(run: "Run", block: Block, old: Constitution) -> list[str]:
+    if block.kind in change.DRAWING:
+        rows = run.stage(block.reads).all_rows(block.table.takes or dict)
+        kind, name, want = block.kind, block.name, block.want
+    else:  # an evaluation, whose comparisons are labels like any other
+        folders = sorted(run.stage(block.name).folder.glob("pairs-*"))
+        rows = (pair for folder in folders for pair in Stage(folder).all_rows(Pair))
+        kind, name, want = "label", f"{block.name}/votes", block.want.label()
+    return list(change.touched(kind, name, want, run.recipe.seed, rows, old, run.constitution))
 
 
 def _apply(run: "Run", plan: _Plan) -> None:
@@ -85,6 +98,10 @@ def _apply(run: "Run", plan: _Plan) -> None:
             stage.reopen(run.folder, plan.settings, set(plan.touched))
         case _:
             stage.restamp(plan.settings)
+            # An evaluation's answers and votes are stages of their own inside its folder.
+            for begun in stage.folder.glob("*/begun.json"):
+                inner = Stage(begun.parent)
+                inner.restamp(replace(plan.settings, stage=f"{plan.name}/{inner.name}"))
 
 
 def _line(plan: _Plan) -> str:

@@ -31,9 +31,9 @@ def cai() -> Callable[..., subprocess.CompletedProcess[str]]:
 def scripted_run(tmp_path: Path) -> Callable[..., Path]:
     """Runs tests/data/scripted.yaml in this process; returns the run's folder."""
 
-    def run(*overrides: str, out: Path = tmp_path, redo: str | None = None) -> Path:
+    def run(*overrides: str, out: Path = tmp_path, redo: str | None = None, only_changed: bool = False) -> Path:
         recipe = load_recipe(DATA / "scripted.yaml", overrides)
-        start(recipe, out / recipe.name, Screen(Console(quiet=True)), redo)
+        start(recipe, out / recipe.name, Screen(Console(quiet=True)), redo, only_changed)
         return out / recipe.name
 
     return run

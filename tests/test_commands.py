@@ -1,0 +1,159 @@
+"""``cai test``, ``cai try`` and ``cai diff`` as an author runs them, on models whose answers are known."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+Cai = Callable[..., subprocess.CompletedProcess[str]]
+Write = Callable[[str, str], Path]
+CONSTITUTION = """\
+name: small
+principles:
+  - id: kind
+    title: Kindness
+    critique: Say which words are unkind.
+    revision: Say the same kindly.
+    judgment: Which of the two answers is kinder?
+    examples:
+      - {prompt: Hi., better: GOOD hello to you!, worse: BAD.}
+      - {prompt: Bye., better: GOOD bye!, worse: BAD bye and stay away.}
+  - id: short
+    critique: Say which words could go.
+    revision: Say it shorter.
+    judgment: Which of the two answers is shorter?
+    examples:
+      - {prompt: "Why?", better: GOOD., worse: BAD because of everything.}
+      - {prompt: "How?", better: GOOD one., worse: BAD indeed.}
+"""
+KNOWS = """\
+- {when: "Answer .A.: GOOD[\\\\s\\\\S]*Question:", choose: {A: 0.8, B: 0.1}}
+- {when: "Question:", choose: {A: 0.1, B: 0.8}}
+- {when: "^Revision request", say: ["A kind word."]}
+- {when: "Critique request", say: ["A rude word."]}
+- {say: ["A rude word."]}
+"""
+FIRST = '- {when: "Question:", choose: {A: 0.8, B: 0.1}}\n- {say: ["x"]}\n'
+MUTE = '- {when: "Question:", choose: {A: 0.01, B: 0.01}}\n- {say: ["x"]}\n'
+
+
+@pytest.fixture
+def small(write: Write) -> Path:
+    return write("small.yaml", CONSTITUTION)
+
+
+def figures(cai: Cai, constitution: Path, script: Path, *more: str) -> dict[str, object]:
+    ran = cai("test", constitution, "--model", script, "--json", *more)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def test_a_judge_that_knows_is_right_everywhere(cai: Cai, small: Path, write: Write) -> None:
+    found = figures(cai, small, write("s.yaml", KNOWS))
+    assert found["all"]["accuracy"] == 1.0  # type: ignore[index]
+    assert found["all"]["same_position"] == 0.0  # type: ignore[index]
+    assert found["floors"] == {"first": 0.5, "longer": 0.25, "shorter": 0.75}
+    assert [each["p_better"] for each in found["examples"]] == [pytest.approx(8 / 9)] * 4  # type: ignore[attr-defined]
+
+
+def test_a_judge_that_always_names_the_first_scores_one_half(cai: Cai, small: Path, write: Write) -> None:
+    found = figures(cai, small, write("s.yaml", FIRST))["all"]
+    assert (found["accuracy"], found["same_position"], found["unreadable"]) == (0.5, 1.0, 0.0)  # type: ignore[index]
+
+
+def test_what_cannot_be_read_is_not_right(cai: Cai, small: Path, write: Write) -> None:
+    found = figures(cai, small, write("s.yaml", MUTE))["all"]
+    assert (found["accuracy"], found["same_position"], found["unreadable"]) == (0.0, None, 1.0)  # type: ignore[index]
+
+
+def test_the_table_names_principles_intervals_and_floors(cai: Cai, small: Path, write: Write) -> None:
+    shown = cai("test", small, "--model", write("s.yaml", KNOWS)).stdout
+    assert "same pos." in shown
+    for words in ("kind", "short", "100%", "34–100%", "floor: longer", "floor: shorter", "all"):
+        assert words in shown
+
+
+def test_under_the_threshold_it_exits_with_1_and_ci_reads_junit(cai: Cai, small: Path, write: Write) -> None:
+    out = small.parent / "ci" / "judge.xml"
+    line = ("test", small, "--model", write("s.yaml", FIRST), "--junit", out, "--threshold")
+    assert cai(*line, "0.5").returncode == 0
+    failed = cai(*line, "0.9")
+    assert failed.returncode == 1
+    assert "under the threshold 0.90" in failed.stderr
+    root = ElementTree.parse(out).getroot()
+    assert [(suite.get("name"), suite.get("tests"), suite.get("failures")) for suite in root] == [
+        ("kind", "2", "2"),
+        ("short", "2", "2"),
+    ]
+    assert "P(better) = 0.50" in (root[0][0][0].get("message") or "")
+
+
+def test_one_principle_alone_and_an_unknown_one(cai: Cai, small: Path, write: Write) -> None:
+    script = write("s.yaml", KNOWS)
+    assert list(figures(cai, small, script, "--principle", "short")["principles"]) == ["short"]  # type: ignore[call-overload]
+    wrong = cai("test", small, "--model", script, "--principle", "shor")
+    assert wrong.returncode == 2
+    assert 'there is no principle "shor"; did you mean "short"?' in wrong.stderr
+
+
+def test_a_chain_is_shown_with_its_principle_and_what_changed(cai: Cai, small: Path, write: Write) -> None:
+    ran = cai("try", small, "Hello?", "--model", write("s.yaml", KNOWS), "--principle", "kind", "--rounds", "2")
+    assert ran.returncode == 0
+    for words in (
+        "draft, by scripted",
+        "critique 1, under kind: Kindness",
+        "A [-rude-] {+kind+} word.",
+        "revision 2",
+        "(the answer as it was)",
+    ):
+        assert words in ran.stdout
+
+
+@pytest.mark.parametrize("form", ["chat", "transcript"])
+def test_the_exact_text_sent_is_shown(cai: Cai, small: Path, write: Write, form: str) -> None:
+    script = write("s.yaml", '- {say: ["x"]}\n')
+    model = f"{{scripted: {script}, format: {form}}}"
+    ran = cai("try", small, "Hel{lo}?", "--model", model, "--principle", "kind", "--show-prompt")
+    assert "Human: Hel{lo}?\n\nAssistant: x\n\nCritique request: Say which words are unkind." in ran.stdout
+    assert ("<<system>>" in ran.stdout) is (form == "chat")
+    assert ("\nCritique:\n" in ran.stdout) is (form == "transcript")
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("nobody", "--model: there is no model at nobody"),
+        ("{vlm: x/y}", '--model:1: vlm: unknown key; did you mean "vllm"?'),
+        ("{vllm: a/b, local: c/d}", "needs exactly one of"),
+        ("http://127.0.0.1:9/v1", "does not answer"),
+        ("bundled/gpt", 'there is no bundled model "gpt"'),
+    ],
+)
+def test_a_model_that_is_not_there_is_a_sentence(cai: Cai, small: Path, model: str, words: str) -> None:
+    ran = cai("try", small, "Hello?", "--model", model)
+    assert ran.returncode == 2
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_difference_is_shown_word_by_word(cai: Cai, small: Path, write: Write) -> None:
+    text = CONSTITUTION.replace("is kinder", "is much kinder").replace("id: short", "id: brief")
+    ran = cai("diff", small, write("new.yaml", text))
+    assert ran.returncode == 0
+    assert "~ kind.judgment" in ran.stdout
+    assert "Which of the two answers is {+much+} kinder?" in ran.stdout
+    assert "- short" in ran.stdout
+    assert "+ brief" in ran.stdout
+    assert "1 added, 1 removed, 1 changed, 0 the same" in ran.stdout
+    assert "the two say the same" in cai("diff", small, small).stdout
+
+
+def test_no_examples_is_a_sentence(cai: Cai, write: Write) -> None:
+    bare = write("b.yaml", "name: b\nprinciples:\n  - {id: a, critique: c, revision: r, judgment: j}\n")
+    ran = cai("test", bare, "--model", write("s.yaml", KNOWS))
+    assert ran.returncode == 2
+    assert "has examples; add some to test" in ran.stderr
