@@ -90,7 +90,9 @@ def diff_constitutions(old: Path, new: Path, run: str | None, as_json: bool) -> 
     if as_json:
         print(json.dumps(change_report.as_json(found, touched), indent=2, ensure_ascii=False))
     else:
-        change_report.show(before, after, found, touched, Screen().console)
+        console = Screen().console
+        console.soft_wrap = False
+        change_report.show(before, after, found, touched, console)
 
 
 def _constitution(path: Path) -> Constitution:

@@ -74,7 +74,7 @@ async def _round(number: int, principle: Principle, draft: Draft, trial: Trial, 
     if revised.text == draft.text:
         _said(console, "(the answer as it was)")
     else:
-        console.print(Padding(marked(draft.text, revised.text, console.is_terminal), (0, 0, 0, 4)))
+        _indented(console, marked(draft.text, revised.text, console.is_terminal))
     return revised
 
 
@@ -83,6 +83,8 @@ def marked(old: str, new: str, colors: bool) -> Text:
     text = Text()
     for kind, part in words(old, new):
         style, before, after = STYLES[kind]
+        if text.plain and not text.plain[-1].isspace():
+            text.append(" ")
         bare = part.rstrip()
         marked = part if colors or not before else f"{before}{bare}{after}{part[len(bare) :]}"
         text.append(marked, style=style or None)
@@ -125,7 +127,11 @@ def _head(console: Console, text: str, draft: Draft | None = None) -> None:
 
 
 def _said(console: Console, text: str) -> None:
-    console.print(Padding(Text(text), (0, 0, 0, 4)))
+    _indented(console, Text(text))
+
+
+def _indented(console: Console, text: Text) -> None:
+    console.print(Padding(text, (0, 0, 0, 4), expand=False))
 
 
 def _sent(console: Console, request: Request) -> None:

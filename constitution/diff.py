@@ -8,6 +8,7 @@ from typing import Any
 
 from constitution.model import Constitution
 
+SHORTEST_RUN = 3
 SPOKEN = ("name", "version", "description", "preamble")
 
 
@@ -50,17 +51,29 @@ def changes(old: Constitution, new: Constitution) -> Iterator[Change]:
 
 
 def words(old: str, new: str) -> Iterator[tuple[str, str]]:
-    """A word-level difference: ("same" | "removed" | "added", text) in reading order, white space with its word."""
+    """A word-level difference: ("same" | "removed" | "added", text) in reading order, white space with its word.
+
+    One or two words that happen to be the same between changes count as changed: people read runs, not islands.
+    """
     first, second = re.findall(r"\S+\s*", old), re.findall(r"\S+\s*", new)
     matcher = difflib.SequenceMatcher(None, [each.strip() for each in first], [each.strip() for each in second], False)
-    for tag, start, end, start2, end2 in matcher.get_opcodes():
-        if tag == "equal":
-            yield "same", "".join(second[start2:end2])
-            continue
-        if end > start:
-            yield "removed", "".join(first[start:end])
-        if end2 > start2:
-            yield "added", "".join(second[start2:end2])
+    at, at2 = 0, 0
+    for start, start2, size in _runs(matcher.get_matching_blocks(), len(first), len(second)):
+        if start > at:
+            yield "removed", "".join(first[at:start])
+        if start2 > at2:
+            yield "added", "".join(second[at2:start2])
+        at, at2 = start + size, start2 + size
+        if size:
+            yield "same", "".join(second[start2:at2])
+
+
+def _runs(blocks: Sequence[tuple[int, int, int]], size: int, size2: int) -> Iterator[tuple[int, int, int]]:
+    """The matching blocks but for islands; at the text's edges a single word is enough."""
+    for start, start2, length in blocks:
+        edge = (start, start2) == (0, 0) or (start + length, start2 + length) == (size, size2)
+        if length >= SHORTEST_RUN or edge:
+            yield start, start2, length
 
 
 def _changed(what: str, old: Any, new: Any) -> Iterator[Change]:

@@ -19,6 +19,7 @@ from jsonschema.exceptions import ValidationError
 Keys = tuple[str | int, ...]
 SHIPPED = Path(__file__).resolve().parent.parent
 MOST_BYTES = 16 * 2**20
+DEEPEST = 64
 
 
 class InputError(ValueError):
@@ -132,12 +133,12 @@ def parse_yaml(text: str, path: Path) -> Source:
     """Parse one YAML document; see ``read_yaml``."""
     loader = None
     try:
+        _refuse(text, path)
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             raise _refusal(path, 0, "the file is empty")
         lines: dict[Keys, int] = {}
-        _refuse(text, path)
         _walk(node, (), lines, path)
         return Source(path, loader.construct_document(node), lines)
     except yaml.MarkedYAMLError as error:
@@ -154,9 +155,13 @@ def parse_yaml(text: str, path: Path) -> Source:
 
 
 def _refuse(text: str, path: Path) -> None:
-    """Tags can name code and aliases can grow without end; neither has a use here."""
+    """Tags can name code, aliases can grow without end, and depth can overflow the parser; none has a use here."""
+    depth = 0
     for event in yaml.parse(text, _Loader):
         line = event.start_mark.line + 1 if event.start_mark else 1
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise _refusal(path, line, f"nested more than {DEEPEST} deep; close the brackets")
         if isinstance(event, yaml.AliasEvent):
             raise _refusal(path, line, f"aliases (*{event.anchor}) are not allowed; write the text out")
         if getattr(event, "tag", None):

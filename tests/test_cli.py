@@ -140,6 +140,10 @@ def test_check_names_file_line_and_field(cai: Cai, tmp_path: Path) -> None:
 
 def test_init_copies_and_never_overwrites(cai: Cai, tmp_path: Path) -> None:
     assert cai("init", tmp_path).returncode == 0
+    for path in (tmp_path / "principles" / "harmless.yaml", tmp_path / "runs" / "quickstart.yaml"):
+        schema = path.read_text().partition("\n")[0].partition("$schema=")[2]
+        assert json.loads((path.parent / schema).read_text())["$schema"].startswith("https://json-schema.org/")
+    assert cai("check", tmp_path / "principles", tmp_path / "runs" / "quickstart.yaml").returncode == 0
     constitution = tmp_path / "principles" / "harmless.yaml"
     constitution.write_text("mine")
     assert "left as it is" in cai("init", tmp_path).stdout

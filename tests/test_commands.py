@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -157,3 +158,15 @@ def test_no_examples_is_a_sentence(cai: Cai, write: Write) -> None:
     ran = cai("test", bare, "--model", write("s.yaml", KNOWS))
     assert ran.returncode == 2
     assert "has examples; add some to test" in ran.stderr
+
+
+@pytest.mark.real
+def test_a_real_server_judges_transcripts(cai: Cai, tmp_path: Path) -> None:
+    """The bundled model cannot judge; that its answers are read is what can be asked of it here."""
+    model = "{vllm: bundled/smollm2-135m, max_len: 4096, format: transcript}"
+    line = ("test", "principles/harmless.yaml", "--principle", "privacy", "--exemplars", "2", "--json", "--model")
+    ran = subprocess.run([sys.executable, "-m", "cai.cli", *line, model], capture_output=True, text=True, cwd=ROOT)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)["all"]
+    assert found["examples"] == 4
+    assert found["unreadable"] == 0.0

@@ -10,12 +10,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LogitsProcessor, LogitsProcessorList, TopPLogitsWarper
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LogitsProcessor,
+    LogitsProcessorList,
+    TopPLogitsWarper,
+)
+from transformers.utils import logging
 
 from cai.errors import RowError, UserError
 from cai.models import ModelSpec, Reply, Request
 from cai.models.vllm import resolve
 
+logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
 BATCH = 16
 GATHER_SECONDS = 0.02
 

@@ -24,7 +24,7 @@ def show(old: Constitution, new: Constitution, found: Sequence[Change], touched:
         title = "" if change.kind == "changed" else f": {change.old or change.new}"
         console.print(Text(f"{sign} {change.what}{title}", style=style))
         if change.kind == "changed":
-            console.print(Padding(marked(change.old, change.new, console.is_terminal), (0, 0, 0, 4)))
+            console.print(Padding(marked(change.old, change.new, console.is_terminal), (0, 0, 0, 4), expand=False))
     console.print(Text(_summary(old, new, found)))
     for stage, ids, rows in touched:
         console.print(Text(f"{stage}: touches {len(ids)} of {rows} rows"))

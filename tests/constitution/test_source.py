@@ -30,6 +30,7 @@ def test_every_key_knows_its_line() -> None:
         ("a: &x [1]\nb: *x\n", "file.yaml:2: aliases (*x) are not allowed"),
         ("a: !!python/object:os.system x\n", "file.yaml:1: tags"),
         ("", "the file is empty"),
+        ("a: " + "[" * 200_000, "file.yaml:1: nested more than 64 deep"),
         ("a: 1\n---\nb: 2\n", "not valid YAML"),
         ("? [1, 2]\n: x\n", "a key must be plain text"),
     ],

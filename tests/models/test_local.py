@@ -8,6 +8,7 @@ import pytest
 from cai.errors import RowError
 from cai.models import ModelSpec, Reply, Request
 from cai.models.local import Local
+from constitution.ask import TRANSCRIPT, answer
 
 pytestmark = pytest.mark.real
 
@@ -66,3 +67,10 @@ def test_too_long_a_prompt_is_the_row_s_error_and_no_one_else_s(model: Local) ->
     assert isinstance(first, RowError)
     assert first.reason == "context_too_long"
     assert isinstance(second, Reply)
+
+
+def test_a_base_model_s_transcript_goes_on_and_stops_before_the_next_turn(model: Local) -> None:
+    asked = answer(({"role": "user", "content": "What is the capital of France?"},), TRANSCRIPT)
+    [reply] = ask(model, Request((), asked.prompt, max_tokens=48, temperature=0.0, stop=asked.stop))
+    assert "Paris" in reply.texts[0]
+    assert "Human:" not in reply.texts[0]

@@ -1,0 +1,51 @@
+"""What changed between two constitutions, and word-level differences that people can read; saving and loading again."""
+
+from pathlib import Path
+
+import pytest
+
+from constitution.diff import changes, words
+from constitution.load import digest, load
+from constitution.save import dump
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("a b c", "a b c", [("same", "a b c")]),
+        ("", "a b", [("added", "a b")]),
+        ("a b", "", [("removed", "a b")]),
+        (
+            "the red house",
+            "the blue house",
+            [("same", "the "), ("removed", "red "), ("added", "blue "), ("same", "house")],
+        ),
+        # "to" is an island between changes, and counts as changed.
+        (
+            "go home to rest now",
+            "run off to play now",
+            [("removed", "go home to rest "), ("added", "run off to play "), ("same", "now")],
+        ),
+    ],
+)
+def test_words_are_the_same_removed_or_added(old: str, new: str, parts: list[tuple[str, str]]) -> None:
+    assert list(words(old, new)) == parts
+
+
+def test_both_texts_can_be_read_back_from_a_difference() -> None:
+    old, new = "One two three, four five six. Seven!", "One two three five, six seven. Seven eight!"
+    found = list(words(old, new))
+    assert "".join(text for kind, text in found if kind != "added").split() == old.split()
+    assert "".join(text for kind, text in found if kind != "removed").split() == new.split()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "principles").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_saved_constitution_loads_as_the_same(path: Path, tmp_path: Path) -> None:
+    constitution = load(path)
+    (tmp_path / "saved.yaml").write_text(dump(constitution), encoding="utf-8")
+    saved = load(tmp_path / "saved.yaml")
+    assert saved == constitution
+    assert digest(saved) == digest(constitution)
+    assert list(changes(constitution, saved)) == []
