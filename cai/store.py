@@ -52,10 +52,12 @@ class Stage:
         """
         begun, now = self.begun, settings.plain()
         if begun is not None and begun != now and self._worked():
-            what = "; ".join(differences(begun, now))
+            what = differences(begun, now)
+            rest = [each for each in what if not each.startswith(("constitution:", "inputs."))]
+            hint = "" if rest else ", or for the rows alone that the new constitution touches: --redo-changed"
             raise UserError(
-                f"{self.folder} holds rows made under other settings ({what}); to set it and what follows aside and do "
-                f"it again, run the same command with: --redo {self.name}"
+                f"{self.folder} holds rows made under other settings ({'; '.join(what)}); to set it and what follows "
+                f"aside and do it again, run the same command with: --redo {self.name}{hint}"
             )
         if begun != now:
             write_json(self.folder / "begun.json", now)
@@ -106,6 +108,12 @@ class Stage:
     def metrics(self) -> list[dict[str, Any]]:
         """What a trainer reported as it went, a step each."""
         return [json.loads(line) for line in whole_lines(self.folder / "metrics.jsonl")]
+
+    def lost(self) -> list[Path]:
+        """Parts that were finished and are not there any more."""
+        numbers = {json.loads(line)["part"] for line in whole_lines(self.folder / "parts.jsonl")}
+        opened = {int(path.name[5:10]) for path in self.folder.glob("part-*.open")}
+        return [self.path(number) for number in sorted(numbers - opened) if not self.finished(number)]
 
     def part_tallies(self) -> dict[int, Tally]:
         """The ledgers of the finished parts."""

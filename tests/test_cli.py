@@ -99,6 +99,22 @@ def test_changed_settings_are_refused_until_redone(cai: Cai, done: Path) -> None
     assert "sample, label: done before" in redone.stdout
 
 
+def test_a_part_that_was_deleted_is_noticed(cai: Cai, done: Path) -> None:
+    (done / "revise" / "part-00000.jsonl").unlink()
+    ran = cai("run", "tests/data/scripted.yaml", "--out", done.parent)
+    assert ran.returncode == 1
+    assert "part-00000.jsonl is gone, though revise was done; put it back, or do it again" in ran.stderr
+    assert cai("run", "tests/data/scripted.yaml", "--out", done.parent, "--redo", "revise").returncode == 0
+
+
+def test_a_changed_constitution_names_both_ways_on(cai: Cai, done: Path, tmp_path: Path) -> None:
+    text = (ROOT / "principles" / "harmless.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(text.replace("Point out", "Show", 1))
+    refused = cai("run", "tests/data/scripted.yaml", f"constitution={tmp_path / 'mine.yaml'}", "--out", done.parent)
+    assert refused.returncode == 2
+    assert "--redo revise, or for the rows alone that the new constitution touches: --redo-changed" in refused.stderr
+
+
 def test_status_tells_every_stage(cai: Cai, done: Path) -> None:
     stages = {each["name"]: each for each in json.loads(cai("status", done, "--json").stdout)}
     assert {each["state"] for each in stages.values()} == {"done"}
