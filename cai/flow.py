@@ -21,12 +21,27 @@ from constitution.model import Constitution
 
 
 class Slots:
-    """At most ``limit`` holders at once; of those that wait, the one with most steps behind it is next."""
+    """At most ``limit`` holders at once.
+
+    While rows keep coming, the one with most steps behind it is next, so that rows end, and leave the server's cache,
+    before new ones begin. Once the input is dry, the one with fewest steps behind it is next: rows that have most left
+    to do start on it early, and no long chain is left to run alone at the end.
+    """
 
     def __init__(self, limit: int) -> None:
         self.free = limit
-        self.waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self.dry = False
+        self.waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
         self.arrivals = itertools.count()
+
+    def run_dry(self, dry: bool) -> None:
+        """Say whether the input has ended; those that wait are put in the order that follows."""
+        self.dry = dry
+        self.waiting = [(self._rank(step), arrival, step, turn) for _, arrival, step, turn in self.waiting]
+        heapq.heapify(self.waiting)
+
+    def _rank(self, step: int) -> int:
+        return step if self.dry else -step
 
     async def acquire(self, step: int) -> None:
         """Wait for a slot."""
@@ -34,7 +49,7 @@ class Slots:
             self.free -= 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self.waiting, (-step, next(self.arrivals), turn))
+        heapq.heappush(self.waiting, (self._rank(step), next(self.arrivals), step, turn))
         try:
             await turn
         except asyncio.CancelledError:
@@ -138,12 +153,19 @@ async def flow(steps: Sequence[Step], source: Stage, window: int) -> None:
         RunError: a model or the disk failed; what was written stays.
     """
     places = asyncio.Semaphore(window)
+    _run_dry(steps, False)
     try:
         async with asyncio.TaskGroup() as group:
             for number in source.parts():
                 await _part(group, places, steps, source, number)
+            _run_dry(steps, True)
     except BaseExceptionGroup as failed:
         raise _first(failed) from None
+
+
+def _run_dry(steps: Sequence[Step], dry: bool) -> None:
+    for step in steps:
+        step.slots.run_dry(dry)
 
 
 async def _part(

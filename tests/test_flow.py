@@ -18,7 +18,11 @@ CONSTITUTION = load(Path(__file__).resolve().parents[1] / "principles" / "harmle
 SETTINGS = Settings("s", {}, 0, "", {}, {})
 
 
-def test_later_steps_go_first() -> None:
+@pytest.mark.parametrize(
+    ("dry", "order"),
+    [(False, ["third", "second", "new", "new too"]), (True, ["new", "new too", "second", "third"])],
+)
+def test_later_steps_go_first_until_the_input_runs_dry(dry: bool, order: list[str]) -> None:
     async def scene() -> list[str]:
         slots, order = Slots(1), []
 
@@ -33,11 +37,12 @@ def test_later_steps_go_first() -> None:
             asyncio.create_task(one(*each)) for each in (("new", 0), ("second", 1), ("third", 2), ("new too", 0))
         ]
         await asyncio.sleep(0)
+        slots.run_dry(dry)  # those that wait already are put in order anew
         slots.release()
         await asyncio.gather(*waiting)
         return order
 
-    assert asyncio.run(scene()) == ["third", "second", "new", "new too"]
+    assert asyncio.run(scene()) == order
 
 
 def test_a_cancelled_waiter_takes_no_slot_with_it() -> None:

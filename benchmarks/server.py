@@ -1,0 +1,132 @@
+"""An OpenAI-compatible server with a known limit, so that a client can be measured against it.
+
+It holds ``--slots`` requests at once; a request keeps its slot for a time drawn from a lognormal distribution, as a
+saturated inference server would, and what comes beyond that waits in line. ``GET /stats`` gives the slot-seconds that
+were busy since the first request, and ``/stats?reset`` begins anew. With ``--mean 0`` it answers at once: what is left
+is the client's own cost.
+
+    python benchmarks/server.py --slots 64 --mean 0.5 --sigma 0.6
+"""
+
+import argparse
+import asyncio
+import math
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+WORDS = ("names", "who", "could", "be", "hurt", "and", "says", "in", "plain", "words", "what", "would", "be", "better")
+TEXT_WORDS = 60
+
+
+class Gauge:
+    """How many slots are busy, integrated over time."""
+
+    def __init__(self) -> None:
+        self.answered = self.busy = 0
+        self.area = 0.0
+        self.first = self.last = 0.0
+
+    def change(self, by: int) -> None:
+        """A slot is taken (+1) or given back (−1)."""
+        now = time.monotonic()
+        self.first = self.first or now
+        self.area += self.busy * (now - (self.last or now))
+        self.last, self.busy = now, self.busy + by
+        self.answered += by < 0
+
+    def stats(self) -> dict[str, float]:
+        """Requests answered, slot-seconds busy, seconds from the first request to the last answer."""
+        return {"answered": self.answered, "busy": self.area, "seconds": self.last - self.first}
+
+
+def application(slots: int, mean: float, sigma: float, seed: int = 0) -> web.Application:
+    """The server.
+
+    Args:
+        mean, sigma: of the seconds that a request holds its slot, and of their logarithm.
+    """
+    free, rng = asyncio.Semaphore(slots), random.Random(seed)
+    # A lognormal distribution with this mean has its median at mean · exp(−σ²/2).
+    middle = math.log(mean) - sigma * sigma / 2 if mean else 0.0
+    text = " ".join(rng.choices(WORDS, k=TEXT_WORDS))
+    held = {"gauge": Gauge()}
+
+    async def chat(request: web.Request) -> web.Response:
+        body = await request.json()
+        async with free:
+            held["gauge"].change(+1)
+            if mean:
+                await asyncio.sleep(rng.lognormvariate(middle, sigma))
+            held["gauge"].change(-1)
+        return web.json_response(_answer(body, f"{text} {held['gauge'].answered}"))
+
+    async def stats(request: web.Request) -> web.Response:
+        now = held["gauge"].stats()
+        if "reset" in request.query:
+            held["gauge"] = Gauge()
+        return web.json_response(now)
+
+    async def models(_: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": "mock", "object": "model", "owned_by": "mock"}]})
+
+    app = web.Application(client_max_size=1 << 26)
+    app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_get("/v1/models", models)
+    app.router.add_get("/stats", stats)
+    return app
+
+
+def _answer(body: dict[str, object], text: str) -> dict[str, object]:
+    top = [{"token": "A", "logprob": -0.4}, {"token": "B", "logprob": -1.2}]
+    logprobs = {"content": [{"token": "A", "logprob": -0.4, "top_logprobs": top}]} if body.get("logprobs") else None
+    count = int(str(body.get("n") or 1))
+    choices = [
+        {"index": n, "finish_reason": "stop", "message": {"role": "assistant", "content": text}, "logprobs": logprobs}
+        for n in range(count)
+    ]
+    usage = {"prompt_tokens": 200, "completion_tokens": TEXT_WORDS * count}
+    return {"object": "chat.completion", "model": body.get("model"), "choices": choices, "usage": usage}
+
+
+@contextmanager
+def running(port: int, slots: int = 64, mean: float = 0.5, sigma: float = 0.6) -> Iterator[str]:
+    """The server in a process of its own until the block is left; gives its base URL."""
+    line = [sys.executable, __file__, "--port", str(port)]
+    line += ["--slots", str(slots), "--mean", str(mean), "--sigma", str(sigma)]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()  # it says when it listens
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def main() -> None:
+    """Serve until ended."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--port", type=int, default=8101)
+    parser.add_argument("--slots", type=int, default=64)
+    parser.add_argument("--mean", type=float, default=0.5)
+    parser.add_argument("--sigma", type=float, default=0.6)
+    given = parser.parse_args()
+
+    async def serve() -> None:
+        runner = web.AppRunner(application(given.slots, given.mean, given.sigma), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", given.port).start()
+        print("listening", flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""How full a fixed number of slots is kept: answer → critique → revision on many prompts, through the whole of cai.
+
+    python benchmarks/slots.py [--prompts 1024] [--slots 64]
+
+A server with 64 slots, each request holding one for a lognormal time (mean 0.5 s, sigma 0.6), is given the ``revise``
+stage as ``cai run`` runs it: rows stored, principles drawn. The ratio is slot-seconds busy over slots × elapsed time. A
+bare loop beside it keeps as many rows open as there are slots; what it loses is the tail, where the last rows' chains
+run out one after another.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import tempfile
+import urllib.request
+from pathlib import Path
+
+import aiohttp
+from server import running
+
+from cai.recipe import load_recipe
+from cai.run import start
+from cai.screen import Screen
+
+PORT = 8101
+RECIPE = """\
+name: slots
+constitution: principles/harmless.yaml
+models:
+  policy: {{endpoints: ["{url}/v1"], model: mock, concurrency: {slots}}}
+stages:
+  - prompts: {{redteam: {prompts}, heldout: 0}}
+  - revise: {{model: policy, rounds: 1, exemplars: 0}}
+"""
+
+
+def stats(url: str) -> dict[str, float]:
+    """The server's figures, and begin anew."""
+    with urllib.request.urlopen(f"{url}/stats?reset") as answer:
+        return json.load(answer)
+
+
+def ours(url: str, count: int, slots: int, folder: Path) -> dict[str, float]:
+    """The stage as ``cai run`` runs it."""
+    prompts = folder / "prompts.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": f"Prompt {number}?"}) + "\n" for number in range(count)))
+    recipe = folder / "slots.yaml"
+    recipe.write_text(RECIPE.format(url=url, slots=slots, prompts=prompts))
+    start(load_recipe(recipe), folder / "run", Screen())
+    return stats(url)
+
+
+async def bare(url: str, count: int, slots: int) -> None:
+    """Three requests a row, one after the other, as many rows at once as there are slots."""
+    places = asyncio.Semaphore(slots)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+
+        async def row(number: int) -> None:
+            async with places:
+                for step in range(3):
+                    body = {"model": "mock", "messages": [{"role": "user", "content": f"{number}.{step}"}]}
+                    async with http.post(f"{url}/v1/chat/completions", json=body) as answer:
+                        await answer.json()
+
+        await asyncio.gather(*map(row, range(count)))
+
+
+def main() -> None:
+    """Print both ratios."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--prompts", type=int, default=1024)
+    parser.add_argument("--slots", type=int, default=64)
+    given = parser.parse_args()
+    with running(PORT, given.slots) as url, tempfile.TemporaryDirectory() as folder:
+        stage = ours(url, given.prompts, given.slots, Path(folder))
+        asyncio.run(bare(url, given.prompts, given.slots))
+        loop = stats(url)
+    result = {
+        "prompts": given.prompts,
+        "slots": given.slots,
+        "cores": os.cpu_count(),
+        "cai": round(stage["busy"] / (given.slots * stage["seconds"]), 4),
+        "bare_loop": round(loop["busy"] / (given.slots * loop["seconds"]), 4),
+        "requests": [stage["answered"], loop["answered"]],
+        "seconds": [round(stage["seconds"], 1), round(loop["seconds"], 1)],
+    }
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
