@@ -25,6 +25,10 @@ DRAWING = {"revise": chosen_to_revise, "label": chosen_to_label}
 """The stages that draw principles, with how each draws those of a row."""
 
 
+STAND_IN = ({"role": "user", "content": "p"},)
+"""A row's own words, which are the same before and after."""
+
+
 def kept(folder: Path, digest: str) -> Path:
     """Where a run keeps a constitution that it used."""
     return folder / "constitutions" / f"{digest}.yaml"
@@ -48,6 +52,8 @@ def only_constitution(stage: str, was: dict[str, Any], now: Settings) -> None:
     Raises:
         UserError: with what else changed.
     """
+    if was["inputs"].keys() != now.inputs.keys():
+        raise UserError(f"{stage}: it is built on other stages than before; redo it with: --redo {stage}")
     bare = {key: value for key, value in was.items() if key not in ("constitution", "inputs")}
     new = {key: value for key, value in now.plain().items() if key in bare}
     if more := differences(bare, new):
@@ -98,6 +104,8 @@ def touched_in_run(folder: Path, old: Constitution, new: Constitution) -> Iterat
 def _said(kind: str, constitution: Constitution, principle: Principle, want: Any) -> Any:
     """All that is sent under a principle beside the row's own words."""
     if kind == "revise":
-        asked = ask.critique(constitution, principle, [], "", want.exemplars)
-        return principle.id, ask.revision(constitution, asked, "", principle)
-    return principle.id, ask.judgment(constitution, principle, [], ("", ""), REASONED[want.method], want.exemplars)
+        asked = ask.critique(constitution, principle, STAND_IN, "a", want.exemplars)
+        return principle.id, ask.revision(constitution, asked, "c", principle)
+    return principle.id, ask.judgment(
+        constitution, principle, STAND_IN, ("a", "b"), REASONED[want.method], want.exemplars
+    )

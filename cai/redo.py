@@ -68,7 +68,7 @@ def _plan(run: "Run", block: Block, moved: set[str]) -> list[_Plan]:
     if was is None or was == settings.plain():
         return []
     change.only_constitution(block.name, was, settings)
-    if moved & settings.inputs.keys():
+    if moved & settings.inputs.keys() or any(run.stage(name).begun is None for name in settings.inputs):
         return [_Plan(block.name, settings, "aside")]
     if was["constitution"] == settings.constitution:
         return [_Plan(block.name, settings, "stands")]

@@ -54,7 +54,8 @@ class Stage:
         if begun is not None and begun != now and self._worked():
             what = differences(begun, now)
             rest = [each for each in what if not each.startswith(("constitution:", "inputs."))]
-            hint = "" if rest else ", or for the rows alone that the new constitution touches: --redo-changed"
+            alone = not rest and begun["inputs"].keys() == now["inputs"].keys()
+            hint = ", or for the rows alone that the new constitution touches: --redo-changed" if alone else ""
             raise UserError(
                 f"{self.folder} holds rows made under other settings ({'; '.join(what)}); to set it and what follows "
                 f"aside and do it again, run the same command with: --redo {self.name}{hint}"

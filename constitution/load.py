@@ -37,6 +37,8 @@ from constitution.source import (
 )
 from constitution.templates import Templates, mistakes
 
+MOST_INCLUDES = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -138,6 +140,9 @@ class _Resolver:
             self.wrong(
                 where, f"there is no file {item['path']} beside this one, in this folder or among the shipped files"
             )
+            return
+        if len(self.within) > MOST_INCLUDES:
+            self.wrong(where, f"includes go more than {MOST_INCLUDES} files deep; include the last one directly")
             return
         if any(path.samefile(each) for each in self.within if each.exists()):
             self.wrong(where, f"{item['path']} includes itself: {' → '.join(map(str, (*self.within, path)))}")

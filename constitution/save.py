@@ -37,6 +37,10 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
+# Quoted, whatever it looks like: a text such as 1e5 would else come back as a number.
+_Plain.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
 def _principle(principle: Principle) -> dict[str, Any]:
     data = asdict(principle)
     data["tags"] = list(principle.tags)

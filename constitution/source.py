@@ -177,7 +177,7 @@ def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int], path: Path) -> No
         seen = set()
         for key, value in node.value:
             line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
                 raise _refusal(path, line, "a key must be plain text")
             if key.value in seen:
                 raise _refusal(path, line, f'the key "{key.value}" is there twice', dotted((*keys, key.value)))

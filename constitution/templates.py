@@ -1,13 +1,13 @@
 """The words around principles and answers: templates with named placeholders, checked when a file is loaded.
 
 A placeholder is ``{name}``; ``{{`` and ``}}`` are braces. Values go in once, as they are: a brace or a quote in what a
-person or a model wrote is never read as a placeholder. A line whose placeholders are all empty is left out, so that a
-principle without a ``negative`` leaves no trace of the line that would show it.
+person or a model wrote is never read as a placeholder. A line with nothing but empty optional placeholders is left out,
+so that a principle without a ``negative`` leaves no trace of the line that would show it.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ MAY: Mapping[str, frozenset[str]] = {
     "judgment": frozenset({"negative", "title", "reasoning"}),
     "reasoning": frozenset(),
 }
-FIELDS = tuple(field.name for field in fields(Templates))
+OPTIONAL = frozenset().union(*MAY.values())
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAME = re.compile(r"[a-z_]+\Z")
@@ -79,7 +79,11 @@ def mistakes(field: str, text: str) -> Iterator[str]:
 def fill(template: str, values: Mapping[str, str]) -> str:
     """The template with its placeholders replaced, without the lines whose placeholders are all empty."""
     lines = ((line, _placeholders(line)) for line in template.split("\n"))
-    kept = [_filled(line, values) for line, names in lines if not names or any(values.get(name) for name in names)]
+    kept = [
+        _filled(line, values)
+        for line, names in lines
+        if not names or not names <= OPTIONAL or any(values.get(name) for name in names)
+    ]
     return "\n".join(kept).strip("\n")
 
 

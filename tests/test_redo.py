@@ -1,16 +1,23 @@
 """A changed constitution: which rows it touches, and that a run does again those and no others."""
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from cai.change import touched_in_run
 from cai.errors import UserError
 from cai.ledger import Settings
+from cai.recipe import load_recipe
+from cai.run import start
+from cai.screen import Screen
 from cai.store import Stage
 from constitution.load import load
+from constitution.templates import Templates
 
 ROOT = Path(__file__).resolve().parent.parent
 HARMLESS = ROOT / "principles" / "harmless.yaml"
@@ -88,6 +95,33 @@ def test_more_than_the_constitution_changed_is_refused(scripted_run: Run, consti
     with pytest.raises(UserError, match=r"more than the constitution changed \(block.rounds: 2 → 1\)"):
         scripted_run(f"constitution={constitution}", "revise.rounds=1", only_changed=True)
     assert rows(folder, "revise") == before
+
+
+def test_a_stage_built_on_another_stage_than_before_never_stands(scripted_run: Run, write: Write) -> None:
+    text = (ROOT / "tests" / "data" / "scripted.yaml").read_text(encoding="utf-8")
+    (write("script.yaml", (ROOT / "tests" / "data" / "script.yaml").read_text(encoding="utf-8")))
+    block = re.search(r"  - label: \{(.*)\}", text)
+    assert block is not None
+    two = text.replace(block.group(), f"{block.group()}\n  - label: {{as: second, {block.group(1)}}}")
+    two = re.sub(r"  - prefs: \{.*\}", "  - prefs: {from: label}", two)
+    recipe = write("two.yaml", two)
+    out = recipe.parent / "out"
+    start(load_recipe(recipe), out, Screen(Console(quiet=True)))
+    recipe.write_text(two.replace("from: label", "from: second"), encoding="utf-8")
+    with pytest.raises(UserError, match="built on other stages than before; redo it with: --redo prefs"):
+        start(load_recipe(recipe), out, Screen(Console(quiet=True)), None, True)
+
+
+@pytest.mark.parametrize("use", ["critique", "judgment"])
+def test_a_changed_word_around_the_answers_touches_the_rows(scripted_run: Run, constitution: Path, use: str) -> None:
+    folder = scripted_run(f"constitution={constitution}")
+    usual = getattr(Templates(), use)
+    changed = usual.replace("{conversation}", "Said so far: {conversation}")
+    old = load(constitution)
+    new = replace(old, templates=replace(old.templates, **{use: changed}), critique_revision=(), judgment=())
+    bare = replace(old, critique_revision=(), judgment=())
+    touched = {stage: len(ids) for stage, ids, _ in touched_in_run(folder, bare, new)}
+    assert touched["revise" if use == "critique" else "label"] > 0
 
 
 def test_a_constitution_that_is_not_kept_is_a_sentence(scripted_run: Run, constitution: Path) -> None:

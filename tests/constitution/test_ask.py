@@ -76,6 +76,11 @@ def test_a_forced_beginning_joins_a_transcript_as_text() -> None:
     assert (bare.prompt + bare.begin("The answer is: (")).endswith("?\n\nThe answer is: (")
 
 
+def test_an_empty_answer_is_shown_as_empty_and_not_left_out() -> None:
+    last = ask.judgment(CONSTITUTION, FIRST, ASKED, ("", "two"), False, 0).messages[-1]["content"]
+    assert "Answer (A): \n\nAnswer (B): two" in last
+
+
 def rendered(asked: Asked) -> str:
     """As a golden file holds it."""
     if asked.messages:

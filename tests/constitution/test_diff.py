@@ -6,6 +6,7 @@ import pytest
 
 from constitution.diff import changes, words
 from constitution.load import digest, load
+from constitution.model import Constitution, Principle
 from constitution.save import dump
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +40,12 @@ def test_both_texts_can_be_read_back_from_a_difference() -> None:
     found = list(words(old, new))
     assert "".join(text for kind, text in found if kind != "added").split() == old.split()
     assert "".join(text for kind, text in found if kind != "removed").split() == new.split()
+
+
+def test_texts_that_look_like_numbers_are_saved_as_texts(tmp_path: Path) -> None:
+    one = Principle("1e5", "12e03", "true", "null", "~", tags=("1e-5", "a\x85b\u2028c"))
+    (tmp_path / "saved.yaml").write_text(dump(Constitution("2e1", (one,), version="2e1")), encoding="utf-8")
+    assert load(tmp_path / "saved.yaml") == Constitution("2e1", (one,), version="2e1")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "principles").glob("*.yaml")), ids=lambda path: path.stem)

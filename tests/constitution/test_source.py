@@ -33,6 +33,8 @@ def test_every_key_knows_its_line() -> None:
         ("a: " + "[" * 200_000, "file.yaml:1: nested more than 64 deep"),
         ("a: 1\n---\nb: 2\n", "not valid YAML"),
         ("? [1, 2]\n: x\n", "a key must be plain text"),
+        ("a: {1: 2}\n", "file.yaml:1: a key must be plain text"),
+        ("null: 2\n", "file.yaml:1: a key must be plain text"),
     ],
 )
 def test_bad_yaml_is_one_sentence(text: str, words: str) -> None:
