@@ -4,14 +4,17 @@ A row's principles are drawn again, from its own generator, under the old consti
 same principles are drawn and the same words would be sent, the row stands.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from cai.errors import UserError
 from cai.files import read_json
 from cai.flow import generator
 from cai.ledger import Settings, differences
+from cai.rows import Pair
 from cai.stages import STAGES, read_block
 from cai.stages.label import REASONED
 from cai.stages.label import chosen as chosen_to_label
@@ -21,9 +24,8 @@ from constitution import ask
 from constitution.load import load
 from constitution.model import Constitution, Principle
 
-DRAWING = {"revise": chosen_to_revise, "label": chosen_to_label}
-"""The stages that draw principles, with how each draws those of a row."""
-
+CHOSEN: dict[str, Any] = {"revise": chosen_to_revise, "label": chosen_to_label}
+"""The row stages that draw principles, with how each draws those of a row."""
 
 STAND_IN = ({"role": "user", "content": "p"},)
 """A row's own words, which are the same before and after."""
@@ -34,15 +36,16 @@ def kept(folder: Path, digest: str) -> Path:
     return folder / "constitutions" / f"{digest}.yaml"
 
 
-def former(folder: Path, digest: str, stage: str) -> Constitution:
-    """The constitution under which rows were made.
+def former(folder: Path, digest: str, stage: str = "") -> Constitution:
+    """The constitution under which a run, or a stage of it, was made.
 
     Raises:
         UserError: the run does not have it.
     """
     path = kept(folder, digest)
     if not path.exists():
-        raise UserError(f"{folder} does not hold the constitution that made {stage}; redo it with: --redo {stage}")
+        todo = f"; do {stage} again with: --redo {stage}" if stage else "; name the constitution's file instead"
+        raise UserError(f"{path} is gone, the constitution that made {stage or 'this run'}{todo}")
     return load(path)
 
 
@@ -62,43 +65,130 @@ def only_constitution(stage: str, was: dict[str, Any], now: Settings) -> None:
         )
 
 
-def touched(
-    kind: str, name: str, want: Any, seed: int, rows: Iterable[Any], old: Constitution, new: Constitution
-) -> Iterator[str]:
-    """The ids of the rows for which a model would be asked something else.
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A stage that draws principles.
+
+    Attributes:
+        kind: "revise" or "label".
+        name: under which its rows draw.
+        want: its block.
+        seed: the run's.
+    """
+
+    kind: str
+    name: str
+    want: Any
+    seed: int
+
+    def touched(self, rows: Iterable[Any], old: Constitution, new: Constitution) -> Iterator[str]:
+        """The ids of the rows for which a model would be asked something else."""
+        chosen = CHOSEN[self.kind]
+        said = _Said(self, old), _Said(self, new)
+        for row in rows:
+            was, now = (
+                [under(each) for each in chosen(row, self.want, under.constitution, self._draws(row))] for under in said
+            )
+            if was != now:
+                yield row.id
+
+    def _draws(self, row: Any) -> Random:
+        return generator(self.seed, self.name, row.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a changed constitution means for a stage.
+
+    Attributes:
+        action: "stands", "reopen" (for the rows touched alone) or "aside" (to be done again whole).
+        touched: folder within the run → the ids of the rows touched, and how many rows there are.
+    """
+
+    stage: str
+    action: str
+    touched: dict[str, tuple[list[str], int]] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> list[str]:
+        """All rows touched."""
+        return [id for ids, _ in self.touched.values() for id in ids]
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return sum(count for _, count in self.touched.values())
+
+
+def effects(folder: Path, old: Constitution, new: Constitution) -> Iterator[Effect]:
+    """What another constitution would mean for each stage that a run has begun, in order."""
+    moved: set[str] = set()
+    for known in read_json(folder / "run.json")["stages"]:
+        if Stage(folder / known["name"]).begun is None:
+            continue
+        found = effect(folder, known, old, new, moved)
+        moved |= {found.stage} if found.action != "stands" else set()
+        yield found
+
+
+def effect(folder: Path, known: Mapping[str, str], old: Constitution, new: Constitution, moved: Set[str]) -> Effect:
+    """What another constitution means for one stage that was begun.
+
+    A row stage keeps the rows for which models are asked the same as before, and so does an evaluation with its
+    comparisons. A stage built on rows that are done again is done again whole.
 
     Args:
-        kind: "revise" or "label".
-        name: the stage's name in its run.
-        want: the stage's block.
-        rows: what the stage reads.
+        known: the stage's name, kind and what it reads.
+        moved: the stages before it that do not stand.
+
+    Raises:
+        RunError: rows that it was made from are gone.
     """
-    chosen: Any = DRAWING[kind]
-    asked: dict[tuple[bool, str], Any] = {}
-
-    def said(which: bool, principle: Principle) -> Any:
-        key = which, principle.id
-        if key not in asked:
-            asked[key] = _said(kind, new if which else old, principle, want)
-        return asked[key]
-
-    for row in rows:
-        before = chosen(row, want, old, generator(seed, name, row.id))
-        after = chosen(row, want, new, generator(seed, name, row.id))
-        if [said(False, each) for each in before] != [said(True, each) for each in after]:
-            yield row.id
+    stage = Stage(folder / known["name"])
+    begun = stage.begun or {}
+    if moved & begun["inputs"].keys() or any(Stage(folder / each).begun is None for each in begun["inputs"]):
+        return Effect(stage.name, "aside")
+    if not begun["constitution"]:
+        return Effect(stage.name, "stands")
+    touched = {}
+    for drawn, takes, source, drawing in _drawing(folder, known, begun):
+        source.whole()
+        rows = list(source.so_far(takes))
+        touched[drawn] = list(drawing.touched(rows, old, new)), len(rows)
+    return Effect(stage.name, "reopen" if any(ids for ids, _ in touched.values()) else "stands", touched)
 
 
-def touched_in_run(folder: Path, old: Constitution, new: Constitution) -> Iterator[tuple[str, list[str], int]]:
-    """For each stage of a run that draws principles: its name, the ids touched, and how many rows there are."""
-    for known in read_json(folder / "run.json")["stages"]:
-        stage = Stage(folder / known["name"])
-        if known["kind"] not in DRAWING or stage.begun is None:
-            continue
-        want, seed = read_block(known["kind"], stage.begun["block"]), stage.begun["seed"]
-        rows = list(Stage(folder / known["reads"]).all_rows(STAGES[known["kind"]].takes or dict))
-        ids = touched(known["kind"], known["name"], want, seed, rows, old, new)
-        yield known["name"], list(ids), len(rows)
+def _drawing(
+    folder: Path, known: Mapping[str, str], begun: Mapping[str, Any]
+) -> Iterator[tuple[str, type, Stage, Drawing]]:
+    """The folders of a stage whose rows drew principles: where, what they take, from where, and how they drew."""
+    name, kind, seed = known["name"], known["kind"], begun["seed"]
+    want: Any = read_block(kind, begun["block"])
+    if kind in CHOSEN:
+        yield (
+            name,
+            STAGES[kind].takes or dict[str, Any],
+            Stage(folder / known["reads"]),
+            Drawing(kind, name, want, seed),
+        )
+        return
+    for role in want.models[1:]:  # an evaluation, whose comparisons are labels like any other
+        pairs = Stage(folder / name / f"pairs-{role}")
+        if (votes := folder / name / f"votes-{role}").is_dir():
+            yield f"{name}/{votes.name}", Pair, pairs, Drawing("label", f"{name}/votes", want.label(), seed)
+
+
+class _Said:
+    """All that is sent under each principle of a constitution beside the row's own words."""
+
+    def __init__(self, drawing: Drawing, constitution: Constitution) -> None:
+        self.drawing, self.constitution = drawing, constitution
+        self.known: dict[str, Any] = {}
+
+    def __call__(self, principle: Principle) -> Any:
+        if principle.id not in self.known:
+            self.known[principle.id] = _said(self.drawing.kind, self.constitution, principle, self.drawing.want)
+        return self.known[principle.id]
 
 
 def _said(kind: str, constitution: Constitution, principle: Principle, want: Any) -> Any:

@@ -86,20 +86,20 @@ def diff_constitutions(old: Path, new: Path, run: str | None, as_json: bool) -> 
     """What changed, and what a run would have to do again."""
     before, after = _constitution(old), _constitution(new)
     found = list(changes(before, after))
-    touched = list(change.touched_in_run(run_folder(run), before, after)) if run else []
+    effects = list(change.effects(run_folder(run), before, after)) if run else []
     if as_json:
-        print(json.dumps(change_report.as_json(found, touched), indent=2, ensure_ascii=False))
+        print(json.dumps(change_report.as_json(found, effects), indent=2, ensure_ascii=False))
     else:
         console = Screen().console
         console.soft_wrap = False
-        change_report.show(before, after, found, touched, console)
+        change_report.show(before, after, found, effects, console)
 
 
 def _constitution(path: Path) -> Constitution:
-    """A constitution's file, or the one that a run used."""
-    if (path / "run.json").is_file():
-        digest = read_json(path / "run.json").get("constitution_digest", "")
-        return change.former(path, digest, "its rows")
+    """A constitution's file, or the one that a run used, given its folder or its name."""
+    for folder in (path, Path("runs") / path):
+        if (folder / "run.json").is_file():
+            return change.former(folder, read_json(folder / "run.json")["constitution_digest"])
     return load(path)
 
 

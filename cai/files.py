@@ -59,23 +59,38 @@ def write_lines(path: Path, lines: Sequence[str]) -> None:
 
 
 def whole_lines(path: Path) -> list[str]:
-    """The complete lines of a file, which is cut after the last one of them."""
+    """The complete lines of a file; a torn last one, or one that is being written, is not among them."""
     if not path.exists():
         return []
+    # Not splitlines: JSON leaves U+2028 and its like as they are, and those are no ends of lines here.
+    return [line.decode("utf-8") for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+def append_to(path: Path) -> TextIO:
+    """A file open at its end, which is cut after its last complete line; raises as ``write_lines``."""
+    try:
+        if path.exists():
+            _cut(path)
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def _cut(path: Path) -> None:
+    """Take a torn last line away; only the file's writer may, as to a reader it may be one in the making."""
     data = path.read_bytes()
     end = data.rfind(b"\n") + 1
     if end < len(data):
         os.truncate(path, end)
-    # Not splitlines: JSON leaves U+2028 and its like as they are, and those are no ends of lines here.
-    return data[:end].decode("utf-8").split("\n")[:-1]
 
 
-def append_to(path: Path) -> TextIO:
-    """A file open at its end; raises as ``write_lines``."""
+def append_line(file: TextIO, line: str) -> None:
+    """Write a line that outlives this process; raises as ``write_lines``."""
     try:
-        return path.open("a", encoding="utf-8")
+        file.write(line + "\n")
+        file.flush()
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise cannot_write(Path(file.name), error) from None
 
 
 def read_json(path: Path) -> Any:

@@ -1,16 +1,16 @@
 """Rows that are done, to be done again: a stage with all that is built on it, or only what a changed constitution touches."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cai import change
+from cai.change import Effect
 from cai.errors import UserError
 from cai.files import RunLock
 from cai.ledger import Settings
 from cai.recipe import Block
-from cai.rows import Pair
+from cai.reopen import reopen
 from cai.store import Stage
-from constitution.model import Constitution
 from constitution.source import nearest
 
 if TYPE_CHECKING:
@@ -33,81 +33,65 @@ def stage(run: "Run", name: str) -> list[str]:
     return moved
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What becomes of one stage: "aside", "stands" or "reopen" with the rows that are touched."""
-
-    name: str
-    settings: Settings
-    action: str
-    touched: list[str] = field(default_factory=list)
-
-
 def changed(run: "Run") -> list[str]:
     """Let what a changed constitution leaves as it is stand, and open what it touches; a line for each stage.
 
-    A row stage keeps the rows for which models are asked the same as before. A stage built on rows that are touched is
-    set aside whole; one built on rows that stand is stamped with the new settings.
+    See ``cai.change.effect`` for what becomes of a stage; one that stands is stamped with the new settings.
 
     Raises:
         UserError: something else than the constitution changed too, or the former constitution is not kept.
+        RunError: rows are gone from which others were made.
     """
     with RunLock(run.folder):
-        plans: list[_Plan] = []
+        plan: list[Effect] = []
         for block in run.recipe.blocks:
-            plans += _plan(run, block, {plan.name for plan in plans if plan.action != "stands"})
+            plan += _effect(run, block, {each.stage for each in plan if each.action != "stands"})
         # What is built on a stage goes first, so that a kill in between leaves no stage that looks newer than its input.
-        for plan in reversed(plans):
-            _apply(run, plan)
-    return [_line(plan) for plan in plans]
+        for each in reversed(plan):
+            _apply(run, each)
+    return [_line(each) for each in plan]
 
 
-def _plan(run: "Run", block: Block, moved: set[str]) -> list[_Plan]:
-    settings = run.settings(block.name)
-    was = run.stage(block.name).begun
+def _effect(run: "Run", block: Block, moved: set[str]) -> list[Effect]:
+    settings, stage = run.settings(block.name), run.stage(block.name)
+    was = stage.begun
     if was is None or was == settings.plain():
         return []
     change.only_constitution(block.name, was, settings)
-    if moved & settings.inputs.keys() or any(run.stage(name).begun is None for name in settings.inputs):
-        return [_Plan(block.name, settings, "aside")]
-    if was["constitution"] == settings.constitution:
-        return [_Plan(block.name, settings, "stands")]
-    ids = _touched(run, block, change.former(run.folder, was["constitution"], block.name))
-    if not ids:
-        return [_Plan(block.name, settings, "stands")]
-    return [_Plan(block.name, settings, "reopen" if block.kind in change.DRAWING else "aside", ids)]
+    if stage.seal and block.table.shape in ("source", "rows"):
+        stage.whole()
+    known = {"name": block.name, "kind": block.kind, "reads": block.reads}
+    old = change.former(run.folder, was["constitution"], block.name) if was["constitution"] else run.constitution
+    return [change.effect(run.folder, known, old, run.constitution, moved)]
 
 
-def _touched(run: "Run", block: Block, old: Constitution) -> list[str]:
-    if block.kind in change.DRAWING:
-        rows = run.stage(block.reads).all_rows(block.table.takes or dict)
-        kind, name, want = block.kind, block.name, block.want
-    else:  # an evaluation, whose comparisons are labels like any other
-        folders = sorted(run.stage(block.name).folder.glob("pairs-*"))
-        rows = (pair for folder in folders for pair in Stage(folder).all_rows(Pair))
-        kind, name, want = "label", f"{block.name}/votes", block.want.label()
-    return list(change.touched(kind, name, want, run.recipe.seed, rows, old, run.constitution))
+def _apply(run: "Run", effect: Effect) -> None:
+    stage, settings = run.stage(effect.stage), run.settings(effect.stage)
+    if effect.action == "aside":
+        stage.set_aside(run.folder)
+        return
+    for name, (ids, _) in effect.touched.items():
+        drawn = Stage(run.folder / name)
+        if ids and drawn.folder != stage.folder:  # an evaluation's comparisons: it is sealed when they are done again
+            (stage.folder / "seal.json").unlink(missing_ok=True)
+        if ids:
+            reopen(drawn, run.folder, _within(settings, stage, drawn), set(ids))
+    # What is stamped last is the stage itself: until then the same command finds it changed and goes on.
+    for begun in stage.folder.glob("*/begun.json"):
+        inner = Stage(begun.parent)
+        inner.restamp(_within(settings, stage, inner))
+    stage.restamp(settings)
 
 
-def _apply(run: "Run", plan: _Plan) -> None:
-    stage = run.stage(plan.name)
-    match plan.action:
+def _within(settings: Settings, stage: Stage, inner: Stage) -> Settings:
+    """The settings of a stage inside another one's folder, such as an evaluation's comparisons."""
+    return settings if inner.folder == stage.folder else replace(settings, stage=f"{stage.name}/{inner.name}")
+
+
+def _line(effect: Effect) -> str:
+    match effect.action:
         case "aside":
-            stage.set_aside(run.folder)
+            return f"{effect.stage}: set aside, to be done again"
         case "reopen":
-            stage.reopen(run.folder, plan.settings, set(plan.touched))
-        case _:
-            stage.restamp(plan.settings)
-            # An evaluation's answers and votes are stages of their own inside its folder.
-            for begun in stage.folder.glob("*/begun.json"):
-                inner = Stage(begun.parent)
-                inner.restamp(replace(plan.settings, stage=f"{plan.name}/{inner.name}"))
-
-
-def _line(plan: _Plan) -> str:
-    match plan.action:
-        case "aside":
-            return f"{plan.name}: set aside, to be done again"
-        case "reopen":
-            return f"{plan.name}: {len(plan.touched)} rows are done again, the others stand"
-    return f"{plan.name}: stands as it is"
+            return f"{effect.stage}: {len(effect.ids)} of {effect.rows} rows are done again, the others stand"
+    return f"{effect.stage}: stands as it is"

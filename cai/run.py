@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from cai import change, evaluation, redo, shapes
-from cai.errors import RunError
 from cai.files import RunLock, write_json, write_lines
 from cai.fleet import Fleet
 from cai.ledger import Settings
@@ -119,7 +118,8 @@ class Run:
             group = self._group(left)
             del left[: len(group)]
             for block in group:
-                self._whole(block)
+                if self.stage(block.name).seal and block.table.shape in ("source", "rows"):
+                    self.stage(block.name).whole()
             if all(self.stage(block.name).seal for block in group):
                 self.screen.say(", ".join(block.name for block in group) + ": done before")
                 continue
@@ -129,13 +129,6 @@ class Run:
             await self._do(group)
             for block in group:
                 self.screen.say(ledger_line(self.stage(block.name).seal or {}))
-
-    def _whole(self, block: Block) -> None:
-        stage = self.stage(block.name)
-        if stage.seal and (lost := stage.lost()):
-            raise RunError(
-                f"{lost[0]} is gone, though {block.name} was done; put it back, or do it again with: --redo {block.name}"
-            )
 
     async def _do(self, group: list[Block]) -> None:
         match group[0].table.shape:

@@ -10,13 +10,13 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 from cai.errors import RunError, UserError
-from cai.files import append_to, cannot_write, read_json, whole_lines, write_json, write_lines
+from cai.files import append_line, append_to, read_json, whole_lines, write_json, write_lines
 from cai.ledger import Settings, Tally, differences, versions
 from cai.rows import Drop, decode, encode
 
@@ -70,7 +70,7 @@ class Stage:
 
     def parts(self) -> list[int]:
         """The numbers of the finished parts."""
-        return sorted(int(path.stem.removeprefix("part-")) for path in self.folder.glob("part-*.jsonl"))
+        return sorted(map(part_number, self.folder.glob("part-*.jsonl")))
 
     def finished(self, number: int) -> bool:
         """Whether a part is complete."""
@@ -91,11 +91,23 @@ class Stage:
         for number in self.parts():
             yield from self.rows(kind, number)
 
-    def write_part(self, number: int, rows: Iterable[Any]) -> int:
-        """Write a whole part at once; returns its number of rows."""
+    def so_far(self, kind: type[T]) -> Iterator[T]:
+        """The rows of finished parts, then those of parts in progress."""
+        yield from self.all_rows(kind)
+        for path in sorted(self.folder.glob("part-*.open")):
+            for line in whole_lines(path):
+                yield from (decode(kind, row) for row in json.loads(line)["out"])
+
+    def write_part(self, number: int, rows: Iterable[Any]) -> None:
+        """Write a whole part at once."""
         lines = [encode(row) for row in rows]
         write_lines(self.path(number), lines)
-        return len(lines)
+        self.account(number, Tally(len(lines), len(lines), len(lines)))
+
+    def account(self, number: int, tally: Tally) -> None:
+        """Write a part's ledger."""
+        with append_to(self.folder / "parts.jsonl") as ledger:
+            append_line(ledger, encode({"part": number, **tally.plain()}))
 
     def write_drops(self, drops: Iterable[Drop]) -> None:
         """Write all drops of a stage that works on the whole set."""
@@ -113,8 +125,20 @@ class Stage:
     def lost(self) -> list[Path]:
         """Parts that were finished and are not there any more."""
         numbers = {json.loads(line)["part"] for line in whole_lines(self.folder / "parts.jsonl")}
-        opened = {int(path.name[5:10]) for path in self.folder.glob("part-*.open")}
+        opened = set(map(part_number, self.folder.glob("part-*.open")))
         return [self.path(number) for number in sorted(numbers - opened) if not self.finished(number)]
+
+    def whole(self) -> None:
+        """Make sure that what was finished is there.
+
+        Raises:
+            RunError: a part is gone, or all of them.
+        """
+        lost = self.lost() or ([] if self.begun is None or self.seal is None or self.parts() else [self.path(0)])
+        if lost:
+            raise RunError(
+                f"{lost[0]} is gone, though {self.name} was done; put it back, or do it again with: --redo {self.name}"
+            )
 
     def part_tallies(self) -> dict[int, Tally]:
         """The ledgers of the finished parts."""
@@ -155,45 +179,19 @@ class Stage:
             made = {"digest": settings.digest(), "inputs": settings.inputs}
             write_json(self.folder / "seal.json", {**seal, **made})
 
-    def reopen(self, root: Path, settings: Settings, stale: Collection[str]) -> Path:
-        """Make the stage as if these rows had not been done yet; the whole folder as it was goes to ``.aside/``.
-
-        For stages whose rows keep the id of the row they are made from. Parts without a stale row stay as they are; of
-        the others, the rows that stand become the lines of an open part, and the tokens already spent stay in the ledger.
-
-        Args:
-            stale: ids of the rows to be done again.
-        """
-        fresh = Stage(root / ".aside" / f".{self.name}.reopening")
-        shutil.rmtree(fresh.folder, ignore_errors=True)
-        write_json(fresh.folder / "begun.json", settings.plain())
-        tallies, earlier, whole = self.part_tallies(), self.earlier(), []
-        dropped_again = {drop["part"] for drop in self.drops() if drop["in"] in stale}
-        for number in self.parts():
-            rows = list(self.rows(dict, number))
-            kept = [row for row in rows if row["id"] not in stale]
-            if len(kept) == len(rows) and number not in dropped_again:
-                shutil.copyfile(self.path(number), fresh.path(number))
-                whole.append(encode({"part": number, **tallies[number].plain()}))
-                continue
-            spent = tallies[number]
-            earlier[str(number)] = [spent.tokens_in, spent.tokens_cached, spent.tokens_out, spent.seconds]
-            lines = [encode({"in": row["id"], "tokens": [0, 0, 0], "out": [row]}) for row in kept]
-            write_lines(_open(fresh.path(number)), lines)
-        for path in self.folder.glob("*.open"):
-            lines = [line for line in whole_lines(path) if json.loads(line)["in"] not in stale]
-            write_lines(fresh.folder / path.name, lines)
-        drops = [drop for drop in self.drops() if drop["in"] not in stale]
-        write_lines(fresh.folder / "drops.jsonl", [encode(drop) for drop in drops])
-        write_lines(fresh.folder / "parts.jsonl", whole)
-        write_json(fresh.folder / "earlier.json", earlier)
-        aside = self.set_aside(root)
-        fresh.folder.rename(self.folder)
-        return aside
-
     def earlier(self) -> dict[str, list[float]]:
         """What parts cost before they were reopened: part number → tokens in, cached, out, seconds."""
         return read_json(self.folder / "earlier.json") or {}
+
+
+def open_part(path: Path) -> Path:
+    """The file of a part in progress."""
+    return path.with_suffix(".jsonl.open")
+
+
+def part_number(path: Path) -> int:
+    """The number in a part's name, finished or in progress."""
+    return int(path.name.partition(".")[0].removeprefix("part-"))
 
 
 class Part:
@@ -202,7 +200,7 @@ class Part:
     def __init__(self, stage: Stage, number: int) -> None:
         self.stage, self.number = stage, number
         self.began = time.monotonic()
-        self.path = _open(stage.path(number))
+        self.path = open_part(stage.path(number))
         self.done: dict[str, dict[str, Any]] = {}
         mine = f'{{"part":{number},'
         drops = [line for line in whole_lines(stage.folder / "drops.jsonl") if line.startswith(mine)]
@@ -216,13 +214,13 @@ class Part:
         """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
         rows = ",".join(map(encode, out))
         head = json.dumps({"in": row_id, "tokens": list(tokens)}, ensure_ascii=False)[:-1]
-        self._append(self.lines, f'{head},"out":[{rows}]}}')
+        append_line(self.lines, f'{head},"out":[{rows}]}}')
         self.done[row_id] = {"in": row_id, "tokens": tokens, "out": [asdict(row) for row in out]}
 
     def drop(self, drop: Drop, tokens: Sequence[int]) -> None:
         """Write that one input row is left out."""
         data = {"part": self.number, "in": drop.id, **asdict(drop), "tokens": list(tokens)}
-        self._append(self.drops, encode(data))
+        append_line(self.drops, encode(data))
         self.done[drop.id] = data
 
     def finish(self, order: Sequence[str], count: Any = None) -> list[dict[str, Any]]:
@@ -242,8 +240,7 @@ class Part:
             tally.seconds += spent[3]
         tally.rows_out = len(rows)
         tally.counts.update(filter(None, map(count, rows)) if count else ())
-        with append_to(self.stage.folder / "parts.jsonl") as ledger:
-            self._append(ledger, encode({"part": self.number, **tally.plain()}))
+        self.stage.account(self.number, tally)
         write_lines(self.stage.path(self.number), [encode(row) for row in rows])
         self.close()
         self.path.unlink()
@@ -253,18 +250,6 @@ class Part:
         """Let go of the files."""
         self.lines.close()
         self.drops.close()
-
-    def _append(self, file: TextIO, line: str) -> None:
-        try:
-            file.write(line + "\n")
-            file.flush()
-        except OSError as error:
-            raise cannot_write(Path(file.name), error) from None
-
-
-def _open(path: Path) -> Path:
-    """The file of a part in progress."""
-    return path.with_suffix(".jsonl.open")
 
 
 def sort_drops(stage: Stage, order: dict[str, int]) -> None:

@@ -11,13 +11,11 @@ from rich.text import Text
 from cai.errors import RowError, RunError, UserError
 from cai.flow import Ask, Slots, generator
 from cai.models import Model, Reply, Request
+from cai.report.words import marked
 from cai.rows import Draft, Prompt
 from cai.stages.revise import Revise, answer, chosen, revised_under
-from constitution.diff import words
 from constitution.model import Constitution, Principle
 from constitution.source import nearest
-
-STYLES = {"same": ("", "", ""), "removed": ("red strike", "[-", "-]"), "added": ("green", "{+", "+}")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +74,6 @@ async def _round(number: int, principle: Principle, draft: Draft, trial: Trial, 
     else:
         _indented(console, marked(draft.text, revised.text, console.is_terminal))
     return revised
-
-
-def marked(old: str, new: str, colors: bool) -> Text:
-    """A word-level difference in colors, or in wdiff's marks where there are none: ``[-old-] {+new+}``."""
-    text = Text()
-    for kind, part in words(old, new):
-        style, before, after = STYLES[kind]
-        if text.plain and not text.plain[-1].isspace():
-            text.append(" ")
-        bare = part.rstrip()
-        marked = part if colors or not before else f"{before}{bare}{after}{part[len(bare) :]}"
-        text.append(marked, style=style or None)
-    return text
 
 
 def _principles(trial: Trial, constitution: Constitution, ask: Ask) -> Sequence[Principle]:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,9 +46,10 @@ def changes(old: Constitution, new: Constitution) -> Iterator[Change]:
             yield from _changed(f"{id}.{field}", getattr(old.by_id[id], field), value)
     for use in ("critique_revision", "judgment"):
         yield from _exemplars(f"exemplars.{use}", getattr(old, use), getattr(new, use))
-    kept = [id for id in old.by_id if id in new.by_id]
-    if kept != [id for id in new.by_id if id in old.by_id]:
-        yield Change("changed", "order of principles", ", ".join(kept), ", ".join(id for id in new.by_id if id in kept))
+    both = old.by_id.keys() & new.by_id.keys()
+    yield from _order(
+        "order of principles", [id for id in old.by_id if id in both], [id for id in new.by_id if id in both]
+    )
 
 
 def words(old: str, new: str) -> Iterator[tuple[str, str]]:
@@ -82,12 +84,34 @@ def _changed(what: str, old: Any, new: Any) -> Iterator[Change]:
 
 
 def _exemplars(what: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Change]:
-    for exemplar in old:
-        if exemplar not in new:
-            yield Change("removed", what, exemplar.prompt)
-    for exemplar in new:
-        if exemplar not in old:
-            yield Change("added", what, new=exemplar.prompt)
+    before, after = _keyed(old), _keyed(new)
+    for key in [key for key in before if key not in after]:
+        yield Change("removed", f"{what}.{key[0]}", before[key].prompt)
+    for key, exemplar in after.items():
+        if key not in before:
+            yield Change("added", f"{what}.{key[0]}", new=exemplar.prompt)
+            continue
+        for field, value in asdict(exemplar).items():
+            yield from _changed(f"{what}.{key[0]}.{field}", getattr(before[key], field), value)
+    yield from _order(
+        f"order of {what}", [key[1] for key in before if key in after], [key[1] for key in after if key in before]
+    )
+
+
+def _keyed(exemplars: Sequence[Any]) -> dict[tuple[str, str, int], Any]:
+    """By principle and prompt; one that is there again has a number."""
+    seen: Counter[tuple[str, str]] = Counter()
+    keyed = {}
+    for exemplar in exemplars:
+        key = exemplar.principle, exemplar.prompt
+        keyed[(*key, seen[key])] = exemplar
+        seen[key] += 1
+    return keyed
+
+
+def _order(what: str, old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
+    if old != new:
+        yield Change("changed", what, "\n".join(old), "\n".join(new))
 
 
 def _plain(value: Any) -> Any:

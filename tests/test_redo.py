@@ -9,14 +9,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cai.change import touched_in_run
-from cai.errors import UserError
-from cai.ledger import Settings
+from cai.change import effects
+from cai.errors import RunError, UserError
+from cai.ledger import Settings, Tally
+from cai.models import Reply, Request
+from cai.models.scripted import Scripted
 from cai.recipe import load_recipe
+from cai.reopen import reopen
 from cai.run import start
 from cai.screen import Screen
 from cai.store import Stage
 from constitution.load import load
+from constitution.model import Constitution
 from constitution.templates import Templates
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,38 +47,126 @@ def digest(folder: Path, stage: str) -> str:
     return json.loads((folder / stage / "seal.json").read_text())["digest"]
 
 
-def test_only_the_rows_of_a_changed_principle_are_done_again(scripted_run: Run, constitution: Path) -> None:
-    folder = scripted_run(f"constitution={constitution}")
-    before, labels = rows(folder, "revise"), rows(folder, "label")
-    seal = json.loads((folder / "revise" / "seal.json").read_text())
-    old = load(constitution)
+def edit(constitution: Path) -> None:
+    """One principle's judgment question in other words, and another one's critique request."""
     text = constitution.read_text(encoding="utf-8")
-    constitution.write_text(
-        text.replace("Which of the two answers", "Which one of the two answers", 1), encoding="utf-8"
-    )
-    constitution.write_text(
-        constitution.read_text(encoding="utf-8").replace(
-            "Say where the assistant's", "Say plainly where the assistant's"
-        ),
-        encoding="utf-8",
-    )
-    touched = {stage: set(ids) for stage, ids, _ in touched_in_run(folder, old, load(constitution))}
-    assert 0 < len(touched["revise"]) < len(before)
-    assert drawn(folder, "self-harm-and-crisis") <= touched["revise"]
+    text = text.replace("Which of the two answers", "Which one of the two answers", 1)
+    constitution.write_text(text.replace("Say where the assistant's", "Say plainly where the assistant's"), "utf-8")
 
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """What a run made, but for what tells of time and of tokens."""
+    names = ("part-*.jsonl", "drops.jsonl", "metrics.json", "*.parquet")
+    paths = [path for name in names for path in folder.rglob(name) if ".aside" not in path.parts]
+    return {
+        str(path.relative_to(folder)): re.sub(rb'"tokens":\[[^]]*\]', b"", path.read_bytes()) for path in sorted(paths)
+    }
+
+
+def effects_on(folder: Path, old: Constitution, new: Constitution) -> dict[str, set[str]]:
+    return {each.stage: set(each.ids) for each in effects(folder, old, new)}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Reply]]:
+    """Every reply that scripted models give, with its row."""
+    seen: list[tuple[str, Reply]] = []
+    real = Scripted.ask
+
+    async def seeing(self: Scripted, request: Request, row_id: str) -> Reply:
+        seen.append((row_id, await real(self, request, row_id)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(Scripted, "ask", seeing)
+    return seen
+
+
+def test_redone_rows_are_those_of_a_fresh_run(
+    scripted_run: Run, constitution: Path, tmp_path: Path, asked: list[tuple[str, Reply]]
+) -> None:
+    folder = scripted_run(f"constitution={constitution}")
+    spent = {stage: json.loads((folder / stage / "seal.json").read_text()) for stage in ("revise", "label")}
+    old = load(constitution)
+    edit(constitution)
+    touched = effects_on(folder, old, load(constitution))
+    assert 0 < len(touched["revise"]) < len(rows(folder, "revise"))
+    assert drawn(folder, "self-harm-and-crisis") <= touched["revise"]
+    assert touched["label"]
+
+    asked.clear()
     scripted_run(f"constitution={constitution}", only_changed=True)
-    after = rows(folder, "revise")
-    kept = before.keys() - touched["revise"]
-    assert {id: after[id] for id in kept & after.keys()} == {id: before[id] for id in kept & before.keys()}
-    # Scripted answers do not read their prompts, so rows that are done again come out as before.
-    assert after == before
-    assert rows(folder, "label").keys() == labels.keys()
-    now = json.loads((folder / "revise" / "seal.json").read_text())
-    assert now["rows_in"] == now["rows_kept"] + sum(now["dropped"].values()) == seal["rows_in"]
-    assert now["digest"] != seal["digest"]
-    assert now["tokens_out"] > seal["tokens_out"]
-    assert list((folder / ".aside").glob("revise-*"))
-    assert not list((folder / "revise").glob("*.open"))
+    again = list(asked)
+    assert {row for row, _ in again} == touched["revise"] | touched["label"] | touched["evaluate"]
+    for stage in ("revise", "label"):
+        seal = json.loads((folder / stage / "seal.json").read_text())
+        mine = [reply for row, reply in again if row in touched[stage] and ("/" in row) == (stage == "label")]
+        assert seal["tokens_in"] == spent[stage]["tokens_in"] + sum(reply.tokens_in for reply in mine)
+        assert seal["tokens_out"] == spent[stage]["tokens_out"] + sum(reply.tokens_out for reply in mine)
+        assert seal["rows_in"] == seal["rows_kept"] + sum(seal["dropped"].values()) == spent[stage]["rows_in"]
+        assert list((folder / ".aside").glob(f"{stage}-*"))
+    assert not list(folder.rglob("*.open"))
+    assert contents(folder) == contents(scripted_run(f"constitution={constitution}", out=tmp_path / "fresh"))
+
+
+@pytest.mark.parametrize("calls", [7, 60, 150, 185, 230])
+def test_an_unfinished_run_goes_on_under_the_changed_constitution(
+    scripted_run: Run, constitution: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """The label rows of an open sample part, too, which stream while the part is not complete."""
+    recipe = f"constitution={constitution}", "label.method=cot"  # reasons tell what was asked
+    left = iter(range(calls))
+    real = Scripted.ask
+
+    async def failing(self: Scripted, request: Request, row_id: str) -> Reply:
+        if next(left, None) is None:
+            raise RunError("the model went away")
+        return await real(self, request, row_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Scripted, "ask", failing)
+        with pytest.raises(RunError, match="went away"):
+            # Few slots, so that rows go through both stages one after another.
+            scripted_run(*recipe, "models.policy.concurrency=2")
+    edit(constitution)
+    folder = scripted_run(*recipe, only_changed=True)
+    assert contents(folder) == contents(scripted_run(*recipe, out=tmp_path / "fresh"))
+
+
+def test_an_evaluation_keeps_its_answers(scripted_run: Run, constitution: Path, asked: list[tuple[str, Reply]]) -> None:
+    folder = scripted_run(f"constitution={constitution}", "prompts.heldout=0.5")
+    answers = next(folder.glob("evaluate/answers-*/part-*.jsonl"))
+    before, old = answers.stat().st_mtime_ns, load(constitution)
+    edit(constitution)
+    touched = effects_on(folder, old, load(constitution))["evaluate"]
+    votes = (folder / "evaluate" / "votes-other" / "part-00000.jsonl").read_text().count("\n")
+    assert 0 < len(touched) < votes
+    asked.clear()
+    scripted_run(f"constitution={constitution}", "prompts.heldout=0.5", only_changed=True)
+    assert answers.stat().st_mtime_ns == before
+    compared = {row for row, reply in asked if reply.choice_logprobs and "/" not in row}
+    assert compared == touched
+    assert json.loads((folder / "evaluate" / "seal.json").read_text())
+
+
+def test_rows_that_are_gone_are_noticed_before_anything_is_done(scripted_run: Run, constitution: Path) -> None:
+    folder = scripted_run(f"constitution={constitution}")
+    (folder / "prompts" / "part-00001.jsonl").unlink()
+    before = contents(folder)
+    old = load(constitution)
+    edit(constitution)
+    with pytest.raises(RunError, match=r"part-00001\.jsonl is gone, though prompts was done"):
+        list(effects(folder, old, load(constitution)))
+    with pytest.raises(RunError, match="is gone, though prompts was done"):
+        scripted_run(f"constitution={constitution}", only_changed=True)
+    assert contents(folder) == before
+
+
+def test_a_ledger_that_is_gone_is_a_sentence(scripted_run: Run, constitution: Path) -> None:
+    folder = scripted_run(f"constitution={constitution}")
+    (folder / "revise" / "parts.jsonl").unlink()
+    edit(constitution)
+    with pytest.raises(RunError, match="do the stage again with: --redo revise"):
+        scripted_run(f"constitution={constitution}", only_changed=True)
 
 
 def test_a_change_that_no_model_sees_leaves_every_row(scripted_run: Run, constitution: Path) -> None:
@@ -99,7 +191,8 @@ def test_more_than_the_constitution_changed_is_refused(scripted_run: Run, consti
 
 def test_a_stage_built_on_another_stage_than_before_never_stands(scripted_run: Run, write: Write) -> None:
     text = (ROOT / "tests" / "data" / "scripted.yaml").read_text(encoding="utf-8")
-    (write("script.yaml", (ROOT / "tests" / "data" / "script.yaml").read_text(encoding="utf-8")))
+    for name in ("script.yaml", "other.yaml"):
+        write(name, (ROOT / "tests" / "data" / name).read_text(encoding="utf-8"))
     block = re.search(r"  - label: \{(.*)\}", text)
     assert block is not None
     two = text.replace(block.group(), f"{block.group()}\n  - label: {{as: second, {block.group(1)}}}")
@@ -120,8 +213,8 @@ def test_a_changed_word_around_the_answers_touches_the_rows(scripted_run: Run, c
     old = load(constitution)
     new = replace(old, templates=replace(old.templates, **{use: changed}), critique_revision=(), judgment=())
     bare = replace(old, critique_revision=(), judgment=())
-    touched = {stage: len(ids) for stage, ids, _ in touched_in_run(folder, bare, new)}
-    assert touched["revise" if use == "critique" else "label"] > 0
+    touched = effects_on(folder, bare, new)
+    assert touched["revise" if use == "critique" else "label"]
 
 
 def test_a_constitution_that_is_not_kept_is_a_sentence(scripted_run: Run, constitution: Path) -> None:
@@ -129,7 +222,7 @@ def test_a_constitution_that_is_not_kept_is_a_sentence(scripted_run: Run, consti
     for path in (folder / "constitutions").iterdir():
         path.unlink()
     constitution.write_text(constitution.read_text(encoding="utf-8").replace("Point out", "Show"), encoding="utf-8")
-    with pytest.raises(UserError, match="redo it with: --redo revise"):
+    with pytest.raises(UserError, match="again with: --redo revise"):
         scripted_run(f"constitution={constitution}", only_changed=True)
 
 
@@ -143,10 +236,8 @@ def test_reopening_keeps_what_stands_and_what_was_spent(tmp_path: Path) -> None:
     stage, settings = Stage(tmp_path / "label"), Settings("label", {}, 0, "new", {}, {})
     for number in (0, 1):
         stage.write_part(number, [{"id": f"{number}-{row}", "text": "é\u2028"} for row in range(3)])
-    ledger = '{"part":%d,"rows_in":3,"rows_kept":3,"rows_out":3,"dropped":{},"tokens_in":9,"tokens_cached":0,'
-    ledger += '"tokens_out":6,"seconds":1.0,"counts":{}}\n'
-    (stage.folder / "parts.jsonl").write_text("".join(ledger % number for number in (0, 1)))
-    stage.reopen(tmp_path, settings, {"1-1"})
+        stage.account(number, Tally(3, 3, 3, tokens_in=9, tokens_out=6, seconds=1.0))
+    reopen(stage, tmp_path, settings, {"1-1"})
     assert stage.finished(0)
     assert not stage.finished(1)
     lines = (stage.folder / "part-00001.jsonl.open").read_text(encoding="utf-8").split("\n")[:-1]

@@ -1,8 +1,8 @@
 """Answers from a file or a function: for tests, dry runs and documentation. Nothing is computed, all is repeatable.
 
 A file is a YAML list of rules; the first whose ``when`` (a regular expression, searched in the last message) matches
-answers. ``say`` holds texts, one of which the request's seed draws, with ``{seed}`` replaced; ``choose`` holds the
-probabilities of the choices; ``delay`` is in seconds.
+answers. ``say`` holds texts, one of which the request's seed draws, with ``{seed}`` replaced, and ``{asked}`` by a
+fingerprint of all that was asked; ``choose`` holds the probabilities of the choices; ``delay`` is in seconds.
 
     - {when: "Critique request", say: ["It is careless.", "It is rude."]}
     - {when: "Question:", say: ["(A) is kinder."], choose: {A: 0.7, B: 0.2}}
@@ -10,6 +10,7 @@ probabilities of the choices; ``delay`` is in seconds.
 """
 
 import asyncio
+import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -123,8 +124,13 @@ def _by_rules(rules: list[Rule], request: Request) -> str | Mapping[str, float]:
         if rule.when.search(asked) and (rule.choose if request.choices else rule.say):
             if request.choices:
                 return rule.choose
-            return Random(request.seed).choice(rule.say).replace("{seed}", str(request.seed))
+            said = Random(request.seed).choice(rule.say).replace("{seed}", str(request.seed))
+            return said.replace("{asked}", _fingerprint(request)) if "{asked}" in said else said
     raise UserError(f'the script has no rule for "{asked[:60]}…"; end it with a rule without `when`')
+
+
+def _fingerprint(request: Request) -> str:
+    return hashlib.sha256(repr((request.messages, request.prompt)).encode()).hexdigest()[:8]
 
 
 def _samples(request: Request) -> list[Request]:

@@ -1,4 +1,4 @@
-"""What ``cai diff`` shows: the differences of two constitutions, word by word, and the rows of a run that they touch."""
+"""What ``cai diff`` shows: the differences of two constitutions, word by word, and what they mean for a run."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,15 +9,17 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from cai.trial import marked
+from cai.change import Effect
+from cai.report.words import marked
 from constitution.diff import Change
 from constitution.model import Constitution
 
 SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
-Touched = Sequence[tuple[str, list[str], int]]
 
 
-def show(old: Constitution, new: Constitution, found: Sequence[Change], touched: Touched, console: Console) -> None:
+def show(
+    old: Constitution, new: Constitution, found: Sequence[Change], effects: Sequence[Effect], console: Console
+) -> None:
     """Print them."""
     for change in found:
         sign, style = SIGNS[change.kind]
@@ -26,14 +28,22 @@ def show(old: Constitution, new: Constitution, found: Sequence[Change], touched:
         if change.kind == "changed":
             console.print(Padding(marked(change.old, change.new, console.is_terminal), (0, 0, 0, 4), expand=False))
     console.print(Text(_summary(old, new, found)))
-    for stage, ids, rows in touched:
-        console.print(Text(f"{stage}: touches {len(ids)} of {rows} rows"))
+    for line in filter(None, map(_line, effects)):
+        console.print(Text(line))
+    if effects and all(effect.action == "stands" for effect in effects):
+        console.print(Text("the run stands as it is"))
 
 
-def as_json(found: Sequence[Change], touched: Touched) -> dict[str, Any]:
-    """For programs: every change, and the ids of the rows touched."""
-    stages = {stage: {"touched": ids, "rows": rows} for stage, ids, rows in touched}
+def as_json(found: Sequence[Change], effects: Sequence[Effect]) -> dict[str, Any]:
+    """For programs: every change, and what becomes of each stage, with the ids of the rows touched."""
+    stages = {each.stage: {"action": each.action, "touched": each.ids, "rows": each.rows} for each in effects}
     return {"changes": [asdict(change) for change in found], "stages": stages}
+
+
+def _line(effect: Effect) -> str:
+    if effect.action == "aside":
+        return f"{effect.stage}: built on rows that are touched, so it would be done again whole"
+    return f"{effect.stage}: touches {len(effect.ids)} of {effect.rows} rows" if effect.touched else ""
 
 
 def _summary(old: Constitution, new: Constitution, found: Sequence[Change]) -> str:

@@ -1,0 +1,96 @@
+"""A row stage as if some of its rows had not been done yet; the whole folder as it was goes to ``.aside/``.
+
+For stages whose rows keep the id of the row they are made from. Parts without a stale row stay as they are; of the
+others, the rows that stand become the lines of an open part, and the tokens already spent stay in the ledger.
+"""
+
+import json
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from cai.errors import RunError
+from cai.files import whole_lines, write_json, write_lines
+from cai.ledger import Settings
+from cai.rows import encode
+from cai.store import Stage, open_part, part_number
+
+
+def reopen(stage: Stage, root: Path, settings: Settings, stale: Collection[str]) -> Path:
+    """Open the stage for these rows, under these settings; returns where the folder as it was has gone.
+
+    The new folder is made beside the old one and takes its place at the end, so that a kill loses nothing.
+
+    Args:
+        root: the run's folder.
+        stale: ids of the rows to be done again.
+
+    Raises:
+        RunError: the stage's ledger is gone.
+    """
+    fresh = Stage(root / ".aside" / f".{stage.name}.reopening")
+    shutil.rmtree(fresh.folder, ignore_errors=True)
+    write_json(fresh.folder / "begun.json", settings.plain())
+    _Reopening(stage, fresh, frozenset(stale)).write()
+    aside = stage.set_aside(root)
+    fresh.folder.rename(stage.folder)
+    return aside
+
+
+class _Reopening:
+    def __init__(self, stage: Stage, fresh: Stage, stale: frozenset[str]) -> None:
+        self.stage, self.fresh, self.stale = stage, fresh, stale
+        self.tallies, self.drops = stage.part_tallies(), stage.drops()
+        self.earlier = stage.earlier()
+        self.whole: list[str] = []
+
+    def write(self) -> None:
+        for number in self.stage.parts():
+            self._finished(number)
+        for path in self.stage.folder.glob("*.open"):
+            self._unfinished(path)
+        standing = [drop for drop in self.drops if drop["in"] not in self.stale]
+        write_lines(self.fresh.folder / "drops.jsonl", list(map(encode, standing)))
+        write_lines(self.fresh.folder / "parts.jsonl", self.whole)
+        write_json(self.fresh.folder / "earlier.json", self.earlier)
+
+    def _finished(self, number: int) -> None:
+        if number not in self.tallies:
+            ledger = self.stage.folder / "parts.jsonl"
+            raise RunError(f"{ledger} has no line for part {number}; do the stage again with: --redo {self.stage.name}")
+        rows, dropped = list(self.stage.rows(dict, number)), self._dropped(number)
+        if not self.stale & {*(row["id"] for row in rows), *(drop["in"] for drop in dropped)}:
+            shutil.copyfile(self.stage.path(number), self.fresh.path(number))
+            self.whole.append(encode({"part": number, **self.tallies[number].plain()}))
+            return
+        spent = self.tallies[number]
+        self._spend(number, spent.tokens_in, spent.tokens_cached, spent.tokens_out, spent.seconds, anew=True)
+        for drop in dropped:
+            drop["tokens"] = [0, 0, 0]  # they are among those spent, as are the lines'
+        kept = [row for row in rows if row["id"] not in self.stale]
+        lines = [encode({"in": row["id"], "tokens": [0, 0, 0], "out": [row]}) for row in kept]
+        write_lines(open_part(self.fresh.path(number)), lines)
+
+    def _unfinished(self, path: Path) -> None:
+        number, kept = part_number(path), []
+        for line in whole_lines(path):
+            done = json.loads(line)
+            if done["in"] in self.stale:
+                self._spend(number, *done["tokens"])
+            else:
+                kept.append(line)
+        for drop in self._dropped(number):
+            if drop["in"] in self.stale:
+                self._spend(number, *drop["tokens"])
+        write_lines(self.fresh.folder / path.name, kept)
+
+    def _dropped(self, number: int) -> list[dict]:
+        return [drop for drop in self.drops if drop["part"] == number]
+
+    def _spend(
+        self, number: int, tokens_in: int, cached: int, out: int, seconds: float = 0.0, anew: bool = False
+    ) -> None:
+        """Keep what was spent; a finished part's ledger holds what was kept for it before."""
+        before = [0, 0, 0, 0.0] if anew else self.earlier.get(str(number), [0, 0, 0, 0.0])
+        more = (tokens_in, cached, out, seconds)
+        self.earlier[str(number)] = [was + now for was, now in zip(before, more, strict=True)]
