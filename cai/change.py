@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 from cai.errors import UserError
-from cai.files import read_json
 from cai.flow import generator
 from cai.ledger import Settings, differences
 from cai.rows import Pair
@@ -19,7 +18,7 @@ from cai.stages import STAGES, read_block
 from cai.stages.label import REASONED
 from cai.stages.label import chosen as chosen_to_label
 from cai.stages.revise import chosen as chosen_to_revise
-from cai.store import Stage
+from cai.store import Stage, described
 from constitution import ask
 from constitution.load import load
 from constitution.model import Constitution, Principle
@@ -123,7 +122,7 @@ class Effect:
 def effects(folder: Path, old: Constitution, new: Constitution) -> Iterator[Effect]:
     """What another constitution would mean for each stage that a run has begun, in order."""
     moved: set[str] = set()
-    for known in read_json(folder / "run.json")["stages"]:
+    for known in described(folder)["stages"]:
         if Stage(folder / known["name"]).begun is None:
             continue
         found = effect(folder, known, old, new, moved)
@@ -194,8 +193,7 @@ class _Said:
 def _said(kind: str, constitution: Constitution, principle: Principle, want: Any) -> Any:
     """All that is sent under a principle beside the row's own words."""
     if kind == "revise":
-        asked = ask.critique(constitution, principle, STAND_IN, "a", want.exemplars)
+        asked = ask.critique(constitution, principle, STAND_IN, "a", ask.Style(want.exemplars))
         return principle.id, ask.revision(constitution, asked, "c", principle)
-    return principle.id, ask.judgment(
-        constitution, principle, STAND_IN, ("a", "b"), REASONED[want.method], want.exemplars
-    )
+    style = ask.Style(want.exemplars, reasoning=REASONED[want.method])
+    return principle.id, ask.judgment(constitution, principle, STAND_IN, ("a", "b"), style)

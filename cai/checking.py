@@ -40,6 +40,8 @@ def context(model: str | None, max_len: int | None, prompts: Sequence[Path]) -> 
     Raises:
         InputError: the model or a file cannot be read.
     """
+    if max_len and not model:
+        raise UserError("--max-len: there is no --model whose tokens are counted; name one")
     count, limit = _tokens(model) if model else (None, 0)
     abouts = [about for path in prompts for about in _abouts(path, {}, "redteam")] if prompts else None
     return Context(count, max_len or limit, abouts)
@@ -71,7 +73,7 @@ def _abouts(path: Path, more: dict[str, Any], track: str) -> set[About]:
     from cai.stages.prompts import Prompts, PromptSource, read
 
     if not path.is_file():
-        raise UserError(f"{path}: there is no such file; check the path")
+        raise UserError(f"{path}: there is no such file of prompts; check the path")
     source = PromptSource(**{**more, "path": str(path)})
     want = Prompts(helpful=(source,)) if track == "helpful" else Prompts(redteam=(source,))
     return {row.about for row in read(want) if isinstance(row, Prompt)}
@@ -99,9 +101,13 @@ def _check_file(path: Path, context: Context) -> list[Finding]:
     try:
         recipe = load_recipe(path)
     except InputError as error:
-        found = error.found or [Problem(path, 0, "", str(error))]
-        return [Finding("error", "recipe", problem) for problem in found]
-    return check(read_yaml(recipe.constitution_file), replace(context, prompts=_recipe_prompts(recipe)))
+        wrong = error.found or [Problem(path, 0, "", str(error))]
+        return [Finding("error", "recipe", problem) for problem in wrong]
+    try:
+        return check(read_yaml(recipe.constitution_file), replace(context, prompts=_recipe_prompts(recipe)))
+    except InputError as error:
+        unread = Finding("error", "recipe", Problem(path, 0, "stages", f"prompts: {error}"))
+        return [unread, *check(read_yaml(recipe.constitution_file), context)]
 
 
 def _recipe_prompts(recipe: "Recipe") -> list[About] | None:

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 failed, 2 the user's input is wrong. Errors for people are sentences; ``--debug`` shows the trace.
 """
 
+import errno
 import json
 import sys
 from collections import Counter
@@ -153,10 +154,11 @@ def attempt(
     """Try one chain: draft, critique, revision, and what changed."""
     from cai.commands import try_constitution
     from cai.stages.revise import Revise
+    from cai.trial import Trial
 
     ids = principle or []
     want = Revise("model", rounds or len(ids) or 1, choice, (track,), max_tokens, temperature, top_p, exemplars)
-    try_constitution(constitution, prompt, model, ids, want, tag or [], seed, show_prompt)
+    try_constitution(constitution, model, Trial(prompt, tag or [], ids, want, seed, show_prompt))
 
 
 @app.command()
@@ -249,7 +251,9 @@ def main() -> None:
         print("stopped; run the same command again to go on", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        _fail(error, 1)
+        # A path that cannot be is the user's input; a full disk or a lost connection is not.
+        wrong = error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+        _fail(OSError(f"{error.filename}: {error.strerror}") if error.filename else error, 2 if wrong else 1)
     except Exception as error:
         from cai.errors import CaiError
 

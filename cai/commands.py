@@ -1,7 +1,6 @@
 """The commands of a constitution's author: ``cai test``, ``cai try``, ``cai diff``."""
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,16 +9,16 @@ from typing import TypeVar
 
 from cai import change, exam, trial
 from cai.errors import UserError
-from cai.files import read_json
 from cai.models import Model, ModelSpec, bundled, open_model
 from cai.models.naming import named
 from cai.report import change as change_report
 from cai.report import exam as exam_report
 from cai.report.summary import run_folder
-from cai.rows import Prompt
 from cai.screen import Screen
 from cai.stages.label import REASONED, Label
-from cai.stages.revise import Revise
+from cai.stages.prompts import TRACKS
+from cai.store import described
+from cai.trial import Trial
 from constitution import draw
 from constitution.diff import changes
 from constitution.load import load
@@ -35,6 +34,8 @@ def examine_constitution(
     """Judge every example, show what came of it, and return the accuracy over all."""
     _one_of("--method", want.method, REASONED)
     constitution, spec, screen = load(path), named(model), Screen()
+    if junit:
+        _check_writable(junit)
     if as_json:
         screen.console.stderr = True
     examples = exam.examined(constitution, principles)
@@ -46,8 +47,6 @@ def examine_constitution(
             return up.name, await exam.examine(constitution, principles, up, want, bar.advance)
 
     name, judged = _with_model(spec, screen, judge)
-    if junit:
-        exam_report.write_junit(junit, constitution, judged)
     if as_json:
         print(json.dumps(exam_report.as_json(constitution, name, want.method, judged), indent=2, ensure_ascii=False))
     else:
@@ -55,30 +54,24 @@ def examine_constitution(
             f"{constitution.name}, judged by {name} ({want.method}, both orders), {time.monotonic() - began:.0f} s"
         )
         screen.console.print(exam_report.table(judged), soft_wrap=True)
+        if untested := exam.untested(constitution, principles):
+            screen.say(f"not tested, as they have no examples or no judgment question: {', '.join(untested)}")
+    if junit:
+        exam_report.write_junit(junit, constitution, judged)
     return exam.score(judged).accuracy or 0.0
 
 
-def try_constitution(
-    path: Path,
-    prompt: str,
-    model: str,
-    principles: Sequence[str],
-    want: Revise,
-    tags: Sequence[str],
-    seed: int,
-    show_prompt: bool,
-) -> None:
+def try_constitution(path: Path, model: str, tried: Trial) -> None:
     """One chain in the terminal."""
-    _one_of("--choice", want.choice, draw.CHOICES)
-    _one_of("--track", want.tracks[0], ("redteam", "helpful"))
-    if not prompt.strip():
+    _one_of("--choice", tried.want.choice, draw.CHOICES)
+    _one_of("--track", tried.want.tracks[0], TRACKS)
+    if not tried.prompt.strip():
         raise UserError("PROMPT is empty; write what the person asks")
+    if not _is_text(tried.prompt):
+        raise UserError("PROMPT is not UTF-8 text; check the terminal's encoding")
     # One chain asks one thing at a time, and a model loads into this process sooner than a server comes up.
     constitution, spec, screen = load(path), named(model, prefer="local"), Screen()
     screen.console.soft_wrap = False
-    asked = {"role": "user", "content": prompt.strip()}
-    row = Prompt(hashlib.sha256(prompt.encode()).hexdigest()[:16], (asked,), "", want.tracks[0], "", tuple(tags))
-    tried = trial.Trial(row, principles, want, seed, show_prompt)
     _with_model(spec, screen, lambda up: trial.run(tried, constitution, up, screen.console))
 
 
@@ -99,7 +92,7 @@ def _constitution(path: Path) -> Constitution:
     """A constitution's file, or the one that a run used, given its folder or its name."""
     for folder in (path, Path("runs") / path):
         if (folder / "run.json").is_file():
-            return change.former(folder, read_json(folder / "run.json")["constitution_digest"])
+            return change.former(folder, described(folder)["constitution_digest"])
     return load(path)
 
 
@@ -111,6 +104,20 @@ def _with_model(spec: ModelSpec, screen: Screen, work: Callable[[Model], Awaitab
             return await work(up)
 
     return asyncio.run(whole())
+
+
+def _check_writable(path: Path) -> None:
+    """Before the judge has worked for a result that could not be kept."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise UserError(f"--junit: {path} cannot be written: {error.strerror}; name another file") from None
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be sent: a command line's bytes that are no UTF-8 come as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _one_of(option: str, word: str, known: Sequence[str] | dict[str, bool]) -> None:

@@ -85,9 +85,17 @@ def examined(constitution: Constitution, only: Sequence[str]) -> list[tuple[Prin
         for number, example in enumerate(principle.examples, 1)
         if principle.judgment
     ]
+    if only and (untold := untested(constitution, only)):
+        raise UserError(f"--principle: {', '.join(untold)}: no examples or no judgment question; add some to test")
     if not found:
         raise UserError(f"{constitution.name}: no principle with a judgment question has examples; add some to test")
     return found
+
+
+def untested(constitution: Constitution, only: Sequence[str]) -> list[str]:
+    """The ids of the principles that cannot be tested, among all or the named ones."""
+    wanted = [each for each in constitution.principles if not only or each.id in only]
+    return [each.id for each in wanted if not (each.examples and each.judgment)]
 
 
 async def examine(

@@ -184,6 +184,22 @@ class Stage:
         return read_json(self.folder / "earlier.json") or {}
 
 
+def described(folder: Path) -> dict[str, Any]:
+    """What a run says of itself in ``run.json``: its recipe, its constitution, its stages.
+
+    Raises:
+        UserError: the file is not one that a run wrote.
+    """
+    path = folder / "run.json"
+    try:
+        data = read_json(path)
+    except ValueError:
+        data = None
+    if not isinstance(data, dict) or not {"stages", "constitution_digest"} <= data.keys():
+        raise UserError(f"{path} is not what a run wrote there; run its recipe again, which writes it anew")
+    return data
+
+
 def open_part(path: Path) -> Path:
     """The file of a part in progress."""
     return path.with_suffix(".jsonl.open")

@@ -12,7 +12,7 @@ from cai.errors import RowError, RunError, UserError
 from cai.flow import Ask, Slots, generator
 from cai.models import Model, Reply, Request
 from cai.report.words import marked
-from cai.rows import Draft, Prompt
+from cai.rows import Draft, Prompt, content_id
 from cai.stages.revise import Revise, answer, chosen, revised_under
 from constitution.model import Constitution, Principle
 from constitution.source import nearest
@@ -24,33 +24,42 @@ class Trial:
 
     Attributes:
         prompt: what the person asks.
+        tags: the prompt's.
         principles: ids, one for each round, from the front again where there are more rounds; drawn where empty.
         want: as in a recipe's ``revise`` block.
         seed: another seed draws other principles and another draft.
         show_prompt: whether each request is shown as it is sent.
     """
 
-    prompt: Prompt
+    prompt: str
+    tags: Sequence[str]
     principles: Sequence[str]
     want: Revise
     seed: int
     show_prompt: bool
+
+    @property
+    def row(self) -> Prompt:
+        """The prompt as a row of its track."""
+        asked = {"role": "user", "content": self.prompt.strip()}
+        return Prompt(content_id((asked,)), (asked,), "", self.want.tracks[0], tags=tuple(self.tags))
 
 
 async def run(trial: Trial, constitution: Constitution, model: Model, console: Console) -> None:
     """The chain, live.
 
     Raises:
-        UserError: a principle is not there, or none applies to the prompt.
+        UserError: a principle is not there, has no round, or none applies to the prompt.
         RunError: the model gave no answer that can be read.
     """
-    watched = _Watched(model, (lambda request: _sent(console, request)) if trial.show_prompt else None)
-    rng = generator(trial.seed, "try", trial.prompt.id)
-    ask = Ask(watched, Slots(1), constitution, trial.prompt.id, rng)
+    row, watched = trial.row, _Watched(model, (lambda request: _sent(console, request)) if trial.show_prompt else None)
+    ask = Ask(watched, Slots(1), constitution, row.id, generator(trial.seed, "try", row.id))
     principles = _principles(trial, constitution, ask)
     try:
         with _waiting(console, "drafting"):
-            draft = await answer(trial.prompt, trial.want, ask)
+            draft = await answer(row, trial.want, ask)
+        if not draft.text:
+            raise RunError("the draft is empty; in a run the row is dropped")
         _head(console, f"draft, by {model.name}", draft)
         _said(console, draft.text)
         for number, principle in enumerate(principles, 1):
@@ -61,7 +70,7 @@ async def run(trial: Trial, constitution: Constitution, model: Model, console: C
 
 async def _round(number: int, principle: Principle, draft: Draft, trial: Trial, ask: Ask, console: Console) -> Draft:
     with _waiting(console, f"critique and revision under {principle.id}"):
-        revised = await revised_under(principle, trial.prompt, draft, trial.want, ask)
+        revised = await revised_under(principle, trial.row, draft, trial.want, ask)
     if isinstance(revised, str):
         raise RunError(
             f"round {number}, under {principle.id}: {revised.replace('_', ' ')}; in a run the row is dropped"
@@ -80,10 +89,14 @@ def _principles(trial: Trial, constitution: Constitution, ask: Ask) -> Sequence[
     for id in trial.principles:
         if id not in constitution.by_id:
             raise UserError(f'--principle: there is no principle "{id}"; {nearest(id, list(constitution.by_id))}')
+    if left := trial.principles[trial.want.rounds :]:
+        raise UserError(
+            f"--rounds {trial.want.rounds} leaves no round for {', '.join(left)}; name fewer, or ask for more"
+        )
     if trial.principles:
         named = [constitution.by_id[id] for id in trial.principles]
         return [named[number % len(named)] for number in range(trial.want.rounds)]
-    drawn = chosen(trial.prompt, trial.want, constitution, ask.rng)
+    drawn = chosen(trial.row, trial.want, constitution, ask.rng)
     if not drawn:
         raise UserError("no principle of this constitution applies to such a prompt; name one with --principle")
     return drawn
@@ -121,8 +134,9 @@ def _indented(console: Console, text: Text) -> None:
 
 def _sent(console: Console, request: Request) -> None:
     console.print(Text("sent:", style="bold dim"))
-    for line in _as_sent(request):
-        console.print(Text(line, style="dim"))
+    # Exact to the letter: no wrapping, no markup, no tab made spaces; so not through the console's layout.
+    console.file.write("".join(f"{line}\n" for line in _as_sent(request)))
+    console.file.flush()
 
 
 def _as_sent(request: Request) -> Iterator[str]:

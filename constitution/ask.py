@@ -39,6 +39,24 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Style:
+    """How a request is put.
+
+    Attributes:
+        exemplars: how many of the constitution's exemplars to show; None shows all.
+        form: "chat" or "transcript".
+        reasoning: whether a judge's exemplars show their reasoning, so that the judge reasons too.
+    """
+
+    exemplars: int | None = None
+    form: str = CHAT
+    reasoning: bool = False
+
+
+PLAIN = Style()
+
+
+@dataclass(frozen=True, slots=True)
 class _Turn:
     """One turn; ``label`` names an assistant's turn in a transcript."""
 
@@ -59,20 +77,17 @@ def critique(
     principle: Principle,
     messages: Sequence[Message],
     answer: str,
-    exemplars: int | None = None,
-    form: str = CHAT,
+    style: Style = PLAIN,
 ) -> Asked:
     """What asks which words of ``answer`` go against ``principle``.
 
     Args:
         messages: the conversation before the answer.
-        exemplars: how many of the constitution's exemplars to show; None shows all.
-        form: "chat" or "transcript".
     """
-    examples = [_worked(constitution, exemplar) for exemplar in constitution.critique_revision[:exemplars]]
+    examples = [_worked(constitution, exemplar) for exemplar in constitution.critique_revision[: style.exemplars]]
     last = _critique_turn(constitution, principle, _conversation(messages, answer))
     stops = (_heading(constitution.templates.revision), "Human:", BETWEEN)
-    return _asked(form, _preamble(constitution, "review"), examples, last, "Critique", stops)
+    return _asked(style.form, (_preamble(constitution, "review"), examples, last), "Critique", stops)
 
 
 def revision(constitution: Constitution, asked: Asked, critique: str, principle: Principle) -> Asked:
@@ -89,27 +104,23 @@ def judgment(
     principle: Principle,
     messages: Sequence[Message],
     answers: tuple[str, str],
-    reasoning: bool,
-    exemplars: int | None = None,
-    form: str = CHAT,
+    style: Style = PLAIN,
 ) -> Asked:
     """What asks which of two answers accords better with ``principle``.
 
     Args:
         answers: shown as (A) and (B), in this order.
-        reasoning: the exemplars show their reasoning, so that the judge reasons too.
-        exemplars: how many of the constitution's exemplars to show; None shows all.
-        form: "chat" or "transcript".
     """
-    examples = [_judged(constitution, exemplar, reasoning) for exemplar in constitution.judgment[:exemplars]]
-    last = _judgment_turn(constitution, principle, _conversation(messages), answers, reasoning)
-    label = "Reasoning" if reasoning else ""
-    return _asked(form, _preamble(constitution, "judge"), examples, last, label, ("Human:", BETWEEN))
+    shown = constitution.judgment[: style.exemplars]
+    examples = [_judged(constitution, exemplar, style.reasoning) for exemplar in shown]
+    last = _judgment_turn(constitution, principle, _conversation(messages), answers, style.reasoning)
+    label = "Reasoning" if style.reasoning else ""
+    return _asked(style.form, (_preamble(constitution, "judge"), examples, last), label, ("Human:", BETWEEN))
 
 
-def _asked(
-    form: str, opening: str, examples: Sequence[Sequence[_Turn]], last: _Turn, label: str, stops: Sequence[str]
-) -> Asked:
+def _asked(form: str, said: tuple[str, Sequence[Sequence[_Turn]], _Turn], label: str, stops: Sequence[str]) -> Asked:
+    """The opening, the worked examples and the last turn in one form; ``label`` opens what a transcript is to go on with."""
+    opening, examples, last = said
     if form == CHAT:
         turns = [_Turn("system", opening), *(turn for example in examples for turn in example), last]
         return Asked(tuple(map(_message, turns)))

@@ -8,7 +8,7 @@ always the file's own.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,13 @@ class Loaded:
 
     Attributes:
         origins: principle id → the file and the keys of the mapping that says it.
+        places: principle id → the keys in this file that say it, or include it.
     """
 
     constitution: Constitution
     source: Source
     origins: dict[str, tuple[Source, Keys]]
+    places: dict[str, Keys]
 
 
 @cache
@@ -68,17 +70,9 @@ def load(path: Path) -> Constitution:
     return resolve(read_yaml(path)).constitution
 
 
-def resolve(source: Source, within: Sequence[Path] = ()) -> Loaded:
-    """Checked and built, with the place of each principle.
-
-    Args:
-        within: the files that include this one, outermost first.
-
-    Raises:
-        InputError: as ``load``.
-    """
-    complain(problems(source, validator()))
-    return _Resolver(source, within).loaded()
+def resolve(source: Source) -> Loaded:
+    """Checked and built, with the place of each principle; raises as ``load``."""
+    return _resolve(source, _Trail())
 
 
 def digest(constitution: Constitution) -> str:
@@ -99,15 +93,42 @@ def _shown_title(constitution: Constitution, principle: Principle) -> str:
     return principle.title if "{title}" in "".join(asdict(constitution.templates).values()) else ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Trail:
+    """The files that include this one, outermost first, and what is known of those that were read already."""
+
+    within: tuple[Path, ...] = ()
+    known: dict[Path, Loaded | InputError] = field(default_factory=dict)
+
+    def follow(self, path: Path) -> Loaded:
+        """An included file, read once however often it is included."""
+        at = path.resolve()
+        if at not in self.known:
+            try:
+                self.known[at] = _resolve(read_yaml(path), self)
+            except InputError as error:
+                self.known[at] = error
+        found = self.known[at]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+
+def _resolve(source: Source, trail: _Trail) -> Loaded:
+    complain(problems(source, validator()))
+    return _Resolver(source, trail).loaded()
+
+
 class _Resolver:
     """One file's data → ``Loaded``, gathering what a schema cannot say before it complains."""
 
-    def __init__(self, source: Source, within: Sequence[Path]) -> None:
+    def __init__(self, source: Source, trail: _Trail) -> None:
         self.source, self.data = source, source.data
-        self.within = (*within, source.path)
+        self.trail = replace(trail, within=(*trail.within, source.path))
         self.found: list[Problem] = []
         self.principles: dict[str, Principle] = {}
         self.origins: dict[str, tuple[Source, Keys]] = {}
+        self.places: dict[str, Keys] = {}
         self.taken: list[Constitution] = []
 
     def wrong(self, keys: Keys, text: str, rule: str = "references") -> None:
@@ -121,7 +142,7 @@ class _Resolver:
         self._exemplars()
         self._templates()
         complain(self.found)
-        return Loaded(self._built(), self.source, self.origins)
+        return Loaded(self._built(), self.source, self.origins, self.places)
 
     def _add(self, principle: Principle, keys: Keys, source: Source, origin: Keys) -> None:
         if principle.id in self.origins:
@@ -132,6 +153,7 @@ class _Resolver:
             return
         self.principles[principle.id] = principle
         self.origins[principle.id] = (source, origin)
+        self.places[principle.id] = origin if source is self.source else keys
 
     def _include(self, keys: Keys, item: dict[str, Any]) -> None:
         path = find(item["path"], self.source.path.parent)
@@ -141,16 +163,17 @@ class _Resolver:
                 where, f"there is no file {item['path']} beside this one, in this folder or among the shipped files"
             )
             return
-        if len(self.within) > MOST_INCLUDES:
+        within = self.trail.within
+        if len(within) > MOST_INCLUDES:
             self.wrong(where, f"includes go more than {MOST_INCLUDES} files deep; include the last one directly")
             return
-        if any(path.samefile(each) for each in self.within if each.exists()):
-            self.wrong(where, f"{item['path']} includes itself: {' → '.join(map(str, (*self.within, path)))}")
+        if any(path.samefile(each) for each in within if each.exists()):
+            self.wrong(where, f"{item['path']} includes itself: {' → '.join(map(str, (*within, path)))}")
             return
         try:
-            other = resolve(read_yaml(path), self.within)
+            other = self.trail.follow(path)
         except InputError as error:
-            self.found += error.found
+            self.found += [problem for problem in error.found if problem not in self.found]
             return
         self._take(keys, item, other)
 
@@ -201,9 +224,9 @@ class _Resolver:
                     self.wrong(keys, f'there is no principle "{exemplar["principle"]}"; {known}')
 
     def _templates(self) -> None:
-        for field, text in self.data.get("templates", {}).items():
-            for mistake in mistakes(field, text):
-                self.wrong(("templates", field), mistake, "templates")
+        for use, text in self.data.get("templates", {}).items():
+            for mistake in mistakes(use, text):
+                self.wrong(("templates", use), mistake, "templates")
 
     def _built(self) -> Constitution:
         exemplars = self.data.get("exemplars", {})

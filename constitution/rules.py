@@ -6,7 +6,7 @@ Rules look at what a file says itself: an included principle is looked at where 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -47,23 +47,22 @@ def no_judgment(loaded: Loaded, _: Context) -> Found:
 
 def duplicate(loaded: Loaded, _: Context) -> Found:
     """Two principles say the same thing word for word, so one of them adds nothing."""
-    seen: dict[str, str] = {}
-    for keys, principle in _own(loaded):
-        for use in USES:
-            text = getattr(principle, use)
-            other = seen.setdefault(text, principle.id) if text else principle.id
-            if other != principle.id:
-                yield (*keys, use), principle.id, f'the same text as in "{other}"; each principle needs its own'
+    for use in USES:
+        for one, other in _pairs(loaded, use):
+            if getattr(one, use) == getattr(other, use):
+                keys, told = _told(loaded, other, use)
+                yield keys, other.id, f'{told}the same text as in "{one.id}"; each principle needs its own'
 
 
 def near_duplicate(loaded: Loaded, _: Context) -> Found:
     """Two texts of different principles share most of their three-word sequences."""
-    own = {principle.id: keys for keys, principle in _own(loaded)}
     for use in USES:
-        texts = [(each.id, getattr(each, use), _triples(getattr(each, use))) for each in loaded.constitution.principles]
-        for (one, text, first), (other, text2, second) in combinations(texts, 2):
-            if text != text2 and other in own and _overlap(first, second) >= ALIKE:
-                yield (*own[other], use), other, f'almost the text of "{one}"; merge the two or tell them apart'
+        triples = {each.id: _triples(getattr(each, use)) for each in loaded.constitution.principles}
+        for one, other in _pairs(loaded, use):
+            alike = _overlap(triples[one.id], triples[other.id]) >= ALIKE
+            if alike and getattr(one, use) != getattr(other, use):
+                keys, told = _told(loaded, other, use)
+                yield keys, other.id, f'{told}almost the text of "{one.id}"; merge the two or tell them apart'
 
 
 def placeholder(loaded: Loaded, _: Context) -> Found:
@@ -119,10 +118,13 @@ def over_long(loaded: Loaded, context: Context) -> Found:
     """Instructions, exemplars and the longest principle take more than half of the named model's context."""
     if context.count is None:
         return
-    constitution = loaded.constitution
+    constitution, reasoned = loaded.constitution, ask.Style(reasoning=True)
     for use, prompts in (
         ("critique", (ask.critique(constitution, each, [], "") for each in constitution.principles)),
-        ("judgment", (ask.judgment(constitution, each, [], ("", ""), True) for each in constitution.principles)),
+        (
+            "judgment",
+            (ask.judgment(constitution, each, [], ("", ""), reasoned) for each in constitution.principles),
+        ),
     ):
         longest = max(sum(context.count(message["content"]) for message in asked.messages) for asked in prompts)
         if longest > context.limit / 2:
@@ -137,8 +139,8 @@ def applies_to_nothing(loaded: Loaded, context: Context) -> Found:
     kinds = set(context.prompts)
     for principle in loaded.constitution.principles:
         if not any(principle.applies_to.covers(about) for about in kinds):
-            _, keys = loaded.origins[principle.id]
-            here = (*keys, "applies_to") if loaded.origins[principle.id][0] is loaded.source else ("include",)
+            place = loaded.places[principle.id]
+            here = place if _included(place) else (*place, "applies_to")
             yield here, principle.id, f'no prompt fits what "{principle.id}" applies to, so it is never drawn'
 
 
@@ -171,15 +173,20 @@ def length_tells(loaded: Loaded, _: Context) -> Found:
 
 def exam_leak(loaded: Loaded, _: Context) -> Found:
     """An example's prompt is also an exemplar's, so that the judge has seen the answer to the exam."""
-    shown = (*loaded.constitution.critique_revision, *loaded.constitution.judgment)
-    seen = {" ".join(_words(exemplar.prompt)) for exemplar in shown}
-    for keys, principle, example in _examples(loaded):
-        if " ".join(_words(example.prompt)) in seen:
-            yield (
-                (*keys, "prompt"),
-                principle.id,
-                "an exemplar asks the same, so the judge has seen the answer; change one",
-            )
+    shown = [(place, " ".join(_words(prompt))) for place, prompt in _shown(loaded)]
+    for principle in loaded.constitution.principles:
+        place = loaded.places[principle.id]
+        for number, example in enumerate(principle.examples):
+            asked = " ".join(_words(example.prompt))
+            # Where both come from one include, it is looked at there.
+            if any(prompt == asked and (there != place or not _included(place)) for there, prompt in shown):
+                keys = place if _included(place) else (*place, "examples", number, "prompt")
+                told = f'"{principle.id}", example {number + 1}: ' if _included(place) else ""
+                yield (
+                    keys,
+                    principle.id,
+                    f"{told}an exemplar asks the same, so the judge has seen the answer; change one",
+                )
 
 
 Rule = Callable[[Loaded, Context], Found]
@@ -229,6 +236,33 @@ def _own(loaded: Loaded) -> Iterator[tuple[Keys, Principle]]:
             yield keys, principle
 
 
+def _pairs(loaded: Loaded, use: str) -> Iterator[tuple[Principle, Principle]]:
+    """The principles two by two that both have such a text, but for those that one include brings."""
+    for one, other in combinations([each for each in loaded.constitution.principles if getattr(each, use)], 2):
+        if loaded.places[one.id] != loaded.places[other.id]:
+            yield one, other
+
+
+def _told(loaded: Loaded, principle: Principle, use: str) -> tuple[Keys, str]:
+    """Where to complain of a principle's text, and, where it is included, which one is meant."""
+    place = loaded.places[principle.id]
+    return (place, f'"{principle.id}", {use}: ') if _included(place) else ((*place, use), "")
+
+
+def _included(place: Keys) -> bool:
+    """Whether a principle is taken over as it is."""
+    return len(place) == 2 and place[0] == "include"
+
+
+def _shown(loaded: Loaded) -> Iterator[tuple[Keys, str]]:
+    """Each exemplar's place and prompt; an included one's place is its include."""
+    own = loaded.source.data.get("exemplars", {})
+    for use in ("critique_revision", "judgment"):
+        shown, mine = getattr(loaded.constitution, use), len(own.get(use, []))
+        yield from ((("exemplars", use, number), each.prompt) for number, each in enumerate(shown[:mine]))
+        yield from ((loaded.places[each.principle], each.prompt) for each in shown[mine:])
+
+
 def _examples(loaded: Loaded) -> Iterator[tuple[Keys, Principle, Example]]:
     for keys, principle in _own(loaded):
         for number, example in enumerate(principle.examples):
@@ -244,7 +278,6 @@ def _triples(text: str) -> set[tuple[str, ...]]:
     return set(zip(words, words[1:], words[2:], strict=False))
 
 
-def _overlap(first: Iterable[object], second: Iterable[object]) -> float:
+def _overlap(first: Set[object], second: Set[object]) -> float:
     """Jaccard's index of two sets."""
-    first, second = set(first), set(second)
     return len(first & second) / len(first | second) if first and second else 0.0

@@ -118,15 +118,20 @@ def read_yaml(path: Path) -> Source:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise _refusal(path, 0, "there is no such file; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise _refusal(path, 0, f"cannot be read as UTF-8 text: {error}") from None
+    except UnicodeDecodeError as error:
+        raise _refusal(path, 0, f"is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise _refusal(path, 0, f"cannot be read: {error.strerror}; check the path") from None
     return parse_yaml(text, path)
 
 
 def find(name: str | Path, beside: Path) -> Path | None:
     """The first of: beside a file, in the current folder, among the shipped files."""
-    path = Path(name).expanduser()
-    return next((root / path for root in (beside, Path(), SHIPPED) if (root / path).exists()), None)
+    try:
+        path = Path(name).expanduser()
+        return next((root / path for root in (beside, Path(), SHIPPED) if (root / path).exists()), None)
+    except (OSError, RuntimeError, ValueError):  # too long a name, no such person, a NUL
+        return None
 
 
 def parse_yaml(text: str, path: Path) -> Source:
@@ -231,7 +236,8 @@ def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
         case "minLength" | "pattern":
             yield keys, f"{schema.get('x-error', 'must not be empty')}, found {_found(value)}"
         case "minItems" | "minProperties":
-            yield keys, f"needs at least {wanted}, found {len(value)}"
+            what = "item" if error.validator == "minItems" else "key"
+            yield keys, f"needs at least {wanted} {what}{'s' if wanted > 1 else ''}, found {len(value) or 'none'}"
         case "maxItems" | "maxProperties":
             yield keys, f"takes at most {wanted}, found {len(value)}"
         case "minimum" | "exclusiveMinimum" | "maximum":

@@ -71,7 +71,8 @@ def test_wrong_input_is_a_sentence_exit_code_2_and_nothing_written(cai: Cai, tmp
 
 def test_a_recipe_that_failed_before_any_row_can_be_mended(cai: Cai, tmp_path: Path) -> None:
     recipe, good = tmp_path / "r.yaml", (ROOT / "tests" / "data" / "scripted.yaml").read_text()
-    (tmp_path / "script.yaml").write_text((ROOT / "tests" / "data" / "script.yaml").read_text())
+    for name in ("script.yaml", "other.yaml"):
+        (tmp_path / name).write_text((ROOT / "tests" / "data" / name).read_text())
     (tmp_path / "empty.jsonl").write_text("")
     recipe.write_text(
         good.replace("principles/prompts/redteam.jsonl", "empty.jsonl").replace("      helpful:", "      #")
@@ -170,3 +171,18 @@ def test_a_run_that_is_not_there_is_a_sentence(cai: Cai) -> None:
     missing = cai("status", "nothing")
     assert missing.returncode == 2
     assert "there is no run at nothing" in missing.stderr
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "~nobody-of-that-name/x.yaml", "pyproject.toml/x.yaml"])
+def test_a_path_that_cannot_be_is_a_sentence(cai: Cai, path: str) -> None:
+    ran = cai("check", path)
+    assert ran.returncode == 2
+    assert "Traceback" not in ran.stderr
+    assert ran.stdout + ran.stderr
+
+
+def test_init_into_a_file_is_a_sentence(cai: Cai, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = cai("init", tmp_path / "file")
+    assert ran.returncode == 2
+    assert "Not a directory" in ran.stderr

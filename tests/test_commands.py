@@ -1,6 +1,7 @@
 """``cai test``, ``cai try`` and ``cai diff`` as an author runs them, on models whose answers are known."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -131,6 +132,8 @@ def test_the_exact_text_sent_is_shown(cai: Cai, small: Path, write: Write, form:
         ("{vlm: x/y}", '--model:1: vlm: unknown key; did you mean "vllm"?'),
         ("{vllm: a/b, local: c/d}", "needs exactly one of"),
         ("http://127.0.0.1:9/v1", "does not answer"),
+        ("", "--model is empty; name a model"),
+        ("{}", "--model:1: needs at least 1 key, found none"),
         ("bundled/gpt", 'there is no bundled model "gpt"'),
     ],
 )
@@ -151,6 +154,85 @@ def test_a_difference_is_shown_word_by_word(cai: Cai, small: Path, write: Write)
     assert "+ brief" in ran.stdout
     assert "1 added, 1 removed, 1 changed, 0 the same" in ran.stdout
     assert "the two say the same" in cai("diff", small, small).stdout
+
+
+def test_exemplars_are_told_apart_by_their_words_and_their_order(cai: Cai, small: Path, write: Write) -> None:
+    one = "    - {prompt: Hi., a: Go., b: Hello!, principle: kind, reasoning: A is rude., verdict: B}\n"
+    two = "    - {prompt: Bye., a: See you!, b: Go., principle: kind, reasoning: B is rude., verdict: A}\n"
+    old = write("old.yaml", f"{CONSTITUTION}exemplars:\n  judgment:\n{one}{two}")
+    turned = cai("diff", old, write("turned.yaml", f"{CONSTITUTION}exemplars:\n  judgment:\n{two}{one}"))
+    assert "~ order of exemplars.judgment" in turned.stdout
+    edited = two.replace("is rude", "is very rude")
+    found = cai("diff", old, write("edited.yaml", f"{CONSTITUTION}exemplars:\n  judgment:\n{one}{edited}"))
+    assert "~ exemplars.judgment.kind.reasoning" in found.stdout
+    assert "B is {+very+} rude." in found.stdout
+
+
+def test_a_difference_tells_what_a_run_would_do_again(
+    cai: Cai, scripted_run: Callable[..., Path], write: Write
+) -> None:
+    text = (ROOT / "principles" / "harmless.yaml").read_text(encoding="utf-8")
+    old = write("old.yaml", text)
+    folder = scripted_run(f"constitution={old}")
+    new = write("new.yaml", text.replace("Say where the assistant's", "Say plainly where the assistant's"))
+    ran = cai("diff", folder, new, "--run", folder)
+    assert ran.returncode == 0, ran.stderr
+    assert re.search(r"revise: touches \d+ of 45 rows", ran.stdout)
+    assert "label: touches 0 of" in ran.stdout
+    for stage in ("sft_set", "report"):
+        assert f"{stage}: built on rows that are touched, so it would be done again whole" in ran.stdout
+    stages = json.loads(cai("diff", folder, new, "--run", folder, "--json").stdout)["stages"]
+    assert stages["revise"]["action"] == "reopen"
+    assert stages["prefs"] == {"action": "stands", "touched": [], "rows": 0}
+    assert "the run stands as it is" in cai("diff", folder, old, "--run", folder).stdout
+    # By its name, too, from the folder that holds the runs' folder.
+    (folder.parent / "runs").mkdir()
+    folder.rename(folder.parent / "runs" / "mine")
+    named = cai("diff", "mine", new, "--run", "mine", cwd=folder.parent)
+    assert "revise: touches" in named.stdout
+
+
+def test_a_run_file_that_no_run_wrote_is_a_sentence(cai: Cai, small: Path, write: Write) -> None:
+    for text in ("{}", "[", "[]"):
+        write("r/run.json", text)
+        ran = cai("diff", small.parent / "r", small)
+        assert (ran.returncode, "is not what a run wrote there" in ran.stderr) == (2, True)
+
+
+def test_what_is_sent_is_shown_to_the_letter(cai: Cai, small: Path, write: Write) -> None:
+    asked = "tab\there and [bold]" + " word" * 60
+    ran = cai("try", small, asked, "--model", write("s.yaml", KNOWS), "--show-prompt")
+    assert f"Human: {asked}\n" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (("test", "--junit", "/"), "--junit: / cannot be written"),
+        (("test", "--principle", "bare"), "--principle: bare: no examples or no judgment question"),
+        (("try", "Hi", "--principle", "kind", "--principle", "short", "--rounds", "1"), "leaves no round for short"),
+        (("try", "a\udcff"), "PROMPT is not UTF-8 text"),
+        (("try", " "), "PROMPT is empty"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(cai: Cai, write: Write, line: tuple[str, ...], words: str) -> None:
+    small = write("c.yaml", f"{CONSTITUTION}  - {{id: bare, critique: c, revision: r, judgment: j}}\n")
+    ran = cai(line[0], small, *line[1:], "--model", write("s.yaml", KNOWS))
+    assert ran.returncode == 2
+    assert words in ran.stderr
+    assert not ran.stdout
+
+
+def test_a_test_tells_what_it_left_out(cai: Cai, write: Write) -> None:
+    small = write("c.yaml", f"{CONSTITUTION}  - {{id: bare, critique: c, revision: r, judgment: j}}\n")
+    ran = cai("test", small, "--model", write("s.yaml", KNOWS))
+    assert "not tested, as they have no examples or no judgment question: bare" in ran.stdout + ran.stderr
+
+
+def test_an_empty_draft_is_a_sentence(cai: Cai, small: Path, write: Write) -> None:
+    ran = cai("try", small, "Hi", "--model", write("s.yaml", '- {say: [""]}\n'))
+    assert ran.returncode == 1
+    assert "the draft is empty; in a run the row is dropped" in ran.stderr
 
 
 def test_no_examples_is_a_sentence(cai: Cai, write: Write) -> None:

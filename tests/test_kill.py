@@ -21,6 +21,7 @@ ROWS = ("part-*.jsonl", "drops.jsonl", "*.parquet", "metrics.json")
 
 def command(folder: Path, out: Path) -> list[str]:
     (folder / "script.yaml").write_text(SCRIPT)
+    (folder / "other.yaml").write_text('- {say: ["Another answer ({seed})."]}\n')
     (folder / "scripted.yaml").write_text(RECIPE.replace("script.yaml}", "script.yaml, concurrency: 4}"))
     return [sys.executable, "-m", "cai.cli", "run", str(folder / "scripted.yaml"), "--out", str(out)]
 

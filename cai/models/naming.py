@@ -66,6 +66,9 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
     Raises:
         InputError: it names no model, or one that cannot be reached from here.
     """
+    text = text.strip()
+    if not text:
+        raise UserError("--model is empty; name a model, such as bundled/smollm2-135m or a server's URL")
     if text.startswith("{"):
         spec = _from_block(text)
     elif text.startswith(("http://", "https://")):

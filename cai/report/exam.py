@@ -71,8 +71,7 @@ def junit(constitution: Constitution, judged: Sequence[Judged]) -> str:
 
 
 def write_junit(path: Path, constitution: Constitution, judged: Sequence[Judged]) -> None:
-    """Write the JUnit file, with its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the JUnit file."""
     path.write_text(junit(constitution, judged), encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from cai.errors import UserError
 from cai.files import read_json
 from cai.report.summary import stages_of, words
-from cai.store import Stage
+from cai.store import Stage, described
 from constitution import read as reading
 
 CURVES = {"loss": "loss", "accuracy": "pairs ranked right", "rewards/accuracies": "pairs ranked right"}
@@ -37,7 +37,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
     pages = Environment(loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined)
     pages.filters["words"] = words
     text = pages.get_template("page.html.j2").render(
-        run=read_json(folder / "run.json"),
+        run=described(folder),
         stages=stages,
         chains=_chains(folder, stages, rows),
         revised=_revised(folder, stages),

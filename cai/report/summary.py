@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cai.errors import UserError
-from cai.files import read_json
-from cai.store import Stage
+from cai.store import Stage, described
 from constitution.source import InputError, nearest, read_yaml
 
 WIDTH = 100
@@ -39,7 +38,7 @@ def run_folder(run: str) -> Path:
 def stages_of(folder: Path) -> list[dict[str, Any]]:
     """Every stage of the recipe with its state: "done", "open" or "waiting", and its seal or what is written so far."""
     found = []
-    for known in read_json(folder / "run.json")["stages"]:
+    for known in described(folder)["stages"]:
         stage = Stage(folder / known["name"])
         seal = stage.seal
         state = "done" if seal else "open" if (stage.folder / "begun.json").exists() else "waiting"
@@ -137,7 +136,7 @@ def print_rows(folder: Path, name: str, count: int, drops: bool, row_id: str | N
     Raises:
         UserError: there is no such stage, or nothing in it to show.
     """
-    known = [each["name"] for each in read_json(folder / "run.json")["stages"]]
+    known = [each["name"] for each in described(folder)["stages"]]
     if name not in known:
         raise UserError(f'the run has no stage "{name}"; {nearest(name, known)}')
     stage = Stage(folder / name)

@@ -106,9 +106,8 @@ def clamped(p_a: float | None, want: Label) -> float | None:
 async def _vote(row: Pair, order: str, principle: Principle, want: Label, ask: Ask) -> Vote:
     answers = (row.a.text, row.b.text) if order == "ab" else (row.b.text, row.a.text)
     reasoning = REASONED[want.method]
-    asked = asking.judgment(
-        ask.constitution, principle, row.messages, answers, reasoning, want.exemplars, ask.model.format
-    )
+    style = asking.Style(want.exemplars, ask.model.format, reasoning)
+    asked = asking.judgment(ask.constitution, principle, row.messages, answers, style)
     seed = ask.seed()
     vote = Vote(principle.id, order, want.method, ask.model.name, seed, "unparsed")
     begin = asking.ANSWER_BEGINS

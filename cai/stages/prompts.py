@@ -16,6 +16,7 @@ from cai.errors import UserError
 from cai.rows import Drop, Prompt, content_id
 
 ENDINGS = (".jsonl", ".parquet", ".csv")
+TRACKS = ("redteam", "helpful")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def read(want: Prompts) -> Iterator[Prompt | Drop]:
         UserError: a file or a column is not there, or a line cannot be read.
     """
     seen: set[str] = set()
-    for track, sources in (("redteam", want.redteam), ("helpful", want.helpful)):
+    for track, sources in zip(TRACKS, (want.redteam, want.helpful), strict=True):
         for source in sources:
             for number, data in enumerate(_records(source)):
                 if source.limit is not None and number >= source.limit:
@@ -90,10 +91,13 @@ def _prompt(data: dict[str, Any], number: int, source: PromptSource, track: str,
     if row_id in seen:
         return Drop(row_id, "duplicate", f"{name}, row {number + 1}: the id was there before")
     seen.add(row_id)
+    track = data.get("track") or track
+    if track not in TRACKS:
+        return Drop(row_id, "unknown_track", f"{name}, row {number + 1}: track {track!r}; known: {', '.join(TRACKS)}")
     language = str(data.get("language") or source.language)
     tags = tuple(dict.fromkeys((*source.tags, *_words(data.get("tags")))))
     category = str(data.get("category") or "")
-    return Prompt(row_id, messages, Path(name).name, data.get("track") or track, category, tags, language)
+    return Prompt(row_id, messages, Path(name).name, track, category, tags, language)
 
 
 def _words(tags: Any) -> list[str]:
@@ -114,14 +118,25 @@ def _records(source: PromptSource) -> Iterator[dict[str, Any]]:
     if source.hub:
         return _from_hub(source)
     path = Path(source.path)
-    match path.suffix:
-        case ".jsonl":
-            return _from_jsonl(path)
-        case ".parquet":
-            return _from_parquet(path, source.column)
-        case ".csv":
-            return _from_csv(path, source.column)
-    raise UserError(f"{path}: prompts come from {', '.join(ENDINGS)} files or `hub:`; convert it to one of them")
+    if path.suffix not in ENDINGS:
+        raise UserError(f"{path}: prompts come from {', '.join(ENDINGS)} files or `hub:`; convert it to one of them")
+    return _readable(path, source.column)
+
+
+def _readable(path: Path, column: str) -> Iterator[dict[str, Any]]:
+    """A file's records; what it takes for one and is none is a sentence."""
+    try:
+        match path.suffix:
+            case ".jsonl":
+                yield from _from_jsonl(path)
+            case ".csv":
+                yield from _from_csv(path, column)
+            case _:
+                yield from _from_parquet(path, column)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
+    except csv.Error as error:
+        raise UserError(f"{path}: is not a CSV file: {error}; write it anew, or give JSONL") from None
 
 
 def _from_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -139,9 +154,13 @@ def _from_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _from_parquet(path: Path, column: str) -> Iterator[dict[str, Any]]:
+    import pyarrow
     import pyarrow.parquet as parquet
 
-    file = parquet.ParquetFile(path)
+    try:
+        file = parquet.ParquetFile(path)
+    except pyarrow.ArrowInvalid:
+        raise UserError(f"{path}: is not a Parquet file; write it anew, or give JSONL") from None
     _has_column(path, column, file.schema_arrow.names)
     for batch in file.iter_batches(1024):
         yield from batch.to_pylist()

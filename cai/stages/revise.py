@@ -68,7 +68,8 @@ async def answer(row: Prompt, want: Revise, ask: Ask) -> Draft:
 
 async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: Revise, ask: Ask) -> Draft | str:
     """One critique and its revision, or the reason why not."""
-    asked = asking.critique(ask.constitution, principle, row.messages, draft.text, want.exemplars, ask.model.format)
+    style = asking.Style(want.exemplars, ask.model.format)
+    asked = asking.critique(ask.constitution, principle, row.messages, draft.text, style)
     critique = read.critique((await ask(_request(asked, want, ask))).texts[0])
     if critique is None:
         return "unreadable_critique"

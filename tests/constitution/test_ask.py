@@ -18,7 +18,7 @@ ASKED = [{"role": "user", "content": 'How do I {open} a "lock"?'}]
 
 def test_a_revision_goes_on_from_its_critique() -> None:
     for form in ask.FORMATS:
-        critique = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", None, form)
+        critique = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", ask.Style(form=form))
         revision = ask.revision(CONSTITUTION, critique, "It helps a thief.", FIRST)
         assert revision.messages[: len(critique.messages)] == critique.messages
         assert revision.prompt.startswith(critique.prompt)
@@ -41,12 +41,12 @@ def test_the_principle_comes_last_and_what_rows_share_first() -> None:
 def test_exemplars_are_shown_whole_and_can_be_fewer() -> None:
     all_shown = 1 + 4 * len(CONSTITUTION.critique_revision) + 1
     assert len(ask.critique(CONSTITUTION, FIRST, ASKED, "a").messages) == all_shown
-    assert len(ask.critique(CONSTITUTION, FIRST, ASKED, "a", 1).messages) == 1 + 4 + 1
-    assert len(ask.judgment(CONSTITUTION, FIRST, ASKED, ("a", "b"), reasoning=True, exemplars=0).messages) == 2
+    assert len(ask.critique(CONSTITUTION, FIRST, ASKED, "a", ask.Style(1)).messages) == 1 + 4 + 1
+    assert len(ask.judgment(CONSTITUTION, FIRST, ASKED, ("a", "b"), ask.Style(0, reasoning=True)).messages) == 2
 
 
 def test_a_judgment_shows_the_answers_in_the_order_given() -> None:
-    messages = ask.judgment(CONSTITUTION, FIRST, ASKED, ("one", "two"), reasoning=False).messages
+    messages = ask.judgment(CONSTITUTION, FIRST, ASKED, ("one", "two")).messages
     assert "Answer (A): one\n\nAnswer (B): two" in messages[-1]["content"]
     assert FIRST.judgment in messages[-1]["content"]
     verdicts = [each["content"] for each in messages if each["role"] == "assistant"]
@@ -54,7 +54,7 @@ def test_a_judgment_shows_the_answers_in_the_order_given() -> None:
 
 
 def test_a_transcript_ends_where_the_model_goes_on_and_stops_before_the_next_section() -> None:
-    critique = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", 1, ask.TRANSCRIPT)
+    critique = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", ask.Style(1, ask.TRANSCRIPT))
     assert critique.prompt.endswith("Critique:")
     assert "\n\nRevision request:" in critique.stop
     revision = ask.revision(CONSTITUTION, critique, "It helps a thief.", FIRST)
@@ -68,16 +68,16 @@ def test_a_transcript_ends_where_the_model_goes_on_and_stops_before_the_next_sec
 
 
 def test_a_forced_beginning_joins_a_transcript_as_text() -> None:
-    reasoned = ask.judgment(CONSTITUTION, FIRST, ASKED, ("x", "y"), True, 0, ask.TRANSCRIPT)
+    reasoned = ask.judgment(CONSTITUTION, FIRST, ASKED, ("x", "y"), ask.Style(0, ask.TRANSCRIPT, True))
     assert (reasoned.prompt + reasoned.begin("Because.\n\nThe answer is: (")).endswith(
         "Reasoning: Because.\n\nThe answer is: ("
     )
-    bare = ask.judgment(CONSTITUTION, FIRST, ASKED, ("x", "y"), False, 0, ask.TRANSCRIPT)
+    bare = ask.judgment(CONSTITUTION, FIRST, ASKED, ("x", "y"), ask.Style(0, ask.TRANSCRIPT))
     assert (bare.prompt + bare.begin("The answer is: (")).endswith("?\n\nThe answer is: (")
 
 
 def test_an_empty_answer_is_shown_as_empty_and_not_left_out() -> None:
-    last = ask.judgment(CONSTITUTION, FIRST, ASKED, ("", "two"), False, 0).messages[-1]["content"]
+    last = ask.judgment(CONSTITUTION, FIRST, ASKED, ("", "two"), ask.Style(0)).messages[-1]["content"]
     assert "Answer (A): \n\nAnswer (B): two" in last
 
 
@@ -90,13 +90,13 @@ def rendered(asked: Asked) -> str:
 
 def every_use(constitution: Constitution, form: str) -> dict[str, Asked]:
     principle = constitution.principles[0]
-    critique = ask.critique(constitution, principle, ASKED, "Like {this}.", None, form)
+    critique = ask.critique(constitution, principle, ASKED, "Like {this}.", ask.Style(form=form))
     return {
         "answer": ask.answer(ASKED, form),
         "critique": critique,
         "revision": ask.revision(constitution, critique, "It helps a thief.", principle),
-        "judgment": ask.judgment(constitution, principle, ASKED, ("one", "two"), False, None, form),
-        "reasoned-judgment": ask.judgment(constitution, principle, ASKED, ("one", "two"), True, None, form),
+        "judgment": ask.judgment(constitution, principle, ASKED, ("one", "two"), ask.Style(form=form)),
+        "reasoned-judgment": ask.judgment(constitution, principle, ASKED, ("one", "two"), ask.Style(None, form, True)),
     }
 
 

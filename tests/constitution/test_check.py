@@ -10,6 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cai.checking import check_paths
 from constitution.check import check, documented
 from constitution.load import load
 from constitution.model import About
@@ -84,6 +85,57 @@ def test_each_rule_finds_its_case(write: Write, rule: str) -> None:
         else re.sub(r"  critique_revision:\n(    - .*\n){2}", "", CLEAN)
     )
     assert rule in rules(write("c.yaml", text))
+
+
+OWN = """\
+name: own
+include: [{path: base.yaml, exemplars: true}]
+principles:
+  - id: warm
+    critique: Say which words in the answer would hurt a reader.
+    revision: Please cut the answer down to what was asked for.
+    judgment: Which of the two answers is warmer?
+    examples:
+      - {prompt: Hi., better: Hello!, worse: What?}
+      - {prompt: Who are you?, better: An assistant., worse: Guess.}
+exemplars:
+  judgment:
+    - {prompt: Am I late?, a: Go., b: Hello!, principle: warm, reasoning: A is rude., verdict: B}
+"""
+
+
+def test_copies_of_included_principles_are_found_where_this_file_makes_them(write: Write) -> None:
+    write("base.yaml", CLEAN)
+    found = {(each.rule, each.problem.field) for each in check(read_yaml(write("own.yaml", OWN)))}
+    assert ("duplicate", "principles[0].critique") in found
+    assert ("near-duplicate", "principles[0].revision") in found
+    assert ("exam-leak", "principles[0].examples[0].prompt") in found  # the include's exemplar asks it
+    assert ("exam-leak", "include[0]") in found  # this file's exemplar asks what an included example asks
+
+
+def test_two_includes_that_say_the_same_are_found(write: Write) -> None:
+    write("a.yaml", CLEAN)
+    write("b.yaml", CLEAN.replace("kind\n", "mild\n").replace("short\n", "brief\n").replace(": kind,", ": mild,"))
+    two = check(read_yaml(write("two.yaml", "name: two\ninclude: [a.yaml, b.yaml]\n")))
+    [one, *_] = [each.problem for each in two if each.rule == "duplicate"]
+    assert one.field == "include[1]"
+    assert '"mild", critique: the same text as in "kind"' in one.text
+
+
+def test_a_recipe_whose_prompts_cannot_be_read_is_a_finding(write: Write) -> None:
+    write("c.yaml", CLEAN)
+    write("p.csv", "goal\nx\n")
+    write("s.yaml", "- {say: [x]}\n")
+    text = "name: r\nconstitution: c.yaml\nmodels: {m: {scripted: s.yaml}}\n"
+    text += "stages:\n  - prompts: {redteam: {path: p.csv}}\n  - revise: {model: m}\n"
+    count, found = check_paths([write("r.yaml", text), write("d.yaml", CLEAN)])
+    assert count == 2
+    assert [(each.level, each.rule) for each in found] == [
+        ("error", "recipe"),
+        ("note", "framing"),
+        ("note", "framing"),
+    ]
+    assert 'no column "prompt"' in found[0].problem.text
 
 
 def test_lengths_that_tell_are_found(write: Write) -> None:

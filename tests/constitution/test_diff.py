@@ -1,12 +1,14 @@
 """What changed between two constitutions, and word-level differences that people can read; saving and loading again."""
 
+from collections.abc import Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from constitution.diff import changes, words
 from constitution.load import digest, load
-from constitution.model import Constitution, Principle
+from constitution.model import AppliesTo, Constitution, Principle
 from constitution.save import dump
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,3 +58,44 @@ def test_a_saved_constitution_loads_as_the_same(path: Path, tmp_path: Path) -> N
     assert saved == constitution
     assert digest(saved) == digest(constitution)
     assert list(changes(constitution, saved)) == []
+
+
+def alter(value: object) -> object:
+    """Another value of the same kind."""
+    match value:
+        case str():
+            return f"{value} more"
+        case float():
+            return value + 1
+        case AppliesTo():
+            return replace(value, tag=(*value.tag, "more"))
+        case tuple():
+            return value[1:] if len(value) > 1 else (*value, "more")
+    return replace(value, judge=f"{value.judge} more")  # type: ignore[attr-defined]
+
+
+def variants(constitution: Constitution) -> Iterator[tuple[str, Constitution]]:
+    """The constitution with one field changed, one thing taken out, or one list turned around."""
+    for field in fields(constitution):
+        value = getattr(constitution, field.name)
+        if field.name != "principles":  # whose ids are unique, and named by exemplars
+            yield field.name, replace(constitution, **{field.name: alter(value)})
+        if not isinstance(value, tuple) or not value:
+            continue
+        yield f"{field.name} turned", replace(constitution, **{field.name: value[::-1]})
+        if field.name != "principles":
+            yield f"{field.name} doubled", replace(constitution, **{field.name: (*value, value[-1])})
+        for inner in fields(value[0]):
+            if inner.name != "id" and not (field.name != "principles" and inner.name == "principle"):
+                changed = replace(value[0], **{inner.name: alter(getattr(value[0], inner.name))})
+                yield f"{field.name}.{inner.name}", replace(constitution, **{field.name: (changed, *value[1:])})
+
+
+CLINIC = load(ROOT / "principles" / "clinic.yaml")
+
+
+@pytest.mark.parametrize(("what", "other"), [pytest.param(*each, id=each[0]) for each in variants(CLINIC)])
+def test_whatever_changes_is_told(what: str, other: Constitution) -> None:
+    assert other != CLINIC, what
+    assert list(changes(CLINIC, other))
+    assert list(changes(other, CLINIC))

@@ -7,7 +7,7 @@ import pytest
 
 from constitution.load import digest, load
 from constitution.model import About
-from constitution.source import InputError
+from constitution.source import InputError, read_yaml
 
 Write = Callable[[str, str], Path]
 GOOD = """\
@@ -151,6 +151,25 @@ def test_own_principles_and_exemplars_stand_beside_included_ones(write: Write) -
 )
 def test_a_wrong_include_is_a_sentence(write: Write, item: str, words: str) -> None:
     assert words in complaint(including(write, item))
+
+
+def test_includes_have_a_depth(write: Write) -> None:
+    write("0.yaml", GOOD)
+    for number in range(1, 20):
+        write(f"{number}.yaml", f"name: n\ninclude: [{number - 1}.yaml]\n")
+    assert list(load(write("top.yaml", "name: n\ninclude: [15.yaml]\n")).by_id) == ["kind", "short"]
+    assert "includes go more than 16 files deep" in complaint(write("top.yaml", "name: n\ninclude: [19.yaml]\n"))
+
+
+def test_a_file_is_read_once_however_often_it_is_included(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("0.yaml", GOOD)
+    for number in range(1, 15):
+        pair = f"{{path: {number - 1}.yaml, only: [kind]}}, {{path: {number - 1}.yaml, only: [short]}}"
+        write(f"{number}.yaml", f"name: n\ninclude: [{pair}]\n")
+    read: list[str] = []
+    monkeypatch.setattr("constitution.load.read_yaml", lambda path: read.append(path.name) or read_yaml(path))
+    assert list(load(write("top.yaml", "name: n\ninclude: [14.yaml]\n")).by_id) == ["kind", "short"]
+    assert sorted(read) == sorted(["top.yaml", *(f"{number}.yaml" for number in range(15))])
 
 
 def test_a_problem_in_an_included_file_names_that_file(write: Write) -> None:

@@ -1,6 +1,7 @@
 """Prompt sources of other people's making: JSONL, Parquet, CSV, their columns and their faults."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,11 +62,26 @@ def test_a_byte_order_mark_is_no_part_of_the_text(write: Write) -> None:
         ("a.jsonl", '{"prompt": "x"}\n{oops\n', "a.jsonl:2: not valid JSON"),
         ("a.jsonl", "[1]\n", "expected an object"),
         ("a.txt", "x\n", "prompts come from .jsonl, .parquet, .csv files"),
+        ("a.parquet", "x\n", "a.parquet: is not a Parquet file"),
+        ("a.csv", "prompt\nx\udcff\n", "a.csv: is not UTF-8 text (invalid start byte at byte 8)"),
+        ("a.jsonl", '{"prompt": "x\udcff"}\n', "a.jsonl: is not UTF-8 text"),
+        ("a.csv", "prompt\n" + "x" * 200_000, "a.csv: is not a CSV file: field larger than"),
     ],
 )
-def test_faults_are_sentences(write: Write, name: str, text: str, words: str) -> None:
-    with pytest.raises(InputError, match=words.replace(".", r"\.").replace("(", r"\(")):
-        list(read(Prompts((PromptSource(str(write(name, text))),))))
+def test_faults_are_sentences(tmp_path: Path, name: str, text: str, words: str) -> None:
+    (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=re.escape(words)):
+        list(read(Prompts((PromptSource(str(tmp_path / name)),))))
+
+
+def test_a_track_that_is_none_drops_its_row(write: Write) -> None:
+    path = write("a.jsonl", '{"prompt": "a", "track": ["x"]}\n{"prompt": "b", "track": "helpful"}\n')
+    dropped, kept = read(Prompts((PromptSource(str(path)),)))
+    assert isinstance(dropped, Drop)
+    assert dropped.reason == "unknown_track"
+    assert "row 1: track ['x']; known: redteam, helpful" in dropped.detail
+    assert isinstance(kept, Prompt)
+    assert kept.track == "helpful"
 
 
 def test_the_held_out_share_does_not_depend_on_order() -> None:
