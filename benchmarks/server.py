@@ -87,7 +87,12 @@ def _answer(body: dict[str, object], text: str) -> dict[str, object]:
     logprobs = {"content": [{"token": "A", "logprob": -0.4, "top_logprobs": top}]} if body.get("logprobs") else None
     count = int(str(body.get("n") or 1))
     choices = [
-        {"index": n, "finish_reason": "stop", "message": {"role": "assistant", "content": text}, "logprobs": logprobs}
+        {
+            "index": n,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": f"{text} {n}"},
+            "logprobs": logprobs,
+        }
         for n in range(count)
     ]
     usage = {"prompt_tokens": 200, "completion_tokens": TEXT_WORDS * count}

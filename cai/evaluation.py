@@ -91,7 +91,7 @@ async def _pass(run: "Run", block: Block, stage: Stage, asked: str, source: Stag
         name = f"{block.name}/{stage.name.partition('-')[0]}"
         step = shapes.raw_step(run, name, stage, takes, work, model)
         await shapes.through(run, [step], source)
-        shapes.seal_rows(run, stage, settings, source, takes)
+        shapes.seal_rows(stage, settings, source)
     tally = Tally()
     for part in stage.part_tallies().values():
         tally.add(part)

@@ -3,11 +3,13 @@
 import fcntl
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from cai.errors import RunError
+
+BLOCK = 1 << 16
 
 
 class RunLock:
@@ -40,7 +42,7 @@ def write_json(path: Path, data: Any) -> None:
     write_lines(path, [json.dumps(data, indent=2, ensure_ascii=False)])
 
 
-def write_lines(path: Path, lines: Sequence[str]) -> None:
+def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write a file of lines so that it is either whole or not there.
 
     Raises:
@@ -58,12 +60,15 @@ def write_lines(path: Path, lines: Sequence[str]) -> None:
         raise cannot_write(path, error) from None
 
 
-def whole_lines(path: Path) -> list[str]:
+def whole_lines(path: Path) -> Iterator[str]:
     """The complete lines of a file; a torn last one, or one that is being written, is not among them."""
     if not path.exists():
-        return []
-    # Not splitlines: JSON leaves U+2028 and its like as they are, and those are no ends of lines here.
-    return [line.decode("utf-8") for line in path.read_bytes().split(b"\n")[:-1]]
+        return
+    # In bytes: JSON leaves U+2028 and its like as they are, and those are no ends of lines here.
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line[:-1].decode("utf-8")
 
 
 def append_to(path: Path) -> TextIO:
@@ -78,9 +83,17 @@ def append_to(path: Path) -> TextIO:
 
 def _cut(path: Path) -> None:
     """Take a torn last line away; only the file's writer may, as to a reader it may be one in the making."""
-    data = path.read_bytes()
-    end = data.rfind(b"\n") + 1
-    if end < len(data):
+    size = end = path.stat().st_size
+    with path.open("rb") as file:
+        while end:
+            start = max(end - BLOCK, 0)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                end = start + found + 1
+                break
+            end = start
+    if end < size:
         os.truncate(path, end)
 
 

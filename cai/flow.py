@@ -114,6 +114,7 @@ class Step:
         takes: the type of its input rows.
         count: output row → a word to count in the ledger, or None.
         on_row: called after each row: stage name, tokens, whether the row was kept.
+        left_out: the rows that an earlier session dropped from parts that are not finished; read when the flow starts.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Step:
     seed: int
     count: Callable[[dict[str, Any]], str | None] | None
     on_row: Callable[[str, Sequence[int], bool], None]
+    left_out: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
     async def do(self, row: Any, part: Part) -> Sequence[Any]:
         """One row through this stage; what was written before a resume is taken from there."""
@@ -154,6 +156,8 @@ async def flow(steps: Sequence[Step], source: Stage, window: int) -> None:
     """
     places = asyncio.Semaphore(window)
     _run_dry(steps, False)
+    for step in steps:
+        step.left_out = step.stage.open_drops()
     try:
         async with asyncio.TaskGroup() as group:
             for number in source.parts():
@@ -176,7 +180,7 @@ async def _part(
         source, steps = steps[0].stage, steps[1:]
     if not steps:
         return
-    parts = [Part(step.stage, number) for step in steps]
+    parts = [Part(step.stage, number, step.left_out.get(number, ())) for step in steps]
     rows = list(source.rows(steps[0].takes, number))
     tasks = []
     for row in rows:

@@ -40,7 +40,7 @@ def reopen(stage: Stage, root: Path, settings: Settings, stale: Collection[str])
 class _Reopening:
     def __init__(self, stage: Stage, fresh: Stage, stale: frozenset[str]) -> None:
         self.stage, self.fresh, self.stale = stage, fresh, stale
-        self.tallies, self.drops = stage.part_tallies(), stage.drops()
+        self.tallies, self.drops = stage.part_tallies(), list(stage.drops())
         self.earlier = stage.earlier()
         self.whole: list[str] = []
 

@@ -4,8 +4,9 @@ A stage function opens no file and knows no folder; here its rows come from the 
 and here its ledger is sealed.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,21 +33,27 @@ HELDOUT = "heldout"
 def prompts(run: "Run", block: Block) -> None:
     want, stage = block.want, run.stage(block.name)
     drops: list[Drop] = []
-    rows: list[Prompt] = []
+    tracks: dict[str, list[str]] = defaultdict(list)
     for row in prompt_files.read(want):
-        (drops if isinstance(row, Drop) else rows).append(row)  # pyright: ignore[reportArgumentType]
-    if not rows:
+        if isinstance(row, Drop):
+            drops.append(row)
+        else:
+            tracks[row.track].append(row.id)
+    count = sum(map(len, tracks.values()))
+    if not count:
         why = f": {drops[0].detail}" if drops else ": the files are empty"
         raise UserError(f"{block.name}: no prompt could be read{why}; name a file with prompts")
-    tracks = {row.track: [each.id for each in rows if each.track == row.track] for row in rows}
     aside = {each for ids in tracks.values() for each in prompt_files.held_out(ids, want.heldout, run.recipe.seed)}
-    kept = [row for row in rows if row.id not in aside]
-    for number, start in enumerate(range(0, len(kept), want.part_size)):
-        stage.write_part(number, kept[start : start + want.part_size])
-    Stage(stage.folder / HELDOUT).write_part(0, [row for row in rows if row.id in aside])
+    tracks.clear()
+    # The files are read again rather than held: of a million prompts only ids are ever in memory.
+    kept = (row for row in prompt_files.read(want) if isinstance(row, Prompt) and row.id not in aside)
+    for number, rows in enumerate(iter(lambda: list(islice(kept, want.part_size)), [])):
+        stage.write_part(number, rows)
+    held = (row for row in prompt_files.read(want) if isinstance(row, Prompt) and row.id in aside)
+    Stage(stage.folder / HELDOUT).write_part(0, held)
     stage.write_drops(drops)
     reasons = Counter(drop.reason for drop in drops)
-    tally = Tally(len(rows) + len(drops), len(rows), len(rows), reasons, counts=Counter(heldout=len(aside)))
+    tally = Tally(count + len(drops), count, count, reasons, counts=Counter(heldout=len(aside)))
     stage.close(run.settings(block.name), tally)
 
 
@@ -56,7 +63,7 @@ async def rows(run: "Run", group: list[Block]) -> None:
     steps = [_step(run, block, *model) for block, model in zip(group, models, strict=True)]
     await through(run, steps, source)
     for block in group:
-        seal_rows(run, run.stage(block.name), run.settings(block.name), run.stage(block.reads), block.table.takes)
+        seal_rows(run.stage(block.name), run.settings(block.name), run.stage(block.reads))
 
 
 def _step(run: "Run", block: Block, model: Model, slots: Slots) -> Step:
@@ -93,7 +100,7 @@ async def through(run: "Run", steps: list[Step], source: Stage) -> None:
         await flow(steps, source, 2 * max(step.model.concurrency for step in steps))
 
 
-def seal_rows(run: "Run", stage: Stage, settings: Settings, source: Stage, takes: type | None) -> None:
+def seal_rows(stage: Stage, settings: Settings, source: Stage) -> None:
     """Seal a row stage from the ledgers of its parts.
 
     Raises:
@@ -102,12 +109,11 @@ def seal_rows(run: "Run", stage: Stage, settings: Settings, source: Stage, takes
     tally = Tally()
     for part in stage.part_tallies().values():
         tally.add(part)
-    assert takes is not None
-    # Only drops need an order, so only their ids are looked up.
-    left_out = {drop["in"] for drop in stage.drops()}
-    numbered = ((place, row.id) for number in source.parts() for place, row in enumerate(source.rows(takes, number)))
-    order = {row_id: place for place, row_id in numbered if row_id in left_out}
-    sort_drops(stage, order)
+    # Only drops need an order, so only their ids are looked up, in the parts that have some.
+    left_out = {drop["in"]: drop["part"] for drop in stage.drops()}
+    parts = sorted(set(left_out.values()))
+    numbered = ((place, row["id"]) for number in parts for place, row in enumerate(source.rows(dict, number)))
+    sort_drops(stage, {row_id: place for place, row_id in numbered if row_id in left_out})
     if tally.rows_in and not tally.rows_out:
         reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common())
         raise RunError(

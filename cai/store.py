@@ -9,16 +9,15 @@ are there; a torn last line is cut.
 import json
 import shutil
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cai.errors import RunError, UserError
 from cai.files import append_line, append_to, read_json, whole_lines, write_json, write_lines
 from cai.ledger import Settings, Tally, differences, versions
-from cai.rows import Drop, decode, encode
+from cai.rows import Drop, decode, encode, plain
 
 T = TypeVar("T")
 
@@ -111,12 +110,19 @@ class Stage:
 
     def write_drops(self, drops: Iterable[Drop]) -> None:
         """Write all drops of a stage that works on the whole set."""
-        write_lines(self.folder / "drops.jsonl", [encode({"part": 0, "in": drop.id, **asdict(drop)}) for drop in drops])
+        write_lines(self.folder / "drops.jsonl", [encode({"part": 0, "in": drop.id, **plain(drop)}) for drop in drops])
 
-    def drops(self) -> list[dict[str, Any]]:
+    def drops(self) -> Iterator[dict[str, Any]]:
         """The rows left out, with their reasons."""
-        path = self.folder / "drops.jsonl"
-        return [json.loads(line) for line in whole_lines(path)]
+        return map(json.loads, whole_lines(self.folder / "drops.jsonl"))
+
+    def open_drops(self) -> dict[int, list[dict[str, Any]]]:
+        """The rows left out of parts that are not finished, by part."""
+        found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for drop in self.drops():
+            if not self.finished(drop["part"]):
+                found[drop["part"]].append(drop)
+        return found
 
     def metrics(self) -> list[dict[str, Any]]:
         """What a trainer reported as it went, a step each."""
@@ -211,31 +217,31 @@ def part_number(path: Path) -> int:
 
 
 class Part:
-    """A part in progress: what is done, and where the next finished row goes."""
+    """A part in progress: what is done, and where the next finished row goes.
 
-    def __init__(self, stage: Stage, number: int) -> None:
+    Args:
+        drops: its rows that were left out before, see ``Stage.open_drops``.
+    """
+
+    def __init__(self, stage: Stage, number: int, drops: Iterable[dict[str, Any]] = ()) -> None:
         self.stage, self.number = stage, number
         self.began = time.monotonic()
         self.path = open_part(stage.path(number))
         self.done: dict[str, dict[str, Any]] = {}
-        mine = f'{{"part":{number},'
-        drops = [line for line in whole_lines(stage.folder / "drops.jsonl") if line.startswith(mine)]
-        for line in [*whole_lines(self.path), *drops]:
-            data = json.loads(line)
+        for data in (*map(json.loads, whole_lines(self.path)), *drops):
             self.done[data["in"]] = data
         self.lines = append_to(self.path)
         self.drops = append_to(stage.folder / "drops.jsonl")
 
     def put(self, row_id: str, out: Sequence[Any], tokens: Sequence[int]) -> None:
         """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
-        rows = ",".join(map(encode, out))
-        head = json.dumps({"in": row_id, "tokens": list(tokens)}, ensure_ascii=False)[:-1]
-        append_line(self.lines, f'{head},"out":[{rows}]}}')
-        self.done[row_id] = {"in": row_id, "tokens": tokens, "out": [asdict(row) for row in out]}
+        data = {"in": row_id, "tokens": list(tokens), "out": plain(out)}
+        append_line(self.lines, encode(data))
+        self.done[row_id] = data
 
     def drop(self, drop: Drop, tokens: Sequence[int]) -> None:
         """Write that one input row is left out."""
-        data = {"part": self.number, "in": drop.id, **asdict(drop), "tokens": list(tokens)}
+        data = {"part": self.number, "in": drop.id, **plain(drop), "tokens": list(tokens)}
         append_line(self.drops, encode(data))
         self.done[drop.id] = data
 
@@ -268,8 +274,23 @@ class Part:
         self.drops.close()
 
 
-def sort_drops(stage: Stage, order: dict[str, int]) -> None:
-    """Bring ``drops.jsonl`` into input order, one line for each row, so that it does not tell of scheduling or kills."""
-    unique = {(drop["part"], drop["in"]): drop for drop in stage.drops()}
-    ordered = sorted(unique.values(), key=lambda drop: (drop["part"], order.get(drop["in"], 0)))
-    write_lines(stage.folder / "drops.jsonl", [encode(drop) for drop in ordered])
+def sort_drops(stage: Stage, order: Mapping[str, int]) -> None:
+    """Bring ``drops.jsonl`` into input order, one line for each row, so that it does not tell of scheduling or kills.
+
+    Only places are held in memory: a run of millions may drop hundreds of thousands.
+    """
+    path, offset = stage.folder / "drops.jsonl", 0
+    places: dict[tuple[int, int, str], int] = {}
+    for line in whole_lines(path):
+        drop = json.loads(line)
+        places[drop["part"], order.get(drop["in"], 0), drop["in"]] = offset
+        offset += len(line.encode()) + 1
+
+    def ordered() -> Iterator[str]:
+        with path.open("rb") as file:
+            for _, place in sorted(places.items()):
+                file.seek(place)
+                yield file.readline()[:-1].decode("utf-8")
+
+    if places:
+        write_lines(path, ordered())

@@ -6,6 +6,7 @@ A prompt file is JSONL, one object a line with ``prompt`` (text) or ``messages``
 
 import csv
 import hashlib
+import heapq
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -72,11 +73,11 @@ def held_out(ids: Iterable[str], share: float, seed: int) -> set[str]:
 
     At least one is set aside, and one is left, where there are two and the share is above zero.
     """
-    ranked = sorted(set(ids), key=lambda each: hashlib.sha256(f"{seed}/{each}".encode()).digest())
-    count = round(share * len(ranked))
-    if share > 0 and len(ranked) > 1:
-        count = min(max(count, 1), len(ranked) - 1)
-    return set(ranked[:count])
+    unique = set(ids)
+    count = round(share * len(unique))
+    if share > 0 and len(unique) > 1:
+        count = min(max(count, 1), len(unique) - 1)
+    return set(heapq.nsmallest(count, unique, key=lambda each: hashlib.sha256(f"{seed}/{each}".encode()).digest()))
 
 
 def _prompt(data: dict[str, Any], number: int, source: PromptSource, track: str, seen: set[str]) -> Prompt | Drop:
