@@ -18,12 +18,13 @@ from pathlib import Path
 
 import aiohttp
 
-from cai.flow import Slots, Step, flow
+from cai.flow import Step, flow
 from cai.ledger import Settings
 from cai.models import Model, ModelSpec, Reply, Request
 from cai.models.dialect import Vllm
 from cai.models.vllm import Served, serve
 from cai.rows import Chain, Drop, Prompt
+from cai.slots import Slots
 from cai.stages.prompts import Prompts, PromptSource, read
 from cai.stages.revise import Revise, revise
 from cai.store import Stage

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.errors import RowError, UserError
-from cai.flow import Ask, Slots, generator
+from cai.flow import Ask, generator
 from cai.interval import wilson
 from cai.models import Model
 from cai.rows import Draft, Pair, Vote
+from cai.slots import Slots
 from cai.stages.label import Label, judge
 from constitution.model import Constitution, Example, Principle
 from constitution.source import nearest

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from cai.flow import Slots
-from cai.models import Model, ModelSpec, open_model
+from cai.models import Model, ModelSpec, auto, open_model
 from cai.screen import Screen
+from cai.slots import Slots
 
 
 class Fleet:
@@ -33,7 +33,7 @@ class Fleet:
             self.screen.say(f"starting {spec.kind} with {spec.title} …")
         stack = AsyncExitStack()
         model = await stack.enter_async_context(open_model(spec, self.logs))
-        slots = Slots(model.concurrency)
+        slots = await stack.enter_async_context(auto.slots(model))
         self.up.append((spec, model, slots, stack))
         return model, slots
 

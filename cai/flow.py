@@ -6,8 +6,6 @@ steps go first, so that rows end (and leave the server's cache) before new ones 
 """
 
 import asyncio
-import heapq
-import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -16,55 +14,9 @@ from typing import Any
 from cai.errors import RowError
 from cai.models import Model, Reply, Request
 from cai.rows import Drop, decode
+from cai.slots import Slots
 from cai.store import Part, Stage
 from constitution.model import Constitution
-
-
-class Slots:
-    """At most ``limit`` holders at once.
-
-    While rows keep coming, the one with most steps behind it is next, so that rows end, and leave the server's cache,
-    before new ones begin. Once the input is dry, the one with fewest steps behind it is next: rows that have most left
-    to do start on it early, and no long chain is left to run alone at the end.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.free = limit
-        self.dry = False
-        self.waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
-        self.arrivals = itertools.count()
-
-    def run_dry(self, dry: bool) -> None:
-        """Say whether the input has ended; those that wait are put in the order that follows."""
-        self.dry = dry
-        self.waiting = [(self._rank(step), arrival, step, turn) for _, arrival, step, turn in self.waiting]
-        heapq.heapify(self.waiting)
-
-    def _rank(self, step: int) -> int:
-        return step if self.dry else -step
-
-    async def acquire(self, step: int) -> None:
-        """Wait for a slot."""
-        if self.free > 0:
-            self.free -= 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self.waiting, (self._rank(step), next(self.arrivals), step, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.release()  # the slot was given just as its holder was cancelled
-            raise
-
-    def release(self) -> None:
-        """Hand the slot on."""
-        while self.waiting:
-            *_, turn = heapq.heappop(self.waiting)
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self.free += 1
 
 
 def generator(seed: int, stage: str, row_id: str) -> Random:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from cai import dataset
 from cai.errors import RunError, UserError
 from cai.files import read_json, write_json
-from cai.flow import Slots, Step, flow
+from cai.flow import Step, flow
 from cai.ledger import Settings, Tally, versions
 from cai.models import Model
 from cai.recipe import Block
 from cai.rows import Drop, Prompt
 from cai.screen import Bar
+from cai.slots import Slots
 from cai.stages import prompts as prompt_files
 from cai.stages.train import job, train
 from cai.store import Stage, sort_drops
@@ -97,7 +98,7 @@ async def through(run: "Run", steps: list[Step], source: Stage) -> None:
         for step in steps:
             bars[step.name] = run.screen.bar(step.name, total, _already(step.stage))
             step.on_row = lambda name, tokens, kept: bars[name].advance(tokens[2], kept)
-        await flow(steps, source, 2 * max(step.model.concurrency for step in steps))
+        await flow(steps, source, 2 * max(step.slots.most for step in steps))
 
 
 def seal_rows(stage: Stage, settings: Settings, source: Stage) -> None:

@@ -9,10 +9,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from cai.errors import RowError, RunError, UserError
-from cai.flow import Ask, Slots, generator
+from cai.flow import Ask, generator
 from cai.models import Model, Reply, Request
 from cai.report.words import marked
 from cai.rows import Draft, Prompt, content_id
+from cai.slots import Slots
 from cai.stages.revise import Revise, answer, chosen, revised_under
 from constitution.model import Constitution, Principle
 from constitution.source import nearest

@@ -1,4 +1,4 @@
-"""Scheduling: the bound, the order of those who wait, and what an error leaves behind."""
+"""Scheduling: the bound, the order of rows, and what an error leaves behind."""
 
 import asyncio
 from pathlib import Path
@@ -6,57 +6,17 @@ from pathlib import Path
 import pytest
 
 from cai.errors import RowError, RunError
-from cai.flow import Ask, Slots, Step, flow
+from cai.flow import Ask, Step, flow
 from cai.ledger import Settings
 from cai.models import Reply, Request
 from cai.models.scripted import Scripted
 from cai.rows import Answers, Draft, Drop, Prompt
+from cai.slots import Slots
 from cai.store import Stage
 from constitution.load import load
 
 CONSTITUTION = load(Path(__file__).resolve().parents[1] / "principles" / "harmless.yaml")
 SETTINGS = Settings("s", {}, 0, "", {}, {})
-
-
-@pytest.mark.parametrize(
-    ("dry", "order"),
-    [(False, ["third", "second", "new", "new too"]), (True, ["new", "new too", "second", "third"])],
-)
-def test_later_steps_go_first_until_the_input_runs_dry(dry: bool, order: list[str]) -> None:
-    async def scene() -> list[str]:
-        slots, order = Slots(1), []
-
-        async def one(name: str, step: int) -> None:
-            await slots.acquire(step)
-            order.append(name)
-            await asyncio.sleep(0)
-            slots.release()
-
-        await slots.acquire(0)
-        waiting = [
-            asyncio.create_task(one(*each)) for each in (("new", 0), ("second", 1), ("third", 2), ("new too", 0))
-        ]
-        await asyncio.sleep(0)
-        slots.run_dry(dry)  # those that wait already are put in order anew
-        slots.release()
-        await asyncio.gather(*waiting)
-        return order
-
-    assert asyncio.run(scene()) == order
-
-
-def test_a_cancelled_waiter_takes_no_slot_with_it() -> None:
-    async def scene() -> int:
-        slots = Slots(1)
-        await slots.acquire(0)
-        waiter = asyncio.create_task(slots.acquire(0))
-        await asyncio.sleep(0)
-        slots.release()
-        waiter.cancel()
-        await asyncio.gather(waiter, return_exceptions=True)
-        return slots.free
-
-    assert asyncio.run(scene()) == 1
 
 
 class Counting(Scripted):

@@ -69,8 +69,9 @@ class ModelSpec:
         scripted: a file of answers.
         model: the name under which the endpoints know the model, and which stands in the rows.
         api_key_env: the environment variable that holds the endpoints' key.
-        concurrency: requests in flight at once.
+        concurrency: requests in flight at once; None ("auto") follows a vLLM server's own figures.
         timeout: seconds that one request may take.
+        patience: seconds to wait for servers that are gone or too busy before the run stops.
         max_len: tokens of prompt and answer together; the model's own limit unless given.
         dtype: of the weights; the server's own choice unless given.
         port: of our vLLM server; a free one unless given.
@@ -85,8 +86,9 @@ class ModelSpec:
     scripted: str = ""
     model: str = ""
     api_key_env: str = ""
-    concurrency: int = 64
+    concurrency: int | None = None
     timeout: float = 600.0
+    patience: float = 300.0
     max_len: int | None = None
     dtype: str = ""
     port: int | None = None
@@ -185,4 +187,4 @@ async def open_model(spec: ModelSpec, logs: Path) -> AsyncIterator[Model]:
         case _:
             from cai.models.scripted import Scripted
 
-            yield Scripted.from_file(Path(spec.scripted), spec.concurrency, spec.format)
+            yield Scripted.from_file(Path(spec.scripted), spec.concurrency or 64, spec.format)

@@ -1,51 +1,66 @@
 """OpenAI-compatible servers: several replicas of one model behind one ``ask``.
 
 Errors fall in three kinds. *Transient* (connection, timeout, 429, 5xx) is tried again, elsewhere where there is an
-elsewhere, with back-off and honouring Retry-After. *The row's* (context too long, refused) drops the row. *Everyone's*
+elsewhere, with back-off and honouring Retry-After; a replica that fails thrice is left alone for a while, then tried with
+one request. *The row's* (context too long, refused) drops the row. *Everyone's*
 (key, unknown model) stops the run.
 """
 
 import asyncio
-import hashlib
 import os
 import time
+from collections import OrderedDict
+from collections.abc import Collection
 from typing import Any, Self
 
 import aiohttp
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from cai.errors import RowError, RunError, UserError
-from cai.models import ModelSpec, Reply, Request
+from cai.models import ModelSpec, Reply, Request, auto
 from cai.models.dialect import OpenAI, Vllm
 
 TRIES = 6
-REST_SECONDS = 10.0
 FAILURES_BEFORE_REST = 3
+REST_SECONDS = 5.0
+LONGEST_REST = 60.0
+LONGEST_AFTER = 300.0
+PROBE_SECONDS = 2.0
+HOMES = 100_000
 
 
 class Transient(Exception):
-    """Worth another try; ``after`` is the server's Retry-After in seconds."""
+    """Worth another try.
 
-    def __init__(self, text: str, after: float | None = None) -> None:
+    Attributes:
+        after: the server's Retry-After, in seconds.
+        busy: whether the server is well and only wants to be asked later.
+    """
+
+    def __init__(self, text: str, after: float | None = None, busy: bool = False) -> None:
         super().__init__(text)
-        self.after = after
+        self.after, self.busy = after, busy
 
 
 class Replica:
-    """One server: its URL and how it has been doing."""
+    """One server: its URL, what it has to do and how it has been doing."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self.failures = 0
+        self.load = self.asked = self.failures = 0
         self.rests_until = 0.0
 
     def well(self) -> bool:
-        return time.monotonic() >= self.rests_until
+        """Whether it may be asked; after a rest, by one request that shows whether it is well again."""
+        if self.failures < FAILURES_BEFORE_REST:
+            return True
+        return time.monotonic() >= self.rests_until and not self.load
 
     def failed(self) -> None:
         self.failures += 1
-        if self.failures >= FAILURES_BEFORE_REST:
-            self.rests_until = time.monotonic() + REST_SECONDS
+        rests = self.failures - FAILURES_BEFORE_REST
+        if rests >= 0:
+            self.rests_until = time.monotonic() + min(REST_SECONDS * 2**rests, LONGEST_REST)
 
     def answered(self) -> None:
         self.failures, self.rests_until = 0, 0.0
@@ -61,9 +76,14 @@ class Endpoint:
     def __init__(self, urls: tuple[str, ...], model: str, spec: ModelSpec) -> None:
         self.replicas = [Replica(url) for url in urls]
         self.name = model
-        self.concurrency, self.format = spec.concurrency, spec.format
+        self.format = spec.format
+        # "auto" follows a server's own figures, where it has some.
+        self.concurrency = spec.concurrency or auto.START * len(urls)
+        self.most = spec.concurrency or auto.MOST * len(urls)
         self.spec = spec
         self.dialect: Vllm | OpenAI = OpenAI()
+        self.homes: OrderedDict[str, Replica] = OrderedDict()
+        self.asking_around = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         headers = {}
@@ -89,32 +109,53 @@ class Endpoint:
         await self.http.close()
 
     async def ask(self, request: Request, row_id: str) -> Reply:
-        """See ``Model.ask``."""
-        home = int.from_bytes(hashlib.blake2b(row_id.encode(), digest_size=4).digest(), "big")
-        try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception_type(Transient),
-                wait=_wait,
-                stop=stop_after_attempt(TRIES),
-                reraise=True,
-            ):
-                with attempt:
-                    tried = attempt.retry_state.attempt_number - 1
-                    return await self._post(self._choose(home + tried), request)
-        except Transient as error:
-            if await self._any_well():
-                raise RowError("server_error", str(error)) from None
-            raise RunError(
-                f"no server answers for {self.name} ({error}); start it and run the same command again"
-            ) from None
+        """See ``Model.ask``; what fails is asked elsewhere, and while no server is there, for ``patience`` seconds more."""
+        while True:
+            try:
+                return await self._try(request, row_id)
+            except Transient as error:
+                if error.busy:
+                    raise RunError(f"{self.name} has been too busy for {self.spec.patience:.0f} s: {error}") from None
+                if await self._any_well():
+                    raise RowError("server_error", str(error)) from None
+                if not await self._comes_back():
+                    raise RunError(self._gone(error)) from None
+
+    async def _try(self, request: Request, row_id: str) -> Reply:
+        failed: set[Replica] = set()
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(Transient), wait=_wait, stop=self._enough, reraise=True
+        ):
+            with attempt:
+                replica = self._choose(row_id, failed)
+                failed.add(replica)
+                return await self._post(replica, request)
         raise AssertionError("unreachable")
 
-    def _choose(self, number: int) -> Replica:
+    def _enough(self, state: RetryCallState) -> bool:
+        """A server that is only busy is asked again for longer than one that fails."""
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, Transient) and error.busy:
+            return (state.seconds_since_start or 0.0) > self.spec.patience
+        return state.attempt_number >= TRIES
+
+    def _choose(self, row_id: str, failed: Collection[Replica]) -> Replica:
+        """The row's own replica, whose cache has its beginning, while that is well; else the one with least to do."""
+        home = self.homes.get(row_id)
+        if home is not None and home not in failed and home.well():
+            return home
         well = [replica for replica in self.replicas if replica.well()] or self.replicas
-        return well[number % len(well)]
+        fresh = [replica for replica in well if replica not in failed] or well
+        least = min(fresh, key=lambda replica: (replica.load, replica.asked))
+        self.homes[row_id] = least
+        if len(self.homes) > HOMES:
+            self.homes.popitem(last=False)
+        return least
 
     async def _post(self, replica: Replica, request: Request) -> Reply:
         path, body = self.dialect.body(self.name, request)
+        replica.load += 1
+        replica.asked += 1
         try:
             async with self.http.post(f"{replica.url}/{path}", json=body) as response:
                 if response.status != 200:
@@ -123,9 +164,12 @@ class Endpoint:
         except (TimeoutError, aiohttp.ClientError, ValueError) as error:
             replica.failed()
             raise Transient(f"{replica.url}: {type(error).__name__} {error}".strip()) from error
-        except Transient:
-            replica.failed()
+        except Transient as error:
+            if not error.busy:
+                replica.failed()
             raise
+        finally:
+            replica.load -= 1
         replica.answered()
         try:
             return self.dialect.reply(answer, request)
@@ -139,10 +183,12 @@ class Endpoint:
                 raise RunError(f"{response.url.origin()} refuses the key ({response.status}); set api_key_env")
             case 404:
                 raise RunError(f"{response.url.origin()} does not know the model {self.name}: {text}")
-            case 408 | 409 | 429:
-                raise Transient(f"{response.status} {text}", _seconds(response.headers.get("Retry-After")))
-            case status if status >= 500:
-                raise Transient(f"{status} {text}", _seconds(response.headers.get("Retry-After")))
+            case 429:
+                raise Transient(f"429 {text}", _seconds(response.headers.get("Retry-After")), busy=True)
+            case status if status in (408, 409) or status >= 500:
+                after = _seconds(response.headers.get("Retry-After"))
+                # With a time to come back, a 503 is a server that is busy, such as one that still loads.
+                raise Transient(f"{status} {text}", after, busy=status == 503 and after is not None)
         if "context length" in text or "context_length" in text or "too long" in text:
             raise RowError("context_too_long", text)
         raise RowError("refused_by_server", text)
@@ -156,6 +202,35 @@ class Endpoint:
                 return False
 
         return any(await asyncio.gather(*map(well, self.replicas)))
+
+    async def _comes_back(self) -> bool:
+        """Wait for any server, for ``patience`` seconds; all requests wait together."""
+        until = time.monotonic() + self.spec.patience
+        async with self.asking_around:
+            while not (well := await self._any_well()) and time.monotonic() < until:
+                await asyncio.sleep(PROBE_SECONDS)
+        if well:
+            for replica in self.replicas:
+                replica.answered()
+        return well
+
+    def _gone(self, error: Transient) -> str:
+        """The sentence for a model without a server."""
+        waited = f", also not in {self.spec.patience:.0f} s more" if self.spec.patience else ""
+        return f"no server answers for {self.name} ({error}){waited}; start it and run the same command again"
+
+    async def load(self) -> auto.Load | None:
+        """What the servers are doing, together; None where none tells."""
+        loads = [load for load in await asyncio.gather(*map(self._load, self.replicas)) if load]
+        return auto.Load(sum(each.running for each in loads), sum(each.waiting for each in loads)) if loads else None
+
+    async def _load(self, replica: Replica) -> auto.Load | None:
+        url = f"{replica.url.removesuffix('/v1')}/metrics"
+        try:
+            async with self.http.get(url, timeout=aiohttp.ClientTimeout(total=10)) as response:
+                return auto.read(await response.text()) if response.status == 200 else None
+        except (TimeoutError, aiohttp.ClientError):
+            return None
 
     async def _meet(self) -> None:
         """Ask every server for its models: whether it is there, has ours, and speaks vLLM's dialect."""
@@ -194,6 +269,6 @@ def _wait(state: RetryCallState) -> float:
 
 def _seconds(header: str | None) -> float | None:
     try:
-        return min(float(header), 120.0) if header else None
+        return min(float(header), LONGEST_AFTER) if header else None
     except ValueError:  # Retry-After may be a date; back-off then does as well
         return None

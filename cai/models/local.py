@@ -55,7 +55,7 @@ class Local:
                 f"models.{spec.role}.local: {spec.local} cannot be loaded: {str(error).splitlines()[0]}"
             ) from None
         self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
-        self.name, self.concurrency, self.format = spec.title, spec.concurrency, spec.format
+        self.name, self.concurrency, self.format = spec.title, spec.concurrency or 64, spec.format
         self.limit = spec.max_len or self.model.config.max_position_embeddings
         self.waiting: list[tuple[Request, asyncio.Future[Reply]]] = []
         self.worker: asyncio.Task[None] | None = None

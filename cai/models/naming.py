@@ -25,6 +25,8 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
         wrong(keys, f"needs exactly one of {', '.join(KINDS)}, found {', '.join(kinds) or 'none'}")
         return ModelSpec(role, scripted="none")
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}
+    if fields.get("concurrency") == "auto":
+        del fields["concurrency"]
     if kinds[0] == "endpoints" and "model" not in block:
         wrong(keys, '"model" is missing: the name under which the endpoints know the model; add it')
     if kinds[0] == "scripted":

@@ -37,13 +37,13 @@ class Server:
     async def models(self, _: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": "big", "owned_by": self.owner}]})
 
-    async def __aenter__(self) -> str:
+    async def __aenter__(self, port: int = 0) -> str:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self.chat)
         app.router.add_get("/v1/models", self.models)
         self.runner = web.AppRunner(app)
         await self.runner.setup()
-        site = web.TCPSite(self.runner, "127.0.0.1", 0)
+        site = web.TCPSite(self.runner, "127.0.0.1", port)
         await site.start()
         return f"http://127.0.0.1:{self.runner.addresses[0][1]}/v1"
 
@@ -53,14 +53,16 @@ class Server:
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Back-off in milliseconds."""
+    """Back-off and probes in milliseconds."""
     monkeypatch.setattr(endpoint, "_backoff", lambda _: 0.001)
+    monkeypatch.setattr(endpoint, "PROBE_SECONDS", 0.02)
+    monkeypatch.setattr(endpoint, "REST_SECONDS", 0.2)
 
 
 def ask(*servers: Server, request: Request = ASKED, times: int = 1, model: str = "big") -> list[Reply]:
     async def scene() -> list[Reply]:
         urls = tuple([await server.__aenter__() for server in servers])
-        spec = ModelSpec("judge", endpoints=urls, model=model, timeout=5.0)
+        spec = ModelSpec("judge", endpoints=urls, model=model, timeout=5.0, patience=1.0)
         try:
             async with endpoint.Endpoint(urls, model, spec) as client:
                 return [await client.ask(request, "row") for _ in range(times)]
@@ -135,12 +137,102 @@ def test_a_server_that_is_gone_stops_the_run_with_a_sentence() -> None:
     async def scene() -> None:
         server = Server()
         url = await server.__aenter__()
-        async with endpoint.Endpoint((url,), "big", ModelSpec("judge", endpoints=(url,), model="big")) as client:
+        spec = ModelSpec("judge", endpoints=(url,), model="big", patience=0.1)
+        async with endpoint.Endpoint((url,), "big", spec) as client:
             await server.__aexit__()
             await client.ask(ASKED, "row")
 
     with pytest.raises(RunError, match="no server answers for big"):
         asyncio.run(scene())
+
+
+def test_a_server_that_comes_back_within_the_patience_is_waited_for() -> None:
+    async def scene() -> Reply:
+        server = Server()
+        url = await server.__aenter__()
+        spec = ModelSpec("judge", endpoints=(url,), model="big", patience=30.0)
+        async with endpoint.Endpoint((url,), "big", spec) as client:
+            await server.__aexit__()
+            asked = asyncio.create_task(client.ask(ASKED, "row"))
+            await asyncio.sleep(0.3)
+            assert not asked.done()
+            await server.__aenter__(int(url.split(":")[2].split("/")[0]))
+            try:
+                return await asked
+            finally:
+                await server.__aexit__()
+
+    assert asyncio.run(scene()).texts == ("Hello",)
+
+
+def test_a_server_that_is_busy_is_asked_again_beyond_the_usual_tries_and_rests_for_nobody() -> None:
+    busy = Server([web.Response(status=429) for _ in range(3 * endpoint.TRIES)])
+    assert ask(busy)[0].texts == ("Hello",)
+    assert len(busy.bodies) == 3 * endpoint.TRIES + 1
+
+
+def test_a_server_that_stays_busy_stops_the_run_and_drops_nothing() -> None:
+    with pytest.raises(RunError, match="big has been too busy for 1 s: 429 slow down"):
+        ask(Server([web.Response(status=429, text="slow down") for _ in range(9999)]))
+
+
+def conversations(rows: int, turns: int, *servers: Server) -> None:
+    """Rows of several requests each, side by side."""
+
+    async def scene() -> None:
+        urls = tuple([await server.__aenter__() for server in servers])
+        try:
+            async with endpoint.Endpoint(urls, "big", ModelSpec("judge", endpoints=urls, model="big")) as client:
+
+                async def one(row: int) -> None:
+                    for _ in range(turns):
+                        await client.ask(Request(({"role": "user", "content": f"row {row}"},)), f"row {row}")
+
+                await asyncio.gather(*map(one, range(rows)))
+        finally:
+            for server in servers:
+                await server.__aexit__()
+
+    asyncio.run(scene())
+
+
+def rows_of(server: Server) -> set[str]:
+    return {body["messages"][0]["content"] for body in server.bodies}
+
+
+def test_a_row_stays_on_its_replica_and_rows_go_where_least_is_to_do() -> None:
+    servers = [Server(), Server(), Server()]
+    conversations(30, 4, *servers)
+    assert sum(len(rows_of(server)) for server in servers) == 30  # no row was seen by two
+    assert all(len(server.bodies) == 40 for server in servers)
+
+
+def test_a_replica_that_fails_is_left_alone_and_its_rows_move() -> None:
+    sick, well = Server([web.Response(status=500) for _ in range(9999)]), Server()
+    conversations(20, 5, sick, well)
+    assert len(well.bodies) == 100
+    assert len(sick.bodies) <= 20  # those that were on their way when it began to fail, and a probe or two
+
+
+def test_a_replica_that_is_well_again_gets_rows_again() -> None:
+    async def scene() -> int:
+        sick, well = Server([web.Response(status=500) for _ in range(3)]), Server()
+        urls = await sick.__aenter__(), await well.__aenter__()
+        try:
+            async with endpoint.Endpoint(urls, "big", ModelSpec("judge", endpoints=urls, model="big")) as client:
+                for row in range(8):
+                    await client.ask(ASKED, f"before {row}")
+                failed = len(sick.bodies)
+                assert failed == 3
+                await asyncio.sleep(0.25)
+                for row in range(8):
+                    await client.ask(ASKED, f"after {row}")
+                return len(sick.bodies) - failed
+        finally:
+            await sick.__aexit__()
+            await well.__aexit__()
+
+    assert asyncio.run(scene()) >= 4
 
 
 def test_a_wrong_url_or_model_is_the_user_s_error() -> None:

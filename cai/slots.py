@@ -1,0 +1,65 @@
+"""How many requests a model answers at once, and which of those that wait is next."""
+
+import asyncio
+import heapq
+import itertools
+
+
+class Slots:
+    """At most ``limit`` holders at once; the limit may change while some hold.
+
+    While rows keep coming, the one with most steps behind it is next, so that rows end, and leave the server's cache,
+    before new ones begin. Once the input is dry, the one with fewest steps behind it is next: rows that have most left
+    to do start on it early, and no long chain is left to run alone at the end.
+
+    Args:
+        limit: holders at once, to begin with.
+        most: what the limit may grow to; ``limit`` itself unless given.
+    """
+
+    def __init__(self, limit: int, most: int | None = None) -> None:
+        self.limit, self.most = limit, most or limit
+        self.busy = 0
+        self.dry = False
+        self.waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
+        self.arrivals = itertools.count()
+
+    def run_dry(self, dry: bool) -> None:
+        """Say whether the input has ended; those that wait are put in the order that follows."""
+        self.dry = dry
+        self.waiting = [(self._rank(step), arrival, step, turn) for _, arrival, step, turn in self.waiting]
+        heapq.heapify(self.waiting)
+
+    def resize(self, limit: int) -> None:
+        """Let more hold at once, or fewer as those that do let go."""
+        self.limit = max(1, min(limit, self.most))
+        self._hand_on()
+
+    async def acquire(self, step: int) -> None:
+        """Wait for a slot."""
+        if self.busy < self.limit:
+            self.busy += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self.waiting, (self._rank(step), next(self.arrivals), step, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release()  # the slot was given just as its holder was cancelled
+            raise
+
+    def release(self) -> None:
+        """Hand the slot on."""
+        self.busy -= 1
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        while self.waiting and self.busy < self.limit:
+            *_, turn = heapq.heappop(self.waiting)
+            if not turn.done():
+                self.busy += 1
+                turn.set_result(None)
+
+    def _rank(self, step: int) -> int:
+        return step if self.dry else -step
