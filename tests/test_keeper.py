@@ -60,3 +60,31 @@ def test_stop_ends_it_and_the_exit_code_is_the_child_s(tmp_path: Path) -> None:
     assert failing.wait(20) == 3
     keeper.stop(failing)
     assert "said" in (tmp_path / "log").read_text()
+
+
+def test_what_a_killed_keeper_left_behind_ends_at_the_next_start(tmp_path: Path) -> None:
+    child = CHILD.format(path=str(tmp_path / "pids"))
+    first = keeper.start([sys.executable, "-c", child], tmp_path / "server.log", {})
+    assert wait(lambda: (tmp_path / "pids").exists() and len((tmp_path / "pids").read_text().split()) == 2)
+    family = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert all(map(alive, family))
+    second = keeper.start([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "server.log", {})
+    try:
+        assert wait(lambda: not any(map(alive, family)))
+        assert second.poll() is None
+    finally:
+        keeper.stop(second)
+    assert not (tmp_path / "server.pid").exists()
+
+
+def test_a_server_of_another_run_that_goes_on_is_left_alone(tmp_path: Path) -> None:
+    sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
+    first = keeper.start(sleeping, tmp_path / "server.log", {})
+    assert wait(lambda: (tmp_path / "server.pid").exists())
+    second = keeper.start(sleeping, tmp_path / "server.log", {})
+    time.sleep(0.3)
+    assert first.poll() is None
+    keeper.stop(first)
+    keeper.stop(second)

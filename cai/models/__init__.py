@@ -74,7 +74,12 @@ class ModelSpec:
         patience: seconds to wait for servers that are gone or too busy before the run stops.
         max_len: tokens of prompt and answer together; the model's own limit unless given.
         dtype: of the weights; the server's own choice unless given.
-        port: of our vLLM server; a free one unless given.
+        replicas: vLLM servers to start; None means one for each group of GPUs.
+        tensor_parallel: GPUs of each replica.
+        gpu_memory: share of each GPU's memory that vLLM may take.
+        quantization: as vLLM's ``--quantization``.
+        lora: the folder of an adapter on top of the model.
+        port: of our vLLM server, the next ones for further replicas; free ones unless given.
         args: further arguments for vLLM, as on its command line.
         format: "chat" for models with a chat template, "transcript" for base models.
     """
@@ -91,6 +96,11 @@ class ModelSpec:
     patience: float = 300.0
     max_len: int | None = None
     dtype: str = ""
+    replicas: int | None = None
+    tensor_parallel: int = 1
+    gpu_memory: float | None = None
+    quantization: str = ""
+    lora: str = ""
     port: int | None = None
     args: tuple[str, ...] = ()
     format: str = "chat"
@@ -113,11 +123,11 @@ class ModelSpec:
     @property
     def title(self) -> str:
         """The name that stands in the rows: the model's own rather than the role's."""
-        return self.model or self.weights or self.scripted
+        return self.model or (f"{self.weights}+{self.lora}" if self.lora else self.weights) or self.scripted
 
     def identity(self) -> dict[str, object]:
         """What decides the rows this model gives; how fast or where it serves does not."""
-        return {
+        known: dict[str, object] = {
             "kind": self.kind,
             "model": self.title,
             "max_len": self.max_len,
@@ -125,6 +135,9 @@ class ModelSpec:
             "args": list(self.args),
             "format": self.format,
         }
+        # Only where given, so that runs made before these keys were there can go on.
+        more = {"quantization": self.quantization, "lora": self.lora}
+        return known | {key: value for key, value in more.items() if value}
 
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server."""

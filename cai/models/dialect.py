@@ -15,6 +15,14 @@ TOP = 20
 class OpenAI:
     """The plain protocol."""
 
+    def health(self, url: str) -> str:
+        """Where a server says whether it is well: the protocol has only its list of models."""
+        return f"{url}/models"
+
+    def beside(self, url: str, page: str) -> str:
+        """A page that is not of the protocol, beside its base URL."""
+        return f"{url.removesuffix('/v1')}/{page}"
+
     def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
         """The path under the base URL, and the JSON body."""
         common: dict[str, Any] = {
@@ -69,6 +77,10 @@ class OpenAI:
 
 class Vllm(OpenAI):
     """vLLM's server (0.22 and later)."""
+
+    def health(self, url: str) -> str:
+        """Fails where the engine is dead, while the list of models is still given."""
+        return self.beside(url, "health")
 
     def conversation(self, request: Request) -> dict[str, Any]:
         """The answer goes on from ``begin``, word for word."""

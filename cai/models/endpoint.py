@@ -195,8 +195,9 @@ class Endpoint:
 
     async def _any_well(self) -> bool:
         async def well(replica: Replica) -> bool:
+            url = self.dialect.health(replica.url)
             try:
-                async with self.http.get(f"{replica.url}/models", timeout=aiohttp.ClientTimeout(total=10)) as response:
+                async with self.http.get(url, timeout=aiohttp.ClientTimeout(total=10)) as response:
                     return response.status == 200
             except (TimeoutError, aiohttp.ClientError):
                 return False
@@ -225,7 +226,7 @@ class Endpoint:
         return auto.Load(sum(each.running for each in loads), sum(each.waiting for each in loads)) if loads else None
 
     async def _load(self, replica: Replica) -> auto.Load | None:
-        url = f"{replica.url.removesuffix('/v1')}/metrics"
+        url = self.dialect.beside(replica.url, "metrics")
         try:
             async with self.http.get(url, timeout=aiohttp.ClientTimeout(total=10)) as response:
                 return auto.read(await response.text()) if response.status == 200 else None

