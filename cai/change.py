@@ -20,7 +20,7 @@ from cai.stages.label import chosen as chosen_to_label
 from cai.stages.revise import chosen as chosen_to_revise
 from cai.store import Stage, described
 from constitution import ask
-from constitution.load import load
+from constitution.load import digest, load
 from constitution.model import Constitution, Principle
 
 CHOSEN: dict[str, Any] = {"revise": chosen_to_revise, "label": chosen_to_label}
@@ -30,18 +30,18 @@ STAND_IN = ({"role": "user", "content": "p"},)
 """A row's own words, which are the same before and after."""
 
 
-def kept(folder: Path, digest: str) -> Path:
-    """Where a run keeps a constitution that it used."""
-    return folder / "constitutions" / f"{digest}.yaml"
+def kept(folder: Path, known: str) -> Path:
+    """Where a run keeps a constitution that it used, by its digest."""
+    return folder / "constitutions" / f"{known}.yaml"
 
 
-def former(folder: Path, digest: str, stage: str = "") -> Constitution:
-    """The constitution under which a run, or a stage of it, was made.
+def former(folder: Path, known: str, stage: str = "") -> Constitution:
+    """The constitution under which a run, or a stage of it, was made, by its digest.
 
     Raises:
         UserError: the run does not have it.
     """
-    path = kept(folder, digest)
+    path = kept(folder, known)
     if not path.exists():
         todo = f"; do {stage} again with: --redo {stage}" if stage else "; name the constitution's file instead"
         raise UserError(f"{path} is gone, the constitution that made {stage or 'this run'}{todo}")
@@ -100,11 +100,13 @@ class Effect:
     """What a changed constitution means for a stage.
 
     Attributes:
+        kind: of the stage.
         action: "stands", "reopen" (for the rows touched alone) or "aside" (to be done again whole).
         touched: folder within the run → the ids of the rows touched, and how many rows there are.
     """
 
     stage: str
+    kind: str
     action: str
     touched: dict[str, tuple[list[str], int]] = field(default_factory=dict)
 
@@ -119,42 +121,45 @@ class Effect:
         return sum(count for _, count in self.touched.values())
 
 
-def effects(folder: Path, old: Constitution, new: Constitution) -> Iterator[Effect]:
-    """What another constitution would mean for each stage that a run has begun, in order."""
+def effects(folder: Path, new: Constitution) -> Iterator[Effect]:
+    """What another constitution would mean for each stage that a run has begun, in order; raises as ``effect``."""
     moved: set[str] = set()
     for known in described(folder)["stages"]:
         if Stage(folder / known["name"]).begun is None:
             continue
-        found = effect(folder, known, old, new, moved)
+        found = effect(folder, known, new, moved)
         moved |= {found.stage} if found.action != "stands" else set()
         yield found
 
 
-def effect(folder: Path, known: Mapping[str, str], old: Constitution, new: Constitution, moved: Set[str]) -> Effect:
-    """What another constitution means for one stage that was begun.
+def effect(folder: Path, known: Mapping[str, str], new: Constitution, moved: Set[str]) -> Effect:
+    """What another constitution means for one stage that was begun, beside the one it was begun under.
 
     A row stage keeps the rows for which models are asked the same as before, and so does an evaluation with its
-    comparisons. A stage built on rows that are done again is done again whole.
+    comparisons. A stage built on rows that are done again is done again whole, and so is a report, which costs nothing.
 
     Args:
         known: the stage's name, kind and what it reads.
         moved: the stages before it that do not stand.
 
     Raises:
+        UserError: the run does not keep the constitution that the stage was begun under.
         RunError: rows that it was made from are gone.
     """
-    stage = Stage(folder / known["name"])
-    begun = stage.begun or {}
-    if moved & begun["inputs"].keys() or any(Stage(folder / each).begun is None for each in begun["inputs"]):
-        return Effect(stage.name, "aside")
-    if not begun["constitution"]:
-        return Effect(stage.name, "stands")
+    name, kind = known["name"], known["kind"]
+    begun = Stage(folder / name).begun or {}
+    gone = any(Stage(folder / each).begun is None for each in begun["inputs"])
+    if kind == "report" or gone or moved & begun["inputs"].keys():
+        return Effect(name, kind, "aside")
+    if not begun["constitution"] or begun["constitution"] == digest(new):
+        return Effect(name, kind, "stands")
+    old = former(folder, begun["constitution"], name)
     touched = {}
     for drawn, takes, source, drawing in _drawing(folder, known, begun):
         source.whole()
         rows = list(source.so_far(takes))
         touched[drawn] = list(drawing.touched(rows, old, new)), len(rows)
-    return Effect(stage.name, "reopen" if any(ids for ids, _ in touched.values()) else "stands", touched)
+    return Effect(name, kind, "reopen" if any(ids for ids, _ in touched.values()) else "stands", touched)
 
 
 def _drawing(

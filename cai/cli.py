@@ -137,7 +137,9 @@ def attempt(
     principle: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Under this principle; one for each round, in turn.")
     ] = None,
-    rounds: Annotated[int | None, typer.Option(metavar="N", min=1, help="Critique-revision rounds.")] = None,
+    rounds: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Critique-revision rounds; not with --choice all.")
+    ] = None,
     choice: Annotated[
         str, typer.Option(help="How principles are drawn: uniform, weighted, distinct, by_tag, all.")
     ] = "uniform",
@@ -157,6 +159,8 @@ def attempt(
     from cai.trial import Trial
 
     ids = principle or []
+    if rounds and choice == "all":
+        raise typer.BadParameter("--choice all has a round for each principle; leave --rounds out")
     want = Revise("model", rounds or len(ids) or 1, choice, (track,), max_tokens, temperature, top_p, exemplars)
     try_constitution(constitution, model, Trial(prompt, tag or [], ids, want, seed, show_prompt))
 
@@ -166,7 +170,7 @@ def diff(
     old: Annotated[Path, typer.Argument(metavar="A", help="A constitution, or a run for the one it used.")],
     new: Annotated[Path, typer.Argument(metavar="B", help="The other one.")],
     run: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Count the rows of this run that the change touches.")
+        str | None, typer.Option(metavar="RUN", help="Tell what B would mean for the rows of this run.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all as JSON, with the ids of the rows.")] = False,
     debug: Debug = False,

@@ -79,7 +79,7 @@ def diff_constitutions(old: Path, new: Path, run: str | None, as_json: bool) -> 
     """What changed, and what a run would have to do again."""
     before, after = _constitution(old), _constitution(new)
     found = list(changes(before, after))
-    effects = list(change.effects(run_folder(run), before, after)) if run else []
+    effects = list(change.effects(run_folder(run), after)) if run else []
     if as_json:
         print(json.dumps(change_report.as_json(found, effects), indent=2, ensure_ascii=False))
     else:

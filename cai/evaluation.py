@@ -5,7 +5,7 @@ evaluation that is killed goes on where it was. ``metrics.json`` holds the figur
 """
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cai import shapes
@@ -64,7 +64,7 @@ async def _answers(run: "Run", block: Block, role: str, prompts: Stage) -> Tally
     async def work(row: Prompt, ask: Ask) -> list[Answers]:
         return [await answer(row, want, ask)]
 
-    return await _pass(run, block, stage, role, prompts, Prompt, work)
+    return await _pass(run, block, stage, role, _Work(prompts, Prompt, work))
 
 
 async def _votes(run: "Run", block: Block, role: str) -> Tally:
@@ -78,10 +78,19 @@ async def _votes(run: "Run", block: Block, role: str) -> Tally:
         judged = await label(row, want.label(), ask)
         return judged if isinstance(judged, Drop) else [judged]
 
-    return await _pass(run, block, Stage(folder / f"votes-{role}"), want.judge, source, Pair, work)
+    return await _pass(run, block, Stage(folder / f"votes-{role}"), want.judge, _Work(source, Pair, work))
 
 
-async def _pass(run: "Run", block: Block, stage: Stage, asked: str, source: Stage, takes: type, work: Any) -> Tally:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is done to which rows."""
+
+    source: Stage
+    takes: type
+    do: Any
+
+
+async def _pass(run: "Run", block: Block, stage: Stage, asked: str, work: _Work) -> Tally:
     """One row stage under the evaluation's folder, sealed on its own."""
     settings: Settings = replace(run.settings(block.name), stage=f"{block.name}/{stage.name}")
     if stage.seal is None:
@@ -89,9 +98,9 @@ async def _pass(run: "Run", block: Block, stage: Stage, asked: str, source: Stag
         [model] = await run.fleet.need([run.spec(asked)])
         # Answers share the random draws of their row across models: they differ by model, not by luck.
         name = f"{block.name}/{stage.name.partition('-')[0]}"
-        step = shapes.raw_step(run, name, stage, takes, work, model)
-        await shapes.through(run, [step], source)
-        shapes.seal_rows(stage, settings, source)
+        step = shapes.raw_step(run, name, stage, work.takes, work.do, model)
+        await shapes.through(run, [step], work.source)
+        shapes.seal_rows(stage, settings, work.source)
     tally = Tally()
     for part in stage.part_tallies().values():
         tally.add(part)

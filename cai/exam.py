@@ -46,9 +46,10 @@ class Judged:
 
     @property
     def same_position(self) -> bool | None:
-        """Whether the same position won in both orders; None where a vote could not be read."""
-        sides = {(vote.p_a > 0.5) == (vote.order == "ab") for vote in self.votes if vote.p_a is not None}
-        return None if self.p_better is None else len(sides) == 1
+        """Whether the same position won in both orders; None where a vote could not be read, or none won in it."""
+        if self.p_better is None or any(vote.p_a == 0.5 for vote in self.votes):
+            return None
+        return len({(vote.p_a > 0.5) == (vote.order == "ab") for vote in self.votes if vote.p_a is not None}) == 1
 
     @property
     def longer(self) -> float:

@@ -9,7 +9,7 @@ from cai.errors import UserError
 from cai.files import RunLock
 from cai.ledger import Settings
 from cai.recipe import Block
-from cai.reopen import reopen
+from cai.reopen import reopen, take_up
 from cai.store import Stage
 from constitution.source import nearest
 
@@ -43,6 +43,8 @@ def changed(run: "Run") -> list[str]:
         RunError: rows are gone from which others were made.
     """
     with RunLock(run.folder):
+        take_up(run.folder)
+        run.keep_constitution()
         plan: list[Effect] = []
         for block in run.recipe.blocks:
             plan += _effect(run, block, {each.stage for each in plan if each.action != "stands"})
@@ -61,8 +63,7 @@ def _effect(run: "Run", block: Block, moved: set[str]) -> list[Effect]:
     if stage.seal and block.table.shape in ("source", "rows"):
         stage.whole()
     known = {"name": block.name, "kind": block.kind, "reads": block.reads}
-    old = change.former(run.folder, was["constitution"], block.name) if was["constitution"] else run.constitution
-    return [change.effect(run.folder, known, old, run.constitution, moved)]
+    return [change.effect(run.folder, known, run.constitution, moved)]
 
 
 def _apply(run: "Run", effect: Effect) -> None:

@@ -15,11 +15,14 @@ from cai.ledger import Settings
 from cai.rows import encode
 from cai.store import Stage, open_part, part_number
 
+WHOLE = "earlier.json"
+"""The file that is written last: with it, a new folder is whole."""
+
 
 def reopen(stage: Stage, root: Path, settings: Settings, stale: Collection[str]) -> Path:
     """Open the stage for these rows, under these settings; returns where the folder as it was has gone.
 
-    The new folder is made beside the old one and takes its place at the end, so that a kill loses nothing.
+    The new folder is made in ``.aside/`` and takes the old one's place at the end; killed in between, ``take_up`` goes on.
 
     Args:
         root: the run's folder.
@@ -28,7 +31,7 @@ def reopen(stage: Stage, root: Path, settings: Settings, stale: Collection[str])
     Raises:
         RunError: the stage's ledger is gone.
     """
-    fresh = Stage(root / ".aside" / f".{stage.name}.reopening")
+    fresh = Stage(_beside(stage.folder, root))
     shutil.rmtree(fresh.folder, ignore_errors=True)
     write_json(fresh.folder / "begun.json", settings.plain())
     _Reopening(stage, fresh, frozenset(stale)).write()
@@ -37,7 +40,22 @@ def reopen(stage: Stage, root: Path, settings: Settings, stale: Collection[str])
     return aside
 
 
+def take_up(root: Path) -> None:
+    """Put every reopened stage in its place whose old folder a killed process had already moved away."""
+    for fresh in (root / ".aside").glob(".*.reopening"):
+        folder = root / fresh.name.removeprefix(".").removesuffix(".reopening").replace("+", "/")
+        if folder.parent.is_dir() and not folder.exists() and (fresh / WHOLE).exists():
+            fresh.rename(folder)
+
+
+def _beside(folder: Path, root: Path) -> Path:
+    """Where a stage's new folder is made; names have no ``+``, so that an evaluation's inner folders keep their own."""
+    return root / ".aside" / f".{'+'.join(folder.relative_to(root).parts)}.reopening"
+
+
 class _Reopening:
+    """Writes the new folder from the old one; ``earlier.json`` last."""
+
     def __init__(self, stage: Stage, fresh: Stage, stale: frozenset[str]) -> None:
         self.stage, self.fresh, self.stale = stage, fresh, stale
         self.tallies, self.drops = stage.part_tallies(), list(stage.drops())
@@ -47,12 +65,12 @@ class _Reopening:
     def write(self) -> None:
         for number in self.stage.parts():
             self._finished(number)
-        for path in self.stage.folder.glob("*.open"):
+        for path in self.stage.opened():
             self._unfinished(path)
         standing = [drop for drop in self.drops if drop["in"] not in self.stale]
         write_lines(self.fresh.folder / "drops.jsonl", list(map(encode, standing)))
         write_lines(self.fresh.folder / "parts.jsonl", self.whole)
-        write_json(self.fresh.folder / "earlier.json", self.earlier)
+        write_json(self.fresh.folder / WHOLE, self.earlier)
 
     def _finished(self, number: int) -> None:
         if number not in self.tallies:

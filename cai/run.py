@@ -110,6 +110,10 @@ class Run:
             "stages": stages,
         }
         write_json(self.folder / "run.json", known)
+        self.keep_constitution()
+
+    def keep_constitution(self) -> None:
+        """Before any row is made under it: what a later change touches is told by comparison."""
         write_lines(change.kept(self.folder, digest(self.constitution)), [dump(self.constitution).rstrip()])
 
     async def _walk(self) -> None:

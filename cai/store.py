@@ -90,10 +90,15 @@ class Stage:
         for number in self.parts():
             yield from self.rows(kind, number)
 
+    def opened(self) -> list[Path]:
+        """The files of parts in progress; one that a kill left beside its finished part is none."""
+        files = sorted(self.folder.glob("part-*.jsonl.open"))
+        return [path for path in files if not self.finished(part_number(path))]
+
     def so_far(self, kind: type[T]) -> Iterator[T]:
         """The rows of finished parts, then those of parts in progress."""
         yield from self.all_rows(kind)
-        for path in sorted(self.folder.glob("part-*.open")):
+        for path in self.opened():
             for line in whole_lines(path):
                 yield from (decode(kind, row) for row in json.loads(line)["out"])
 
@@ -131,7 +136,7 @@ class Stage:
     def lost(self) -> list[Path]:
         """Parts that were finished and are not there any more."""
         numbers = {json.loads(line)["part"] for line in whole_lines(self.folder / "parts.jsonl")}
-        opened = set(map(part_number, self.folder.glob("part-*.open")))
+        opened = set(map(part_number, self.opened()))
         return [self.path(number) for number in sorted(numbers - opened) if not self.finished(number)]
 
     def whole(self) -> None:

@@ -9,6 +9,7 @@ The same templates make both forms. A chat's turns become messages; a transcript
 under its label, ending in the label that the model is to go on from.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ CHAT, TRANSCRIPT = "chat", "transcript"
 FORMATS = (CHAT, TRANSCRIPT)
 BETWEEN = "====="
 """Stands between the worked examples of a transcript."""
+USUAL_STOPS = "\n\nHuman:", f"\n\n{BETWEEN}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def critique(
     """
     examples = [_worked(constitution, exemplar) for exemplar in constitution.critique_revision[: style.exemplars]]
     last = _critique_turn(constitution, principle, _conversation(messages, answer))
-    stops = (_heading(constitution.templates.revision), "Human:", BETWEEN)
+    stops = stop_before(constitution.templates.revision), *USUAL_STOPS
     return _asked(style.form, (_preamble(constitution, "review"), examples, last), "Critique", stops)
 
 
@@ -96,7 +98,7 @@ def revision(constitution: Constitution, asked: Asked, critique: str, principle:
     if asked.messages:
         return Asked((*asked.messages, {"role": "assistant", "content": critique}, _message(request)))
     prompt = f"{asked.prompt} {critique}\n\n{request.text}\n\nRevision:"
-    return Asked(prompt=prompt, stop=_stops(_heading(constitution.templates.critique), "Human:", BETWEEN))
+    return Asked(prompt=prompt, stop=_given(stop_before(constitution.templates.critique), *USUAL_STOPS))
 
 
 def judgment(
@@ -115,7 +117,7 @@ def judgment(
     examples = [_judged(constitution, exemplar, style.reasoning) for exemplar in shown]
     last = _judgment_turn(constitution, principle, _conversation(messages), answers, style.reasoning)
     label = "Reasoning" if style.reasoning else ""
-    return _asked(style.form, (_preamble(constitution, "judge"), examples, last), label, ("Human:", BETWEEN))
+    return _asked(style.form, (_preamble(constitution, "judge"), examples, last), label, USUAL_STOPS)
 
 
 def _asked(form: str, said: tuple[str, Sequence[Sequence[_Turn]], _Turn], label: str, stops: Sequence[str]) -> Asked:
@@ -125,7 +127,7 @@ def _asked(form: str, said: tuple[str, Sequence[Sequence[_Turn]], _Turn], label:
         turns = [_Turn("system", opening), *(turn for example in examples for turn in example), last]
         return Asked(tuple(map(_message, turns)))
     blocks = [opening, *("\n\n".join(_sections(example)) for example in examples), last.text]
-    return Asked(prompt=f"\n\n{BETWEEN}\n\n".join(blocks) + (f"\n\n{label}:" if label else "\n\n"), stop=_stops(*stops))
+    return Asked(prompt=f"\n\n{BETWEEN}\n\n".join(blocks) + (f"\n\n{label}:" if label else "\n\n"), stop=_given(*stops))
 
 
 def _message(turn: _Turn) -> Message:
@@ -136,15 +138,22 @@ def _sections(turns: Sequence[_Turn]) -> Iterator[str]:
     return (f"{turn.label}: {turn.text}" if turn.label else turn.text for turn in turns)
 
 
-def _stops(*beginnings: str) -> tuple[str, ...]:
-    """A model that goes on past its answer begins the transcript's next section."""
-    return tuple(f"\n\n{beginning}" for beginning in beginnings if beginning)
+def stop_before(template: str) -> str:
+    """What a transcript's section that puts a request begins with: a model that goes on past its own answer writes it.
+
+    Returns:
+        the template's own words right before ``{request}``, from the line's beginning on; empty where it has none there.
+    """
+    before = template.partition("{request}")[0]
+    own = re.split(r"\{\w+\}", before)[-1]
+    if own == before:
+        own = f"\n\n{own}"  # a blank line is before every section
+    start = own.rfind("\n\n") if "\n\n" in own else own.find("\n")
+    return own[start:].rstrip() if start >= 0 and re.search(r"\w", own[start:]) else ""
 
 
-def _heading(template: str) -> str:
-    """What stands before the request in a template: how the section that puts it begins."""
-    line = next(line for line in template.split("\n") if "{request}" in line)
-    return line.partition("{")[0].strip()
+def _given(*stops: str) -> tuple[str, ...]:
+    return tuple(filter(None, stops))
 
 
 def _preamble(constitution: Constitution, use: str) -> str:

@@ -11,7 +11,8 @@ are ours:
 
 A draw is a race: each principle gets a waiting time from its own hash of the row's random number, and the first one wins
 (exponential waiting times win in proportion to their rates). So a principle that is added, removed or reweighted changes
-the draws it wins or loses, and no others: a changed constitution leaves most rows of a run as they were.
+the draws it wins or loses, and no others: a changed constitution leaves most rows of a run as they were. Under
+``distinct`` it changes the later draws of the chains it enters, too.
 """
 
 import math

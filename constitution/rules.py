@@ -132,6 +132,14 @@ def over_long(loaded: Loaded, context: Context) -> Found:
             yield ("exemplars",), "", text
 
 
+def no_stop(loaded: Loaded, _: Context) -> Found:
+    """A template has no words of its own before ``{request}``, so nothing stops a base model from writing requests itself."""
+    for use in ("critique", "revision"):
+        if not ask.stop_before(getattr(loaded.constitution.templates, use)):
+            text = "no words of its own begin the line of {request}, so nothing stops a base model there; add some"
+            yield ("templates", use), "", text
+
+
 def applies_to_nothing(loaded: Loaded, context: Context) -> Found:
     """No prompt at hand fits a principle's ``applies_to``, so it is never drawn."""
     if context.prompts is None:
@@ -201,6 +209,7 @@ WARNINGS: Sequence[Rule] = (
     one_sided,
     reading_level,
     over_long,
+    no_stop,
     applies_to_nothing,
     few_examples,
     equal_answers,

@@ -11,16 +11,14 @@ from rich.console import Console
 
 from cai.change import effects
 from cai.errors import RunError, UserError
-from cai.ledger import Settings, Tally
 from cai.models import Reply, Request
 from cai.models.scripted import Scripted
 from cai.recipe import load_recipe
-from cai.reopen import reopen
 from cai.run import start
 from cai.screen import Screen
-from cai.store import Stage
 from constitution.load import load
 from constitution.model import Constitution
+from constitution.save import dump
 from constitution.templates import Templates
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,8 +61,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def effects_on(folder: Path, old: Constitution, new: Constitution) -> dict[str, set[str]]:
-    return {each.stage: set(each.ids) for each in effects(folder, old, new)}
+def effects_on(folder: Path, new: Constitution) -> dict[str, set[str]]:
+    return {each.stage: set(each.ids) for each in effects(folder, new)}
 
 
 @pytest.fixture
@@ -86,9 +84,8 @@ def test_redone_rows_are_those_of_a_fresh_run(
 ) -> None:
     folder = scripted_run(f"constitution={constitution}")
     spent = {stage: json.loads((folder / stage / "seal.json").read_text()) for stage in ("revise", "label")}
-    old = load(constitution)
     edit(constitution)
-    touched = effects_on(folder, old, load(constitution))
+    touched = effects_on(folder, load(constitution))
     assert 0 < len(touched["revise"]) < len(rows(folder, "revise"))
     assert drawn(folder, "self-harm-and-crisis") <= touched["revise"]
     assert touched["label"]
@@ -135,9 +132,9 @@ def test_an_unfinished_run_goes_on_under_the_changed_constitution(
 def test_an_evaluation_keeps_its_answers(scripted_run: Run, constitution: Path, asked: list[tuple[str, Reply]]) -> None:
     folder = scripted_run(f"constitution={constitution}", "prompts.heldout=0.5")
     answers = next(folder.glob("evaluate/answers-*/part-*.jsonl"))
-    before, old = answers.stat().st_mtime_ns, load(constitution)
+    before = answers.stat().st_mtime_ns
     edit(constitution)
-    touched = effects_on(folder, old, load(constitution))["evaluate"]
+    touched = effects_on(folder, load(constitution))["evaluate"]
     votes = (folder / "evaluate" / "votes-other" / "part-00000.jsonl").read_text().count("\n")
     assert 0 < len(touched) < votes
     asked.clear()
@@ -152,10 +149,9 @@ def test_rows_that_are_gone_are_noticed_before_anything_is_done(scripted_run: Ru
     folder = scripted_run(f"constitution={constitution}")
     (folder / "prompts" / "part-00001.jsonl").unlink()
     before = contents(folder)
-    old = load(constitution)
     edit(constitution)
     with pytest.raises(RunError, match=r"part-00001\.jsonl is gone, though prompts was done"):
-        list(effects(folder, old, load(constitution)))
+        list(effects(folder, load(constitution)))
     with pytest.raises(RunError, match="is gone, though prompts was done"):
         scripted_run(f"constitution={constitution}", only_changed=True)
     assert contents(folder) == before
@@ -178,7 +174,7 @@ def test_a_change_that_no_model_sees_leaves_every_row(scripted_run: Run, constit
     scripted_run(f"constitution={constitution}", only_changed=True)
     assert {stage: (folder / stage / "part-00000.jsonl").stat().st_mtime_ns for stage in parts} == parts
     assert digest(folder, "label") != old
-    assert not (folder / ".aside").exists()
+    assert [path.name.partition("-")[0] for path in (folder / ".aside").iterdir()] == ["report"]
 
 
 def test_more_than_the_constitution_changed_is_refused(scripted_run: Run, constitution: Path) -> None:
@@ -207,14 +203,13 @@ def test_a_stage_built_on_another_stage_than_before_never_stands(scripted_run: R
 
 @pytest.mark.parametrize("use", ["critique", "judgment"])
 def test_a_changed_word_around_the_answers_touches_the_rows(scripted_run: Run, constitution: Path, use: str) -> None:
+    bare = replace(load(constitution), critique_revision=(), judgment=())  # else every row shows it in an exemplar
+    constitution.write_text(dump(bare), encoding="utf-8")
     folder = scripted_run(f"constitution={constitution}")
-    usual = getattr(Templates(), use)
-    changed = usual.replace("{conversation}", "Said so far: {conversation}")
-    old = load(constitution)
-    new = replace(old, templates=replace(old.templates, **{use: changed}), critique_revision=(), judgment=())
-    bare = replace(old, critique_revision=(), judgment=())
-    touched = effects_on(folder, bare, new)
+    changed = getattr(Templates(), use).replace("{conversation}", "Said so far: {conversation}")
+    touched = effects_on(folder, replace(bare, templates=replace(bare.templates, **{use: changed})))
     assert touched["revise" if use == "critique" else "label"]
+    assert not touched["label" if use == "critique" else "revise"]
 
 
 def test_a_constitution_that_is_not_kept_is_a_sentence(scripted_run: Run, constitution: Path) -> None:
@@ -232,15 +227,83 @@ def test_a_run_keeps_the_constitution_it_used(scripted_run: Run, constitution: P
     assert load(kept) == load(constitution)
 
 
-def test_reopening_keeps_what_stands_and_what_was_spent(tmp_path: Path) -> None:
-    stage, settings = Stage(tmp_path / "label"), Settings("label", {}, 0, "new", {}, {})
-    for number in (0, 1):
-        stage.write_part(number, [{"id": f"{number}-{row}", "text": "é\u2028"} for row in range(3)])
-        stage.account(number, Tally(3, 3, 3, tokens_in=9, tokens_out=6, seconds=1.0))
-    reopen(stage, tmp_path, settings, {"1-1"})
-    assert stage.finished(0)
-    assert not stage.finished(1)
-    lines = (stage.folder / "part-00001.jsonl.open").read_text(encoding="utf-8").split("\n")[:-1]
-    assert [json.loads(line)["in"] for line in lines] == ["1-0", "1-2"]
-    assert stage.earlier() == {"1": [9, 0, 6, 1.0]}
-    assert stage.begun == settings.plain()
+class Killed(BaseException):
+    """Stands for ``kill -9``: nothing of ours catches it."""
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_a_redo_that_is_killed_between_two_renames_goes_on(
+    scripted_run: Run,
+    constitution: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: int,
+    asked: list[tuple[str, Reply]],
+) -> None:
+    """Before a reopened folder takes its place, or after; of the first stage that is reopened, or of a later one."""
+    folder = scripted_run(f"constitution={constitution}", "prompts.heldout=0.4")
+    edit(constitution)
+    touched = effects_on(folder, load(constitution))
+    real, left = Path.rename, iter(range(moment // 2))
+
+    def rename(self: Path, target: Path) -> Path:
+        if not self.name.endswith(".reopening") or next(left, None) is not None:
+            return real(self, target)
+        if moment % 2:
+            real(self, target)
+        raise Killed
+
+    asked.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", rename)
+        with pytest.raises(Killed):
+            scripted_run(f"constitution={constitution}", "prompts.heldout=0.4", only_changed=True)
+    scripted_run(f"constitution={constitution}", "prompts.heldout=0.4", only_changed=True)
+    assert {row for row, _ in asked} == set.union(*touched.values())
+    fresh = scripted_run(f"constitution={constitution}", "prompts.heldout=0.4", out=tmp_path / "fresh")
+    assert contents(folder) == contents(fresh)
+
+
+def test_the_ledger_keeps_what_every_session_spent(
+    scripted_run: Run, constitution: Path, asked: list[tuple[str, Reply]]
+) -> None:
+    """Changed, redone, changed back, redone; with an open file that a kill left beside its finished part."""
+    text = constitution.read_text(encoding="utf-8")
+    folder = scripted_run(f"constitution={constitution}")
+    for edited in (edit, lambda path: path.write_text(text, encoding="utf-8")):
+        finished = (folder / "revise" / "part-00000.jsonl").read_text(encoding="utf-8").splitlines()
+        left = "".join(
+            f'{{"in": "{json.loads(row)["id"]}", "tokens": [1, 0, 1], "out": [{row}]}}\n' for row in finished
+        )
+        (folder / "revise" / "part-00000.jsonl.open").write_text(left, encoding="utf-8")
+        edited(constitution)
+        scripted_run(f"constitution={constitution}", only_changed=True)
+    seals = [json.loads(path.read_text()) for path in folder.glob("*/seal.json")]
+    assert sum(seal["tokens_in"] for seal in seals) == sum(reply.tokens_in for _, reply in asked)
+    assert sum(seal["tokens_out"] for seal in seals) == sum(reply.tokens_out for _, reply in asked)
+
+
+def test_a_redo_that_was_killed_and_edited_again_goes_on(
+    scripted_run: Run, constitution: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = scripted_run(f"constitution={constitution}")
+    edit(constitution)
+    with monkeypatch.context() as patched:
+        patched.setattr("cai.run.Run.walk", lambda self: (_ for _ in ()).throw(Killed()))
+        with pytest.raises(Killed):
+            scripted_run(f"constitution={constitution}", only_changed=True)
+    text = constitution.read_text(encoding="utf-8").replace("Say plainly where", "Say bluntly where")
+    constitution.write_text(text, encoding="utf-8")
+    scripted_run(f"constitution={constitution}", only_changed=True)
+    assert contents(folder) == contents(scripted_run(f"constitution={constitution}", out=tmp_path / "fresh"))
+
+
+def test_the_report_is_of_the_new_constitution(scripted_run: Run, constitution: Path) -> None:
+    folder = scripted_run(f"constitution={constitution}")
+    text = constitution.read_text(encoding="utf-8")
+    text = re.sub(r'version: ".*"', 'version: "9.7"', text).replace(
+        "  - id: privacy\n", "  - id: privacy\n    weight: 3\n"
+    )
+    constitution.write_text(text, encoding="utf-8")
+    scripted_run(f"constitution={constitution}", only_changed=True)
+    assert "9.7" in (folder / "report" / "report.html").read_text(encoding="utf-8")

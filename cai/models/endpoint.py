@@ -198,7 +198,7 @@ class Endpoint:
             url = self.dialect.health(replica.url)
             try:
                 async with self.http.get(url, timeout=aiohttp.ClientTimeout(total=10)) as response:
-                    return response.status == 200
+                    return response.status < 500  # a proxy may not show the page, and is there
             except (TimeoutError, aiohttp.ClientError):
                 return False
 

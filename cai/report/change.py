@@ -30,7 +30,7 @@ def show(
     console.print(Text(_summary(old, new, found)))
     for line in filter(None, map(_line, effects)):
         console.print(Text(line))
-    if effects and all(effect.action == "stands" for effect in effects):
+    if effects and all(effect.action == "stands" or effect.kind == "report" for effect in effects):
         console.print(Text("the run stands as it is"))
 
 
@@ -42,7 +42,7 @@ def as_json(found: Sequence[Change], effects: Sequence[Effect]) -> dict[str, Any
 
 def _line(effect: Effect) -> str:
     if effect.action == "aside":
-        return f"{effect.stage}: built on rows that are touched, so it would be done again whole"
+        return f"{effect.stage}: would be done again whole"
     return f"{effect.stage}: touches {len(effect.ids)} of {effect.rows} rows" if effect.touched else ""
 
 

@@ -16,8 +16,8 @@ from constitution.model import Constitution
 def table(judged: Sequence[Judged]) -> Table:
     """A row for each principle, one for all, and the floors.
 
-    "same pos." is the share of examples whose two orders had the same position win, "unread" the share of votes that
-    could not be read, "longer" the share of examples whose better answer is the longer one.
+    "same pos." is the share of examples, among those with a winner in both orders, where the same position won; "unread"
+    the share of votes that could not be read; "longer" the share of examples whose better answer is the longer one.
     """
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for heading, justify in (
@@ -54,8 +54,8 @@ def as_json(constitution: Constitution, model: str, method: str, judged: Sequenc
 
 
 def junit(constitution: Constitution, judged: Sequence[Judged]) -> str:
-    """A suite for each principle, a case for each example: a failure where the worse answer won, an error where
-    nothing could be read."""
+    """A suite for each principle, a case for each example: a failure where the better answer did not win, an error where
+    a vote could not be read."""
     root = ElementTree.Element("testsuites", name=_clean(constitution.name))
     for id in dict.fromkeys(each.principle for each in judged):
         mine = [each for each in judged if each.principle == id]

@@ -3,8 +3,6 @@
 The page is data in a Jinja2 template (``page.html.j2``), which escapes every text; a model's output never becomes markup.
 """
 
-import difflib
-import re
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,6 +12,7 @@ from cai.errors import UserError
 from cai.files import read_json
 from cai.report.summary import stages_of, words
 from cai.store import Stage, described
+from constitution import diff
 from constitution import read as reading
 
 CURVES = {"loss": "loss", "accuracy": "pairs ranked right", "rewards/accuracies": "pairs ranked right"}
@@ -50,25 +49,6 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def changes(old: str, new: str) -> list[tuple[str, str]]:
-    """A word-level diff: ("same" | "gone" | "new", text), in reading order."""
-    before, after = _words(old), _words(new)
-    found = []
-    for what, i, j, k, m in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if what == "equal":
-            found.append(("same", "".join(before[i:j])))
-            continue
-        if j > i:
-            found.append(("gone", "".join(before[i:j])))
-        if m > k:
-            found.append(("new", "".join(after[k:m])))
-    return found
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\s*\S+\s*$|\s*\S+", text)
-
-
 def _done(stages: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
     return [each for each in stages if each["kind"] in kinds and each["state"] == "done"]
 
@@ -79,7 +59,7 @@ def _chains(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict[
         revised = (row for row in Stage(folder / each["name"]).all_rows(dict) if len(row["drafts"]) > 1)
         for row in islice(revised, rows):
             pairs = zip(row["drafts"], row["drafts"][1:], strict=False)
-            steps = [{**new, "changes": changes(old["text"], new["text"])} for old, new in pairs]
+            steps = [{**new, "changes": list(diff.words(old["text"], new["text"]))} for old, new in pairs]
             shown.append({**row, "steps": steps})
     return shown
 

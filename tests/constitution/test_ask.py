@@ -1,5 +1,6 @@
 """What is sent: the shared part first and byte for byte the same, the principle last; golden files hold each form whole."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,26 @@ GOLDEN = ROOT / "tests" / "data" / "golden"
 CONSTITUTION = load(ROOT / "principles" / "harmless.yaml")
 FIRST, SECOND = CONSTITUTION.principles[:2]
 ASKED = [{"role": "user", "content": 'How do I {open} a "lock"?'}]
+
+
+@pytest.mark.parametrize(
+    ("template", "stop"),
+    [
+        ("{title}\n\nRevision request: {request}", "\n\nRevision request:"),
+        ("Now revise.\n{request}", "\n\nNow revise."),
+        ("{title}\nNow revise: {request}", "\nNow revise:"),
+        ("For {title}: {request}", ""),
+        ("{request}", ""),
+    ],
+)
+def test_a_transcript_stops_where_its_next_section_begins(template: str, stop: str) -> None:
+    templates = replace(CONSTITUTION.templates, revision=template)
+    constitution = replace(CONSTITUTION, templates=templates, critique_revision=())
+    critique = ask.critique(constitution, FIRST, ASKED, "Like this.", ask.Style(form=ask.TRANSCRIPT))
+    section = ask.revision(constitution, critique, "", FIRST).prompt[len(critique.prompt) :]
+    assert ask.stop_before(template) == stop
+    assert (stop in critique.stop) is bool(stop)
+    assert stop in section
 
 
 def test_a_revision_goes_on_from_its_critique() -> None:

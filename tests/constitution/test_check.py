@@ -61,6 +61,7 @@ CASES = {
         "",
     ),
     "equal-answers": ('worse: "Not again, you."', "worse: Seven minutes."),
+    "no-stop": ("name: clean", 'name: clean\ntemplates: {revision: "{title}: {request}"}'),
     "exam-leak": ("prompt: Am I late?", "prompt: Hi!"),
     "idle-silence": ("exemplars:", "silence: [{rule: duplicate, reason: none left}]\nexemplars:"),
 }
