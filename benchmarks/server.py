@@ -99,15 +99,25 @@ def _answer(body: dict[str, object], text: str) -> dict[str, object]:
     return {"object": "chat.completion", "model": body.get("model"), "choices": choices, "usage": usage}
 
 
+_processes: dict[int, subprocess.Popen[str]] = {}
+
+
+def end_server(port: int) -> None:
+    """Kill the server on this port, as a crash would."""
+    _processes[port].kill()
+    _processes[port].wait()
+
+
 @contextmanager
 def running(port: int, slots: int = 64, mean: float = 0.5, sigma: float = 0.6) -> Iterator[str]:
-    """The server in a process of its own until the block is left; gives its base URL."""
+    """The server in a process of its own until the block is left; gives its base URL. Port 0 is any free one."""
     line = [sys.executable, __file__, "--port", str(port)]
     line += ["--slots", str(slots), "--mean", str(mean), "--sigma", str(sigma)]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        process.stdout.readline()  # it says when it listens
+        port = int(process.stdout.readline())  # it says where it listens, when it does
+        _processes[port] = process
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -127,7 +137,7 @@ def main() -> None:
         runner = web.AppRunner(application(given.slots, given.mean, given.sigma), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", given.port).start()
-        print("listening", flush=True)
+        print(runner.addresses[0][1], flush=True)
         await asyncio.Event().wait()
 
     asyncio.run(serve())

@@ -26,8 +26,9 @@ from constitution.model import Constitution, Principle
 CHOSEN: dict[str, Any] = {"revise": chosen_to_revise, "label": chosen_to_label}
 """The row stages that draw principles, with how each draws those of a row."""
 
-STAND_IN = ({"role": "user", "content": "p"},)
-"""A row's own words, which are the same before and after."""
+A, B, C = "\x02a\x03", "\x02b\x03", "\x02c\x03"
+ASKED = ({"role": "user", "content": "\x02p\x03"},)
+"""Stand for a row's own words, which are the same before and after; no template has such."""
 
 
 def kept(folder: Path, known: str) -> Path:
@@ -198,7 +199,7 @@ class _Said:
 def _said(kind: str, constitution: Constitution, principle: Principle, want: Any) -> Any:
     """All that is sent under a principle beside the row's own words."""
     if kind == "revise":
-        asked = ask.critique(constitution, principle, STAND_IN, "a", ask.Style(want.exemplars))
-        return principle.id, ask.revision(constitution, asked, "c", principle)
+        asked = ask.critique(constitution, principle, ASKED, A, ask.Style(want.exemplars))
+        return principle.id, ask.revision(constitution, asked, C, principle)
     style = ask.Style(want.exemplars, reasoning=REASONED[want.method])
-    return principle.id, ask.judgment(constitution, principle, STAND_IN, ("a", "b"), style)
+    return principle.id, ask.judgment(constitution, principle, ASKED, (A, B), style)

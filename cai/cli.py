@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 the user's input is wrong. Errors for people are
 """
 
 import errno
+import io
 import json
 import sys
 from collections import Counter
@@ -247,6 +248,9 @@ def main() -> None:
     """The entry point: errors become sentences and exit codes here, and nowhere else."""
     from constitution.source import InputError
 
+    for stream in (sys.stdout, sys.stderr):  # a path may hold bytes that are no text
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except InputError as error:

@@ -47,9 +47,7 @@ def changes(old: Constitution, new: Constitution) -> Iterator[Change]:
     for use in ("critique_revision", "judgment"):
         yield from _exemplars(f"exemplars.{use}", getattr(old, use), getattr(new, use))
     both = old.by_id.keys() & new.by_id.keys()
-    yield from _order(
-        "order of principles", [id for id in old.by_id if id in both], [id for id in new.by_id if id in both]
-    )
+    yield from _order("order of principles", *([(id,) for id in each.by_id if id in both] for each in (old, new)))
 
 
 def words(old: str, new: str) -> Iterator[tuple[str, str]]:
@@ -94,7 +92,7 @@ def _exemplars(what: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Ch
         for field, value in asdict(exemplar).items():
             yield from _changed(f"{what}.{key[0]}.{field}", getattr(before[key], field), value)
     yield from _order(
-        f"order of {what}", [key[1] for key in before if key in after], [key[1] for key in after if key in before]
+        f"order of {what}", [key for key in before if key in after], [key for key in after if key in before]
     )
 
 
@@ -109,9 +107,10 @@ def _keyed(exemplars: Sequence[Any]) -> dict[tuple[str, str, int], Any]:
     return keyed
 
 
-def _order(what: str, old: Sequence[str], new: Sequence[str]) -> Iterator[Change]:
+def _order(what: str, old: Sequence[tuple[Any, ...]], new: Sequence[tuple[Any, ...]]) -> Iterator[Change]:
+    """Keys in another order; the first two fields tell a reader which is which."""
     if old != new:
-        yield Change("changed", what, "\n".join(old), "\n".join(new))
+        yield Change("changed", what, *("\n".join(": ".join(key[:2]) for key in keys) for keys in (old, new)))
 
 
 def _plain(value: Any) -> Any:

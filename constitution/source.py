@@ -38,14 +38,15 @@ _Safe: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 
 
 
 class _Loader(_Safe):
-    """YAML 1.2's idea of a boolean and a number: ``no`` stays text, ``1e-5`` is a number."""
+    """YAML 1.2's idea of a boolean and a number: ``no``, ``0x1f``, ``010`` and ``1:30`` stay text, ``1e-5`` is a number."""
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float", ":timestamp"))]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.endswith(":null")]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|false|False)$"), list("tTfF"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9]\d{0,17})$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?$"),
@@ -242,7 +243,7 @@ def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
             yield keys, f"takes at most {wanted}, found {len(value)}"
         case "minimum" | "exclusiveMinimum" | "maximum":
             word = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}[error.validator]
-            yield keys, f"must be {word} {wanted}, found {value}"
+            yield keys, f"must be {word} {wanted}, found {_found(value)}"
         case _:
             yield keys, str(schema.get("x-error", error.message))
 

@@ -168,6 +168,14 @@ def test_exemplars_are_told_apart_by_their_words_and_their_order(cai: Cai, small
     assert "B is {+very+} rude." in found.stdout
 
 
+def test_exemplars_that_ask_the_same_are_told_apart_by_their_principle(cai: Cai, write: Write) -> None:
+    one = "    - {prompt: Hi., a: Go., b: Hello!, principle: kind, reasoning: A is rude., verdict: B}\n"
+    two = one.replace("kind", "short")
+    old, new = (f"{CONSTITUTION}exemplars:\n  judgment:\n{lines}" for lines in (one + two, two + one))
+    ran = cai("diff", write("old.yaml", old), write("new.yaml", new))
+    assert "~ order of exemplars.judgment" in ran.stdout
+
+
 def test_a_difference_tells_what_a_run_would_do_again(
     cai: Cai, scripted_run: Callable[..., Path], write: Write
 ) -> None:

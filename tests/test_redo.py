@@ -201,6 +201,16 @@ def test_a_stage_built_on_another_stage_than_before_never_stands(scripted_run: R
         start(load_recipe(recipe), out, Screen(Console(quiet=True)), None, True)
 
 
+def test_a_letter_that_becomes_a_placeholder_touches_the_rows(scripted_run: Run, constitution: Path) -> None:
+    bare = replace(load(constitution), critique_revision=(), judgment=())
+    judgment = f"{Templates().judgment}\n\nIs a or b better?"
+    bare = replace(bare, templates=replace(bare.templates, judgment=judgment))
+    constitution.write_text(dump(bare), encoding="utf-8")
+    folder = scripted_run(f"constitution={constitution}")
+    changed = judgment.replace("Is a or b", "Is {a} or {b}")
+    assert effects_on(folder, replace(bare, templates=replace(bare.templates, judgment=changed)))["label"]
+
+
 @pytest.mark.parametrize("use", ["critique", "judgment"])
 def test_a_changed_word_around_the_answers_touches_the_rows(scripted_run: Run, constitution: Path, use: str) -> None:
     bare = replace(load(constitution), critique_revision=(), judgment=())  # else every row shows it in an exemplar

@@ -236,15 +236,25 @@ class Endpoint:
     async def _meet(self) -> None:
         """Ask every server for its models: whether it is there, has ours, and speaks vLLM's dialect."""
         for replica in self.replicas:
-            try:
-                async with self.http.get(f"{replica.url}/models", timeout=aiohttp.ClientTimeout(total=30)) as response:
-                    if response.status in (401, 403):
-                        raise UserError(f"{replica.url} refuses the key ({response.status}); set api_key_env")
-                    listed = (await response.json(content_type=None))["data"] if response.status == 200 else []
-            except (TimeoutError, aiohttp.ClientError, KeyError, TypeError, ValueError) as error:
-                text = f"{replica.url} does not answer ({type(error).__name__}); check the URL or start the server"
-                raise UserError(text) from None
+            until = time.monotonic() + self.spec.patience
+            while (listed := await self._listed(replica)) is None:  # it is there, and still loads
+                if time.monotonic() > until:
+                    raise RunError(f"{replica.url} was still loading after {self.spec.patience:.0f} s; try again later")
+                await asyncio.sleep(PROBE_SECONDS)
             self._recognise(replica, listed)
+
+    async def _listed(self, replica: Replica) -> list[dict[str, Any]] | None:
+        """A server's models; nothing where it does not list them, None while it says that it is not ready."""
+        try:
+            async with self.http.get(f"{replica.url}/models", timeout=aiohttp.ClientTimeout(total=30)) as response:
+                if response.status in (401, 403):
+                    raise UserError(f"{replica.url} refuses the key ({response.status}); set api_key_env")
+                if response.status in (502, 503, 504):
+                    return None
+                return (await response.json(content_type=None))["data"] if response.status == 200 else []
+        except (TimeoutError, aiohttp.ClientError, KeyError, TypeError, ValueError) as error:
+            text = f"{replica.url} does not answer ({type(error).__name__}); check the URL or start the server"
+            raise UserError(text) from None
 
     def _recognise(self, replica: Replica, listed: list[dict[str, Any]]) -> None:
         names = [each.get("id", "") for each in listed]

@@ -123,6 +123,13 @@ def test_two_includes_that_say_the_same_are_found(write: Write) -> None:
     assert '"mild", critique: the same text as in "kind"' in one.text
 
 
+@pytest.mark.parametrize("weight", ["0x" + "f" * 5000, "1" * 400, "1e400", "0x_", "="])
+def test_a_number_that_is_none_is_one_line(write: Write, weight: str) -> None:
+    [found] = check(read_yaml(write("c.yaml", CLEAN.replace("id: kind", f"id: kind\n    weight: {weight}"))))
+    assert found.problem.line == 4
+    assert len(str(found)) < 400
+
+
 def test_a_recipe_whose_prompts_cannot_be_read_is_a_finding(write: Write) -> None:
     write("c.yaml", CLEAN)
     write("p.csv", "goal\nx\n")

@@ -11,6 +11,11 @@ from constitution.source import InputError, parse_yaml
 HERE = Path("file.yaml")
 
 
+@pytest.mark.parametrize("text", ["0x1f", "010", "1:30", "0b1", "=", "<<", "1_000", "9" * 400, "0x" + "f" * 5000])
+def test_what_is_no_number_to_a_reader_stays_text(text: str) -> None:
+    assert parse_yaml(f"a: {text}", Path("x.yaml")).data == {"a": text}
+
+
 def test_numbers_and_words_are_what_they_look_like() -> None:
     data = parse_yaml("a: 1e-5\nb: no\nc: true\nd: 3\ne: 2024-01-01\nf: .5\n", HERE).data
     assert data == {"a": 1e-5, "b": "no", "c": True, "d": 3, "e": "2024-01-01", "f": 0.5}
