@@ -7,7 +7,6 @@ says how often the fault came, how many rows were kept and dropped, and what the
 each line to what it should be.
 """
 
-import asyncio
 import json
 import re
 import subprocess
@@ -16,13 +15,12 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
+from faulty import Answer, Faulty, empty, hang, reset, serving, status, torn
 from rich.console import Console
 from server import end_server, running
 
@@ -41,79 +39,6 @@ stages:
   - prompts: {{redteam: prompts.jsonl, heldout: 0, part_size: 16}}
   - revise: {{model: policy, rounds: 1, exemplars: 0}}
 """
-Answer = Callable[[web.Request, dict[str, Any]], Any]
-"""A request and its body → a response in place of the usual one, or None."""
-
-
-class Faulty:
-    """A server that answers as it should, but for what the fault makes of some requests.
-
-    Args:
-        every: the fault comes at each request whose number is a multiple of this.
-        loading: how often it is asked for its models before it has loaded them.
-    """
-
-    def __init__(self, fault: Answer | None = None, every: int = 5, loading: int = 0) -> None:
-        self.fault, self.every, self.loading = fault, every, loading
-        self.asked = self.failed = self.listed = 0
-
-    async def chat(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        self.asked += 1
-        await asyncio.sleep(0.003)
-        if self.fault and self.asked % self.every == 0:
-            odd = self.fault(request, body)
-            if odd is not None:
-                self.failed += 1
-                return await odd if asyncio.iscoroutine(odd) else odd
-        return web.json_response(reply(body))
-
-    async def models(self, _: web.Request) -> web.Response:
-        self.listed += 1
-        if self.listed <= self.loading:
-            self.failed += 1
-            return web.Response(status=503, text="loading")
-        return web.json_response({"data": [{"id": "mock", "owned_by": "mock"}]})
-
-
-def reply(body: dict[str, Any]) -> dict[str, Any]:
-    """A usual answer; a critique's differs from an answer's."""
-    said = f"Word {abs(hash(json.dumps(body['messages']))) % 10**6}."
-    choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
-    return {"model": "mock", "choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}
-
-
-@contextmanager
-def serving(server: Faulty, port: int = 0) -> Iterator[str]:
-    """The server in a thread of its own until the block is left; gives its base URL."""
-    loop = asyncio.new_event_loop()
-    runner: list[web.AppRunner] = []
-
-    async def begin() -> None:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", server.chat)
-        app.router.add_get("/v1/models", server.models)
-        runner.append(web.AppRunner(app, access_log=None))
-        await runner[0].setup()
-        await web.TCPSite(runner[0], "127.0.0.1", port, reuse_address=True, shutdown_timeout=0.1).start()
-
-    async def end() -> None:
-        await runner[0].cleanup()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(begin(), loop).result()
-    try:
-        yield f"http://127.0.0.1:{runner[0].addresses[0][1]}/v1"
-    finally:
-        asyncio.run_coroutine_threadsafe(end(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 @dataclass(slots=True)
@@ -154,7 +79,8 @@ def outcome(folder: Path, said: str, *servers: Faulty) -> Outcome:
     files = [*stage.glob("part-*.jsonl"), *stage.glob("part-*.open")]
     lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     kept = [line.get("id") or line["in"] for line in lines]
-    drops = [json.loads(line) for line in (stage / "drops.jsonl").read_text().splitlines()] if stage.exists() else []
+    left_out = stage / "drops.jsonl"
+    drops = [json.loads(line) for line in left_out.read_text().splitlines()] if left_out.exists() else []
     ids = [*kept, *(drop["in"] for drop in drops)]
     assert len(ids) == len(set(ids)), "a row is there twice"
     found = Outcome(sum(each.failed for each in servers), len(kept), Counter(drop["reason"] for drop in drops), said)
@@ -164,32 +90,6 @@ def outcome(folder: Path, said: str, *servers: Faulty) -> Outcome:
         assert (seal["rows_kept"], seal["dropped"]) == (found.kept, dict(found.dropped))
         found.sealed = True
     return found
-
-
-def status(code: int, **headers: str) -> Answer:
-    """An answer with this status and nothing else."""
-    return lambda request, body: web.Response(
-        status=code, headers={key.replace("_", "-"): value for key, value in headers.items()}, text="on schedule"
-    )
-
-
-def torn(request: web.Request, body: dict[str, Any]) -> web.Response:
-    return web.Response(text=json.dumps(reply(body))[:40], content_type="application/json")
-
-
-def empty(request: web.Request, body: dict[str, Any]) -> web.Response:
-    return web.json_response({**reply(body), "choices": []})
-
-
-def reset(request: web.Request, body: dict[str, Any]) -> web.Response:
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()
-
-
-async def hang(request: web.Request, body: dict[str, Any]) -> web.Response:
-    await asyncio.sleep(3)
-    return web.Response()
 
 
 def one_prompt(code: int, text: str) -> Answer:
@@ -264,7 +164,8 @@ def killed_and_restarted(folder: Path) -> Outcome:
         port = int(first.rsplit(":", 1)[1])
 
         def kill_and_restart() -> None:
-            time.sleep(0.15)
+            while steady.asked < 20:
+                time.sleep(0.005)
             end_server(port)
             dying.failed += 1
             time.sleep(0.5)
@@ -316,7 +217,7 @@ def disk_full(folder: Path) -> tuple[Outcome, Outcome]:
 def read_only(folder: Path) -> Outcome:
     """A folder that nobody may write to, whoever runs this."""
     with serving(Faulty()) as url:
-        (folder / "run").symlink_to("/sys/kernel/cai")
+        (folder / "run").symlink_to("/sys/kernel")
         return Outcome(faults=1, said=run(folder, url))
 
 
@@ -337,11 +238,12 @@ def clock_jump(folder: Path) -> Outcome:
 def two_at_once(folder: Path) -> tuple[Outcome, Outcome]:
     """A second process on the same run's folder, which is refused, and what becomes of the first."""
     server = Faulty()
+    server.seconds = 0.15
     with serving(server) as url:
         said: list[str] = []
         first = threading.Thread(target=lambda: said.append(run(folder, url)))
         first.start()
-        while server.asked < 20:
+        while server.asked < 8:
             time.sleep(0.005)
         line = [sys.executable, "-m", "cai.cli", "run", str(folder / "faults.yaml"), "--out", str(folder / "elsewhere")]
         (folder / "elsewhere").mkdir()
