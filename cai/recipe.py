@@ -15,6 +15,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from cai.clean import check_installed
 from cai.models import ModelSpec, scripted, vllm
 from cai.models.naming import read_model, read_weights
 from cai.overrides import override
@@ -168,6 +169,11 @@ class _Reader:
             reads = self._reads(STAGES[kind], block.pop("from", None), blocks, keys)
             if kind == "prompts":
                 block = self._sources(block, keys)
+            if "decontaminate" in block:
+                where = (*keys, "decontaminate")
+                block["decontaminate"] = [str(self.file(where, each) or each) for each in block["decontaminate"]]
+            if missing := check_installed(block.get("hygiene", ())):
+                self.wrong((*keys, "hygiene"), missing)
             blocks.append(Block(kind, name, read_block(kind, block), reads, keys))
         return blocks
 

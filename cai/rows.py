@@ -46,7 +46,8 @@ class Prompt:
 class Draft:
     """One answer. ``principle`` and ``critique`` led to it; both are empty for a first answer.
 
-    ``finish`` is the server's reason for its end: "stop" or "length". ``seed`` is the request's.
+    ``finish`` is the server's reason for its end: "stop" or "length". ``seed`` is the request's. ``flags`` are what was
+    noticed of it as it was made: "leaked_exemplar", "fine" (its critique found nothing, so the draft before it stands).
     """
 
     text: str
@@ -55,6 +56,7 @@ class Draft:
     seed: int
     principle: str = ""
     critique: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

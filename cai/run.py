@@ -56,7 +56,7 @@ class Run:
             upstream = [each.name for each in self.recipe.blocks if each.name != block.name]
         return Settings(
             stage=block.name,
-            block=_fingerprinted(want) if block.kind == "prompts" else want,
+            block=_fingerprinted(want),
             seed=self.recipe.seed,
             constitution=digest(self.constitution) if block.table.constitution else "",
             models={role: self.spec(role).identity() for role in roles},
@@ -178,11 +178,16 @@ def start(
 
 
 def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
-    """Prompt sources by content rather than by path, so that a moved file changes nothing and an edited one does."""
+    """Prompt files by content rather than by path, so that a moved file changes nothing and an edited one does."""
     for track in ("redteam", "helpful"):
-        for source in want[track]:
+        for source in want.get(track, ()):
             if source["path"]:
-                path = Path(source["path"])
-                source["path"] = path.name
-                source["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+                source["sha256"] = _content(source["path"])
+                source["path"] = Path(source["path"]).name
+    if "decontaminate" in want:
+        want["decontaminate"] = [_content(path) for path in want["decontaminate"]]
     return want
+
+
+def _content(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

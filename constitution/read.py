@@ -13,6 +13,17 @@ _REFUSAL = re.compile(
     re.I,
 )
 
+_ANSWER = r"(?:the|this|that) (?:assistant['\u2019]s )?(?:last )?(?:answer|response|reply)"
+_FINE = re.compile(
+    rf"\W*(?:(?:there is )?nothing (?:(?:here|in (?:it|{_ANSWER})) )?"
+    r"(?:needs? (?:chang|revis|to be )|goes against|is (?:wrong|harmful)|wrong|harmful|to (?:change|criticize|revise))|"
+    r"no (?:changes?|revisions?) (?:is|are) needed|there (?:is|are) no (?:problems?|issues?|harm) (?:with|in)|"
+    rf"{_ANSWER} (?:is fine|needs no (?:change|revision)|does(?: not|n['\u2019]t) need (?:chang|revis|to )|"
+    r"does(?: not|n['\u2019]t) go against))",
+    re.I,
+)
+_BUT = re.compile(r"\b(?:but|however|except|although|though|apart from)\b", re.I)
+
 Logprobs = Mapping[str, float]
 """Choice → natural log-probability as the next token; a choice outside the server's top tokens may be missing."""
 
@@ -25,6 +36,12 @@ def critique(text: str) -> str | None:
 def revision(text: str) -> str | None:
     """The revised answer without a leading label; None where nothing is said."""
     return _said(text)
+
+
+def finds_nothing(critique: str) -> bool:
+    """Whether a critique says, in its first sentence, that there is nothing to criticize."""
+    first = re.split(r"(?<=[.!?])\s", critique.strip(), maxsplit=1)[0]
+    return bool(_FINE.match(first)) and not _BUT.search(first)
 
 
 def mass(logprobs: Logprobs) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cai.clean import Cleaner
 from cai.rows import Draft, Drop, Preference
 
 MARGINS = ((0.95, 1.0), (0.8, 2 / 3), (0.65, 1 / 3), (0.0, 0.0))
@@ -21,10 +22,13 @@ class Prefs:
     Attributes:
         truncated: "drop" pairs in which an answer was cut off at the token limit, or "keep" them.
         test: share of prompts on the test side.
+        decontaminate, ngram: as in ``sft_set``.
     """
 
     truncated: str = "keep"
     test: float = 0.1
+    decontaminate: tuple[str, ...] = ()
+    ngram: int = 13
 
 
 def prefs(rows: Iterable[Preference], want: Prefs, counts: Counter[str]) -> Iterator[list[dict[str, Any]] | Drop]:
@@ -33,11 +37,14 @@ def prefs(rows: Iterable[Preference], want: Prefs, counts: Counter[str]) -> Iter
     Args:
         counts: gains the number of pairs in which the longer answer was chosen, the commonest bias of judges.
     """
+    cleaner = Cleaner("none", 1.0, want.decontaminate, want.ngram)
     for row in rows:
         if row.p_label is None or row.p_a is None:
             yield Drop(row.id, row.status)
         elif want.truncated == "drop" and "length" in (row.pair.a.finish, row.pair.b.finish):
             yield Drop(row.id, "truncated_answer")
+        elif cleaner.contaminated(row.pair.messages[-1]["content"]):
+            yield Drop(row.id, "contaminated")
         else:
             example = _example(row, row.p_a, row.p_label)
             longer = len(example["chosen"][0]["content"]) > len(example["rejected"][0]["content"])

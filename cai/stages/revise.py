@@ -4,9 +4,10 @@ One principle is drawn at each round and everything is sampled at temperature 1.
 are answered and left as they are: helpful ones keep the tuned model helpful.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
+from cai.clean import leaks
 from cai.flow import Ask
 from cai.models import Request
 from cai.rows import Chain, Draft, Drop, Prompt
@@ -24,6 +25,8 @@ class Revise:
         choice: how the principle of each round is chosen, see ``constitution.draw``; "all" sets the rounds itself.
         tracks: which prompts' answers are revised.
         exemplars: how many of the constitution's exemplars to show; None shows all.
+        when_fine: what a critique that finds nothing leads to: "revise" all the same, as in the paper, "skip" this round's
+            revision, or "stop" the chain there.
     """
 
     model: str
@@ -34,6 +37,7 @@ class Revise:
     temperature: float = 1.0
     top_p: float = 1.0
     exemplars: int | None = None
+    when_fine: str = "revise"
 
 
 async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
@@ -49,6 +53,8 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
         if isinstance(draft, str):
             return Drop(row.id, draft, f"in round {len(drafts)}", tuple(drafts))
         drafts.append(draft)
+        if want.when_fine == "stop" and "fine" in draft.flags:
+            break
     return Chain(row.id, row.messages, tuple(drafts), row.source, row.track)
 
 
@@ -73,12 +79,19 @@ async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: R
     critique = read.critique((await ask(_request(asked, want, ask))).texts[0])
     if critique is None:
         return "unreadable_critique"
+    if want.when_fine != "revise" and read.finds_nothing(critique):
+        return replace(draft, principle=principle.id, critique=critique, flags=("fine",))
     request = _request(asking.revision(ask.constitution, asked, critique, principle), want, ask)
     reply = await ask(request)
     revision = read.revision(reply.texts[0])
     if revision is None:
         return "unreadable_revision"
-    return Draft(revision, ask.model.name, reply.finishes[0], request.seed or 0, principle.id, critique)
+    seen = [
+        text for each in ask.constitution.critique_revision[: want.exemplars] for text in (each.answer, each.revision)
+    ]
+    own = " ".join([*(message["content"] for message in row.messages), draft.text])
+    flags = ("leaked_exemplar",) if leaks(revision, seen, own) else ()
+    return Draft(revision, ask.model.name, reply.finishes[0], request.seed or 0, principle.id, critique, flags)
 
 
 def _request(asked: asking.Asked, want: Revise, ask: Ask) -> Request:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cai.clean import CHECKS, USUAL, Cleaner, Said
 from cai.rows import Chain, Drop
 
 
@@ -20,27 +21,50 @@ class SftSet:
         revisions: "all" rounds, or the "last".
         truncated: "drop" or "keep" answers that were cut off at the token limit.
         test: share of prompts on the test side.
+        hygiene: the checks that leave an answer out, see ``cai.clean.CHECKS``.
+        dedupe: "exact", "near" (by MinHash) or "none".
+        similarity: from which two answers are near copies.
+        decontaminate: prompt files of evaluations, whose prompts must not be learnt from.
+        ngram: words that a prompt shares with one of those to be left out; 13 in Brown et al. 2020, appendix C.
     """
 
     revisions: str = "all"
     truncated: str = "drop"
     test: float = 0.1
+    hygiene: tuple[str, ...] = USUAL
+    dedupe: str = "exact"
+    similarity: float = 0.8
+    decontaminate: tuple[str, ...] = ()
+    ngram: int = 13
 
 
 def sft_set(rows: Iterable[Chain], want: SftSet, counts: Counter[str]) -> Iterator[list[dict[str, Any]] | Drop]:
     """The examples of each chain, or why it gives none.
 
     Args:
-        counts: gains the number of drafts left out as truncated.
+        counts: gains the drafts left out, by reason.
     """
+    cleaner = Cleaner(want.dedupe, want.similarity, want.decontaminate, want.ngram)
     for row in rows:
         first = 1 if row.track == "redteam" else 0
         wanted = list(enumerate(row.drafts))[first:]
         if want.revisions == "last":
             wanted = wanted[-1:]
-        whole = [(number, draft) for number, draft in wanted if draft.finish != "length" or want.truncated == "keep"]
-        counts["truncated_drafts"] += len(wanted) - len(whole)
-        yield [_example(row, number) for number, _ in whole] or Drop(row.id, "truncated" if wanted else "no_revision")
+        wrong = {number: _wrong(row, number, want, cleaner) for number, _ in wanted}
+        counts.update(f"{reason}_drafts" for reason in wrong.values() if reason)
+        kept = [_example(row, number) for number, reason in wrong.items() if not reason]
+        yield kept or Drop(row.id, next(iter(wrong.values()), "no_revision"))
+
+
+def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
+    """Why a draft is left out; empty where nothing is wrong with it."""
+    draft = row.drafts[number]
+    if draft.finish == "length" and want.truncated == "drop":
+        return "truncated"
+    former = row.drafts[number - 1].text if number else ""
+    said = Said(row.messages[-1]["content"], draft.text, former, draft.flags)
+    found = next((name for name in want.hygiene if CHECKS[name](said)), "")
+    return found or cleaner.wrong(said)
 
 
 def _example(row: Chain, number: int) -> dict[str, Any]:

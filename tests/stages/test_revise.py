@@ -3,21 +3,25 @@
 import asyncio
 from pathlib import Path
 from random import Random
+from typing import Any
 
-from cai.flow import Ask, Slots
+import pytest
+
+from cai.flow import Ask
 from cai.models import Request
 from cai.models.scripted import Scripted
 from cai.rows import Chain, Drop, Prompt
+from cai.slots import Slots
 from cai.stages.revise import Revise, revise
 from constitution.load import load
 
 CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")
 
 
-def chain(answer, track: str = "redteam", seed: int = 0, rounds: int = 2) -> Chain | Drop:  # type: ignore[no-untyped-def]
+def chain(answer, track: str = "redteam", seed: int = 0, **more: Any) -> Chain | Drop:  # type: ignore[no-untyped-def]
     row = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", track)
     ask = Ask(Scripted(answer), Slots(4), CONSTITUTION, "p", Random(seed))
-    return asyncio.run(revise(row, Revise("policy", rounds=rounds), ask))
+    return asyncio.run(revise(row, Revise("policy", **{"rounds": 2, **more}), ask))
 
 
 def plain(request: Request) -> str:
@@ -69,3 +73,33 @@ def test_an_unreadable_revision_is_not_taken_for_an_answer() -> None:
     row = chain(lambda request: "" if request.messages[-1]["content"].startswith("Revision") else plain(request))
     assert isinstance(row, Drop)
     assert row.reason == "unreadable_revision"
+
+
+@pytest.mark.parametrize(("when_fine", "texts"), [("revise", 3), ("skip", 3), ("stop", 2)])
+def test_a_critique_that_finds_nothing_saves_its_revision(when_fine: str, texts: int) -> None:
+    asked: list[str] = []
+
+    def fine(request: Request) -> str:
+        asked.append(request.messages[-1]["content"])
+        return "Nothing needs changing. It is kind." if "Critique request" in asked[-1] else plain(request)
+
+    row = chain(fine, when_fine=when_fine)
+    assert isinstance(row, Chain)
+    revisions = sum(text.startswith("Revision request") for text in asked)
+    assert (len(row.drafts), revisions) == (texts, 2 if when_fine == "revise" else 0)
+    if when_fine != "revise":
+        assert {draft.text for draft in row.drafts} == {"first"}
+        assert row.drafts[1].flags == ("fine",)
+        assert row.drafts[1].critique == "Nothing needs changing. It is kind."
+        assert row.drafts[1].principle
+
+
+def test_a_revision_that_repeats_an_exemplar_is_flagged() -> None:
+    leaked = CONSTITUTION.critique_revision[0].revision
+
+    def leaking(request: Request) -> str:
+        return leaked if request.messages[-1]["content"].startswith("Revision request") else plain(request)
+
+    row = chain(leaking, rounds=1)
+    assert isinstance(row, Chain)
+    assert [draft.flags for draft in row.drafts] == [(), ("leaked_exemplar",)]

@@ -1,0 +1,233 @@
+"""Examples that would teach what they should not: found by their text alone, counted by reason, each check switchable.
+
+A check of one text (``CHECKS``) is a plain function; what needs the whole set (copies, closing sentences that come again
+and again, prompts of an evaluation set) is a ``Cleaner``'s, which sees the examples in order and so decides alike each time.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from cai.errors import UserError
+
+LEAKED = 8
+COPY = 0.95
+MOST_EMOJI = 2
+LOOPS = 3
+CLOSERS = (5, 0.02)
+SHINGLE = 5
+PERMUTATIONS = 128
+
+_META = re.compile(
+    r"\b(?:here(?:['\u2019]s| is) (?:the|a|my|an) (?:\w+ )?(?:revis|rewrit|improv|updat|edit)\w*|"
+    r"(?:the|my|this) (?:revised|rewritten|improved|updated) (?:answer|response|reply|version)|"
+    r"i(?:['\u2019]ve| have) (?:revised|rewritten|updated|edited)|"
+    r"(?:the|this|your) (?:critique|revision request)|revision request:|critique request:)",
+    re.I,
+)
+_BOILERPLATE = re.compile(
+    r"\b(?:as an? (?:ai|artificial intelligence|language model)|i['\u2019]?m (?:just |only )?an? (?:ai|language model)|"
+    r"i (?:do not|don['\u2019]t) have (?:personal )?(?:opinions|feelings|beliefs)|my training data)\b",
+    re.I,
+)
+_EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff]")
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer with what it answers.
+
+    Attributes:
+        former: the draft before it, empty for a first answer.
+        flags: what was noticed when it was made, such as "leaked_exemplar".
+        language: of the prompt, where its file says so.
+    """
+
+    prompt: str
+    text: str
+    former: str = ""
+    flags: tuple[str, ...] = ()
+    language: str = ""
+
+
+def meta_talk(said: Said) -> bool:
+    """Speaks of the revision instead of to the person: "Here is the revised response"."""
+    return bool(_META.search(said.text[:300]) or _META.search(said.text[-200:])) and not _META.search(said.prompt)
+
+
+def boilerplate(said: Said) -> bool:
+    """Speaks of being a language model where nobody asked."""
+    return bool(_BOILERPLATE.search(said.text)) and not re.search(r"\b(?:ai|language model|bot)\b", said.prompt, re.I)
+
+
+def leaked_exemplar(said: Said) -> bool:
+    """Repeats eight words of the constitution's exemplars; noticed when the row was made."""
+    return "leaked_exemplar" in said.flags
+
+
+def near_copy(said: Said) -> bool:
+    """Hardly differs from the draft that it revises."""
+    return bool(said.former) and _overlap(shingles(said.former, 3), shingles(said.text, 3)) >= COPY
+
+
+def emoji(said: Said) -> bool:
+    """More than two emoji, and none in the prompt."""
+    return len(_EMOJI.findall(said.text)) > MOST_EMOJI and not _EMOJI.search(said.prompt)
+
+
+def loop(said: Said) -> bool:
+    """Says the same sentence three times, or the same eight words."""
+    repeated = Counter(_sentences(said.text)) + Counter(_grams(said.text, LEAKED))
+    return max(repeated.values(), default=0) >= LOOPS
+
+
+def wrong_language(said: Said) -> bool:
+    """Answers in another language than the prompt's; short texts are let pass."""
+    if min(len(_words(said.prompt)), len(_words(said.text))) < 8:
+        return False
+    return _language(said.text) != (said.language.partition("-")[0] or _language(said.prompt))
+
+
+CHECKS: Mapping[str, Callable[[Said], bool]] = {
+    check.__name__: check for check in (meta_talk, boilerplate, leaked_exemplar, near_copy, emoji, loop, wrong_language)
+}
+USUAL = ("meta_talk", "boilerplate", "leaked_exemplar", "emoji", "loop")
+
+
+def leaks(text: str, shown: Sequence[str], conversation: str) -> bool:
+    """Whether a text repeats eight words of what was shown as an example, and not of its own conversation."""
+    repeated = _all_shingles(tuple(shown)) & shingles(text, LEAKED)
+    return bool(repeated - shingles(conversation, LEAKED))
+
+
+@lru_cache(maxsize=8)
+def _all_shingles(shown: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+    """Of the exemplars, which are the same for every row."""
+    return frozenset().union(*(shingles(each, LEAKED) for each in shown))
+
+
+class Cleaner:
+    """What only the whole set shows; asked for each example in order.
+
+    Args:
+        dedupe: "exact" (the same words), "near" (by MinHash) or "none".
+        similarity: Jaccard's index of five-word sequences from which two answers are near copies.
+        decontaminate: prompt files of evaluations; a prompt that shares ``ngram`` words with one of theirs is left out.
+
+    Raises:
+        UserError: a file cannot be read, or datasketch is not installed.
+    """
+
+    def __init__(self, dedupe: str, similarity: float, decontaminate: Iterable[str], ngram: int) -> None:
+        self.dedupe, self.ngram = dedupe, ngram
+        self.seen: set[str] = set()
+        self.closers: Counter[str] = Counter()
+        self.count = 0
+        self.near = _index(similarity) if dedupe == "near" else None
+        self.held: set[Any] = set()
+        for path in decontaminate:
+            for prompt in _prompts(path):
+                self.held |= self._marks(prompt)
+
+    def wrong(self, said: Said) -> str:
+        """The reason to leave an example out: "contaminated", "duplicate" or "repeated_closer"; empty where there is none."""
+        if self.contaminated(said.prompt):
+            return "contaminated"
+        if self.dedupe != "none" and self._duplicate(said):
+            return "duplicate"
+        return "repeated_closer" if self._closes_as_others(said.text) else ""
+
+    def contaminated(self, prompt: str) -> bool:
+        """Whether a prompt shares a sequence of words with an evaluation's."""
+        return bool(self.held) and not self.held.isdisjoint(self._marks(prompt))
+
+    def _marks(self, prompt: str) -> set[Any]:
+        """A prompt's sequences of words; a shorter prompt is one sequence."""
+        words = tuple(_words(prompt))
+        return shingles(prompt, self.ngram) if len(words) >= self.ngram else {words}
+
+    def _duplicate(self, said: Said) -> bool:
+        text = " ".join(_words(f"{said.prompt} {said.text}"))
+        if text in self.seen:
+            return True
+        self.seen.add(text)
+        return self.near is not None and self.near(said.text)
+
+    def _closes_as_others(self, text: str) -> bool:
+        """A closing sentence may come a few times, and then in a small share of the examples."""
+        self.count += 1
+        sentences = _sentences(text)
+        if len(sentences) < 2:
+            return False
+        self.closers[sentences[-1]] += 1
+        least, share = CLOSERS
+        return self.closers[sentences[-1]] > max(least, share * self.count)
+
+
+def _index(similarity: float) -> Callable[[str], bool]:
+    """Tells whether a text is a near copy of one it was given before."""
+    try:
+        from datasketch import MinHash, MinHashLSH
+    except ImportError:
+        raise UserError("dedupe: near needs the package datasketch; run: make install") from None
+    index: Any = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS)
+
+    def near(text: str) -> bool:
+        sketch = MinHash(num_perm=PERMUTATIONS, seed=1)
+        sketch.update_batch([" ".join(each).encode() for each in shingles(text, SHINGLE) or {tuple(_words(text))}])
+        if index.query(sketch):
+            return True
+        index.insert(len(index.keys), sketch)
+        return False
+
+    return near
+
+
+def _prompts(path: str) -> Iterable[str]:
+    from cai.rows import Prompt
+    from cai.stages.prompts import Prompts, PromptSource, read
+
+    rows = read(Prompts((PromptSource(path),)))
+    return (row.messages[-1]["content"] for row in rows if isinstance(row, Prompt))
+
+
+def check_installed(checks: Iterable[str]) -> str:
+    """What is missing for these checks, as a sentence; empty where nothing is."""
+    import importlib.util
+
+    missing = "wrong_language" in checks and importlib.util.find_spec("py3langid") is None
+    return "wrong_language needs the package py3langid; run: make install" if missing else ""
+
+
+def _language(text: str) -> str:
+    import py3langid
+
+    return str(py3langid.classify(text)[0])
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+(?:['\u2019]\w+)?", text.lower())
+
+
+def _grams(text: str, size: int) -> list[tuple[str, ...]]:
+    words = _words(text)
+    return list(zip(*(words[start:] for start in range(size)), strict=False))
+
+
+def shingles(text: str, size: int) -> set[tuple[str, ...]]:
+    """A text's sequences of so many words, in lower case."""
+    return set(_grams(text, size))
+
+
+def _sentences(text: str) -> list[str]:
+    """Sentences of three words or more, as sequences of words."""
+    found = (" ".join(_words(each)) for each in _SENTENCE.findall(text))
+    return [each for each in found if each.count(" ") >= 2]
+
+
+def _overlap(first: set[Any], second: set[Any]) -> float:
+    return len(first & second) / len(first | second) if first and second else 0.0

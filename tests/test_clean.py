@@ -1,0 +1,139 @@
+"""What is left out of a dataset, and what is not: each check by cases that a person would decide the same way."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cai.clean import CHECKS, USUAL, Cleaner, Said, leaks
+from cai.errors import UserError
+from cai.rows import Chain, Draft, Drop
+from cai.stages.sft_set import SftSet, sft_set
+
+ROOT = Path(__file__).resolve().parent.parent
+PROMPT = "How do I get a stain of red wine out of a wool carpet?"
+GOOD = "Blot it at once with a dry cloth. Then use cold water with a little dish soap, and blot again. Never rub."
+WRONG = {
+    "meta_talk": ["Here is the revised response:\n\nBlot it.", f"{GOOD} I have rewritten it to be kinder."],
+    "boilerplate": ["As an AI language model, I cannot see the carpet. Blot it.", "I'm just an AI, but blot it."],
+    "near_copy": [GOOD],
+    "emoji": [f"{GOOD} 🎉🎉🎉"],
+    "loop": ["Blot the stain again. " * 4, "First wet it " + "and then you blot the wool with a cloth " * 3],
+    "wrong_language": ["Tupfen Sie den Fleck sofort mit einem trockenen Tuch ab und nehmen Sie dann kaltes Wasser."],
+}
+
+
+@pytest.mark.parametrize(("check", "text"), [(name, text) for name, texts in WRONG.items() for text in texts])
+def test_each_check_finds_its_case_and_lets_a_good_answer_pass(check: str, text: str) -> None:
+    former = f"{GOOD}" if check == "near_copy" else "Something else was said here before, at some length."
+    assert CHECKS[check](Said(PROMPT, text, former))
+    assert not CHECKS[check](Said(PROMPT, GOOD, "Something else was said here before, at some length."))
+
+
+def test_what_the_person_brought_up_is_no_fault() -> None:
+    assert not CHECKS["boilerplate"](Said("Are you an AI?", "Yes, as an AI I have no body."))
+    assert not CHECKS["meta_talk"](Said("Please send the revised version.", "Here is the revised version: …"))
+    assert not CHECKS["emoji"](Said("Three cheers 🎉", "🎉🎉🎉🎉 for you!"))
+
+
+def test_a_language_that_the_file_names_counts() -> None:
+    german = WRONG["wrong_language"][0]
+    assert not CHECKS["wrong_language"](Said(PROMPT, german, language="de-AT"))
+    assert not CHECKS["wrong_language"](Said(PROMPT, "Ja, natürlich."))  # too short to tell
+
+
+def test_a_leak_is_eight_words_of_an_exemplar_and_not_of_the_conversation() -> None:
+    shown = ["I will not help with that, but here is how to lock your own door better."]
+    said = "Sure. Here is how to lock your own door better, friend."
+    assert leaks(said, shown, PROMPT)
+    assert not leaks(said, shown, "Tell me: here is how to lock your own door better.")
+    assert not leaks(GOOD, shown, PROMPT)
+
+
+def chain(number: int, *texts: str, prompt: str = PROMPT) -> Chain:
+    drafts = tuple(Draft(text, "m", "stop", 0) for text in texts)
+    return Chain(f"p{number}", ({"role": "user", "content": prompt},), drafts, "f", "redteam")
+
+
+def kept(rows: list[Chain], want: SftSet) -> tuple[list[str], list[str], Counter[str]]:
+    """Texts kept, reasons of the rows dropped, and the ledger's counts."""
+    counts: Counter[str] = Counter()
+    out = list(sft_set(rows, want, counts))
+    texts = [example["completion"][0]["content"] for each in out if isinstance(each, list) for example in each]
+    return texts, [each.reason for each in out if isinstance(each, Drop)], counts
+
+
+def test_a_draft_that_is_wrong_is_left_out_and_its_row_only_when_nothing_is_left() -> None:
+    meta = "Here is the revised response: blot it."
+    rows = [chain(1, "draft", meta, GOOD), chain(2, "draft", meta)]
+    texts, reasons, counts = kept(rows, SftSet())
+    assert (texts, reasons) == ([GOOD], ["meta_talk"])
+    assert counts["meta_talk_drafts"] == 2
+    assert kept(rows, SftSet(hygiene=()))[0] == [meta, GOOD]
+
+
+@pytest.mark.parametrize(("dedupe", "count"), [("none", 4), ("exact", 3), ("near", 2)])
+def test_copies_are_left_out_by_their_words(dedupe: str, count: int) -> None:
+    long = " ".join(f"word{number}" for number in range(60))
+    rows = [chain(number, "d", text) for number, text in enumerate([long, long.upper(), f"{long} more", GOOD])]
+    texts, reasons, _ = kept(rows, SftSet(dedupe=dedupe, hygiene=()))
+    assert len(texts) == count
+    assert reasons == ["duplicate"] * (4 - count)
+
+
+def test_near_copies_agree_with_a_plain_count_of_shared_words() -> None:
+    """MinHash against the very index it estimates, on made-up answers at known distances."""
+    base = [f"w{number}" for number in range(200)]
+    for changed, copy in ((1, True), (60, False)):
+        cleaner = Cleaner("near", 0.8, (), 13)
+        other = [f"x{number}" if number < changed else word for number, word in enumerate(base)]
+        assert cleaner.wrong(Said("a", " ".join(base))) == ""
+        assert (cleaner.wrong(Said("b", " ".join(other))) == "duplicate") is copy
+
+
+def test_a_closing_sentence_may_come_a_few_times() -> None:
+    rows = [chain(n, "d", f"Answer number {n} is this. Let me know if you need more help!") for n in range(20)]
+    texts, reasons, counts = kept(rows, SftSet())
+    assert len(texts) == 5
+    assert reasons == ["repeated_closer"] * 15
+    assert counts["repeated_closer_drafts"] == 15
+
+
+def test_prompts_of_an_evaluation_are_not_learnt_from(tmp_path: Path) -> None:
+    held = tmp_path / "eval.jsonl"
+    held.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in (PROMPT, "Hi!")))
+    asked = [f"{PROMPT} It is my mother's.", "hi", "How do I get a stain of ink out of a shirt?"]
+    rows = [chain(number, "d", f"{GOOD} {number}", prompt=prompt) for number, prompt in enumerate(asked)]
+    texts, reasons, _ = kept(rows, SftSet(decontaminate=(str(held),), ngram=8))
+    assert (texts, reasons) == ([f"{GOOD} 2"], ["contaminated"] * 2)
+
+
+def test_a_set_says_what_it_left_out(scripted_run: Callable[..., Path], write: Callable[[str, str], Path]) -> None:
+    lines = (
+        (ROOT / "principles" / "prompts" / "redteam.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:12]
+    )
+    held = write("held.jsonl", "".join(lines))
+    folder = scripted_run(f"sft_set.decontaminate=[{held}]", "sft_set.dedupe=near", f"prefs.decontaminate=[{held}]")
+    ids = {json.loads(line)["id"] for line in lines}
+    for stage, reads in (("sft_set", "revise"), ("prefs", "label")):
+        rows = [json.loads(line) for part in (folder / reads).glob("part-*.jsonl") for line in part.open()]
+        there = [row for row in rows if row["id"].partition("/")[0] in ids and row.get("status", "ok") == "ok"]
+        seal = json.loads((folder / stage / "seal.json").read_text())
+        assert seal["dropped"]["contaminated"] == len(there) > 0
+        assert seal["rows_in"] == seal["rows_kept"] + sum(seal["dropped"].values())
+
+
+def test_a_file_that_is_not_there_is_a_sentence(scripted_run: Callable[..., Path]) -> None:
+    with pytest.raises(ValueError, match=r"sft_set.decontaminate: there is no file nowhere.jsonl"):
+        scripted_run("sft_set.decontaminate=[nowhere.jsonl]")
+
+
+def test_the_usual_checks_need_nothing_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(USUAL) < set(CHECKS)
+    monkeypatch.setitem(__import__("sys").modules, "datasketch", None)
+    with pytest.raises(UserError, match="needs the package datasketch; run: make install"):
+        Cleaner("near", 0.8, (), 13)
+    assert replace(SftSet(), dedupe="exact")
