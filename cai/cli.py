@@ -204,13 +204,18 @@ def show(
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="The stage's name, such as revise.")],
     count: Annotated[int, typer.Option("-n", metavar="N", help="How many rows.")] = 3,
     drops: Annotated[bool, typer.Option("--drops", help="Show the rows left out, with their reasons.")] = False,
-    row: Annotated[str | None, typer.Option("--id", metavar="ID", help="Show the row with this id.")] = None,
+    row: Annotated[str, typer.Option("--id", metavar="ID", help="Show the row with this id.")] = "",
+    principle: Annotated[str, typer.Option(metavar="ID", help="Only rows made or judged under this principle.")] = "",
+    reason: Annotated[str, typer.Option(metavar="REASON", help="Only rows left out for this reason.")] = "",
+    text: Annotated[str, typer.Option(metavar="TEXT", help="Only rows that hold this text.")] = "",
+    diff: Annotated[bool, typer.Option("--diff", help="Show what each revision changed, word by word.")] = False,
     debug: Debug = False,
 ) -> None:
     """Show rows of a stage, whole."""
-    from cai.report.summary import print_rows, run_folder
+    from cai.report.rows import Wanted, print_rows
+    from cai.report.summary import plain_console, run_folder
 
-    print_rows(run_folder(run), stage, count, drops, row)
+    print_rows(run_folder(run), stage, Wanted(count, drops, row, principle, reason, text, diff), plain_console())
 
 
 @app.command()

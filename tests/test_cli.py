@@ -1,6 +1,7 @@
 """The commands as a user runs them: exit codes, sentences, and help that is instant."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -133,6 +134,40 @@ def test_show_prints_rows_and_drops(cai: Cai, done: Path) -> None:
     wrong = cai("show", done, "revize")
     assert wrong.returncode == 2
     assert 'did you mean "revise"?' in wrong.stderr
+
+
+def test_show_filters_by_principle_reason_and_text(cai: Cai, done: Path) -> None:
+    chains = [json.loads(line) for part in sorted((done / "revise").glob("part-*.jsonl")) for line in part.open()]
+    principle = next(draft["principle"] for row in chains for draft in row["drafts"] if draft["principle"])
+    mine = [row["id"] for row in chains if any(draft["principle"] == principle for draft in row["drafts"])]
+    shown = cai("show", done, "revise", "--principle", principle, "-n", "99").stdout
+    assert [line.split()[1] for line in shown.splitlines() if line.startswith("── ")] == mine
+    one = mine[0]
+    said = next(row for row in chains if row["id"] == one)["drafts"][-1]["text"]
+    assert f"── {one} " in cai("show", done, "revise", "--text", said.upper()).stdout
+    left = cai("show", done, "revise", "--reason", "unreadable_critique", "-n", "1").stdout
+    assert '"reason": "unreadable_critique"' in left
+    assert f"under {principle}" in cai("show", done, "label", "--principle", principle, "-n", "99").stdout
+
+
+def test_show_diff_marks_what_a_revision_changed(cai: Cai, done: Path) -> None:
+    shown = cai("show", done, "revise", "--diff", "--text", "kinder answer", "-n", "1").stdout
+    assert "revision 1, as it differs:" in shown
+    assert re.search(r"\[-.*-\] \{\+.*\+\}", shown, re.S)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (("--principle", "privcy"), 'no principle "privcy"; did you mean "privacy"?'),
+        (("--reason", "tired"), "has no drops to show with reason tired; reasons there: "),
+        (("--text", "nobody says this"), "has no rows to show with text nobody says this"),
+    ],
+)
+def test_show_says_what_is_not_there(cai: Cai, done: Path, line: tuple[str, ...], words: str) -> None:
+    ran = cai("show", done, "revise", *line)
+    assert ran.returncode == 2
+    assert words in ran.stderr
 
 
 def test_report_escapes_what_models_say(cai: Cai, done: Path) -> None:

@@ -1,8 +1,5 @@
 """What the terminal shows of a run: its summary, its status, its rows."""
 
-import json
-import textwrap
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cai.errors import UserError
+from cai.report.rows import chain_text
 from cai.store import Stage, described
-from constitution.source import InputError, nearest, read_yaml
-
-WIDTH = 100
+from constitution.source import InputError, read_yaml
 
 
 def run_folder(run: str) -> Path:
@@ -94,12 +90,12 @@ def ledger_table(stages: list[dict[str, Any]]) -> Table:
 
 def print_status(folder: Path) -> None:
     """The state of every stage."""
-    _console().print(ledger_table(stages_of(folder)))
+    plain_console().print(ledger_table(stages_of(folder)))
 
 
 def print_summary(folder: Path, console: Console) -> None:
     """Where everything is, one row whole, and the ledger."""
-    console = _console() if not console.is_terminal else console
+    console = plain_console() if not console.is_terminal else console
     stages = stages_of(folder)
     for each in stages:
         chains = Stage(folder / each["name"]) if each["kind"] == "revise" else None
@@ -130,74 +126,8 @@ def _output(folder: Path, stage: dict[str, Any]) -> Path | None:
     return None
 
 
-def print_rows(folder: Path, name: str, count: int, drops: bool, row_id: str | None) -> None:
-    """Rows of a stage, or its drops.
-
-    Raises:
-        UserError: there is no such stage, or nothing in it to show.
-    """
-    known = [each["name"] for each in described(folder)["stages"]]
-    if name not in known:
-        raise UserError(f'the run has no stage "{name}"; {nearest(name, known)}')
-    stage = Stage(folder / name)
-    rows = iter(stage.drops()) if drops else _rows(stage)
-    if row_id is not None:
-        rows = (row for row in rows if row_id in (row.get("id"), row.get("in")))
-    shown = 0
-    for row in islice(rows, count):
-        _console().print(chain_text(row) if "drafts" in row else pair_text(row), markup=False)
-        shown += 1
-    if not shown:
-        raise UserError(
-            f"{stage.folder} has no {'drops' if drops else 'rows'} to show{f' with id {row_id}' if row_id else ''}"
-        )
-
-
-def _rows(stage: Stage) -> Any:
-    if stage.parts():
-        return stage.all_rows(dict)
-    import pyarrow.parquet as parquet
-
-    files = sorted(stage.folder.glob("*.parquet"))
-    return (row for file in files for batch in parquet.ParquetFile(file).iter_batches(64) for row in batch.to_pylist())
-
-
-def chain_text(row: dict[str, Any]) -> str:
-    """A chain as a person reads it: prompt, draft, critique, revision."""
-    lines = [f"── {row['id']} ({row['track']})", _block("prompt", row["messages"][-1]["content"])]
-    for number, draft in enumerate(row["drafts"]):
-        if number:
-            lines.append(_block(f"critique {number}, under {draft['principle']}", draft["critique"]))
-        lines.append(_block(f"revision {number}" if number else f"draft, by {draft['model']}", draft["text"]))
-    return "\n".join(lines)
-
-
-def pair_text(row: dict[str, Any]) -> str:
-    """Any other row: its texts one below the other, the rest as JSON."""
-    pair = row.get("pair", row)
-    if "a" not in pair or "messages" not in pair:
-        return json.dumps(row, indent=2, ensure_ascii=False)
-    lines = [f"── {row['id']}", _block("prompt", pair["messages"][-1]["content"])]
-    lines += [_block("answer a", pair["a"]["text"]), _block("answer b", pair["b"]["text"])]
-    for vote in row.get("votes", ()):
-        lines.append(_block(f"vote under {vote['principle']}, order {vote['order']}: {vote['status']}", _said(vote)))
-    if "status" in row:
-        lines.append(
-            _block("preference", f"{row['status']}, P(a is better) = {row['p_a']}, as a label {row['p_label']}")
-        )
-    return "\n".join(lines)
-
-
-def _said(vote: dict[str, Any]) -> str:
-    read = f"P(a) = {vote['p_a']:.3f}" if vote["p_a"] is not None else "not read"
-    return f"{vote['rationale']}\n{read}".strip()
-
-
-def _block(title: str, text: str) -> str:
-    return f"{title}:\n" + textwrap.indent("\n".join(textwrap.fill(line, WIDTH) for line in text.splitlines()), "    ")
-
-
-def _console() -> Console:
+def plain_console() -> Console:
+    """The terminal, or a log that is wide enough for tables."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 160  # a log has no edge; tables should not be cut at 80 columns

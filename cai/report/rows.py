@@ -1,0 +1,150 @@
+"""``cai show``: rows of a stage as a person reads them, those that were asked for."""
+
+import json
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+
+from cai.errors import UserError
+from cai.report.words import marked
+from cai.store import Stage, described
+from constitution.source import nearest
+
+WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows, and how they are shown.
+
+    Attributes:
+        count: at most so many.
+        drops: the rows left out instead of those that were kept.
+        id: the row with this id alone.
+        principle: rows made or judged under this principle.
+        reason: rows left out for this reason; implies ``drops``.
+        text: rows that hold this text, in any case.
+        diff: revisions as word-level differences from the draft before.
+    """
+
+    count: int = 3
+    drops: bool = False
+    id: str = ""
+    principle: str = ""
+    reason: str = ""
+    text: str = ""
+    diff: bool = False
+
+
+def print_rows(folder: Path, name: str, wanted: Wanted, console: Console) -> None:
+    """Rows of a stage, or its drops.
+
+    Raises:
+        UserError: there is no such stage or principle, or nothing in it to show.
+    """
+    run = described(folder)
+    _known("the run has no stage", name, [each["name"] for each in run["stages"]])
+    if wanted.principle:
+        _known("--principle: the run's constitution has no principle", wanted.principle, list(run["principles"]))
+    stage = Stage(folder / name)
+    drops = wanted.drops or bool(wanted.reason)
+    rows = [*islice(_fitting(stage.drops() if drops else _rows(stage), wanted), wanted.count)]
+    if not rows:
+        raise UserError(_nothing(stage, wanted, drops))
+    for row in rows:
+        _print(row, wanted.diff, console)
+
+
+def _known(what: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        raise UserError(f'{what} "{name}"; {nearest(name, known)}')
+
+
+def _fitting(rows: Iterable[dict[str, Any]], wanted: Wanted) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        if wanted.id and wanted.id not in (row.get("id"), row.get("in")):
+            continue
+        if wanted.reason and row.get("reason") != wanted.reason:
+            continue
+        if wanted.principle and wanted.principle not in _principles(row):
+            continue
+        if wanted.text and wanted.text.lower() not in json.dumps(row, ensure_ascii=False).lower():
+            continue
+        yield row
+
+
+def _principles(row: dict[str, Any]) -> set[str]:
+    """The principles a row was made or judged under, whatever its kind."""
+    made = [*(row.get("drafts") or []), *(row.get("votes") or []), *(row.get("partial") or [])]
+    return {*(row.get("principles") or []), *(each["principle"] for each in made if each.get("principle"))}
+
+
+def _nothing(stage: Stage, wanted: Wanted, drops: bool) -> str:
+    asked = {"id": wanted.id, "principle": wanted.principle, "reason": wanted.reason, "text": wanted.text}
+    words = [f"{key} {value}" for key, value in asked.items() if value]
+    known = sorted({drop["reason"] for drop in stage.drops()}) if wanted.reason else []
+    there = f"; reasons there: {', '.join(known) or 'none'}" if wanted.reason else ""
+    return f"{stage.folder} has no {'drops' if drops else 'rows'} to show{' with ' if words else ''}{', '.join(words)}{there}"
+
+
+def _print(row: dict[str, Any], diff: bool, console: Console) -> None:
+    if "drafts" not in row:
+        console.print(pair_text(row), markup=False)
+    elif not diff:
+        console.print(chain_text(row), markup=False)
+    else:
+        console.print(chain_text({**row, "drafts": row["drafts"][:1]}), markup=False)
+        for number, (old, new) in enumerate(zip(row["drafts"], row["drafts"][1:], strict=False), 1):
+            console.print(_block(f"critique {number}, under {new['principle']}", new["critique"]), markup=False)
+            console.print(f"revision {number}, as it differs:", markup=False)
+            console.print(Padding(marked(old["text"], new["text"], console.is_terminal), (0, 0, 0, 4), expand=False))
+
+
+def _rows(stage: Stage) -> Any:
+    if stage.parts():
+        return stage.all_rows(dict)
+    import pyarrow.parquet as parquet
+
+    files = sorted(stage.folder.glob("*.parquet"))
+    return (row for file in files for batch in parquet.ParquetFile(file).iter_batches(64) for row in batch.to_pylist())
+
+
+def chain_text(row: dict[str, Any]) -> str:
+    """A chain as a person reads it: prompt, draft, critique, revision."""
+    lines = [f"── {row['id']} ({row['track']})", _block("prompt", row["messages"][-1]["content"])]
+    for number, draft in enumerate(row["drafts"]):
+        if number:
+            lines.append(_block(f"critique {number}, under {draft['principle']}", draft["critique"]))
+        lines.append(_block(f"revision {number}" if number else f"draft, by {draft['model']}", draft["text"]))
+    return "\n".join(lines)
+
+
+def pair_text(row: dict[str, Any]) -> str:
+    """Any other row: its texts one below the other, the rest as JSON."""
+    pair = row.get("pair", row)
+    if "a" not in pair or "messages" not in pair:
+        return json.dumps(row, indent=2, ensure_ascii=False)
+    lines = [f"── {row['id']}", _block("prompt", pair["messages"][-1]["content"])]
+    lines += [_block("answer a", pair["a"]["text"]), _block("answer b", pair["b"]["text"])]
+    for vote in row.get("votes", ()):
+        lines.append(_block(f"vote under {vote['principle']}, order {vote['order']}: {vote['status']}", _said(vote)))
+    if "status" in row:
+        lines.append(
+            _block("preference", f"{row['status']}, P(a is better) = {row['p_a']}, as a label {row['p_label']}")
+        )
+    return "\n".join(lines)
+
+
+def _said(vote: dict[str, Any]) -> str:
+    read = f"P(a) = {vote['p_a']:.3f}" if vote["p_a"] is not None else "not read"
+    return f"{vote['rationale']}\n{read}".strip()
+
+
+def _block(title: str, text: str) -> str:
+    return f"{title}:\n" + textwrap.indent("\n".join(textwrap.fill(line, WIDTH) for line in text.splitlines()), "    ")
