@@ -186,13 +186,16 @@ def diff(
 def status(
     run: RunArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Print the seals as JSON.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Show it anew every two seconds until the run is done.")] = False,
     debug: Debug = False,
 ) -> None:
     """Show how far a run is: stage by stage, with its ledger."""
-    from cai.report.summary import print_status, run_folder, stages_of
+    from cai.report.summary import print_status, run_folder, stages_of, watch_status
 
     folder = run_folder(run)
-    if as_json:
+    if live:
+        watch_status(folder)
+    elif as_json:
         print(json.dumps(stages_of(folder), indent=2, ensure_ascii=False))
     else:
         print_status(folder)

@@ -65,7 +65,7 @@ class Step:
         work: row, ask → the rows it gives, or a drop.
         takes: the type of its input rows.
         count: output row → a word to count in the ledger, or None.
-        on_row: called after each row: stage name, tokens, whether the row was kept.
+        on_row: called after each row: stage name, tokens (in, cached, out), the reason if the row was dropped.
         left_out: the rows that an earlier session dropped from parts that are not finished; read when the flow starts.
     """
 
@@ -78,7 +78,7 @@ class Step:
     constitution: Constitution
     seed: int
     count: Callable[[dict[str, Any]], str | None] | None
-    on_row: Callable[[str, Sequence[int], bool], None]
+    on_row: Callable[[str, Sequence[int], str], None]
     left_out: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
     async def do(self, row: Any, part: Part) -> Sequence[Any]:
@@ -93,7 +93,7 @@ class Step:
             part.drop(out, ask.tokens)
         else:
             part.put(row.id, out, ask.tokens)
-        self.on_row(self.name, ask.tokens, not isinstance(out, Drop))
+        self.on_row(self.name, ask.tokens, out.reason if isinstance(out, Drop) else "")
         return [] if isinstance(out, Drop) else out
 
 

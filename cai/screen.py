@@ -1,51 +1,68 @@
 """What a user sees while a run goes on: bars in a terminal, plain lines in a log."""
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from cai.slots import Slots
+
 LOG_SECONDS = 15.0
+DRAW_SECONDS = 0.1
 
 
 class Bar:
-    """The progress of one stage: rows, tokens and drops."""
+    """The progress of one stage: rows, tokens and drops, and what its model is doing."""
 
     def __init__(self, screen: "Screen", name: str, total: int, done: int, unit: str) -> None:
         self.screen, self.name, self.total, self.done, self.unit = screen, name, total, done, unit
         self.first, self.began = done, time.monotonic()
-        self.tokens = self.dropped = 0
-        self.said = self.began
+        self.tokens = [0, 0, 0]
+        self.dropped: Counter[str] = Counter()
+        self.slots: Slots | None = None
+        self.said = self.drawn = self.began
         self.task: TaskID | None = None
         if screen.progress is not None:
             self.task = screen.progress.add_task(name, total=total, completed=done, note="")
 
-    def advance(self, tokens: int = 0, kept: bool = True) -> None:
-        """One row more, with the tokens generated for it."""
-        self.tokens += tokens
-        self.dropped += not kept
+    def advance(self, tokens: Sequence[int] = (0, 0, 0), reason: str = "") -> None:
+        """One row more, with its tokens (in, cached, out) and, if it was dropped, why."""
+        for place, count in enumerate(tokens):
+            self.tokens[place] += count
+        if reason:
+            self.dropped[reason] += 1
         self.at(self.done + 1)
 
     def at(self, done: int, note: str = "") -> None:
         """So many are done."""
         self.done = done
-        note = note or self.note()
+        now = time.monotonic()
+        if now - self.drawn < DRAW_SECONDS and done < self.total:
+            return
+        self.drawn = now
         if self.screen.progress is not None and self.task is not None:
-            self.screen.progress.update(self.task, completed=done, note=note)
-        elif time.monotonic() - self.said >= LOG_SECONDS:
-            self.said = time.monotonic()
-            self.screen.say(f"{self.name}: {done}/{self.total} {self.unit}, {note}{self._left()}")
+            self.screen.progress.update(self.task, completed=done, note=note or self.note())
+        elif now - self.said >= LOG_SECONDS:
+            self.said = now
+            self.screen.say(f"{self.name}: {done}/{self.total} {self.unit}, {note or self.note()}{self._left()}")
 
     def note(self) -> str:
-        """Rates so far: rows a second, generated tokens a second, drops."""
+        """Rates so far, cache hits, requests in flight and waiting, drops by reason."""
         seconds = max(time.monotonic() - self.began, 1e-9)
+        asked, cached, out = self.tokens
         words = [f"{(self.done - self.first) / seconds:.1f} {self.unit}/s"]
-        if self.tokens:
-            words.append(f"{self.tokens / seconds:.0f} tokens/s")
+        if out:
+            words.append(f"{out / seconds:,.0f} tokens/s")
+        if cached:
+            words.append(f"{100 * cached / asked:.0f}% cached")
+        if self.slots is not None:
+            words.append(f"{self.slots.busy} in flight, {len(self.slots.waiting)} waiting")
         if self.dropped:
-            words.append(f"{self.dropped} dropped")
+            reasons = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in self.dropped.most_common(3))
+            words.append(f"{self.dropped.total()} dropped ({reasons})")
         return ", ".join(words)
 
     def _left(self) -> str:

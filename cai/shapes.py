@@ -96,8 +96,9 @@ async def through(run: "Run", steps: list[Step], source: Stage) -> None:
     total = sum(1 for number in source.parts() for _ in source.path(number).open("rb"))
     with run.screen.bars():
         for step in steps:
-            bars[step.name] = run.screen.bar(step.name, total, _already(step.stage))
-            step.on_row = lambda name, tokens, kept: bars[name].advance(tokens[2], kept)
+            bars[step.name] = run.screen.bar(step.name, total, step.stage.count_done())
+            bars[step.name].slots = step.slots
+            step.on_row = lambda name, tokens, reason: bars[name].advance(tokens, reason)
         await flow(steps, source, 2 * max(step.slots.most for step in steps))
 
 
@@ -215,11 +216,3 @@ def report(run: "Run", block: Block) -> None:
     stage = run.stage(block.name)
     write_report(run.folder, stage.folder / "report.html", block.want.rows)
     stage.close(run.settings(block.name), Tally())
-
-
-def _already(stage: Stage) -> int:
-    """Input rows that a stage has done in earlier sessions."""
-    finished = sum(tally.rows_in for tally in stage.part_tallies().values())
-    opened = sum(1 for path in stage.folder.glob("*.open") for _ in path.open("rb"))
-    done = set(stage.part_tallies())
-    return finished + opened + sum(1 for drop in stage.drops() if drop["part"] not in done)

@@ -151,6 +151,13 @@ class Stage:
                 f"{lost[0]} is gone, though {self.name} was done; put it back, or do it again with: --redo {self.name}"
             )
 
+    def count_done(self) -> int:
+        """How many input rows are done, kept or dropped, by the ledger and by the parts in progress."""
+        tallies = self.part_tallies()
+        finished = sum(tally.rows_in for tally in tallies.values())
+        opened = sum(1 for path in self.opened() for _ in whole_lines(path))
+        return finished + opened + sum(1 for drop in self.drops() if drop["part"] not in tallies)
+
     def part_tallies(self) -> dict[int, Tally]:
         """The ledgers of the finished parts."""
         found = {}

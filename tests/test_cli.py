@@ -126,6 +126,23 @@ def test_status_tells_every_stage(cai: Cai, done: Path) -> None:
     assert "open" in cai("status", done).stdout
 
 
+def test_status_of_an_open_stage_counts_its_rows(cai: Cai, done: Path) -> None:
+    (done / "label" / "seal.json").unlink()
+    rows = (done / "label" / "part-00001.jsonl").read_text(encoding="utf-8").splitlines()
+    (done / "label" / "part-00001.jsonl").unlink()
+    opened = "".join(f'{{"in": "{json.loads(row)["id"]}", "tokens": [1, 0, 1], "out": [{row}]}}\n' for row in rows[:5])
+    (done / "label" / "part-00001.jsonl.open").write_text(opened, encoding="utf-8")
+    left = sum(line.count("\n") for line in [(done / "label" / "part-00000.jsonl").read_text()])
+    third = (done / "label" / "part-00002.jsonl").read_text(encoding="utf-8").count("\n")
+    assert f"{left + 5 + third} of " in cai("status", done).stdout
+
+
+def test_status_live_ends_with_the_run(cai: Cai, done: Path) -> None:
+    ran = cai("status", done, "--live")
+    assert ran.returncode == 0
+    assert "revise" in ran.stdout
+
+
 def test_show_prints_rows_and_drops(cai: Cai, done: Path) -> None:
     assert "revision 1:" in cai("show", done, "revise", "-n", "1").stdout
     assert "unreadable_critique" in cai("show", done, "revise", "--drops").stdout

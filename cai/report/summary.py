@@ -1,9 +1,11 @@
 """What the terminal shows of a run: its summary, its status, its rows."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 
 from cai.errors import UserError
@@ -38,16 +40,19 @@ def stages_of(folder: Path) -> list[dict[str, Any]]:
         stage = Stage(folder / known["name"])
         seal = stage.seal
         state = "done" if seal else "open" if (stage.folder / "begun.json").exists() else "waiting"
-        found.append({**known, "state": state, "so_far": "" if seal else _so_far(stage), **(seal or {})})
+        found.append({**known, "state": state, "so_far": "" if seal else _so_far(folder, known, stage), **(seal or {})})
     return found
 
 
-def _so_far(stage: Stage) -> str:
-    """How far a stage is that is not done: rows written, or training steps."""
-    files = [*stage.folder.glob("part-*.jsonl"), *stage.folder.glob("part-*.open")]
-    rows = sum(1 for path in files for _ in path.open("rb"))
-    steps = stage.metrics()[-1:]
-    return f"{rows} rows written" if rows else f"step {steps[0]['step']} of {steps[0]['steps']}" if steps else ""
+def _so_far(folder: Path, known: dict[str, str], stage: Stage) -> str:
+    """How far a stage is that is not done: rows done, or training steps."""
+    if steps := stage.metrics()[-1:]:
+        return f"step {steps[0]['step']} of {steps[0]['steps']}"
+    done = stage.count_done()
+    there = (
+        sum(tally.rows_out for tally in Stage(folder / known["reads"]).part_tallies().values()) if known["reads"] else 0
+    )
+    return (f"{done} of {there} rows done" if there else f"{done} rows done") if done else ""
 
 
 def ledger_line(seal: dict[str, Any]) -> str:
@@ -91,6 +96,17 @@ def ledger_table(stages: list[dict[str, Any]]) -> Table:
 def print_status(folder: Path) -> None:
     """The state of every stage."""
     plain_console().print(ledger_table(stages_of(folder)))
+
+
+def watch_status(folder: Path, seconds: float = 2.0) -> None:
+    """The state of every stage, anew every so many seconds until all are done; from any terminal, it reads files alone."""
+    with Live(console=plain_console(), auto_refresh=False) as live:
+        while True:
+            stages = stages_of(folder)
+            live.update(ledger_table(stages), refresh=True)
+            if all(each["state"] == "done" for each in stages):
+                return
+            time.sleep(seconds)
 
 
 def print_summary(folder: Path, console: Console) -> None:
