@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=64)
     given = parser.parse_args()
     with running(PORT, given.slots, mean=0.0) as url, tempfile.TemporaryDirectory() as folder:
-        stage = ours(url, given.prompts, given.slots, Path(folder))
+        stage = ours(url, given.prompts, Path(folder))
         asyncio.run(bare(url, given.prompts, given.slots))
         loop = stats(url)
     rates = [each["answered"] / each["seconds"] for each in (stage, loop)]

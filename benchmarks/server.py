@@ -2,7 +2,8 @@
 
 It holds ``--slots`` requests at once; a request keeps its slot for a time drawn from a lognormal distribution, as a
 saturated inference server would, and what comes beyond that waits in line. ``GET /stats`` gives the slot-seconds that
-were busy since the first request, and ``/stats?reset`` begins anew. With ``--mean 0`` it answers at once: what is left
+were busy since the first request, and ``/stats?reset`` begins anew. ``/metrics`` tells as vLLM does how many requests run
+and how many wait, so ``concurrency: auto`` can follow it. With ``--mean 0`` it answers at once: what is left
 is the client's own cost.
 
     python benchmarks/server.py --slots 64 --mean 0.5 --sigma 0.6
@@ -28,7 +29,7 @@ class Gauge:
     """How many slots are busy, integrated over time."""
 
     def __init__(self) -> None:
-        self.answered = self.busy = 0
+        self.answered = self.busy = self.waiting = 0
         self.area = 0.0
         self.first = self.last = 0.0
 
@@ -59,7 +60,9 @@ def application(slots: int, mean: float, sigma: float, seed: int = 0) -> web.App
 
     async def chat(request: web.Request) -> web.Response:
         body = await request.json()
+        held["gauge"].waiting += 1
         async with free:
+            held["gauge"].waiting -= 1
             held["gauge"].change(+1)
             if mean:
                 await asyncio.sleep(rng.lognormvariate(middle, sigma))
@@ -69,15 +72,21 @@ def application(slots: int, mean: float, sigma: float, seed: int = 0) -> web.App
     async def stats(request: web.Request) -> web.Response:
         now = held["gauge"].stats()
         if "reset" in request.query:
-            held["gauge"] = Gauge()
+            held["gauge"] = Gauge()  # nothing is in flight between two measurements
         return web.json_response(now)
 
+    async def metrics(_: web.Request) -> web.Response:
+        gauge = held["gauge"]
+        lines = (("running", gauge.busy), ("waiting", gauge.waiting))
+        return web.Response(text="".join(f"vllm:num_requests_{name} {float(count)}\n" for name, count in lines))
+
     async def models(_: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": "mock", "object": "model", "owned_by": "mock"}]})
+        return web.json_response({"object": "list", "data": [{"id": "mock", "object": "model", "owned_by": "vllm"}]})
 
     app = web.Application(client_max_size=1 << 26)
     app.router.add_post("/v1/chat/completions", chat)
     app.router.add_get("/v1/models", models)
+    app.router.add_get("/metrics", metrics)
     app.router.add_get("/stats", stats)
     return app
 
@@ -122,6 +131,7 @@ def running(port: int, slots: int = 64, mean: float = 0.5, sigma: float = 0.6) -
     finally:
         process.terminate()
         process.wait()
+        process.stdout.close()
 
 
 def main() -> None:

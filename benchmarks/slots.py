@@ -3,9 +3,9 @@
     python benchmarks/slots.py [--prompts 1024] [--slots 64]
 
 A server with 64 slots, each request holding one for a lognormal time (mean 0.5 s, sigma 0.6), is given the ``revise``
-stage as ``cai run`` runs it: rows stored, principles drawn. The ratio is slot-seconds busy over slots × elapsed time. A
-bare loop beside it keeps as many rows open as there are slots; what it loses is the tail, where the last rows' chains
-run out one after another.
+stage as ``cai run`` runs it: rows stored, principles drawn, ``concurrency: auto``. The ratio is slot-seconds busy over
+slots × elapsed time. A bare loop beside it keeps as many rows open as there are slots; what it loses is the tail, where
+the last rows' chains run out one after another.
 """
 
 import argparse
@@ -28,7 +28,7 @@ RECIPE = """\
 name: slots
 constitution: principles/harmless.yaml
 models:
-  policy: {{endpoints: ["{url}/v1"], model: mock, concurrency: {slots}}}
+  policy: {{endpoints: ["{url}/v1"], model: mock}}
 stages:
   - prompts: {{redteam: {prompts}, heldout: 0}}
   - revise: {{model: policy, rounds: 1, exemplars: 0}}
@@ -41,12 +41,12 @@ def stats(url: str) -> dict[str, float]:
         return json.load(answer)
 
 
-def ours(url: str, count: int, slots: int, folder: Path) -> dict[str, float]:
+def ours(url: str, count: int, folder: Path) -> dict[str, float]:
     """The stage as ``cai run`` runs it."""
     prompts = folder / "prompts.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": f"Prompt {number}?"}) + "\n" for number in range(count)))
     recipe = folder / "slots.yaml"
-    recipe.write_text(RECIPE.format(url=url, slots=slots, prompts=prompts))
+    recipe.write_text(RECIPE.format(url=url, prompts=prompts))
     start(load_recipe(recipe), folder / "run", Screen())
     return stats(url)
 
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=64)
     given = parser.parse_args()
     with running(PORT, given.slots) as url, tempfile.TemporaryDirectory() as folder:
-        stage = ours(url, given.prompts, given.slots, Path(folder))
+        stage = ours(url, given.prompts, Path(folder))
         asyncio.run(bare(url, given.prompts, given.slots))
         loop = stats(url)
     result = {
