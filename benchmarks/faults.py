@@ -259,7 +259,7 @@ def main() -> None:
 
     def line(name: str, found: Outcome) -> None:
         drops = ", ".join(f"{reason} {count}" for reason, count in found.dropped.items()) or "0"
-        said = re.sub(r"127\.0\.0\.1:\d+", "HOST", found.said)
+        said = re.sub(r"/\S*?/\d+/(?:run|elsewhere/faults)\b", "RUN", re.sub(r"127\.0\.0\.1:\d+", "HOST", found.said))
         print(f"| {name} | {found.faults} | {found.kept} | {drops} | {said} |", flush=True)
 
     with tempfile.TemporaryDirectory() as place:

@@ -200,6 +200,7 @@ def _said(kind: str, constitution: Constitution, principle: Principle, want: Any
     """All that is sent under a principle beside the row's own words."""
     if kind == "revise":
         asked = ask.critique(constitution, principle, ASKED, A, ask.Style(want.exemplars))
-        return principle.id, ask.revision(constitution, asked, C, principle)
+        judged = ask.judgment(constitution, principle, ASKED, (A, B)) if want.judge else None
+        return principle.id, ask.revision(constitution, asked, C, principle), judged
     style = ask.Style(want.exemplars, reasoning=REASONED[want.method])
     return principle.id, ask.judgment(constitution, principle, ASKED, (A, B), style)

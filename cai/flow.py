@@ -7,7 +7,7 @@ steps go first, so that rows end (and leave the server's cache) before new ones 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -18,6 +18,9 @@ from cai.slots import Slots
 from cai.store import Part, Stage
 from constitution.model import Constitution
 
+Up = tuple[Model, Slots]
+"""A model that is up, with its slots."""
+
 
 def generator(seed: int, stage: str, row_id: str) -> Random:
     """A row's own random generator: the same after a resume and whatever the scheduling."""
@@ -27,6 +30,9 @@ def generator(seed: int, stage: str, row_id: str) -> Random:
 @dataclass(slots=True)
 class Ask:
     """What a row function asks through: its model, the constitution and the row's own random generator.
+
+    Attributes:
+        judge: a second model, where the stage's block names one.
 
     The generator is seeded by run seed, stage and row id, so what a row draws is the same after a resume and whatever
     the scheduling.
@@ -39,6 +45,7 @@ class Ask:
     rng: Random
     steps: int = 0
     tokens: list[int] = field(default_factory=lambda: [0, 0, 0])
+    judge: Up | None = None
 
     async def __call__(self, request: Request) -> Reply:
         """Answer a request; raises as ``Model.ask``."""
@@ -55,6 +62,11 @@ class Ask:
     def seed(self) -> int:
         """The next request's seed."""
         return self.rng.getrandbits(31)
+
+    def of_judge(self) -> "Ask":
+        """The same row's way to the judge; its tokens and draws are the row's."""
+        assert self.judge is not None
+        return replace(self, model=self.judge[0], slots=self.judge[1])
 
 
 @dataclass(slots=True)
@@ -80,11 +92,12 @@ class Step:
     count: Callable[[dict[str, Any]], str | None] | None
     on_row: Callable[[str, Sequence[int], str], None]
     left_out: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    judge: Up | None = None
 
     async def do(self, row: Any, part: Part) -> Sequence[Any]:
         """One row through this stage; what was written before a resume is taken from there."""
         rng = generator(self.seed, self.name, row.id)
-        ask = Ask(self.model, self.slots, self.constitution, row.id, rng)
+        ask = Ask(self.model, self.slots, self.constitution, row.id, rng, judge=self.judge)
         try:
             out = await self.work(row, ask)
         except RowError as error:

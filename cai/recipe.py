@@ -22,6 +22,7 @@ from cai.overrides import override
 from cai.stages import STAGES, Kind, read_block
 from cai.stages.label import Label
 from cai.stages.prompts import PromptSource
+from cai.stages.revise import Revise
 from cai.stages.train import Train, check_config
 from constitution.load import load
 from constitution.model import Constitution
@@ -218,6 +219,11 @@ class _Reader:
                 self.wrong(
                     keys, f'"{role}" has no weights to train: give a `vllm` or `local` model, a path or a Hub id'
                 )
+        if isinstance(block.want, Revise) and block.want.judge in models and block.want.model in models:
+            both = models[block.want.model], models[block.want.judge]
+            if all(spec.hosted for spec in both) and not both[0].same_server(both[1]):
+                text = "two models would have to be up on this machine at once; give one of them by `endpoints`"
+                self.wrong((*block.keys, "judge"), text)
         low, high = getattr(block.want, "clamp", None) or (0, 1)
         if isinstance(block.want, Label) and not 0 <= low <= 0.5 <= high <= 1:
             self.wrong((*block.keys, "clamp"), f"must hold one half between two probabilities, found [{low}, {high}]")
@@ -246,5 +252,5 @@ class _Reader:
 
 def _named_roles(want: Any) -> list[tuple[str, str]]:
     """The roles a block names, with their keys."""
-    single = [(key, getattr(want, key)) for key in ("model", "judge", "base") if hasattr(want, key)]
+    single = [(key, getattr(want, key)) for key in ("model", "judge", "base") if getattr(want, key, "")]
     return single + [("models", role) for role in getattr(want, "models", ())]

@@ -47,7 +47,8 @@ class Draft:
     """One answer. ``principle`` and ``critique`` led to it; both are empty for a first answer.
 
     ``finish`` is the server's reason for its end: "stop" or "length". ``seed`` is the request's. ``flags`` are what was
-    noticed of it as it was made: "leaked_exemplar", "fine" (its critique found nothing, so the draft before it stands).
+    noticed of it as it was made: "leaked_exemplar", "fine" (its critique found nothing) or "not_better" (a judge preferred the
+    draft before it), and under the last two the draft before it stands.
     """
 
     text: str

@@ -5,7 +5,7 @@ and here its ledger is sealed.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 from cai import dataset
 from cai.errors import RunError, UserError
 from cai.files import read_json, write_json
-from cai.flow import Step, flow
+from cai.flow import Step, Up, flow
 from cai.ledger import Settings, Tally, versions
-from cai.models import Model
 from cai.recipe import Block
 from cai.rows import Drop, Prompt
 from cai.screen import Bar
-from cai.slots import Slots
 from cai.stages import prompts as prompt_files
 from cai.stages.train import job, train
 from cai.store import Stage, sort_drops
@@ -60,14 +58,15 @@ def prompts(run: "Run", block: Block) -> None:
 
 async def rows(run: "Run", group: list[Block]) -> None:
     source = run.stage(group[0].reads)
-    models = await run.fleet.need([run.spec(block.want.model) for block in group])
-    steps = [_step(run, block, *model) for block, model in zip(group, models, strict=True)]
+    roles = [role for block in group for role in block.roles()]
+    up = dict(zip(roles, await run.fleet.need([run.spec(role) for role in roles]), strict=True))
+    steps = [_step(run, block, up) for block in group]
     await through(run, steps, source)
     for block in group:
         seal_rows(run.stage(block.name), run.settings(block.name), run.stage(block.reads))
 
 
-def _step(run: "Run", block: Block, model: Model, slots: Slots) -> Step:
+def _step(run: "Run", block: Block, up: Mapping[str, Up]) -> Step:
     """A row stage, ready to flow."""
     table, want = block.table, block.want
     assert table.work is not None and table.takes is not None
@@ -76,10 +75,12 @@ def _step(run: "Run", block: Block, model: Model, slots: Slots) -> Step:
         out = await table.work(row, want, ask)  # pyright: ignore[reportOptionalCall]
         return out if isinstance(out, list | Drop) else [out]
 
-    return raw_step(run, block.name, run.stage(block.name), table.takes, work, (model, slots))
+    step = raw_step(run, block.name, run.stage(block.name), table.takes, work, up[want.model])
+    step.judge = up.get(getattr(want, "judge", ""))
+    return step
 
 
-def raw_step(run: "Run", name: str, stage: Stage, takes: type, work: Any, model: tuple[Model, Slots]) -> Step:
+def raw_step(run: "Run", name: str, stage: Stage, takes: type, work: Any, model: Up) -> Step:
     """A row function, ready to flow into a folder; rows with a status are counted by it."""
     up, slots = model
     seed = run.recipe.seed

@@ -201,6 +201,18 @@ def test_a_stage_built_on_another_stage_than_before_never_stands(scripted_run: R
         start(load_recipe(recipe), out, Screen(Console(quiet=True)), None, True)
 
 
+def test_a_changed_question_touches_chains_whose_revisions_a_judge_accepts(
+    scripted_run: Run, constitution: Path, tmp_path: Path
+) -> None:
+    recipe = f"constitution={constitution}", "revise.judge=policy"
+    folder = scripted_run(*recipe)
+    text = constitution.read_text(encoding="utf-8")
+    constitution.write_text(text.replace("Which of the two answers", "Which one of the two answers", 1), "utf-8")
+    assert effects_on(folder, load(constitution))["revise"]
+    scripted_run(*recipe, only_changed=True)
+    assert contents(folder) == contents(scripted_run(*recipe, out=tmp_path / "fresh"))
+
+
 def test_a_letter_that_becomes_a_placeholder_touches_the_rows(scripted_run: Run, constitution: Path) -> None:
     bare = replace(load(constitution), critique_revision=(), judgment=())
     judgment = f"{Templates().judgment}\n\nIs a or b better?"

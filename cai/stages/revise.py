@@ -10,7 +10,9 @@ from random import Random
 from cai.clean import leaks
 from cai.flow import Ask
 from cai.models import Request
-from cai.rows import Chain, Draft, Drop, Prompt
+from cai.rows import Chain, Draft, Drop, Pair, Prompt
+from cai.stages.label import Label
+from cai.stages.label import judge as compare
 from constitution import ask as asking
 from constitution import draw, read
 from constitution.model import Constitution, Principle
@@ -27,6 +29,8 @@ class Revise:
         exemplars: how many of the constitution's exemplars to show; None shows all.
         when_fine: what a critique that finds nothing leads to: "revise" all the same, as in the paper, "skip" this round's
             revision, or "stop" the chain there.
+        judge: a role that compares each revision with the draft before it, under the same principle and in both orders; a
+            revision that it does not find better is not taken. None is asked unless named.
     """
 
     model: str
@@ -38,6 +42,7 @@ class Revise:
     top_p: float = 1.0
     exemplars: int | None = None
     when_fine: str = "revise"
+    judge: str = ""
 
 
 async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
@@ -52,6 +57,8 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
         draft = await revised_under(principle, row, drafts[-1], want, ask)
         if isinstance(draft, str):
             return Drop(row.id, draft, f"in round {len(drafts)}", tuple(drafts))
+        if want.judge and "fine" not in draft.flags and not await _better(principle, row, (drafts[-1], draft), ask):
+            draft = replace(draft, text=drafts[-1].text, finish=drafts[-1].finish, flags=("not_better",))
         drafts.append(draft)
         if want.when_fine == "stop" and "fine" in draft.flags:
             break
@@ -92,6 +99,13 @@ async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: R
     own = " ".join([*(message["content"] for message in row.messages), draft.text])
     flags = ("leaked_exemplar",) if leaks(revision, seen, own) else ()
     return Draft(revision, ask.model.name, reply.finishes[0], request.seed or 0, principle.id, critique, flags)
+
+
+async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft], ask: Ask) -> bool:
+    """Whether the judge finds the second draft better, by log-probability, both orders averaged."""
+    pair = Pair(row.id, row.id, row.messages, *drafts, row.track)
+    judged = await compare(pair, [principle], Label("judge", "logprob", disagree="average"), ask.of_judge())
+    return judged.p_a is not None and judged.p_a < 0.5
 
 
 def _request(asked: asking.Asked, want: Revise, ask: Ask) -> Request:

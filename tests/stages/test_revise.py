@@ -103,3 +103,25 @@ def test_a_revision_that_repeats_an_exemplar_is_flagged() -> None:
     row = chain(leaking, rounds=1)
     assert isinstance(row, Chain)
     assert [draft.flags for draft in row.drafts] == [(), ("leaked_exemplar",)]
+
+
+@pytest.mark.parametrize(("prefers", "texts"), [("new", ["first", "better", "better"]), ("old", ["first"] * 3)])
+def test_a_revision_is_taken_only_if_the_judge_finds_it_better(prefers: str, texts: list[str]) -> None:
+    seen: list[str] = []
+
+    def verdict(request: Request) -> dict[str, float]:
+        shown = request.messages[-1]["content"]
+        seen.append(shown)
+        new_is_a = shown.index("better") < shown.index("first") if "first" in shown else True
+        chosen = new_is_a == (prefers == "new")
+        return {"A": 0.8, "B": 0.1} if chosen else {"A": 0.1, "B": 0.8}
+
+    row = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", "redteam")
+    slots = Slots(4)
+    ask = Ask(Scripted(plain), slots, CONSTITUTION, "p", Random(0), judge=(Scripted(verdict), slots))
+    made = asyncio.run(revise(row, Revise("policy", rounds=2, judge="judge"), ask))
+    assert isinstance(made, Chain)
+    assert [draft.text for draft in made.drafts] == texts
+    assert [draft.flags for draft in made.drafts][2] == ("not_better",)  # the second revision says the same again
+    assert all(draft.critique == "bad" for draft in made.drafts[1:])
+    assert len(seen) == 4  # both orders, in each round
