@@ -49,6 +49,9 @@ def run(
         bool, typer.Option("--redo-changed", help="Do again only what a changed constitution touches.")
     ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Outputs go to DIR/<recipe name>/.")] = Path("runs"),
+    prometheus: Annotated[
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Serve /metrics for Prometheus here.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Run a recipe; run it again to go on where it stopped."""
@@ -60,6 +63,10 @@ def run(
     screen = Screen()
     loaded = load_recipe(recipe, overrides or [])
     folder = out / loaded.name
+    if prometheus:
+        from cai.metrics import serve
+
+        serve(screen, prometheus)
     start(loaded, folder, screen, redo, redo_changed)
     print_summary(folder, screen.console)
 

@@ -79,6 +79,7 @@ class Screen:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.progress: Progress | None = None
+        self.shown: dict[str, Bar] = {}
 
     def say(self, text: str) -> None:
         """One plain line."""
@@ -103,4 +104,5 @@ class Screen:
 
     def bar(self, name: str, total: int, done: int = 0, unit: str = "rows") -> Bar:
         """A bar for one stage."""
-        return Bar(self, name, total, done, unit)
+        self.shown[name] = Bar(self, name, total, done, unit)
+        return self.shown[name]

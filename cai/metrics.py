@@ -1,0 +1,63 @@
+"""What a run is doing, for Prometheus: ``cai run … --prometheus 9400`` serves it while the run goes on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from cai.errors import UserError
+from cai.screen import Bar, Screen
+
+TOKENS = ("in", "cached", "out")
+
+
+class Collector:
+    """Reads the bars that the screen shows, at the moment it is asked."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+
+    def collect(self) -> Iterator[Any]:
+        """Rows, tokens and drops as counters; what is open as gauges; each with its stage."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        rows = CounterMetricFamily(
+            "cai_rows", "Input rows done, kept or dropped, earlier sessions included.", labels=["stage"]
+        )
+        total = GaugeMetricFamily(
+            "cai_rows_wanted", "Input rows of the stage, as far as they are known.", labels=["stage"]
+        )
+        tokens = CounterMetricFamily("cai_tokens", "Tokens of this session.", labels=["stage", "kind"])
+        drops = CounterMetricFamily("cai_drops", "Rows left out in this session.", labels=["stage", "reason"])
+        busy = GaugeMetricFamily("cai_requests_in_flight", "Requests that a model is answering.", labels=["stage"])
+        waiting = GaugeMetricFamily("cai_requests_waiting", "Requests that wait for a slot.", labels=["stage"])
+        for name, bar in list(self.screen.shown.items()):
+            rows.add_metric([name], bar.done)
+            total.add_metric([name], bar.total)
+            for kind, count in zip(TOKENS, bar.tokens, strict=True):
+                tokens.add_metric([name, kind], count)
+            for reason, count in list(bar.dropped.items()):
+                drops.add_metric([name, reason], count)
+            self._requests(name, bar, busy, waiting)
+        yield from (rows, total, tokens, drops, busy, waiting)
+
+    def _requests(self, name: str, bar: Bar, busy: Any, waiting: Any) -> None:
+        if bar.slots is not None:
+            busy.add_metric([name], bar.slots.busy)
+            waiting.add_metric([name], len(bar.slots.waiting))
+
+
+def serve(screen: Screen, port: int) -> None:
+    """Serve ``/metrics`` on this machine until the process ends.
+
+    Raises:
+        UserError: prometheus-client is not installed, or the port is taken.
+    """
+    try:
+        from prometheus_client import CollectorRegistry, start_http_server
+    except ImportError:
+        raise UserError("--prometheus needs the package prometheus-client; run: make install") from None
+    registry = CollectorRegistry()
+    registry.register(Collector(screen))
+    try:
+        start_http_server(port, registry=registry)
+    except OSError as error:
+        raise UserError(f"--prometheus {port}: {error.strerror}; choose another port") from None
