@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from cai.models import Model, ModelSpec, auto, open_model
+from cai.models import Model, ModelSpec, Reply, Request, auto, open_model
 from cai.screen import Screen
 from cai.slots import Slots
 
@@ -28,7 +28,7 @@ class Fleet:
     async def _one(self, spec: ModelSpec) -> tuple[Model, Slots]:
         for known, model, slots, _ in self.up:
             if known.same_server(spec):
-                return model, slots
+                return (model if known.format == spec.format else _Formed(model, spec.format)), slots
         if spec.hosted:
             self.screen.say(f"starting {spec.kind} with {spec.title} …")
         stack = AsyncExitStack()
@@ -41,3 +41,15 @@ class Fleet:
         """Bring every model down."""
         while self.up:
             await self.up.pop()[3].aclose()
+
+
+class _Formed:
+    """A model that is up, asked in another form than the role that brought it up asks it in."""
+
+    def __init__(self, inner: Model, form: str) -> None:
+        self.inner, self.format = inner, form
+        self.name, self.concurrency = inner.name, inner.concurrency
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        """See ``Model.ask``."""
+        return await self.inner.ask(request, row_id)

@@ -140,10 +140,9 @@ class ModelSpec:
         return known | {key: value for key, value in more.items() if value}
 
     def same_server(self, other: "ModelSpec") -> bool:
-        """Whether two roles can share one server."""
+        """Whether two roles can share one server; how they are asked, as chat or as transcript, is no matter of servers."""
         mine, others = (
-            (self.identity(), self.weights, self.endpoints),
-            (other.identity(), other.weights, other.endpoints),
+            ({**each.identity(), "format": ""}, each.weights, each.endpoints, each.scripted) for each in (self, other)
         )
         return mine == others
 
