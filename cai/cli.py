@@ -72,6 +72,34 @@ def run(
 
 
 @app.command()
+def plan(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe's file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[key=value]…", help="Settings to change, such as revise.rounds=2.")
+    ] = None,
+    prompts: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Prompts of the whole run; those of its files unless told.")
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(metavar="N", help="Prompts to measure; more than are in flight at once.")
+    ] = 128,
+    replicas: Annotated[int, typer.Option(metavar="N", min=1, help="Times the servers that the sample has.")] = 1,
+    price: Annotated[
+        float | None, typer.Option(metavar="P", min=0, help="What an hour of one such server costs.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The sample goes to DIR/.plan/ and is deleted.")] = Path(
+        "runs"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a sample of a run, and say what the whole will take."""
+    from cai.commands import plan_run
+
+    plan_run(recipe, overrides or [], (sample, prompts, replicas), price, out / ".plan", as_json)
+
+
+@app.command()
 def check(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH…", help="Constitutions, recipes or folders of them.")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -11,8 +12,11 @@ from cai import change, exam, trial
 from cai.errors import UserError
 from cai.models import Model, ModelSpec, bundled, open_model
 from cai.models.naming import named
+from cai.plan import plan
+from cai.recipe import load_recipe
 from cai.report import change as change_report
 from cai.report import exam as exam_report
+from cai.report import plan as plan_report
 from cai.report.summary import run_folder
 from cai.screen import Screen
 from cai.stages.label import REASONED, Label
@@ -86,6 +90,27 @@ def diff_constitutions(old: Path, new: Path, run: str | None, as_json: bool) -> 
         console = Screen().console
         console.soft_wrap = False
         change_report.show(before, after, found, effects, console)
+
+
+def plan_run(
+    recipe: Path,
+    overrides: Sequence[str],
+    counts: tuple[int, int | None, int],
+    price: float | None,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """What a run will take; see ``cai.plan.plan`` for the counts."""
+    screen = Screen()
+    screen.console.stderr = as_json
+    shutil.rmtree(folder, ignore_errors=True)
+    found = plan(load_recipe(recipe, list(overrides)), folder, *counts, screen)
+    shutil.rmtree(folder)
+    if as_json:
+        print(json.dumps(plan_report.as_json(found, price), indent=2))
+    else:
+        screen.console.print(plan_report.table(found))
+        screen.say(plan_report.sentence(found, price))
 
 
 def _constitution(path: Path) -> Constitution:

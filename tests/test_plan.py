@@ -1,0 +1,70 @@
+"""``cai plan``: a sample measured, the whole estimated; on a scripted recipe the whole can be run and compared."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cai.plan import sampled
+from cai.recipe import load_recipe
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPE = ROOT / "tests" / "data" / "scripted.yaml"
+Cai = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def planned(cai: Cai, out: Path, *more: str) -> dict[str, dict[str, float]]:
+    ran = cai("plan", RECIPE, "prompts.heldout=0", "--out", out, "--json", *more)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    return {"all": found, **{each["stage"]: each for each in found["stages"]}}
+
+
+def test_rows_and_tokens_are_those_of_the_whole_run(cai: Cai, tmp_path: Path) -> None:
+    found = planned(cai, tmp_path, "--sample", "40")
+    assert cai("run", RECIPE, "prompts.heldout=0", "--out", tmp_path).returncode == 0
+    for stage in ("prompts", "revise", "sft_set", "sample", "label", "prefs"):
+        seal = json.loads((tmp_path / "scripted" / stage / "seal.json").read_text())
+        assert found[stage]["rows"] == pytest.approx(seal["rows_out"], rel=0.25)
+        assert found[stage]["tokens_in"] == pytest.approx(seal["tokens_in"], rel=0.25)
+    assert "evaluate" not in found
+    assert not (tmp_path / ".plan").exists()
+
+
+def test_figures_grow_with_the_prompts_and_hours_fall_with_the_replicas(cai: Cai, tmp_path: Path) -> None:
+    found = planned(cai, tmp_path, "--sample", "20", "--prompts", "1000000", "--replicas", "8", "--price", "2")
+    per_prompt = found["sample"]["tokens_out"] / 1_000_000
+    assert 1 < per_prompt < 100
+    assert found["all"]["hours"] == pytest.approx(sum(each["hours"] for name, each in found.items() if name != "all"))
+    label = found["label"]
+    assert label["hours"] == pytest.approx(label["tokens_out"] / (label["speed"] * 8) / 3600)
+    assert found["all"]["cost"] == pytest.approx(found["all"]["hours"] * 8 * 2)
+    shown = cai("plan", RECIPE, "--out", tmp_path, "--sample", "20", "--price", "2").stdout
+    for words in (
+        "tokens/s measured",
+        "revise",
+        "all",
+        "from a sample of",
+        "at 2 an hour and server",
+        "training not counted",
+    ):
+        assert words in shown
+
+
+def test_a_stage_that_asks_a_trained_model_is_measured_with_its_base(tmp_path: Path) -> None:
+    recipe = load_recipe(ROOT / "runs" / "quickstart.yaml")
+    trained = [block for block in recipe.blocks if block.kind == "sample" and recipe.trains(block.want.model)]
+    assert trained
+    models = {block.name: block.want.model for block in sampled(recipe, 20) if block.roles()}
+    assert {models[block.name] for block in trained} <= set(recipe.models)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [(("--sample", "3"), "--sample 3: too few prompts to say anything; take 16")]
+)
+def test_what_cannot_be_planned_is_a_sentence(cai: Cai, tmp_path: Path, line: tuple[str, ...], words: str) -> None:
+    ran = cai("plan", RECIPE, "--out", tmp_path, *line)
+    assert ran.returncode == 2
+    assert words in ran.stderr
