@@ -49,12 +49,23 @@ def run(
         bool, typer.Option("--redo-changed", help="Do again only what a changed constitution touches.")
     ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Outputs go to DIR/<recipe name>/.")] = Path("runs"),
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Map rows over this Ray cluster; auto: the one this machine belongs to."),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="With --ray: what every node reaches (s3://…); the run's folder unless given."
+        ),
+    ] = None,
     prometheus: Annotated[
         int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Serve /metrics for Prometheus here.")
     ] = None,
     debug: Debug = False,
 ) -> None:
     """Run a recipe; run it again to go on where it stopped."""
+    from cai.cluster import join
     from cai.recipe import load_recipe
     from cai.report.summary import print_summary
     from cai.run import start
@@ -67,7 +78,7 @@ def run(
         from cai.metrics import serve
 
         serve(screen, prometheus)
-    start(loaded, folder, screen, redo, redo_changed)
+    start(loaded, folder, screen, redo, redo_changed, join(ray, store, folder, screen))
     print_summary(folder, screen.console)
 
 

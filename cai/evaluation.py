@@ -5,12 +5,13 @@ evaluation that is killed goes on where it was. ``metrics.json`` holds the figur
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cai import shapes
 from cai.files import write_json
-from cai.flow import Ask
+from cai.flow import Ask, Work
 from cai.ledger import Settings, Tally
 from cai.recipe import Block
 from cai.rows import Answers, Drop, Pair, Preference, Prompt
@@ -21,6 +22,7 @@ from cai.store import Stage
 if TYPE_CHECKING:
     from cai.run import Run
 
+PART_SIZE = 500
 TRACKS = ("redteam", "helpful")
 
 
@@ -52,8 +54,7 @@ def _limited(stage: Stage, heldout: Stage, limit: int | None) -> Stage:
     if limit is None:
         return heldout
     some = Stage(stage.folder / "prompts")
-    if not some.finished(0):
-        some.write_part(0, list(heldout.all_rows(Prompt))[:limit])
+    some.write_parts(islice(heldout.all_rows(Prompt), limit), PART_SIZE)
     return some
 
 
@@ -64,43 +65,36 @@ async def _answers(run: "Run", block: Block, role: str, prompts: Stage) -> Tally
     async def work(row: Prompt, ask: Ask) -> list[Answers]:
         return [await answer(row, want, ask)]
 
-    return await _pass(run, block, stage, role, _Work(prompts, Prompt, work))
+    return await _pass(run, block, Work(_drawn(stage, block), stage, Prompt, work, role), prompts)
 
 
 async def _votes(run: "Run", block: Block, role: str) -> Tally:
     folder, want = run.folder / block.name, block.want
     source = Stage(folder / f"pairs-{role}")
-    if not source.finished(0):
-        both = [Stage(folder / f"answers-{each}").all_rows(Answers) for each in (want.models[0], role)]
-        source.write_part(0, pairs(*both))
+    both = [Stage(folder / f"answers-{each}").all_rows(Answers) for each in (want.models[0], role)]
+    source.write_parts(pairs(*both), PART_SIZE)
 
     async def work(row: Pair, ask: Ask) -> list[Preference] | Drop:
         judged = await label(row, want.label(), ask)
         return judged if isinstance(judged, Drop) else [judged]
 
-    return await _pass(run, block, Stage(folder / f"votes-{role}"), want.judge, _Work(source, Pair, work))
+    stage = Stage(folder / f"votes-{role}")
+    return await _pass(run, block, Work(_drawn(stage, block), stage, Pair, work, want.judge), source)
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What is done to which rows."""
-
-    source: Stage
-    takes: type
-    do: Any
+def _drawn(stage: Stage, block: Block) -> str:
+    """Answers share the random draws of their row across models: they differ by model, not by luck."""
+    return f"{block.name}/{stage.name.partition('-')[0]}"
 
 
-async def _pass(run: "Run", block: Block, stage: Stage, asked: str, work: _Work) -> Tally:
+async def _pass(run: "Run", block: Block, work: Work, source: Stage) -> Tally:
     """One row stage under the evaluation's folder, sealed on its own."""
+    stage = work.stage
     settings: Settings = replace(run.settings(block.name), stage=f"{block.name}/{stage.name}")
     if stage.seal is None:
         stage.begin(settings)
-        [model] = await run.fleet.need([run.spec(asked)])
-        # Answers share the random draws of their row across models: they differ by model, not by luck.
-        name = f"{block.name}/{stage.name.partition('-')[0]}"
-        step = shapes.raw_step(run, name, stage, work.takes, work.do, model)
-        await shapes.through(run, [step], work.source)
-        shapes.seal_rows(stage, settings, work.source)
+        await shapes.through(run, [work], source)
+        shapes.seal_rows(stage, settings, source)
     tally = Tally()
     for part in stage.part_tallies().values():
         tally.add(part)

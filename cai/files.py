@@ -60,6 +60,16 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
         raise cannot_write(path, error) from None
 
 
+def move(file: Path, to: Path) -> None:
+    """Give a finished file its name once it is on disk; raises as ``write_lines``."""
+    try:
+        with file.open("rb") as content:
+            os.fsync(content.fileno())
+        file.replace(to)
+    except OSError as error:
+        raise cannot_write(to, error) from None
+
+
 def whole_lines(path: Path) -> Iterator[str]:
     """The complete lines of a file; a torn last one, or one that is being written, is not among them."""
     if not path.exists():

@@ -1,6 +1,6 @@
 """The models that are up: brought up when a stage needs them, down when the next does not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -24,6 +24,10 @@ class Fleet:
                 self.up.remove(entry)
                 await entry[3].aclose()
         return [await self._one(spec) for spec in specs]
+
+    async def roles(self, specs: Mapping[str, ModelSpec]) -> dict[str, tuple[Model, Slots]]:
+        """Bring up the models of these roles, as ``need`` does."""
+        return dict(zip(specs, await self.need(specs.values()), strict=True))
 
     async def _one(self, spec: ModelSpec) -> tuple[Model, Slots]:
         for known, model, slots, _ in self.up:

@@ -6,16 +6,17 @@ steps go first, so that rows end (and leave the server's cache) before new ones 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from cai.errors import RowError
-from cai.models import Model, Reply, Request
+from cai.models import Model, ModelSpec, Reply, Request
+from cai.part import Part
 from cai.rows import Drop, decode
 from cai.slots import Slots
-from cai.store import Part, Stage
+from cai.store import Stage
 from constitution.model import Constitution
 
 Up = tuple[Model, Slots]
@@ -67,6 +68,63 @@ class Ask:
         """The same row's way to the judge; its tokens and draws are the row's."""
         assert self.judge is not None
         return replace(self, model=self.judge[0], slots=self.judge[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A row stage before its models are up: this can be sent to another machine.
+
+    Attributes:
+        name: what rows' generators are seeded with, beside run and row.
+        takes: the type of its input rows.
+        do: row, ask → the rows it gives, or a drop.
+        model: the role it asks.
+        judge: a second role; empty where its block names none.
+    """
+
+    name: str
+    stage: Stage
+    takes: type
+    do: Callable[[Any, Ask], Awaitable[Sequence[Any] | Drop]]
+    model: str
+    judge: str = ""
+
+    def roles(self) -> list[str]:
+        """The models it asks."""
+        return [role for role in (self.model, self.judge) if role]
+
+    def step(self, up: Mapping[str, Up], constitution: Constitution, seed: int) -> "Step":
+        """Ready to flow, now that its models are up; rows with a status are counted by it."""
+        model, slots = up[self.model]
+        step = Step(self.name, self.stage, self.takes, self.do, model, slots, constitution, seed, _status, _silent)
+        step.judge = up.get(self.judge)
+        return step
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Row stages that stream into each other, with all they need to be done on any machine.
+
+    Attributes:
+        specs: how to reach the model of each role that they ask.
+    """
+
+    works: Sequence[Work]
+    specs: Mapping[str, ModelSpec]
+    constitution: Constitution
+    seed: int
+
+    def steps(self, up: Mapping[str, Up]) -> list["Step"]:
+        """Ready to flow, now that the models are up."""
+        return [work.step(up, self.constitution, self.seed) for work in self.works]
+
+
+def _status(row: dict[str, Any]) -> str | None:
+    return row.get("status")
+
+
+def _silent(*_: object) -> None:
+    """Before a bar is there."""
 
 
 @dataclass(slots=True)
@@ -128,6 +186,22 @@ async def flow(steps: Sequence[Step], source: Stage, window: int) -> None:
             for number in source.parts():
                 await _part(group, places, steps, source, number)
             _run_dry(steps, True)
+    except BaseExceptionGroup as failed:
+        raise _first(failed) from None
+
+
+async def flow_part(
+    steps: Sequence[Step], source: Stage, number: int, places: asyncio.Semaphore, turn: asyncio.Lock
+) -> None:
+    """Take one part's rows through the steps and finish their parts; raises as ``flow``.
+
+    Args:
+        places: of rows open at once, shared by the parts that flow beside each other.
+        turn: held while the part's rows start, so that parts begin one after the other.
+    """
+    try:
+        async with asyncio.TaskGroup() as group, turn:
+            await _part(group, places, steps, source, number)
     except BaseExceptionGroup as failed:
         raise _first(failed) from None
 

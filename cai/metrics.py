@@ -42,7 +42,7 @@ class Collector:
     def _requests(self, name: str, bar: Bar, busy: Any, waiting: Any) -> None:
         if bar.slots is not None:
             busy.add_metric([name], bar.slots.busy)
-            waiting.add_metric([name], len(bar.slots.waiting))
+            waiting.add_metric([name], bar.slots.queued)
 
 
 def serve(screen: Screen, port: int) -> None:

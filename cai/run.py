@@ -9,7 +9,7 @@ import hashlib
 import importlib.util
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cai import change, evaluation, redo, shapes
 from cai.files import RunLock, write_json, write_lines
@@ -23,16 +23,20 @@ from cai.store import Stage
 from constitution.load import digest
 from constitution.save import dump
 
+if TYPE_CHECKING:
+    from cai.cluster import Cluster
+
 
 class Run:
     """One recipe on its way to its end.
 
     Args:
         folder: ``runs/<name>``; made where it is not there.
+        cluster: where row stages are done; here unless given.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, screen: Screen) -> None:
-        self.recipe, self.folder, self.screen = recipe, folder, screen
+    def __init__(self, recipe: Recipe, folder: Path, screen: Screen, cluster: "Cluster | None" = None) -> None:
+        self.recipe, self.folder, self.screen, self.cluster = recipe, folder, screen, cluster
         self.fleet = Fleet(folder / "logs", screen)
         self.constitution = recipe.constitution
         self.known: dict[str, Settings] = {}
@@ -95,6 +99,8 @@ class Run:
                 await self._walk()
             finally:
                 await self.fleet.close()
+                if self.cluster:
+                    await self.cluster.close()
 
     def _describe(self) -> None:
         """What status, show and report need to know of the recipe."""
@@ -165,10 +171,15 @@ class Run:
 
 
 def start(
-    recipe: Recipe, folder: Path, screen: Screen, redo_stage: str | None = None, redo_changed: bool = False
+    recipe: Recipe,
+    folder: Path,
+    screen: Screen,
+    redo_stage: str | None = None,
+    redo_changed: bool = False,
+    cluster: "Cluster | None" = None,
 ) -> None:
     """Run a recipe to its end, after setting aside what is to be done again; see ``Run.walk`` and ``cai.redo``."""
-    run = Run(recipe, folder, screen)
+    run = Run(recipe, folder, screen, cluster)
     if redo_stage:
         screen.say(f"set aside: {', '.join(redo.stage(run, redo_stage)) or 'nothing'}")
     if redo_changed:

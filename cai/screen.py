@@ -4,14 +4,23 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from cai.slots import Slots
-
 LOG_SECONDS = 15.0
 DRAW_SECONDS = 0.1
+
+
+class Open(Protocol):
+    """What a stage has open with its model: requests in flight, and those that wait for a slot."""
+
+    @property
+    def busy(self) -> int: ...
+
+    @property
+    def queued(self) -> int: ...
 
 
 class Bar:
@@ -22,7 +31,7 @@ class Bar:
         self.first, self.began = done, time.monotonic()
         self.tokens = [0, 0, 0]
         self.dropped: Counter[str] = Counter()
-        self.slots: Slots | None = None
+        self.slots: Open | None = None
         self.said = self.drawn = self.began
         self.task: TaskID | None = None
         if screen.progress is not None:
@@ -59,7 +68,7 @@ class Bar:
         if cached:
             words.append(f"{100 * cached / asked:.0f}% cached")
         if self.slots is not None:
-            words.append(f"{self.slots.busy} in flight, {len(self.slots.waiting)} waiting")
+            words.append(f"{self.slots.busy} in flight, {self.slots.queued} waiting")
         if self.dropped:
             reasons = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in self.dropped.most_common(3))
             words.append(f"{self.dropped.total()} dropped ({reasons})")

@@ -5,22 +5,22 @@ and here its ledger is sealed.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cai import dataset
 from cai.errors import RunError, UserError
 from cai.files import read_json, write_json
-from cai.flow import Step, Up, flow
+from cai.flow import Task, Work, flow
 from cai.ledger import Settings, Tally, versions
+from cai.part import sort_drops
 from cai.recipe import Block
 from cai.rows import Drop, Prompt
 from cai.screen import Bar
 from cai.stages import prompts as prompt_files
 from cai.stages.train import job, train
-from cai.store import Stage, sort_drops
+from cai.store import Stage
 from constitution.load import digest
 
 if TYPE_CHECKING:
@@ -46,10 +46,9 @@ def prompts(run: "Run", block: Block) -> None:
     tracks.clear()
     # The files are read again rather than held: of a million prompts only ids are ever in memory.
     kept = (row for row in prompt_files.read(want) if isinstance(row, Prompt) and row.id not in aside)
-    for number, rows in enumerate(iter(lambda: list(islice(kept, want.part_size)), [])):
-        stage.write_part(number, rows)
+    stage.write_parts(kept, want.part_size)
     held = (row for row in prompt_files.read(want) if isinstance(row, Prompt) and row.id in aside)
-    Stage(stage.folder / HELDOUT).write_part(0, held)
+    Stage(stage.folder / HELDOUT).write_parts(held, want.part_size)
     stage.write_drops(drops)
     reasons = Counter(drop.reason for drop in drops)
     tally = Tally(count + len(drops), count, count, reasons, counts=Counter(heldout=len(aside)))
@@ -57,47 +56,36 @@ def prompts(run: "Run", block: Block) -> None:
 
 
 async def rows(run: "Run", group: list[Block]) -> None:
-    source = run.stage(group[0].reads)
-    roles = [role for block in group for role in block.roles()]
-    up = dict(zip(roles, await run.fleet.need([run.spec(role) for role in roles]), strict=True))
-    steps = [_step(run, block, up) for block in group]
-    await through(run, steps, source)
+    await through(run, [_work(run, block) for block in group], run.stage(group[0].reads))
     for block in group:
         seal_rows(run.stage(block.name), run.settings(block.name), run.stage(block.reads))
 
 
-def _step(run: "Run", block: Block, up: Mapping[str, Up]) -> Step:
-    """A row stage, ready to flow."""
+def _work(run: "Run", block: Block) -> Work:
     table, want = block.table, block.want
     assert table.work is not None and table.takes is not None
 
-    async def work(row: Any, ask: Any) -> list[Any] | Drop:
+    async def do(row: Any, ask: Any) -> list[Any] | Drop:
         out = await table.work(row, want, ask)  # pyright: ignore[reportOptionalCall]
         return out if isinstance(out, list | Drop) else [out]
 
-    step = raw_step(run, block.name, run.stage(block.name), table.takes, work, up[want.model])
-    step.judge = up.get(getattr(want, "judge", ""))
-    return step
+    return Work(block.name, run.stage(block.name), table.takes, do, want.model, getattr(want, "judge", ""))
 
 
-def raw_step(run: "Run", name: str, stage: Stage, takes: type, work: Any, model: Up) -> Step:
-    """A row function, ready to flow into a folder; rows with a status are counted by it."""
-    up, slots = model
-    seed = run.recipe.seed
-    return Step(name, stage, takes, work, up, slots, run.constitution, seed, lambda row: row.get("status"), _silent)
-
-
-def _silent(*_: object) -> None:
-    """Before a bar is there."""
-
-
-async def through(run: "Run", steps: list[Step], source: Stage) -> None:
-    """Take the source's rows through the steps, with a bar for each."""
-    bars: dict[str, Bar] = {}
+async def through(run: "Run", works: list[Work], source: Stage) -> None:
+    """Take the source's rows through row stages, here or over a cluster, with a bar for each."""
+    roles = list(dict.fromkeys(role for work in works for role in work.roles()))
+    task = Task(works, {role: run.spec(role) for role in roles}, run.constitution, run.recipe.seed)
     total = sum(1 for number in source.parts() for _ in source.path(number).open("rb"))
+    if run.cluster:
+        with run.screen.bars():
+            bars = {work.name: run.screen.bar(work.name, total, work.stage.count_done()) for work in works}
+            await run.cluster.through(task, source, bars)
+        return
+    steps = task.steps(await run.fleet.roles(task.specs))
     with run.screen.bars():
+        bars = {work.name: run.screen.bar(work.name, total, work.stage.count_done()) for work in works}
         for step in steps:
-            bars[step.name] = run.screen.bar(step.name, total, step.stage.count_done())
             bars[step.name].slots = step.slots
             step.on_row = lambda name, tokens, reason: bars[name].advance(tokens, reason)
         await flow(steps, source, 2 * max(step.slots.most for step in steps))
@@ -183,6 +171,8 @@ def _made_by(run: "Run", block: Block) -> list[str]:
 
 async def training(run: "Run", block: Block) -> None:
     await run.fleet.need([])  # training gets the whole machine
+    if run.cluster:
+        await run.cluster.release()
     stage, settings, want = run.stage(block.name), run.settings(block.name), block.want
     manifest = stage.folder / "manifest.json"
     if not manifest.exists():

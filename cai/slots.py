@@ -24,6 +24,11 @@ class Slots:
         self.waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
         self.arrivals = itertools.count()
 
+    @property
+    def queued(self) -> int:
+        """How many wait."""
+        return len(self.waiting)
+
     def run_dry(self, dry: bool) -> None:
         """Say whether the input has ended; those that wait are put in the order that follows."""
         self.dry = dry

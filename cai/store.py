@@ -1,4 +1,4 @@
-"""Parts, seals and resume: the only writer of rows.
+"""Stages' folders: parts, seals and resume. With ``part.py``, the only writer of rows.
 
 A stage's folder holds ``part-00000.jsonl`` …, ``drops.jsonl`` and, last, ``seal.json``. Input part k makes output part k.
 A part in progress is ``part-….jsonl.open``: one line for each input row as it finishes. When every input row has its
@@ -10,12 +10,13 @@ import json
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cai.errors import RunError, UserError
-from cai.files import append_line, append_to, read_json, whole_lines, write_json, write_lines
+from cai.files import append_line, append_to, move, read_json, whole_lines, write_json, write_lines
 from cai.ledger import Settings, Tally, differences, versions
 from cai.rows import Drop, decode, encode, plain
 
@@ -107,6 +108,26 @@ class Stage:
         lines = [encode(row) for row in rows]
         write_lines(self.path(number), lines)
         self.account(number, Tally(len(lines), len(lines), len(lines)))
+
+    def write_parts(self, rows: Iterable[Any], size: int) -> None:
+        """Write rows as whole parts of so many."""
+        rows = iter(rows)
+        for number, some in enumerate(iter(lambda: list(islice(rows, size)), [])):
+            self.write_part(number, some)
+
+    def adopt(self, number: int, file: Path, tally: Tally, drops: Iterable[dict[str, Any]]) -> None:
+        """Take over a part that a machine of a cluster finished; killed in between, it is done again.
+
+        Args:
+            file: its rows, whole, on this file system.
+            drops: those of its rows that were left out and are not in ``drops.jsonl`` yet.
+        """
+        with append_to(self.folder / "drops.jsonl") as lines:
+            for drop in drops:
+                append_line(lines, encode(drop))
+        self.account(number, tally)
+        move(file, self.path(number))
+        open_part(self.path(number)).unlink(missing_ok=True)
 
     def account(self, number: int, tally: Tally) -> None:
         """Write a part's ledger."""
@@ -226,83 +247,3 @@ def open_part(path: Path) -> Path:
 def part_number(path: Path) -> int:
     """The number in a part's name, finished or in progress."""
     return int(path.name.partition(".")[0].removeprefix("part-"))
-
-
-class Part:
-    """A part in progress: what is done, and where the next finished row goes.
-
-    Args:
-        drops: its rows that were left out before, see ``Stage.open_drops``.
-    """
-
-    def __init__(self, stage: Stage, number: int, drops: Iterable[dict[str, Any]] = ()) -> None:
-        self.stage, self.number = stage, number
-        self.began = time.monotonic()
-        self.path = open_part(stage.path(number))
-        self.done: dict[str, dict[str, Any]] = {}
-        for data in (*map(json.loads, whole_lines(self.path)), *drops):
-            self.done[data["in"]] = data
-        self.lines = append_to(self.path)
-        self.drops = append_to(stage.folder / "drops.jsonl")
-
-    def put(self, row_id: str, out: Sequence[Any], tokens: Sequence[int]) -> None:
-        """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
-        data = {"in": row_id, "tokens": list(tokens), "out": plain(out)}
-        append_line(self.lines, encode(data))
-        self.done[row_id] = data
-
-    def drop(self, drop: Drop, tokens: Sequence[int]) -> None:
-        """Write that one input row is left out."""
-        data = {"part": self.number, "in": drop.id, **plain(drop), "tokens": list(tokens)}
-        append_line(self.drops, encode(data))
-        self.done[drop.id] = data
-
-    def finish(self, order: Sequence[str], count: Any = None) -> list[dict[str, Any]]:
-        """Complete the part: sort to input order, fsync, rename. Returns its rows."""
-        tally = Tally(rows_in=len(order), seconds=time.monotonic() - self.began)
-        rows: list[dict[str, Any]] = []
-        for row_id in order:
-            data = self.done[row_id]
-            tally.spend(data.get("tokens") or (0, 0, 0))
-            if "out" not in data:
-                tally.dropped[data["reason"]] += 1
-                continue
-            tally.rows_kept += 1
-            rows += data["out"]
-        if spent := self.stage.earlier().get(str(self.number)):
-            tally.spend([int(count) for count in spent[:3]])
-            tally.seconds += spent[3]
-        tally.rows_out = len(rows)
-        tally.counts.update(filter(None, map(count, rows)) if count else ())
-        self.stage.account(self.number, tally)
-        write_lines(self.stage.path(self.number), [encode(row) for row in rows])
-        self.close()
-        self.path.unlink()
-        return rows
-
-    def close(self) -> None:
-        """Let go of the files."""
-        self.lines.close()
-        self.drops.close()
-
-
-def sort_drops(stage: Stage, order: Mapping[str, int]) -> None:
-    """Bring ``drops.jsonl`` into input order, one line for each row, so that it does not tell of scheduling or kills.
-
-    Only places are held in memory: a run of millions may drop hundreds of thousands.
-    """
-    path, offset = stage.folder / "drops.jsonl", 0
-    places: dict[tuple[int, int, str], int] = {}
-    for line in whole_lines(path):
-        drop = json.loads(line)
-        places[drop["part"], order.get(drop["in"], 0), drop["in"]] = offset
-        offset += len(line.encode()) + 1
-
-    def ordered() -> Iterator[str]:
-        with path.open("rb") as file:
-            for _, place in sorted(places.items()):
-                file.seek(place)
-                yield file.readline()[:-1].decode("utf-8")
-
-    if places:
-        write_lines(path, ordered())

@@ -8,8 +8,9 @@ import pytest
 from cai.errors import RunError, UserError
 from cai.files import RunLock
 from cai.ledger import Settings, Tally
+from cai.part import Part, sort_drops
 from cai.rows import Answers, Draft, Drop
-from cai.store import Part, Stage, sort_drops
+from cai.store import Stage
 
 SETTINGS = Settings("s", {"rounds": 4, "model": "policy"}, 0, "c0", {}, {"prompts": "d0"})
 

@@ -1,0 +1,209 @@
+"""A Ray cluster and the workers hired on it, one for each group of GPUs; ``handout.py`` gives them parts to do."""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cai.errors import UserError
+from cai.flow import Task
+from cai.handout import Handout, first
+from cai.screen import Bar, Screen
+from cai.storage import Storage
+from cai.store import Stage
+from cai.worker import PARTS, Made, Worker
+
+TOKEN = f"{PARTS}/seen"
+CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one worker runs: a node, which of its groups of GPUs, and how many GPUs that is."""
+
+    node: str
+    group: int
+    gpus: int
+
+    def bundle(self) -> dict[str, float]:
+        """What the worker keeps of its node."""
+        return {"GPU": self.gpus, "CPU": 1} if self.gpus else {"CPU": 1}
+
+
+def places(nodes: Sequence[Mapping[str, Any]], gpus: int) -> list[Place]:
+    """A place for each group of GPUs that is there; where models need none, or there is none, one on each node.
+
+    Args:
+        nodes: as ``ray.nodes()`` gives them.
+        gpus: that one worker needs.
+    """
+    alive = {
+        node["NodeID"]: node["Resources"] for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
+    }
+    if not gpus or not any(resources.get("GPU") for resources in alive.values()):
+        return [Place(node, 0, 0) for node in alive]
+    groups = {node: int(resources.get("GPU", 0)) // gpus for node, resources in alive.items()}
+    return [Place(node, group, gpus) for node, count in groups.items() for group in range(count)]
+
+
+class Cluster:
+    """The workers of a cluster, kept from one group of stages to the next.
+
+    Args:
+        address: as ``ray.init`` takes it; "auto" for the cluster that this machine belongs to.
+        store: URL of what all nodes reach; the run's folder unless given.
+        folder: the run's.
+
+    Raises:
+        UserError: Ray is not installed, no cluster answers, or the storage's URL makes no sense.
+    """
+
+    def __init__(self, address: str, store: str | None, folder: Path, screen: Screen) -> None:
+        self.home, self.screen = folder.resolve(), screen
+        self.storage = Storage(f"{store.rstrip('/')}/{folder.name}" if store else str(self.home))
+        connect(address)
+        self.workers: dict[Place, tuple[Any, Any]] = {}
+        self.there: set[str] = set()
+
+    async def through(self, task: Task, source: Stage, bars: Mapping[str, Bar]) -> None:
+        """Take the source's parts through the task's stages, wherever there is room.
+
+        Raises:
+            UserError, RunError: as a model's on one machine; or workers die again and again.
+        """
+        await asyncio.to_thread(self._share, task)
+        try:
+            await Handout(self, task, source, bars).done()
+        except BaseExceptionGroup as failed:
+            raise first(failed) from None
+
+    def _share(self, task: Task) -> None:
+        """Leave what workers need where they reach it: a sign, and the weights that this run trained."""
+        sign = self.home / TOKEN
+        sign.parent.mkdir(parents=True, exist_ok=True)
+        sign.touch()
+        if self.storage.local:
+            return
+        self.storage.put(sign, TOKEN)
+        for spec in task.specs.values():
+            if Path(spec.weights).is_relative_to(self.home):
+                self.publish(Path(spec.weights))
+
+    def publish(self, path: Path) -> str:
+        """The name of a file of the run in the storage, where it is brought unless it is there."""
+        name = str(path.resolve().relative_to(self.home))
+        if not self.storage.local and name not in self.there:
+            self.storage.put(path, name)
+            self.there.add(name)
+        return name
+
+    def take(self, stage: Stage, number: int, made: Made) -> None:
+        """Give a finished part its place, in the run's folder and in the storage."""
+        file = self.home / made.file
+        if not self.storage.local:
+            self.storage.get(made.file, file)
+            name = str(stage.path(number).resolve().relative_to(self.home))
+            self.storage.move(made.file, name)
+            self.there.add(name)
+        stage.adopt(number, file, made.tally, made.drops)
+
+    async def nodes(self) -> list[dict[str, Any]]:
+        """The cluster's nodes, those that are gone included."""
+        import ray
+
+        return await asyncio.to_thread(ray.nodes)
+
+    async def places(self, gpus: int) -> list[Place]:
+        """Where workers can be now; see ``places``."""
+        return places(await self.nodes(), gpus)
+
+    async def worker(self, place: Place) -> Any:
+        """The worker at a place, hired if there is none."""
+        import ray
+        from ray.util.placement_group import placement_group
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        if place not in self.workers:
+            group = placement_group(
+                [place.bundle()], "STRICT_PACK", bundle_label_selector=[{"ray.io/node-id": place.node}]
+            )
+            try:
+                await group.ready()
+                strategy = PlacementGroupSchedulingStrategy(group, 0)
+                options = {"num_cpus": 1, "num_gpus": place.gpus, "scheduling_strategy": strategy}
+                worker = ray.remote(Worker).options(**options).remote(self.storage.url, TOKEN, str(self.home))
+            except BaseException:
+                ray.util.remove_placement_group(group)
+                raise
+            self.workers[place] = worker, group
+        return self.workers[place][0]
+
+    def dismiss(self, place: Place) -> None:
+        """End a worker, if need be by force, and free its GPUs."""
+        import ray
+
+        if place in self.workers:
+            worker, group = self.workers.pop(place)
+            ray.kill(worker)
+            ray.util.remove_placement_group(group)
+
+    async def release(self) -> None:
+        """End all workers, in order where they still answer: training may need their GPUs."""
+        answers = [worker.close.remote() for worker, _ in self.workers.values()]
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(asyncio.gather(*answers, return_exceptions=True), 30)
+        for place in list(self.workers):
+            self.dismiss(place)
+
+    async def close(self) -> None:
+        """End all workers, and leave the cluster."""
+        import ray
+
+        await self.release()
+        await asyncio.to_thread(self.storage.remove, PARTS)
+        shutil.rmtree(self.home / PARTS, ignore_errors=True)
+        ray.shutdown()
+
+
+def join(address: str | None, store: str | None, folder: Path, screen: Screen) -> Cluster | None:
+    """The cluster that is asked for; None where all is done here. Raises as ``Cluster``."""
+    if address is None and store:
+        raise UserError("--store is for runs over a cluster; add --ray ADDRESS, or leave it out")
+    return Cluster(address, store, folder, screen) if address else None
+
+
+def connect(address: str) -> None:
+    """Join a cluster.
+
+    Raises:
+        UserError: Ray is not installed, or no cluster answers.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise UserError("--ray needs the package ray[default]; run: make install, or pip install 'cai[ray]'") from None
+    _answers(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        said = str(error).split("\n")[0]
+        raise UserError(f"--ray {address}: no cluster answers ({said}); start one with: ray start --head") from None
+
+
+def _answers(address: str) -> None:
+    """Look whether anybody is there: Ray itself would try for minutes."""
+    if "://" in address:
+        raise UserError(f"--ray {address}: run this on a machine of the cluster, with --ray auto or --ray HOST:PORT")
+    host, found, port = address.rpartition(":")
+    if found:
+        try:
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+        except (OSError, ValueError, OverflowError) as error:
+            raise UserError(
+                f"--ray {address}: no cluster answers ({error}); start one with: ray start --head"
+            ) from None

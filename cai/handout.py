@@ -1,0 +1,225 @@
+"""Parts handed out to the workers of a cluster, and taken back when they are done.
+
+This process alone decides what is done. When a worker has finished a part, its rows get their place in the run's folder,
+which therefore looks as if one machine had made it. What a lost worker had open goes to others; a worker that was given up
+and comes back has written under names that nobody asks for.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cai.errors import CaiError, RunError
+from cai.files import whole_lines
+from cai.flow import Task
+from cai.screen import Bar
+from cai.store import Stage, open_part
+from cai.worker import Doing, Made, Order
+
+if TYPE_CHECKING:
+    from cai.cluster import Cluster, Place
+
+LOOK_SECONDS = 1.0
+SETTLE_SECONDS = 2.0
+MOST_DEATHS = 3
+
+
+@dataclass(slots=True)
+class Load:
+    """What all workers are doing, as a bar shows it."""
+
+    workers: dict["Place", tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def busy(self) -> int:
+        """Requests in flight."""
+        return sum(busy for busy, _ in self.workers.values())
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for a slot."""
+        return sum(queued for _, queued in self.workers.values())
+
+
+class Lost(Exception):
+    """A worker is gone, with its machine or alone."""
+
+
+class Handout:
+    """One group of stages on its way over the cluster."""
+
+    def __init__(self, cluster: "Cluster", task: Task, source: Stage, bars: Mapping[str, Bar]) -> None:
+        self.cluster, self.task, self.source, self.bars = cluster, task, source, bars
+        self.stages = [work.stage for work in task.works]
+        self.begun = [stage.open_drops() for stage in self.stages]
+        numbers = [number for number in source.parts() if not self.stages[-1].finished(number)]
+        self.todo, self.left = deque(numbers), len(numbers)
+        self.rows = max(1, next(iter(bars.values())).total // max(len(source.parts()), 1))
+        self.changed, self.taking = asyncio.Event(), asyncio.Lock()
+        self.loads = {name: Load() for name in bars}
+        self.shown: dict[int, Counter[str]] = defaultdict(Counter)
+        self.deaths: Counter[Place] = Counter()
+        self.why = ""
+        self.hiring: set[Place] = set()
+        self.gpus = max((spec.tensor_parallel for spec in task.specs.values() if spec.vllm), default=0)
+        self.most = max((spec.replicas or 0 for spec in task.specs.values() if spec.vllm), default=0)
+        self.waiting = False
+        for name, bar in bars.items():
+            bar.slots = self.loads[name]
+
+    async def done(self) -> None:
+        """Hire until every part has its place."""
+        async with asyncio.TaskGroup() as self.group:
+            employed: dict[Place, asyncio.Task[None]] = {}
+            while self.left:
+                await self._hire(employed)
+                self.changed.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.changed.wait(), LOOK_SECONDS)
+            for task in employed.values():
+                task.cancel()
+
+    async def _hire(self, employed: dict["Place", asyncio.Task[None]]) -> None:
+        """A worker for every place that has none; none for places that are gone."""
+        wanted = (await self.cluster.places(self.gpus))[: self.most or None]
+        for place in [place for place, task in employed.items() if task.done()]:
+            del employed[place]
+        for place in self.hiring - set(wanted):
+            employed[place].cancel()  # its node went before its worker came
+        for place in set(self.cluster.workers) - set(wanted) - set(employed):
+            self.cluster.dismiss(place)
+        alive = [place for place in wanted if self.deaths[place] < MOST_DEATHS]
+        if wanted and not alive:
+            raise RunError(f"{self.why} (after {MOST_DEATHS} attempts on each of {len(wanted)} places)")
+        for place in alive:
+            if place not in employed:
+                employed[place] = self.group.create_task(self._employ(place))
+        if not wanted and not self.waiting:
+            gpus = f" and {self.gpus} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else ""
+            self.cluster.screen.say(f"the cluster has no node with a core{gpus}; waiting for one …")
+        self.waiting = not wanted
+
+    async def _employ(self, place: "Place") -> None:
+        """Keep one worker at work until nothing is left, or it is lost."""
+        self.hiring.add(place)
+        try:
+            async with asyncio.TaskGroup() as group:
+                worker = await _answered(self.cluster.worker(place))
+                window = _checked(await _answered(worker.prepare.remote(self.task)))
+                self.hiring.remove(place)
+                watch = group.create_task(self._watch(place, worker))
+                count = 1 + math.ceil(window / self.rows)
+                await asyncio.gather(*(group.create_task(self._feed(place, worker)) for _ in range(count)))
+                watch.cancel()
+        except* Lost as lost:
+            await self._mourn(place, str(first(lost)))
+        finally:
+            if place in self.hiring:
+                self.hiring.remove(place)
+                self.cluster.dismiss(place)
+
+    async def _feed(self, place: "Place", worker: Any) -> None:
+        """Part after part, one at a time; several of these keep a worker's window full."""
+        while (number := await self._next()) is not None:
+            try:
+                order = await asyncio.to_thread(self._order, number)
+                made, doing = _checked(await _answered(worker.part.remote(order)))
+            except BaseException:
+                self._put_back(number)
+                raise
+            self._show(place, doing)
+            self.deaths[place] = 0
+            self.group.create_task(self._take(number, made))
+
+    async def _next(self) -> int | None:
+        while not self.todo and self.left:
+            await asyncio.sleep(LOOK_SECONDS / 4)
+        if not self.left:
+            return None
+        number = self.todo.popleft()
+        if not self.todo:
+            for worker, _ in self.cluster.workers.values():
+                worker.run_dry.remote()
+        return number
+
+    def _order(self, number: int) -> Order:
+        first = next(place for place, stage in enumerate(self.stages) if not stage.finished(number))
+        source = self.stages[first - 1] if first else self.source
+        begun = [
+            (list(whole_lines(open_part(stage.path(number)))), drops.get(number, ()))
+            for stage, drops in zip(self.stages[first:], self.begun[first:], strict=True)
+        ]
+        return Order(number, first, self.cluster.publish(source.path(number)), begun)
+
+    async def _take(self, number: int, made: Sequence[Made]) -> None:
+        async with self.taking:
+            for stage, each in zip(self.stages[-len(made) :], made, strict=True):
+                await asyncio.to_thread(self.cluster.take, stage, number, each)
+        self.shown.pop(number, None)
+        self.left -= 1
+        self.changed.set()
+
+    def _put_back(self, number: int) -> None:
+        """Let others do a part; what a worker told of it does not count."""
+        self.todo.appendleft(number)
+        for name, count in self.shown.pop(number, Counter()).items():
+            self.bars[name].at(self.bars[name].done - count)
+
+    async def _watch(self, place: "Place", worker: Any) -> None:
+        """Show what a worker does."""
+        try:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                self._show(place, await _answered(worker.progress.remote()))
+        finally:
+            for load in self.loads.values():
+                load.workers.pop(place, None)
+
+    def _show(self, place: "Place", doing: Doing) -> None:
+        for number, name, tokens, reason in doing.rows:
+            self.shown[number][name] += 1
+            self.bars[name].advance(tokens, reason)
+        for name, load in self.loads.items():
+            load.workers[place] = doing.busy[name], doing.queued[name]
+
+    async def _mourn(self, place: "Place", why: str) -> None:
+        """Free what is left of a worker, and remember it where it is not its machine that is gone."""
+        self.cluster.dismiss(place)
+        self.cluster.screen.say(f"the worker on node {place.node[:8]} is lost; its open parts go to others")
+        await asyncio.sleep(SETTLE_SECONDS)
+        if place in await self.cluster.places(self.gpus):
+            self.deaths[place] += 1
+            self.why = why
+            then = "is left alone" if self.deaths[place] >= MOST_DEATHS else "gets another worker"
+            self.cluster.screen.say(f"node {place.node[:8]} {then}; the last one: {why}")
+
+
+async def _answered(call: Any) -> Any:
+    """What a worker answers.
+
+    Raises:
+        Lost: it is gone.
+    """
+    from ray.exceptions import NodeDiedError, RayActorError
+
+    try:
+        return await call
+    except (RayActorError, NodeDiedError):
+        raise Lost("its process was killed, or its machine cannot be reached") from None
+
+
+def _checked(answer: Any) -> Any:
+    """An answer that is no error; what stops one worker need not stop the others, what is wrong for all does."""
+    if isinstance(answer, RunError):
+        raise Lost(str(answer))
+    if isinstance(answer, CaiError):
+        raise answer
+    return answer
+
+
+def first(group: BaseException) -> BaseException:
+    return first(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group

@@ -1,0 +1,91 @@
+"""A part in progress: rows are appended as they finish, and sorted to input order when all are there."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from cai.files import append_line, append_to, whole_lines, write_lines
+from cai.ledger import Tally
+from cai.rows import Drop, encode, plain
+from cai.store import Stage, open_part
+
+
+class Part:
+    """A part in progress: what is done, and where the next finished row goes.
+
+    Args:
+        drops: its rows that were left out before, see ``Stage.open_drops``.
+    """
+
+    def __init__(self, stage: Stage, number: int, drops: Iterable[dict[str, Any]] = ()) -> None:
+        self.stage, self.number = stage, number
+        self.began = time.monotonic()
+        self.path = open_part(stage.path(number))
+        self.done: dict[str, dict[str, Any]] = {}
+        for data in (*map(json.loads, whole_lines(self.path)), *drops):
+            self.done[data["in"]] = data
+        self.lines = append_to(self.path)
+        self.drops = append_to(stage.folder / "drops.jsonl")
+
+    def put(self, row_id: str, out: Sequence[Any], tokens: Sequence[int]) -> None:
+        """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
+        data = {"in": row_id, "tokens": list(tokens), "out": plain(out)}
+        append_line(self.lines, encode(data))
+        self.done[row_id] = data
+
+    def drop(self, drop: Drop, tokens: Sequence[int]) -> None:
+        """Write that one input row is left out."""
+        data = {"part": self.number, "in": drop.id, **plain(drop), "tokens": list(tokens)}
+        append_line(self.drops, encode(data))
+        self.done[drop.id] = data
+
+    def finish(self, order: Sequence[str], count: Any = None) -> list[dict[str, Any]]:
+        """Complete the part: sort to input order, fsync, rename. Returns its rows."""
+        tally = Tally(rows_in=len(order), seconds=time.monotonic() - self.began)
+        rows: list[dict[str, Any]] = []
+        for row_id in order:
+            data = self.done[row_id]
+            tally.spend(data.get("tokens") or (0, 0, 0))
+            if "out" not in data:
+                tally.dropped[data["reason"]] += 1
+                continue
+            tally.rows_kept += 1
+            rows += data["out"]
+        if spent := self.stage.earlier().get(str(self.number)):
+            tally.spend([int(count) for count in spent[:3]])
+            tally.seconds += spent[3]
+        tally.rows_out = len(rows)
+        tally.counts.update(filter(None, map(count, rows)) if count else ())
+        self.stage.account(self.number, tally)
+        write_lines(self.stage.path(self.number), [encode(row) for row in rows])
+        self.close()
+        self.path.unlink()
+        return rows
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.lines.close()
+        self.drops.close()
+
+
+def sort_drops(stage: Stage, order: Mapping[str, int]) -> None:
+    """Bring ``drops.jsonl`` into input order, one line for each row, so that it does not tell of scheduling or kills.
+
+    Only places are held in memory: a run of millions may drop hundreds of thousands.
+    """
+    path, offset = stage.folder / "drops.jsonl", 0
+    places: dict[tuple[int, int, str], int] = {}
+    for line in whole_lines(path):
+        drop = json.loads(line)
+        places[drop["part"], order.get(drop["in"], 0), drop["in"]] = offset
+        offset += len(line.encode()) + 1
+
+    def ordered() -> Iterator[str]:
+        with path.open("rb") as file:
+            for _, place in sorted(places.items()):
+                file.seek(place)
+                yield file.readline()[:-1].decode("utf-8")
+
+    if places:
+        write_lines(path, ordered())

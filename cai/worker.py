@@ -1,0 +1,171 @@
+"""One worker of a cluster: it brings models up on its machine and takes parts through row stages.
+
+A part's files are made in a scratch folder and go to the storage under a name of this worker's own; only ``cluster.py``
+gives them their place. A worker that is lost therefore leaves nothing half done.
+"""
+
+import asyncio
+import shutil
+import socket
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from rich.console import Console
+
+from cai.errors import CaiError
+from cai.files import write_lines
+from cai.fleet import Fleet
+from cai.flow import Step, Task, flow_part
+from cai.ledger import Tally
+from cai.models import ModelSpec
+from cai.screen import Screen
+from cai.storage import Storage
+from cai.store import Stage, open_part
+
+PARTS = ".parts"
+"""The folder in the storage for what has no place yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A part to take through the stages of a task.
+
+    Attributes:
+        first: the place of the first of the task's stages that it has not been through.
+        source: the name of its input in the storage.
+        begun: what an earlier session did of it, for each stage from the first: lines of the open part, and drops.
+    """
+
+    number: int
+    first: int
+    source: str
+    begun: Sequence[tuple[Sequence[str], Sequence[dict[str, Any]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What one stage gave for a part: the name of its rows in the storage, its ledger, the rows left out."""
+
+    file: str
+    tally: Tally
+    drops: Sequence[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Doing:
+    """What a worker did since it was last asked, and what it is doing.
+
+    Attributes:
+        rows: number of the part, stage, tokens (in, cached, out) and, if it was dropped, why.
+        busy: requests in flight, by stage.
+        queued: requests that wait for a slot, by stage.
+    """
+
+    rows: list[tuple[int, str, Sequence[int], str]] = field(default_factory=list)
+    busy: dict[str, int] = field(default_factory=dict)
+    queued: dict[str, int] = field(default_factory=dict)
+
+
+class Worker:
+    """What runs on a node, as an actor.
+
+    Args:
+        url: of the storage.
+        token: a file there that shows that this node sees what the others see.
+        home: the run's folder, whose models may have to be fetched.
+    """
+
+    def __init__(self, url: str, token: str, home: str) -> None:
+        self.scratch = Path(tempfile.mkdtemp(prefix="cai-"))
+        self.fleet = Fleet(self.scratch / "logs", Screen(Console(quiet=True)))
+        self.url, self.token, self.home = url, token, home
+        self.steps: list[Step] = []
+        self.doing = Doing()
+
+    async def prepare(self, task: Task) -> int | CaiError:
+        """Bring the task's models up; returns how many rows can be open here at once."""
+        try:
+            self.storage = await asyncio.to_thread(Storage, self.url)
+            if not await asyncio.to_thread(self.storage.has, self.token):
+                raise self._blind()
+            specs = {role: await self._here(spec) for role, spec in task.specs.items()}
+            self.steps = task.steps(await self.fleet.roles(specs))
+        except CaiError as error:
+            return self._placed(error)
+        window = 2 * max(step.slots.most for step in self.steps)
+        self.places, self.turn = asyncio.Semaphore(window), asyncio.Lock()
+        return window
+
+    def _blind(self) -> CaiError:
+        return CaiError(
+            f"does not see {self.url}; name a folder or an object store that every node sees with: --store URL"
+        )
+
+    def _placed(self, error: CaiError) -> CaiError:
+        """The same error, with the node it came from."""
+        return type(error)(f"on {socket.gethostname()}: {error}")
+
+    async def _here(self, spec: ModelSpec) -> ModelSpec:
+        """One server for this worker, with weights that this node has."""
+        if Path(spec.weights).is_relative_to(self.home) and not self.storage.local:
+            name = str(Path(spec.weights).relative_to(self.home))
+            if not (self.scratch / name).exists():
+                await asyncio.to_thread(self.storage.get, name, self.scratch / name)
+            spec = replace(spec, model=spec.title, **{spec.kind: str(self.scratch / name)})
+        return replace(spec, replicas=1, port=None) if spec.vllm else spec
+
+    async def part(self, order: Order) -> tuple[list[Made], Doing] | CaiError:
+        """Take a part through its stages, and leave their rows in the storage."""
+        folder = self.scratch / uuid4().hex
+        try:
+            steps = [self._begun(step, order, place, folder) for place, step in enumerate(self.steps)][order.first :]
+            source = Stage(folder / "source")
+            await asyncio.to_thread(self.storage.get, order.source, source.path(order.number))
+            await flow_part(steps, source, order.number, self.places, self.turn)
+            made = [await asyncio.to_thread(self._leave, step.stage, order.number) for step in steps]
+            return made, await self.progress()
+        except CaiError as error:
+            return self._placed(error)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _begun(self, step: Step, order: Order, place: int, folder: Path) -> Step:
+        """The step in a folder of its own, with what was done before."""
+        stage, number = Stage(folder / str(place) / step.stage.name), order.number
+        stage.folder.mkdir(parents=True)
+        left_out = {}
+        if place >= order.first:
+            lines, drops = order.begun[place - order.first]
+            write_lines(open_part(stage.path(number)), lines)
+            left_out = {number: list(drops)}
+
+        def on_row(name: str, tokens: Sequence[int], reason: str) -> None:
+            self.doing.rows.append((number, name, tokens, reason))
+
+        return replace(step, stage=stage, left_out=left_out, on_row=on_row)
+
+    def _leave(self, stage: Stage, number: int) -> Made:
+        name = f"{PARTS}/{uuid4().hex}.jsonl"
+        self.storage.put(stage.path(number), name)
+        return Made(name, stage.part_tallies()[number], list(stage.drops()))
+
+    async def run_dry(self) -> None:
+        """No part is left to be handed out."""
+        for step in self.steps:
+            step.slots.run_dry(True)
+
+    async def progress(self) -> Doing:
+        """What was done since the last call."""
+        done, self.doing = self.doing, Doing()
+        done.busy = {step.name: step.slots.busy for step in self.steps}
+        done.queued = {step.name: step.slots.queued for step in self.steps}
+        return done
+
+    async def close(self) -> None:
+        """Bring the models down."""
+        await self.fleet.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
