@@ -5,6 +5,7 @@ the sample reached with as many replicas. A stage that asks a trained model is m
 from, which speaks as fast. Training, evaluation and report are not in it.
 """
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,15 @@ from cai.errors import UserError
 from cai.files import read_json
 from cai.recipe import Block, Recipe
 from cai.rows import Prompt
-from cai.run import start
+from cai.run import Run
 from cai.screen import Screen
+from cai.slots import Slots
 from cai.stages.prompts import read
 
 MEASURED = ("source", "rows", "set")
 FEW = 16
+FULL = 4
+"""Times as many prompts as requests in flight: fewer, and much of the time goes by while the last ones end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,19 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the whole will take; ``sample`` prompts of ``prompts`` were measured."""
+    """What the whole will take.
+
+    Attributes:
+        prompts: of the whole.
+        sample: prompts that were measured.
+        replicas: times the servers that the sample had.
+        flying: requests that were in flight at once, at the most.
+    """
 
     prompts: int
     sample: int
     replicas: int
+    flying: int
     stages: tuple[Estimate, ...]
 
     @property
@@ -77,11 +89,16 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
     if sample < FEW:
         raise UserError(f"--sample {sample}: too few prompts to say anything; take {FEW} or more")
     count = prompts or sum(1 for block in recipe.blocks if block.kind == "prompts" for _ in _prompts(block))
-    start(replace(recipe, blocks=tuple(sampled(recipe, sample))), folder, screen)
+    run = Run(replace(recipe, blocks=tuple(sampled(recipe, sample))), folder, screen)
+    run.streams = False  # so that each stage's seconds are its own
+    asyncio.run(run.walk())
     seals = [(path, read_json(path)) for path in folder.glob("*/seal.json")]
     measured = sum(seal["rows_out"] for _, seal in seals if seal["stage"] in _named(recipe, "prompts"))
     by_name = {seal["stage"]: _estimate(path.parent, seal, count / measured, replicas) for path, seal in seals}
-    return Plan(count, measured, replicas, tuple(by_name[each.name] for each in recipe.blocks if each.name in by_name))
+    flying = max((bar.slots.peak for bar in screen.shown.values() if isinstance(bar.slots, Slots)), default=0)
+    return Plan(
+        count, measured, replicas, flying, tuple(by_name[each.name] for each in recipe.blocks if each.name in by_name)
+    )
 
 
 def _prompts(block: Block) -> Iterator[Prompt]:

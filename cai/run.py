@@ -40,6 +40,7 @@ class Run:
         self.fleet = Fleet(folder / "logs", screen)
         self.constitution = recipe.constitution
         self.known: dict[str, Settings] = {}
+        self.streams = True
 
     def stage(self, name: str) -> Stage:
         """The folder of a stage."""
@@ -161,7 +162,7 @@ class Run:
         for block in left[1:]:
             streams = group[-1].table.shape == block.table.shape == "rows" and block.reads == group[-1].name
             together = hosted + [spec for spec in self._hosted(block) if not any(map(spec.same_server, hosted))]
-            if not streams or len(together) > 1:
+            if not streams or not self.streams or len(together) > 1:
                 break
             group, hosted = [*group, block], together
         return group

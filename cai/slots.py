@@ -15,11 +15,15 @@ class Slots:
     Args:
         limit: holders at once, to begin with.
         most: what the limit may grow to; ``limit`` itself unless given.
+
+    Attributes:
+        busy: holders now.
+        peak: holders at the most so far.
     """
 
     def __init__(self, limit: int, most: int | None = None) -> None:
         self.limit, self.most = limit, most or limit
-        self.busy = 0
+        self.busy = self.peak = 0
         self.dry = False
         self.waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
         self.arrivals = itertools.count()
@@ -43,7 +47,7 @@ class Slots:
     async def acquire(self, step: int) -> None:
         """Wait for a slot."""
         if self.busy < self.limit:
-            self.busy += 1
+            self._take()
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self.waiting, (self._rank(step), next(self.arrivals), step, turn))
@@ -63,8 +67,12 @@ class Slots:
         while self.waiting and self.busy < self.limit:
             *_, turn = heapq.heappop(self.waiting)
             if not turn.done():
-                self.busy += 1
+                self._take()
                 turn.set_result(None)
+
+    def _take(self) -> None:
+        self.busy += 1
+        self.peak = max(self.peak, self.busy)
 
     def _rank(self, step: int) -> int:
         return step if self.dry else -step

@@ -5,6 +5,7 @@ gives them their place. A worker that is lost therefore leaves nothing half done
 """
 
 import asyncio
+import os
 import shutil
 import socket
 import tempfile
@@ -80,6 +81,8 @@ class Worker:
     """
 
     def __init__(self, url: str, token: str, home: str) -> None:
+        # Ray sets it to the cores that an actor keeps, which is one: a server on CPUs would inherit that.
+        os.environ.pop("OMP_NUM_THREADS", None)
         self.scratch = Path(tempfile.mkdtemp(prefix="cai-"))
         self.fleet = Fleet(self.scratch / "logs", Screen(Console(quiet=True)))
         self.url, self.token, self.home = url, token, home

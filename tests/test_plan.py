@@ -43,7 +43,7 @@ def test_figures_grow_with_the_prompts_and_hours_fall_with_the_replicas(cai: Cai
     assert found["all"]["cost"] == pytest.approx(found["all"]["hours"] * 8 * 2)
     shown = cai("plan", RECIPE, "--out", tmp_path, "--sample", "20", "--price", "2").stdout
     for words in (
-        "tokens/s measured",
+        "tokens/s",
         "revise",
         "all",
         "from a sample of",
@@ -59,6 +59,17 @@ def test_a_stage_that_asks_a_trained_model_is_measured_with_its_base(tmp_path: P
     assert trained
     models = {block.name: block.want.model for block in sampled(recipe, 20) if block.roles()}
     assert {models[block.name] for block in trained} <= set(recipe.models)
+
+
+def test_a_sample_that_leaves_the_servers_half_empty_says_so(cai: Cai, tmp_path: Path) -> None:
+    slow = (
+        (ROOT / "tests" / "data" / "script.yaml").read_text(encoding="utf-8").replace("say: [", "delay: 0.05, say: [")
+    )
+    (tmp_path / "slow.yaml").write_text(slow, encoding="utf-8")
+    line = ("plan", RECIPE, f"models.policy.scripted={tmp_path}/slow.yaml", "--out", tmp_path, "--sample", "20")
+    few, enough = (cai(*line, f"models.policy.concurrency={count}").stdout for count in (16, 2))
+    assert "16 requests were in flight at once: with --sample 64 or more" in few
+    assert "in flight at once" not in enough
 
 
 @pytest.mark.parametrize(
