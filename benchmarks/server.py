@@ -11,6 +11,7 @@ is the client's own cost.
 
 import argparse
 import asyncio
+import heapq
 import math
 import random
 import subprocess
@@ -46,16 +47,24 @@ class Gauge:
         return {"answered": self.answered, "busy": self.area, "seconds": self.last - self.first}
 
 
+def durations(mean: float, sigma: float, seed: int) -> Iterator[float]:
+    """Seconds that one request after the other holds its slot."""
+    rng = random.Random(seed)
+    # A lognormal distribution with this mean has its median at mean · exp(−σ²/2).
+    middle = math.log(mean) - sigma * sigma / 2
+    while True:
+        yield rng.lognormvariate(middle, sigma)
+
+
 def application(slots: int, mean: float, sigma: float, seed: int = 0) -> web.Application:
     """The server.
 
     Args:
         mean, sigma: of the seconds that a request holds its slot, and of their logarithm.
     """
-    free, rng = asyncio.Semaphore(slots), random.Random(seed)
-    # A lognormal distribution with this mean has its median at mean · exp(−σ²/2).
-    middle = math.log(mean) - sigma * sigma / 2 if mean else 0.0
-    text = " ".join(rng.choices(WORDS, k=TEXT_WORDS))
+    free = asyncio.Semaphore(slots)
+    times = durations(mean, sigma, seed) if mean else iter(())
+    text = " ".join(random.Random(seed).choices(WORDS, k=TEXT_WORDS))
     held = {"gauge": Gauge()}
 
     async def chat(request: web.Request) -> web.Response:
@@ -65,7 +74,7 @@ def application(slots: int, mean: float, sigma: float, seed: int = 0) -> web.App
             held["gauge"].waiting -= 1
             held["gauge"].change(+1)
             if mean:
-                await asyncio.sleep(rng.lognormvariate(middle, sigma))
+                await asyncio.sleep(next(times))
             held["gauge"].change(-1)
         return web.json_response(_answer(body, f"{text} {held['gauge'].answered}"))
 
@@ -117,11 +126,26 @@ def end_server(port: int) -> None:
     _processes[port].wait()
 
 
+def possible(requests: int, slots: int, mean: float = 0.5, sigma: float = 0.6, seed: int = 0) -> float:
+    """How full the slots can be kept at best: each request begins the moment a slot is free, none is known beforehand.
+
+    The times are those that the server draws; what is lost is the end, when no request is left for a slot.
+    """
+    times = durations(mean, sigma, seed)
+    free = [0.0] * slots
+    busy = 0.0
+    for _ in range(requests):
+        seconds = next(times)
+        busy += seconds
+        heapq.heapreplace(free, free[0] + seconds)
+    return busy / (slots * max(free))
+
+
 @contextmanager
-def running(port: int, slots: int = 64, mean: float = 0.5, sigma: float = 0.6) -> Iterator[str]:
+def running(port: int, slots: int = 64, mean: float = 0.5, sigma: float = 0.6, seed: int = 0) -> Iterator[str]:
     """The server in a process of its own until the block is left; gives its base URL. Port 0 is any free one."""
     line = [sys.executable, __file__, "--port", str(port)]
-    line += ["--slots", str(slots), "--mean", str(mean), "--sigma", str(sigma)]
+    line += ["--slots", str(slots), "--mean", str(mean), "--sigma", str(sigma), "--seed", str(seed)]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -141,10 +165,11 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--mean", type=float, default=0.5)
     parser.add_argument("--sigma", type=float, default=0.6)
+    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
 
     async def serve() -> None:
-        runner = web.AppRunner(application(given.slots, given.mean, given.sigma), access_log=None)
+        runner = web.AppRunner(application(given.slots, given.mean, given.sigma, given.seed), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", given.port).start()
         print(runner.addresses[0][1], flush=True)

@@ -4,6 +4,7 @@ A check of one text (``CHECKS``) is a plain function; what needs the whole set (
 and again, prompts of an evaluation set) is a ``Cleaner``'s, which sees the examples in order and so decides alike each time.
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -124,8 +125,9 @@ class Cleaner:
 
     def __init__(self, dedupe: str, similarity: float, decontaminate: Iterable[str], ngram: int) -> None:
         self.dedupe, self.ngram = dedupe, ngram
-        self.seen: set[str] = set()
-        self.closers: Counter[str] = Counter()
+        # Texts are remembered by their digests: a hundred million of them must fit in memory.
+        self.seen: set[bytes] = set()
+        self.closers: Counter[bytes] = Counter()
         self.count = 0
         self.near = _index(similarity) if dedupe == "near" else None
         self.held: set[Any] = set()
@@ -151,10 +153,10 @@ class Cleaner:
         return shingles(prompt, self.ngram) if len(words) >= self.ngram else {words}
 
     def _duplicate(self, said: Said) -> bool:
-        text = " ".join(_words(f"{said.prompt} {said.text}"))
-        if text in self.seen:
+        mark = _digest(" ".join(_words(f"{said.prompt} {said.text}")))
+        if mark in self.seen:
             return True
-        self.seen.add(text)
+        self.seen.add(mark)
         return self.near is not None and self.near(said.text)
 
     def _closes_as_others(self, text: str) -> bool:
@@ -163,9 +165,10 @@ class Cleaner:
         sentences = _sentences(text)
         if len(sentences) < 2:
             return False
-        self.closers[sentences[-1]] += 1
+        mark = _digest(sentences[-1])
+        self.closers[mark] += 1
         least, share = CLOSERS
-        return self.closers[sentences[-1]] > max(least, share * self.count)
+        return self.closers[mark] > max(least, share * self.count)
 
 
 def _index(similarity: float) -> Callable[[str], bool]:
@@ -207,6 +210,10 @@ def _language(text: str) -> str:
     import py3langid
 
     return str(py3langid.classify(text)[0])
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=12).digest()
 
 
 def _words(text: str) -> list[str]:

@@ -1,0 +1,140 @@
+"""The commands of a constitution's author: check, test, try, diff; ``cli.py`` puts them beside the others."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+ConstitutionArgument = Annotated[Path, typer.Argument(metavar="CONSTITUTION", help="The constitution's file.")]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        metavar="MODEL",
+        help="A Hub id, a folder or bundled/smollm2-135m; a server's URL (URL#NAME where it has several models); a script "
+        "of answers (FILE.yaml); or a recipe's block: '{vllm: ID, max_len: 8192}'.",
+    ),
+]
+
+
+def check(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH…", help="Constitutions, recipes or folders of them.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Count prompts in this model's tokens: a Hub id, a folder.")
+    ] = None,
+    max_len: Annotated[
+        int | None, typer.Option(metavar="TOKENS", min=1, help="The model's context, where less than its own.")
+    ] = None,
+    prompts: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Prompts that principles have to apply to.")
+    ] = None,
+    list_rules: Annotated[bool, typer.Option("--rules", help="Print every rule with what it means.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Check constitutions and recipes before they cost."""
+    from cai.checking import check_paths, context
+    from constitution.check import documented
+
+    if list_rules:
+        for name, (level, about) in documented().items():
+            print(f"{name} ({level}): {about}")
+        return
+    checked, findings = check_paths(_given(paths, "PATH…"), context(model, max_len, prompts or []))
+    if as_json:
+        print(json.dumps([each.plain() for each in findings], indent=2, ensure_ascii=False))
+    else:
+        for each in findings:
+            print(each)
+        levels = Counter(each.level for each in findings)
+        print(f"{checked} files checked: {levels['error']} errors, {levels['warning']} warnings")
+    if any(each.level == "error" for each in findings):
+        raise typer.Exit(2)
+
+
+def examine(
+    constitution: ConstitutionArgument,
+    model: ModelOption,
+    principle: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only this principle; may be given more than once.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="logprob, or cot to let the judge reason first.")] = "logprob",
+    exemplars: Annotated[int | None, typer.Option(metavar="N", min=0, help="Exemplars shown; all unless told.")] = None,
+    max_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="The most tokens of the reasoning.")] = 512,
+    threshold: Annotated[
+        float | None, typer.Option(metavar="SHARE", min=0, max=1, help="Exit with 1 under this accuracy, such as 0.8.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML for CI.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Test how well a judge applies each principle, by its examples."""
+    from cai.commands import examine_constitution
+    from cai.stages.label import Label
+
+    want = Label("model", method=method, exemplars=exemplars, max_tokens=max_tokens, disagree="average")
+    accuracy = examine_constitution(constitution, model, principle or [], want, junit, as_json)
+    if threshold is not None and accuracy < threshold:
+        print(f"accuracy {accuracy:.2f} is under the threshold {threshold:.2f}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def attempt(
+    constitution: ConstitutionArgument,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the person asks.")],
+    model: ModelOption,
+    principle: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Under this principle; one for each round, in turn.")
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Critique-revision rounds; not with --choice all.")
+    ] = None,
+    choice: Annotated[
+        str, typer.Option(help="How principles are drawn: uniform, weighted, distinct, by_tag, all.")
+    ] = "uniform",
+    track: Annotated[str, typer.Option(help="The prompt's track: redteam or helpful.")] = "redteam",
+    tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag of the prompt.")] = None,
+    exemplars: Annotated[int | None, typer.Option(metavar="N", min=0, help="Exemplars shown; all unless told.")] = None,
+    max_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="The most tokens of one reply.")] = 512,
+    temperature: Annotated[float, typer.Option(min=0, help="Sampling temperature.")] = 1.0,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another chain.")] = 0,
+    show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show the exact text of each request.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Try one chain: draft, critique, revision, and what changed."""
+    from cai.commands import try_constitution
+    from cai.stages.revise import Revise
+    from cai.trial import Trial
+
+    ids = principle or []
+    if rounds and choice == "all":
+        raise typer.BadParameter("--choice all has a round for each principle; leave --rounds out")
+    want = Revise("model", rounds or len(ids) or 1, choice, (track,), max_tokens, temperature, top_p, exemplars)
+    try_constitution(constitution, model, Trial(prompt, tag or [], ids, want, seed, show_prompt))
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="A", help="A constitution, or a run for the one it used.")],
+    new: Annotated[Path, typer.Argument(metavar="B", help="The other one.")],
+    run: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Tell what B would mean for the rows of this run.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all as JSON, with the ids of the rows.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Show what changed between two constitutions, and which rows it touches."""
+    from cai.commands import diff_constitutions
+
+    diff_constitutions(old, new, run, as_json)
+
+
+def _given(paths: list[Path] | None, what: str) -> list[Path]:
+    if not paths:
+        raise typer.BadParameter(f"name at least one {what}")
+    return paths
