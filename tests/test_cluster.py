@@ -112,25 +112,22 @@ def test_a_shared_folder_and_an_object_store_hold_what_one_machine_makes(
     assert ledger in stored.stdout and ledger in here.stdout
 
 
-def test_a_worker_killed_and_a_node_lost_in_mid_run_cost_nothing_but_time(
+def test_a_node_that_joins_works_and_one_lost_or_a_worker_killed_costs_nothing_but_time(
     cai: Cai, cluster: Any, recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
     assert cai("run", recipe(), "--out", tmp_path / "here").returncode == 0
-    stays, goes = cluster.head_node, cluster.add_node(num_cpus=1)
-    file = recipe(delay=0.15)
-    line = [sys.executable, "-m", "cai.cli", "run", file, "--out", tmp_path / "over", "--ray", cluster.address]
+    line = [sys.executable, "-m", "cai.cli", "run", recipe(delay=0.3), "--out", tmp_path / "over"]
+    line += ["--ray", cluster.address]
     process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    folder = tmp_path / "over" / "scripted" / "revise"
-
-    def wait(parts: int) -> None:
-        while len(list(folder.glob("part-*.jsonl"))) < parts and process.poll() is None:
-            time.sleep(0.05)
-
-    wait(4)
-    raylet = psutil.Process(stays.all_processes["raylet"][0].process.pid)
-    [worker] = [each for each in raylet.children(recursive=True) if "ray::Worker" in " ".join(each.cmdline())]
-    worker.kill()
-    wait(8)
+    while not list((tmp_path / "over" / "scripted" / "revise").glob("part-*.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    stays, goes = cluster.head_node, cluster.add_node(num_cpus=1)
+    while not workers(goes):
+        assert process.poll() is None
+        time.sleep(0.05)
+    workers(stays)[0].kill()
+    time.sleep(1.0)  # for the new node's worker to have parts open
     cluster.remove_node(goes, allow_graceful=False)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
@@ -138,6 +135,11 @@ def test_a_worker_killed_and_a_node_lost_in_mid_run_cost_nothing_but_time(
         assert f"the worker on node {node.node_id[:8]} is lost; its open parts go to others" in said
     assert f"node {stays.node_id[:8]} gets another worker; the last one: its process was killed" in said
     assert same_rows(tmp_path / "here", tmp_path / "over")
+
+
+def workers(node: Any) -> list[psutil.Process]:
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    return [each for each in raylet.children(recursive=True) if "ray::Worker" in " ".join(each.cmdline())]
 
 
 def test_a_killed_run_goes_on_over_a_cluster_or_without_one(
