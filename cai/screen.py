@@ -8,9 +8,11 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 LOG_SECONDS = 15.0
 DRAW_SECONDS = 0.1
+COUNT_WIDTH = 9
 
 
 class Open(Protocol):
@@ -102,12 +104,13 @@ class Screen:
             return
         columns = (
             TextColumn("{task.description:<14}"),
-            BarColumn(24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
+            BarColumn(16, table_column=Column(min_width=16)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=COUNT_WIDTH, justify="right")),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+            # Where a terminal is narrow, this is what is cut.
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
         )
-        with Progress(*columns, console=self.console, transient=True) as self.progress:
+        with Progress(*columns, console=self.console, transient=True, expand=True) as self.progress:
             yield
         self.progress = None
 
