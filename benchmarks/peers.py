@@ -32,7 +32,9 @@ def main() -> None:
     with running(0, given.slots, mean=0.0 if given.instant else 0.5) as url, tempfile.TemporaryDirectory() as folder:
         mine = ours(url, given.prompts, Path(folder))
         line = [given.python, SCRIPTS / f"{given.peer}_rows.py", url, str(given.prompts), str(given.slots), folder]
-        subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        ran = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if ran.returncode:
+            raise SystemExit(f"{given.peer} failed:\n{ran.stdout[-2000:]}")
         theirs = stats(url)
 
     def figure(found: dict[str, float]) -> float:

@@ -62,7 +62,7 @@ def run(
     from cai.screen import Screen
 
     screen = Screen()
-    loaded = load_recipe(recipe, overrides or [])
+    loaded = load_recipe(recipe, overrides or [], here=ray is None)
     folder = out / loaded.name
     if prometheus:
         from cai.metrics import serve
@@ -86,18 +86,18 @@ def plan(
     ] = 128,
     replicas: Annotated[int, typer.Option(metavar="N", min=1, help="Times the servers that the sample has.")] = 1,
     price: Annotated[
-        float | None, typer.Option(metavar="P", min=0, help="What an hour of one such server costs.")
+        float | None, typer.Option(metavar="P", min=0, help="What an hour of all that served the sample costs.")
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The sample goes to DIR/.plan/ and is deleted.")] = Path(
-        "runs"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="The sample goes to a folder in DIR, and is deleted.")
+    ] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
     debug: Debug = False,
 ) -> None:
     """Measure a sample of a run, and say what the whole will take."""
     from cai.commands import plan_run
 
-    plan_run(recipe, overrides or [], (sample, prompts, replicas), price, out / ".plan", as_json)
+    plan_run(recipe, overrides or [], (sample, prompts, replicas), price, out, as_json)
 
 
 app.command("check")(authoring.check)

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from cai.errors import UserError
+from cai.errors import CaiError, UserError
+from cai.files import write_lines
 from cai.flow import Task
 from cai.handout import Handout, first
 from cai.screen import Bar, Screen
@@ -19,7 +21,9 @@ from cai.store import Stage
 from cai.worker import PARTS, Made, Worker
 
 TOKEN = f"{PARTS}/seen"
+OWNER = ".owner"
 CONNECT_SECONDS = 10.0
+PATIENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Cluster:
 
     def __init__(self, address: str, store: str | None, folder: Path, screen: Screen) -> None:
         self.home, self.screen = folder.resolve(), screen
-        self.storage = Storage(f"{store.rstrip('/')}/{folder.name}" if store else str(self.home))
+        self.storage = Storage(_url(store, folder.name) if store else str(self.home), self.home)
         connect(address)
         self.workers: dict[Place, tuple[Any, Any]] = {}
         self.there: set[str] = set()
@@ -85,19 +89,38 @@ class Cluster:
     def _share(self, task: Task) -> None:
         """Leave what workers need where they reach it: a sign, and the weights that this run trained."""
         sign = self.home / TOKEN
-        sign.parent.mkdir(parents=True, exist_ok=True)
-        sign.touch()
-        if self.storage.local:
+        write_lines(sign, [self._owner()])
+        if self.storage.is_home:
             return
         self.storage.put(sign, TOKEN)
         for spec in task.specs.values():
             if Path(spec.weights).is_relative_to(self.home):
                 self.publish(Path(spec.weights))
 
+    def _owner(self) -> str:
+        """A word that tells this run from others of its name in the same storage.
+
+        Raises:
+            UserError: the storage holds another run's rows.
+        """
+        mine = self.home / OWNER
+        if not mine.exists():
+            write_lines(mine, [uuid4().hex])
+        if not self.storage.is_home and self.storage.has(OWNER):
+            there = self.home / PARTS / OWNER
+            self.storage.get(OWNER, there)
+            if there.read_text() != mine.read_text():
+                raise UserError(
+                    f"{self.storage.url} holds rows of another run; choose another --store, or another name"
+                )
+        elif not self.storage.is_home:
+            self.storage.put(mine, OWNER)
+        return mine.read_text().strip()
+
     def publish(self, path: Path) -> str:
         """The name of a file of the run in the storage, where it is brought unless it is there."""
         name = str(path.resolve().relative_to(self.home))
-        if not self.storage.local and name not in self.there:
+        if not self.storage.is_home and name not in self.there:
             self.storage.put(path, name)
             self.there.add(name)
         return name
@@ -105,7 +128,7 @@ class Cluster:
     def take(self, stage: Stage, number: int, made: Made) -> None:
         """Give a finished part its place, in the run's folder and in the storage."""
         file = self.home / made.file
-        if not self.storage.local:
+        if not self.storage.is_home:
             self.storage.get(made.file, file)
             name = str(stage.path(number).resolve().relative_to(self.home))
             self.storage.move(made.file, name)
@@ -133,7 +156,10 @@ class Cluster:
                 [place.bundle()], "STRICT_PACK", bundle_label_selector=[{"ray.io/node-id": place.node}]
             )
             try:
-                await group.ready()
+                ready = asyncio.ensure_future(group.ready())
+                if not (await asyncio.wait([ready], timeout=PATIENCE_SECONDS))[0]:
+                    self.screen.say(f"node {place.node[:8]}: its cores or GPUs are taken by others; waiting …")
+                await ready
                 strategy = PlacementGroupSchedulingStrategy(group, 0)
                 options = {"num_cpus": 1, "num_gpus": place.gpus, "scheduling_strategy": strategy}
                 worker = ray.remote(Worker).options(**options).remote(self.storage.url, TOKEN, str(self.home))
@@ -165,7 +191,8 @@ class Cluster:
         import ray
 
         await self.release()
-        await asyncio.to_thread(self.storage.remove, PARTS)
+        with contextlib.suppress(CaiError):  # what is left there harms nobody
+            await asyncio.to_thread(self.storage.remove, PARTS)
         shutil.rmtree(self.home / PARTS, ignore_errors=True)
         ray.shutdown()
 
@@ -177,6 +204,11 @@ def join(address: str | None, store: str | None, folder: Path, screen: Screen) -
     return Cluster(address, store, folder, screen) if address else None
 
 
+def _url(store: str, name: str) -> str:
+    """The run's place in a storage; a folder's path is the same on every machine only if it is whole."""
+    return f"{store.rstrip('/') if '://' in store else Path(store).resolve()}/{name}"
+
+
 def connect(address: str) -> None:
     """Join a cluster.
 
@@ -185,12 +217,13 @@ def connect(address: str) -> None:
     """
     try:
         import ray
+        from ray.exceptions import RayError
     except ImportError:
         raise UserError("--ray needs the package ray[default]; run: make install, or pip install 'cai[ray]'") from None
     _answers(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, RayError) as error:
         said = str(error).split("\n")[0]
         raise UserError(f"--ray {address}: no cluster answers ({said}); start one with: ray start --head") from None
 

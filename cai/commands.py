@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-import shutil
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -97,15 +97,15 @@ def plan_run(
     overrides: Sequence[str],
     counts: tuple[int, int | None, int],
     price: float | None,
-    folder: Path,
+    out: Path,
     as_json: bool,
 ) -> None:
     """What a run will take; see ``cai.plan.plan`` for the counts."""
     screen = Screen()
     screen.console.stderr = as_json
-    shutil.rmtree(folder, ignore_errors=True)
-    found = plan(load_recipe(recipe, list(overrides)), folder, *counts, screen)
-    shutil.rmtree(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".plan-") as folder:
+        found = plan(load_recipe(recipe, list(overrides)), Path(folder), *counts, screen)
     if as_json:
         print(json.dumps(plan_report.as_json(found, price), indent=2))
     else:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cai.errors import CaiError, RunError
+from cai.errors import CaiError, RunError, UserError
 from cai.files import whole_lines
 from cai.flow import Task
 from cai.screen import Bar
@@ -46,7 +46,15 @@ class Load:
 
 
 class Lost(Exception):
-    """A worker is gone, with its machine or alone."""
+    """A worker is gone, with its machine or alone, or cannot go on.
+
+    Attributes:
+        error: what it said, if it could.
+    """
+
+    def __init__(self, why: str, error: CaiError | None = None) -> None:
+        super().__init__(why)
+        self.error = error or RunError(why)
 
 
 class Handout:
@@ -63,9 +71,10 @@ class Handout:
         self.loads = {name: Load() for name in bars}
         self.shown: dict[int, Counter[str]] = defaultdict(Counter)
         self.deaths: Counter[Place] = Counter()
-        self.why = ""
+        self.proven = False
+        self.error: CaiError = RunError("")
         self.hiring: set[Place] = set()
-        self.gpus = max((spec.tensor_parallel for spec in task.specs.values() if spec.vllm), default=0)
+        self.gpus = max((spec.tensor_parallel for spec in task.specs.values() if spec.hosted), default=0)
         self.most = max((spec.replicas or 0 for spec in task.specs.values() if spec.vllm), default=0)
         self.waiting = False
         for name, bar in bars.items():
@@ -85,23 +94,24 @@ class Handout:
 
     async def _hire(self, employed: dict["Place", asyncio.Task[None]]) -> None:
         """A worker for every place that has none; none for places that are gone."""
-        wanted = (await self.cluster.places(self.gpus))[: self.most or None]
+        there = await self.cluster.places(self.gpus)
         for place in [place for place, task in employed.items() if task.done()]:
             del employed[place]
-        for place in self.hiring - set(wanted):
+        for place in self.hiring - set(there):
             employed[place].cancel()  # its node went before its worker came
-        for place in set(self.cluster.workers) - set(wanted) - set(employed):
+        for place in set(self.cluster.workers) - set(there) - set(employed):
             self.cluster.dismiss(place)
-        alive = [place for place in wanted if self.deaths[place] < MOST_DEATHS]
-        if wanted and not alive:
-            raise RunError(f"{self.why} (after {MOST_DEATHS} attempts on each of {len(wanted)} places)")
-        for place in alive:
+        fit = [place for place in there if self.deaths[place] < MOST_DEATHS]
+        if there and not fit:
+            raise self.error
+        fit.sort(key=lambda place: place not in employed)
+        for place in fit[: self.most or None]:
             if place not in employed:
                 employed[place] = self.group.create_task(self._employ(place))
-        if not wanted and not self.waiting:
+        if not there and not self.waiting:
             gpus = f" and {self.gpus} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else ""
             self.cluster.screen.say(f"the cluster has no node with a core{gpus}; waiting for one …")
-        self.waiting = not wanted
+        self.waiting = not there
 
     async def _employ(self, place: "Place") -> None:
         """Keep one worker at work until nothing is left, or it is lost."""
@@ -111,12 +121,13 @@ class Handout:
                 worker = await _answered(self.cluster.worker(place))
                 window = _checked(await _answered(worker.prepare.remote(self.task)))
                 self.hiring.remove(place)
+                self.proven = True
                 watch = group.create_task(self._watch(place, worker))
                 count = 1 + math.ceil(window / self.rows)
                 await asyncio.gather(*(group.create_task(self._feed(place, worker)) for _ in range(count)))
                 watch.cancel()
         except* Lost as lost:
-            await self._mourn(place, str(first(lost)))
+            await self._mourn(place, first(lost))
         finally:
             if place in self.hiring:
                 self.hiring.remove(place)
@@ -186,16 +197,21 @@ class Handout:
         for name, load in self.loads.items():
             load.workers[place] = doing.busy[name], doing.queued[name]
 
-    async def _mourn(self, place: "Place", why: str) -> None:
-        """Free what is left of a worker, and remember it where it is not its machine that is gone."""
+    async def _mourn(self, place: "Place", lost: BaseException) -> None:
+        """Free what is left of a worker, and remember it where it is not its machine that is gone.
+
+        What is wrong before any worker was ready is most likely wrong for all, and not tried again.
+        """
         self.cluster.dismiss(place)
         self.cluster.screen.say(f"the worker on node {place.node[:8]} is lost; its open parts go to others")
         await asyncio.sleep(SETTLE_SECONDS)
         if place in await self.cluster.places(self.gpus):
-            self.deaths[place] += 1
-            self.why = why
+            assert isinstance(lost, Lost)
+            self.error = lost.error
+            hopeless = isinstance(lost.error, UserError) and not self.proven
+            self.deaths[place] += MOST_DEATHS if hopeless else 1
             then = "is left alone" if self.deaths[place] >= MOST_DEATHS else "gets another worker"
-            self.cluster.screen.say(f"node {place.node[:8]} {then}; the last one: {why}")
+            self.cluster.screen.say(f"node {place.node[:8]} {then}; the last one: {lost}")
 
 
 async def _answered(call: Any) -> Any:
@@ -204,20 +220,20 @@ async def _answered(call: Any) -> Any:
     Raises:
         Lost: it is gone.
     """
-    from ray.exceptions import NodeDiedError, RayActorError
+    from ray.exceptions import RayError, RayTaskError
 
     try:
         return await call
-    except (RayActorError, NodeDiedError):
+    except RayTaskError:  # a defect of ours
+        raise
+    except RayError:
         raise Lost("its process was killed, or its machine cannot be reached") from None
 
 
 def _checked(answer: Any) -> Any:
-    """An answer that is no error; what stops one worker need not stop the others, what is wrong for all does."""
-    if isinstance(answer, RunError):
-        raise Lost(str(answer))
+    """An answer that is no error; what stops one worker need not stop the others."""
     if isinstance(answer, CaiError):
-        raise answer
+        raise Lost(str(answer), answer)
     return answer
 
 

@@ -52,12 +52,9 @@ class Part:
                 continue
             tally.rows_kept += 1
             rows += data["out"]
-        if spent := self.stage.earlier().get(str(self.number)):
-            tally.spend([int(count) for count in spent[:3]])
-            tally.seconds += spent[3]
         tally.rows_out = len(rows)
         tally.counts.update(filter(None, map(count, rows)) if count else ())
-        self.stage.account(self.number, tally)
+        self.stage.account(self.number, self.stage.with_earlier(self.number, tally))
         write_lines(self.stage.path(self.number), [encode(row) for row in rows])
         self.close()
         self.path.unlink()

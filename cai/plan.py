@@ -6,19 +6,20 @@ from, which speaks as fast. Training, evaluation and report are not in it.
 """
 
 import asyncio
-from collections.abc import Iterator
+import hashlib
+import heapq
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cai.errors import UserError
-from cai.files import read_json
+from cai.files import read_json, write_lines
 from cai.recipe import Block, Recipe
-from cai.rows import Prompt
+from cai.rows import Prompt, encode
 from cai.run import Run
 from cai.screen import Screen
 from cai.slots import Slots
-from cai.stages.prompts import read
+from cai.stages.prompts import PromptSource, read
 
 MEASURED = ("source", "rows", "set")
 FEW = 16
@@ -88,46 +89,62 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
     """
     if sample < FEW:
         raise UserError(f"--sample {sample}: too few prompts to say anything; take {FEW} or more")
-    count = prompts or sum(1 for block in recipe.blocks if block.kind == "prompts" for _ in _prompts(block))
-    run = Run(replace(recipe, blocks=tuple(sampled(recipe, sample))), folder, screen)
+    sources = [block for block in recipe.blocks if block.kind == "prompts"]
+    if not sources:
+        raise UserError(f"{recipe.path}: has no prompts stage, and so nothing to plan")
+    counts = {block.name: _draw(block, sample, recipe.seed, folder / f"{block.name}.jsonl") for block in sources}
+    run = Run(replace(recipe, blocks=tuple(sampled(recipe, sample, folder))), folder, screen)
     run.streams = False  # so that each stage's seconds are its own
     asyncio.run(run.walk())
-    seals = [(path, read_json(path)) for path in folder.glob("*/seal.json")]
-    measured = sum(seal["rows_out"] for _, seal in seals if seal["stage"] in _named(recipe, "prompts"))
-    by_name = {seal["stage"]: _estimate(path.parent, seal, count / measured, replicas) for path, seal in seals}
     flying = max((bar.slots.peak for bar in screen.shown.values() if isinstance(bar.slots, Slots)), default=0)
-    return Plan(
-        count, measured, replicas, flying, tuple(by_name[each.name] for each in recipe.blocks if each.name in by_name)
-    )
+    whole = sum(counts.values())
+    scale = (prompts or whole) / whole
+    times = {
+        block.name: (scale * counts[block.name] / min(counts[block.name], sample), block.want.heldout)
+        for block in sources
+    }
+    stages = tuple(_estimate(run, block, times, replicas) for block in run.recipe.blocks)
+    return Plan(prompts or whole, sum(min(count, sample) for count in counts.values()), replicas, flying, stages)
 
 
-def _prompts(block: Block) -> Iterator[Prompt]:
-    return (row for row in read(block.want) if isinstance(row, Prompt))
+def _draw(block: Block, sample: int, seed: int, file: Path) -> int:
+    """Write a sample of a stage's prompts, drawn from all of them; returns how many those are.
+
+    Raises:
+        UserError: no prompt could be read, or counting them would mean to fetch a dataset of unknown size.
+    """
+    for source in (*block.want.redteam, *block.want.helpful):
+        if source.hub and source.limit is None:
+            raise UserError(
+                f"{block.name}: give {source.hub} a limit, so that a plan need not fetch all of it to count it"
+            )
+    count = 0
+
+    def all_prompts() -> Iterator[tuple[bytes, Prompt]]:
+        nonlocal count
+        for row in read(block.want):
+            if isinstance(row, Prompt):
+                count += 1
+                yield hashlib.sha256(f"{seed}/{row.id}".encode()).digest(), row
+
+    drawn = heapq.nsmallest(sample, all_prompts(), key=lambda each: each[0])
+    if not count:
+        raise UserError(f"{block.name}: no prompt could be read; name a file with prompts")
+    write_lines(file, [encode(row) for _, row in drawn])
+    return count
 
 
-def _named(recipe: Recipe, kind: str) -> set[str]:
-    return {block.name for block in recipe.blocks if block.kind == kind}
-
-
-def sampled(recipe: Recipe, sample: int) -> Iterator[Block]:
-    """The data stages, on fewer prompts, and with untrained models in the place of trained ones."""
+def sampled(recipe: Recipe, sample: int, folder: Path) -> Iterator[Block]:
+    """The data stages, on the sample in one part, and with untrained models in the place of trained ones."""
     for block in recipe.blocks:
         if block.table.shape not in MEASURED:
             continue
         want = block.want
         if block.kind == "prompts":
-            tracks = [track for track in ("redteam", "helpful") if getattr(want, track)]
-            sources = sum(len(getattr(want, track)) for track in tracks)
-            fewer = {
-                track: tuple(_fewer(each, -(-sample // sources)) for each in getattr(want, track)) for track in tracks
-            }
-            want = replace(want, heldout=0.0, **fewer)
+            drawn = PromptSource(str(folder / f"{block.name}.jsonl"))
+            want = replace(want, redteam=(drawn,), helpful=(), heldout=0.0, part_size=sample)
         roles = {key: _untrained(recipe, getattr(want, key)) for key in ("model", "judge") if getattr(want, key, "")}
         yield replace(block, want=replace(want, **roles))
-
-
-def _fewer(source: Any, count: int) -> Any:
-    return replace(source, limit=min(count, source.limit or count))
 
 
 def _untrained(recipe: Recipe, role: str) -> str:
@@ -136,16 +153,37 @@ def _untrained(recipe: Recipe, role: str) -> str:
     return _untrained(recipe, trained.want.base) if trained else role
 
 
-def _estimate(folder: Path, seal: dict[str, Any], times: float, replicas: int) -> Estimate:
+def _estimate(run: Run, block: Block, times: Mapping[str, tuple[float, float]], replicas: int) -> Estimate:
+    """One stage of the whole; what was held out there goes through the prompts stage alone."""
+    folder, source = run.folder / block.name, block
+    while source.reads:
+        source = run.recipe.block(source.reads)
+    seal = read_json(folder / "seal.json")
+    factor, heldout = times[source.name]
+    if source is not block:
+        factor *= 1 - heldout
     speed = seal["tokens_out"] / seal["seconds"] if seal["seconds"] and seal["tokens_out"] else 0.0
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != "begun.json")
-    tokens_out = round(times * seal["tokens_out"])
+    tokens_out = round(factor * seal["tokens_out"])
     return Estimate(
-        stage=seal["stage"],
-        rows=round(times * seal["rows_out"]),
-        tokens_in=round(times * seal["tokens_in"]),
+        stage=block.name,
+        rows=round(factor * seal["rows_out"]),
+        tokens_in=round(factor * seal["tokens_in"]),
         tokens_out=tokens_out,
-        bytes=round(times * size),
+        bytes=round(factor * sum(map(_grows, folder.rglob("*")))),
         hours=tokens_out / (speed * replicas) / 3600 if speed else 0.0,
         speed=speed,
     )
+
+
+def _grows(path: Path) -> int:
+    """The bytes of a file that come from its rows: a seal or a Parquet file's footer is there once."""
+    if path.suffix == ".jsonl":
+        return path.stat().st_size
+    if path.suffix != ".parquet":
+        return 0
+    import pyarrow
+    import pyarrow.parquet
+
+    empty = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(pyarrow.parquet.read_schema(path).empty_table(), empty)
+    return max(0, path.stat().st_size - empty.getvalue().size)

@@ -97,8 +97,11 @@ def validator() -> Draft202012Validator:
     return load_schema(SCHEMA)
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path, overrides: Sequence[str] = (), here: bool = True) -> Recipe:
     """Read, override and check a recipe; nothing is started or written.
+
+    Args:
+        here: whether this machine will serve its models, and so must have room for them.
 
     Raises:
         InputError: anything is wrong; the message has a sentence for each problem.
@@ -108,14 +111,14 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     for text in overrides:
         override(source, text, set(properties))
     complain(problems(source, validator()))
-    return _Reader(source).recipe()
+    return _Reader(source, here).recipe()
 
 
 class _Reader:
     """Checked data → ``Recipe``, gathering every problem before it complains."""
 
-    def __init__(self, source: Source) -> None:
-        self.source, self.data = source, source.data
+    def __init__(self, source: Source, here: bool) -> None:
+        self.source, self.data, self.here = source, source.data, here
         self.beside = source.path.parent
         self.found: list[Problem] = []
 
@@ -233,7 +236,7 @@ class _Reader:
         for role, spec in models.items():
             try:
                 if role in used and spec.kind == "vllm":
-                    vllm.check(spec)
+                    vllm.check(spec, self.here)
                 if role in used and spec.kind == "scripted" and spec.scripted != "none":
                     scripted.read_script(Path(spec.scripted))
             except InputError as error:

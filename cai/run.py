@@ -202,4 +202,5 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
 
 
 def _content(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,12 +14,13 @@ class Storage:
 
     Args:
         url: ``/mnt/shared/run``, ``s3://bucket/run``, … whatever fsspec reaches from here.
+        home: the run's folder; where the URL is just that, nothing has to travel.
 
     Raises:
         UserError: the URL's protocol is not known here, or lacks its package.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, home: Path) -> None:
         import fsspec
 
         self.url = url
@@ -29,7 +30,7 @@ class Storage:
             raise UserError(f"--store {url}: {error}") from None
         known = self.files.protocol
         self.protocols = {known} if isinstance(known, str) else {*known}
-        self.local = "file" in self.protocols
+        self.is_home = "file" in self.protocols and Path(self.root) == home
 
     def put(self, file: Path, name: str) -> None:
         """Bring a file, or a folder with all in it, here; replaces what has the name.
@@ -38,21 +39,23 @@ class Storage:
             RunError: the storage cannot be reached or written, as for all that follow.
         """
         with self._failing(name):
-            if not OBJECTS & self.protocols:  # there, a folder that is missing is a bucket that would be made
-                self.files.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
+            self._make_folder(name)
+            if file.is_dir() and self.files.exists(self._path(name)):
+                self.files.rm(self._path(name), recursive=True)  # put would make the new one inside the old one
             self.files.put(str(file), self._path(name), recursive=file.is_dir())
 
     def get(self, name: str, file: Path) -> None:
         """Fetch a file, or a folder with all in it; its name is there only when it is whole."""
-        file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_name(f".{file.name}.tmp")
         with self._failing(name):
+            file.parent.mkdir(parents=True, exist_ok=True)
             self.files.get(self._path(name), str(aside), recursive=self.files.isdir(self._path(name)))
             aside.replace(file)
 
     def move(self, name: str, to: str) -> None:
         """Give a file another name."""
         with self._failing(name):
+            self._make_folder(to)
             self.files.mv(self._path(name), self._path(to))
 
     def remove(self, name: str) -> None:
@@ -65,6 +68,10 @@ class Storage:
         """Whether there is such a file."""
         with self._failing(name):
             return self.files.exists(self._path(name))
+
+    def _make_folder(self, name: str) -> None:
+        if not OBJECTS & self.protocols:  # there, a folder that is missing is a bucket that would be made
+            self.files.makedirs(self._path(name).rpartition("/")[0], exist_ok=True)
 
     def _path(self, name: str) -> str:
         return f"{self.root.rstrip('/')}/{name}"

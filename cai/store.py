@@ -122,10 +122,11 @@ class Stage:
             file: its rows, whole, on this file system.
             drops: those of its rows that were left out and are not in ``drops.jsonl`` yet.
         """
+        open_part(self.path(number)).touch()  # killed from here on, the part is one in progress, not one that is gone
         with append_to(self.folder / "drops.jsonl") as lines:
             for drop in drops:
                 append_line(lines, encode(drop))
-        self.account(number, tally)
+        self.account(number, self.with_earlier(number, tally))
         move(file, self.path(number))
         open_part(self.path(number)).unlink(missing_ok=True)
 
@@ -217,6 +218,13 @@ class Stage:
         if seal := self.seal:
             made = {"digest": settings.digest(), "inputs": settings.inputs}
             write_json(self.folder / "seal.json", {**seal, **made})
+
+    def with_earlier(self, number: int, tally: Tally) -> Tally:
+        """A part's ledger with what it cost before it was reopened."""
+        if spent := self.earlier().get(str(number)):
+            tally.spend([int(count) for count in spent[:3]])
+            tally.seconds += spent[3]
+        return tally
 
     def earlier(self) -> dict[str, list[float]]:
         """What parts cost before they were reopened: part number → tokens in, cached, out, seconds."""

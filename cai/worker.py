@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from rich.console import Console
 
-from cai.errors import CaiError
+from cai.errors import CaiError, RunError
 from cai.files import write_lines
 from cai.fleet import Fleet
 from cai.flow import Step, Task, flow_part
@@ -29,6 +29,9 @@ from cai.store import Stage, open_part
 
 PARTS = ".parts"
 """The folder in the storage for what has no place yet."""
+
+
+SCRATCH = "cai-worker-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,8 @@ class Worker:
     def __init__(self, url: str, token: str, home: str) -> None:
         # Ray sets it to the cores that an actor keeps, which is one: a server on CPUs would inherit that.
         os.environ.pop("OMP_NUM_THREADS", None)
-        self.scratch = Path(tempfile.mkdtemp(prefix="cai-"))
+        _sweep()
+        self.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
         self.fleet = Fleet(self.scratch / "logs", Screen(Console(quiet=True)))
         self.url, self.token, self.home = url, token, home
         self.steps: list[Step] = []
@@ -92,13 +96,15 @@ class Worker:
     async def prepare(self, task: Task) -> int | CaiError:
         """Bring the task's models up; returns how many rows can be open here at once."""
         try:
-            self.storage = await asyncio.to_thread(Storage, self.url)
+            self.storage = await asyncio.to_thread(Storage, self.url, Path(self.home))
             if not await asyncio.to_thread(self.storage.has, self.token):
                 raise self._blind()
             specs = {role: await self._here(spec) for role, spec in task.specs.items()}
             self.steps = task.steps(await self.fleet.roles(specs))
-        except CaiError as error:
+        except (CaiError, OSError) as error:
             return self._placed(error)
+        for step in self.steps:
+            step.slots.run_dry(False)
         window = 2 * max(step.slots.most for step in self.steps)
         self.places, self.turn = asyncio.Semaphore(window), asyncio.Lock()
         return window
@@ -108,13 +114,14 @@ class Worker:
             f"does not see {self.url}; name a folder or an object store that every node sees with: --store URL"
         )
 
-    def _placed(self, error: CaiError) -> CaiError:
-        """The same error, with the node it came from."""
-        return type(error)(f"on {socket.gethostname()}: {error}")
+    def _placed(self, error: CaiError | OSError) -> CaiError:
+        """The error, with the node it came from; a full disk of one node is that node's."""
+        kind = type(error) if isinstance(error, CaiError) else RunError
+        return kind(f"on {socket.gethostname()}: {error}")
 
     async def _here(self, spec: ModelSpec) -> ModelSpec:
         """One server for this worker, with weights that this node has."""
-        if Path(spec.weights).is_relative_to(self.home) and not self.storage.local:
+        if Path(spec.weights).is_relative_to(self.home) and not self.storage.is_home:
             name = str(Path(spec.weights).relative_to(self.home))
             if not (self.scratch / name).exists():
                 await asyncio.to_thread(self.storage.get, name, self.scratch / name)
@@ -131,7 +138,7 @@ class Worker:
             await flow_part(steps, source, order.number, self.places, self.turn)
             made = [await asyncio.to_thread(self._leave, step.stage, order.number) for step in steps]
             return made, await self.progress()
-        except CaiError as error:
+        except (CaiError, OSError) as error:
             return self._placed(error)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -172,3 +179,10 @@ class Worker:
         """Bring the models down."""
         await self.fleet.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Delete what workers that were killed left on this node."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
+        if not Path("/proc", folder.name.removeprefix(SCRATCH).partition("-")[0]).exists():
+            shutil.rmtree(folder, ignore_errors=True)

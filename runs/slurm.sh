@@ -20,7 +20,8 @@ log="cai-$SLURM_JOB_ID.ray.log"
 
 mapfile -t machines < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 address="${machines[0]}:${RAY_PORT:-6379}"
-on() { srun --overlap --no-kill --nodes=1 --ntasks=1 --nodelist="$1" "${@:2}"; }
+# Each step may use the whole machine: some sites would give it one core.
+on() { srun --cpu-bind=none --overlap --no-kill --nodes=1 --ntasks=1 --nodelist="$1" "${@:2}"; }
 
 on "${machines[0]}" ray start --head --port="${RAY_PORT:-6379}" --include-dashboard=false --block >> "$log" 2>&1 &
 until ray status --address "$address" > /dev/null 2>&1; do

@@ -16,6 +16,8 @@ import psutil
 import pytest
 
 from cai.cluster import Place, places
+from cai.recipe import load_recipe
+from cai.storage import Storage
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = (ROOT / "tests" / "data" / "scripted.yaml").read_text(encoding="utf-8")
@@ -103,9 +105,16 @@ def test_a_shared_folder_and_an_object_store_hold_what_one_machine_makes(
     assert stored.returncode == 0, stored.stderr + stored.stdout
     assert same_rows(tmp_path / "here", tmp_path / "stored")
     part = "scripted/revise/part-00003.jsonl"
-    with s3fs.S3FileSystem(skip_instance_cache=True).open(f"rows/runs/{part}") as file:
-        assert file.read() == (tmp_path / "here" / part).read_bytes()
-    for folder in ("shared", "stored"):
+    with s3fs.S3FileSystem(skip_instance_cache=True).open(f"rows/runs/{part}") as kept:
+        assert kept.read() == (tmp_path / "here" / part).read_bytes()
+    line = ["--ray", cluster.address, "--store", tmp_path / "between"]
+    between = cai("run", file, "--out", tmp_path / "apart", *line)
+    assert between.returncode == 0, between.stderr + between.stdout
+    assert same_rows(tmp_path / "here", tmp_path / "apart")
+    another = cai("run", file, "--out", tmp_path / "another", *line)
+    assert another.returncode == 2
+    assert "holds rows of another run; choose another --store, or another name" in another.stderr
+    for folder in ("shared", "stored", "apart"):
         left = [path.name for path in (tmp_path / folder / "scripted").rglob(".parts")]
         assert left == []
     [ledger] = re.findall("revise: .* tokens in", over.stdout)
@@ -203,6 +212,24 @@ def test_a_model_that_no_worker_reaches_stops_the_run_with_its_reason(
     assert ran.returncode == 2
     assert "http://127.0.0.1:9/v1 does not answer" in ran.stderr
     assert "Traceback" not in ran.stderr + ran.stdout
+
+
+def test_a_folder_that_is_put_again_is_replaced(tmp_path: Path) -> None:
+    storage = Storage("memory://place", tmp_path)
+    (tmp_path / "model").mkdir()
+    for text in ("old", "new"):
+        (tmp_path / "model" / "weights").write_text(text)
+        storage.put(tmp_path / "model", "sft/model")
+    storage.get("sft/model", tmp_path / "fetched")
+    assert [(path.name, path.read_text()) for path in (tmp_path / "fetched").iterdir()] == [("weights", "new")]
+
+
+def test_what_other_machines_serve_need_not_fit_on_this_one(write: Callable[[str, str], Path]) -> None:
+    text = RECIPE.replace(
+        "{scripted: script.yaml}", "{vllm: {model: bundled/smollm2-135m, replicas: 64, tensor_parallel: 8}}"
+    )
+    write("other.yaml", (ROOT / "tests" / "data" / "other.yaml").read_text(encoding="utf-8"))
+    assert load_recipe(write("r.yaml", text), here=False).models["policy"].replicas == 64
 
 
 def node(name: str, alive: bool = True, **resources: float) -> dict[str, Any]:

@@ -16,7 +16,7 @@ Cai = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def planned(cai: Cai, out: Path, *more: str) -> dict[str, dict[str, float]]:
-    ran = cai("plan", RECIPE, "prompts.heldout=0", "--out", out, "--json", *more)
+    ran = cai("plan", RECIPE, "--out", out, "--json", *more)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
     return {"all": found, **{each["stage"]: each for each in found["stages"]}}
@@ -24,13 +24,13 @@ def planned(cai: Cai, out: Path, *more: str) -> dict[str, dict[str, float]]:
 
 def test_rows_and_tokens_are_those_of_the_whole_run(cai: Cai, tmp_path: Path) -> None:
     found = planned(cai, tmp_path, "--sample", "40")
-    assert cai("run", RECIPE, "prompts.heldout=0", "--out", tmp_path).returncode == 0
+    assert cai("run", RECIPE, "--out", tmp_path).returncode == 0
     for stage in ("prompts", "revise", "sft_set", "sample", "label", "prefs"):
         seal = json.loads((tmp_path / "scripted" / stage / "seal.json").read_text())
         assert found[stage]["rows"] == pytest.approx(seal["rows_out"], rel=0.25)
         assert found[stage]["tokens_in"] == pytest.approx(seal["tokens_in"], rel=0.25)
     assert "evaluate" not in found
-    assert not (tmp_path / ".plan").exists()
+    assert not list(tmp_path.glob(".plan*"))
 
 
 def test_figures_grow_with_the_prompts_and_hours_fall_with_the_replicas(cai: Cai, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_figures_grow_with_the_prompts_and_hours_fall_with_the_replicas(cai: Cai
         "revise",
         "all",
         "from a sample of",
-        "at 2 an hour and server",
+        "at 2 an hour of what the sample had",
         "training not counted",
     ):
         assert words in shown
@@ -57,7 +57,7 @@ def test_a_stage_that_asks_a_trained_model_is_measured_with_its_base(tmp_path: P
     recipe = load_recipe(ROOT / "runs" / "quickstart.yaml")
     trained = [block for block in recipe.blocks if block.kind == "sample" and recipe.trains(block.want.model)]
     assert trained
-    models = {block.name: block.want.model for block in sampled(recipe, 20) if block.roles()}
+    models = {block.name: block.want.model for block in sampled(recipe, 20, tmp_path) if block.roles()}
     assert {models[block.name] for block in trained} <= set(recipe.models)
 
 
@@ -70,6 +70,27 @@ def test_a_sample_that_leaves_the_servers_half_empty_says_so(cai: Cai, tmp_path:
     few, enough = (cai(*line, f"models.policy.concurrency={count}").stdout for count in (16, 2))
     assert "16 requests were in flight at once: with --sample 64 or more" in few
     assert "in flight at once" not in enough
+
+
+def test_the_sample_is_drawn_from_all_prompts(cai: Cai, tmp_path: Path, write: Callable[[str, str], Path]) -> None:
+    lines = [f'{{"prompt": "Question {n}?", "track": "{"redteam" if n < 900 else "helpful"}"}}\n' for n in range(1000)]
+    write("p.jsonl", "".join(lines))
+    write("script.yaml", (ROOT / "tests" / "data" / "script.yaml").read_text(encoding="utf-8"))
+    head = "name: r\nconstitution: principles/harmless.yaml\nmodels: {m: {scripted: script.yaml}}\nstages:\n"
+    stages = "  - prompts: {redteam: p.jsonl, heldout: 0.5}\n  - sample: {model: m, tracks: [helpful]}\n"
+    ran = cai("plan", write("r.yaml", head + stages), "--out", tmp_path, "--sample", "400", "--json")
+    assert ran.returncode == 0, ran.stderr
+    prompts, sample = json.loads(ran.stdout)["stages"]
+    assert prompts["rows"] == 1000
+    assert sample["rows"] == pytest.approx(50, rel=0.4)
+
+
+def test_a_recipe_without_prompts_has_nothing_to_plan(
+    cai: Cai, tmp_path: Path, write: Callable[[str, str], Path]
+) -> None:
+    text = "name: r\nconstitution: principles/harmless.yaml\nmodels: {}\nstages:\n  - report: {}\n"
+    ran = cai("plan", write("r.yaml", text), "--out", tmp_path)
+    assert ran.returncode == 2 and "has no prompts stage, and so nothing to plan" in ran.stderr
 
 
 @pytest.mark.parametrize(

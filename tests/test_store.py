@@ -1,6 +1,7 @@
 """Files: parts, seals, torn lines, settings that changed, two processes at once."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,21 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot write"), RunLock(tmp_path / "file" / "run"):
         pass
+
+
+def test_a_part_taken_over_is_whole_or_in_progress(tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "s")
+    stage.begin(SETTINGS)
+    drops = [{"part": 0, "in": "b", "id": "b", "reason": "refused", "detail": "", "partial": None, "tokens": [0, 0, 0]}]
+    tally = Tally(2, 1, 1, Counter(refused=1))
+    with pytest.raises(RunError, match="cannot write"):  # as a kill before the last step would leave it
+        stage.adopt(0, tmp_path / "gone.jsonl", tally, drops)
+    assert not stage.finished(0) and not stage.lost() and stage.count_done() == 1
+    assert [drop["in"] for drop in stage.open_drops()[0]] == ["b"]
+    (stage.folder / "earlier.json").write_text('{"0": [1000, 0, 7, 1.5]}')  # what the part cost before it was reopened
+    (tmp_path / "made.jsonl").write_text('{"id": "a"}\n')
+    stage.adopt(0, tmp_path / "made.jsonl", tally, [])
+    assert list(stage.rows(dict, 0)) == [{"id": "a"}]
+    assert (stage.part_tallies()[0].tokens_in, stage.part_tallies()[0].tokens_out) == (1000, 7)
+    assert stage.count_done() == 2 and not stage.opened()
+    assert [drop["in"] for drop in stage.drops()] == ["b"]

@@ -38,8 +38,11 @@ CPU_ENV = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
 CPU_BATCHED_TOKENS = 8192
 
 
-def check(spec: ModelSpec) -> None:
+def check(spec: ModelSpec, here: bool = True) -> None:
     """What can be known before anything starts.
+
+    Args:
+        here: whether it is this machine that will serve it.
 
     Raises:
         UserError: vLLM is not installed, the port is taken, or there are too few GPUs.
@@ -48,6 +51,8 @@ def check(spec: ModelSpec) -> None:
         raise UserError(
             f"models.{spec.role}: vLLM is not installed; run `make install`, or use `local:` or `endpoints:` instead"
         )
+    if not here:
+        return
     if spec.port is not None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", spec.port)) == 0:

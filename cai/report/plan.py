@@ -34,7 +34,7 @@ def sentence(plan: Plan, price: float | None) -> str:
     """What was measured, what it will cost, and whether the sample was large enough for its speed to be believed."""
     text = f"{plan.prompts:,} prompts, from a sample of {plan.sample}, with {plan.replicas} times the servers it had"
     if price is not None:
-        text += f"; {plan.hours * plan.replicas * price:,.2f} at {price:g} an hour and server"
+        text += f"; {plan.hours * plan.replicas * price:,.2f} at {price:g} an hour of what the sample had"
     text += "; tokens/s are the sample's; training not counted"
     if plan.sample < FULL * plan.flying:
         text += (
