@@ -238,3 +238,10 @@ def test_init_into_a_file_is_a_sentence(cai: Cai, tmp_path: Path) -> None:
     ran = cai("init", tmp_path / "file")
     assert ran.returncode == 2
     assert "Not a directory" in ran.stderr
+
+
+def test_the_recipe_that_the_readme_shows_is_there_and_right(cai: Cai) -> None:
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
+    assert (ROOT / "runs" / "harmless.yaml").read_text(encoding="utf-8").endswith(shown)
+    ran = cai("check", "runs/harmless.yaml")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
