@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from cai.errors import CaiError, UserError
+from cai.errors import CaiError, UserError, first
 from cai.files import write_lines
 from cai.flow import Task
-from cai.handout import Handout, first
+from cai.handout import Handout
 from cai.screen import Bar, Screen
 from cai.storage import Storage
 from cai.store import Stage

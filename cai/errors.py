@@ -36,3 +36,8 @@ class RowError(CaiError):
         super().__init__(detail or reason)
         self.reason = reason
         self.detail = detail
+
+
+def first(error: BaseException) -> BaseException:
+    """The first error of a group, as a task group raises it; an error alone is itself."""
+    return first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

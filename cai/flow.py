@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from cai.errors import RowError
+from cai.errors import RowError, first
 from cai.models import Model, ModelSpec, Reply, Request
 from cai.part import Part
 from cai.rows import Drop, decode
@@ -187,7 +187,7 @@ async def flow(steps: Sequence[Step], source: Stage, window: int) -> None:
                 await _part(group, places, steps, source, number)
             _run_dry(steps, True)
     except BaseExceptionGroup as failed:
-        raise _first(failed) from None
+        raise first(failed) from None
 
 
 async def flow_part(
@@ -203,7 +203,7 @@ async def flow_part(
         async with asyncio.TaskGroup() as group, turn:
             await _part(group, places, steps, source, number)
     except BaseExceptionGroup as failed:
-        raise _first(failed) from None
+        raise first(failed) from None
 
 
 def _run_dry(steps: Sequence[Step], dry: bool) -> None:
@@ -247,8 +247,3 @@ async def _finish(steps: Sequence[Step], parts: list[Part], order: list[str], ta
     await asyncio.gather(*tasks)
     for step, part in zip(steps, parts, strict=True):
         order = [row["id"] for row in part.finish(order, step.count)]
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

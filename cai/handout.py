@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cai.errors import CaiError, RunError, UserError
+from cai.errors import CaiError, RunError, UserError, first
 from cai.files import whole_lines
 from cai.flow import Task
 from cai.screen import Bar
@@ -235,7 +235,3 @@ def _checked(answer: Any) -> Any:
     if isinstance(answer, CaiError):
         raise Lost(str(answer), answer)
     return answer
-
-
-def first(group: BaseException) -> BaseException:
-    return first(group.exceptions[0]) if isinstance(group, BaseExceptionGroup) else group

@@ -10,9 +10,9 @@ import pytest
 
 from cai import handout
 from cai.cluster import Place
-from cai.errors import CaiError, RunError, UserError
+from cai.errors import CaiError, RunError, UserError, first
 from cai.flow import Task, Work
-from cai.handout import Handout, first
+from cai.handout import Handout
 from cai.ledger import Tally
 from cai.models import ModelSpec
 from cai.screen import Screen

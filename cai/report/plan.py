@@ -32,7 +32,7 @@ def table(plan: Plan) -> Table:
 
 def sentence(plan: Plan, price: float | None) -> str:
     """What was measured, what it will cost, and whether the sample was large enough for its speed to be believed."""
-    text = f"{plan.prompts:,} prompts, from a sample of {plan.sample}, with {plan.replicas} times the servers it had"
+    text = f"{plan.prompts:,} prompts, from a sample of {plan.sample}, served by {plan.replicas} times what served it"
     if price is not None:
         text += f"; {plan.hours * plan.replicas * price:,.2f} at {price:g} an hour of what the sample had"
     text += "; tokens/s are the sample's; training not counted"
