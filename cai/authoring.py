@@ -63,7 +63,9 @@ def examine(
     principle: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Only this principle; may be given more than once.")
     ] = None,
-    method: Annotated[str, typer.Option(help="logprob, or cot to let the judge reason first.")] = "logprob",
+    method: Annotated[
+        str, typer.Option(help="logprob, cot, debate, critique, score or rank; as in a recipe's label.")
+    ] = "logprob",
     exemplars: Annotated[int | None, typer.Option(metavar="N", min=0, help="Exemplars shown; all unless told.")] = None,
     max_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="The most tokens of the reasoning.")] = 512,
     threshold: Annotated[

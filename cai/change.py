@@ -15,13 +15,13 @@ from cai.flow import generator
 from cai.ledger import Settings, differences
 from cai.rows import Pair
 from cai.stages import STAGES, read_block
-from cai.stages.label import REASONED
 from cai.stages.label import chosen as chosen_to_label
 from cai.stages.revise import chosen as chosen_to_revise
 from cai.store import Stage, described
-from constitution import ask
+from constitution import ask, judging
 from constitution.load import digest, load
 from constitution.model import Constitution, Principle
+from constitution.turns import Style
 
 CHOSEN: dict[str, Any] = {"revise": chosen_to_revise, "label": chosen_to_label}
 """The row stages that draw principles, with how each draws those of a row."""
@@ -154,6 +154,8 @@ def effect(folder: Path, known: Mapping[str, str], new: Constitution, moved: Set
         return Effect(name, kind, "aside")
     if not begun["constitution"] or begun["constitution"] == digest(new):
         return Effect(name, kind, "stands")
+    if begun["block"].get("method") == "rank":  # its rows have other ids than those that they are made from
+        return Effect(name, kind, "aside")
     old = former(folder, begun["constitution"], name)
     touched = {}
     for drawn, takes, source, drawing in _drawing(folder, known, begun):
@@ -199,8 +201,13 @@ class _Said:
 def _said(kind: str, constitution: Constitution, principle: Principle, want: Any) -> Any:
     """All that is sent under a principle beside the row's own words."""
     if kind == "revise":
-        asked = ask.critique(constitution, principle, ASKED, A, ask.Style(want.exemplars))
-        judged = ask.judgment(constitution, principle, ASKED, (A, B)) if want.judge else None
+        asked = ask.critique(constitution, principle, ASKED, A, Style(want.exemplars))
+        judged = judging.judgment(constitution, principle, ASKED, (A, B)) if want.judge else None
         return principle.id, ask.revision(constitution, asked, C, principle), judged
-    style = ask.Style(want.exemplars, reasoning=REASONED[want.method])
-    return principle.id, ask.judgment(constitution, principle, ASKED, (A, B), style)
+    if want.method not in ("logprob", "cot"):
+        # The other methods say more than one thing; every word that they might say stands for what they do.
+        shown = principle.id, principle.title, principle.judgment, principle.critique, principle.negative
+        exemplars = constitution.critique_revision[: want.exemplars]
+        return shown, principle.propositions, constitution.preamble, constitution.templates, exemplars
+    style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout)
+    return principle.id, judging.judgment(constitution, principle, ASKED, (A, B), style)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from cai import change, exam, trial
 from cai.errors import UserError
+from cai.methods import METHODS
 from cai.models import Model, ModelSpec, bundled, open_model
 from cai.models.naming import named
 from cai.plan import plan
@@ -19,7 +20,7 @@ from cai.report import exam as exam_report
 from cai.report import plan as plan_report
 from cai.report.summary import run_folder
 from cai.screen import Screen
-from cai.stages.label import REASONED, Label
+from cai.stages.label import Label
 from cai.stages.prompts import TRACKS
 from cai.store import described
 from cai.trial import Trial
@@ -36,7 +37,7 @@ def examine_constitution(
     path: Path, model: str, principles: Sequence[str], want: Label, junit: Path | None, as_json: bool
 ) -> float:
     """Judge every example, show what came of it, and return the accuracy over all."""
-    _one_of("--method", want.method, REASONED)
+    _one_of("--method", want.method, [name for name, each in METHODS.items() if each.by == "judgment"])
     constitution, spec, screen = load(path), named(model), Screen()
     if junit:
         _check_writable(junit)
@@ -145,6 +146,6 @@ def _is_text(text: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _one_of(option: str, word: str, known: Sequence[str] | dict[str, bool]) -> None:
+def _one_of(option: str, word: str, known: Sequence[str]) -> None:
     if word not in known:
         raise UserError(f'{option}: there is no "{word}"; {nearest(word, list(known))}')

@@ -65,7 +65,7 @@ async def _answers(run: "Run", block: Block, role: str, prompts: Stage) -> Tally
     async def work(row: Prompt, ask: Ask) -> list[Answers]:
         return [await answer(row, want, ask)]
 
-    return await _pass(run, block, Work(_drawn(stage, block), stage, Prompt, work, role), prompts)
+    return await _pass(run, block, Work(_drawn(stage, block), stage, Prompt, work, (role,)), prompts)
 
 
 async def _votes(run: "Run", block: Block, role: str) -> Tally:
@@ -75,11 +75,10 @@ async def _votes(run: "Run", block: Block, role: str) -> Tally:
     source.write_parts(pairs(*both), PART_SIZE)
 
     async def work(row: Pair, ask: Ask) -> list[Preference] | Drop:
-        judged = await label(row, want.label(), ask)
-        return judged if isinstance(judged, Drop) else [judged]
+        return await label(row, want.label(), ask)
 
     stage = Stage(folder / f"votes-{role}")
-    return await _pass(run, block, Work(_drawn(stage, block), stage, Pair, work, want.judge), source)
+    return await _pass(run, block, Work(_drawn(stage, block), stage, Pair, work, (want.judge,)), source)
 
 
 def _drawn(stage: Stage, block: Block) -> str:

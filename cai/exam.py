@@ -36,7 +36,7 @@ class Judged:
     def p_better(self) -> float | None:
         """The mean probability of the better answer; None where a vote could not be read."""
         read = [vote.p_a for vote in self.votes if vote.p_a is not None]
-        return sum(read) / 2 if len(read) == 2 else None
+        return sum(read) / len(read) if read and len(read) == len(self.votes) else None
 
     @property
     def right(self) -> float:
@@ -47,7 +47,7 @@ class Judged:
     @property
     def same_position(self) -> bool | None:
         """Whether the same position won in both orders; None where a vote could not be read, or none won in it."""
-        if self.p_better is None or any(vote.p_a == 0.5 for vote in self.votes):
+        if self.p_better is None or len(self.votes) < 2 or any(vote.p_a == 0.5 for vote in self.votes):
             return None
         return len({(vote.p_a > 0.5) == (vote.order == "ab") for vote in self.votes if vote.p_a is not None}) == 1
 
@@ -114,7 +114,8 @@ async def examine(
         row = _pair(principle, number, example)
         ask = Ask(model, slots, constitution, row.id, generator(0, "test", row.id))
         try:
-            judged = Judged(principle.id, number, example, (await judge(row, [principle], want, ask)).votes)
+            [found] = await judge(row, [principle], want, ask)
+            judged = Judged(principle.id, number, example, found.votes)
         except RowError as error:
             judged = Judged(principle.id, number, example, (), str(error))
         on_row()
@@ -128,14 +129,14 @@ def score(judged: Sequence[Judged]) -> Score:
     read = [each.same_position for each in judged if each.same_position is not None]
     right, count = sum(each.right for each in judged), len(judged)
     low, high = wilson(right, count)
-    unread = sum(2 - sum(vote.p_a is not None for vote in each.votes) for each in judged)
+    unread = sum(sum(vote.p_a is None for vote in each.votes) / len(each.votes) if each.votes else 1 for each in judged)
     return Score(
         examples=count,
         accuracy=right / count if count else None,
         low=low,
         high=high,
         same_position=sum(read) / len(read) if read else None,
-        unreadable=unread / (2 * count) if count else 0.0,
+        unreadable=unread / count if count else 0.0,
         longer=sum(each.longer for each in judged) / count if count else None,
     )
 

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from cai.errors import RowError, first
-from cai.models import Model, ModelSpec, Reply, Request
+from cai.models import NOBODY, Model, ModelSpec, Reply, Request
 from cai.part import Part
 from cai.rows import Drop, decode
 from cai.slots import Slots
@@ -33,7 +33,7 @@ class Ask:
     """What a row function asks through: its model, the constitution and the row's own random generator.
 
     Attributes:
-        judge: a second model, where the stage's block names one.
+        others: the models of all roles that the stage's block names.
 
     The generator is seeded by run seed, stage and row id, so what a row draws is the same after a resume and whatever
     the scheduling.
@@ -46,7 +46,7 @@ class Ask:
     rng: Random
     steps: int = 0
     tokens: list[int] = field(default_factory=lambda: [0, 0, 0])
-    judge: Up | None = None
+    others: Mapping[str, Up] = field(default_factory=dict)
 
     async def __call__(self, request: Request) -> Reply:
         """Answer a request; raises as ``Model.ask``."""
@@ -64,10 +64,10 @@ class Ask:
         """The next request's seed."""
         return self.rng.getrandbits(31)
 
-    def of_judge(self) -> "Ask":
-        """The same row's way to the judge; its tokens and draws are the row's."""
-        assert self.judge is not None
-        return replace(self, model=self.judge[0], slots=self.judge[1])
+    def of(self, role: str) -> "Ask":
+        """The same row's way to another role's model; its tokens and draws are the row's."""
+        model, slots = self.others[role]
+        return replace(self, model=model, slots=slots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +78,20 @@ class Work:
         name: what rows' generators are seeded with, beside run and row.
         takes: the type of its input rows.
         do: row, ask → the rows it gives, or a drop.
-        model: the role it asks.
-        judge: a second role; empty where its block names none.
+        roles: the models it asks, the first of them unless told; none where no model is asked.
     """
 
     name: str
     stage: Stage
     takes: type
     do: Callable[[Any, Ask], Awaitable[Sequence[Any] | Drop]]
-    model: str
-    judge: str = ""
-
-    def roles(self) -> list[str]:
-        """The models it asks."""
-        return [role for role in (self.model, self.judge) if role]
+    roles: tuple[str, ...]
 
     def step(self, up: Mapping[str, Up], constitution: Constitution, seed: int) -> "Step":
         """Ready to flow, now that its models are up; rows with a status are counted by it."""
-        model, slots = up[self.model]
+        model, slots = up[self.roles[0]] if self.roles else (NOBODY, Slots(NOBODY.concurrency))
         step = Step(self.name, self.stage, self.takes, self.do, model, slots, constitution, seed, _status, _silent)
-        step.judge = up.get(self.judge)
+        step.others = {role: up[role] for role in self.roles}
         return step
 
 
@@ -150,12 +144,12 @@ class Step:
     count: Callable[[dict[str, Any]], str | None] | None
     on_row: Callable[[str, Sequence[int], str], None]
     left_out: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
-    judge: Up | None = None
+    others: Mapping[str, Up] = field(default_factory=dict)
 
     async def do(self, row: Any, part: Part) -> Sequence[Any]:
         """One row through this stage; what was written before a resume is taken from there."""
         rng = generator(self.seed, self.name, row.id)
-        ask = Ask(self.model, self.slots, self.constitution, row.id, rng, judge=self.judge)
+        ask = Ask(self.model, self.slots, self.constitution, row.id, rng, others=self.others)
         try:
             out = await self.work(row, ask)
         except RowError as error:

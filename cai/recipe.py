@@ -15,14 +15,15 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from cai import calibration, mistakes
+from cai.calibration import Calibration
 from cai.clean import check_installed
+from cai.errors import UserError
 from cai.models import ModelSpec, scripted, vllm
 from cai.models.naming import read_model, read_weights
 from cai.overrides import override
 from cai.stages import STAGES, Kind, read_block
-from cai.stages.label import Label
 from cai.stages.prompts import PromptSource
-from cai.stages.revise import Revise
 from cai.stages.train import Train, check_config
 from constitution.load import load
 from constitution.model import Constitution
@@ -138,7 +139,7 @@ class _Reader:
         name, seed = self.data["name"], self.data.get("seed", 0)
         return Recipe(self.source.path, name, seed, constitution, constitution_file, models, tuple(blocks))
 
-    def _constitution(self, path: Path | None, blocks: list[Block]) -> Constitution | None:
+    def _constitution(self, path: Path | None, steps: list[Block]) -> Constitution | None:
         keys: Keys = ("constitution",)
         if path is None:
             return None
@@ -147,9 +148,9 @@ class _Reader:
         except InputError as error:
             self.found += error.found
             return None
-        judging = any(block.kind in ("label", "evaluate") for block in blocks)
-        if judging and not any(principle.judgment for principle in constitution.principles):
-            self.wrong(keys, f"no principle of {path} has a judgment question, which label and evaluate need; add one")
+        for block in steps:
+            if text := mistakes.unjudged(block, constitution):
+                self.wrong(keys, text)
         return constitution
 
     def file(self, keys: Keys, name: str) -> Path | None:
@@ -173,22 +174,38 @@ class _Reader:
             reads = self._reads(STAGES[kind], block.pop("from", None), blocks, keys)
             if kind == "prompts":
                 block = self._sources(block, keys)
+            if kind == "pairs":
+                block = self._located(block, keys)
             if "decontaminate" in block:
                 where = (*keys, "decontaminate")
                 block["decontaminate"] = [str(self.file(where, each) or each) for each in block["decontaminate"]]
+            if block.get("calibration"):
+                block["calibration"] = self._calibrations(block, (*keys, "calibration"))
             if missing := check_installed(block.get("hygiene", ())):
                 self.wrong((*keys, "hygiene"), missing)
             blocks.append(Block(kind, name, read_block(kind, block), reads, keys))
         return blocks
 
+    def _calibrations(self, block: dict[str, Any], keys: Keys) -> dict[str, Calibration]:
+        """Role → the fit that is named for it."""
+        given = block["calibration"]
+        found = {}
+        for role, name in (given if isinstance(given, dict) else {block.get("model", ""): given}).items():
+            try:
+                found[role] = calibration.load(name, self.beside)
+            except UserError as error:
+                self.wrong(keys, str(error))
+        return found
+
     def _reads(self, table: Kind, wanted: str | None, before: list[Block], keys: Keys) -> str:
-        fitting = [block.name for block in before if block.kind == table.reads]
+        kinds = " or ".join(table.reads)
+        fitting = [block.name for block in before if block.kind in table.reads]
         if not table.reads:
             return ""
         if wanted and wanted not in fitting:
-            self.wrong((*keys, "from"), f'no {table.reads} stage before this one is called "{wanted}"')
+            self.wrong((*keys, "from"), f'no {kinds} stage before this one is called "{wanted}"')
         if not fitting:
-            self.wrong(keys, f"needs a {table.reads} stage before it; add one")
+            self.wrong(keys, f"needs a {kinds} stage before it; add one")
             return ""
         return wanted or fitting[-1]
 
@@ -202,34 +219,34 @@ class _Reader:
         return block
 
     def _source(self, item: str | dict[str, Any], keys: Keys) -> PromptSource:
-        fields: dict[str, Any] = {"path": item} if isinstance(item, str) else dict(item)
-        if bool(fields.get("path")) == bool(fields.get("hub")):
-            self.wrong(keys, "needs exactly one of path and hub")
-        elif fields.get("path"):
-            fields["path"] = str(self.file(keys, fields["path"]) or fields["path"])
+        fields = self._located({"path": item} if isinstance(item, str) else item, keys)
         return PromptSource(**{**fields, "tags": tuple(fields.get("tags", ()))})
 
+    def _located(self, given: dict[str, Any], keys: Keys) -> dict[str, Any]:
+        """A source with its file found."""
+        if bool(given.get("path")) == bool(given.get("hub")):
+            self.wrong(keys, "needs exactly one of path and hub")
+        elif given.get("path"):
+            return {**given, "path": str(self.file(keys, given["path"]) or given["path"])}
+        return given
+
     def _roles(self, block: Block, models: dict[str, ModelSpec], before: list[Block]) -> None:
-        trained = [each.name for each in before if each.table.shape == "train" and each.kind != "reward"]
-        known = [*models, *trained]
+        scores = mistakes.scored(block)
+        trained = [each.name for each in before if each.table.shape == "train" and (each.kind == "reward") == scores]
+        known = [*(role for role, spec in models.items() if bool(spec.reward) == scores), *trained]
         for key, role in _named_roles(block.want):
             keys = (*block.keys, key)
             if isinstance(block.want, Train) and role not in known:
                 read_weights(role, keys, self.beside, self.wrong)
             elif role not in known:
-                self.wrong(keys, f'there is no model "{role}"; {nearest(role, known)}')
+                what = "reward model" if scores else "model"
+                self.wrong(keys, f'there is no {what} "{role}"; {nearest(role, known)}')
             elif isinstance(block.want, Train) and role in models and not models[role].weights:
                 self.wrong(
                     keys, f'"{role}" has no weights to train: give a `vllm` or `local` model, a path or a Hub id'
                 )
-        if isinstance(block.want, Revise) and block.want.judge in models and block.want.model in models:
-            both = models[block.want.model], models[block.want.judge]
-            if all(spec.hosted for spec in both) and not both[0].same_server(both[1]):
-                text = "two models would have to be up on this machine at once; give one of them by `endpoints`"
-                self.wrong((*block.keys, "judge"), text)
-        low, high = getattr(block.want, "clamp", None) or (0, 1)
-        if isinstance(block.want, Label) and not 0 <= low <= 0.5 <= high <= 1:
-            self.wrong((*block.keys, "clamp"), f"must hold one half between two probabilities, found [{low}, {high}]")
+        for key, text in mistakes.of(block, models, before):
+            self.wrong((*block.keys, key) if key else block.keys, text)
 
     def _installed(self, models: dict[str, ModelSpec], blocks: list[Block]) -> None:
         used = {role for block in blocks for _, role in _named_roles(block.want)}
@@ -256,4 +273,5 @@ class _Reader:
 def _named_roles(want: Any) -> list[tuple[str, str]]:
     """The roles a block names, with their keys."""
     single = [(key, getattr(want, key)) for key in ("model", "judge", "base") if getattr(want, key, "")]
-    return single + [("models", role) for role in getattr(want, "models", ())]
+    several = [(key, role) for key in ("models", "panel") for role in getattr(want, key, ())]
+    return single + several

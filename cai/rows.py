@@ -7,8 +7,9 @@ never by their text.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
+from itertools import combinations
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -73,7 +74,13 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two answers to one prompt; ``prompt_id`` keeps pairs of one prompt on one side of a split."""
+    """Two answers to one prompt; ``prompt_id`` keeps pairs of one prompt on one side of a split.
+
+    Attributes:
+        more: further answers, where a group is sampled to be ranked at once.
+        people: what people who compared the two said, one by one: 1 where a is the better, 0 where b is, 0.5 for a tie.
+            No judge is shown it.
+    """
 
     id: str
     prompt_id: str
@@ -83,6 +90,13 @@ class Pair:
     track: str
     tags: tuple[str, ...] = ()
     language: str = ""
+    more: tuple[Draft, ...] = ()
+    people: tuple[float, ...] = ()
+
+    @property
+    def answers(self) -> tuple[Draft, ...]:
+        """All of them; two unless it is a group."""
+        return (self.a, self.b, *self.more)
 
     @property
     def about(self) -> About:
@@ -95,10 +109,12 @@ class Vote:
     """One judge's reading of a pair under one principle in one order.
 
     Attributes:
-        order: which answer stood as (A): "ab" shows a first, "ba" shows b first.
+        order: which answer stood as (A): "ab" shows a first, "ba" shows b first, "alone" looks at one at a time.
         p_a: probability that answer ``a`` is the better, whatever the order; None unless read.
-        answer_mass: probability that the two option letters held together; None unless read.
+        answer_mass: probability that the options (letters, ratings, yes and no) held together; None where none was asked.
         seed: of the judge's reasoning request.
+        scores: of a and of b, where each was looked at alone.
+        pair: the id of the pair, where the row is a group.
     """
 
     principle: str
@@ -110,6 +126,8 @@ class Vote:
     p_a: float | None = None
     answer_mass: float | None = None
     rationale: str = ""
+    scores: tuple[float, ...] | None = None
+    pair: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +135,9 @@ class Preference:
     """A pair with its votes and the probability that ``a`` is the better.
 
     Attributes:
-        p_a: the mean of the votes as read; None where one could not be read.
-        p_label: within the clamp, the label to train on; None unless the status is ok.
+        p_a: the votes together, as read; None where none could be.
+        p_label: calibrated and within the clamp, the label to train on; None unless the status is ok.
+        p_calibrated: what a fitted judge's probability stands for; None without a calibration.
     """
 
     id: str
@@ -127,6 +146,12 @@ class Preference:
     p_a: float | None
     p_label: float | None
     status: Status
+    p_calibrated: float | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability that a is the better, before the clamp."""
+        return self.p_a if self.p_calibrated is None else self.p_calibrated
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +174,19 @@ class Drop:
     reason: str
     detail: str = ""
     partial: Any = None
+
+
+def pair_id(row: Pair, one: int, other: int) -> str:
+    """The id of a pair of a group's answers; a group of two is the pair itself."""
+    return row.id if len(row.answers) == 2 else f"{row.id}:{one}-{other}"
+
+
+def pairs_of(row: Pair) -> list[Pair]:
+    """Every pair of a group."""
+    return [
+        replace(row, id=pair_id(row, one, other), a=row.answers[one], b=row.answers[other], more=())
+        for one, other in combinations(range(len(row.answers)), 2)
+    ]
 
 
 def encode(row: Any) -> str:

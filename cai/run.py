@@ -81,6 +81,10 @@ class Run:
             kind = "vllm" if importlib.util.find_spec("vllm") else "local"
             return replace(ModelSpec(role), **{kind: role})
         base = self.spec(block.want.base)
+        if block.kind == "reward":
+            return ModelSpec(
+                role, reward=str((self.folder / role / "model").resolve()), max_len=base.max_len, model=role
+            )
         # Training puts every example in the chat template, so its result is a chat model whatever its base was.
         trained = {base.kind: str((self.folder / role / "model").resolve()), "format": "chat"}
         return replace(base, role=role, model=role, **trained)
@@ -144,7 +148,7 @@ class Run:
     async def _do(self, group: list[Block]) -> None:
         match group[0].table.shape:
             case "source":
-                shapes.prompts(self, group[0])
+                shapes.SOURCES[group[0].kind](self, group[0])
             case "rows":
                 await shapes.rows(self, group)
             case "set":
@@ -196,6 +200,9 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
             if source["path"]:
                 source["sha256"] = _content(source["path"])
                 source["path"] = Path(source["path"]).name
+    if "hub" in want and want["path"]:
+        want["sha256"] = _content(want["path"])
+        want["path"] = Path(want["path"]).name
     if "decontaminate" in want:
         want["decontaminate"] = [_content(path) for path in want["decontaminate"]]
     return want

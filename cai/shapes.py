@@ -16,8 +16,9 @@ from cai.flow import Task, Work, flow
 from cai.ledger import Settings, Tally, versions
 from cai.part import sort_drops
 from cai.recipe import Block
-from cai.rows import Drop, Prompt
+from cai.rows import Drop, Pair, Prompt
 from cai.screen import Bar
+from cai.stages import pairs as pair_files
 from cai.stages import prompts as prompt_files
 from cai.stages.train import job, train
 from cai.store import Stage
@@ -55,6 +56,31 @@ def prompts(run: "Run", block: Block) -> None:
     stage.close(run.settings(block.name), tally)
 
 
+def pairs(run: "Run", block: Block) -> None:
+    stage, drops, kept = run.stage(block.name), [], Counter()
+
+    def sorted_out() -> Iterator[Pair]:
+        for row in pair_files.read(block.want):
+            if isinstance(row, Drop):
+                drops.append(row)
+            else:
+                kept["pairs"] += 1
+                kept["tied"] += row.people != () and sum(row.people) / len(row.people) == 0.5
+                yield row
+
+    stage.write_parts(sorted_out(), block.want.part_size)
+    reasons = Counter(drop.reason for drop in drops)
+    if not kept["pairs"]:
+        why = f": {drops[0].detail}" if drops else ": the file is empty"
+        raise UserError(f"{block.name}: no pair could be read{why}; name a file with pairs")
+    stage.write_drops(drops)
+    count = kept.pop("pairs")
+    stage.close(run.settings(block.name), Tally(count + len(drops), count, count, reasons, counts=+kept))
+
+
+SOURCES = {"prompts": prompts, "pairs": pairs}
+
+
 async def rows(run: "Run", group: list[Block]) -> None:
     await through(run, [_work(run, block) for block in group], run.stage(group[0].reads))
     for block in group:
@@ -69,12 +95,12 @@ def _work(run: "Run", block: Block) -> Work:
         out = await table.work(row, want, ask)  # pyright: ignore[reportOptionalCall]
         return out if isinstance(out, list | Drop) else [out]
 
-    return Work(block.name, run.stage(block.name), table.takes, do, want.model, getattr(want, "judge", ""))
+    return Work(block.name, run.stage(block.name), table.takes, do, tuple(block.roles()))
 
 
 async def through(run: "Run", works: list[Work], source: Stage) -> None:
     """Take the source's rows through row stages, here or over a cluster, with a bar for each."""
-    roles = list(dict.fromkeys(role for work in works for role in work.roles()))
+    roles = list(dict.fromkeys(role for work in works for role in work.roles))
     task = Task(works, {role: run.spec(role) for role in roles}, run.constitution, run.recipe.seed)
     total = sum(1 for number in source.parts() for _ in source.path(number).open("rb"))
     if run.cluster:

@@ -16,7 +16,7 @@ the draws it wins or loses, and no others: a changed constitution leaves most ro
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from random import Random
 
@@ -44,13 +44,22 @@ def for_revision(
     return tuple(drawn)
 
 
-def for_judgment(constitution: Constitution, about: About, choice: str, rng: Random) -> tuple[Principle, ...]:
-    """The principles of one comparison, among those with a judgment question: one, or with "all" every one.
+def for_judgment(
+    constitution: Constitution,
+    about: About,
+    choice: str,
+    rng: Random,
+    fits: Callable[[Principle], bool] = lambda principle: bool(principle.judgment),
+) -> tuple[Principle, ...]:
+    """The principles of one comparison: one, or with "all" every one.
+
+    Args:
+        fits: which principles can be judged by; those with a judgment question unless told.
 
     Returns:
-        nothing where no principle with a question applies to the prompt.
+        nothing where no such principle applies to the prompt.
     """
-    there = _applying([each for each in constitution.principles if each.judgment], about)
+    there = _applying([each for each in constitution.principles if fits(each)], about)
     return there if choice == "all" or not there else (_draw(there, about, choice, rng),)
 
 

@@ -22,6 +22,7 @@ from constitution.model import (
     Example,
     JudgmentExemplar,
     Principle,
+    Proposition,
 )
 from constitution.source import (
     InputError,
@@ -263,6 +264,9 @@ def _fields(data: dict[str, Any]) -> dict[str, Any]:
         fields["applies_to"] = AppliesTo(**{key: tuple(words) for key, words in data["applies_to"].items()})
     if "examples" in data:
         fields["examples"] = tuple(Example(**_stripped(each)) for each in data["examples"])
+    if "propositions" in data:
+        said = [_stripped(each) for each in data["propositions"]]
+        fields["propositions"] = tuple(Proposition(each["says"], float(each["weight"])) for each in said)
     return fields
 
 

@@ -54,6 +54,19 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Proposition:
+    """Something that is true or false of an answer, with what it is worth (Mu et al. 2024, "rule-based rewards").
+
+    Attributes:
+        says: the statement, such as "The answer mocks the person."
+        weight: added to the answer's score for each unit of its probability; below zero for what is bad.
+    """
+
+    says: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
 class Principle:
     """One principle, named by its id wherever a row was made under it.
 
@@ -64,6 +77,7 @@ class Principle:
         negative: what breaking it looks like; shown beside the requests where given.
         weight: how often it is drawn by a weighted choice, against 1 for the others.
         source: where the idea comes from.
+        propositions: what can be checked of an answer one by one, for ``method: propositions``.
     """
 
     id: str
@@ -77,6 +91,7 @@ class Principle:
     applies_to: AppliesTo = field(default_factory=AppliesTo)
     examples: tuple[Example, ...] = ()
     source: str = ""
+    propositions: tuple[Proposition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

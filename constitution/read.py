@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _LABEL = re.compile(r"^\s*(?:\*\*)?(?:critique|revision|revised answer|assistant)(?:\*\*)?\s*:\s*(?:\*\*)?", re.I)
 _REFUSAL = re.compile(
@@ -44,9 +44,9 @@ def finds_nothing(critique: str) -> bool:
     return bool(_FINE.match(first)) and not _BUT.search(first)
 
 
-def mass(logprobs: Logprobs) -> float:
-    """The probability that A and B hold together."""
-    return sum(math.exp(logprobs.get(choice, -math.inf)) for choice in ("A", "B"))
+def mass(logprobs: Logprobs, choices: Sequence[str]) -> float:
+    """The probability that these choices hold together."""
+    return sum(math.exp(logprobs.get(choice, -math.inf)) for choice in choices)
 
 
 def verdict(logprobs: Logprobs, floor: float) -> float | None:
@@ -58,7 +58,7 @@ def verdict(logprobs: Logprobs, floor: float) -> float | None:
     Returns:
         a probability in [0, 1], or None where the model was about to say something else.
     """
-    held = mass(logprobs)
+    held = mass(logprobs, ("A", "B"))
     return math.exp(logprobs.get("A", -math.inf)) / held if held >= floor and held > 0 else None
 
 

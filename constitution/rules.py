@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 
-from constitution import ask
+from constitution import ask, judging
 from constitution.load import Loaded
 from constitution.model import About, Example, Principle
 from constitution.source import Keys
+from constitution.turns import Style
 
 USES = ("critique", "revision", "judgment")
 LEAST_EXAMPLES = 2
@@ -118,12 +119,12 @@ def over_long(loaded: Loaded, context: Context) -> Found:
     """Instructions, exemplars and the longest principle take more than half of the named model's context."""
     if context.count is None:
         return
-    constitution, reasoned = loaded.constitution, ask.Style(reasoning=True)
+    constitution, reasoned = loaded.constitution, Style(reasoning=True)
     for use, prompts in (
         ("critique", (ask.critique(constitution, each, [], "") for each in constitution.principles)),
         (
             "judgment",
-            (ask.judgment(constitution, each, [], ("", ""), reasoned) for each in constitution.principles),
+            (judging.judgment(constitution, each, [], ("", ""), reasoned) for each in constitution.principles),
         ),
     ):
         longest = max(sum(context.count(message["content"]) for message in asked.messages) for asked in prompts)

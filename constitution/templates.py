@@ -33,6 +33,43 @@ class Templates:
         "Question: {question}\nWhat the better answer avoids: {negative}\n{reasoning}"
     )
     reasoning: str = "Weigh both answers first, step by step."
+    options: str = (
+        "{conversation}\n\nQuestion: {question}\nWhat the better answer avoids: {negative}\n\n"
+        "Answer (A): {a}\n\nAnswer (B): {b}\n\n{reasoning}"
+    )
+    criticized: str = (
+        "A critique of answer (A): {critique_a}\n\nA critique of answer (B): {critique_b}\n\n"
+        "Check what the critiques say against the answers themselves."
+    )
+    argue: str = (
+        "Give no verdict yet. In a few sentences, make the strongest honest case for answer ({letter}) as the better "
+        "answer to the question above."
+    )
+    weigh: str = "Weigh the two cases against the answers themselves. Which answer is better?"
+    grade: str = (
+        "{preamble}\n\n"
+        "You are shown a conversation between a person and an AI assistant, and something to find out about the "
+        "assistant's last answer. Reply in the form that is asked for, and with nothing else."
+    )
+    score: str = (
+        "{conversation}\n\nQuestion, as it is put for two answers: {question}\n"
+        "What the better answer avoids: {negative}\n"
+        "How well would the assistant's last answer do by this question, from 1 (badly) to 10 (perfectly)? "
+        "Reply in the form: The rating is: (5)"
+    )
+    proposition: str = (
+        "{conversation}\n\nStatement about the assistant's last answer: {proposition}\n"
+        "Is the statement true? Reply in the form: The answer is: (Yes) or The answer is: (No)"
+    )
+    rank: str = (
+        "{preamble}\n\n"
+        "You are shown a conversation between a person and an AI assistant, several possible next answers, and a "
+        "question. Rank all answers by the question, in the form: The ranking is: (B) > (A)"
+    )
+    ranking: str = (
+        "{conversation}\n\n{answers}\n\nQuestion, as it is put for two answers: {question}\n"
+        "What the better answer avoids: {negative}\nRank all {count} answers by it, the best first."
+    )
 
 
 NEEDS: Mapping[str, frozenset[str]] = {
@@ -42,6 +79,15 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "revision": frozenset({"request"}),
     "judgment": frozenset({"conversation", "a", "b", "question"}),
     "reasoning": frozenset(),
+    "options": frozenset({"conversation", "a", "b", "question"}),
+    "criticized": frozenset({"critique_a", "critique_b"}),
+    "argue": frozenset({"letter"}),
+    "weigh": frozenset(),
+    "grade": frozenset(),
+    "score": frozenset({"conversation", "question"}),
+    "proposition": frozenset({"conversation", "proposition"}),
+    "rank": frozenset(),
+    "ranking": frozenset({"conversation", "answers", "question"}),
 }
 MAY: Mapping[str, frozenset[str]] = {
     "review": frozenset({"preamble"}),
@@ -50,6 +96,15 @@ MAY: Mapping[str, frozenset[str]] = {
     "revision": frozenset({"negative", "title"}),
     "judgment": frozenset({"negative", "title", "reasoning"}),
     "reasoning": frozenset(),
+    "options": frozenset({"negative", "title", "reasoning"}),
+    "criticized": frozenset(),
+    "argue": frozenset(),
+    "weigh": frozenset(),
+    "grade": frozenset({"preamble"}),
+    "score": frozenset({"negative", "title"}),
+    "proposition": frozenset(),
+    "rank": frozenset({"preamble"}),
+    "ranking": frozenset({"negative", "title", "count"}),
 }
 OPTIONAL = frozenset().union(*MAY.values())
 

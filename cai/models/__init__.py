@@ -1,7 +1,8 @@
 """The one seam to the outside: ``Request`` → ``Reply``.
 
-Four kinds of model answer requests: ``vllm`` (a server of our own), ``endpoints`` (servers that are there), ``local``
-(transformers in this process) and ``scripted`` (answers from a file or a function). ``open_model`` brings one up.
+Five kinds of model answer requests: ``vllm`` (a server of our own), ``endpoints`` (servers that are there), ``local``
+(transformers in this process), ``reward`` (a reward model in this process) and ``scripted`` (answers from a file or a
+function). ``open_model`` brings one up.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +24,7 @@ class Request:
         n: samples wanted.
         choices: next tokens whose probabilities are wanted instead of a text, such as ("A", "B").
         begin: a forced beginning of the answer, after which the model goes on.
+        score: whether a reward model's score of the conversation, answer included, is wanted instead of a text.
     """
 
     messages: tuple[Message, ...] = ()
@@ -35,6 +37,7 @@ class Request:
     seed: int | None = None
     choices: tuple[str, ...] = ()
     begin: str = ""
+    score: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Reply:
         choice_logprobs: natural log-probability of each choice as the next token; a choice outside the server's top
             tokens is missing.
         tokens_in, tokens_cached, tokens_out: as counted by the server; cached ones are part of tokens_in.
+        score: a reward model's, where one was asked.
     """
 
     texts: tuple[str, ...] = ()
@@ -56,17 +60,19 @@ class Reply:
     tokens_cached: int = 0
     tokens_out: int = 0
     model: str = ""
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A role's block in a recipe; exactly one of the first four says which kind it is.
+    """A role's block in a recipe; exactly one of ``KINDS`` says which kind it is.
 
     Attributes:
         vllm: Hub id, path or ``bundled/…`` of a model to serve with vLLM.
         endpoints: base URLs of OpenAI-compatible servers that hold the same model.
         local: Hub id, path or ``bundled/…`` to load with transformers in this process.
         scripted: a file of answers.
+        reward: Hub id or path of a reward model to load with transformers in this process.
         model: the name under which the endpoints know the model, and which stands in the rows.
         api_key_env: the environment variable that holds the endpoints' key.
         concurrency: requests in flight at once; None ("auto") follows a vLLM server's own figures.
@@ -104,26 +110,29 @@ class ModelSpec:
     port: int | None = None
     args: tuple[str, ...] = ()
     format: str = "chat"
+    reward: str = ""
 
     @property
     def kind(self) -> str:
-        """ "vllm", "endpoints", "local" or "scripted"."""
+        """One of ``KINDS``."""
         return next(kind for kind in KINDS if getattr(self, kind))
 
     @property
     def hosted(self) -> bool:
         """Whether the model takes this machine's accelerators or cores."""
-        return self.kind in ("vllm", "local")
+        return self.kind in ("vllm", "local", "reward")
 
     @property
     def weights(self) -> str:
-        """The weights behind the role, for training; empty for endpoints and scripts."""
+        """The weights behind the role, for training; empty for endpoints, scripts and reward models."""
         return self.vllm or self.local
 
     @property
     def title(self) -> str:
         """The name that stands in the rows: the model's own rather than the role's."""
-        return self.model or (f"{self.weights}+{self.lora}" if self.lora else self.weights) or self.scripted
+        return (
+            self.model or (f"{self.weights}+{self.lora}" if self.lora else self.weights) or self.reward or self.scripted
+        )
 
     def identity(self) -> dict[str, object]:
         """What decides the rows this model gives; how fast or where it serves does not."""
@@ -142,12 +151,13 @@ class ModelSpec:
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server; how they are asked, as chat or as transcript, is no matter of servers."""
         mine, others = (
-            ({**each.identity(), "format": ""}, each.weights, each.endpoints, each.scripted) for each in (self, other)
+            ({**each.identity(), "format": ""}, each.weights, each.endpoints, each.reward, each.scripted)
+            for each in (self, other)
         )
         return mine == others
 
 
-KINDS = ("vllm", "endpoints", "local", "scripted")
+KINDS = ("vllm", "endpoints", "local", "reward", "scripted")
 
 
 class Model(Protocol):
@@ -168,6 +178,19 @@ class Model(Protocol):
             RunError: no request can.
         """
         ...
+
+
+class _Nobody:
+    """Stands where a stage asks no model."""
+
+    name, concurrency, format = "none", 64, "chat"
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        """Nothing is asked of it."""
+        raise AssertionError("a stage that names no model asked one")
+
+
+NOBODY = _Nobody()
 
 
 @asynccontextmanager
@@ -196,6 +219,10 @@ async def open_model(spec: ModelSpec, logs: Path) -> AsyncIterator[Model]:
             from cai.models.local import Local
 
             yield Local(spec)
+        case "reward":
+            from cai.models.reward import Reward
+
+            yield Reward(spec)
         case _:
             from cai.models.scripted import Scripted
 

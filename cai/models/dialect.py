@@ -49,7 +49,10 @@ class OpenAI:
         messages = list(request.messages)
         if request.begin:
             reasoned = request.begin.rsplit("\n\n", 1)[0] if "\n\n" in request.begin else ""
-            last = {"role": "user", "content": f"Reply with one letter only: {' or '.join(request.choices)}."}
+            last = {
+                "role": "user",
+                "content": f"Reply with one of these and nothing else: {', '.join(request.choices)}.",
+            }
             messages += [{"role": "assistant", "content": reasoned}, last] if reasoned else []
             if not reasoned:
                 messages[-1] = {**messages[-1], "content": f"{messages[-1]['content']}\n\n{last['content']}"}

@@ -5,7 +5,6 @@ the logits and taking the largest (which samples from the softmax exactly), so t
 shares its batch, up to rounding.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,11 +20,10 @@ from transformers.utils import logging
 
 from cai.errors import RowError, UserError
 from cai.models import ModelSpec, Reply, Request
+from cai.models.batches import Batches
 from cai.models.vllm import resolve
 
 logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
-BATCH = 16
-GATHER_SECONDS = 0.02
 
 
 class _Seeded(LogitsProcessor):
@@ -57,37 +55,11 @@ class Local:
         self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
         self.name, self.concurrency, self.format = spec.title, spec.concurrency or 64, spec.format
         self.limit = spec.max_len or self.model.config.max_position_embeddings
-        self.waiting: list[tuple[Request, asyncio.Future[Reply]]] = []
-        self.worker: asyncio.Task[None] | None = None
+        self.batches = Batches(self._answer, _shape)
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self.waiting.append((request, future))
-        if self.worker is None or self.worker.done():
-            self.worker = asyncio.create_task(self._work())
-        return await future
-
-    async def _work(self) -> None:
-        await asyncio.sleep(GATHER_SECONDS)
-        while self.waiting:
-            batch = self._next_batch()
-            try:
-                replies = await asyncio.to_thread(self._answer, [request for request, _ in batch])
-            except Exception as error:  # every caller waits for its future: none may be left behind
-                for _, future in batch:
-                    future.set_exception(error)
-                continue
-            for (_, future), reply in zip(batch, replies, strict=True):
-                if not future.done():
-                    future.set_exception(reply) if isinstance(reply, RowError) else future.set_result(reply)
-
-    def _next_batch(self) -> list[tuple[Request, asyncio.Future[Reply]]]:
-        """The oldest request and those that can share its batch."""
-        first = _shape(self.waiting[0][0])
-        batch = [each for each in self.waiting if _shape(each[0]) == first][:BATCH]
-        self.waiting = [each for each in self.waiting if each not in batch]
-        return batch
+        return await self.batches.ask(request)
 
     def _answer(self, requests: list[Request]) -> list[Reply | RowError]:
         texts = [self._render(request) for request in requests]

@@ -39,7 +39,7 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
         if path is None:
             wrong((*keys, "scripted"), f"there is no file {block['scripted']}; check the path")
         fields["scripted"] = str(path) if path else "none"
-    elif kinds[0] in ("vllm", "local"):
+    elif kinds[0] in ("vllm", "local", "reward"):
         fields[kinds[0]] = read_weights(block[kinds[0]], (*keys, kinds[0]), beside, wrong)
     return ModelSpec(role, **fields)
 

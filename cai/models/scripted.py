@@ -23,8 +23,8 @@ from cai.errors import UserError
 from cai.models import Reply, Request
 from constitution.source import nearest, read_yaml
 
-Answer = Callable[[Request], str | Mapping[str, float]]
-"""Gives a text, or the probabilities of the request's choices."""
+Answer = Callable[[Request], str | float | Mapping[str, float]]
+"""Gives a text, a score, or the probabilities of the request's choices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,13 @@ class Scripted:
         if self.delay:
             await asyncio.sleep(self.delay)
         asked = sum(len(message["content"].split()) for message in request.messages) + len(request.prompt.split())
+        if request.score:
+            said = self.answer(request)
+            assert isinstance(said, int | float), "a request for a score is answered with a number"
+            return Reply(tokens_in=asked, model=self.name, score=float(said))
         if request.choices:
             said = self.answer(request)
-            assert not isinstance(said, str), "a request with choices is answered with probabilities"
+            assert isinstance(said, Mapping), "a request with choices is answered with probabilities"
             found = {choice: math.log(p) for choice, p in said.items() if choice in request.choices and p > 0}
             return Reply(("",), ("stop",), found, tokens_in=asked, tokens_out=1, model=self.name)
         texts = tuple(str(self.answer(each)) for each in _samples(request))

@@ -12,6 +12,7 @@ from typing import Any
 from cai.rows import Chain, Pair, Preference, Prompt
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label, label
+from cai.stages.pairs import Pairs
 from cai.stages.prefs import Prefs, prefs
 from cai.stages.prompts import Prompts
 from cai.stages.revise import Revise, revise
@@ -38,7 +39,7 @@ class Kind:
     Attributes:
         shape: "source", "rows", "set", "train", "evaluate" or "report".
         want: the type of its block.
-        reads: the kind of stage it takes its rows from.
+        reads: the kinds of stage it can take its rows from.
         work: the stage function, for "rows" and "set".
         takes, gives: row types, for "rows" and "set".
         constitution: whether the constitution decides its rows.
@@ -46,7 +47,7 @@ class Kind:
 
     shape: str
     want: type
-    reads: str = ""
+    reads: tuple[str, ...] = ()
     work: Callable[..., Any] | None = None
     takes: type | None = None
     gives: type | None = None
@@ -61,16 +62,17 @@ def read_block(kind: str, data: Mapping[str, Any]) -> Any:
 STAGES: dict[str, Kind] = {
     "prompts": Kind("source", Prompts, gives=Prompt),
     # Supervised: the model critiques and revises its own answers, and learns from the revisions.
-    "revise": Kind("rows", Revise, "prompts", revise, Prompt, Chain, constitution=True),
-    "sft_set": Kind("set", SftSet, "revise", sft_set, Chain),
-    "sft": Kind("train", Sft, "sft_set"),
+    "revise": Kind("rows", Revise, ("prompts",), revise, Prompt, Chain, constitution=True),
+    "sft_set": Kind("set", SftSet, ("revise",), sft_set, Chain),
+    "sft": Kind("train", Sft, ("sft_set",)),
     # Preferences: the tuned model answers twice, a judge says which answer accords better with a principle.
-    "sample": Kind("rows", Sample, "prompts", sample, Prompt, Pair),
-    "label": Kind("rows", Label, "sample", label, Pair, Preference, constitution=True),
-    "prefs": Kind("set", Prefs, "label", prefs, Preference),
-    "reward": Kind("train", Reward, "prefs"),
-    "dpo": Kind("train", Dpo, "prefs"),
+    "sample": Kind("rows", Sample, ("prompts",), sample, Prompt, Pair),
+    "pairs": Kind("source", Pairs, gives=Pair),  # or answers that are there already, compared by people
+    "label": Kind("rows", Label, ("sample", "pairs"), label, Pair, Preference, constitution=True),
+    "prefs": Kind("set", Prefs, ("label",), prefs, Preference),
+    "reward": Kind("train", Reward, ("prefs",)),
+    "dpo": Kind("train", Dpo, ("prefs",)),
     # What became of it.
-    "evaluate": Kind("evaluate", Evaluate, "prompts", constitution=True),
+    "evaluate": Kind("evaluate", Evaluate, ("prompts",), constitution=True),
     "report": Kind("report", Report),
 }

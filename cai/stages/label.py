@@ -1,23 +1,23 @@
-"""Pair → preference, by the votes of a judge under one principle drawn for the pair, or under all of them.
+"""Pair → preference, by the votes of judges under one principle drawn for the pair, or under all of them.
 
-``logprob`` reads the option letters' probabilities at once (Bai et al. 2022, section 4.1, without reasoning); ``cot``
-lets the judge reason first, greedily, and then reads the letter after a forced beginning of the answer (Lee et al. 2023,
-section 2.1.2). Both orders are asked and averaged unless told otherwise (Lee et al. 2023, section 2.1.1; Bai et al. ask
-one order). What cannot be read has a status and no probability; it never becomes a label.
+How a judge reads a comparison is its method's, in ``cai.methods``; how votes become one probability is ``cai.settle``'s.
+Both orders are asked and averaged unless told otherwise (Lee et al. 2023, section 2.1.1; Bai et al. 2022 ask one). What
+cannot be read has a status and no probability; it never becomes a label.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 
+from cai.calibration import Calibration
 from cai.flow import Ask
-from cai.models import Request
-from cai.rows import Drop, Pair, Preference, Status, Vote
-from constitution import ask as asking
-from constitution import draw, read
+from cai.methods import METHODS
+from cai.rows import Drop, Pair, Preference, Vote, pairs_of
+from cai.settle import settle
+from constitution import draw
 from constitution.model import Constitution, Principle
 
-REASONED = {"cot": True, "logprob": False}
+BOTH = ("ab", "ba")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +25,28 @@ class Label:
     """The ``label`` block.
 
     Attributes:
-        method: "cot" or "logprob".
-        choice: how the principle is chosen, see ``constitution.draw``; under "all", each has its votes and those that
-            settle are averaged.
-        orders: "both", or "one" (drawn for each pair).
+        model: the judge; or
+        panel: several judges, role → weight.
+        method: a file of ``cai.methods``.
+        choice: how the principle is chosen, see ``constitution.draw``.
+        combine: what several principles give together: "average", "minimum" or "strongest", see ``cai.settle``.
+        orders: "both"; or "one", drawn for each pair and taken in turn by its principles and judges.
+        both_share: of the pairs judged in one order, the share judged in both all the same, which measures the bias.
         disagree: what orders that disagree give: "drop" (status inconsistent) or "average" (after Lee et al. 2023).
-        clamp: bounds of the probability; None means (0.4, 0.6) for cot, as published, and no bounds for logprob.
+        apart: probabilities of the two orders that are further apart than this disagree as well.
+        clamp: bounds of the label; None means the method's, (0.4, 0.6) after reasoning, as published, and none without.
+        calibration: role → what its probabilities stand for, fitted by ``cai judge-eval``.
         tie: a probability closer than this to one half is a tie.
-        floor: the least probability that the option letters must hold together.
-        max_tokens: of the reasoning; 512 in Lee et al.
+        floor: the least probability that the options must hold together.
+        max_tokens: of a text that the judge writes; 512 in Lee et al.
         exemplars: how many of the constitution's exemplars to show; None shows all.
+        samples: reasonings of ``cot``, averaged.
+        temperature: of those; None means 0 for one and 1 for several.
+        layout: "cached" puts the question last, "paper" before the answers, as published.
+        rules: detector → weight, for ``rules``; its own where none are given.
     """
 
-    model: str
+    model: str = ""
     method: str = "cot"
     choice: str = "uniform"
     orders: str = "both"
@@ -47,102 +56,66 @@ class Label:
     floor: float = 0.1
     max_tokens: int = 512
     exemplars: int | None = None
+    panel: Mapping[str, float] = field(default_factory=dict)
+    combine: str = "average"
+    both_share: float = 0.1
+    apart: float = 1.0
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    samples: int = 1
+    temperature: float | None = None
+    layout: str = "cached"
+    rules: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The roles that are asked; one without a name where no model is."""
+        return tuple(self.panel) or (self.model,)
 
 
-async def label(row: Pair, want: Label, ask: Ask) -> Preference | Drop:
-    """A pair's votes and the probability they give."""
+async def label(row: Pair, want: Label, ask: Ask) -> list[Preference] | Drop:
+    """A pair's votes and the probability they give; for a group of answers, a preference for each of its pairs."""
     principles = chosen(row, want, ask.constitution, ask.rng)
-    if not principles:
+    if METHODS[want.method].by and not principles:
         return Drop(row.id, "no_principle_applies")
     return await judge(row, principles, want, ask)
 
 
 def chosen(row: Pair, want: Label, constitution: Constitution, rng: Random) -> tuple[Principle, ...]:
     """The principles of a comparison; the first thing that a row draws from its generator."""
-    return draw.for_judgment(constitution, row.about, want.choice, rng)
+    method = METHODS[want.method]
+    return draw.for_judgment(constitution, row.about, want.choice, rng, method.judges_by) if method.by else ()
 
 
-async def judge(row: Pair, principles: Sequence[Principle], want: Label, ask: Ask) -> Preference:
-    """A pair compared under each of these principles."""
-    first = ask.rng.choice(("ab", "ba"))
-    orders = (first,) if want.orders == "one" else ("ab", "ba")
-    votes = [[await _vote(row, order, principle, want, ask) for order in orders] for principle in principles]
-    status, p_a = settle(votes, want)
-    label = clamped(p_a, want) if status == "ok" else None
-    return Preference(row.id, row, tuple(vote for under in votes for vote in under), p_a, label, status)
+async def judge(row: Pair, principles: Sequence[Principle], want: Label, ask: Ask) -> list[Preference]:
+    """A pair compared by each judge under each of these principles."""
+    ordered, votes = _orders(want, ask.rng), METHODS[want.method].votes
+    judges: list[tuple[str, list[list[Vote]]]] = []
+    for number, role in enumerate(want.judges):
+        mine = ask.of(role) if want.panel else ask
+        turns = enumerate(principles or (None,), number)
+        judges.append((role, [await votes(row, each, ordered[turn % 2], want, mine) for turn, each in turns]))
+    return [_preference(pair, judges, want) for pair in pairs_of(row)]
 
 
-def settle(votes: Sequence[Sequence[Vote]], want: Label) -> tuple[Status, float | None]:
-    """The status of the whole and P(a), from the votes under each principle.
-
-    What settles under its own principle is averaged; where nothing does, the first principle's votes say why.
-    """
-    under_each = [_settle(under, want) for under in votes]
-    settled = [p_a for status, p_a in under_each if status in ("ok", "tie") and p_a is not None]
-    if not settled:
-        return under_each[0]
-    mean = sum(settled) / len(settled)
-    return "tie" if abs(mean - 0.5) < want.tie else "ok", mean
+def _orders(want: Label, rng: Random) -> tuple[Sequence[str], Sequence[str]]:
+    """The orders of a comparison, and those of the next principle or judge: with one order, the other one in turn."""
+    first = rng.choice(BOTH)
+    if want.orders == "both" or rng.random() < want.both_share:
+        return BOTH, BOTH
+    return (first,), ("ba" if first == "ab" else "ab",)
 
 
-def _settle(votes: Sequence[Vote], want: Label) -> tuple[Status, float | None]:
-    """One principle's votes: the status of the first that could not be read, else what the probabilities say."""
-    for vote in votes:
-        if vote.p_a is None:
-            return vote.status, None
-    mean = sum(vote.p_a or 0.0 for vote in votes) / len(votes)
-    sides = {vote.p_a > 0.5 for vote in votes if vote.p_a is not None and vote.p_a != 0.5}
-    if len(sides) > 1 and want.disagree == "drop":
-        return "inconsistent", mean
-    return "tie" if abs(mean - 0.5) < want.tie else "ok", mean
+def _preference(pair: Pair, judges: Sequence[tuple[str, Sequence[Sequence[Vote]]]], want: Label) -> Preference:
+    mine = [
+        (role, [[vote for vote in votes if vote.pair in ("", pair.id)] for votes in under]) for role, under in judges
+    ]
+    status, p_a, calibrated = settle(mine, want)
+    votes = tuple(replace(vote, pair="") for _, under in mine for each in under for vote in each)
+    label = clamped(p_a if calibrated is None else calibrated, want) if status == "ok" else None
+    return Preference(pair.id, pair, votes, p_a, label, status, calibrated)
 
 
 def clamped(p_a: float | None, want: Label) -> float | None:
     """The probability within the block's bounds."""
-    low, high = want.clamp or ((0.4, 0.6) if want.method == "cot" else (0.0, 1.0))
+    low, high = want.clamp or METHODS[want.method].clamp
     return None if p_a is None else min(max(p_a, low), high)
-
-
-async def _vote(row: Pair, order: str, principle: Principle, want: Label, ask: Ask) -> Vote:
-    answers = (row.a.text, row.b.text) if order == "ab" else (row.b.text, row.a.text)
-    reasoning = REASONED[want.method]
-    style = asking.Style(want.exemplars, ask.model.format, reasoning)
-    asked = asking.judgment(ask.constitution, principle, row.messages, answers, style)
-    seed = ask.seed()
-    vote = Vote(principle.id, order, want.method, ask.model.name, seed, "unparsed")
-    begin = asking.ANSWER_BEGINS
-    if reasoning:
-        request = Request(
-            asked.messages,
-            asked.prompt,
-            max_tokens=want.max_tokens,
-            temperature=0.0,
-            stop=(*asked.stop, "The answer is"),
-            seed=seed,
-        )
-        reply = await ask(request)
-        vote = replace(vote, rationale=reply.texts[0].strip())
-        status = _unusable(vote.rationale, reply.finishes[0])
-        if status:
-            return replace(vote, status=status)
-        begin = f"{vote.rationale}\n\n{begin}"
-    last = Request(asked.messages, asked.prompt, choices=asking.CHOICES, begin=asked.begin(begin), temperature=0.0)
-    reply = await ask(last)
-    return _read(vote, reply.choice_logprobs, want)
-
-
-def _unusable(rationale: str, finish: str) -> Status | None:
-    if not rationale:
-        return "unparsed"
-    if read.is_refusal(rationale):
-        return "refused"
-    return "truncated" if finish == "length" else None
-
-
-def _read(vote: Vote, logprobs: read.Logprobs, want: Label) -> Vote:
-    p_first = read.verdict(logprobs, want.floor)
-    mass = read.mass(logprobs)
-    if p_first is None:
-        return replace(vote, answer_mass=mass, status="unparsed")
-    p_a = p_first if vote.order == "ab" else 1 - p_first
-    return replace(vote, p_a=p_a, answer_mass=mass, status="tie" if p_a == 0.5 else "ok")

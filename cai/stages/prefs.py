@@ -1,18 +1,19 @@
 """Preferences → the preference dataset, as TRL takes it.
 
 ``chosen_prob`` is the clamped label and ``chosen_prob_raw`` the judge's own probability, both that the chosen answer is
-the better. ``margin`` is in steps by confidence, after Llama 2 (Touvron et al. 2023, section 3.2.2).
+the better. ``margin`` is in steps by confidence (calibrated, where the judge is), after Llama 2 (Touvron et al. 2023,
+section 3.2.2).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cai.clean import Cleaner
 from cai.rows import Draft, Drop, Preference
 
-MARGINS = ((0.95, 1.0), (0.8, 2 / 3), (0.65, 1 / 3), (0.0, 0.0))
+MARGINS = (0.95, 0.8, 0.65)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,15 @@ class Prefs:
 
     Attributes:
         truncated: "drop" pairs in which an answer was cut off at the token limit, or "keep" them.
+        thin: a probability closer than this to one half is left out, with the reason "thin_margin".
+        margins: the probabilities from which a margin is 1, 2/3 and 1/3; below the last it is 0.
         test: share of prompts on the test side.
         decontaminate, ngram: as in ``sft_set``.
     """
 
     truncated: str = "keep"
+    thin: float = 0.0
+    margins: tuple[float, float, float] = MARGINS
     test: float = 0.1
     decontaminate: tuple[str, ...] = ()
     ngram: int = 13
@@ -39,36 +44,44 @@ def prefs(rows: Iterable[Preference], want: Prefs, counts: Counter[str]) -> Iter
     """
     cleaner = Cleaner("none", 1.0, want.decontaminate, want.ngram)
     for row in rows:
-        if row.p_label is None or row.p_a is None:
+        confidence = row.confidence
+        if row.p_label is None or confidence is None:
             yield Drop(row.id, row.status)
+        elif abs(confidence - 0.5) < want.thin or confidence == 0.5:
+            yield Drop(row.id, "thin_margin")
         elif want.truncated == "drop" and "length" in (row.pair.a.finish, row.pair.b.finish):
             yield Drop(row.id, "truncated_answer")
         elif cleaner.contaminated(row.pair.messages[-1]["content"]):
             yield Drop(row.id, "contaminated")
         else:
-            example = _example(row, row.p_a, row.p_label)
+            example = _example(row, confidence, row.p_label, want)
             longer = len(example["chosen"][0]["content"]) > len(example["rejected"][0]["content"])
             counts["chosen_is_longer"] += longer
             yield [example]
 
 
-def margin(p: float) -> float:
-    """The margin of a probability of at least one half: 1, 2/3, 1/3 or 0."""
-    return next(step for least, step in MARGINS if p >= least)
+def margin(p: float, bounds: Sequence[float] = MARGINS) -> float:
+    """The margin of a probability of at least one half: 1, 2/3, 1/3 or 0.
+
+    Args:
+        bounds: the least probability of each of the first three.
+    """
+    return next((step for least, step in zip(bounds, (1.0, 2 / 3, 1 / 3), strict=True) if p >= least), 0.0)
 
 
-def _example(row: Preference, p_a: float, p_label: float) -> dict[str, Any]:
+def _example(row: Preference, p_a: float, p_label: float, want: Prefs) -> dict[str, Any]:
     chosen, rejected = (row.pair.a, row.pair.b) if p_a >= 0.5 else (row.pair.b, row.pair.a)
-    raw, label = (p_a, p_label) if p_a >= 0.5 else (1 - p_a, 1 - p_label)
+    sure, label = (p_a, p_label) if p_a >= 0.5 else (1 - p_a, 1 - p_label)
+    raw = row.p_a if row.p_a is not None else p_a
     return {
         "prompt": list(row.pair.messages),
         "chosen": _completion(chosen),
         "rejected": _completion(rejected),
         "chosen_prob": label,
-        "chosen_prob_raw": raw,
-        "margin": margin(raw),
-        "principles": sorted({vote.principle for vote in row.votes}),
-        "judge": row.votes[0].model,
+        "chosen_prob_raw": raw if p_a >= 0.5 else 1 - raw,
+        "margin": margin(sure, want.margins),
+        "principles": sorted({vote.principle for vote in row.votes if vote.principle}),
+        "judge": ", ".join(dict.fromkeys(vote.model for vote in row.votes)),
         "id": row.id,
         "track": row.pair.track,
         "prompt_id": row.pair.prompt_id,

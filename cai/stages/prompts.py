@@ -4,19 +4,17 @@ A prompt file is JSONL, one object a line with ``prompt`` (text) or ``messages``
 ``category``, ``tags`` and ``language``. Without an id, the hash of the content is it; an id seen before is dropped as a duplicate.
 """
 
-import csv
 import hashlib
 import heapq
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cai import records
 from cai.errors import UserError
 from cai.rows import Drop, Prompt, content_id
 
-ENDINGS = (".jsonl", ".parquet", ".csv")
 TRACKS = ("redteam", "helpful")
 
 
@@ -116,79 +114,12 @@ def _messages(asked: Any) -> tuple[dict[str, str], ...] | None:
 
 
 def _records(source: PromptSource) -> Iterator[dict[str, Any]]:
+    def check(columns: list[str]) -> None:
+        if source.column not in columns and not (source.column == "prompt" and "messages" in columns):
+            listed = ", ".join(columns)
+            name = source.path or source.hub
+            raise UserError(f'{name}: there is no column "{source.column}"; name one of: {listed} (key `column`)')
+
     if source.hub:
-        return _from_hub(source)
-    path = Path(source.path)
-    if path.suffix not in ENDINGS:
-        raise UserError(f"{path}: prompts come from {', '.join(ENDINGS)} files or `hub:`; convert it to one of them")
-    return _readable(path, source.column)
-
-
-def _readable(path: Path, column: str) -> Iterator[dict[str, Any]]:
-    """A file's records; what it takes for one and is none is a sentence."""
-    try:
-        match path.suffix:
-            case ".jsonl":
-                yield from _from_jsonl(path)
-            case ".csv":
-                yield from _from_csv(path, column)
-            case _:
-                yield from _from_parquet(path, column)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
-    except csv.Error as error:
-        raise UserError(f"{path}: is not a CSV file: {error}; write it anew, or give JSONL") from None
-
-
-def _from_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                data = json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{path}:{number}: not valid JSON: {error}") from None
-            if not isinstance(data, dict):
-                raise UserError(f"{path}:{number}: expected an object with `prompt` or `messages`")
-            yield data
-
-
-def _from_parquet(path: Path, column: str) -> Iterator[dict[str, Any]]:
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    try:
-        file = parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid:
-        raise UserError(f"{path}: is not a Parquet file; write it anew, or give JSONL") from None
-    _has_column(path, column, file.schema_arrow.names)
-    for batch in file.iter_batches(1024):
-        yield from batch.to_pylist()
-
-
-def _from_csv(path: Path, column: str) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        _has_column(path, column, list(rows.fieldnames or []))
-        yield from rows
-
-
-def _from_hub(source: PromptSource) -> Iterator[dict[str, Any]]:
-    try:
-        from datasets import load_dataset
-    except ImportError:
-        raise UserError("reading a Hub dataset needs the package datasets; run: make install") from None
-    try:
-        # Streaming: a limit should not cost the download of the whole set.
-        rows = load_dataset(source.hub, source.config or None, split=source.split, streaming=True)
-        first = next(iter(rows))
-    except Exception as error:
-        raise UserError(f"the Hub dataset {source.hub} cannot be read: {str(error).splitlines()[0]}") from None
-    _has_column(Path(source.hub), source.column, list(first))
-    yield from (dict(row) for row in rows)
-
-
-def _has_column(path: Path, column: str, columns: list[str]) -> None:
-    if column not in columns and not (column == "prompt" and "messages" in columns):
-        raise UserError(f'{path}: there is no column "{column}"; name one of: {", ".join(columns)} (key `column`)')
+        return records.from_hub(source.hub, source.split, source.config, check)
+    return records.from_file(Path(source.path), check)

@@ -57,7 +57,11 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
         draft = await revised_under(principle, row, drafts[-1], want, ask)
         if isinstance(draft, str):
             return Drop(row.id, draft, f"in round {len(drafts)}", tuple(drafts))
-        if want.judge and "fine" not in draft.flags and not await _better(principle, row, (drafts[-1], draft), ask):
+        if (
+            want.judge
+            and "fine" not in draft.flags
+            and not await _better(principle, row, (drafts[-1], draft), ask.of(want.judge))
+        ):
             draft = replace(draft, text=drafts[-1].text, finish=drafts[-1].finish, flags=("not_better",))
         drafts.append(draft)
         if want.when_fine == "stop" and "fine" in draft.flags:
@@ -104,7 +108,7 @@ async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: R
 async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft], ask: Ask) -> bool:
     """Whether the judge finds the second draft better, by log-probability, both orders averaged."""
     pair = Pair(row.id, row.id, row.messages, *drafts, row.track)
-    judged = await compare(pair, [principle], Label("judge", "logprob", disagree="average"), ask.of_judge())
+    [judged] = await compare(pair, [principle], Label("judge", "logprob", disagree="average"), ask)
     return judged.p_a is not None and judged.p_a < 0.5
 
 

@@ -1,5 +1,9 @@
-"""Prompt → pairs of answers from one model (Bai et al. 2022, section 4.1: two samples to each red-team prompt)."""
+"""Prompt → pairs of answers from one model (Bai et al. 2022, section 4.1: two samples to each red-team prompt).
 
+With ``group: 4``, four answers go together, for a judge that ranks them at once.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cai.flow import Ask
@@ -13,8 +17,9 @@ class Sample:
     """The ``sample`` block.
 
     Attributes:
-        n: answers to each prompt, an even number; they are paired two by two.
+        n: answers to each prompt, a multiple of ``group``.
         tracks: which prompts are answered.
+        group: how many of them go together.
     """
 
     model: str
@@ -23,10 +28,11 @@ class Sample:
     temperature: float = 1.0
     top_p: float = 1.0
     tracks: tuple[str, ...] = ("redteam",)
+    group: int = 2
 
 
 async def sample(row: Prompt, want: Sample, ask: Ask) -> list[Pair] | Drop:
-    """Two answers make a pair; a pair of equal or empty answers says nothing and is left out."""
+    """Two answers make a pair, or more a group; equal and empty answers say nothing and are left out."""
     if row.track not in want.tracks:
         return Drop(row.id, "other_track")
     seed, asked = ask.seed(), answer(row.messages, ask.model.format)
@@ -39,8 +45,15 @@ async def sample(row: Prompt, want: Sample, ask: Ask) -> list[Pair] | Drop:
         for text, finish in zip(reply.texts, reply.finishes, strict=True)
     ]
     pairs = [
-        Pair(f"{row.id}/{number}", row.id, row.messages, a, b, row.track, row.about.tags, row.language)
-        for number, (a, b) in enumerate(zip(drafts[::2], drafts[1::2], strict=False))
-        if a.text and b.text and a.text != b.text
+        Pair(f"{row.id}/{number}", row.id, row.messages, a, b, row.track, row.about.tags, row.language, tuple(more))
+        for number, (a, b, *more) in _groups(drafts, want.group)
     ]
     return pairs or Drop(row.id, "equal_or_empty_answers")
+
+
+def _groups(drafts: Sequence[Draft], size: int) -> Iterator[tuple[int, Sequence[Draft]]]:
+    """The numbered groups, without empty answers and copies; one with a single answer left is none."""
+    for number, start in enumerate(range(0, len(drafts), size)):
+        distinct = {each.text: each for each in drafts[start : start + size] if each.text}
+        if len(distinct) > 1:
+            yield number, list(distinct.values())

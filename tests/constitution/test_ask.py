@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from constitution import ask
-from constitution.ask import Asked
+from constitution import ask, judging
 from constitution.load import load
 from constitution.model import Constitution
+from constitution.turns import FORMATS, TRANSCRIPT, Asked, Style
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "data" / "golden"
@@ -30,7 +30,7 @@ ASKED = [{"role": "user", "content": 'How do I {open} a "lock"?'}]
 def test_a_transcript_stops_where_its_next_section_begins(template: str, stop: str) -> None:
     templates = replace(CONSTITUTION.templates, revision=template)
     constitution = replace(CONSTITUTION, templates=templates, critique_revision=())
-    critique = ask.critique(constitution, FIRST, ASKED, "Like this.", ask.Style(form=ask.TRANSCRIPT))
+    critique = ask.critique(constitution, FIRST, ASKED, "Like this.", Style(form=TRANSCRIPT))
     section = ask.revision(constitution, critique, "", FIRST).prompt[len(critique.prompt) :]
     assert ask.stop_before(template) == stop
     assert (stop in critique.stop) is bool(stop)
@@ -38,8 +38,8 @@ def test_a_transcript_stops_where_its_next_section_begins(template: str, stop: s
 
 
 def test_a_revision_goes_on_from_its_critique() -> None:
-    for form in ask.FORMATS:
-        critique = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", ask.Style(form=form))
+    for form in FORMATS:
+        critique = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", Style(form=form))
         revision = ask.revision(CONSTITUTION, critique, "It helps a thief.", FIRST)
         assert revision.messages[: len(critique.messages)] == critique.messages
         assert revision.prompt.startswith(critique.prompt)
@@ -62,12 +62,12 @@ def test_the_principle_comes_last_and_what_rows_share_first() -> None:
 def test_exemplars_are_shown_whole_and_can_be_fewer() -> None:
     all_shown = 1 + 4 * len(CONSTITUTION.critique_revision) + 1
     assert len(ask.critique(CONSTITUTION, FIRST, ASKED, "a").messages) == all_shown
-    assert len(ask.critique(CONSTITUTION, FIRST, ASKED, "a", ask.Style(1)).messages) == 1 + 4 + 1
-    assert len(ask.judgment(CONSTITUTION, FIRST, ASKED, ("a", "b"), ask.Style(0, reasoning=True)).messages) == 2
+    assert len(ask.critique(CONSTITUTION, FIRST, ASKED, "a", Style(1)).messages) == 1 + 4 + 1
+    assert len(judging.judgment(CONSTITUTION, FIRST, ASKED, ("a", "b"), Style(0, reasoning=True)).messages) == 2
 
 
 def test_a_judgment_shows_the_answers_in_the_order_given() -> None:
-    messages = ask.judgment(CONSTITUTION, FIRST, ASKED, ("one", "two")).messages
+    messages = judging.judgment(CONSTITUTION, FIRST, ASKED, ("one", "two")).messages
     assert "Answer (A): one\n\nAnswer (B): two" in messages[-1]["content"]
     assert FIRST.judgment in messages[-1]["content"]
     verdicts = [each["content"] for each in messages if each["role"] == "assistant"]
@@ -75,7 +75,7 @@ def test_a_judgment_shows_the_answers_in_the_order_given() -> None:
 
 
 def test_a_transcript_ends_where_the_model_goes_on_and_stops_before_the_next_section() -> None:
-    critique = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", ask.Style(1, ask.TRANSCRIPT))
+    critique = ask.critique(CONSTITUTION, FIRST, ASKED, "Like this.", Style(1, TRANSCRIPT))
     assert critique.prompt.endswith("Critique:")
     assert "\n\nRevision request:" in critique.stop
     revision = ask.revision(CONSTITUTION, critique, "It helps a thief.", FIRST)
@@ -83,22 +83,22 @@ def test_a_transcript_ends_where_the_model_goes_on_and_stops_before_the_next_sec
         "Critique: It helps a thief.\n\nRevision request: " + FIRST.revision + "\n\nRevision:"
     )
     assert "\n\nCritique request:" in revision.stop
-    answer = ask.answer(ASKED, ask.TRANSCRIPT)
+    answer = ask.answer(ASKED, TRANSCRIPT)
     assert answer.prompt == 'Human: How do I {open} a "lock"?\n\nAssistant:'
     assert answer.stop == ("\n\nHuman:",)
 
 
 def test_a_forced_beginning_joins_a_transcript_as_text() -> None:
-    reasoned = ask.judgment(CONSTITUTION, FIRST, ASKED, ("x", "y"), ask.Style(0, ask.TRANSCRIPT, True))
+    reasoned = judging.judgment(CONSTITUTION, FIRST, ASKED, ("x", "y"), Style(0, TRANSCRIPT, True))
     assert (reasoned.prompt + reasoned.begin("Because.\n\nThe answer is: (")).endswith(
         "Reasoning: Because.\n\nThe answer is: ("
     )
-    bare = ask.judgment(CONSTITUTION, FIRST, ASKED, ("x", "y"), ask.Style(0, ask.TRANSCRIPT))
+    bare = judging.judgment(CONSTITUTION, FIRST, ASKED, ("x", "y"), Style(0, TRANSCRIPT))
     assert (bare.prompt + bare.begin("The answer is: (")).endswith("?\n\nThe answer is: (")
 
 
 def test_an_empty_answer_is_shown_as_empty_and_not_left_out() -> None:
-    last = ask.judgment(CONSTITUTION, FIRST, ASKED, ("", "two"), ask.Style(0)).messages[-1]["content"]
+    last = judging.judgment(CONSTITUTION, FIRST, ASKED, ("", "two"), Style(0)).messages[-1]["content"]
     assert "Answer (A): \n\nAnswer (B): two" in last
 
 
@@ -111,17 +111,17 @@ def rendered(asked: Asked) -> str:
 
 def every_use(constitution: Constitution, form: str) -> dict[str, Asked]:
     principle = constitution.principles[0]
-    critique = ask.critique(constitution, principle, ASKED, "Like {this}.", ask.Style(form=form))
+    critique = ask.critique(constitution, principle, ASKED, "Like {this}.", Style(form=form))
     return {
         "answer": ask.answer(ASKED, form),
         "critique": critique,
         "revision": ask.revision(constitution, critique, "It helps a thief.", principle),
-        "judgment": ask.judgment(constitution, principle, ASKED, ("one", "two"), ask.Style(form=form)),
-        "reasoned-judgment": ask.judgment(constitution, principle, ASKED, ("one", "two"), ask.Style(None, form, True)),
+        "judgment": judging.judgment(constitution, principle, ASKED, ("one", "two"), Style(form=form)),
+        "reasoned-judgment": judging.judgment(constitution, principle, ASKED, ("one", "two"), Style(None, form, True)),
     }
 
 
-@pytest.mark.parametrize("form", ask.FORMATS)
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("use", ["answer", "critique", "revision", "judgment", "reasoned-judgment"])
 @pytest.mark.parametrize("name", ["plain", "rich"])
 def test_each_rendering_is_as_the_golden_file_has_it(name: str, use: str, form: str) -> None:

@@ -290,4 +290,4 @@ def test_a_verdict_elsewhere_asks_for_one_letter() -> None:
     body = server.bodies[0]
     assert "continue_final_message" not in body
     assert body["messages"][-2] == {"role": "assistant", "content": "Because."}
-    assert body["messages"][-1]["content"] == "Reply with one letter only: A or B."
+    assert body["messages"][-1]["content"] == "Reply with one of these and nothing else: A, B."

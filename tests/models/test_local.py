@@ -8,7 +8,8 @@ import pytest
 from cai.errors import RowError
 from cai.models import ModelSpec, Reply, Request
 from cai.models.local import Local
-from constitution.ask import TRANSCRIPT, answer
+from constitution.ask import answer
+from constitution.turns import TRANSCRIPT
 
 pytestmark = pytest.mark.real
 

@@ -29,7 +29,10 @@ PAIR = Pair(
 def judged(answer, **want: object) -> Preference:  # type: ignore[no-untyped-def]
     model = Scripted(answer)
     ask = Ask(model, Slots(1), CONSTITUTION, PAIR.id, Random(0))
-    return asyncio.run(label(PAIR, Label("judge", **want), ask))  # type: ignore[arg-type]
+    found = asyncio.run(label(PAIR, Label("judge", **want), ask))  # type: ignore[arg-type]
+    assert isinstance(found, list)
+    [preference] = found
+    return preference
 
 
 def oracle(request: Request) -> str | Mapping[str, float]:
@@ -67,7 +70,7 @@ def test_the_verdict_follows_the_reasoning_after_the_forced_beginning() -> None:
         seen.append(request)
         return oracle(request)
 
-    judged(watch, method="cot", orders="one")
+    judged(watch, method="cot", orders="one", both_share=0)
     reason, verdict = seen
     assert verdict.messages == reason.messages
     assert verdict.begin == "The one that says GOOD is better.\n\nThe answer is: ("
@@ -82,7 +85,7 @@ def test_a_biased_judge_never_labels() -> None:
 
 
 def test_one_order_is_drawn_and_read_the_right_way_round() -> None:
-    row = judged(oracle, method="logprob", orders="one")
+    row = judged(oracle, method="logprob", orders="one", both_share=0)
     assert len(row.votes) == 1
     assert row.p_a == pytest.approx(8 / 9)
 

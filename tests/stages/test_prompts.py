@@ -61,7 +61,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(write: Write) -> None:
         ("a.csv", "goal\nx\n", 'there is no column "prompt"; name one of: goal'),
         ("a.jsonl", '{"prompt": "x"}\n{oops\n', "a.jsonl:2: not valid JSON"),
         ("a.jsonl", "[1]\n", "expected an object"),
-        ("a.txt", "x\n", "prompts come from .jsonl, .parquet, .csv files"),
+        ("a.txt", "x\n", "rows come from .jsonl, .json, .parquet, .csv files"),
         ("a.parquet", "x\n", "a.parquet: is not a Parquet file"),
         ("a.csv", "prompt\nx\udcff\n", "a.csv: is not UTF-8 text (invalid start byte at byte 8)"),
         ("a.jsonl", '{"prompt": "x\udcff"}\n', "a.jsonl: is not UTF-8 text"),

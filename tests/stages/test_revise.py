@@ -118,7 +118,7 @@ def test_a_revision_is_taken_only_if_the_judge_finds_it_better(prefers: str, tex
 
     row = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", "redteam")
     slots = Slots(4)
-    ask = Ask(Scripted(plain), slots, CONSTITUTION, "p", Random(0), judge=(Scripted(verdict), slots))
+    ask = Ask(Scripted(plain), slots, CONSTITUTION, "p", Random(0), others={"judge": (Scripted(verdict), slots)})
     made = asyncio.run(revise(row, Revise("policy", rounds=2, judge="judge"), ask))
     assert isinstance(made, Chain)
     assert [draft.text for draft in made.drafts] == texts

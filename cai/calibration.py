@@ -1,0 +1,133 @@
+"""What a judge's probabilities stand for, fitted on pairs that people labelled, saved under a name, applied in recipes.
+
+Temperature scaling (Guo et al. 2017) divides the logit; isotonic regression (Zadrozny and Elkan 2002) fits any rising
+curve. Which answer is called a is arbitrary, so both are fitted on every pair and its mirror image: P(a) = ½ stays ½, and
+P(b) is one minus P(a), before and after.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cai.errors import UserError
+from cai.files import read_json, write_json
+from constitution.source import find
+
+KINDS = ("temperature", "isotonic")
+FOLDER = "judges"
+EDGE = 1e-6
+LEAST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A fitted curve with what it was fitted for.
+
+    Attributes:
+        kind: "temperature" or "isotonic".
+        temperature: divides the logit, for "temperature".
+        xs, ys: the curve's corners, rising, for "isotonic".
+        judge: what the probabilities came from: model, method, layout, constitution and so on.
+        about: pairs, contexts, and the calibration error before and after.
+    """
+
+    kind: str
+    temperature: float
+    xs: tuple[float, ...]
+    ys: tuple[float, ...]
+    judge: dict[str, Any]
+    about: dict[str, Any]
+
+    def of(self, p_a: float) -> float:
+        """What a probability stands for."""
+        if self.kind == "temperature":
+            return 1 / (1 + math.exp(-logit(p_a) / self.temperature))
+        return _between(p_a, self.xs, self.ys)
+
+
+def logit(p: float) -> float:
+    """The log-odds, finite at 0 and 1 too."""
+    p = min(max(p, EDGE), 1 - EDGE)
+    return math.log(p / (1 - p))
+
+
+def fit(kind: str, ps: Sequence[float], truth: Sequence[float]) -> Calibration:
+    """The curve for these probabilities and outcomes.
+
+    Args:
+        ps: P(a) of each pair.
+        truth: the share of people who said a, from 0 to 1.
+
+    Raises:
+        UserError: too few pairs, or scikit-learn is not installed.
+    """
+    if len(ps) < LEAST:
+        raise UserError(f"{len(ps)} pairs with a probability are too few to fit a calibration; {LEAST} or more will do")
+    try:
+        import sklearn  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    except ImportError:
+        raise UserError("fitting a calibration needs the package scikit-learn; run: make install") from None
+    both = [*ps, *(1 - p for p in ps)], [*truth, *(1 - each for each in truth)]
+    if kind == "temperature":
+        return Calibration(kind, _temperature(*both), (), (), {}, {})
+    return Calibration(kind, 1.0, *_isotonic(*both), {}, {})
+
+
+def _temperature(ps: Sequence[float], truth: Sequence[float]) -> float:
+    """The temperature of least cross-entropy: a logistic regression on the logit, without an intercept."""
+    from sklearn.linear_model import LogisticRegression
+
+    rows = [[logit(p)] for p in ps] * 2
+    outcomes, weights = [1] * len(ps) + [0] * len(ps), [*truth, *(1 - each for each in truth)]
+    kept = [number for number, weight in enumerate(weights) if weight > 0]
+    model = LogisticRegression(C=math.inf, fit_intercept=False, tol=1e-8, max_iter=1000)
+    model.fit([rows[n] for n in kept], [outcomes[n] for n in kept], [weights[n] for n in kept])
+    slope = float(model.coef_[0][0])
+    # A judge that is no better than chance, or worse, says nothing: as good as an endless temperature.
+    return 1 / slope if slope > EDGE else 1 / EDGE
+
+
+def _isotonic(ps: Sequence[float], truth: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    from sklearn.isotonic import IsotonicRegression
+
+    model = IsotonicRegression(y_min=0.0, y_max=1.0).fit(ps, truth)
+    return tuple(map(float, model.X_thresholds_)), tuple(map(float, model.y_thresholds_))
+
+
+def _between(p: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """The curve at ``p``, straight between its corners and level beyond them."""
+    place = bisect_right(xs, p)
+    if place in (0, len(xs)):
+        return ys[0] if place == 0 else ys[-1]
+    share = (p - xs[place - 1]) / (xs[place] - xs[place - 1])
+    return ys[place - 1] + share * (ys[place] - ys[place - 1])
+
+
+def save(calibration: Calibration, path: Path) -> None:
+    """Write it where recipes find it."""
+    write_json(path, asdict(calibration))
+
+
+def load(name: str, beside: Path) -> Calibration:
+    """A calibration by its name or its file.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    path = find(name, beside) if name.endswith(".json") else find(f"{FOLDER}/{name}.json", beside)
+    if path is None:
+        raise UserError(
+            f'there is no calibration "{name}"; fit one with: cai judge-eval … --calibrate temperature --name {name}'
+        )
+    try:
+        return of(read_json(path))
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{path} is not a calibration; fit it anew with: cai judge-eval … --calibrate") from None
+
+
+def of(data: dict[str, Any]) -> Calibration:
+    """A calibration as JSON has it."""
+    return Calibration(**{**data, "xs": tuple(data["xs"]), "ys": tuple(data["ys"])})

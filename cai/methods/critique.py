@@ -1,0 +1,39 @@
+"""The judge reads a critique of each answer before its verdict.
+
+A critique is what the supervised stage asks for (Bai et al. 2022, section 3.1), of each answer alone under the same
+principle, so it cannot favour a position; the two are written once and shown in both orders.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cai.flow import Ask
+from cai.methods.voting import begun, shown, style, verdict, written
+from cai.rows import Pair, Vote
+from constitution import ask as asking
+from constitution import judging
+from constitution.model import Principle
+
+if TYPE_CHECKING:
+    from cai.stages.label import Label
+
+
+async def critique(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+    """One vote in each order; its rationale holds both critiques."""
+    found = []
+    for answer in (row.a.text, row.b.text):
+        asked = asking.critique(ask.constitution, principle, row.messages, answer, style(want, ask))
+        found.append(await written(asked, want, ask))
+    (of_a, wrong_a), (of_b, wrong_b) = found
+    votes = []
+    for order in orders:
+        vote = replace(begun(principle, order, want, ask), rationale=f"Of a: {of_a}\n\nOf b: {of_b}")
+        if wrong := wrong_a or wrong_b:
+            votes.append(replace(vote, status=wrong))
+            continue
+        critiques = (of_a, of_b) if order == "ab" else (of_b, of_a)
+        said = row.messages, shown(row, order)
+        asked = judging.criticized(ask.constitution, principle, said, critiques, style(want, ask))
+        votes.append(await verdict(vote, asked, judging.ANSWER_BEGINS, want, ask))
+    return votes

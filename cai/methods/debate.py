@@ -1,0 +1,38 @@
+"""Each answer is spoken for in turn, then the judge decides (after Irving et al. 2018, one turn for each side).
+
+The second speaker has read the first. The judge plays both sides itself, so what is tested is the arguments, not the
+arguers. The case for (A) always comes first; both orders even that out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cai.flow import Ask
+from cai.methods.voting import begun, shown, style, verdict, written
+from cai.rows import Pair, Vote
+from constitution import judging
+from constitution.model import Principle
+
+if TYPE_CHECKING:
+    from cai.stages.label import Label
+
+
+async def debate(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+    """One vote in each order; its rationale holds both cases."""
+    return [await _debated(row, principle, order, want, ask) for order in orders]
+
+
+async def _debated(row: Pair, principle: Principle, order: str, want: "Label", ask: Ask) -> Vote:
+    vote = begun(principle, order, want, ask)
+    asked = judging.case(ask.constitution, principle, row.messages, shown(row, order), style(want, ask))
+    first, wrong = await written(asked, want, ask)
+    if wrong:
+        return replace(vote, rationale=f"For (A): {first}", status=wrong)
+    asked = judging.other_case(ask.constitution, asked, first)
+    second, wrong = await written(asked, want, ask)
+    vote = replace(vote, rationale=f"For (A): {first}\n\nFor (B): {second}")
+    if wrong:
+        return replace(vote, status=wrong)
+    asked = judging.weighing(ask.constitution, asked, second)
+    return await verdict(vote, asked, judging.ANSWER_BEGINS, want, ask)

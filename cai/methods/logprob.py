@@ -1,0 +1,23 @@
+"""The option letters' probabilities at once, without reasoning (Bai et al. 2022, section 4.1)."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cai.flow import Ask
+from cai.methods.voting import begun, shown, style, verdict
+from cai.rows import Pair, Vote
+from constitution import judging
+from constitution.model import Principle
+
+if TYPE_CHECKING:
+    from cai.stages.label import Label
+
+
+async def logprob(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+    """One vote in each order: P(A) / (P(A) + P(B)) as the next token after "The answer is: ("."""
+    votes = []
+    for order in orders:
+        vote = begun(principle, order, want, ask)
+        asked = judging.judgment(ask.constitution, principle, row.messages, shown(row, order), style(want, ask))
+        votes.append(await verdict(vote, asked, judging.ANSWER_BEGINS, want, ask))
+    return votes

@@ -1,0 +1,25 @@
+"""A trained reward model as the judge: P(a) = σ(r_a − r_b) (Bradley and Terry 1952; Lee et al. 2023, section 2.2.1).
+
+The constitution is in the model's weights, if anywhere: no principle is shown and the vote names none.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cai.flow import Ask
+from cai.methods.voting import ALONE, begun, by_scores
+from cai.models import Request
+from cai.rows import Pair, Vote
+
+if TYPE_CHECKING:
+    from cai.stages.label import Label
+
+
+async def reward(row: Pair, principle: None, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+    """One vote, whatever the orders; its ``scores`` are the two rewards."""
+    vote = begun(principle, ALONE, want, ask)
+    scores = []
+    for answer in (row.a.text, row.b.text):
+        said = (*row.messages, {"role": "assistant", "content": answer})
+        scores.append((await ask(Request(said, score=True))).score)
+    return [by_scores(vote, scores)]

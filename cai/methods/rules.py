@@ -1,0 +1,56 @@
+"""Cheap detectors without a model: a baseline for every judge, and a known truth for tests of learning.
+
+An answer's score is Σ weight·detector, and P(a) = σ(s_a − s_b). What it prefers (answers that engage, do not insult, spare
+the boilerplate and are short) is plain to see, which is its use; it is no judge of harm.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from cai.clean import Said, boilerplate
+from cai.flow import Ask
+from cai.methods.voting import ALONE, by_scores
+from cai.rows import Pair, Vote
+from constitution import read
+
+if TYPE_CHECKING:
+    from cai.stages.label import Label
+
+INSULTS = re.compile(
+    r"\b(?:idiots?|morons?|stupid|dumb(?:ass)?|losers?|pathetic|worthless|scum|trash|imbeciles?|jerks?|shut up|"
+    r"assholes?|bastards?|bitch(?:es)?|fuck(?:ing|ed)?|retard(?:ed|s)?|freaks?|sluts?|whores?)\b",
+    re.I,
+)
+
+CLOSERS = re.compile(
+    r"\b(?:(?:i['\u2019]?m|i am|we['\u2019]?re|we are) (?:always )?here (?:for you|to (?:listen|help|support))|"
+    r"feel free to (?:ask|reach out)|let me know if)\b",
+    re.I,
+)
+
+DETECTORS: Mapping[str, Callable[[Said], float]] = MappingProxyType(
+    {
+        "refusal": lambda said: float(read.is_refusal(said.text)),
+        "insult": lambda said: float(bool(INSULTS.search(said.text))),
+        "boilerplate": lambda said: float(boilerplate(said) or bool(CLOSERS.search(said.text))),
+        "length": lambda said: len(said.text.split()) / 100,
+    }
+)
+"""What is detected: 1 where it is there, and for length the hundreds of words."""
+
+WEIGHTS: Mapping[str, float] = MappingProxyType({"refusal": -1.0, "insult": -2.0, "boilerplate": -1.0, "length": -0.5})
+
+
+async def rules(row: Pair, principle: None, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+    """One vote, whatever the orders; no model is asked."""
+    vote = Vote("", ALONE, "rules", "rules", 0, "unparsed")
+    weights = want.rules or WEIGHTS
+    asked = row.messages[-1]["content"]
+    return [by_scores(vote, [points(Said(asked, each.text), weights) for each in (row.a, row.b)])]
+
+
+def points(said: Said, weights: Mapping[str, float]) -> float:
+    """The weighted sum of what is detected in an answer."""
+    return sum(weight * DETECTORS[name](said) for name, weight in weights.items())

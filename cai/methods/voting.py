@@ -1,0 +1,63 @@
+"""What the methods share: how a vote begins, and how a forced answer's probabilities become one."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cai.flow import Ask
+from cai.models import Request
+from cai.rows import Pair, Status, Vote
+from constitution import judging, read
+from constitution.model import Principle
+from constitution.turns import Asked, Style
+
+if TYPE_CHECKING:
+    from cai.stages.label import Label
+
+ALONE = "alone"
+"""The order of a vote that looked at each answer by itself."""
+
+
+def shown(row: Pair, order: str) -> tuple[str, str]:
+    """The answers as (A) and (B)."""
+    return (row.a.text, row.b.text) if order == "ab" else (row.b.text, row.a.text)
+
+
+def style(want: "Label", ask: Ask, reasoning: bool = False) -> Style:
+    """How a comparison is put to this judge."""
+    return Style(want.exemplars, ask.model.format, reasoning, want.layout)
+
+
+def begun(principle: Principle | None, order: str, want: "Label", ask: Ask) -> Vote:
+    """A vote before anything is read; its seed is the next of the row's."""
+    return Vote(principle.id if principle else "", order, want.method, ask.model.name, ask.seed(), "unparsed")
+
+
+async def verdict(vote: Vote, asked: Asked, begin: str, want: "Label", ask: Ask) -> Vote:
+    """The vote with the letters' probabilities after ``begin``, which ends in the forced beginning of the answer."""
+    request = Request(asked.messages, asked.prompt, choices=judging.CHOICES, begin=asked.begin(begin), temperature=0.0)
+    logprobs = (await ask(request)).choice_logprobs
+    p_first, mass = read.verdict(logprobs, want.floor), read.mass(logprobs, judging.CHOICES)
+    if p_first is None:
+        return replace(vote, answer_mass=mass)
+    return decided(replace(vote, answer_mass=mass), p_first if vote.order == "ab" else 1 - p_first)
+
+
+async def written(asked: Asked, want: "Label", ask: Ask) -> tuple[str, Status | None]:
+    """A text that the judge reads before its verdict, and what is wrong with it; one that is cut off still serves."""
+    request = Request(asked.messages, asked.prompt, 1, want.max_tokens, 0.0, stop=asked.stop, seed=ask.seed())
+    text = (await ask(request)).texts[0].strip()
+    return text, "unparsed" if not text else "refused" if read.is_refusal(text) else None
+
+
+def decided(vote: Vote, p_a: float) -> Vote:
+    """The vote with its probability."""
+    return replace(vote, p_a=p_a, status="tie" if p_a == 0.5 else "ok")
+
+
+def by_scores(vote: Vote, scores: Sequence[float]) -> Vote:
+    """The vote of two scores on a logit scale: P(a) = σ(s_a − s_b) (Bradley and Terry 1952)."""
+    apart = scores[0] - scores[1]
+    p_a = 1 / (1 + math.exp(-apart)) if apart >= 0 else math.exp(apart) / (1 + math.exp(apart))
+    return decided(replace(vote, scores=(scores[0], scores[1])), p_a)

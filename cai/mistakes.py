@@ -1,0 +1,108 @@
+"""What a recipe's schema cannot say about a step: settings that do not go together, each a sentence."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from cai.methods import METHODS, Method
+from cai.models import ModelSpec
+from cai.stages.evaluate import Evaluate
+from cai.stages.label import Label
+from cai.stages.prefs import Prefs
+from cai.stages.revise import Revise
+from cai.stages.sample import Sample
+from constitution.model import Constitution
+
+if TYPE_CHECKING:
+    from cai.recipe import Block
+
+Found = Iterator[tuple[str, str]]
+"""The key in the block (or nothing, for the block itself), and a sentence."""
+
+
+def method(block: "Block") -> Method | None:
+    """How a step judges, if it does."""
+    return METHODS[block.want.method] if isinstance(block.want, Label | Evaluate) else None
+
+
+def scored(block: "Block") -> bool:
+    """Whether a step's judge has to be a reward model."""
+    found = method(block)
+    return found is not None and found.asks == "reward"
+
+
+def unjudged(block: "Block", constitution: Constitution) -> str:
+    """Why nothing can be judged by this constitution; empty where something can."""
+    found = method(block)
+    if found is None or not found.by or any(map(found.judges_by, constitution.principles)):
+        return ""
+    what = "a judgment question" if found.by == "judgment" else "propositions"
+    return f"no principle of {constitution.name} has {what}, which {block.name} needs; add {what} or one with it"
+
+
+def of(block: "Block", models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> Found:
+    """All that is wrong with a step beyond its schema.
+
+    Args:
+        models: by role, those that the recipe names.
+        before: the steps before it.
+    """
+    yield from _too_many(block, models)
+    match block.want:
+        case Label() as want:
+            yield from _judges(want)
+            yield from _settings(want)
+            yield from _group(want, block, before)
+        case Sample(n=n, group=group) if n % group:
+            yield "n", f"must be a multiple of group ({group}), found {n}"
+        case Prefs(margins=(full, most, some)) if not full >= most >= some:
+            yield "margins", "must fall: the probabilities from which the margin is 1, 2/3 and 1/3"
+
+
+def _too_many(block: "Block", models: Mapping[str, ModelSpec]) -> Found:
+    """A row stage asks all its models at once; an evaluation asks one after the other."""
+    if not isinstance(block.want, Label | Revise):
+        return
+    hosted = [models[role] for role in block.roles() if role in models and models[role].hosted]
+    if any(not hosted[0].same_server(each) for each in hosted[1:]):
+        key = "panel" if isinstance(block.want, Label) else "judge"
+        yield key, "two models would have to be up on this machine at once; give one of them by `endpoints`"
+
+
+def _judges(want: Label) -> Found:
+    asks = METHODS[want.method].asks
+    if not asks and (want.model or want.panel):
+        yield "model" if want.model else "panel", f"the method {want.method} asks no model; take it out"
+    elif asks and not want.model and not want.panel:
+        yield "", "names no judge; give a role under `model`, or several under `panel`"
+    elif want.model and want.panel:
+        yield "panel", "stands beside `model`; name all judges under `panel`, each with a weight, and take `model` out"
+    for role in want.calibration.keys() - set(want.judges):
+        yield "calibration", f'"{role}" is not a judge of this step; name one of: {", ".join(want.judges)}'
+
+
+def _settings(want: Label) -> Found:
+    low, high = want.clamp or (0.0, 1.0)
+    if not 0 <= low <= 0.5 <= high <= 1:
+        yield "clamp", f"must hold one half between two probabilities, found [{low}, {high}]"
+    if want.combine != "average" and want.choice != "all":
+        yield "combine", "is for several principles of one comparison; add `choice: all`"
+    for key, usual in (("samples", 1), ("temperature", None)):
+        if getattr(want, key) != usual and want.method != "cot":
+            yield key, f"is for the method cot; {want.method} has no sampled reasoning; take it out"
+    if want.rules and want.method != "rules":
+        yield "rules", "are for the method rules; take them out"
+    for role, calibration in want.calibration.items():
+        if calibration.judge.get("method", want.method) != want.method:
+            yield (
+                "calibration",
+                f"{role or 'the judge'}: was fitted for {calibration.judge['method']}, not {want.method}; fit it anew",
+            )
+
+
+def _group(want: Label, block: "Block", before: Sequence["Block"]) -> Found:
+    source = next((each.want for each in before if each.name == block.reads), None)
+    if isinstance(source, Sample) and source.group > 2 and want.method != "rank":
+        yield (
+            "method",
+            f"{block.reads} gives groups of {source.group} answers, which only rank compares; use it, or `group: 2`",
+        )

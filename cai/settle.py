@@ -1,0 +1,94 @@
+"""Votes → one probability: over orders, then principles, then judges; what cannot be settled has a status and no label.
+
+Orders are averaged (Lee et al. 2023, section 2.1.1). Principles, where more than one was asked, are averaged; or the one
+that speaks most against an answer counts (``minimum``, after deliberative alignment, Guan et al. 2024); or the one that
+speaks most clearly (``strongest``, after SALMON, Sun et al. 2023, where orders that disagree count nothing). Judges are
+averaged by their weights.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from cai.calibration import Calibration
+from cai.rows import Status, Vote
+
+if TYPE_CHECKING:
+    from cai.stages.label import Label
+
+Settled = tuple[Status, float | None]
+"""A status, and P(a) where there is one."""
+
+
+def settle(
+    judges: Sequence[tuple[str, Sequence[Sequence[Vote]]]], want: "Label"
+) -> tuple[Status, float | None, float | None]:
+    """The whole: status, P(a) as read, and P(a) calibrated (None without a calibration).
+
+    Args:
+        judges: each role with its votes under each principle.
+    """
+    found = [(role, judged(under, want)) for role, under in judges]
+    spoken = [(role, p_a) for role, (status, p_a) in found if status in ("ok", "tie") and p_a is not None]
+    if not spoken:
+        return *found[0][1], None
+    weights = [want.panel.get(role, 1.0) for role, _ in spoken]
+    raw = _mean([p_a for _, p_a in spoken], weights)
+    calibrated = None
+    if want.calibration:
+        calibrated = _mean([_calibrated(role, p_a, want.calibration) for role, p_a in spoken], weights)
+    return _even(raw, want), raw, calibrated
+
+
+def judged(under: Sequence[Sequence[Vote]], want: "Label") -> Settled:
+    """One judge, over its principles; where nothing settles, the first principle's votes say why."""
+    settled = [ordered(votes, want) for votes in under]
+    found = [p_a for status, p_a in settled if status in ("ok", "tie") and p_a is not None]
+    if not found:
+        return settled[0]
+    p_a = _combined(found, want.combine)
+    return _even(p_a, want), p_a
+
+
+def ordered(votes: Sequence[Vote], want: "Label") -> Settled:
+    """One judge under one principle: the mean over its orders, each the mean of what could be read in it.
+
+    Orders disagree where they are on different sides of one half (ties are on none), or further apart than ``want.apart``.
+    """
+    by_order = {vote.order: [each.p_a for each in votes if each.order == vote.order] for vote in votes}
+    means = []
+    for order, found in by_order.items():
+        read = [p_a for p_a in found if p_a is not None]
+        if not read:
+            return next(vote.status for vote in votes if vote.order == order), None
+        means.append(sum(read) / len(read))
+    mean = sum(means) / len(means)
+    sides = {p_a > 0.5 for p_a in means if p_a != 0.5 and abs(p_a - 0.5) >= want.tie}
+    if want.disagree == "drop" and (len(sides) > 1 or max(means) - min(means) > want.apart):
+        return "inconsistent", mean
+    return _even(mean, want), mean
+
+
+def _combined(found: Sequence[float], combine: str) -> float:
+    """P(a) under several principles.
+
+    ``minimum``: each answer is worth its probability under the principle that speaks most against it, and P(a) is a's
+    share of what both are worth; with one principle that is its P(a).
+    """
+    if combine == "strongest":
+        return max(found, key=lambda p_a: abs(p_a - 0.5))
+    if combine == "minimum":
+        worst_a, worst_b = min(found), 1 - max(found)
+        return worst_a / (worst_a + worst_b) if worst_a + worst_b > 0 else 0.5
+    return sum(found) / len(found)
+
+
+def _even(p_a: float, want: "Label") -> Status:
+    return "tie" if p_a == 0.5 or abs(p_a - 0.5) < want.tie else "ok"
+
+
+def _calibrated(role: str, p_a: float, known: Mapping[str, Calibration]) -> float:
+    return known[role].of(p_a) if role in known else p_a
+
+
+def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    return sum(value * weight for value, weight in zip(values, weights, strict=True)) / sum(weights)

@@ -1,0 +1,153 @@
+"""Row + principle → what a judge is asked.
+
+The published order of a comparison is conversation, question, answers (Bai et al. 2022, section 4.1): ``layout: paper``.
+Ours puts the question, which varies, after the answers, so that a server's cache holds all before it for every principle.
+"""
+
+from collections.abc import Sequence
+
+from constitution.model import Constitution, JudgmentExemplar, Principle
+from constitution.templates import fill
+from constitution.turns import (
+    PLAIN,
+    USUAL_STOPS,
+    Asked,
+    Message,
+    Style,
+    Turn,
+    conversation,
+    grown,
+    opening,
+    rendered,
+    words_of,
+)
+
+ANSWER_BEGINS = "The answer is: ("
+RATING_BEGINS = "The rating is: ("
+RANKING_BEGINS = "The ranking is: ("
+CHOICES = ("A", "B")
+YES, NO = "Yes", "No"
+LETTERS = "ABCDEFGHIJ"
+
+
+def judgment(
+    constitution: Constitution,
+    principle: Principle,
+    messages: Sequence[Message],
+    answers: tuple[str, str],
+    style: Style = PLAIN,
+) -> Asked:
+    """What asks which of two answers accords better with ``principle``.
+
+    Args:
+        answers: shown as (A) and (B), in this order.
+    """
+    examples = [_judged(constitution, exemplar, style) for exemplar in constitution.judgment[: style.exemplars]]
+    last = _judgment_turn(constitution, principle, conversation(messages), answers, style)
+    label = "Reasoning" if style.reasoning else ""
+    return rendered(style.form, (opening(constitution, "judge"), examples, last), label, USUAL_STOPS)
+
+
+def criticized(
+    constitution: Constitution,
+    principle: Principle,
+    said: tuple[Sequence[Message], tuple[str, str]],
+    critiques: tuple[str, str],
+    style: Style = PLAIN,
+) -> Asked:
+    """A judgment that shows a critique of each answer after the question.
+
+    Args:
+        said: the conversation, and the answers in the order shown.
+        critiques: in the same order.
+    """
+    messages, answers = said
+    turn = _judgment_turn(constitution, principle, conversation(messages), answers, style)
+    both = {"critique_a": critiques[0], "critique_b": critiques[1]}
+    turn = Turn("user", f"{turn.text}\n\n{fill(constitution.templates.criticized, both)}")
+    return rendered(style.form, (opening(constitution, "judge"), (), turn), "", USUAL_STOPS)
+
+
+def case(
+    constitution: Constitution,
+    principle: Principle,
+    messages: Sequence[Message],
+    answers: tuple[str, str],
+    style: Style = PLAIN,
+) -> Asked:
+    """What opens a debate: the comparison, and the request to speak for answer (A) (Irving et al. 2018)."""
+    turn = _judgment_turn(constitution, principle, conversation(messages), answers, style)
+    turn = Turn("user", f"{turn.text}\n\n{_speak(constitution, 'A')}")
+    return rendered(style.form, (opening(constitution, "judge"), (), turn), "Case for (A)", USUAL_STOPS)
+
+
+def other_case(constitution: Constitution, asked: Asked, said: str) -> Asked:
+    """The debate after (A) was spoken for: the request to speak for (B)."""
+    return grown(asked, said, Turn("user", _speak(constitution, "B")), "Case for (B)", USUAL_STOPS)
+
+
+def weighing(constitution: Constitution, asked: Asked, said: str) -> Asked:
+    """The debate after both cases: the request for the verdict."""
+    return grown(asked, said, Turn("user", fill(constitution.templates.weigh, {})), "", USUAL_STOPS)
+
+
+def rating(
+    constitution: Constitution, principle: Principle, messages: Sequence[Message], answer: str, form: str
+) -> Asked:
+    """What asks how well one answer alone accords with ``principle``, from 1 to 10 (Lee et al. 2023, section 2.2.2)."""
+    values = {**words_of(principle), "conversation": conversation(messages, answer), "question": principle.judgment}
+    turn = Turn("user", fill(constitution.templates.score, values))
+    return rendered(form, (opening(constitution, "grade"), (), turn), "", USUAL_STOPS)
+
+
+def statement(constitution: Constitution, says: str, messages: Sequence[Message], answer: str, form: str) -> Asked:
+    """What asks whether a proposition about an answer is true (Mu et al. 2024, section 4.1)."""
+    values = {"conversation": conversation(messages, answer), "proposition": says}
+    turn = Turn("user", fill(constitution.templates.proposition, values))
+    return rendered(form, (opening(constitution, "grade"), (), turn), "", USUAL_STOPS)
+
+
+def ranking(
+    constitution: Constitution, principle: Principle, messages: Sequence[Message], answers: Sequence[str], form: str
+) -> Asked:
+    """What asks for a ranking of several answers, shown as (A), (B), (C) … in this order."""
+    shown = "\n\n".join(f"Answer ({letter}): {text}" for letter, text in zip(LETTERS, answers, strict=False))
+    values = {
+        **words_of(principle),
+        "conversation": conversation(messages),
+        "answers": shown,
+        "count": str(len(answers)),
+        "question": principle.judgment,
+    }
+    turn = Turn("user", fill(constitution.templates.ranking, values))
+    return rendered(form, (opening(constitution, "rank"), (), turn), "", USUAL_STOPS)
+
+
+def _judgment_turn(
+    constitution: Constitution, principle: Principle, shown: str, answers: tuple[str, str], style: Style
+) -> Turn:
+    values = {
+        **words_of(principle),
+        "conversation": shown,
+        "a": answers[0],
+        "b": answers[1],
+        "question": principle.judgment,
+        "reasoning": constitution.templates.reasoning if style.reasoning else "",
+    }
+    templates = constitution.templates
+    return Turn("user", fill(templates.options if style.layout == "paper" else templates.judgment, values))
+
+
+def _judged(constitution: Constitution, exemplar: JudgmentExemplar, style: Style) -> list[Turn]:
+    principle = constitution.by_id[exemplar.principle]
+    asked = conversation([{"role": "user", "content": exemplar.prompt}])
+    verdict = f"{ANSWER_BEGINS}{exemplar.verdict})"
+    said = Turn("assistant", f"{exemplar.reasoning}\n\n{verdict}", "Reasoning") if style.reasoning else None
+    return [
+        _judgment_turn(constitution, principle, asked, (exemplar.a, exemplar.b), style),
+        said or Turn("assistant", verdict),
+    ]
+
+
+def _speak(constitution: Constitution, letter: str) -> str:
+    return fill(constitution.templates.argue, {"letter": letter})
