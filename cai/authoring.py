@@ -1,4 +1,4 @@
-"""The commands of a constitution's author: check, test, try, diff; ``cli.py`` puts them beside the others."""
+"""The commands of a constitution's author: check, test, judge-eval, try, diff; ``cli.py`` puts them beside the others."""
 
 import json
 import sys
@@ -86,6 +86,58 @@ def examine(
         raise typer.Exit(1)
 
 
+def judge_eval(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Pairs that people compared: a file, or hub:OWNER/NAME.")],
+    constitution: Annotated[Path, typer.Option(metavar="CONSTITUTION", help="What the judge judges by.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[key=value]…", help="Of a recipe's label, such as choice=all, or cot.samples=8."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="The judge, named as for cai test.")] = None,
+    reward: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A reward model, for the method reward: a Hub id or a folder.")
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(metavar="METHOD", help="logprob unless told; more than once, or all.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rows to take from the front.")] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option(metavar="WHAT=COLUMN", help="prompt=…, a=…, b=… or label=…, where not plain.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The Hub dataset's split.")] = "test",
+    calibrate: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Fit what the probabilities stand for: temperature or isotonic.")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Save the calibration under this name, for `calibration:` in recipes."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other draws.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the exam goes; runs/exam-<data> unless told.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Examine a judge on pairs that people compared."""
+    from cai.commands import examine_judge
+    from cai.judge_eval import Exam
+
+    named = dict(_pair_of(each) for each in columns or [])
+    pairs = {"limit": limit, "columns": named or None, "split": split if data.startswith("hub:") else None}
+    exam = Exam(
+        data,
+        constitution,
+        tuple(method or ["logprob"]),
+        tuple(settings or ()),
+        tuple((key, value) for key, value in pairs.items() if value is not None),
+        seed,
+        calibrate or "",
+        name or "",
+    )
+    examine_judge(exam, (model, reward), out, as_json)
+
+
 def attempt(
     constitution: ConstitutionArgument,
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the person asks.")],
@@ -134,6 +186,13 @@ def diff(
     from cai.commands import diff_constitutions
 
     diff_constitutions(old, new, run, as_json)
+
+
+def _pair_of(text: str) -> tuple[str, str]:
+    what, equals, column = text.partition("=")
+    if not equals or not column:
+        raise typer.BadParameter(f'"{text}" is not of the form WHAT=COLUMN, such as label=winner')
+    return what, column
 
 
 def _given(paths: list[Path] | None, what: str) -> list[Path]:

@@ -20,6 +20,8 @@ KINDS = ("temperature", "isotonic")
 FOLDER = "judges"
 EDGE = 1e-6
 LEAST = 20
+DECIDES = ("method", "layout", "orders", "choice", "combine", "samples")
+"""Keys of a label block on which the meaning of its probabilities depends."""
 
 
 @dataclass(frozen=True, slots=True)

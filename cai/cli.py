@@ -102,6 +102,7 @@ def plan(
 
 app.command("check")(authoring.check)
 app.command("test")(authoring.examine)
+app.command("judge-eval")(authoring.judge_eval)
 app.command("try")(authoring.attempt)
 app.command("diff")(authoring.diff)
 

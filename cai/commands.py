@@ -1,4 +1,4 @@
-"""The commands of a constitution's author: ``cai test``, ``cai try``, ``cai diff``."""
+"""What the commands of a constitution's author do: ``cai test``, ``cai judge-eval``, ``cai try``, ``cai diff``."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from cai import change, exam, trial
 from cai.errors import UserError
+from cai.judge_eval import Exam, judge_eval, save_calibration
 from cai.methods import METHODS
 from cai.models import Model, ModelSpec, bundled, open_model
 from cai.models.naming import named
@@ -17,6 +18,7 @@ from cai.plan import plan
 from cai.recipe import load_recipe
 from cai.report import change as change_report
 from cai.report import exam as exam_report
+from cai.report import judge_eval as judge_report
 from cai.report import plan as plan_report
 from cai.report.summary import run_folder
 from cai.screen import Screen
@@ -64,6 +66,28 @@ def examine_constitution(
     if junit:
         exam_report.write_junit(junit, constitution, judged)
     return exam.score(judged).accuracy or 0.0
+
+
+def examine_judge(exam: Exam, models: tuple[str | None, str | None], out: Path | None, as_json: bool) -> None:
+    """Sit the exam, show its table, write its page, and save a calibration where one is named."""
+    screen = Screen()
+    screen.console.stderr = as_json
+    model, reward = models
+    judge = named(model) if model else None
+    scorer = named(reward, prefer="reward") if reward else None
+    stem = Path(exam.data.removeprefix("hub:")).name.partition(".")[0]
+    folder = out or Path("runs") / f"exam-{stem}"
+    figures = judge_eval(exam, judge, scorer, folder, screen)
+    judge_report.write(folder, figures)
+    if as_json:
+        print(json.dumps(figures, indent=2, ensure_ascii=False))
+    else:
+        screen.console.print(judge_report.table(figures), soft_wrap=True)
+        for line in judge_report.sentences(figures):
+            screen.say(line)
+    if exam.name:
+        screen.say(f"calibration: {save_calibration(exam, folder, figures, Path())}")
+    screen.say(f"{folder / 'exam.html'}, {folder / 'exam.json'}")
 
 
 def try_constitution(path: Path, model: str, tried: Trial) -> None:

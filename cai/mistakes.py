@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from cai.calibration import DECIDES
 from cai.methods import METHODS, Method
 from cai.models import ModelSpec
 from cai.stages.evaluate import Evaluate
@@ -37,6 +38,23 @@ def unjudged(block: "Block", constitution: Constitution) -> str:
         return ""
     what = "a judgment question" if found.by == "judgment" else "propositions"
     return f"no principle of {constitution.name} has {what}, which {block.name} needs; add {what} or one with it"
+
+
+def not_fitted(block: "Block", models: Mapping[str, ModelSpec], constitution: str) -> Iterator[str]:
+    """Where a calibration was fitted for another judge than the one that it is named for.
+
+    Args:
+        constitution: the digest of the recipe's.
+    """
+    if not isinstance(block.want, Label):
+        return
+    for role, calibration in block.want.calibration.items():
+        model = models[role].title if role in models else ""
+        here = {"constitution": constitution, "model": model or calibration.judge.get("model")}
+        here |= {key: getattr(block.want, key) for key in DECIDES}
+        for key, was in calibration.judge.items():
+            if was != here.get(key, was):
+                yield f"was fitted for {key} {was}, and this is {here[key]}; fit it anew with cai judge-eval, or take it out"
 
 
 def of(block: "Block", models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> Found:
@@ -91,12 +109,6 @@ def _settings(want: Label) -> Found:
             yield key, f"is for the method cot; {want.method} has no sampled reasoning; take it out"
     if want.rules and want.method != "rules":
         yield "rules", "are for the method rules; take them out"
-    for role, calibration in want.calibration.items():
-        if calibration.judge.get("method", want.method) != want.method:
-            yield (
-                "calibration",
-                f"{role or 'the judge'}: was fitted for {calibration.judge['method']}, not {want.method}; fit it anew",
-            )
 
 
 def _group(want: Label, block: "Block", before: Sequence["Block"]) -> Found:

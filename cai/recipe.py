@@ -7,10 +7,11 @@ reads). Paths are looked up beside the recipe, then in the current folder, then 
 import importlib.util
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -25,7 +26,7 @@ from cai.overrides import override
 from cai.stages import STAGES, Kind, read_block
 from cai.stages.prompts import PromptSource
 from cai.stages.train import Train, check_config
-from constitution.load import load
+from constitution.load import digest, load
 from constitution.model import Constitution
 from constitution.source import (
     InputError,
@@ -107,18 +108,28 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), here: bool = True) ->
     Raises:
         InputError: anything is wrong; the message has a sentence for each problem.
     """
-    source = read_yaml(find(path, Path()) or path)
+    return read_recipe(read_yaml(find(path, Path()) or path), overrides, here)
+
+
+def read_recipe(
+    source: Source,
+    overrides: Sequence[str] = (),
+    here: bool = True,
+    models: Mapping[str, ModelSpec] = MappingProxyType({}),
+) -> Recipe:
+    """As ``load_recipe``, from what was read already, with further models by role."""
     properties = json.loads(SCHEMA.read_text(encoding="utf-8"))["properties"]
     for text in overrides:
         override(source, text, set(properties))
     complain(problems(source, validator()))
-    return _Reader(source, here).recipe()
+    return _Reader(source, here, models).recipe()
 
 
 class _Reader:
     """Checked data → ``Recipe``, gathering every problem before it complains."""
 
-    def __init__(self, source: Source, here: bool) -> None:
+    def __init__(self, source: Source, here: bool, models: Mapping[str, ModelSpec]) -> None:
+        self.models = models
         self.source, self.data, self.here = source, source.data, here
         self.beside = source.path.parent
         self.found: list[Problem] = []
@@ -127,19 +138,20 @@ class _Reader:
         self.found.append(self.source.problem(keys, text, "recipe"))
 
     def recipe(self) -> Recipe:
-        models = {role: self._model(role, block) for role, block in self.data.get("models", {}).items()}
+        said = self.data.get("models", {})
+        models = {**self.models, **{role: self._model(role, block) for role, block in said.items()}}
         blocks = self._blocks()
         for number, block in enumerate(blocks):
             self._roles(block, models, blocks[:number])
         constitution_file = self.file(("constitution",), self.data["constitution"])
-        constitution = self._constitution(constitution_file, blocks)
+        constitution = self._constitution(constitution_file, blocks, models)
         self._installed(models, blocks)
         complain(self.found)
         assert constitution is not None and constitution_file is not None
         name, seed = self.data["name"], self.data.get("seed", 0)
         return Recipe(self.source.path, name, seed, constitution, constitution_file, models, tuple(blocks))
 
-    def _constitution(self, path: Path | None, steps: list[Block]) -> Constitution | None:
+    def _constitution(self, path: Path | None, steps: list[Block], models: dict[str, ModelSpec]) -> Constitution | None:
         keys: Keys = ("constitution",)
         if path is None:
             return None
@@ -151,6 +163,8 @@ class _Reader:
         for block in steps:
             if text := mistakes.unjudged(block, constitution):
                 self.wrong(keys, text)
+            for text in mistakes.not_fitted(block, models, digest(constitution)):
+                self.wrong((*block.keys, "calibration"), text)
         return constitution
 
     def file(self, keys: Keys, name: str) -> Path | None:

@@ -68,7 +68,7 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
     Args:
         text: a Hub id, a folder or ``bundled/…``; the URL of a server, with ``#NAME`` where it has several models; a
             script of answers (``….yaml``); or a recipe's block, such as ``{vllm: ID, max_len: 8192}``.
-        prefer: "vllm" or "local", for a name alone; "local" where vLLM is not installed.
+        prefer: "vllm", "local" or "reward", for a name alone; "local" where vLLM is not installed.
 
     Raises:
         InputError: it names no model, or one that cannot be reached from here.
@@ -83,11 +83,11 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
         spec = ModelSpec("model", endpoints=(url,), model=name)
     else:
         installed = importlib.util.find_spec("vllm") is not None
-        kind = "scripted" if text.endswith((".yaml", ".yml")) else prefer if installed else "local"
+        kind = "scripted" if text.endswith((".yaml", ".yml")) else prefer if installed or prefer != "vllm" else "local"
         spec = _checked({kind: text}, Source(COMMAND, {}, {}))
     if spec.kind == "vllm":
         vllm.check(spec)
-    elif spec.kind == "local" and importlib.util.find_spec("transformers") is None:
+    elif spec.kind in ("local", "reward") and importlib.util.find_spec("transformers") is None:
         raise UserError(
             "--model: neither vLLM nor transformers is installed; run: make install, or name a server's URL"
         )

@@ -1,0 +1,47 @@
+"""How far people who compared the same pairs agree: what a judge can at best be measured against."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from cai.errors import UserError
+from cai.marks import Marked
+
+WORDS = {0.0: "b", 0.5: "tie", 1.0: "a"}
+
+
+def agreement(pairs: Sequence[Marked]) -> dict[str, Any] | None:
+    """Cohen's kappa of the first two people, Fleiss' kappa of all, and Cohen's kappa of judge and majority.
+
+    None where nobody compared a pair that somebody else had compared. Fleiss' kappa takes the pairs that the commonest
+    number of people compared, as it needs the same number for each.
+
+    Raises:
+        UserError: a package that computes them is not installed.
+    """
+    several = [each for each in pairs if len(each.row.pair.people) > 1]
+    if not several:
+        return None
+    try:
+        from sklearn.metrics import cohen_kappa_score
+        from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
+    except ImportError:
+        raise UserError("agreement needs the packages scikit-learn and statsmodels; run: make install") from None
+    firsts, seconds = zip(*((WORDS[each.row.pair.people[n]] for n in (0, 1)) for each in several), strict=True)
+    count, _ = Counter(len(each.row.pair.people) for each in several).most_common(1)[0]
+    table = [[WORDS[said] for said in each.row.pair.people] for each in several if len(each.row.pair.people) == count]
+    decided = [each for each in several if each.p not in (None, 0.5) and each.people != 0.5]
+    judge = [(each.p or 0.0) > 0.5 for each in decided], [each.people > 0.5 for each in decided]
+    return {
+        "pairs": len(several),
+        "same_first_two": sum(one == other for one, other in zip(firsts, seconds, strict=True)) / len(several),
+        "cohen_first_two": _number(cohen_kappa_score(firsts, seconds)),
+        "people": count,
+        "fleiss": _number(fleiss_kappa(aggregate_raters(table)[0])),
+        "cohen_judge_and_majority": _number(cohen_kappa_score(*judge)) if decided else None,
+    }
+
+
+def _number(kappa: Any) -> float | None:
+    """Nothing where all said the same of every pair, and kappa is not defined."""
+    return None if kappa != kappa else float(kappa)

@@ -1,0 +1,255 @@
+"""A judge's marks: its preferences beside what people said, with how far each figure can be from the truth.
+
+A pair's truth is the answer that most people found better; pairs on which they are even count for no accuracy. Intervals
+are bootstrapped over contexts (Field and Welsh 2007): pairs of one conversation are no independent evidence.
+"""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cai.calibration import fit
+from cai.rows import Preference, Vote
+
+BINS = 10
+RESAMPLES = 1000
+FOLDS = 5
+CHANCE_RUNS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A mean over pairs with its 95% interval; ``value`` is None where there was nothing to count."""
+
+    value: float | None
+    low: float
+    high: float
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """One pair's outcome.
+
+    Attributes:
+        context: the conversation's id.
+        p: P(a), calibrated where the judge is; None where it could not be read.
+        people: the share of people who said a.
+        labelled: whether it would become a label.
+    """
+
+    context: str
+    p: float | None
+    people: float
+    labelled: bool
+    a_longer: bool
+    row: Preference
+
+    @property
+    def right(self) -> float:
+        """1 where the judge prefers what most people do, one half where it has no preference, 0 otherwise."""
+        if self.p is None:
+            return 0.0
+        return 0.5 if self.p == 0.5 else float((self.p > 0.5) == (self.people > 0.5))
+
+
+def marked(rows: Iterable[Preference]) -> Iterator[Marked]:
+    """The pairs that people compared."""
+    for row in rows:
+        if row.pair.people:
+            people = sum(row.pair.people) / len(row.pair.people)
+            longer = len(row.pair.a.text) > len(row.pair.b.text)
+            yield Marked(row.pair.prompt_id, row.confidence, people, row.status == "ok", longer, row)
+
+
+def marks(all_pairs: Sequence[Marked], kind: str = "") -> dict[str, Any]:
+    """Every figure, as JSON has it.
+
+    Args:
+        kind: "temperature" or "isotonic" to say what a calibration would do, by cross-validation over contexts.
+    """
+    pairs = [each for each in all_pairs if each.people != 0.5]
+    read = [each for each in pairs if each.p is not None]
+    votes = [vote for each in all_pairs for vote in each.row.votes]
+    found: dict[str, Any] = {
+        "pairs": len(pairs),
+        "contexts": len({each.context for each in pairs}),
+        "people_even": len(all_pairs) - len(pairs),
+        "accuracy": _mean(pairs, _right),
+        "accuracy_read": _mean(read, _right),
+        "accuracy_labelled": _mean([each for each in pairs if each.labelled], _right),
+        "labelled": _mean(pairs, lambda each: float(each.labelled)),
+        "brier": _mean(read, lambda each: ((each.p or 0.0) - each.people) ** 2),
+        **calibration(read),
+        "unreadable": _ratio(sum(vote.p_a is None for vote in votes), len(votes)),
+        "statuses": dict(sorted(Counter(each.row.status for each in pairs).items())),
+        "position": position(each.row for each in all_pairs),
+        "by_principle": _by(under for each in pairs for under in _under_each(each)),
+        "by_track": _by((each.row.pair.track, each) for each in pairs),
+        "length": length(pairs),
+        "floors": floors(pairs),
+    }
+    if kind:
+        found["calibrated"] = {"kind": kind, **cross_validated(read, kind)}
+    return found
+
+
+def calibration(read: Sequence[Marked]) -> dict[str, Any]:
+    """The calibration error in ten bins of confidence (Guo et al. 2017), with the curve, and the error that as many pairs
+    would show by chance if the judge were perfectly calibrated."""
+    sure = [(max(p, 1 - p), each.right) for each in read if (p := each.p) is not None]
+    rng = random.Random(0)
+    chance = [
+        _error(_binned([(p, float(rng.random() < p)) for p, _ in sure])) for _ in range(CHANCE_RUNS if sure else 0)
+    ]
+    bins = _binned(sure)
+    curve = [{"confidence": p, "accuracy": right, "pairs": count} for p, right, count in bins]
+    by_chance = sum(chance) / len(chance) if chance else None
+    return {"ece": _error(bins) if sure else None, "ece_by_chance": by_chance, "curve": curve}
+
+
+def _binned(sure: Sequence[tuple[float, float]]) -> list[tuple[float, float, int]]:
+    """Mean confidence, share right and count of each bin between one half and one that has pairs."""
+    bins: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for p, right in sure:
+        bins[min(int((p - 0.5) * 2 * BINS), BINS - 1)].append((p, right))
+    return [
+        (sum(p for p, _ in some) / len(some), sum(right for _, right in some) / len(some), len(some))
+        for _, some in sorted(bins.items())
+    ]
+
+
+def _error(bins: Sequence[tuple[float, float, int]]) -> float:
+    return sum(abs(p - right) * count for p, right, count in bins) / max(sum(count for _, _, count in bins), 1)
+
+
+def cross_validated(read: Sequence[Marked], kind: str) -> dict[str, Any]:
+    """Brier score and calibration error with each pair's probability from a curve fitted without its context."""
+    folds: dict[str, int] = {context: n % FOLDS for n, context in enumerate(sorted({each.context for each in read}))}
+    mapped: list[Marked] = []
+    for fold in range(FOLDS):
+        inside = [each for each in read if folds[each.context] != fold]
+        curve = fit(kind, [each.p or 0.0 for each in inside], [each.people for each in inside])
+        mapped += [replace(each, p=curve.of(each.p or 0.0)) for each in read if folds[each.context] == fold]
+    return {"brier": _mean(mapped, lambda each: ((each.p or 0.0) - each.people) ** 2), **calibration(mapped)}
+
+
+def position(rows: Iterable[Preference]) -> dict[str, Any]:
+    """How often the same position won in both orders, by judge and by principle, among pairs with a winner in both.
+
+    "first" is the share of those wins, same position or not, that fell to the answer shown first.
+    """
+    by_judge: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+    by_principle: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+    for row in rows:
+        for vote, won in _won_twice(row.votes):
+            by_judge[vote.model].append(won)
+            by_principle[vote.principle].append(won)
+    every = [won for each in by_judge.values() for won in each]
+    return {
+        **_same(every),
+        "by_judge": {judge: _same(won) for judge, won in sorted(by_judge.items())},
+        "by_principle": {principle: _same(won) for principle, won in sorted(by_principle.items())},
+    }
+
+
+def _won_twice(votes: Sequence[Vote]) -> Iterator[tuple[Vote, tuple[bool, bool]]]:
+    """For each judge and principle with both orders: whether the first position won in each, samples averaged."""
+    groups: dict[tuple[str, str], dict[str, list[Vote]]] = defaultdict(lambda: defaultdict(list))
+    for vote in votes:
+        groups[vote.model, vote.principle][vote.order].append(vote)
+    for orders in groups.values():
+        means = {order: _read_mean(some) for order, some in orders.items() if order in ("ab", "ba")}
+        straight, turned = means.get("ab"), means.get("ba")
+        if straight is not None and turned is not None and 0.5 not in (straight, turned):
+            yield orders["ab"][0], (straight > 0.5, turned < 0.5)
+
+
+def _read_mean(votes: Sequence[Vote]) -> float | None:
+    read = [vote.p_a for vote in votes if vote.p_a is not None]
+    return sum(read) / len(read) if read else None
+
+
+def _same(won: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
+    firsts = sum(one + other for one, other in won)
+    return {
+        "both": len(won),
+        "same": sum(one == other for one, other in won),
+        "rate": _ratio(sum(one == other for one, other in won), len(won)),
+        "first": _ratio(firsts, 2 * len(won)),
+    }
+
+
+def length(pairs: Sequence[Marked]) -> dict[str, Any]:
+    """Accuracy where the answer that people prefer is the longer one, and where it is the shorter one."""
+    longer = [each for each in pairs if _longer(each) == 1]
+    shorter = [each for each in pairs if _longer(each) == 0]
+    return {"longer_is_right": _mean(longer, _right), "shorter_is_right": _mean(shorter, _right)}
+
+
+def floors(pairs: Sequence[Marked]) -> dict[str, float | None]:
+    """What is scored without reading: a coin, the answer shown first, the longer one, the shorter one."""
+    longer = _ratio(sum(map(_longer, pairs)), len(pairs))
+    firsts = [_first(each) for each in pairs]
+    return {
+        "random": 0.5,
+        "first": _ratio(sum(firsts), len(firsts)),
+        "longer": longer,
+        "shorter": None if longer is None else 1 - longer,
+    }
+
+
+def _longer(each: Marked) -> float:
+    """What the longer answer scores."""
+    even = len(each.row.pair.a.text) == len(each.row.pair.b.text)
+    return 0.5 if even else float(each.a_longer == (each.people > 0.5))
+
+
+def _first(each: Marked) -> float:
+    """What the answer shown first scores, over the orders that were asked."""
+    orders = [vote.order for vote in each.row.votes if vote.order in ("ab", "ba")] or ["ab", "ba"]
+    return sum(float((order == "ab") == (each.people > 0.5)) for order in orders) / len(orders)
+
+
+def _under_each(each: Marked) -> Iterator[tuple[str, Marked]]:
+    """A pair as it would have come out under each of its principles alone, orders averaged."""
+    groups: dict[str, list[Vote]] = defaultdict(list)
+    for vote in each.row.votes:
+        groups[vote.principle].append(vote)
+    for principle, votes in groups.items():
+        if principle:
+            yield principle, replace(each, p=_read_mean(votes))
+
+
+def _by(keyed: Iterable[tuple[str, Marked]]) -> dict[str, Share]:
+    groups: dict[str, list[Marked]] = defaultdict(list)
+    for key, each in keyed:
+        groups[key].append(each)
+    return {key: _mean(some, _right) for key, some in sorted(groups.items())}
+
+
+def _right(each: Marked) -> float:
+    return each.right
+
+
+def _ratio(part: float, of: int) -> float | None:
+    return part / of if of else None
+
+
+def _mean(pairs: Sequence[Marked], value: Callable[[Marked], float]) -> Share:
+    """The mean with a bootstrap interval over contexts: whole contexts are drawn again, with all their pairs."""
+    if not pairs:
+        return Share(None, 0.0, 1.0, 0)
+    import numpy
+
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for each in pairs:
+        sums[each.context][0] += value(each)
+        sums[each.context][1] += 1
+    totals = numpy.array(list(sums.values()))
+    rng = numpy.random.default_rng(0)
+    drawn = [totals[rng.integers(0, len(totals), len(totals))].sum(0) for _ in range(RESAMPLES)]
+    low, high = numpy.quantile([total / count for total, count in drawn], [0.025, 0.975])
+    return Share(float(totals[:, 0].sum() / totals[:, 1].sum()), float(low), float(high), len(pairs))

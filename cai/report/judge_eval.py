@@ -1,0 +1,164 @@
+"""What ``cai judge-eval`` shows: a table in the terminal, a page, and what the figures say in words."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from cai.marks import Marked, marked
+from cai.rows import Preference
+from cai.store import Stage
+
+SHOWN = 5
+PLOT = 220
+MUCH = 0.02
+LETTERS = 0.5
+
+COLUMNS = (
+    ("method", "left"),
+    ("accuracy", "right"),
+    ("95%", "right"),
+    ("labelled", "right"),
+    ("their acc.", "right"),
+    ("Brier", "right"),
+    ("ECE", "right"),
+    ("same pos.", "right"),
+    ("unread", "right"),
+    ("longer right", "right"),
+    ("shorter right", "right"),
+    ("tokens", "right"),
+    ("s", "right"),
+)
+
+
+def table(figures: dict[str, Any]) -> Table:
+    """A row for each method, and the floors.
+
+    "labelled" is the share of pairs that would become labels, "their acc." the accuracy on those; "ECE" the calibration
+    error; "longer right" the accuracy where the answer that people prefer is the longer one.
+    """
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, justify in COLUMNS:
+        shown.add_column(heading, justify=justify, overflow="fold")  # pyright: ignore[reportArgumentType]
+    for name, found in figures["methods"].items():
+        shown.add_row(name, *cells(found))
+    shown.add_section()
+    first = next(iter(figures["methods"].values()))
+    for name, share in first["floors"].items():
+        shown.add_row(f"floor: {name}", percent(share), style="dim")
+    return shown
+
+
+def cells(found: dict[str, Any]) -> list[str]:
+    """A method's figures as text, in the order of ``COLUMNS``."""
+    cost, accuracy = found["cost"], found["accuracy"]
+    return [
+        percent(accuracy["value"]),
+        interval(accuracy),
+        percent(found["labelled"]["value"]),
+        percent(found["accuracy_labelled"]["value"]),
+        number(found["brier"]["value"]),
+        number(found["ece"]),
+        percent(found["position"]["rate"]),
+        percent(found["unreadable"]),
+        percent(found["length"]["longer_is_right"]["value"]),
+        percent(found["length"]["shorter_is_right"]["value"]),
+        f"{cost['tokens_in'] + cost['tokens_out']:,}",
+        f"{cost['seconds']:.0f}",
+    ]
+
+
+def sentences(figures: dict[str, Any]) -> Iterator[str]:
+    """What the figures say, a line for each method."""
+    for name, found in figures["methods"].items():
+        yield f"{name}: {' '.join(verdict(found))}"
+
+
+def verdict(found: dict[str, Any]) -> Iterator[str]:
+    """What one judge's figures say, sentence by sentence."""
+    yield _against_floors(found)
+    position = found["position"]
+    if position["rate"] is not None and position["rate"] > LETTERS:
+        rate = percent(position["rate"])
+        yield f"It chose the same position in both orders in {rate} of pairs: it reads letters more than answers."
+    apart = _length_gap(found)
+    if apart is not None and abs(apart) > 0.2:
+        yield f"It favours the {'longer' if apart > 0 else 'shorter'} answer."
+    if found["ece"] is not None and found["ece"] > found["ece_by_chance"] + MUCH:
+        yield (
+            f"Its probabilities are off by {100 * found['ece']:.0f} points on average ({100 * found['ece_by_chance']:.0f} "
+            "by chance alone): calibrate it, or clamp its labels."
+        )
+
+
+def _against_floors(found: dict[str, Any]) -> str:
+    accuracy, floors = found["accuracy"], found["floors"]
+    said = f"{percent(accuracy['value'])} ({interval(accuracy)})"
+    if accuracy["value"] is None:
+        return "No pair could be judged."
+    if accuracy["high"] < 0.5:
+        return f"Worse than a coin, {said}: what it prefers, or what could not be read, goes against people."
+    if accuracy["low"] <= 0.5:
+        return f"No better than a coin, {said}: it is no judge of these pairs."
+    name, best = max(floors.items(), key=lambda each: each[1] or 0.0)
+    if accuracy["low"] <= (best or 0.0):
+        return f"Better than a coin, {said}, and not clearly better than taking the {name} answer ({percent(best)})."
+    return f"Better than a coin and than each floor, {said}."
+
+
+def _length_gap(found: dict[str, Any]) -> float | None:
+    longer, shorter = (found["length"][key]["value"] for key in ("longer_is_right", "shorter_is_right"))
+    return None if longer is None or shorter is None else longer - shorter
+
+
+def write(folder: Path, figures: dict[str, Any]) -> Path:
+    """Write the page, ``exam.html``."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pages = Environment(loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined)
+    pages.filters |= {"percent": percent, "number": number, "interval": interval}
+    text = pages.get_template("judge_eval.html.j2").render(
+        exam=figures,
+        columns=COLUMNS,
+        cells={name: cells(found) for name, found in figures["methods"].items()},
+        verdicts={name: list(verdict(found)) for name, found in figures["methods"].items()},
+        plots={name: [_bin(each) for each in found["curve"]] for name, found in figures["methods"].items()},
+        mistakes={name: mistakes(folder, name) for name in figures["methods"]},
+        plot=PLOT,
+    )
+    path = folder / "exam.html"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes(folder: Path, method: str) -> list[Marked]:
+    """The pairs on which the judge was surest and wrong."""
+    rows = marked(Stage(folder / method).all_rows(Preference))
+    wrong = [each for each in rows if each.p is not None and each.people != 0.5 and each.right == 0]
+    return sorted(wrong, key=lambda each: -abs((each.p or 0.5) - 0.5))[:SHOWN]
+
+
+def _bin(each: dict[str, float]) -> dict[str, float]:
+    """A point of the calibration curve in a PLOT × PLOT box; its area grows with its pairs."""
+    return {
+        **each,
+        "x": (each["confidence"] - 0.5) * 2 * PLOT,
+        "y": PLOT - each["accuracy"] * PLOT,
+        "r": min(3 + each["pairs"] ** 0.5 / 3, 14),
+    }
+
+
+def percent(share: float | None) -> str:
+    """``56%``."""
+    return "–" if share is None else f"{100 * share:.0f}%"
+
+
+def interval(share: dict[str, Any]) -> str:
+    """``52–60%``."""
+    return "–" if share["value"] is None else f"{100 * share['low']:.0f}–{100 * share['high']:.0f}%"
+
+
+def number(value: float | None) -> str:
+    """``0.243``."""
+    return "–" if value is None else f"{value:.3f}"
