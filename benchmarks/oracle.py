@@ -27,6 +27,7 @@ import numpy
 from aiohttp import web
 from rich.console import Console
 
+from cai.calibration import sigmoid
 from cai.judge_eval import Exam, judge_eval
 from cai.models import ModelSpec
 from cai.rows import Preference
@@ -67,11 +68,6 @@ def write_pairs(path: Path, count: int, seed: int = 0) -> None:
                 texts.reverse()
             row = {"prompt": f"Question {number}?", "chosen": texts[0], "rejected": texts[1]}
             file.write(json.dumps(row) + "\n")
-
-
-def sigmoid(x: float) -> float:
-    """The logistic function."""
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 def is_mute(worths: tuple[float, float], share: float) -> bool:
@@ -132,6 +128,8 @@ def truth(oracle: Oracle, orders: str, count: int = 1_000_000) -> dict[str, floa
     logits = [oracle.sharpness * d + side * oracle.bias for side in (1, -1)]
     if orders == "both":
         p = sum(1 / (1 + numpy.exp(-each)) for each in logits) / 2
+    elif orders == "logits":
+        p = 1 / (1 + numpy.exp(-sum(logits) / 2))
     else:
         p = 1 / (1 + numpy.exp(-numpy.where(rng.random(count) < 0.5, *logits)))
     right = numpy.where(abs(p - 0.5) < 1e-9, 0.5, (p > 0.5) == people) * speaks
@@ -146,7 +144,7 @@ def truth(oracle: Oracle, orders: str, count: int = 1_000_000) -> dict[str, floa
 def examine(oracle: Oracle, url: str, data: Path, folder: Path, orders: str = "both", kind: str = "") -> dict[str, Any]:
     """The exam's figures for one judge."""
     spec = ModelSpec("judge", endpoints=(f"{url}/{oracle.path}",), model="oracle", concurrency=64)
-    settings = (f"orders={orders}", "both_share=0", "tie=0", "exemplars=0")
+    settings = ("both_share=0", "tie=0", "exemplars=0", *SETTINGS[orders])
     constitution = SHIPPED / "principles" / "harmless.yaml"
     exam = Exam(str(data), constitution, settings=settings, kind=kind)
     return judge_eval(exam, spec, None, folder, Screen(Console(quiet=True)))["methods"]["logprob"]
@@ -164,13 +162,18 @@ def inconsistent_as_expected(oracle: Oracle, folder: Path) -> tuple[int, int, in
     return len(must), len(found), len(must ^ found)
 
 
+SETTINGS = {"one": ("orders=one",), "both": (), "logits": ("mean=logits",)}
+"""One order; both and the mean of their probabilities; both and the mean of their logits."""
+
 JUDGES = (
     ("ideal", Oracle(), "both"),
     ("biased, one order", Oracle(bias=2.0), "one"),
     ("biased, both orders", Oracle(bias=2.0), "both"),
+    ("biased, both orders, logits", Oracle(bias=2.0), "logits"),
     ("too sure", Oracle(sharpness=3.0), "both"),
     ("too timid", Oracle(sharpness=0.3), "both"),
     ("all faults", Oracle(sharpness=3.0, bias=2.0, mute=0.05), "both"),
+    ("all faults, logits", Oracle(sharpness=3.0, bias=2.0, mute=0.05), "logits"),
     ("blind", Oracle(sharpness=0.0, bias=1.0), "both"),
 )
 
@@ -181,7 +184,7 @@ def row(name: str, oracle: Oracle, orders: str, url: str, data: Path, folder: Pa
     found = examine(oracle, url, data, folder, orders, "temperature")
     isotonic = examine(oracle, url, data, folder, orders, "isotonic")["calibrated"]
     known, accuracy, brier = truth(oracle, orders), found["accuracy"], found["brier"]
-    must, seen, differ = inconsistent_as_expected(oracle, folder) if orders == "both" else (0, 0, 0)
+    must, seen, differ = inconsistent_as_expected(oracle, folder) if orders != "one" else (0, 0, 0)
     same = found["position"]["rate"]
     return {
         "judge": name,
@@ -196,7 +199,7 @@ def row(name: str, oracle: Oracle, orders: str, url: str, data: Path, folder: Pa
         "by chance": f"{found['ece_by_chance']:.3f}",
         "temperature": f"{found['calibrated']['ece']:.3f}",
         "isotonic": f"{isotonic['ece']:.3f}",
-        "inconsistent": f"{seen} of {must}, {differ} wrong" if orders == "both" else "",
+        "inconsistent": f"{seen} of {must}, {differ} wrong" if orders != "one" else "",
     }
 
 

@@ -20,7 +20,7 @@ KINDS = ("temperature", "isotonic")
 FOLDER = "judges"
 EDGE = 1e-6
 LEAST = 20
-DECIDES = ("method", "layout", "orders", "choice", "combine", "samples")
+DECIDES = ("method", "layout", "orders", "mean", "choice", "combine", "samples")
 """Keys of a label block on which the meaning of its probabilities depends."""
 
 
@@ -46,7 +46,7 @@ class Calibration:
     def of(self, p_a: float) -> float:
         """What a probability stands for."""
         if self.kind == "temperature":
-            return 1 / (1 + math.exp(-logit(p_a) / self.temperature))
+            return sigmoid(logit(p_a) / self.temperature)
         return _between(p_a, self.xs, self.ys)
 
 
@@ -54,6 +54,11 @@ def logit(p: float) -> float:
     """The log-odds, finite at 0 and 1 too."""
     p = min(max(p, EDGE), 1 - EDGE)
     return math.log(p / (1 - p))
+
+
+def sigmoid(x: float) -> float:
+    """The probability of these log-odds."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 def fit(kind: str, ps: Sequence[float], truth: Sequence[float]) -> Calibration:

@@ -82,7 +82,7 @@ def examine_judge(exam: Exam, models: tuple[str | None, str | None], out: Path |
     if as_json:
         print(json.dumps(figures, indent=2, ensure_ascii=False))
     else:
-        screen.console.print(judge_report.table(figures), soft_wrap=True)
+        screen.console.print(judge_report.table(figures, screen.console.width))
         for line in judge_report.sentences(figures):
             screen.say(line)
     if exam.name:

@@ -30,6 +30,7 @@ from constitution.source import SHIPPED, nearest, parse_yaml
 
 JUDGE, REWARD = "judge", "reward-model"
 ALL = "all"
+EXAMINED = tuple(name for name in METHODS if name != "people")  # who would be right by what they are measured by
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ def save_calibration(exam: Exam, out: Path, figures: dict[str, Any], folder: Pat
         "ece_after": found["calibrated"]["ece"],
     }
     judge = {key: begun["block"][key] for key in calibration.DECIDES}
-    judge |= {"constitution": begun["constitution"], "model": found["model"]}
+    [model] = begun["models"].values() or [{}]
+    judge |= {"constitution": begun["constitution"], "model": model.get("model") or found["model"]}
     path = folder / calibration.FOLDER / f"{exam.name}.json"
     calibration.save(replace(fitted, judge=judge, about=about), path)
     return path
@@ -103,8 +105,8 @@ def save_calibration(exam: Exam, out: Path, figures: dict[str, Any], folder: Pat
 
 def _sensible(exam: Exam) -> None:
     for name in exam.methods:
-        if name != ALL and name not in METHODS:
-            raise UserError(f'--method: there is no "{name}"; {nearest(name, [*METHODS, ALL])}')
+        if name not in (*EXAMINED, ALL):
+            raise UserError(f'--method: there is no "{name}"; {nearest(name, [*EXAMINED, ALL])}')
     if exam.kind and exam.kind not in KINDS:
         raise UserError(f'--calibrate: there is no "{exam.kind}"; {nearest(exam.kind, list(KINDS))}')
     if exam.name and not exam.kind:
@@ -138,7 +140,7 @@ def _methods(exam: Exam, models: dict[str, ModelSpec]) -> list[str]:
     from constitution.load import load
 
     known = load(exam.constitution)
-    return [name for name in METHODS if _can(name, models, known)]
+    return [name for name in EXAMINED if _can(name, models, known)]
 
 
 def _can(name: str, models: dict[str, ModelSpec], constitution: Constitution) -> bool:

@@ -53,8 +53,13 @@ def not_fitted(block: "Block", models: Mapping[str, ModelSpec], constitution: st
         here = {"constitution": constitution, "model": model or calibration.judge.get("model")}
         here |= {key: getattr(block.want, key) for key in DECIDES}
         for key, was in calibration.judge.items():
-            if was != here.get(key, was):
+            # A model may be named by another path to it.
+            if _last(was) != _last(here.get(key, was)):
                 yield f"was fitted for {key} {was}, and this is {here[key]}; fit it anew with cai judge-eval, or take it out"
+
+
+def _last(value: object) -> object:
+    return value.rpartition("/")[2] if isinstance(value, str) else value
 
 
 def of(block: "Block", models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> Found:

@@ -9,7 +9,7 @@ averaged by their weights.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cai.calibration import Calibration
+from cai.calibration import Calibration, logit, sigmoid
 from cai.rows import Status, Vote
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def ordered(votes: Sequence[Vote], want: "Label") -> Settled:
             return next(vote.status for vote in votes if vote.order == order), None
         means.append(sum(read) / len(read))
     mean = sum(means) / len(means)
+    if want.mean == "logits":
+        mean = sigmoid(sum(map(logit, means)) / len(means))
     sides = {p_a > 0.5 for p_a in means if p_a != 0.5 and abs(p_a - 0.5) >= want.tie}
     if want.disagree == "drop" and (len(sides) > 1 or max(means) - min(means) > want.apart):
         return "inconsistent", mean

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cai.calibration import fit
+from cai.calibration import fit, sigmoid
 from cai.flow import Ask, Slots
 from cai.models import Request
 from cai.models.scripted import Scripted
@@ -47,6 +47,13 @@ def test_what_orders_give_together(orders: tuple[float, float], want: Label, sta
     found, p_a = ordered(both(*orders), want)
     assert found == status
     assert p_a == pytest.approx(sum(orders) / 2)
+
+
+def test_a_liking_for_a_position_cancels_out_in_the_mean_of_logits() -> None:
+    believes, likes = 0.8, 1.5
+    straight, turned = sigmoid(believes + likes), sigmoid(believes - likes)
+    want = Label("judge", mean="logits", disagree="average", tie=0.0)
+    assert ordered(both(straight, turned), want) == ("ok", pytest.approx(sigmoid(believes)))
 
 
 def test_an_order_that_could_not_be_read_settles_nothing() -> None:

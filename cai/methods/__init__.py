@@ -9,6 +9,7 @@ from cai.methods.cot import cot
 from cai.methods.critique import critique
 from cai.methods.debate import debate
 from cai.methods.logprob import logprob
+from cai.methods.people import people
 from cai.methods.propositions import propositions
 from cai.methods.rank import rank
 from cai.methods.reward import reward
@@ -59,4 +60,6 @@ METHODS: dict[str, Method] = {
     "rules": Method(rules, by="", asks=""),
     # Several answers at once.
     "rank": Method(rank),
+    # No judge: what people said of pairs that came with it.
+    "people": Method(people, by="", asks=""),
 }

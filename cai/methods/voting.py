@@ -1,10 +1,10 @@
 """What the methods share: how a vote begins, and how a forced answer's probabilities become one."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cai.calibration import sigmoid
 from cai.flow import Ask
 from cai.models import Request
 from cai.rows import Pair, Status, Vote
@@ -58,6 +58,4 @@ def decided(vote: Vote, p_a: float) -> Vote:
 
 def by_scores(vote: Vote, scores: Sequence[float]) -> Vote:
     """The vote of two scores on a logit scale: P(a) = σ(s_a − s_b) (Bradley and Terry 1952)."""
-    apart = scores[0] - scores[1]
-    p_a = 1 / (1 + math.exp(-apart)) if apart >= 0 else math.exp(apart) / (1 + math.exp(apart))
-    return decided(replace(vote, scores=(scores[0], scores[1])), p_a)
+    return decided(replace(vote, scores=(scores[0], scores[1])), sigmoid(scores[0] - scores[1]))

@@ -14,13 +14,16 @@ SHOWN = 5
 PLOT = 220
 MUCH = 0.02
 LETTERS = 0.5
+WIDE = 120
 
+NARROW = 9
+"""Columns that fit into a terminal of 80."""
 COLUMNS = (
     ("method", "left"),
     ("accuracy", "right"),
     ("95%", "right"),
     ("labelled", "right"),
-    ("their acc.", "right"),
+    ("of them", "right"),
     ("Brier", "right"),
     ("ECE", "right"),
     ("same pos.", "right"),
@@ -32,17 +35,18 @@ COLUMNS = (
 )
 
 
-def table(figures: dict[str, Any]) -> Table:
-    """A row for each method, and the floors.
+def table(figures: dict[str, Any], width: int) -> Table:
+    """A row for each method, and the floors; the last columns only where there is room.
 
-    "labelled" is the share of pairs that would become labels, "their acc." the accuracy on those; "ECE" the calibration
+    "labelled" is the share of pairs that would become labels, "of them" the accuracy on those; "ECE" the calibration
     error; "longer right" the accuracy where the answer that people prefer is the longer one.
     """
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, justify in COLUMNS:
-        shown.add_column(heading, justify=justify, overflow="fold")  # pyright: ignore[reportArgumentType]
+    columns = COLUMNS if width >= WIDE else COLUMNS[:NARROW]
+    shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for heading, justify in columns:
+        shown.add_column(heading, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
     for name, found in figures["methods"].items():
-        shown.add_row(name, *cells(found))
+        shown.add_row(name, *cells(found)[: len(columns) - 1])
     shown.add_section()
     first = next(iter(figures["methods"].values()))
     for name, share in first["floors"].items():

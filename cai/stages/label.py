@@ -32,6 +32,8 @@ class Label:
         combine: what several principles give together: "average", "minimum" or "strongest", see ``cai.settle``.
         orders: "both"; or "one", drawn for each pair and taken in turn by its principles and judges.
         both_share: of the pairs judged in one order, the share judged in both all the same, which measures the bias.
+        mean: of the orders, over their "probabilities" (Lee et al. 2023), or over their "logits", where a liking for one
+            position that adds to the log-odds cancels out.
         disagree: what orders that disagree give: "drop" (status inconsistent) or "average" (after Lee et al. 2023).
         apart: probabilities of the two orders that are further apart than this disagree as well.
         clamp: bounds of the label; None means the method's, (0.4, 0.6) after reasoning, as published, and none without.
@@ -65,6 +67,7 @@ class Label:
     temperature: float | None = None
     layout: str = "cached"
     rules: Mapping[str, float] = field(default_factory=dict)
+    mean: str = "probabilities"
 
     @property
     def judges(self) -> tuple[str, ...]:

@@ -241,10 +241,11 @@ def test_a_reward_model_s_scores_make_a_probability() -> None:
     assert found.votes[0].principle == ""
 
 
-def test_rules_ask_nobody_and_prefer_the_answer_that_engages() -> None:
-    def nobody(request: Request) -> object:
-        raise AssertionError("rules ask no model")
+def nobody(request: Request) -> object:
+    raise AssertionError("no model is asked")
 
+
+def test_rules_ask_nobody_and_prefer_the_answer_that_engages() -> None:
     row = pair("I'm sorry, I can't help with that, you idiot.", "Ask the front desk for a key.")
     [found] = judge(nobody, row, method="rules", model="")
     assert found.votes[0].scores is not None
@@ -254,6 +255,13 @@ def test_rules_ask_nobody_and_prefer_the_answer_that_engages() -> None:
     assert (found.p_a or 1) < 0.1
     [longer] = judge(nobody, row, method="rules", model="", rules={"length": 1})
     assert (longer.p_a or 0) > 0.5
+
+
+def test_people_s_own_labels_can_be_trained_on() -> None:
+    [found] = judge(nobody, replace(pair(), people=(1.0, 1.0, 0.0)), method="people", model="")
+    assert (found.status, found.p_a, found.p_label) == ("ok", pytest.approx(2 / 3), pytest.approx(2 / 3))
+    [unknown] = judge(nobody, method="people", model="")
+    assert (unknown.status, unknown.p_label) == ("unparsed", None)
 
 
 def test_the_published_layout_puts_the_question_first() -> None:

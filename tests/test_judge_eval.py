@@ -1,0 +1,237 @@
+"""``cai judge-eval``: the exam finds what was put into a judge, reads people's data in every form, and keeps nothing stale."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import oracle as known
+import pytest
+from oracle import Oracle
+
+from cai.calibration import fit
+from cai.marks import floors, marked, marks
+from cai.rows import Draft, Pair, Preference, Vote
+
+ROOT = Path(__file__).resolve().parent.parent
+PEOPLE = ROOT.parent / "shared" / "data" / "hh-harmless" / "pairs.jsonl.gz"
+Cai = Callable[..., CompletedProcess[str]]
+Write = Callable[[str, str], Path]
+CONSTITUTION = """\
+name: small
+principles:
+  - {id: kind, critique: Say which words are unkind., revision: Say it kindly., judgment: Which answer is kinder?}
+"""
+KNOWS = """\
+- {when: "Answer .A.: GOOD", choose: {A: 0.8, B: 0.1}}
+- {choose: {A: 0.1, B: 0.8}, say: ["One of them is kinder."]}
+"""
+
+
+@pytest.fixture(scope="module")
+def exams(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A judge with every fault on 5,000 pairs, examined over HTTP."""
+    folder = tmp_path_factory.mktemp("oracle")
+    faulty = Oracle(sharpness=3.0, bias=2.0, mute=0.05)
+    known.write_pairs(folder / "pairs.jsonl", 5000)
+    with known.serving() as url:
+        data = folder / "pairs.jsonl"
+        found = {
+            "both": known.examine(faulty, url, data, folder / "both", "both", "isotonic"),
+            "logits": known.examine(faulty, url, data, folder / "logits", "logits", "temperature"),
+            "one": known.examine(faulty, url, data, folder / "one", "one"),
+        }
+    return {**found, "oracle": faulty, "folder": folder}
+
+
+def test_the_exam_finds_the_accuracy_that_was_put_in(exams: dict[str, Any]) -> None:
+    for orders in ("both", "logits", "one"):
+        found, true = exams[orders], known.truth(exams["oracle"], orders)
+        assert found["accuracy"]["low"] <= true["accuracy"] <= found["accuracy"]["high"], orders
+        assert found["brier"]["low"] <= true["brier"] <= found["brier"]["high"], orders
+        assert found["unreadable"] == pytest.approx(true["unreadable"], abs=3 * math.sqrt(0.05 * 0.95 / 5000))
+
+
+def test_both_orders_remove_the_bias(exams: dict[str, Any]) -> None:
+    true = known.truth(exams["oracle"], "both")
+    assert exams["both"]["position"]["rate"] == pytest.approx(true["same"], abs=0.02)
+    unbiased = known.truth(Oracle(sharpness=3.0, mute=0.05), "both")["accuracy"]
+    both, one = exams["both"]["accuracy"], exams["one"]["accuracy"]
+    assert both["low"] <= unbiased <= both["high"]
+    assert one["high"] < unbiased
+
+
+def test_calibration_brings_the_error_under_two_points(exams: dict[str, Any]) -> None:
+    assert exams["both"]["ece"] > 0.05
+    assert exams["both"]["calibrated"]["ece"] < 0.02
+    assert exams["logits"]["ece"] > 0.05
+    assert exams["logits"]["calibrated"]["ece"] < 0.02
+
+
+def test_inconsistent_are_those_whose_orders_must_disagree_and_no_others(exams: dict[str, Any]) -> None:
+    must, found, differ = known.inconsistent_as_expected(exams["oracle"], exams["folder"] / "both")
+    assert must == found > 1000
+    assert differ == 0
+
+
+def preference(number: int, p_a: float | None, people: tuple[float, ...], context: str = "") -> Preference:
+    drafts = Draft("x" * (10 + number % 7), "", "stop", 0), Draft("x" * 12, "", "stop", 0)
+    pair = Pair(
+        f"{number}", context or f"{number}", ({"role": "user", "content": "Hi"},), *drafts, "redteam", people=people
+    )
+    vote = Vote("kind", "ab", "logprob", "m", 0, "ok" if p_a is not None else "unparsed", p_a)
+    return Preference(pair.id, pair, (vote,), p_a, p_a, vote.status)
+
+
+def test_pairs_of_one_conversation_are_no_independent_evidence() -> None:
+    apart = marks(list(marked(preference(n, 0.9 if n % 2 else 0.1, (1.0,)) for n in range(100))))
+    together = marks(list(marked(preference(n, 0.9 if n % 2 else 0.1, (1.0,), f"{n % 2}{n % 10}") for n in range(100))))
+    assert apart["accuracy"].value == together["accuracy"].value == 0.5
+    assert together["contexts"] == 10
+    assert together["accuracy"].high - together["accuracy"].low > 2 * (apart["accuracy"].high - apart["accuracy"].low)
+
+
+def test_what_is_not_read_is_not_right_and_ties_of_people_do_not_count() -> None:
+    rows = [
+        preference(0, None, (1.0,)),
+        preference(1, 0.5, (1.0,)),
+        preference(2, 0.8, (0.0, 1.0)),
+        preference(3, 0.8, (1.0,)),
+    ]
+    found = marks(list(marked(rows)))
+    assert (found["pairs"], found["people_even"]) == (3, 1)
+    assert found["accuracy"].value == pytest.approx((0 + 0.5 + 1) / 3)
+    assert found["accuracy_read"].value == pytest.approx(1.5 / 2)
+    assert found["accuracy_labelled"].of == 2
+
+
+def test_floors_know_length_and_position() -> None:
+    pairs = list(marked(preference(n, 0.9, (1.0,)) for n in (3, 4, 0)))  # a has 13, 14 and 10 letters, b 12
+    assert floors(pairs) == {
+        "random": 0.5,
+        "first": 1.0,
+        "longer": pytest.approx(2 / 3),
+        "shorter": pytest.approx(1 / 3),
+    }
+
+
+@pytest.mark.parametrize("kind", ["temperature", "isotonic"])
+def test_a_calibration_leaves_one_half_and_mirrors(kind: str) -> None:
+    ps = [n / 200 for n in range(201)]
+    fitted = fit(kind, ps, [float(p > 0.5) * 0.6 + 0.2 for p in ps])
+    assert fitted.of(0.5) == pytest.approx(0.5, abs=1e-6)
+    for p in ps:
+        assert fitted.of(1 - p) == pytest.approx(1 - fitted.of(p), abs=1e-6)
+    assert fitted.of(0.9) < 0.9
+
+
+def test_a_judge_no_better_than_chance_is_calibrated_to_one_half() -> None:
+    fitted = fit("temperature", [0.9, 0.1] * 50, [0.0, 1.0] * 50)
+    assert fitted.of(0.9) == pytest.approx(0.5, abs=1e-3)
+
+
+def pairs_file(write: Write, count: int = 40) -> Path:
+    rows = [{"prompt": f"Question {n}?", "chosen": f"GOOD {n}", "rejected": f"BAD {n} by far"} for n in range(count)]
+    return write("people.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
+
+
+def sit(cai: Cai, write: Write, *more: str | Path, script: str = KNOWS) -> CompletedProcess[str]:
+    line = ("--constitution", write("small.yaml", CONSTITUTION), "--model", write("judge.yaml", script))
+    return cai("judge-eval", pairs_file(write), *line, "--out", write("x", "").parent / "exam", *more)
+
+
+def test_the_command_shows_a_table_and_writes_a_page(cai: Cai, write: Write, tmp_path: Path) -> None:
+    ran = sit(cai, write, "--method", "logprob", "--method", "cot", "--method", "rules")
+    assert ran.returncode == 0, ran.stderr
+    assert "floor: shorter" in ran.stdout
+    assert "logprob: Better than a coin, 100%" in ran.stdout
+    page = (tmp_path / "exam" / "exam.html").read_text()
+    assert all(f"<h2>{method}</h2>" in page for method in ("logprob", "cot", "rules"))
+    figures = json.loads((tmp_path / "exam" / "exam.json").read_text())
+    assert figures["methods"]["logprob"]["accuracy"]["value"] == 1.0
+    assert figures["methods"]["logprob"]["floors"]["longer"] == 0.0
+    assert figures["methods"]["rules"]["accuracy"]["value"] == 1.0  # the shorter one, which is the better here
+    assert figures["methods"]["rules"]["cost"]["tokens_in"] == 0
+
+
+def test_a_judge_of_letters_is_told_so(cai: Cai, write: Write) -> None:
+    ran = sit(cai, write, script="- {choose: {A: 0.8, B: 0.1}}\n")
+    assert "the same position in both orders in 100% of pairs" in ran.stdout
+    assert "No better than a coin" in ran.stdout
+
+
+def test_an_exam_that_is_done_is_not_asked_again_unless_something_changed(cai: Cai, write: Write) -> None:
+    assert "set aside" not in sit(cai, write).stdout
+    assert "done before" in (again := sit(cai, write).stdout)
+    assert "set aside" not in again
+    changed = sit(cai, write, "layout=paper").stdout
+    assert "logprob: something changed since it was done; set aside, and asked anew" in changed
+
+
+def test_a_calibration_is_saved_with_the_judge_and_applied_by_name(cai: Cai, write: Write, tmp_path: Path) -> None:
+    line = ("--constitution", write("small.yaml", CONSTITUTION), "--model", write("judge.yaml", KNOWS))
+    data = pairs_file(write)
+    ran = cai("judge-eval", data, *line, "--out", "exam", "--calibrate", "isotonic", "--name", "sure", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    saved = json.loads((tmp_path / "judges" / "sure.json").read_text())
+    assert saved["judge"]["method"] == "logprob"
+    recipe = """\
+name: r
+constitution: small.yaml
+models: {{judge: {{scripted: judge.yaml}}}}
+stages:
+  - pairs: {{path: people.jsonl}}
+  - label: {{model: judge, method: {method}, calibration: sure}}
+  - prefs: {{}}
+"""
+    write("r.yaml", recipe.format(method="logprob"))
+    assert cai("run", "r.yaml", cwd=tmp_path).returncode == 0
+    row = json.loads((tmp_path / "runs" / "r" / "label" / "part-00000.jsonl").read_text().splitlines()[0])
+    assert row["p_a"] in (pytest.approx(8 / 9), pytest.approx(1 / 9))
+    assert row["p_label"] == row["p_calibrated"] in (0.0, 1.0)
+    write("r.yaml", recipe.format(method="cot"))
+    wrong = cai("run", "r.yaml", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "r.yaml:6: stages[1].label.calibration: was fitted for method logprob, and this is cot" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("--method", "logprobs"), 'there is no "logprobs"; did you mean "logprob"?'),
+        (("--method", "reward"), "the method reward needs --reward; name a model"),
+        (("--method", "propositions"), "has propositions, which propositions needs"),
+        (("--calibrate", "platt"), 'there is no "platt"'),
+        (("--name", "x"), "add --calibrate"),
+        (("--columns", "label"), "not of the form WHAT=COLUMN"),
+        (("samples=3",), "is for the method cot"),
+        (("sampels=3",), "sampels"),
+        (("--limit", "5", "--calibrate", "isotonic"), "too few to fit a calibration"),
+    ],
+)
+def test_what_is_wrong_is_a_sentence(cai: Cai, write: Write, more: tuple[str, ...], says: str) -> None:
+    ran = sit(cai, write, *more)
+    assert ran.returncode == 2
+    assert says in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.skipif(not PEOPLE.exists(), reason="the data that people labelled is not here")
+def test_people_s_labels_are_read_and_rules_are_examined_on_them(cai: Cai, tmp_path: Path) -> None:
+    ran = cai(
+        "judge-eval",
+        PEOPLE,
+        "--constitution",
+        "principles/harmless.yaml",
+        "--method",
+        "rules",
+        "--out",
+        tmp_path,
+        "--json",
+    )
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["pairs"]["rows_kept"] > 1400
+    assert found["methods"]["rules"]["floors"]["shorter"] == pytest.approx(0.557, abs=0.03)
