@@ -235,3 +235,36 @@ def test_people_s_labels_are_read_and_rules_are_examined_on_them(cai: Cai, tmp_p
     found = json.loads(ran.stdout)
     assert found["pairs"]["rows_kept"] > 1400
     assert found["methods"]["rules"]["floors"]["shorter"] == pytest.approx(0.557, abs=0.03)
+
+
+def test_a_run_s_report_tells_the_same_position_by_judge_and_principle(scripted_run: Callable[..., Path]) -> None:
+    page = (scripted_run() / "report" / "report.html").read_text(encoding="utf-8")
+    assert "The same position, by judge and by principle" in page
+
+
+def test_a_panel_is_weighed_and_thin_margins_are_left_out(cai: Cai, write: Write, tmp_path: Path) -> None:
+    """Two judges by weight, one of whom sees only letters."""
+    write("small.yaml", CONSTITUTION)
+    write("knows.yaml", KNOWS)
+    write("letters.yaml", "- {choose: {A: 0.8, B: 0.1}}\n")
+    pairs_file(write)
+    recipe = """\
+name: r
+constitution: small.yaml
+models: {knows: {scripted: knows.yaml}, letters: {scripted: letters.yaml}}
+stages:
+  - pairs: {path: people.jsonl}
+  - label: {panel: {knows: 1, letters: 3}, method: logprob, disagree: DISAGREE}
+  - prefs: {thin: THIN}
+"""
+    for disagree, thin, p_label in (("drop", "0", 8 / 9), ("average", "0", (8 / 9 + 3 * 0.5) / 4)):
+        write("r.yaml", recipe.replace("DISAGREE", disagree).replace("THIN", thin))
+        ran = cai("run", "r.yaml", "--redo", "label", cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+        row = json.loads((tmp_path / "runs" / "r" / "label" / "part-00000.jsonl").read_text().splitlines()[0])
+        assert len(row["votes"]) == 4
+        assert max(row["p_label"], 1 - row["p_label"]) == pytest.approx(p_label)
+    write("r.yaml", recipe.replace("DISAGREE", "average").replace("THIN", "0.3"))
+    ran = cai("run", "r.yaml", "--redo", "prefs", cwd=tmp_path)
+    assert ran.returncode == 1
+    assert "prefs has no examples (thin_margin 40)" in ran.stderr

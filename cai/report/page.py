@@ -10,7 +10,9 @@ from typing import Any
 
 from cai.errors import UserError
 from cai.files import read_json
+from cai.marks import position
 from cai.report.summary import stages_of, words
+from cai.rows import Preference
 from cai.store import Stage, described
 from constitution import diff
 from constitution import read as reading
@@ -89,13 +91,8 @@ def _votes(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict[s
     found = []
     for each in _done(stages, "label"):
         stage = Stage(folder / each["name"])
-        same = both = 0
-        for row in stage.all_rows(dict):
-            sides = [vote["p_a"] > 0.5 for vote in row["votes"] if vote["p_a"] is not None]
-            both += len(sides) == 2
-            same += len(set(sides)) == 2
         shown = list(islice(stage.all_rows(dict), max(rows // 2, 1) if rows else 0))
-        found.append({**each, "both": both, "same_position": same, "shown": shown})
+        found.append({**each, "position": position(stage.all_rows(Preference)), "shown": shown})
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from cai.flow import Ask
 from cai.interval import wilson
+from cai.marks import position
 from cai.models import Request
 from cai.rows import Answers, Draft, Pair, Preference, Prompt
 from cai.stages.label import Label
@@ -92,4 +93,5 @@ def compare(rows: Sequence[Preference]) -> dict[str, Any]:
         "low": low,
         "high": high,
         "undecided": dict(sorted(Counter(row.status for row in rows if row.status != "ok").items())),
+        "position": position(rows),
     }
