@@ -27,7 +27,7 @@ def agreement(pairs: Sequence[Marked]) -> dict[str, Any] | None:
         from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
     except ImportError:
         raise UserError("agreement needs the packages scikit-learn and statsmodels; run: make install") from None
-    firsts, seconds = zip(*((WORDS[each.row.pair.people[n]] for n in (0, 1)) for each in several), strict=True)
+    firsts, seconds = ([WORDS[each.row.pair.people[n]] for each in several] for n in (0, 1))
     count, _ = Counter(len(each.row.pair.people) for each in several).most_common(1)[0]
     table = [[WORDS[said] for said in each.row.pair.people] for each in several if len(each.row.pair.people) == count]
     decided = [each for each in several if each.p not in (None, 0.5) and each.people != 0.5]

@@ -92,6 +92,10 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
     sources = [block for block in recipe.blocks if block.kind == "prompts"]
     if not sources:
         raise UserError(f"{recipe.path}: has no prompts stage, and so nothing to plan")
+    if other := [block.name for block in recipe.blocks if block.kind == "pairs"]:
+        raise UserError(
+            f"{recipe.path}: a plan begins with prompts, and {other[0]} has pairs; plan the other stages alone"
+        )
     counts = {block.name: _draw(block, sample, recipe.seed, folder / f"{block.name}.jsonl") for block in sources}
     run = Run(replace(recipe, blocks=tuple(sampled(recipe, sample, folder))), folder, screen)
     run.streams = False  # so that each stage's seconds are its own

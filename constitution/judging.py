@@ -28,6 +28,7 @@ RANKING_BEGINS = "The ranking is: ("
 CHOICES = ("A", "B")
 YES, NO = "Yes", "No"
 LETTERS = "ABCDEFGHIJ"
+CASE_STOPS = *USUAL_STOPS, "\n\nCase for ("
 
 
 def judgment(
@@ -78,12 +79,12 @@ def case(
     """What opens a debate: the comparison, and the request to speak for answer (A) (Irving et al. 2018)."""
     turn = _judgment_turn(constitution, principle, conversation(messages), answers, style)
     turn = Turn("user", f"{turn.text}\n\n{_speak(constitution, 'A')}")
-    return rendered(style.form, (opening(constitution, "judge"), (), turn), "Case for (A)", USUAL_STOPS)
+    return rendered(style.form, (opening(constitution, "judge"), (), turn), "Case for (A)", CASE_STOPS)
 
 
 def other_case(constitution: Constitution, asked: Asked, said: str) -> Asked:
     """The debate after (A) was spoken for: the request to speak for (B)."""
-    return grown(asked, said, Turn("user", _speak(constitution, "B")), "Case for (B)", USUAL_STOPS)
+    return grown(asked, said, Turn("user", _speak(constitution, "B")), "Case for (B)", CASE_STOPS)
 
 
 def weighing(constitution: Constitution, asked: Asked, said: str) -> Asked:

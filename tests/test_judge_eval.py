@@ -11,6 +11,7 @@ import oracle as known
 import pytest
 from oracle import Oracle
 
+from cai.agreement import agreement
 from cai.calibration import fit
 from cai.marks import floors, marked, marks
 from cai.rows import Draft, Pair, Preference, Vote
@@ -115,6 +116,19 @@ def test_floors_know_length_and_position() -> None:
         "longer": pytest.approx(2 / 3),
         "shorter": pytest.approx(1 / 3),
     }
+
+
+def test_people_s_own_agreement_is_told() -> None:
+    """Ten pairs, two people: both a in four, both b in three, apart in three. Expected by chance: 0.55·0.55 + …"""
+    people = [(1.0, 1.0)] * 4 + [(0.0, 0.0)] * 3 + [(1.0, 0.0)] * 2 + [(0.0, 1.0)]
+    found = agreement(list(marked(preference(n, 0.9, each) for n, each in enumerate(people))))
+    assert found is not None
+    chance = 0.6 * 0.5 + 0.4 * 0.5
+    assert found["cohen_first_two"] == pytest.approx((0.7 - chance) / (1 - chance))
+    pooled = 0.55**2 + 0.45**2
+    assert found["fleiss"] == pytest.approx((0.7 - pooled) / (1 - pooled))
+    assert (found["same_first_two"], found["pairs"], found["people"]) == (0.7, 10, 2)
+    assert agreement(list(marked([preference(0, 0.9, (1.0,))]))) is None
 
 
 @pytest.mark.parametrize("kind", ["temperature", "isotonic"])

@@ -17,6 +17,7 @@ from cai.store import Stage, described
 from constitution.source import nearest
 
 WIDTH = 100
+PEOPLE = {1.0: "a is better", 0.0: "b is better", 0.5: "even"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,8 @@ def pair_text(row: dict[str, Any]) -> str:
         return json.dumps(row, indent=2, ensure_ascii=False)
     lines = [f"── {row['id']}", _block("prompt", pair["messages"][-1]["content"])]
     lines += [_block("answer a", pair["a"]["text"]), _block("answer b", pair["b"]["text"])]
+    if pair.get("people"):
+        lines.append(_block("people", ", ".join(PEOPLE.get(said, f"{said:g}") for said in pair["people"])))
     for vote in row.get("votes", ()):
         lines.append(_block(f"vote under {vote['principle']}, order {vote['order']}: {vote['status']}", _said(vote)))
     if "status" in row:

@@ -102,6 +102,12 @@ def test_an_empty_answer_is_shown_as_empty_and_not_left_out() -> None:
     assert "Answer (A): \n\nAnswer (B): two" in last
 
 
+USES = (
+    *("answer", "critique", "revision", "judgment", "reasoned-judgment", "paper-judgment", "criticized"),
+    *("case", "other-case", "weighing", "rating", "statement", "ranking"),
+)
+
+
 def rendered(asked: Asked) -> str:
     """As a golden file holds it."""
     if asked.messages:
@@ -110,7 +116,9 @@ def rendered(asked: Asked) -> str:
 
 
 def every_use(constitution: Constitution, form: str) -> dict[str, Asked]:
-    principle = constitution.principles[0]
+    principle, both = constitution.principles[0], ("one", "two")
+    case = judging.case(constitution, principle, ASKED, both, Style(form=form))
+    other = judging.other_case(constitution, case, "One is shorter.")
     critique = ask.critique(constitution, principle, ASKED, "Like {this}.", Style(form=form))
     return {
         "answer": ask.answer(ASKED, form),
@@ -118,11 +126,21 @@ def every_use(constitution: Constitution, form: str) -> dict[str, Asked]:
         "revision": ask.revision(constitution, critique, "It helps a thief.", principle),
         "judgment": judging.judgment(constitution, principle, ASKED, ("one", "two"), Style(form=form)),
         "reasoned-judgment": judging.judgment(constitution, principle, ASKED, ("one", "two"), Style(None, form, True)),
+        "paper-judgment": judging.judgment(constitution, principle, ASKED, both, Style(1, form, layout="paper")),
+        "criticized": judging.criticized(
+            constitution, principle, (ASKED, both), ("Rude {x}.", "Fine."), Style(form=form)
+        ),
+        "case": case,
+        "other-case": other,
+        "weighing": judging.weighing(constitution, other, "Two is kinder."),
+        "rating": judging.rating(constitution, principle, ASKED, "Like {this}.", form),
+        "statement": judging.statement(constitution, "It names a {lock}.", ASKED, "Like {this}.", form),
+        "ranking": judging.ranking(constitution, principle, ASKED, ("one", "two", "three"), form),
     }
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("use", ["answer", "critique", "revision", "judgment", "reasoned-judgment"])
+@pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize("name", ["plain", "rich"])
 def test_each_rendering_is_as_the_golden_file_has_it(name: str, use: str, form: str) -> None:
     """After a meant change: delete tests/data/golden/*.txt, run this test twice, and read the difference in git."""
