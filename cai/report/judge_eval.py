@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from cai.interval import wilson
 from cai.marks import Marked, marked
 from cai.rows import Preference
 from cai.store import Stage
@@ -144,11 +145,14 @@ def mistakes(folder: Path, method: str) -> list[Marked]:
 
 
 def _bin(each: dict[str, float]) -> dict[str, float]:
-    """A point of the calibration curve in a PLOT × PLOT box; its area grows with its pairs."""
+    """A point of the calibration curve in a PLOT × PLOT box, with its 95% interval; its area grows with its pairs."""
+    low, high = wilson(each["accuracy"] * each["pairs"], round(each["pairs"]))
     return {
         **each,
         "x": (each["confidence"] - 0.5) * 2 * PLOT,
         "y": PLOT - each["accuracy"] * PLOT,
+        "top": PLOT - high * PLOT,
+        "bottom": PLOT - low * PLOT,
         "r": min(3 + each["pairs"] ** 0.5 / 3, 14),
     }
 
