@@ -38,7 +38,7 @@ class Recording:
 
     def __init__(self, inner: Model) -> None:
         self.inner, self.name = inner, inner.name
-        self.concurrency, self.format = inner.concurrency, inner.format
+        self.concurrency, self.format, self.continues = inner.concurrency, inner.format, inner.continues
         self.requests: list[Request] = []
         self.tokens = 0
 

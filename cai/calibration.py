@@ -20,7 +20,21 @@ KINDS = ("temperature", "isotonic")
 FOLDER = "judges"
 EDGE = 1e-6
 LEAST = 20
-DECIDES = ("method", "layout", "orders", "mean", "choice", "combine", "samples")
+DECIDES = (
+    *(
+        "method",
+        "layout",
+        "orders",
+        "mean",
+        "choice",
+        "combine",
+        "samples",
+        "temperature",
+        "max_tokens",
+        "exemplars",
+        "rules",
+    ),
+)
 """Keys of a label block on which the meaning of its probabilities depends."""
 
 
@@ -47,7 +61,8 @@ class Calibration:
         """What a probability stands for."""
         if self.kind == "temperature":
             return sigmoid(logit(p_a) / self.temperature)
-        return _between(p_a, self.xs, self.ys)
+        # The mean with its mirror image, so that rounding never moves one half to a side.
+        return (_between(p_a, self.xs, self.ys) + 1 - _between(1 - p_a, self.xs, self.ys)) / 2
 
 
 def logit(p: float) -> float:

@@ -54,6 +54,11 @@ class _Formed:
         self.inner, self.format = inner, form
         self.name, self.concurrency = inner.name, inner.concurrency
 
+    @property
+    def continues(self) -> bool:
+        """As the model itself does."""
+        return self.inner.continues
+
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
         return await self.inner.ask(request, row_id)

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -39,11 +40,15 @@ def from_hub(name: str, split: str, config: str, check: Check) -> Iterator[dict[
         raise UserError("reading a Hub dataset needs the package datasets; run: make install") from None
     try:
         rows = load_dataset(name, config or None, split=split, streaming=True)
-        first = next(iter(rows))
+        for number, row in enumerate(rows):
+            if not number:
+                check(list(row))
+            yield dict(row)
+    except UserError:
+        raise
     except Exception as error:
-        raise UserError(f"the Hub dataset {name} cannot be read: {str(error).splitlines()[0]}") from None
-    check(list(first))
-    yield from (dict(row) for row in rows)
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"the Hub dataset {name} cannot be read: {why}") from None
 
 
 def _readable(path: Path, ending: str, check: Check) -> Iterator[dict[str, Any]]:
@@ -54,7 +59,7 @@ def _readable(path: Path, ending: str, check: Check) -> Iterator[dict[str, Any]]
         raise UserError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except csv.Error as error:
         raise UserError(f"{path}: is not a CSV file: {error}; write it anew, or give JSONL") from None
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be unpacked: {error}; pack it anew") from None
 
 
@@ -106,4 +111,7 @@ def _from_csv(path: Path, check: Check) -> Iterator[dict[str, Any]]:
     with _text(path, newline="") as file:
         rows = csv.DictReader(file)
         check(list(rows.fieldnames or []))
-        yield from rows
+        for number, row in enumerate(rows, 2):
+            if None in row:
+                raise UserError(f"{path}: row {number} has more fields than the header; quote what holds commas")
+            yield row

@@ -1,9 +1,10 @@
 """Votes → one probability: over orders, then principles, then judges; what cannot be settled has a status and no label.
 
-Orders are averaged (Lee et al. 2023, section 2.1.1). Principles, where more than one was asked, are averaged; or the one
-that speaks most against an answer counts (``minimum``, after deliberative alignment, Guan et al. 2024); or the one that
-speaks most clearly (``strongest``, after SALMON, Sun et al. 2023, where orders that disagree count nothing). Judges are
-averaged by their weights.
+Orders are averaged (Lee et al. 2023, section 2.1.1). Principles, where more than one was asked, are averaged; or all must
+prefer the same answer and the least sure of them counts (``minimum``, after the minimum of several gradings in
+deliberative alignment, Guan et al. 2024); or the one that speaks most clearly counts (``strongest``, after SALMON, Sun et
+al. 2023, where orders that disagree count nothing). Judges are averaged by their weights. An average stands for all only
+where more than half of them, by weight, could be settled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,23 +30,31 @@ def settle(
     """
     found = [(role, judged(under, want)) for role, under in judges]
     spoken = [(role, p_a) for role, (status, p_a) in found if status in ("ok", "tie") and p_a is not None]
-    if not spoken:
-        return *found[0][1], None
     weights = [want.panel.get(role, 1.0) for role, _ in spoken]
+    if 2 * sum(weights) <= sum(want.panel.get(role, 1.0) for role, _ in found):
+        return *_unsettled([each for _, each in found]), None
     raw = _mean([p_a for _, p_a in spoken], weights)
     calibrated = None
     if want.calibration:
         calibrated = _mean([_calibrated(role, p_a, want.calibration) for role, p_a in spoken], weights)
-    return _even(raw, want), raw, calibrated
+    return _even(raw if calibrated is None else calibrated, want), raw, calibrated
 
 
 def judged(under: Sequence[Sequence[Vote]], want: "Label") -> Settled:
-    """One judge, over its principles; where nothing settles, the first principle's votes say why."""
+    """One judge, over its principles; where too few settle, the first that did not says why."""
     settled = [ordered(votes, want) for votes in under]
     found = [p_a for status, p_a in settled if status in ("ok", "tie") and p_a is not None]
-    if not found:
-        return settled[0]
-    p_a = _combined(found, want.combine)
+    needed = {"average": len(settled) / 2, "minimum": len(settled) - 0.5, "strongest": 0.0}[want.combine]
+    if len(found) <= needed:
+        return _unsettled(settled)
+    if want.combine == "average":
+        p_a = sum(found) / len(found)
+    elif want.combine == "strongest":
+        p_a = max(found, key=_sureness)
+    elif min(found) < 0.5 < max(found):
+        return "inconsistent", sum(found) / len(found)
+    else:
+        p_a = min(found, key=_sureness)
     return _even(p_a, want), p_a
 
 
@@ -70,18 +79,15 @@ def ordered(votes: Sequence[Vote], want: "Label") -> Settled:
     return _even(mean, want), mean
 
 
-def _combined(found: Sequence[float], combine: str) -> float:
-    """P(a) under several principles.
+def _unsettled(found: Sequence[Settled]) -> Settled:
+    """The first that could not be settled, with the mean of what was read, which is no label."""
+    status: Status = next(status for status, _ in found if status not in ("ok", "tie"))
+    read = [p_a for _, p_a in found if p_a is not None]
+    return status, sum(read) / len(read) if read else None
 
-    ``minimum``: each answer is worth its probability under the principle that speaks most against it, and P(a) is a's
-    share of what both are worth; with one principle that is its P(a).
-    """
-    if combine == "strongest":
-        return max(found, key=lambda p_a: abs(p_a - 0.5))
-    if combine == "minimum":
-        worst_a, worst_b = min(found), 1 - max(found)
-        return worst_a / (worst_a + worst_b) if worst_a + worst_b > 0 else 0.5
-    return sum(found) / len(found)
+
+def _sureness(p_a: float) -> float:
+    return abs(p_a - 0.5)
 
 
 def _even(p_a: float, want: "Label") -> Status:

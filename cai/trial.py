@@ -109,6 +109,7 @@ class _Watched:
     def __init__(self, inner: Model, see: Callable[[Request], None] | None) -> None:
         self.inner, self.see = inner, see
         self.name, self.concurrency, self.format = inner.name, inner.concurrency, inner.format
+        self.continues = inner.continues
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         if self.see:

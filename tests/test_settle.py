@@ -60,11 +60,31 @@ def test_an_order_that_could_not_be_read_settles_nothing() -> None:
     assert ordered([vote(0.9), vote(None, "ba", "truncated")], WANT) == ("truncated", None)
 
 
-@pytest.mark.parametrize(("combine", "p_a"), [("average", 0.6), ("minimum", 0.3 / (0.3 + 0.1)), ("strongest", 0.9)])
-def test_several_principles(combine: str, p_a: float) -> None:
-    under = [both(0.9, 0.9), both(0.3, 0.3), both(0.6, 0.6)]
-    status, found = judged(under, Label("judge", choice="all", combine=combine, tie=0.0))
-    assert (status, found) == ("ok", pytest.approx(p_a))
+@pytest.mark.parametrize(
+    ("combine", "said", "p_a"),
+    [
+        ("average", (0.8, 0.1, 0.9), 0.6),
+        ("minimum", (0.8, 0.6, 0.7), 0.6),
+        ("minimum", (0.2, 0.4, 0.1), 0.4),
+        ("strongest", (0.8, 0.05, 0.9), 0.05),
+    ],
+)
+def test_several_principles(combine: str, said: tuple[float, ...], p_a: float) -> None:
+    want = Label("judge", choice="all", combine=combine, tie=0.0)
+    assert judged([both(each, each) for each in said], want) == ("ok", pytest.approx(p_a))
+
+
+def test_the_minimum_needs_every_principle_on_one_side() -> None:
+    want = Label("judge", choice="all", combine="minimum", tie=0.0)
+    assert judged([both(0.9, 0.9), both(0.4, 0.4)], want)[0] == "inconsistent"
+    assert judged([both(0.9, 0.9), [vote(None, status="truncated")]], want)[0] == "truncated"
+
+
+def test_an_average_needs_more_than_half() -> None:
+    want = Label("judge", choice="all", tie=0.0)
+    odd = both(0.9, 0.2)
+    assert judged([odd, both(0.9, 0.9)], want)[0] == "inconsistent"
+    assert judged([odd, both(0.9, 0.9), both(0.7, 0.7)], want) == ("ok", pytest.approx(0.8))
 
 
 def test_the_strongest_principle_is_not_one_whose_orders_disagree() -> None:
@@ -89,10 +109,19 @@ def test_a_panel_is_averaged_by_weight_and_who_contradicts_itself_abstains() -> 
     want = Label(method="logprob", panel={"big": 3, "small": 1}, tie=0.0)
     said = [("big", [both(0.8, 0.8)]), ("small", [both(0.4, 0.4)])]
     assert settle(said, want) == ("ok", pytest.approx(0.7), None)
-    said[0] = ("big", [both(0.9, 0.1)])
-    assert settle(said, want) == ("ok", pytest.approx(0.4), None)
     said[1] = ("small", [[vote(None, status="refused")]])
-    assert settle(said, want)[0] == "inconsistent"
+    assert settle(said, want) == ("ok", pytest.approx(0.8), None)
+    said = [("big", [both(0.9, 0.1)]), ("small", [both(0.4, 0.4)])]
+    assert settle(said, want)[0] == "inconsistent"  # most of the weight contradicts itself
+
+
+@pytest.mark.parametrize("kind", ["temperature", "isotonic"])
+def test_a_judge_that_knows_nothing_is_calibrated_to_ties(kind: str) -> None:
+    said = [0.2, 0.6, 0.9, 0.1] * 100
+    fitted = fit(kind, said, [1.0 - round(p) for p in said])  # what it says goes against what is so
+    want = Label("judge", "logprob", calibration={"judge": fitted}, tie=0.01)
+    for p_a in (0.2, 0.6, 0.9):
+        assert settle([("judge", [both(p_a, p_a)])], want)[0] == "tie"
 
 
 def test_a_calibration_moves_the_label_and_leaves_what_was_read() -> None:

@@ -45,7 +45,7 @@ async def ratings(asked: Asked, ask: Ask) -> dict[int, float]:
     begin = asked.begin(judging.RATING_BEGINS)
     request = Request(asked.messages, asked.prompt, choices=RATINGS, begin=begin, temperature=0.0)
     found = {int(each): math.exp(value) for each, value in (await ask(request)).choice_logprobs.items()}
-    if 10 not in found and found.get(1, 0.0) > WORTH_ASKING:
+    if 10 not in found and found.get(1, 0.0) > WORTH_ASKING and ask.model.continues:
         # Most tokenizers write 10 as two tokens; the second tells how much of the first one's "1" is a 10.
         request = replace(request, begin=f"{begin}1", choices=("0",))
         ten = read.mass((await ask(request)).choice_logprobs, ("0",))

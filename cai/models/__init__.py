@@ -161,11 +161,18 @@ KINDS = ("vllm", "endpoints", "local", "reward", "scripted")
 
 
 class Model(Protocol):
-    """A model that is up."""
+    """A model that is up.
+
+    Attributes:
+        continues: whether an answer goes on from a forced beginning, word for word.
+    """
 
     name: str
     concurrency: int
     format: str
+
+    @property
+    def continues(self) -> bool: ...
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """Answer one request.
@@ -183,7 +190,7 @@ class Model(Protocol):
 class _Nobody:
     """Stands where a stage asks no model."""
 
-    name, concurrency, format = "none", 64, "chat"
+    name, concurrency, format, continues = "none", 64, "chat", False
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """Nothing is asked of it."""

@@ -41,7 +41,8 @@ class Batches:
                 replies = await asyncio.to_thread(self.answer, [request for request, _ in batch])
             except Exception as error:  # every caller waits for its future: none may be left behind
                 for _, future in batch:
-                    future.set_exception(error)
+                    if not future.done():
+                        future.set_exception(error)
                 continue
             for (_, future), reply in zip(batch, replies, strict=True):
                 if not future.done():

@@ -1,7 +1,7 @@
 """What servers speak: request bodies and answers. All that is vLLM's own is in ``Vllm``.
 
 vLLM goes on from a forced beginning of the answer and gives the raw distribution of the next token. The OpenAI protocol
-has no such thing: there the beginning becomes an instruction to answer with one letter.
+has no such thing: there the beginning becomes an instruction to answer with one of the choices.
 """
 
 import math

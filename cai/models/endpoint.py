@@ -108,6 +108,11 @@ class Endpoint:
     async def __aexit__(self, *_: object) -> None:
         await self.http.close()
 
+    @property
+    def continues(self) -> bool:
+        """vLLM's chat does, and so does every server that is sent a transcript."""
+        return isinstance(self.dialect, Vllm) or self.format == "transcript"
+
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; what fails is asked elsewhere, and while no server is there, for ``patience`` seconds more."""
         while True:

@@ -39,6 +39,8 @@ class _Seeded(LogitsProcessor):
 class Local:
     """A model loaded into this process."""
 
+    continues = True
+
     def __init__(self, spec: ModelSpec) -> None:
         path = resolve(spec.local)
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -85,7 +87,8 @@ class Local:
         logprobs = self.model(**inputs, logits_to_keep=1).logits[:, -1].float().log_softmax(-1)
         replies = []
         for request, row, mask in zip(requests, logprobs, inputs["attention_mask"], strict=True):
-            found = {choice: row[self._ids(choice)].logsumexp(0).item() for choice in request.choices}
+            known = {choice: ids for choice in request.choices if (ids := self._ids(choice))}
+            found = {choice: row[ids].logsumexp(0).item() for choice, ids in known.items()}
             replies.append(Reply(("",), ("stop",), found, int(mask.sum()), 0, 1, self.name))
         return replies
 

@@ -1,4 +1,4 @@
-"""A reward model in this process: a conversation with its answer → a score, in micro-batches of like length."""
+"""A reward model in this process: a conversation with its answer → a score, in micro-batches."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ logging.set_verbosity_error()
 class Reward:
     """A sequence classifier with one output, loaded into this process with the tokenizer it was trained with."""
 
-    format = "chat"
+    format, continues = "chat", False
 
     def __init__(self, spec: ModelSpec) -> None:
         path = resolve(spec.reward)

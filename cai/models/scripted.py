@@ -45,6 +45,8 @@ class Scripted:
         delay: seconds before each reply.
     """
 
+    continues = True
+
     def __init__(
         self,
         answer: Answer,

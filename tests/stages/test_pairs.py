@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from cai.compared import Unusable, checked, compared
 from cai.errors import UserError
 from cai.rows import Drop, Pair
-from cai.stages.pairs import Pairs, Unusable, compared, read
+from cai.stages.pairs import Pairs, read
 
 Write = Callable[[str, str], Path]
 HH = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: How?\n\nAssistant:"
@@ -85,7 +86,7 @@ def better(pair: Pair) -> str:
     ],
 )
 def test_each_form_is_read(row: dict[str, Any], prompt: str, texts: tuple[str, str], people: tuple[float, ...]) -> None:
-    [found] = compared(row, {})
+    [found] = compared(row, {}, None)
     assert found.messages[-1] == {"role": "user", "content": prompt}
     assert (found.first.strip(), found.second.strip(), found.people) == (*texts, people)
 
@@ -112,11 +113,12 @@ def test_columns_of_other_names_can_be_told() -> None:
         ({"prompt": "How?", "a": "Yes.", "b": "No.", "label": None}, "unreadable_label"),
         ({"chosen": "Yes.", "rejected": "No."}, "no_prompt"),
         ({"something": "else"}, "no_pair"),
+        ({"prompt": "2+2?", "corrects": [], "incorrects": ["5"]}, "no_answers"),
     ],
 )
 def test_what_is_no_pair_has_a_reason(row: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unusable) as error:
-        compared(row, {})
+        list(map(checked, compared(row, {})))
     assert error.value.reason == reason
 
 
@@ -145,6 +147,47 @@ def test_what_several_rows_say_of_one_pair_is_put_together(write: Write) -> None
     assert [each.reason for each in drops if isinstance(each, Drop)] == ["same_pair"] * 2
 
 
+@pytest.mark.parametrize(
+    ("columns", "labels", "firsts"),
+    [
+        (("response_a", "response_b"), [1, 2, 2], [1, 0, 0]),
+        (("response_a", "response_b"), [0, 1, 1], [1, 0, 0]),
+        (("answer_1", "answer_2"), [0, 1, 1], [1, 0, 0]),
+        (("answer_1", "answer_2"), ["1", "2", "1"], [1, 0, 1]),
+        (("answer_0", "answer_1"), [2, 1, 1], [0, 1, 1]),
+    ],
+)
+def test_labels_that_are_numbers_are_read_by_the_whole_file(
+    write: Write, columns: tuple[str, str], labels: list[object], firsts: list[int]
+) -> None:
+    rows = [
+        {"prompt": f"{n}?", columns[0]: "first", columns[1]: "second", "label": each} for n, each in enumerate(labels)
+    ]
+    path = write("p.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
+    pairs = [each for each in read(Pairs(path=str(path))) if isinstance(each, Pair)]
+    assert [int(better(each) == "first") for each in pairs] == firsts
+
+
+def test_a_conversation_in_the_answers_is_the_whole_context() -> None:
+    before = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Yes?"},
+        {"role": "user", "content": "Why?"},
+    ]
+    row = {"prompt": "Hi"} | {
+        key: [*before, {"role": "assistant", "content": text}] for key, text in (("chosen", "So."), ("rejected", "No."))
+    }
+    [found] = compared(row, {})
+    assert found.messages == tuple(before)
+
+
+def test_an_instruction_s_input_belongs_to_it() -> None:
+    [found] = compared(
+        {"instruction": "Sum up.", "input": "A tale.", "output_1": "x", "output_2": "y", "preference": 1}, {}
+    )
+    assert found.messages[-1]["content"] == "Sum up.\n\nA tale."
+
+
 def test_packed_files_and_lists_are_read(tmp_path: Path) -> None:
     rows = [{"prompt": "How?", "chosen": "Yes.", "rejected": "No."}]
     (tmp_path / "p.json").write_text(json.dumps(rows))
@@ -160,6 +203,17 @@ def test_packed_files_and_lists_are_read(tmp_path: Path) -> None:
     [
         ("p.jsonl", '{"prompt": "x", "text": "y"}\n', "no pairs in the columns prompt, text"),
         ("p.jsonl", "{\n", "p.jsonl:1: not valid JSON"),
+        ("p.csv", "prompt,chosen,rejected\nx,y,z,w\n", "row 2 has more fields than the header"),
+        (
+            "p.jsonl",
+            '{"prompt": "x", "response_0": "a", "response_1": "b", "better_response_id": 0, "safer_response_id": 1}\n',
+            "choose one: label=safer_response_id",
+        ),
+        (
+            "p.jsonl",
+            "".join(f'{{"prompt": "x", "a": "y", "b": "z", "label": {n}}}\n' for n in range(3)),
+            "labels are 0, 1 and 2",
+        ),
         ("p.json", "{}", "expected a list of objects"),
         ("p.jsonl.gz", "not packed", "cannot be unpacked"),
         ("p.txt", "x", "rows come from .jsonl"),
