@@ -7,13 +7,14 @@ that decides it: data, model, constitution, settings, and the code that puts the
 
 import asyncio
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cai import calibration, methods, redo
+from cai import calibration, redo
 from cai.agreement import agreement
 from cai.calibration import KINDS
 from cai.errors import UserError
@@ -21,15 +22,25 @@ from cai.files import read_json, write_json
 from cai.marks import marked, marks
 from cai.methods import METHODS
 from cai.models import ModelSpec
-from cai.recipe import Recipe, read_recipe
+from cai.recipe import Block, Recipe, read_recipe
 from cai.rows import Preference
 from cai.run import Run
 from cai.screen import Screen
+from cai.stages.label import Label
+from cai.store import Stage, described
 from constitution.model import Constitution
 from constitution.source import SHIPPED, nearest, parse_yaml
 
+NAME = "exam"
 JUDGE, REWARD = "judge", "reward-model"
 ALL = "all"
+SMALL = 1 << 20
+CODE = (
+    *("constitution/*.py", "cai/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
+    *("cai/settle.py", "cai/calibration.py", "cai/compared.py", "cai/records.py"),
+)
+"""What puts questions, reads answers and settles votes: a change of it makes an exam stale."""
+SETTABLE = {each.name for each in fields(Label)} - {"model", "panel", "method"}
 EXAMINED = tuple(name for name in METHODS if name != "people")  # who would be right by what they are measured by
 
 
@@ -66,6 +77,7 @@ def judge_eval(
         RunError: a model failed; what was judged stays.
     """
     _sensible(exam)
+    _free(out)
     models = {JUDGE: model, REWARD: reward}
     recipe = _recipe(exam, {role: replace(spec, role=role) for role, spec in models.items() if spec}, out)
     run = Run(recipe, out, screen)
@@ -77,7 +89,7 @@ def judge_eval(
         "constitution_version": recipe.constitution.version,
         "seed": exam.seed,
         "pairs": (run.stage("pairs").seal or {}),
-        "methods": {block.name: _figures(run, block.name, exam.kind) for block in recipe.blocks[1:]},
+        "methods": {block.name: _figures(run, block, exam.kind) for block in recipe.blocks[1:]},
     }
     write_json(out / "exam.json", figures)
     return figures
@@ -93,7 +105,7 @@ def save_calibration(exam: Exam, out: Path, figures: dict[str, Any], folder: Pat
         "data": figures["data"],
         "pairs": len(pairs),
         "ece_before": found["ece"],
-        "ece_after": found["calibrated"]["ece"],
+        "ece_after": found["calibrated"].get("ece"),
     }
     judge = {key: begun["block"][key] for key in calibration.DECIDES}
     [model] = begun["models"].values() or [{}]
@@ -115,6 +127,12 @@ def _sensible(exam: Exam) -> None:
         raise UserError("--name saves the calibration of one judge; give a single --method")
 
 
+def _free(out: Path) -> None:
+    """Only an exam's own folder may be taken: what is not this exam's is set aside in it."""
+    if (out / "run.json").exists() and described(out)["recipe"] != NAME:
+        raise UserError(f"--out: {out} is a run's folder; name another one")
+
+
 def _recipe(exam: Exam, models: dict[str, ModelSpec], out: Path) -> Recipe:
     """The exam as a recipe; raises as ``load_recipe``."""
     pairs: dict[str, Any] = dict(exam.pairs)
@@ -122,15 +140,23 @@ def _recipe(exam: Exam, models: dict[str, ModelSpec], out: Path) -> Recipe:
     names = _methods(exam, models)
     labels = [{"label": {**_roles(name, models), "method": name, "as": name}} for name in names]
     stages = [{"pairs": pairs}, *({"label": block["label"]} for block in labels)]
-    data = {"name": "exam", "seed": exam.seed, "constitution": str(exam.constitution), "stages": stages}
+    data = {"name": NAME, "seed": exam.seed, "constitution": str(exam.constitution), "stages": stages}
     source = parse_yaml(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), Path("exam"))
-    keyed = [each.partition("=")[0] for each in exam.settings]
-    spread = [
-        text if "." in key else f"{name}.{text}"
-        for text, key in zip(exam.settings, keyed, strict=True)
-        for name in (names if "." not in key else names[:1])
-    ]
+    spread = [each for text in exam.settings for each in _spread(text, names, exam)]
     return read_recipe(source, spread, models=models)
+
+
+def _spread(text: str, names: Sequence[str], exam: Exam) -> list[str]:
+    """A setting for every method, or for the one that it names, as a recipe's override."""
+    head, dot, rest = text.partition("=")[0].partition(".")
+    key = rest if dot and head in names and head not in SETTABLE else head
+    if key.partition(".")[0] not in SETTABLE:
+        raise UserError(f'"{text}": there is no such setting of a judge; {nearest(key, sorted(SETTABLE))}')
+    if key == "calibration" and exam.kind:
+        raise UserError(f'"{text}" beside --calibrate: fit what the judge itself says, without another calibration')
+    if key != head:
+        return [text]
+    return [f"{name}.{text}" for name in names if head != "rules" or name == "rules"]
 
 
 def _methods(exam: Exam, models: dict[str, ModelSpec]) -> list[str]:
@@ -159,39 +185,46 @@ def _roles(name: str, models: dict[str, ModelSpec]) -> dict[str, str]:
 
 
 def _set_aside_stale(run: Run) -> None:
-    """What was asked under other settings, or by other code, is set aside and asked anew."""
-    code, file = _code(), run.folder / "code.json"
-    same = file.exists() and read_json(file) == {"code": code}
+    """What was asked under other settings, of another model or by other code, is set aside and asked anew."""
+    file = run.folder / "made-by.json"
+    known = read_json(file) if file.exists() else {}
     for block in run.recipe.blocks:
-        was = run.stage(block.name).begun
-        if was is not None and (not same or was != run.settings(block.name).plain()):
+        was, made_by = run.stage(block.name).begun, _made_by(run, block)
+        if was is not None and (known.get(block.name) != made_by or was != run.settings(block.name).plain()):
             redo.stage(run, block.name)
             run.screen.say(f"{block.name}: something changed since it was done; set aside, and asked anew")
-    write_json(file, {"code": code})
+        known[block.name] = made_by
+    write_json(file, known)
 
 
-def _code() -> str:
-    """A fingerprint of all that puts questions and reads answers."""
-    folders = SHIPPED / "constitution", Path(methods.__file__).parent
-    files = sorted(file for folder in folders for file in folder.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+def _made_by(run: Run, block: Block) -> str:
+    """A fingerprint of what settings do not hold: the code that puts questions and reads answers, and the model's own."""
+    found = hashlib.sha256()
+    for file in sorted(each for pattern in CODE for each in SHIPPED.glob(pattern)):
+        found.update(file.read_bytes())
+    for role in block.roles():
+        spec = run.spec(role)
+        found.update(repr((spec.endpoints, spec.model)).encode())
+        for path in (Path(spec.scripted or "-"), *sorted(Path(spec.weights or spec.reward or "-").glob("*"))):
+            if path.is_file():
+                size, changed = path.stat().st_size, path.stat().st_mtime_ns
+                found.update(path.read_bytes() if size < SMALL else repr((path.name, size, changed)).encode())
+    return found.hexdigest()[:16]
 
 
 def _rows(out: Path, method: str) -> Any:
-    from cai.store import Stage
-
     return Stage(out / method).all_rows(Preference)
 
 
-def _figures(run: Run, name: str, kind: str) -> dict[str, Any]:
-    seal = run.stage(name).seal or {}
-    pairs = list(marked(_rows(run.folder, name)))
+def _figures(run: Run, block: Block, kind: str) -> dict[str, Any]:
+    seal = run.stage(block.name).seal or {}
+    pairs = list(marked(_rows(run.folder, block.name)))
     if not pairs:
         raise UserError(
             f"{run.recipe.name}: no pair has a label of people's; name the label's column with --columns label=…"
         )
     models = dict.fromkeys(vote.model for each in pairs for vote in each.row.votes)
-    found = marks(pairs, kind)
+    found = marks(pairs, block.want, kind)
     plain = {key: _plain(value) for key, value in found.items()}
     cost = {key: seal[key] for key in ("tokens_in", "tokens_cached", "tokens_out", "seconds")}
     people = agreement(pairs)

@@ -8,14 +8,21 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cai.calibration import fit
+from cai.errors import UserError
+from cai.interval import wilson
 from cai.rows import Preference, Vote
+from cai.settle import ordered
+
+if TYPE_CHECKING:
+    from cai.stages.label import Label
 
 BINS = 10
 RESAMPLES = 1000
 FOLDS = 5
+FEW = 20
 CHANCE_RUNS = 200
 
 
@@ -37,14 +44,11 @@ class Marked:
         context: the conversation's id.
         p: P(a), calibrated where the judge is; None where it could not be read.
         people: the share of people who said a.
-        labelled: whether it would become a label.
     """
 
     context: str
     p: float | None
     people: float
-    labelled: bool
-    a_longer: bool
     row: Preference
 
     @property
@@ -54,42 +58,67 @@ class Marked:
             return 0.0
         return 0.5 if self.p == 0.5 else float((self.p > 0.5) == (self.people > 0.5))
 
+    @property
+    def agreed(self) -> float:
+        """The share of people on the judge's side; one half where it has none."""
+        if self.p is None or self.p == 0.5:
+            return 0.5
+        return self.people if self.p > 0.5 else 1 - self.people
+
+    @property
+    def off(self) -> float:
+        """The squared distance from what people said."""
+        return ((self.p or 0.0) - self.people) ** 2
+
+    @property
+    def longer(self) -> float:
+        """What taking the longer answer scores."""
+        apart = len(self.row.pair.a.text) - len(self.row.pair.b.text)
+        return 0.5 if apart == 0 else float((apart > 0) == (self.people > 0.5))
+
 
 def marked(rows: Iterable[Preference]) -> Iterator[Marked]:
     """The pairs that people compared."""
     for row in rows:
         if row.pair.people:
             people = sum(row.pair.people) / len(row.pair.people)
-            longer = len(row.pair.a.text) > len(row.pair.b.text)
-            yield Marked(row.pair.prompt_id, row.confidence, people, row.status == "ok", longer, row)
+            yield Marked(row.pair.prompt_id, row.confidence, people, row)
 
 
-def marks(all_pairs: Sequence[Marked], kind: str = "") -> dict[str, Any]:
-    """Every figure, as JSON has it.
+def marks(all_pairs: Sequence[Marked], want: "Label", kind: str = "") -> dict[str, Any]:
+    """Every figure.
 
     Args:
+        want: how the pairs were judged.
         kind: "temperature" or "isotonic" to say what a calibration would do, by cross-validation over contexts.
     """
     pairs = [each for each in all_pairs if each.people != 0.5]
-    read = [each for each in pairs if each.p is not None]
+    read = [each for each in all_pairs if each.p is not None]
+    labelled = [each for each in pairs if each.row.status == "ok"]
     votes = [vote for each in all_pairs for vote in each.row.votes]
     found: dict[str, Any] = {
         "pairs": len(pairs),
         "contexts": len({each.context for each in pairs}),
         "people_even": len(all_pairs) - len(pairs),
         "accuracy": _mean(pairs, _right),
-        "accuracy_read": _mean(read, _right),
-        "accuracy_labelled": _mean([each for each in pairs if each.labelled], _right),
-        "labelled": _mean(pairs, lambda each: float(each.labelled)),
-        "brier": _mean(read, lambda each: ((each.p or 0.0) - each.people) ** 2),
+        "accuracy_read": _mean([each for each in pairs if each.p is not None], _right),
+        "accuracy_labelled": _mean(labelled, _right),
+        "labelled": _mean(pairs, lambda each: float(each.row.status == "ok")),
+        "brier": _mean(read, lambda each: each.off),
+        "brier_of_a_coin": _ratio(sum((0.5 - each.people) ** 2 for each in read), len(read)),
         **calibration(read),
         "unreadable": _ratio(sum(vote.p_a is None for vote in votes), len(votes)),
         "statuses": dict(sorted(Counter(each.row.status for each in pairs).items())),
         "position": position(each.row for each in all_pairs),
-        "by_principle": _by(under for each in pairs for under in _under_each(each)),
+        "by_principle": _by(under for each in pairs for under in _under_each(each, want)),
         "by_track": _by((each.row.pair.track, each) for each in pairs),
         "length": length(pairs),
         "floors": floors(pairs),
+        "above_floors": {
+            "random": _mean(pairs, lambda each: each.right - 0.5),
+            "longer": _mean(pairs, lambda each: each.right - each.longer),
+            "shorter": _mean(pairs, lambda each: each.right - (1 - each.longer)),
+        },
     }
     if kind:
         found["calibrated"] = {"kind": kind, **cross_validated(read, kind)}
@@ -99,7 +128,7 @@ def marks(all_pairs: Sequence[Marked], kind: str = "") -> dict[str, Any]:
 def calibration(read: Sequence[Marked]) -> dict[str, Any]:
     """The calibration error in ten bins of confidence (Guo et al. 2017), with the curve, and the error that as many pairs
     would show by chance if the judge were perfectly calibrated."""
-    sure = [(max(p, 1 - p), each.right) for each in read if (p := each.p) is not None]
+    sure = [(max(p, 1 - p), each.agreed) for each in read if (p := each.p) is not None]
     rng = random.Random(0)
     chance = [
         _error(_binned([(p, float(rng.random() < p)) for p, _ in sure])) for _ in range(CHANCE_RUNS if sure else 0)
@@ -126,14 +155,20 @@ def _error(bins: Sequence[tuple[float, float, int]]) -> float:
 
 
 def cross_validated(read: Sequence[Marked], kind: str) -> dict[str, Any]:
-    """Brier score and calibration error with each pair's probability from a curve fitted without its context."""
+    """Brier score and calibration error with each pair's probability from a curve fitted without its context.
+
+    Where there are too few pairs or contexts to fit one, "error" says so instead.
+    """
     folds: dict[str, int] = {context: n % FOLDS for n, context in enumerate(sorted({each.context for each in read}))}
     mapped: list[Marked] = []
     for fold in range(FOLDS):
         inside = [each for each in read if folds[each.context] != fold]
-        curve = fit(kind, [each.p or 0.0 for each in inside], [each.people for each in inside])
+        try:
+            curve = fit(kind, [each.p or 0.0 for each in inside], [each.people for each in inside])
+        except UserError as error:
+            return {"error": f"in one of {FOLDS} parts: {error}"}
         mapped += [replace(each, p=curve.of(each.p or 0.0)) for each in read if folds[each.context] == fold]
-    return {"brier": _mean(mapped, lambda each: ((each.p or 0.0) - each.people) ** 2), **calibration(mapped)}
+    return {"brier": _mean(mapped, lambda each: each.off), **calibration(mapped)}
 
 
 def position(rows: Iterable[Preference]) -> dict[str, Any]:
@@ -184,14 +219,14 @@ def _same(won: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
 
 def length(pairs: Sequence[Marked]) -> dict[str, Any]:
     """Accuracy where the answer that people prefer is the longer one, and where it is the shorter one."""
-    longer = [each for each in pairs if _longer(each) == 1]
-    shorter = [each for each in pairs if _longer(each) == 0]
+    longer = [each for each in pairs if each.longer == 1]
+    shorter = [each for each in pairs if each.longer == 0]
     return {"longer_is_right": _mean(longer, _right), "shorter_is_right": _mean(shorter, _right)}
 
 
 def floors(pairs: Sequence[Marked]) -> dict[str, float | None]:
     """What is scored without reading: a coin, the answer shown first, the longer one, the shorter one."""
-    longer = _ratio(sum(map(_longer, pairs)), len(pairs))
+    longer = _ratio(sum(each.longer for each in pairs), len(pairs))
     firsts = [_first(each) for each in pairs]
     return {
         "random": 0.5,
@@ -201,26 +236,20 @@ def floors(pairs: Sequence[Marked]) -> dict[str, float | None]:
     }
 
 
-def _longer(each: Marked) -> float:
-    """What the longer answer scores."""
-    even = len(each.row.pair.a.text) == len(each.row.pair.b.text)
-    return 0.5 if even else float(each.a_longer == (each.people > 0.5))
-
-
 def _first(each: Marked) -> float:
     """What the answer shown first scores, over the orders that were asked."""
     orders = [vote.order for vote in each.row.votes if vote.order in ("ab", "ba")] or ["ab", "ba"]
     return sum(float((order == "ab") == (each.people > 0.5)) for order in orders) / len(orders)
 
 
-def _under_each(each: Marked) -> Iterator[tuple[str, Marked]]:
-    """A pair as it would have come out under each of its principles alone, orders averaged."""
+def _under_each(each: Marked, want: "Label") -> Iterator[tuple[str, Marked]]:
+    """A pair as it would have come out under each of its principles alone."""
     groups: dict[str, list[Vote]] = defaultdict(list)
     for vote in each.row.votes:
         groups[vote.principle].append(vote)
     for principle, votes in groups.items():
         if principle:
-            yield principle, replace(each, p=_read_mean(votes))
+            yield principle, replace(each, p=ordered(votes, want)[1])
 
 
 def _by(keyed: Iterable[tuple[str, Marked]]) -> dict[str, Share]:
@@ -239,7 +268,10 @@ def _ratio(part: float, of: int) -> float | None:
 
 
 def _mean(pairs: Sequence[Marked], value: Callable[[Marked], float]) -> Share:
-    """The mean with a bootstrap interval over contexts: whole contexts are drawn again, with all their pairs."""
+    """The mean with a bootstrap interval over contexts: whole contexts are drawn again, with all their pairs.
+
+    Of few contexts, or where all are alike, a bootstrap knows no doubt; there the interval is Wilson's, over contexts.
+    """
     if not pairs:
         return Share(None, 0.0, 1.0, 0)
     import numpy
@@ -249,7 +281,13 @@ def _mean(pairs: Sequence[Marked], value: Callable[[Marked], float]) -> Share:
         sums[each.context][0] += value(each)
         sums[each.context][1] += 1
     totals = numpy.array(list(sums.values()))
+    mean, apart = float(totals[:, 0].sum() / totals[:, 1].sum()), totals[:, 0] / totals[:, 1]
+    if len(totals) < FEW or apart.min() == apart.max():
+        # From −1 to 1 for a difference, from 0 to 1 for a share.
+        floor = -1.0 if apart.min() < 0 else 0.0
+        low, high = wilson((mean - floor) / (1 - floor) * len(totals), len(totals))
+        return Share(mean, floor + low * (1 - floor), floor + high * (1 - floor), len(pairs))
     rng = numpy.random.default_rng(0)
     drawn = [totals[rng.integers(0, len(totals), len(totals))].sum(0) for _ in range(RESAMPLES)]
     low, high = numpy.quantile([total / count for total, count in drawn], [0.025, 0.975])
-    return Share(float(totals[:, 0].sum() / totals[:, 1].sum()), float(low), float(high), len(pairs))
+    return Share(mean, float(low), float(high), len(pairs))

@@ -100,6 +100,9 @@ def _judges(want: Label) -> Found:
     elif want.model and want.panel:
         yield "panel", "stands beside `model`; name all judges under `panel`, each with a weight, and take `model` out"
     for role in want.calibration.keys() - set(want.judges):
+        if not role:
+            yield "calibration", "names one fit for a panel; name one for each role: {role: name}"
+            continue
         yield "calibration", f'"{role}" is not a judge of this step; name one of: {", ".join(want.judges)}'
 
 
@@ -118,6 +121,8 @@ def _settings(want: Label) -> Found:
 
 def _group(want: Label, block: "Block", before: Sequence["Block"]) -> Found:
     source = next((each.want for each in before if each.name == block.reads), None)
+    if want.method == "people" and isinstance(source, Sample):
+        yield "method", f"nobody compared the answers of {block.reads}; people is for a `pairs` stage"
     if isinstance(source, Sample) and source.group > 2 and want.method != "rank":
         yield (
             "method",

@@ -13,8 +13,10 @@ from oracle import Oracle
 
 from cai.agreement import agreement
 from cai.calibration import fit
-from cai.marks import floors, marked, marks
+from cai.marks import Marked, floors, marked
+from cai.marks import marks as all_marks
 from cai.rows import Draft, Pair, Preference, Vote
+from cai.stages.label import Label
 
 ROOT = Path(__file__).resolve().parent.parent
 PEOPLE = ROOT.parent / "shared" / "data" / "hh-harmless" / "pairs.jsonl.gz"
@@ -77,6 +79,10 @@ def test_inconsistent_are_those_whose_orders_must_disagree_and_no_others(exams: 
     assert differ == 0
 
 
+def marks(pairs: list[Marked]) -> dict[str, Any]:
+    return all_marks(pairs, Label("judge", "logprob"))
+
+
 def preference(number: int, p_a: float | None, people: tuple[float, ...], context: str = "") -> Preference:
     drafts = Draft("x" * (10 + number % 7), "", "stop", 0), Draft("x" * 12, "", "stop", 0)
     pair = Pair(
@@ -106,6 +112,18 @@ def test_what_is_not_read_is_not_right_and_ties_of_people_do_not_count() -> None
     assert found["accuracy"].value == pytest.approx((0 + 0.5 + 1) / 3)
     assert found["accuracy_read"].value == pytest.approx(1.5 / 2)
     assert found["accuracy_labelled"].of == 2
+
+
+def test_few_contexts_leave_doubt() -> None:
+    found = marks(list(marked([preference(0, 0.9, (1.0,)), preference(1, 0.9, (1.0,))])))
+    assert found["accuracy"].value == 1.0
+    assert found["accuracy"].low < 0.5
+
+
+def test_calibration_is_measured_against_the_share_of_people() -> None:
+    """Two of three people agree with a judge that says two thirds: it is as sure as it should be."""
+    rows = [preference(n, 2 / 3, (1.0, 1.0, 0.0)) for n in range(60)]
+    assert marks(list(marked(rows)))["ece"] == pytest.approx(0, abs=1e-9)
 
 
 def test_floors_know_length_and_position() -> None:
@@ -172,8 +190,23 @@ def test_the_command_shows_a_table_and_writes_a_page(cai: Cai, write: Write, tmp
 
 def test_a_judge_of_letters_is_told_so(cai: Cai, write: Write) -> None:
     ran = sit(cai, write, script="- {choose: {A: 0.8, B: 0.1}}\n")
-    assert "the same position in both orders in 100% of pairs" in ran.stdout
+    assert "with a winner in both orders, the same position won 100%" in " ".join(ran.stdout.split())
     assert "No better than a coin" in ran.stdout
+
+
+def test_another_judge_s_exam_is_not_taken_for_its_own(cai: Cai, write: Write) -> None:
+    assert "100%" in sit(cai, write).stdout
+    other = sit(cai, write, script="- {choose: {A: 0.8, B: 0.1}}\n")  # the same file, edited
+    assert "logprob: something changed since it was done" in other.stdout
+    assert "No better than a coin" in other.stdout
+
+
+def test_a_run_s_folder_is_not_taken(cai: Cai, write: Write, scripted_run: Callable[..., Path]) -> None:
+    folder = scripted_run()
+    ran = sit(cai, write, "--out", folder)
+    assert ran.returncode == 2
+    assert "is a run's folder; name another one" in ran.stderr
+    assert not (folder / "exam.json").exists()
 
 
 def test_an_exam_that_is_done_is_not_asked_again_unless_something_changed(cai: Cai, write: Write) -> None:
@@ -221,8 +254,10 @@ stages:
         (("--name", "x"), "add --calibrate"),
         (("--columns", "label"), "not of the form WHAT=COLUMN"),
         (("samples=3",), "is for the method cot"),
-        (("sampels=3",), "sampels"),
-        (("--limit", "5", "--calibrate", "isotonic"), "too few to fit a calibration"),
+        (("sampels=3",), 'there is no such setting of a judge; did you mean "samples"?'),
+        (("method=cot",), "there is no such setting of a judge"),
+        (("calibration=x", "--calibrate", "isotonic"), "fit what the judge itself says"),
+        (("--limit", "5", "--calibrate", "isotonic", "--name", "x"), "too few to fit a calibration"),
     ],
 )
 def test_what_is_wrong_is_a_sentence(cai: Cai, write: Write, more: tuple[str, ...], says: str) -> None:
@@ -268,10 +303,10 @@ constitution: small.yaml
 models: {knows: {scripted: knows.yaml}, letters: {scripted: letters.yaml}}
 stages:
   - pairs: {path: people.jsonl}
-  - label: {panel: {knows: 1, letters: 3}, method: logprob, disagree: DISAGREE}
+  - label: {panel: {knows: 3, letters: 1}, method: logprob, disagree: DISAGREE}
   - prefs: {thin: THIN}
 """
-    for disagree, thin, p_label in (("drop", "0", 8 / 9), ("average", "0", (8 / 9 + 3 * 0.5) / 4)):
+    for disagree, thin, p_label in (("drop", "0", 8 / 9), ("average", "0", (3 * 8 / 9 + 0.5) / 4)):
         write("r.yaml", recipe.replace("DISAGREE", disagree).replace("THIN", thin))
         ran = cai("run", "r.yaml", "--redo", "label", cwd=tmp_path)
         assert ran.returncode == 0, ran.stderr

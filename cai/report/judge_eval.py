@@ -15,6 +15,7 @@ SHOWN = 5
 PLOT = 220
 MUCH = 0.02
 LETTERS = 0.5
+MANY = 0.05
 WIDE = 120
 
 NARROW = 9
@@ -83,38 +84,52 @@ def sentences(figures: dict[str, Any]) -> Iterator[str]:
 def verdict(found: dict[str, Any]) -> Iterator[str]:
     """What one judge's figures say, sentence by sentence."""
     yield _against_floors(found)
+    if found["unreadable"] and found["unreadable"] > MANY:
+        yield f"{percent(found['unreadable'])} of its votes could not be read, and count as wrong."
     position = found["position"]
     if position["rate"] is not None and position["rate"] > LETTERS:
-        rate = percent(position["rate"])
-        yield f"It chose the same position in both orders in {rate} of pairs: it reads letters more than answers."
-    apart = _length_gap(found)
-    if apart is not None and abs(apart) > 0.2:
-        yield f"It favours the {'longer' if apart > 0 else 'shorter'} answer."
-    if found["ece"] is not None and found["ece"] > found["ece_by_chance"] + MUCH:
         yield (
-            f"Its probabilities are off by {100 * found['ece']:.0f} points on average ({100 * found['ece_by_chance']:.0f} "
-            "by chance alone): calibrate it, or clamp its labels."
+            f"Of {position['both']} comparisons with a winner in both orders, the same position won {percent(position['rate'])}: "
+            "it reads letters more than answers."
         )
+    if favoured := _favoured(found["length"]):
+        yield f"It favours the {favoured} answer."
+    if found["ece"] is not None and found["ece"] > found["ece_by_chance"] + MUCH:
+        yield _miscalibrated(found)
 
 
 def _against_floors(found: dict[str, Any]) -> str:
-    accuracy, floors = found["accuracy"], found["floors"]
+    accuracy = found["accuracy"]
     said = f"{percent(accuracy['value'])} ({interval(accuracy)})"
     if accuracy["value"] is None:
-        return "No pair could be judged."
+        return "People were even on every pair, so there is nothing to be right about."
     if accuracy["high"] < 0.5:
-        return f"Worse than a coin, {said}: what it prefers, or what could not be read, goes against people."
-    if accuracy["low"] <= 0.5:
-        return f"No better than a coin, {said}: it is no judge of these pairs."
-    name, best = max(floors.items(), key=lambda each: each[1] or 0.0)
-    if accuracy["low"] <= (best or 0.0):
-        return f"Better than a coin, {said}, and not clearly better than taking the {name} answer ({percent(best)})."
-    return f"Better than a coin and than each floor, {said}."
+        return f"Worse than a coin, {said}."
+    if found["above_floors"]["random"]["low"] <= 0:
+        return f"No better than a coin, {said}: on these pairs it is no judge, or they are too few to tell."
+    for name in ("longer", "shorter"):
+        if found["above_floors"][name]["low"] <= 0:
+            floor = percent(found["floors"][name])
+            return f"Better than a coin, {said}, and not clearly better than taking the {name} answer ({floor})."
+    return f"Better than a coin, {said}, and than taking the longer or the shorter answer."
 
 
-def _length_gap(found: dict[str, Any]) -> float | None:
-    longer, shorter = (found["length"][key]["value"] for key in ("longer_is_right", "shorter_is_right"))
-    return None if longer is None or shorter is None else longer - shorter
+def _favoured(length: dict[str, Any]) -> str:
+    """The answer that a judge is better at when it is the right one, where the two intervals do not touch."""
+    longer, shorter = length["longer_is_right"], length["shorter_is_right"]
+    if longer["value"] is None or shorter["value"] is None:
+        return ""
+    if longer["low"] > shorter["high"]:
+        return "longer"
+    return "shorter" if shorter["low"] > longer["high"] else ""
+
+
+def _miscalibrated(found: dict[str, Any]) -> str:
+    pairs = sum(each["pairs"] for each in found["curve"])
+    surer = sum((each["confidence"] - each["accuracy"]) * each["pairs"] for each in found["curve"]) / pairs
+    off = f"off by {100 * found['ece']:.0f} points on average ({100 * found['ece_by_chance']:.0f} by chance alone)"
+    todo = "calibrate it, or clamp its labels" if surer > 0 else "calibrate it"
+    return f"It is {'surer' if surer > 0 else 'less sure'} than it has reason to be, {off}: {todo}."
 
 
 def write(folder: Path, figures: dict[str, Any]) -> Path:

@@ -113,6 +113,22 @@ def test_scores_are_expected_ratings_and_ten_may_be_two_tokens() -> None:
     assert found.p_label == found.p_a
 
 
+def test_where_an_answer_cannot_be_gone_on_with_no_ten_is_made_up() -> None:
+    """On such a server "Reply with one of these: 0" would be answered with 0, and each 1 taken for a 10."""
+    seen: list[Request] = []
+
+    class Plain(Scripted):
+        continues = False
+
+    def low(request: Request) -> object:
+        return {"0": 0.99} if request.choices == ("0",) else {"1": 0.9} if "BAD" in last(request) else {"7": 0.9}
+
+    ask = Ask(Plain(asked_with(seen, low)), Slots(1), ONE, "p/0", Random(0))  # type: ignore[arg-type]
+    [found] = asyncio.run(label(pair(), Label("judge", "score"), ask))  # type: ignore[misc]
+    assert found.votes[0].scores == pytest.approx((7, 1))  # type: ignore[union-attr]
+    assert len(seen) == 2
+
+
 def test_the_better_of_two_ratings_is_a_probability() -> None:
     assert higher({10: 1.0}, {1: 1.0}) == 1
     assert higher({5: 1.0}, {5: 1.0}) == 0.5

@@ -75,3 +75,11 @@ def test_a_base_model_s_transcript_goes_on_and_stops_before_the_next_turn(model:
     [reply] = ask(model, Request((), asked.prompt, max_tokens=48, temperature=0.0, stop=asked.stop))
     assert "Paris" in reply.texts[0]
     assert "Human:" not in reply.texts[0]
+
+
+def test_a_choice_of_several_tokens_is_left_out(model: Local) -> None:
+    said, choices = "Rate this from 1 to 10. Reply in the form: The rating is: (5)", tuple(map(str, range(1, 11)))
+    [rated] = ask(model, user(said, choices=choices, begin="The rating is: ("))
+    assert set(rated.choice_logprobs) == set(choices[:-1])
+    [ten] = ask(model, user(said, choices=("0",), begin="The rating is: (1"))
+    assert 0 < math.exp(ten.choice_logprobs["0"]) < 1
