@@ -1,5 +1,6 @@
 """How far people who compared the same pairs agree: what a judge can at best be measured against."""
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -32,16 +33,22 @@ def agreement(pairs: Sequence[Marked]) -> dict[str, Any] | None:
     table = [[WORDS[said] for said in each.row.pair.people] for each in several if len(each.row.pair.people) == count]
     decided = [each for each in several if each.p not in (None, 0.5) and each.people != 0.5]
     judge = [(each.p or 0.0) > 0.5 for each in decided], [each.people > 0.5 for each in decided]
+    with warnings.catch_warnings():
+        # Where all said the same, kappa is not defined: no number here, rather than a library's warning.
+        warnings.simplefilter("ignore")
+        first_two = cohen_kappa_score(firsts, seconds)
+        all_of_them = fleiss_kappa(aggregate_raters(table)[0])
+        with_judge = cohen_kappa_score(*judge) if decided else None
     return {
         "pairs": len(several),
         "same_first_two": sum(one == other for one, other in zip(firsts, seconds, strict=True)) / len(several),
-        "cohen_first_two": _number(cohen_kappa_score(firsts, seconds)),
+        "cohen_first_two": _number(first_two),
         "people": count,
-        "fleiss": _number(fleiss_kappa(aggregate_raters(table)[0])),
-        "cohen_judge_and_majority": _number(cohen_kappa_score(*judge)) if decided else None,
+        "fleiss": _number(all_of_them),
+        "cohen_judge_and_majority": _number(with_judge),
     }
 
 
 def _number(kappa: Any) -> float | None:
     """Nothing where all said the same of every pair, and kappa is not defined."""
-    return None if kappa != kappa else float(kappa)
+    return None if kappa is None or kappa != kappa else float(kappa)

@@ -123,6 +123,8 @@ def judge_eval(
     from cai.commands import examine_judge
     from cai.judge_eval import Exam
 
+    if name == "":
+        raise typer.BadParameter("--name is empty; give the calibration a name, or leave it out")
     named = dict(_pair_of(each) for each in columns or [])
     pairs = {"limit": limit, "columns": named or None, "split": split if data.startswith("hub:") else None}
     exam = Exam(

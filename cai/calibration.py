@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cai.errors import UserError
+from cai.errors import RunError, UserError
 from cai.files import read_json, write_json
 from constitution.source import find
 
@@ -145,9 +145,25 @@ def load(name: str, beside: Path) -> Calibration:
             f'there is no calibration "{name}"; fit one with: cai judge-eval … --calibrate temperature --name {name}'
         )
     try:
-        return of(read_json(path))
-    except (KeyError, TypeError, ValueError):
+        found = of(read_json(path))
+        if not _sound(found):
+            raise ValueError
+        return found
+    except (KeyError, TypeError, ValueError, RunError):
         raise UserError(f"{path} is not a calibration; fit it anew with: cai judge-eval … --calibrate") from None
+
+
+def _sound(found: Calibration) -> bool:
+    """Whether it is a curve that can be applied, and says whose it is."""
+    rising = all(sorted(each) == list(each) and each[0] >= 0 and each[-1] <= 1 for each in (found.xs, found.ys) if each)
+    curve = found.kind == "temperature" or len(found.xs) == len(found.ys) > 0
+    return (
+        found.kind in KINDS
+        and 0 < found.temperature < math.inf
+        and rising
+        and curve
+        and found.judge.keys() >= set(DECIDES)
+    )
 
 
 def of(data: dict[str, Any]) -> Calibration:

@@ -21,6 +21,7 @@ from cai.report import exam as exam_report
 from cai.report import judge_eval as judge_report
 from cai.report import plan as plan_report
 from cai.report.summary import run_folder
+from cai.rows import is_text
 from cai.screen import Screen
 from cai.stages.label import Label
 from cai.stages.prompts import TRACKS
@@ -96,7 +97,7 @@ def try_constitution(path: Path, model: str, tried: Trial) -> None:
     _one_of("--track", tried.want.tracks[0], TRACKS)
     if not tried.prompt.strip():
         raise UserError("PROMPT is empty; write what the person asks")
-    if not _is_text(tried.prompt):
+    if not is_text(tried.prompt):
         raise UserError("PROMPT is not UTF-8 text; check the terminal's encoding")
     # One chain asks one thing at a time, and a model loads into this process sooner than a server comes up.
     constitution, spec, screen = load(path), named(model, prefer="local"), Screen()
@@ -163,11 +164,6 @@ def _check_writable(path: Path) -> None:
         path.open("a").close()
     except OSError as error:
         raise UserError(f"--junit: {path} cannot be written: {error.strerror}; name another file") from None
-
-
-def _is_text(text: str) -> bool:
-    """Whether it can be sent: a command line's bytes that are no UTF-8 come as lone surrogates."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _one_of(option: str, word: str, known: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from cai.errors import UserError
-from cai.rows import Message
+from cai.rows import Message, is_text
 
 PROMPTS = ("prompt", "messages", "question", "instruction", "input", "context", "query")
 """Where a prompt is looked for, in this order; an instruction's ``input`` belongs to it."""
@@ -160,8 +160,8 @@ def _turns(said: Any) -> list[Message]:
     """A text, a transcript or a list of messages as messages; a bare text is the person's, or an answer."""
     if isinstance(said, list):
         kept = [each for each in said if isinstance(each, dict) and each.get("content")]
-        return [{"role": str(each.get("role", "user")), "content": str(each["content"]).strip()} for each in kept]
-    text = said if isinstance(said, str) else ""
+        return [{"role": str(each.get("role", "user")), "content": _text(each["content"]).strip()} for each in kept]
+    text = "" if said is None else _text(said)
     if not _TURN.match("\n\n" + text.strip()):
         return [{"role": "user", "content": text.strip()}] if text.strip() else []
     parts = _TURN.split("\n\n" + text.strip())[1:]
@@ -171,13 +171,28 @@ def _turns(said: Any) -> list[Message]:
     return turns[:-1] if turns and not turns[-1]["content"] and turns[-1]["role"] == "assistant" else turns
 
 
+def _text(said: Any) -> str:
+    """A text, a number, or a list of parts that are texts, as chats have them.
+
+    Raises:
+        Unusable: it is something else, or no Unicode text.
+    """
+    if isinstance(said, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in said):
+        said = "".join(part["text"] for part in said)
+    if isinstance(said, bool) or not isinstance(said, str | int | float):
+        raise Unusable("no_text", f"expected a text, found {type(said).__name__}")
+    if not is_text(str(said)):
+        raise Unusable("no_text", "holds half a surrogate pair, which is no Unicode text")
+    return str(said)
+
+
 def _texts(said: Any) -> list[str]:
     if isinstance(said, str):
         try:
             said = json.loads(said)
         except ValueError:
             said = [said]
-    return [str(each) for each in (said if isinstance(said, list) else [said])]
+    return [_text(each) for each in (said if isinstance(said, list) else [said])]
 
 
 def several(label: Any) -> Sequence[Any]:
@@ -187,7 +202,7 @@ def several(label: Any) -> Sequence[Any]:
 
 def word_of(label: Any) -> str:
     """A label as a word: 1, 1.0 and "1" are the same."""
-    return f"{label:g}" if isinstance(label, float) else str(label).strip().lower()
+    return f"{label:g}" if isinstance(label, float) else "" if label is None else str(label).strip().lower()
 
 
 def _preferred(label: Any, a: str, b: str, base: int | None) -> float:
@@ -201,7 +216,7 @@ def _preferred(label: Any, a: str, b: str, base: int | None) -> float:
             return value
     if word in TIES or word.startswith("tie"):
         return 0.5
-    raise Unusable("unreadable_label", f"the label {label!r} names neither {a} nor {b}")
+    raise Unusable("unreadable_label", f"the label {json.dumps(label, default=str)} names neither {a} nor {b}")
 
 
 def checked(pair: Compared) -> Compared:

@@ -117,8 +117,17 @@ def append_line(file: TextIO, line: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's data, or None where there is no such file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    """A JSON file's data, or None where there is no such file.
+
+    Raises:
+        RunError: it holds something else; our own files are written whole, so it was damaged from outside.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    except ValueError as error:
+        raise RunError(
+            f"{path} is damaged, as it is not JSON ({error}); restore it, or move {path.parent} away"
+        ) from None
 
 
 def cannot_write(path: Path, error: OSError) -> RunError:

@@ -5,8 +5,8 @@ seals. So a killed exam goes on where it was, rows can be shown, and what was as
 that decides it: data, model, constitution, settings, and the code that puts the questions.
 """
 
-import asyncio
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -29,12 +29,13 @@ from cai.screen import Screen
 from cai.stages.label import Label
 from cai.store import Stage, described
 from constitution.model import Constitution
-from constitution.source import SHIPPED, nearest, parse_yaml
+from constitution.source import SHIPPED, find, nearest, parse_yaml
 
 NAME = "exam"
 JUDGE, REWARD = "judge", "reward-model"
 ALL = "all"
 SMALL = 1 << 20
+NAMES = re.compile(r"[A-Za-z0-9](?!.*\.json$)[A-Za-z0-9._-]*")
 CODE = (
     *("constitution/*.py", "cai/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
     *("cai/settle.py", "cai/calibration.py", "cai/compared.py", "cai/records.py"),
@@ -82,7 +83,7 @@ def judge_eval(
     recipe = _recipe(exam, {role: replace(spec, role=role) for role, spec in models.items() if spec}, out)
     run = Run(recipe, out, screen)
     _set_aside_stale(run)
-    asyncio.run(run.walk())
+    run.go()
     figures = {
         "data": exam.data,
         "constitution": recipe.constitution.name,
@@ -116,11 +117,17 @@ def save_calibration(exam: Exam, out: Path, figures: dict[str, Any], folder: Pat
 
 
 def _sensible(exam: Exam) -> None:
+    if not exam.data.startswith("hub:") and not Path(exam.data).is_file():
+        raise UserError(f"there is no file {exam.data or 'without a name'}; name the pairs' file, or hub:OWNER/NAME")
+    if find(exam.constitution, Path()) is None:
+        raise UserError(f"--constitution: there is no file {exam.constitution}; name a constitution")
     for name in exam.methods:
         if name not in (*EXAMINED, ALL):
             raise UserError(f'--method: there is no "{name}"; {nearest(name, [*EXAMINED, ALL])}')
     if exam.kind and exam.kind not in KINDS:
         raise UserError(f'--calibrate: there is no "{exam.kind}"; {nearest(exam.kind, list(KINDS))}')
+    if exam.name and not NAMES.fullmatch(exam.name):
+        raise UserError(f'--name: "{exam.name}" is no name; take letters, digits, . - and _, without .json at its end')
     if exam.name and not exam.kind:
         raise UserError("--name is for a calibration; add --calibrate temperature or isotonic")
     if exam.name and (len(exam.methods) != 1 or ALL in exam.methods):
@@ -129,6 +136,8 @@ def _sensible(exam: Exam) -> None:
 
 def _free(out: Path) -> None:
     """Only an exam's own folder may be taken: what is not this exam's is set aside in it."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out: {out} is a file; name a folder")
     if (out / "run.json").exists() and described(out)["recipe"] != NAME:
         raise UserError(f"--out: {out} is a run's folder; name another one")
 
@@ -149,6 +158,8 @@ def _recipe(exam: Exam, models: dict[str, ModelSpec], out: Path) -> Recipe:
 def _spread(text: str, names: Sequence[str], exam: Exam) -> list[str]:
     """A setting for every method, or for the one that it names, as a recipe's override."""
     head, dot, rest = text.partition("=")[0].partition(".")
+    if dot and head in EXAMINED and head not in (*names, *SETTABLE):
+        raise UserError(f'"{text}": {head} is not examined here; add --method {head}')
     key = rest if dot and head in names and head not in SETTABLE else head
     if key.partition(".")[0] not in SETTABLE:
         raise UserError(f'"{text}": there is no such setting of a judge; {nearest(key, sorted(SETTABLE))}')
@@ -187,7 +198,7 @@ def _roles(name: str, models: dict[str, ModelSpec]) -> dict[str, str]:
 def _set_aside_stale(run: Run) -> None:
     """What was asked under other settings, of another model or by other code, is set aside and asked anew."""
     file = run.folder / "made-by.json"
-    known = read_json(file) if file.exists() else {}
+    known = read_json(file) or {}
     for block in run.recipe.blocks:
         was, made_by = run.stage(block.name).begun, _made_by(run, block)
         if was is not None and (known.get(block.name) != made_by or was != run.settings(block.name).plain()):
@@ -218,7 +229,8 @@ def _rows(out: Path, method: str) -> Any:
 
 def _figures(run: Run, block: Block, kind: str) -> dict[str, Any]:
     seal = run.stage(block.name).seal or {}
-    pairs = list(marked(_rows(run.folder, block.name)))
+    rows = list(_rows(run.folder, block.name))
+    pairs = list(marked(rows))
     if not pairs:
         raise UserError(
             f"{run.recipe.name}: no pair has a label of people's; name the label's column with --columns label=…"
@@ -228,7 +240,14 @@ def _figures(run: Run, block: Block, kind: str) -> dict[str, Any]:
     plain = {key: _plain(value) for key, value in found.items()}
     cost = {key: seal[key] for key in ("tokens_in", "tokens_cached", "tokens_out", "seconds")}
     people = agreement(pairs)
-    return {"model": ", ".join(models), "left_out": seal["dropped"], **plain, "people": people, "cost": cost}
+    return {
+        "model": ", ".join(models),
+        "left_out": seal["dropped"],
+        "unlabelled": len(rows) - len(pairs),
+        **plain,
+        "people": people,
+        "cost": cost,
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -115,9 +115,9 @@ def marks(all_pairs: Sequence[Marked], want: "Label", kind: str = "") -> dict[st
         "length": length(pairs),
         "floors": floors(pairs),
         "above_floors": {
-            "random": _mean(pairs, lambda each: each.right - 0.5),
-            "longer": _mean(pairs, lambda each: each.right - each.longer),
-            "shorter": _mean(pairs, lambda each: each.right - (1 - each.longer)),
+            "random": _mean(pairs, lambda each: each.right - 0.5, (-0.5, 0.5)),
+            "longer": _mean(pairs, lambda each: each.right - each.longer, (-1.0, 1.0)),
+            "shorter": _mean(pairs, lambda each: each.right - (1 - each.longer), (-1.0, 1.0)),
         },
     }
     if kind:
@@ -267,7 +267,7 @@ def _ratio(part: float, of: int) -> float | None:
     return part / of if of else None
 
 
-def _mean(pairs: Sequence[Marked], value: Callable[[Marked], float]) -> Share:
+def _mean(pairs: Sequence[Marked], value: Callable[[Marked], float], bounds: tuple[float, float] = (0.0, 1.0)) -> Share:
     """The mean with a bootstrap interval over contexts: whole contexts are drawn again, with all their pairs.
 
     Of few contexts, or where all are alike, a bootstrap knows no doubt; there the interval is Wilson's, over contexts.
@@ -283,10 +283,9 @@ def _mean(pairs: Sequence[Marked], value: Callable[[Marked], float]) -> Share:
     totals = numpy.array(list(sums.values()))
     mean, apart = float(totals[:, 0].sum() / totals[:, 1].sum()), totals[:, 0] / totals[:, 1]
     if len(totals) < FEW or apart.min() == apart.max():
-        # From −1 to 1 for a difference, from 0 to 1 for a share.
-        floor = -1.0 if apart.min() < 0 else 0.0
-        low, high = wilson((mean - floor) / (1 - floor) * len(totals), len(totals))
-        return Share(mean, floor + low * (1 - floor), floor + high * (1 - floor), len(pairs))
+        (least, most), count = bounds, len(totals)
+        low, high = (least + each * (most - least) for each in wilson((mean - least) / (most - least) * count, count))
+        return Share(mean, low, high, len(pairs))
     rng = numpy.random.default_rng(0)
     drawn = [totals[rng.integers(0, len(totals), len(totals))].sum(0) for _ in range(RESAMPLES)]
     low, high = numpy.quantile([total / count for total, count in drawn], [0.025, 0.975])

@@ -25,6 +25,12 @@ def method(block: "Block") -> Method | None:
     return METHODS[block.want.method] if isinstance(block.want, Label | Evaluate) else None
 
 
+def by_constitution(block: "Block") -> bool:
+    """Whether the constitution decides a step's rows."""
+    found = method(block)
+    return block.table.constitution and (found is None or bool(found.by))
+
+
 def scored(block: "Block") -> bool:
     """Whether a step's judge has to be a reward model."""
     found = method(block)
@@ -115,6 +121,8 @@ def _settings(want: Label) -> Found:
     for key, usual in (("samples", 1), ("temperature", None)):
         if getattr(want, key) != usual and want.method != "cot":
             yield key, f"is for the method cot; {want.method} has no sampled reasoning; take it out"
+    if want.samples > 1 and want.temperature == 0:
+        yield "temperature", "is 0, at which all reasonings are the same; take it out, or `samples`"
     if want.rules and want.method != "rules":
         yield "rules", "are for the method rules; take them out"
 

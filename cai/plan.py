@@ -5,7 +5,6 @@ the sample reached with as many replicas. A stage that asks a trained model is m
 from, which speaks as fast. Training, evaluation and report are not in it.
 """
 
-import asyncio
 import hashlib
 import heapq
 from collections.abc import Iterator, Mapping
@@ -89,17 +88,17 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
     """
     if sample < FEW:
         raise UserError(f"--sample {sample}: too few prompts to say anything; take {FEW} or more")
-    sources = [block for block in recipe.blocks if block.kind == "prompts"]
-    if not sources:
-        raise UserError(f"{recipe.path}: has no prompts stage, and so nothing to plan")
     if other := [block.name for block in recipe.blocks if block.kind == "pairs"]:
         raise UserError(
             f"{recipe.path}: a plan begins with prompts, and {other[0]} has pairs; plan the other stages alone"
         )
+    sources = [block for block in recipe.blocks if block.kind == "prompts"]
+    if not sources:
+        raise UserError(f"{recipe.path}: has no prompts stage, and so nothing to plan")
     counts = {block.name: _draw(block, sample, recipe.seed, folder / f"{block.name}.jsonl") for block in sources}
     run = Run(replace(recipe, blocks=tuple(sampled(recipe, sample, folder))), folder, screen)
     run.streams = False  # so that each stage's seconds are its own
-    asyncio.run(run.walk())
+    run.go()
     flying = max((bar.slots.peak for bar in screen.shown.values() if isinstance(bar.slots, Slots)), default=0)
     whole = sum(counts.values())
     scale = (prompts or whole) / whole

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from cai.errors import UserError
 
 ENDINGS = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".csv.gz")
+MOST = 1 << 30
 Check = Callable[[list[str]], None]
 """Told the columns of what has columns, before any record; raises where one is missing."""
 
@@ -108,6 +109,7 @@ def _from_parquet(path: Path, check: Check) -> Iterator[dict[str, Any]]:
 
 
 def _from_csv(path: Path, check: Check) -> Iterator[dict[str, Any]]:
+    csv.field_size_limit(MOST)  # its own limit of 128 KiB is less than a long conversation
     with _text(path, newline="") as file:
         rows = csv.DictReader(file)
         check(list(rows.fieldnames or []))

@@ -229,6 +229,11 @@ def _value(hint: Any, value: Any) -> Any:
     return decode(hint, value) if is_dataclass(hint) and isinstance(hint, type) else value
 
 
+def is_text(text: str) -> bool:
+    """Whether it can be written and sent: JSON and a command line can hold lone surrogates, which are no text."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def content_id(messages: Sequence[Message]) -> str:
     """The id of a prompt that came without one: a hash of what it says."""
     text = json.dumps(list(messages), ensure_ascii=False, sort_keys=True)

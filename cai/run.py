@@ -11,7 +11,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai import change, evaluation, redo, shapes
+from cai import change, evaluation, mistakes, redo, shapes
+from cai.errors import RunError
 from cai.files import RunLock, write_json, write_lines
 from cai.fleet import Fleet
 from cai.ledger import Settings
@@ -63,7 +64,7 @@ class Run:
             stage=block.name,
             block=_fingerprinted(want),
             seed=self.recipe.seed,
-            constitution=digest(self.constitution) if block.table.constitution else "",
+            constitution=digest(self.constitution) if mistakes.by_constitution(block) else "",
             models={role: self.spec(role).identity() for role in roles},
             inputs={each: self.settings(each).digest() for each in dict.fromkeys(upstream)},
         )
@@ -88,6 +89,17 @@ class Run:
         # Training puts every example in the chat template, so its result is a chat model whatever its base was.
         trained = {base.kind: str((self.folder / role / "model").resolve()), "format": "chat"}
         return replace(base, role=role, model=role, **trained)
+
+    def go(self) -> None:
+        """Walk from outside of asyncio; a person may stop it.
+
+        Raises:
+            RunError: it was stopped; and as ``walk``.
+        """
+        try:
+            asyncio.run(self.walk())
+        except KeyboardInterrupt:
+            raise RunError("stopped; run the same command again to go on") from None
 
     async def walk(self) -> None:
         """Every stage that is not sealed, in order.
@@ -190,7 +202,7 @@ def start(
     if redo_changed:
         for line in redo.changed(run):
             screen.say(line)
-    asyncio.run(run.walk())
+    run.go()
 
 
 def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:

@@ -240,7 +240,7 @@ def described(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
     try:
         data = read_json(path)
-    except ValueError:
+    except RunError:
         data = None
     if not isinstance(data, dict) or not {"stages", "constitution_digest"} <= data.keys():
         raise UserError(f"{path} is not what a run wrote there; run its recipe again, which writes it anew")

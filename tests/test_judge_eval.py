@@ -2,6 +2,10 @@
 
 import json
 import math
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -27,6 +31,7 @@ name: small
 principles:
   - {id: kind, critique: Say which words are unkind., revision: Say it kindly., judgment: Which answer is kinder?}
 """
+FITS = "calibration=broken", "calibration=empty"
 KNOWS = """\
 - {when: "Answer .A.: GOOD", choose: {A: 0.8, B: 0.1}}
 - {choose: {A: 0.1, B: 0.8}, say: ["One of them is kinder."]}
@@ -115,6 +120,9 @@ def test_what_is_not_read_is_not_right_and_ties_of_people_do_not_count() -> None
 
 
 def test_few_contexts_leave_doubt() -> None:
+    one = marks(list(marked([preference(4, 0.9, (1.0,))])))  # the longer answer, and right
+    assert [one["above_floors"][name].low <= 0 for name in ("random", "longer", "shorter")] == [True] * 3
+    assert one["above_floors"]["random"].high <= 0.5
     found = marks(list(marked([preference(0, 0.9, (1.0,)), preference(1, 0.9, (1.0,))])))
     assert found["accuracy"].value == 1.0
     assert found["accuracy"].low < 0.5
@@ -209,6 +217,28 @@ def test_a_run_s_folder_is_not_taken(cai: Cai, write: Write, scripted_run: Calla
     assert not (folder / "exam.json").exists()
 
 
+def test_stopped_by_a_person_it_says_how_to_go_on(write: Write, tmp_path: Path) -> None:
+    line = [
+        sys.executable,
+        "-m",
+        "cai.cli",
+        "judge-eval",
+        pairs_file(write),
+        "--constitution",
+        write("s.yaml", CONSTITUTION),
+    ]
+    line += ["--model", write("slow.yaml", "- {choose: {A: 0.8, B: 0.1}, delay: 30}\n"), "--out", tmp_path / "exam"]
+    running = subprocess.Popen(list(map(str, line)), stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    while not (tmp_path / "exam" / "logprob" / "begun.json").exists():
+        time.sleep(0.1)
+        assert running.poll() is None
+    time.sleep(1)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 1
+    assert said.strip() == "error: stopped; run the same command again to go on"
+
+
 def test_an_exam_that_is_done_is_not_asked_again_unless_something_changed(cai: Cai, write: Write) -> None:
     assert "set aside" not in sit(cai, write).stdout
     assert "done before" in (again := sit(cai, write).stdout)
@@ -256,14 +286,25 @@ stages:
         (("samples=3",), "is for the method cot"),
         (("sampels=3",), 'there is no such setting of a judge; did you mean "samples"?'),
         (("method=cot",), "there is no such setting of a judge"),
+        (("cot.samples=2",), "cot is not examined here; add --method cot"),
+        (("--calibrate", "isotonic", "--name", "../x"), '"../x" is no name'),
+        (("calibration=broken",), "broken.json is not a calibration"),
+        (("calibration=empty",), "empty.json is not a calibration"),
         (("calibration=x", "--calibrate", "isotonic"), "fit what the judge itself says"),
         (("--limit", "5", "--calibrate", "isotonic", "--name", "x"), "too few to fit a calibration"),
     ],
 )
 def test_what_is_wrong_is_a_sentence(cai: Cai, write: Write, more: tuple[str, ...], says: str) -> None:
-    ran = sit(cai, write, *more)
+    write("judges/broken.json", "{")
+    curve = {"kind": "isotonic", "temperature": 1, "xs": [], "ys": [], "judge": {}, "about": {}}
+    folder = write("judges/empty.json", json.dumps(curve)).parent
+    ran = sit(
+        cai,
+        write,
+        *(each.replace("calibration=", f"calibration={folder}/") + ".json" if each in FITS else each for each in more),
+    )
     assert ran.returncode == 2
-    assert says in ran.stderr
+    assert says in " ".join(ran.stderr.split())
     assert "Traceback" not in ran.stderr
 
 

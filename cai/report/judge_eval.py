@@ -16,6 +16,7 @@ PLOT = 220
 MUCH = 0.02
 LETTERS = 0.5
 MANY = 0.05
+FEW = 0.25
 WIDE = 120
 
 NARROW = 9
@@ -46,7 +47,7 @@ def table(figures: dict[str, Any], width: int) -> Table:
     columns = COLUMNS if width >= WIDE else COLUMNS[:NARROW]
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading, justify in columns:
-        shown.add_column(heading, justify=justify, no_wrap=True)  # pyright: ignore[reportArgumentType]
+        shown.add_column(heading, justify=justify, overflow="fold")  # pyright: ignore[reportArgumentType]
     for name, found in figures["methods"].items():
         shown.add_row(name, *cells(found)[: len(columns) - 1])
     shown.add_section()
@@ -86,6 +87,8 @@ def verdict(found: dict[str, Any]) -> Iterator[str]:
     yield _against_floors(found)
     if found["unreadable"] and found["unreadable"] > MANY:
         yield f"{percent(found['unreadable'])} of its votes could not be read, and count as wrong."
+    if found["labelled"]["value"] is not None and found["labelled"]["value"] < FEW:
+        yield f"Only {percent(found['labelled']['value'])} of the pairs would become labels."
     position = found["position"]
     if position["rate"] is not None and position["rate"] > LETTERS:
         yield (
@@ -102,7 +105,9 @@ def _against_floors(found: dict[str, Any]) -> str:
     accuracy = found["accuracy"]
     said = f"{percent(accuracy['value'])} ({interval(accuracy)})"
     if accuracy["value"] is None:
-        return "People were even on every pair, so there is nothing to be right about."
+        return (
+            "People preferred neither answer in any pair that could be judged, so there is nothing to be right about."
+        )
     if accuracy["high"] < 0.5:
         return f"Worse than a coin, {said}."
     if found["above_floors"]["random"]["low"] <= 0:

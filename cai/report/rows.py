@@ -136,7 +136,8 @@ def pair_text(row: dict[str, Any]) -> str:
     if pair.get("people"):
         lines.append(_block("people", ", ".join(PEOPLE.get(said, f"{said:g}") for said in pair["people"])))
     for vote in row.get("votes", ()):
-        lines.append(_block(f"vote under {vote['principle']}, order {vote['order']}: {vote['status']}", _said(vote)))
+        under = f"under {vote['principle']}, " if vote["principle"] else ""
+        lines.append(_block(f"vote {under}order {vote['order']}: {vote['status']}", _said(vote)))
     if "status" in row:
         lines.append(
             _block("preference", f"{row['status']}, P(a is better) = {row['p_a']}, as a label {row['p_label']}")

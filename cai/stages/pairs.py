@@ -7,7 +7,7 @@ Which answer becomes a is drawn by the pair's own hash, so that the better one s
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,8 @@ def _numbering(want: Pairs) -> int | None:
         UserError: they do neither.
     """
     numbers: set[str] = set()
-    for data in _records(want):
+    # A front part may hold one of the two numbers alone; a Hub dataset is not fetched whole for that.
+    for data in _records(want if want.hub else replace(want, limit=None)):
         found = form(data, want.columns)
         if isinstance(found, tuple):
             numbers |= {word for each in several(data.get(found[2])) if (word := word_of(each)) in ("0", "1", "2")}

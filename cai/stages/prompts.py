@@ -13,7 +13,7 @@ from typing import Any
 
 from cai import records
 from cai.errors import UserError
-from cai.rows import Drop, Prompt, content_id
+from cai.rows import Drop, Prompt, content_id, is_text
 
 TRACKS = ("redteam", "helpful")
 
@@ -105,6 +105,11 @@ def _words(tags: Any) -> list[str]:
 
 
 def _messages(asked: Any) -> tuple[dict[str, str], ...] | None:
+    found = _said(asked)
+    return found if found and all(is_text(each["content"]) for each in found) else None
+
+
+def _said(asked: Any) -> tuple[dict[str, str], ...] | None:
     if isinstance(asked, str) and asked.strip():
         return ({"role": "user", "content": asked.strip()},)
     if isinstance(asked, list) and asked and all(isinstance(each, dict) and each.get("content") for each in asked):

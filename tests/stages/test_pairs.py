@@ -113,6 +113,8 @@ def test_columns_of_other_names_can_be_told() -> None:
         ({"prompt": "How?", "a": "Yes.", "b": "No.", "label": None}, "unreadable_label"),
         ({"chosen": "Yes.", "rejected": "No."}, "no_prompt"),
         ({"something": "else"}, "no_pair"),
+        ({"prompt": "Q", "chosen": {"x": 1}, "rejected": "No."}, "no_text"),
+        ({"prompt": "Q", "chosen": "lone \ud800", "rejected": "No."}, "no_text"),
         ({"prompt": "2+2?", "corrects": [], "incorrects": ["5"]}, "no_answers"),
     ],
 )
@@ -166,6 +168,19 @@ def test_labels_that_are_numbers_are_read_by_the_whole_file(
     path = write("p.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
     pairs = [each for each in read(Pairs(path=str(path))) if isinstance(each, Pair)]
     assert [int(better(each) == "first") for each in pairs] == firsts
+
+
+def test_a_front_part_is_read_by_the_whole_file_s_numbers(write: Write) -> None:
+    rows = [{"prompt": f"{n}?", "answer_1": "first", "answer_2": "second", "label": int(n < 10)} for n in range(20)]
+    path = write("p.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
+    pairs = [each for each in read(Pairs(path=str(path), limit=10)) if isinstance(each, Pair)]
+    assert [better(each) for each in pairs] == ["second"] * 10
+
+
+def test_parts_of_a_message_are_its_text() -> None:
+    said = [{"role": "assistant", "content": [{"type": "text", "text": "Yes"}, {"type": "text", "text": "."}]}]
+    [found] = compared({"prompt": "How?", "chosen": said, "rejected": 7}, {})
+    assert (found.first, found.second) == ("Yes.", "7")
 
 
 def test_a_conversation_in_the_answers_is_the_whole_context() -> None:
