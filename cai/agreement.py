@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from cai.errors import UserError
 from cai.marks import Marked
 
 WORDS = {0.0: "b", 0.5: "tie", 1.0: "a"}
@@ -16,18 +15,13 @@ def agreement(pairs: Sequence[Marked]) -> dict[str, Any] | None:
 
     None where nobody compared a pair that somebody else had compared. Fleiss' kappa takes the pairs that the commonest
     number of people compared, as it needs the same number for each.
-
-    Raises:
-        UserError: a package that computes them is not installed.
     """
     several = [each for each in pairs if len(each.row.pair.people) > 1]
     if not several:
         return None
-    try:
-        from sklearn.metrics import cohen_kappa_score
-        from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
-    except ImportError:
-        raise UserError("agreement needs the packages scikit-learn and statsmodels; run: make install") from None
+    from sklearn.metrics import cohen_kappa_score
+    from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
+
     firsts, seconds = ([WORDS[each.row.pair.people[n]] for each in several] for n in (0, 1))
     count, _ = Counter(len(each.row.pair.people) for each in several).most_common(1)[0]
     table = [[WORDS[said] for said in each.row.pair.people] for each in several if len(each.row.pair.people) == count]

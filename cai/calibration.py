@@ -84,14 +84,10 @@ def fit(kind: str, ps: Sequence[float], truth: Sequence[float]) -> Calibration:
         truth: the share of people who said a, from 0 to 1.
 
     Raises:
-        UserError: too few pairs, or scikit-learn is not installed.
+        UserError: too few pairs.
     """
     if len(ps) < LEAST:
         raise UserError(f"{len(ps)} pairs with a probability are too few to fit a calibration; {LEAST} or more will do")
-    try:
-        import sklearn  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    except ImportError:
-        raise UserError("fitting a calibration needs the package scikit-learn; run: make install") from None
     both = [*ps, *(1 - p for p in ps)], [*truth, *(1 - each for each in truth)]
     if kind == "temperature":
         return Calibration(kind, _temperature(*both), (), (), {}, {})

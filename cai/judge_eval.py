@@ -6,6 +6,7 @@ that decides it: data, model, constitution, settings, and the code that puts the
 """
 
 import hashlib
+import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -117,6 +118,8 @@ def save_calibration(exam: Exam, out: Path, figures: dict[str, Any], folder: Pat
 
 
 def _sensible(exam: Exam) -> None:
+    if importlib.util.find_spec("sklearn") is None or importlib.util.find_spec("statsmodels") is None:
+        raise UserError("an exam needs the packages scikit-learn and statsmodels; run: make install")
     if not exam.data.startswith("hub:") and not Path(exam.data).is_file():
         raise UserError(f"there is no file {exam.data or 'without a name'}; name the pairs' file, or hub:OWNER/NAME")
     if find(exam.constitution, Path()) is None:
