@@ -11,19 +11,15 @@ from typing import Any
 import torch
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     LogitsProcessor,
     LogitsProcessorList,
     TopPLogitsWarper,
 )
-from transformers.utils import logging
 
-from cai.errors import RowError, UserError
+from cai.errors import RowError
 from cai.models import ModelSpec, Reply, Request
 from cai.models.batches import Batches
-from cai.models.vllm import resolve
-
-logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
+from cai.models.weights import load
 
 
 class _Seeded(LogitsProcessor):
@@ -42,19 +38,7 @@ class Local:
     continues = True
 
     def __init__(self, spec: ModelSpec) -> None:
-        path = resolve(spec.local)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        # On a CPU float32 generates seven times faster than bfloat16 (measured on this model).
-        dtype = spec.dtype or ("bfloat16" if device == "cuda" else "float32")
-        try:
-            model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype)
-            self.model = model.to(device).eval()
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(path, padding_side="left")
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"models.{spec.role}.local: {spec.local} cannot be loaded: {str(error).splitlines()[0]}"
-            ) from None
-        self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
+        self.model, self.tokenizer = load(spec, AutoModelForCausalLM, "left")
         self.name, self.concurrency, self.format = spec.title, spec.concurrency or 64, spec.format
         self.limit = spec.max_len or self.model.config.max_position_embeddings
         self.batches = Batches(self._answer, _shape)

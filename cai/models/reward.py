@@ -1,17 +1,12 @@
 """A reward model in this process: a conversation with its answer → a score, in micro-batches."""
 
-from typing import Any
-
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-from transformers.utils import logging
+from transformers import AutoModelForSequenceClassification
 
 from cai.errors import RowError, UserError
 from cai.models import ModelSpec, Reply, Request
 from cai.models.batches import Batches
-from cai.models.vllm import resolve
-
-logging.set_verbosity_error()
+from cai.models.weights import load
 
 
 class Reward:
@@ -20,21 +15,12 @@ class Reward:
     format, continues = "chat", False
 
     def __init__(self, spec: ModelSpec) -> None:
-        path = resolve(spec.reward)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = spec.dtype or ("bfloat16" if device == "cuda" else "float32")
-        try:
-            model: Any = AutoModelForSequenceClassification.from_pretrained(path, dtype=dtype)
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(path, padding_side="right")
-        except (OSError, ValueError) as error:
-            text = f"models.{spec.role}.reward: {spec.reward} cannot be loaded: {str(error).splitlines()[0]}"
-            raise UserError(text) from None
+        model, self.tokenizer = load(spec, AutoModelForSequenceClassification, "right")
         if model.config.num_labels != 1:
             raise UserError(
                 f"models.{spec.role}.reward: {spec.reward} has {model.config.num_labels} outputs; a reward model has one"
             )
-        self.model = model.to(device).eval()
-        self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
+        self.model = model
         self.model.config.pad_token_id = self.tokenizer.pad_token_id  # by which the last token of a row is found
         self.name, self.concurrency = spec.title, spec.concurrency or 64
         self.limit = spec.max_len or self.model.config.max_position_embeddings
