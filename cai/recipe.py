@@ -25,7 +25,8 @@ from cai.models.naming import read_model, read_weights
 from cai.overrides import override
 from cai.stages import STAGES, Kind, read_block
 from cai.stages.prompts import PromptSource
-from cai.stages.train import Train, check_config
+from cai.stages.train import Train
+from cai.training import check_config
 from constitution.load import digest, load
 from constitution.model import Constitution
 from constitution.source import (

@@ -20,8 +20,8 @@ from cai.rows import Drop, Pair, Prompt
 from cai.screen import Bar
 from cai.stages import pairs as pair_files
 from cai.stages import prompts as prompt_files
-from cai.stages.train import job, train
 from cai.store import Stage
+from cai.training import job, train
 from constitution.load import digest
 
 if TYPE_CHECKING:

@@ -114,6 +114,14 @@ def test_a_wrong_override_is_a_sentence(write: Write, override: str, words: str)
     assert words in str(error.value)
 
 
+def described(schema: dict, key: dict) -> str:
+    """What a key's entry says of it, here or where it refers to."""
+    found = key.get("description", "")
+    for step in key.get("$ref", "").split("/")[1:]:
+        schema = schema[step]
+    return found or schema["description"]
+
+
 def test_the_schema_has_the_very_keys_of_the_blocks() -> None:
     schema = json.loads((ROOT / "cai" / "recipe.schema.json").read_text())
     stages = schema["properties"]["stages"]["items"]["properties"]
@@ -125,7 +133,7 @@ def test_the_schema_has_the_very_keys_of_the_blocks() -> None:
             each.name for each in fields(table.want) if each.default is MISSING and each.default_factory is MISSING
         }
         assert set(stages[kind].get("required", ())) == required, kind
-        assert all(each.get("description") for each in stages[kind]["properties"].values()), kind
+        assert all(described(schema, each) for each in stages[kind]["properties"].values()), kind
     known = {field.name for field in fields(ModelSpec)} - {"role"}
     assert {key for name in ("model", "served") for key in schema["$defs"][name]["properties"]} == known
     assert all(each.get("description") for each in schema["$defs"]["served"]["properties"].values())

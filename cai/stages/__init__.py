@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.rows import Chain, Pair, Preference, Prompt
+from cai.stages.dpo import Dpo
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label, label
 from cai.stages.pairs import Pairs
 from cai.stages.prefs import Prefs, prefs
 from cai.stages.prompts import Prompts
 from cai.stages.revise import Revise, revise
+from cai.stages.reward import Reward
 from cai.stages.sample import Sample, sample
+from cai.stages.sft import Sft
 from cai.stages.sft_set import SftSet, sft_set
-from cai.stages.train import Dpo, Reward, Sft
 
 
 @dataclass(frozen=True, slots=True)

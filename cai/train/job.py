@@ -24,7 +24,7 @@ COMPLETE = "complete"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job file, as ``cai.stages.train.job`` writes it."""
+    """A job file, as ``cai.training.job`` writes it."""
 
     kind: str
     base: str

@@ -76,11 +76,11 @@ def test_the_soft_loss_is_the_cross_entropy_against_the_label() -> None:
 
 
 def job(kind: str, tiny: Path, data: Path, out: Path, **config: object) -> Path:
-    from cai.stages.train import Dpo, Reward, Sft
-    from cai.stages.train import job as write_job
+    from cai.stages import STAGES
+    from cai.training import job as write_job
 
-    wants = {"sft": Sft, "reward": Reward, "dpo": Dpo}
-    return write_job(kind, wants[kind](base=str(tiny), bf16=False, **config), str(tiny), data, out, seed=0)
+    want = STAGES[kind].want(base=str(tiny), bf16=False, **config)
+    return write_job(kind, want, str(tiny), data, out, seed=0)
 
 
 def test_a_reward_model_learns_the_soft_labels_and_the_hard_ones_differ(
@@ -128,6 +128,6 @@ def test_a_killed_training_ends_with_the_same_weights(
 
 
 def test_keys_that_trl_does_not_know_are_named() -> None:
-    from cai.stages.train import check_config
+    from cai.training import check_config
 
     assert check_config("sft", ["packing", "packign"]) == ["packign"]

@@ -1,0 +1,100 @@
+"""A training stage as a run sees it: a job file, and a process of its own that does the work.
+
+The process is ``python -m cai.train.<stage> job.json`` and can be run by hand like that, or under ``accelerate launch``.
+Paths pass between the two, never live models. The process appends its metrics to ``metrics.jsonl`` as it goes.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from cai import keeper
+from cai.errors import RunError
+from cai.files import write_json
+from cai.models.vllm import cause, resolve
+from cai.stages.train import Train
+
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+}
+
+
+def job(kind: str, want: Train, base: str, data: Path, out: Path, seed: int) -> Path:
+    """Write the job file that the training process reads; returns its path."""
+    block = {key: value for key, value in asdict(want).items() if key not in ("base", "trl")}
+    settings = {
+        "kind": kind,
+        "base": resolve(base),
+        "data": str(data),
+        "out": str(out),
+        "seed": seed,
+        "own": {key: block.pop(key) for key in want.OWN},
+        "config": {**block, **want.trl},
+    }
+    write_json(out / "job.json", settings)
+    return out / "job.json"
+
+
+async def train(kind: str, job_file: Path, log: Path, on_metrics: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Run the training process to its end; returns the manifest it leaves.
+
+    Args:
+        on_metrics: called with each line the process adds to ``metrics.jsonl``.
+
+    Raises:
+        RunError: it failed; its last error is in the message.
+    """
+    out = job_file.parent
+    log.unlink(missing_ok=True)
+    process = keeper.start(_launcher(kind, job_file), log, QUIET)
+    metrics, seen = out / "metrics.jsonl", 0
+    try:
+        while process.poll() is None:
+            seen = _tail(metrics, seen, on_metrics)
+            await asyncio.sleep(0.5)
+        _tail(metrics, seen, on_metrics)
+    finally:
+        await asyncio.shield(asyncio.to_thread(keeper.stop, process))
+    if process.returncode != 0:
+        raise RunError(f"training {out.name} failed: {cause(log)}; the whole log is {log}")
+    return json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+
+
+def check_config(kind: str, keys: list[str]) -> list[str]:
+    """Keys that TRL's config for this stage does not have; asked of TRL itself in a process of its own."""
+    line = [sys.executable, "-m", f"cai.train.{kind}", "--unknown-keys", *keys]
+    done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, **QUIET})
+    if done.returncode != 0:
+        raise RunError(f"TRL's settings for {kind} cannot be read: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    return done.stdout.split()
+
+
+def _launcher(kind: str, job_file: Path) -> list[str]:
+    module = ["-m", f"cai.train.{kind}", str(job_file)]
+    config = os.environ.get("CAI_ACCELERATE_CONFIG")
+    if config:
+        return [sys.executable, "-m", "accelerate.commands.launch", "--config_file", config, *module]
+    return [sys.executable, *module]
+
+
+def _tail(path: Path, seen: int, on_metrics: Callable[[dict[str, Any]], None]) -> int:
+    """Pass on the whole lines after ``seen`` bytes; returns how far it read."""
+    if not path.exists():
+        return seen
+    with path.open("rb") as file:
+        file.seek(seen)
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            seen += len(line)
+            on_metrics(json.loads(line))
+    return seen
