@@ -5,13 +5,9 @@ the logits and taking the largest (which samples from the softmax exactly), so t
 shares its batch, up to rounding.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
 from transformers import (
     AutoModelForCausalLM,
-    LogitsProcessor,
     LogitsProcessorList,
     TopPLogitsWarper,
 )
@@ -19,17 +15,8 @@ from transformers import (
 from cai.errors import RowError
 from cai.models import ModelSpec, Reply, Request
 from cai.models.batches import Batches
+from cai.models.sampling import Seeded
 from cai.models.weights import load
-
-
-class _Seeded(LogitsProcessor):
-    def __init__(self, seeds: Sequence[int], temperature: float) -> None:
-        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.temperature = temperature
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        noise = torch.stack([torch.rand(scores.shape[-1], generator=each) for each in self.generators])
-        return scores / self.temperature - torch.log(-torch.log(noise.clamp_min(1e-20))).to(scores)
 
 
 class Local:
@@ -92,7 +79,7 @@ class Local:
         if first.top_p < 1:
             steps.append(TopPLogitsWarper(first.top_p))
         if first.temperature > 0:
-            steps.append(_Seeded(seeds, first.temperature))
+            steps.append(Seeded(seeds, first.temperature))
         out = self.model.generate(
             **inputs,
             max_new_tokens=first.max_tokens,

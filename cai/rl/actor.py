@@ -1,0 +1,132 @@
+"""What PPO trains: the policy and its critic, with the reference that the policy is held to.
+
+With LoRA the reference is the policy with its adapter switched off; without, a frozen copy. The critic is a sequence
+classifier read at every token. Dropout is off everywhere: the policy that learns has to be the one that sampled.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Prompts, padded on the left, and the answers to them, padded on the right.
+
+    Attributes:
+        ids: tokens, shape (rows, prompt + answer).
+        attention: 1 for tokens, 0 for padding, same shape.
+        mask: true for an answer's tokens, its end token included, shape (rows, answer).
+    """
+
+    ids: Tensor
+    attention: Tensor
+    mask: Tensor
+
+    def rows(self, which: Tensor | slice) -> "Batch":
+        """Some of the rows."""
+        return Batch(self.ids[which], self.attention[which], self.mask[which])
+
+    @property
+    def tokens(self) -> Tensor:
+        """The answers' tokens, shape (rows, answer)."""
+        return self.ids[:, -self.mask.shape[1] :]
+
+    def inputs(self) -> dict[str, Tensor]:
+        """What a model is given; positions count from the first token that is no padding."""
+        positions = (self.attention.cumsum(1) - 1).clamp_min(0)
+        return {"input_ids": self.ids, "attention_mask": self.attention, "position_ids": positions}
+
+
+class Actor:
+    """A policy, a critic and a reference on one device.
+
+    Args:
+        policy: a causal language model.
+        critic: a sequence classifier with one output that reads the same tokens.
+        lora: rank of adapters on both; None trains all weights.
+        temperature: divides the logits, as when the answers are sampled.
+    """
+
+    def __init__(self, policy: Any, critic: Any, lora: int | None, temperature: float) -> None:
+        self.temperature = temperature
+        self.reference = None if lora else _frozen(policy)
+        self.policy: Any = _adapted(policy, lora, "CAUSAL_LM", None) if lora else policy
+        self.critic: Any = _adapted(critic, lora, "SEQ_CLS", ["score"]) if lora else critic
+        for model in (self.policy, self.critic):
+            _without_dropout(model)
+
+    def train(self, training: bool) -> None:
+        """Switch both models between learning, with gradient checkpointing where asked, and being read."""
+        self.policy.train(training)
+        self.critic.train(training)
+
+    def logprobs(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the answers' tokens and the entropy before each, in nats, shape (rows, answer)."""
+        return self._logprobs(self.policy, batch)
+
+    @torch.no_grad()
+    def reference_logprobs(self, batch: Batch) -> Tensor:
+        """Log-probabilities of the answers' tokens under the reference, shape (rows, answer)."""
+        if self.reference is not None:
+            return self._logprobs(self.reference, batch)[0]
+        with self.policy.disable_adapter():
+            return self._logprobs(self.policy, batch)[0]
+
+    def values(self, batch: Batch) -> Tensor:
+        """The critic's value of the state before each of the answers' tokens, shape (rows, answer)."""
+        model: Any = self.critic.get_base_model() if isinstance(self.critic, PeftModel) else self.critic
+        body = getattr(model, model.base_model_prefix)
+        hidden = body(**batch.inputs(), use_cache=False).last_hidden_state
+        return model.score(hidden[:, -batch.mask.shape[1] - 1 : -1]).squeeze(-1).float()
+
+    def _logprobs(self, model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+        length = batch.mask.shape[1]
+        logits = model(**batch.inputs(), use_cache=False, logits_to_keep=length + 1).logits[:, :-1]
+        spread = (logits.float() / self.temperature).log_softmax(-1)
+        chosen = spread.gather(-1, batch.tokens.unsqueeze(-1)).squeeze(-1)
+        return chosen, -(spread.exp() * spread).sum(-1)
+
+    def parameters(self) -> dict[str, list[nn.Parameter]]:
+        """What is trained, by model."""
+        return {
+            name: [each for each in model.parameters() if each.requires_grad]
+            for name, model in (("policy", self.policy), ("critic", self.critic))
+        }
+
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """The trained weights, by model."""
+        return {
+            name: {key: each.detach() for key, each in model.named_parameters() if each.requires_grad}
+            for name, model in (("policy", self.policy), ("critic", self.critic))
+        }
+
+    def load(self, state: dict[str, dict[str, Tensor]]) -> None:
+        """Take weights back that ``state`` gave."""
+        for name, weights in state.items():
+            known = dict(getattr(self, name).named_parameters())
+            with torch.no_grad():
+                for key, value in weights.items():
+                    known[key].copy_(value)
+
+
+def _adapted(model: Any, rank: int, task: str, whole: list[str] | None) -> Any:
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type=task, modules_to_save=whole)
+    return get_peft_model(model, config)
+
+
+def _frozen(model: Any) -> Any:
+    reference = copy.deepcopy(model).eval()
+    return reference.requires_grad_(False)
+
+
+def _without_dropout(model: Any) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        elif "attention_dropout" in vars(module):
+            module.attention_dropout = 0.0

@@ -1,0 +1,41 @@
+"""How far the policy is from its reference, and the coefficient that holds it there."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+def tokenwise(policy: Tensor, reference: Tensor) -> Tensor:
+    """log π − log π_ref of sampled tokens: its mean over samples is the KL divergence, though each can be below zero."""
+    return policy - reference
+
+
+def never_negative(policy: Tensor, reference: Tensor) -> Tensor:
+    """Another estimate with the same mean, e^−d − 1 + d for d = log π − log π_ref, that no sample makes negative.
+
+    Schulman 2020, "Approximating KL divergence" (k3). It is what is shown: where it and the mean of ``tokenwise`` part,
+    the tokens were not sampled from the policy whose probabilities are taken.
+    """
+    apart = policy - reference
+    return (-apart).exp() - 1 + apart
+
+
+@dataclass(slots=True)
+class Coefficient:
+    """The weight of the KL in the reward: fixed, or adapted to a target (Ziegler et al. 2019, section 2.2).
+
+    Attributes:
+        value: the weight now.
+        target: the KL of an answer, in nats, to be held; None leaves the weight as it is.
+        horizon: answers over which the weight is adapted.
+    """
+
+    value: float
+    target: float | None = None
+    horizon: int = 10_000
+
+    def adapt(self, kl: float, answers: int) -> None:
+        """Move the weight after a batch whose answers had this KL on average."""
+        if self.target:
+            error = min(max(kl / self.target - 1, -0.2), 0.2)
+            self.value *= 1 + error * answers / self.horizon

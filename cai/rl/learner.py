@@ -1,0 +1,160 @@
+"""The update: several passes over a batch, with clipped losses, that stop where the policy has gone far enough."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import get_scheduler
+
+from cai.rl import kl, losses
+from cai.rl.actor import Actor, Batch
+from cai.rl.shared import Processes
+from cai.stages.ppo import Ppo
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is learnt from: all of shape (rows, answer).
+
+    Attributes:
+        batch: the answers; rows without a score are masked.
+        old: log-probabilities as sampled.
+        values: the critic's, as sampled.
+    """
+
+    batch: Batch
+    old: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+
+class Learner:
+    """Optimizers of policy and critic.
+
+    Args:
+        steps: of the whole training, for the learning rate's schedule.
+    """
+
+    def __init__(self, actor: Actor, want: Ppo, steps: int, processes: Processes) -> None:
+        self.actor, self.want, self.processes = actor, want, processes
+        rates = {"policy": want.learning_rate, "critic": want.value_learning_rate or want.learning_rate}
+        self.parameters = actor.parameters()
+        # eps as in Huang et al. 2024, "The N+ implementation details of RLHF with PPO", where Adam's own is too small.
+        self.optimizers = {
+            name: torch.optim.AdamW(self.parameters[name], lr=rate, eps=1e-5, weight_decay=0.0)
+            for name, rate in rates.items()
+        }
+        self.schedules: dict[str, Any] = {
+            name: get_scheduler(want.lr_scheduler_type, each, want.warmup_steps, steps)
+            for name, each in self.optimizers.items()
+        }
+
+    def learn(self, lesson: Lesson, rows: int, seed: int) -> dict[str, float]:
+        """All passes over a batch; returns figures by their names in ``metrics.jsonl``.
+
+        Args:
+            rows: of the batch over all processes, of which the lesson has this process's share.
+            seed: of the order in which rows are taken.
+        """
+        self.actor.train(True)
+        total: dict[str, float] = {}
+        passes = 0
+        for mini in self._minis(rows, seed):
+            found = self._gradients(lesson, mini)
+            if self._far(found):
+                break
+            self._step()
+            passes += 1
+            total = {name: total.get(name, 0.0) + value for name, value in found.items()}
+        self.actor.train(False)
+        for schedule in self.schedules.values():
+            schedule.step()
+        return {**_means(total), "updates": float(passes), "lr": self.optimizers["policy"].param_groups[0]["lr"]}
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {
+            "optimizers": {name: each.state_dict() for name, each in self.optimizers.items()},
+            "schedules": {name: each.state_dict() for name, each in self.schedules.items()},
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take back what ``state`` gave."""
+        for name, each in self.optimizers.items():
+            each.load_state_dict(state["optimizers"][name])
+        for name, each in self.schedules.items():
+            each.load_state_dict(state["schedules"][name])
+
+    def _minis(self, rows: int, seed: int) -> Iterator[Tensor]:
+        """This process's rows of each mini-batch; the mini-batches are the same however many processes there are."""
+        mine = self.processes.bounds(rows)
+        order = torch.Generator().manual_seed(seed)
+        for _ in range(self.want.num_ppo_epochs):
+            for mini in torch.randperm(rows, generator=order).tensor_split(self.want.num_mini_batches):
+                inside = mini[(mini >= mine.start) & (mini < mine.stop)] - mine.start
+                yield inside.sort().values.to(self.processes.device)
+
+    def _gradients(self, lesson: Lesson, mini: Tensor) -> dict[str, float]:
+        """Gradients of a mini-batch in micro-batches, and what was seen on the way, as sums over all processes."""
+        count = self.processes.sums({"tokens": lesson.batch.mask[mini].sum()})["tokens"]
+        sums: dict[str, Tensor | float] = {}
+        for micro in mini.split(self.want.per_device_train_batch_size):
+            for name, value in self._micro(lesson, micro, max(count, 1.0)).items():
+                sums[name] = sums.get(name, 0.0) + value
+        names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")
+        found = self.processes.sums({name: sums.get(name, 0.0) for name in names})
+        return {**found, "tokens": count}
+
+    def _micro(self, lesson: Lesson, rows: Tensor, count: float) -> dict[str, Tensor]:
+        """Add a micro-batch's gradients: the policy's first and then the critic's, so that one graph is held at a time."""
+        want, batch, old = self.want, lesson.batch.rows(rows), lesson.old[rows]
+        with self.processes.accelerator.autocast():
+            new, entropy = self.actor.logprobs(batch)
+        policy = losses.policy_loss(new, old, lesson.advantages[rows], batch.mask, want.cliprange, count)
+        spread = (entropy * batch.mask).sum()
+        (policy - want.entropy_coef * spread / count).backward()
+        with self.processes.accelerator.autocast():
+            values = self.actor.values(batch)
+        value = losses.value_loss(
+            values, lesson.values[rows], lesson.returns[rows], batch.mask, want.cliprange_value, count
+        )
+        value.backward()
+        new = new.detach()
+        return {
+            "policy_loss": policy.detach() * count,
+            "value_loss": value.detach() * count,
+            "entropy": spread.detach(),
+            "approx_kl": (kl.never_negative(old, new) * batch.mask).sum(),
+            "clipped": losses.clipped_share(new, old, batch.mask, want.cliprange),
+        }
+
+    def _far(self, found: dict[str, float]) -> bool:
+        """Whether the policy is too far from the one that sampled; the gradients at hand are then thrown away."""
+        if self.want.kl_stop is None or found["approx_kl"] <= self.want.kl_stop * max(found["tokens"], 1.0):
+            return False
+        for each in self.optimizers.values():
+            each.zero_grad()
+        return True
+
+    def _step(self) -> None:
+        for name, each in self.optimizers.items():
+            self.processes.add_gradients(self.parameters[name])
+            torch.nn.utils.clip_grad_norm_(self.parameters[name], self.want.max_grad_norm)
+            each.step()
+            each.zero_grad()
+
+
+def _means(total: dict[str, float]) -> dict[str, float]:
+    """Sums over the tokens of all updates → means a token."""
+    tokens = max(total.get("tokens", 0.0), 1.0)
+    names = {
+        "policy_loss": "loss/policy",
+        "value_loss": "loss/value",
+        "entropy": "entropy",
+        "approx_kl": "approx_kl",
+        "clipped": "clip_fraction",
+    }
+    return {shown: total.get(name, 0.0) / tokens for name, shown in names.items()}

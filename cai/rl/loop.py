@@ -1,0 +1,197 @@
+"""PPO, step by step: sample answers, score them, take the KL off, estimate advantages, learn.
+
+Independent of TRL, which dropped its PPO. What went wrong there is designed against here: answers are scored in the reward
+model's own tokens; the sampling has no cut-offs that the probabilities do not know of, so that the KL cannot be
+systematically negative; everything that is drawn depends on (seed, step, row), so that a training that was killed goes on
+exactly, and one process draws what two would.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cai.rl import advantages, kl
+from cai.rl.actor import Actor
+from cai.rl.learner import Learner, Lesson
+from cai.rl.rollout import Asked, Message, Rollout, Talk, Writer
+from cai.rl.shared import Processes
+from cai.stages.ppo import Ppo
+
+Question = tuple[tuple[Message, ...], str]
+"""A prompt's messages and its track."""
+Score = Callable[[Sequence[Asked], Sequence[str]], Sequence[float | None]]
+"""Answers → their scores; None where one cannot be read, which leaves the answer out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A batch as policy, reference and critic see it before they learn; shapes (rows, answer), scores (rows,)."""
+
+    mask: Tensor
+    old: Tensor
+    reference: Tensor
+    values: Tensor
+    scores: Tensor
+
+
+class Loop:
+    """A PPO training.
+
+    Args:
+        talk: conversations in the policy's tokens.
+        questions: the prompts, in the order of their files.
+        steps: of the whole training.
+    """
+
+    def __init__(
+        self, actor: Actor, talk: Talk, writer: Writer, score: Score, task: "Task", processes: Processes
+    ) -> None:
+        self.actor, self.talk, self.writer, self.score = actor, talk, writer, score
+        self.task, self.want, self.processes = task, task.want, processes
+        self.learner = Learner(actor, task.want, task.steps, processes)
+        self.coefficient = kl.Coefficient(task.want.kl_coef, task.want.kl_target, task.want.kl_horizon)
+        actor.train(False)
+
+    def step(self, number: int) -> tuple[dict[str, float], Rollout]:
+        """One step, numbered from 1; returns its figures and this process's answers."""
+        rollout = self.rollout(self.processes.mine(self.task.asked(number)))
+        seen = self.look(rollout)
+        lesson, told = self._lesson(rollout, seen)
+        figures = {**self.told(rollout, seen), **told, "kl_coef": self.coefficient.value}
+        figures |= self.learner.learn(lesson, self.want.batch_size, draw_seed(self.task.seed, "order", number, 0))
+        self.coefficient.adapt(figures["kl"], self.want.batch_size)
+        return figures, rollout
+
+    def rollout(self, asked: Sequence[Asked]) -> Rollout:
+        """Answers to these prompts, by the policy as it is."""
+        self.actor.train(False)
+        return self.talk.rollout(asked, self.writer, self.processes.device)
+
+    @torch.no_grad()
+    def look(self, rollout: Rollout) -> Seen:
+        """Score the answers, and read their probabilities and values in micro-batches."""
+        given = self.score(rollout.asked, rollout.texts)
+        device = self.processes.device
+        known = torch.tensor([each is not None for each in given], device=device)
+        scores = torch.tensor([0.0 if each is None else float(each) for each in given], device=device)
+        scores = scores - self.want.missing_eos_penalty * (~rollout.ended)
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        for start in range(0, len(rollout.texts), self.want.per_device_train_batch_size):
+            batch = rollout.batch.rows(slice(start, start + self.want.per_device_train_batch_size))
+            with self.processes.accelerator.autocast():
+                parts.append(
+                    (
+                        self.actor.logprobs(batch)[0],
+                        self.actor.reference_logprobs(batch),
+                        self.actor.values(batch),
+                    )
+                )
+        old, reference, values = (torch.cat(each) for each in zip(*parts, strict=True))
+        return Seen(rollout.batch.mask & known.unsqueeze(1), old, reference, values, scores)
+
+    def _lesson(self, rollout: Rollout, seen: Seen) -> tuple[Lesson, dict[str, float]]:
+        mask, total = seen.mask, self.processes.sum
+        rewards = self._rewards(seen)
+        gained, returns = advantages.gae(rewards, seen.values * mask, mask, self.want.gamma, self.want.lam)
+        explained = advantages.explained_variance(
+            total(advantages.moments(returns, mask)), total(advantages.moments(returns - seen.values, mask))
+        )
+        white = advantages.whiten(gained, mask, total(advantages.moments(gained, mask)))
+        batch = type(rollout.batch)(rollout.batch.ids, rollout.batch.attention, mask)
+        return Lesson(batch, seen.old, seen.values, white, returns), {"explained_variance": explained}
+
+    def _rewards(self, seen: Seen) -> Tensor:
+        """The KL taken off at every token, the score added at the last (Ziegler et al. 2019, section 2.1)."""
+        scores = seen.scores
+        if self.want.whiten_rewards:
+            rows = seen.mask.any(1)
+            spread = advantages.mean_std(self.processes.sum(advantages.moments(scores, rows)))[1]
+            scores = scores / (spread + 1e-8)
+        rewards = -self.coefficient.value * kl.tokenwise(seen.old, seen.reference) * seen.mask
+        last = (seen.mask.sum(1) - 1).clamp_min(0)
+        at_end = torch.zeros_like(rewards).scatter_(1, last.unsqueeze(1), scores.unsqueeze(1))
+        return rewards + at_end * seen.mask
+
+    def told(self, rollout: Rollout, seen: Seen) -> dict[str, float]:
+        """The figures of a batch, over all processes: means over the answers that have a score."""
+        rows = seen.mask.any(1)
+        apart = {"kl": kl.tokenwise, "kl_k3": kl.never_negative}
+        sums: dict[str, Tensor | float] = {"answers": float(len(rows)), "known": rows.sum()}
+        sums |= {name: (each(seen.old, seen.reference) * seen.mask).sum() for name, each in apart.items()}
+        sums |= {"reward": (seen.scores * rows).sum(), "square": (seen.scores.square() * rows).sum()}
+        sums |= {"length": seen.mask.sum(), "ended": (rollout.ended & rows).sum()}
+        found = self.processes.sums(sums)
+        known = max(found.pop("known"), 1.0)
+        answers, square = found.pop("answers"), found.pop("square") / known
+        means = {name: value / known for name, value in found.items()}
+        return {**means, "reward_std": max(square - means["reward"] ** 2, 0.0) ** 0.5, "unread": 1 - known / answers}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a training works on.
+
+    Attributes:
+        steps: of the whole training.
+        seed: the run's.
+    """
+
+    want: Ppo
+    questions: Sequence[Question]
+    steps: int
+    seed: int
+
+    def asked(self, step: int) -> list[Asked]:
+        """The prompts of a step: the set is gone through again and again, each time in another order."""
+        size, count = self.want.batch_size, len(self.questions)
+        places = range((step - 1) * size, step * size)
+        orders = {turn: self._order(turn) for turn in {place // count for place in places}}
+        return [
+            Asked(*self.questions[orders[place // count][place % count]], draw_seed(self.seed, "answer", step, row))
+            for row, place in enumerate(places)
+        ]
+
+    def _order(self, turn: int) -> list[int]:
+        order = list(range(len(self.questions)))
+        Random(f"{self.seed}/order/{turn}").shuffle(order)
+        return order
+
+
+def draw_seed(seed: int, what: str, step: int, row: int) -> int:
+    """A generator's seed that depends on these and on nothing else."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{what}/{step}/{row}".encode()).digest()[:6])
+
+
+def held_out(questions: Sequence[Question], seed: int) -> list[Asked]:
+    """Prompts to be answered before and after with the same draws."""
+    return [Asked(*each, draw_seed(seed, "held out", 0, row)) for row, each in enumerate(questions)]
+
+
+def steps_of(want: Ppo, questions: int) -> int:
+    """How many steps a training has: as said, or by passes over the prompts."""
+    if want.max_steps > 0:
+        return want.max_steps
+    return max(1, -(-int(want.num_train_epochs * questions) // want.batch_size))
+
+
+def state(loop: Loop, number: int) -> dict[str, Any]:
+    """All that a checkpoint keeps; what is drawn depends on the step alone and needs no keeping."""
+    return {
+        "step": number,
+        "weights": loop.actor.state(),
+        "learner": loop.learner.state(),
+        "kl_coef": loop.coefficient.value,
+    }
+
+
+def load_state(loop: Loop, kept: dict[str, Any]) -> int:
+    """Go on from a checkpoint; returns the number of its step."""
+    loop.actor.load(kept["weights"])
+    loop.learner.load(kept["learner"])
+    loop.coefficient.value = kept["kl_coef"]
+    return kept["step"]

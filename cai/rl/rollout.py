@@ -1,0 +1,154 @@
+"""Answers to prompts as tensors: sampled, padded, decoded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessorList
+
+from cai.models.sampling import Seeded
+from cai.rl.actor import Batch
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt of a batch.
+
+    Attributes:
+        seed: of its answer: it depends on the run's seed, the step and the prompt's place, and on nothing else.
+    """
+
+    messages: tuple[Message, ...]
+    track: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A batch of answers.
+
+    Attributes:
+        texts: what the answers say, without the end token.
+        ended: whether each ended, shape (rows,).
+    """
+
+    asked: Sequence[Asked]
+    batch: Batch
+    texts: Sequence[str]
+    ended: Tensor
+
+
+class Writer(Protocol):
+    """What samples answers: the policy itself, or a server that has its weights."""
+
+    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[list[int]]:
+        """The tokens of an answer to each prompt, its end token included where it ended."""
+        ...
+
+
+class Generate:
+    """Samples with ``generate``, a row's answer by the row's own seed.
+
+    Args:
+        ends: the tokens that end an answer.
+    """
+
+    def __init__(self, policy: Any, pad: int, ends: Sequence[int], limits: "Limits") -> None:
+        self.policy, self.pad, self.ends, self.limits = policy, pad, list(ends), limits
+
+    @torch.no_grad()
+    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[list[int]]:
+        """See ``Writer``."""
+        found: list[list[int]] = []
+        for start in range(0, len(prompts), self.limits.at_once):
+            some = slice(start, start + self.limits.at_once)
+            found += self._batch(prompts[some], seeds[some])
+        return found
+
+    def _batch(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[list[int]]:
+        device = self.policy.device
+        ids, attention = (each.to(device) for each in left_padded(prompts, self.pad))
+        # A config of our own: the model's may cut off unlikely tokens or punish repetition, and then the probabilities
+        # that PPO takes would not be those of what sampled.
+        config = GenerationConfig(
+            max_new_tokens=self.limits.max_new_tokens, do_sample=False, eos_token_id=self.ends, pad_token_id=self.pad
+        )
+        noise = LogitsProcessorList([Seeded(seeds, self.limits.temperature, device.type)])
+        out = self.policy.generate(
+            input_ids=ids, attention_mask=attention, generation_config=config, logits_processor=noise
+        )
+        return [cut(row, self.ends) for row in out[:, ids.shape[1] :].tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How answers are sampled: tokens at most, temperature, answers at once."""
+
+    max_new_tokens: int
+    temperature: float = 1.0
+    at_once: int = 16
+
+
+def cut(tokens: Sequence[int], ends: Sequence[int]) -> list[int]:
+    """The tokens to the first end token, which is kept."""
+    stop = next((place for place, token in enumerate(tokens) if token in ends), len(tokens) - 1)
+    return list(tokens[: stop + 1])
+
+
+def left_padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """Tokens and attention of shape (rows, longest)."""
+    longest = max(map(len, rows))
+    ids = [[pad] * (longest - len(row)) + list(row) for row in rows]
+    return torch.tensor(ids), torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+
+
+def together(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], pad: int) -> Batch:
+    """Prompts and answers as one batch."""
+    ids, attention = left_padded(prompts, pad)
+    longest = max(map(len, answers))
+    after = torch.tensor([[*answer, *[pad] * (longest - len(answer))] for answer in answers])
+    mask = torch.tensor([[True] * len(answer) + [False] * (longest - len(answer)) for answer in answers])
+    return Batch(torch.cat([ids, after], 1), torch.cat([attention, mask.long()], 1), mask)
+
+
+class Talk:
+    """Conversations in a tokenizer's own template.
+
+    Raises:
+        ValueError: the tokenizer has no chat template.
+    """
+
+    def __init__(self, tokenizer: Any, generation: Any = None) -> None:
+        if tokenizer.chat_template is None:
+            raise ValueError("the policy's tokenizer has no chat template; start from a chat model, or train sft first")
+        self.tokenizer = tokenizer
+        self.pad: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        also = getattr(generation, "eos_token_id", None) or []
+        self.ends = sorted({tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])})
+
+    def ask(self, messages: Sequence[Message]) -> list[int]:
+        """The tokens of a conversation, up to where the answer begins."""
+        text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def rollout(self, asked: Sequence[Asked], writer: Writer, device: Any) -> Rollout:
+        """Answers to a batch of prompts."""
+        prompts = [self.ask(each.messages) for each in asked]
+        answers = writer.write(prompts, [each.seed for each in asked])
+        batch = together(prompts, answers, self.pad)
+        on_device = Batch(batch.ids.to(device), batch.attention.to(device), batch.mask.to(device))
+        texts = [self.tokenizer.decode(answer, skip_special_tokens=True).strip() for answer in answers]
+        ended = torch.tensor([bool(answer) and answer[-1] in self.ends for answer in answers], device=device)
+        return Rollout(asked, on_device, texts, ended)
+
+
+def conversations(rollout: Rollout) -> list[tuple[Mapping[str, str], ...]]:
+    """The prompts with their answers."""
+    return [
+        (*each.messages, {"role": "assistant", "content": text})
+        for each, text in zip(rollout.asked, rollout.texts, strict=True)
+    ]
