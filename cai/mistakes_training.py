@@ -1,10 +1,18 @@
 """What a recipe's schema cannot say about a training step and the sets of scored answers: settings that do not go together."""
 
+import importlib.util
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from cai.errors import RunError
 from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto
+from cai.stages.train import Train
 from cai.stages.unpaired import Unpaired
+from cai.training import check_config
+
+if TYPE_CHECKING:
+    from cai.recipe import Block
 
 Found = Iterator[tuple[str, str]]
 
@@ -23,6 +31,23 @@ def of(want: object) -> Found:
             )
         case Unpaired(good=good, bad=bad) if good <= bad:
             yield "bad", f"must be below good ({good:g}), found {bad:g}"
+
+
+def installed(block: "Block") -> Iterator[tuple[tuple[str, ...], str]]:
+    """What a training step needs and this machine has not: the keys below the block's, and a sentence."""
+    want = block.want
+    if not isinstance(want, Train):
+        return
+    if importlib.util.find_spec("trl") is None:
+        yield (), "training needs the package trl; run: make install"
+    elif want.trl or want.EXPERIMENTAL:
+        try:
+            unknown = check_config(block.kind, list(want.trl))
+        except RunError as error:
+            yield (), str(error)
+            return
+        for key in unknown:
+            yield ("trl", key), "the config of this trainer has no such key"
 
 
 def _weights(want: Dpo) -> Found:
