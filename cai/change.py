@@ -17,13 +17,14 @@ from cai.rows import Pair
 from cai.stages import STAGES, read_block
 from cai.stages.label import chosen as chosen_to_label
 from cai.stages.revise import chosen as chosen_to_revise
+from cai.stages.score import chosen as chosen_to_score
 from cai.store import Stage, described
 from constitution import ask, judging
 from constitution.load import digest, load
 from constitution.model import Constitution, Principle
 from constitution.turns import Style
 
-CHOSEN: dict[str, Any] = {"revise": chosen_to_revise, "label": chosen_to_label}
+CHOSEN: dict[str, Any] = {"revise": chosen_to_revise, "label": chosen_to_label, "score": chosen_to_score}
 """The row stages that draw principles, with how each draws those of a row."""
 
 A, B, C = "\x02a\x03", "\x02b\x03", "\x02c\x03"
@@ -70,7 +71,7 @@ class Drawing:
     """A stage that draws principles.
 
     Attributes:
-        kind: "revise" or "label".
+        kind: "revise", "label" or "score".
         name: under which its rows draw.
         want: its block.
         seed: the run's.
@@ -204,10 +205,10 @@ def _said(kind: str, constitution: Constitution, principle: Principle, want: Any
         asked = ask.critique(constitution, principle, ASKED, A, Style(want.exemplars))
         judged = judging.judgment(constitution, principle, ASKED, (A, B)) if want.judge else None
         return principle.id, ask.revision(constitution, asked, C, principle), judged
-    if want.method not in ("logprob", "cot"):
+    if kind == "score" or want.method not in ("logprob", "cot"):
         # The other methods say more than one thing; every word that they might say stands for what they do.
         shown = principle.id, principle.title, principle.judgment, principle.critique, principle.negative
-        exemplars = constitution.critique_revision[: want.exemplars]
+        exemplars = constitution.critique_revision[: want.exemplars] if kind == "label" else ()
         return shown, principle.propositions, constitution.preamble, constitution.templates, exemplars
     style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout)
     return principle.id, judging.judgment(constitution, principle, ASKED, (A, B), style)

@@ -31,15 +31,18 @@ TEST = """  - split: test
 
 
 def schema(example: Mapping[str, Any]) -> Any:
-    """The Arrow schema of a dataset, from one example: lists of messages, lists of text, text and numbers."""
+    """The Arrow schema of a dataset, from one example: text, numbers, messages, and lists of any of these.
+
+    A list without an item is taken for one of text.
+    """
     import pyarrow as pa
 
     def kind(value: Any) -> Any:
         match value:
-            case [{"role": _}, *_]:
-                return pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+            case {"role": _}:
+                return pa.struct([("role", pa.string()), ("content", pa.string())])
             case list():
-                return pa.list_(pa.string())
+                return pa.list_(kind(value[0]) if value else pa.string())
             case bool():
                 return pa.bool_()
             case int():

@@ -114,7 +114,8 @@ class Task:
 
 
 def _status(row: dict[str, Any]) -> str | None:
-    return row.get("status")
+    """What a row is counted under; answers without a score are counted by their row."""
+    return row.get("status") or ("partly_unparsed" if None in (row.get("scores") or ()) else None)
 
 
 def _silent(*_: object) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from cai import mistakes_training
 from cai.calibration import DECIDES
 from cai.methods import METHODS, Method
 from cai.models import ModelSpec
@@ -11,6 +12,7 @@ from cai.stages.label import Label
 from cai.stages.prefs import Prefs
 from cai.stages.revise import Revise
 from cai.stages.sample import Sample
+from cai.stages.score import Score
 from constitution.model import Constitution
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ Found = Iterator[tuple[str, str]]
 
 def method(block: "Block") -> Method | None:
     """How a step judges, if it does."""
-    return METHODS[block.want.method] if isinstance(block.want, Label | Evaluate) else None
+    return METHODS[block.want.method] if isinstance(block.want, Label | Evaluate | Score) else None
 
 
 def by_constitution(block: "Block") -> bool:
@@ -76,11 +78,14 @@ def of(block: "Block", models: Mapping[str, ModelSpec], before: Sequence["Block"
         before: the steps before it.
     """
     yield from _too_many(block, models)
+    yield from mistakes_training.of(block.want)
     match block.want:
         case Label() as want:
             yield from _judges(want)
             yield from _settings(want)
             yield from _group(want, block, before)
+        case Score() as want:
+            yield from _scorer(want)
         case Sample(n=n, group=group) if n % group:
             yield "n", f"must be a multiple of group ({group}), found {n}"
         case Prefs(margins=(full, most, some)) if not full >= most >= some:
@@ -110,6 +115,16 @@ def _judges(want: Label) -> Found:
             yield "calibration", "names one fit for a panel; name one for each role: {role: name}"
             continue
         yield "calibration", f'"{role}" is not a judge of this step; name one of: {", ".join(want.judges)}'
+
+
+def _scorer(want: Score) -> Found:
+    asks = METHODS[want.method].asks
+    if not asks and want.model:
+        yield "model", f"the method {want.method} asks no model; take it out"
+    elif asks and not want.model:
+        yield "", "names no judge; give a role under `model`"
+    if want.rules and want.method != "rules":
+        yield "rules", "are for the method rules; take them out"
 
 
 def _settings(want: Label) -> Found:

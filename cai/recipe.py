@@ -4,7 +4,6 @@ A block's keys are the fields of its stage's ``want`` type, plus ``as`` (the sta
 reads). Paths are looked up beside the recipe, then in the current folder, then among the shipped files.
 """
 
-import importlib.util
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from cai import calibration, mistakes
+from cai import calibration, mistakes, mistakes_training
 from cai.calibration import Calibration
 from cai.clean import check_installed
 from cai.errors import UserError
@@ -26,7 +25,6 @@ from cai.overrides import override
 from cai.stages import STAGES, Kind, read_block
 from cai.stages.prompts import PromptSource
 from cai.stages.train import Train
-from cai.training import check_config
 from constitution.load import digest, load
 from constitution.model import Constitution
 from constitution.source import (
@@ -276,13 +274,8 @@ class _Reader:
             if spec.api_key_env and not os.environ.get(spec.api_key_env):
                 self.wrong(("models", role, "api_key_env"), f"{spec.api_key_env} is not set; export it")
         for block in blocks:
-            if not isinstance(block.want, Train):
-                continue
-            if importlib.util.find_spec("trl") is None:
-                self.wrong(block.keys, "training needs the package trl; run: make install")
-            elif block.want.trl:
-                for key in check_config(block.kind, list(block.want.trl)):
-                    self.wrong((*block.keys, "trl", key), "TRL's config for this trainer has no such key")
+            for keys, text in mistakes_training.installed(block):
+                self.wrong((*block.keys, *keys), text)
 
 
 def _named_roles(want: Any) -> list[tuple[str, str]]:

@@ -167,6 +167,30 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """Answers to one prompt, each scored by itself.
+
+    Attributes:
+        scores: of the answers in their order, in the method's unit (see ``cai.methods.alone.Alone``); None where one could
+            not be read.
+        principle: the id of the one they were scored under; empty for methods that show none.
+        model: whose scores they are; the method's name where no model is asked.
+    """
+
+    id: str
+    prompt_id: str
+    messages: tuple[Message, ...]
+    answers: tuple[Draft, ...]
+    scores: tuple[float | None, ...]
+    principle: str
+    method: str
+    model: str
+    track: str
+    tags: tuple[str, ...] = ()
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """A row left out, with its reason (short, counted) and what was made of it so far."""
 

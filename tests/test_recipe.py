@@ -69,7 +69,7 @@ def test_overrides_reach_stages_models_and_the_top(write: Write) -> None:
         ("bundled/smollm2-135m", "bundled/big", 'there is no bundled model "big"'),
         ("local: bundled/smollm2-135m", "", "models.policy: needs at least 1 key, found none"),
         ("rounds: 4", "rounds: 4, judge: jugde", 'stages[1].revise.judge: there is no model "jugde"'),
-        ("  - sft_set: {}\n", "", "stages[2].sft: needs a sft_set stage before it"),
+        ("  - sft_set: {}\n", "", "stages[2].sft: needs a sft_set or best stage before it"),
         ("as: second, ", "", 'there is already a stage "label"'),
         ("from: label", "from: lable", 'no label stage before this one is called "lable"'),
         ("base: sft}", "base: judge}", '"judge" has no weights to train'),

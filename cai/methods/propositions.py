@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cai.flow import Ask
+from cai.methods.alone import Reading, Wanted
 from cai.methods.voting import ALONE, begun, by_scores
 from cai.models import Request
-from cai.rows import Pair, Vote
+from cai.rows import Message, Pair, Vote
 from constitution import judging, read
 from constitution.model import Principle, Proposition
 
@@ -23,20 +24,38 @@ if TYPE_CHECKING:
 async def propositions(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; its rationale lists what was found true of each answer."""
     vote = begun(principle, ALONE, want, ask)
-    scores, masses, lines = [0.0, 0.0], [], []
-    for each in principle.propositions:
-        found = [await _true(each, row, text, ask) for text in (row.a.text, row.b.text)]
-        masses += [mass for _, mass in found]
-        if min(masses) < want.floor or min(masses) == 0:
-            return [replace(vote, answer_mass=min(masses), rationale="\n".join(lines))]
-        lines.append(f"{each.says} a {found[0][0]:.2f}, b {found[1][0]:.2f}, weight {each.weight:g}")
-        scores = [score + each.weight * p for score, (p, _) in zip(scores, found, strict=True)]
-    return [by_scores(replace(vote, answer_mass=min(masses), rationale="\n".join(lines)), scores)]
+    a, b = [await check_one(row.messages, each.text, principle, want, ask) for each in (row.a, row.b)]
+    lines = [
+        f"{each.says} a {a.parts[number]:.2f}, b {b.parts[number]:.2f}, weight {each.weight:g}"
+        for number, each in enumerate(principle.propositions)
+        if number in a.parts and number in b.parts
+    ]
+    vote = replace(vote, answer_mass=min(a.mass, b.mass), rationale="\n".join(lines))
+    return [vote if a.value is None or b.value is None else by_scores(vote, (a.value, b.value))]
 
 
-async def _true(proposition: Proposition, row: Pair, answer: str, ask: Ask) -> tuple[float, float]:
+async def checked(
+    messages: Sequence[Message], answer: str, principle: Principle, want: Wanted, ask: Ask
+) -> float | None:
+    """One answer's Σ weight·P(yes); None where yes and no hold less than the floor for one of the propositions."""
+    return (await check_one(messages, answer, principle, want, ask)).value
+
+
+async def check_one(messages: Sequence[Message], answer: str, principle: Principle, want: Wanted, ask: Ask) -> Reading:
+    """P(yes) of each proposition, by its number; ends at the first that cannot be read."""
+    found: dict[int, float] = {}
+    least = 1.0
+    for number, each in enumerate(principle.propositions):
+        found[number], mass = await _true(each, messages, answer, ask)
+        least = min(least, mass)
+        if mass < want.floor or mass == 0:
+            return Reading(None, least, {key: p for key, p in found.items() if key != number})
+    return Reading(sum(principle.propositions[key].weight * p for key, p in found.items()), least, found)
+
+
+async def _true(proposition: Proposition, messages: Sequence[Message], answer: str, ask: Ask) -> tuple[float, float]:
     """P(yes) among yes and no, and the probability that both hold."""
-    asked = judging.statement(ask.constitution, proposition.says, row.messages, answer, ask.model.format)
+    asked = judging.statement(ask.constitution, proposition.says, messages, answer, ask.model.format)
     choices, begin = (judging.YES, judging.NO), asked.begin(judging.ANSWER_BEGINS)
     request = Request(asked.messages, asked.prompt, choices=choices, begin=begin, temperature=0.0)
     logprobs = (await ask(request)).choice_logprobs

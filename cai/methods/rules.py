@@ -4,6 +4,7 @@ An answer's score is Σ weight·detector, and P(a) = σ(s_a − s_b). What it pr
 the boilerplate and are short) is plain to see, which is its use; it is no judge of harm.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from cai.clean import Said, boilerplate
 from cai.flow import Ask
+from cai.methods.alone import Wanted
 from cai.methods.voting import ALONE, by_scores
-from cai.rows import Pair, Vote
+from cai.rows import Message, Pair, Vote
 from constitution import read
 
 if TYPE_CHECKING:
@@ -46,11 +48,14 @@ WEIGHTS: Mapping[str, float] = MappingProxyType({"refusal": -1.0, "insult": -2.0
 async def rules(row: Pair, principle: None, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; no model is asked."""
     vote = Vote("", ALONE, "rules", "rules", 0, "unparsed")
-    weights = want.rules or WEIGHTS
-    asked = row.messages[-1]["content"]
-    return [by_scores(vote, [points(Said(asked, each.text), weights) for each in (row.a, row.b)])]
+    return [by_scores(vote, [await ruled(row.messages, each.text, None, want, ask) for each in (row.a, row.b)])]
+
+
+async def ruled(messages: Sequence[Message], answer: str, principle: None, want: Wanted, ask: Ask) -> float:
+    """One answer's weighted sum; no model is asked."""
+    return points(Said(messages[-1]["content"], answer), want.rules or WEIGHTS)
 
 
 def points(said: Said, weights: Mapping[str, float]) -> float:
     """The weighted sum of what is detected in an answer."""
-    return sum(weight * DETECTORS[name](said) for name, weight in weights.items())
+    return math.fsum(weight * DETECTORS[name](said) for name, weight in weights.items())

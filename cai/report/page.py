@@ -13,11 +13,17 @@ from cai.files import read_json
 from cai.marks import position
 from cai.report.summary import stages_of, words
 from cai.rows import Preference
+from cai.stages import trainers
 from cai.store import Stage, described
 from constitution import diff
 from constitution import read as reading
 
-CURVES = {"loss": "loss", "accuracy": "pairs ranked right", "rewards/accuracies": "pairs ranked right"}
+CURVES = {
+    "loss": "loss",
+    "accuracy": "pairs ranked right",
+    "rewards/accuracies": "pairs ranked right",
+    "logps/chosen": "log-probability of the chosen answers",
+}
 HEIGHT, WIDE = 90, 320
 
 
@@ -113,7 +119,7 @@ def _answers(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict
 
 def _trained(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
-    for each in _done(stages, "sft", "reward", "dpo"):
+    for each in _done(stages, *trainers()):
         manifest = read_json(folder / each["name"] / "manifest.json")
         lines = Stage(folder / each["name"]).metrics()
         curves = [

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def _fitting(rows: Iterable[dict[str, Any]], wanted: Wanted) -> Iterator[dict[st
 def _principles(row: dict[str, Any]) -> set[str]:
     """The principles a row was made or judged under, whatever its kind."""
     made = [*(row.get("drafts") or []), *(row.get("votes") or []), *(row.get("partial") or [])]
-    return {*(row.get("principles") or []), *(each["principle"] for each in made if each.get("principle"))}
+    own = [row["principle"]] if row.get("principle") else []
+    return {*(row.get("principles") or []), *own, *(each["principle"] for each in made if each.get("principle"))}
 
 
 def _nothing(stage: Stage, wanted: Wanted, drops: bool) -> str:
@@ -128,6 +130,8 @@ def chain_text(row: dict[str, Any]) -> str:
 
 def pair_text(row: dict[str, Any]) -> str:
     """Any other row: its texts one below the other, the rest as JSON."""
+    if "answers" in row and "scores" in row:
+        return _scored_text(row)
     pair = row.get("pair", row)
     if "a" not in pair or "messages" not in pair:
         return json.dumps(row, indent=2, ensure_ascii=False)
@@ -142,6 +146,19 @@ def pair_text(row: dict[str, Any]) -> str:
         lines.append(
             _block("preference", f"{row['status']}, P(a is better) = {row['p_a']}, as a label {row['p_label']}")
         )
+    return "\n".join(lines)
+
+
+def _scored_text(row: dict[str, Any]) -> str:
+    """A group's answers with their scores, the best first."""
+    under = f", under {row['principle']}" if row["principle"] else ""
+    lines = [f"── {row['id']} ({row['track']})", _block("prompt", row["messages"][-1]["content"])]
+    found = sorted(
+        zip(row["scores"], row["answers"], strict=True), key=lambda each: -inf if each[0] is None else each[0]
+    )
+    for score, answer in reversed(found):
+        said = "not read" if score is None else f"{score:.3f}"
+        lines.append(_block(f"answer, {row['method']} by {row['model']}{under}: {said}", answer["text"]))
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from cai.errors import UserError
 from cai.report.rows import chain_text
+from cai.stages import sets, trainers
 from cai.store import Stage, described
 from constitution.source import InputError, read_yaml
 
@@ -131,9 +132,9 @@ def print_summary(folder: Path, console: Console) -> None:
 def _output(folder: Path, stage: dict[str, Any]) -> Path | None:
     own = folder / stage["name"]
     match stage["kind"]:
-        case "sft_set" | "prefs":
+        case kind if kind in sets():
             return own
-        case "sft" | "reward" | "dpo":
+        case kind if kind in trainers():
             return own / "model"
         case "evaluate":
             return own / "metrics.json"

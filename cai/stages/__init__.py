@@ -9,18 +9,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cai.rows import Chain, Pair, Preference, Prompt
+from cai.rows import Chain, Pair, Preference, Prompt, Scored
+from cai.stages.best import Best, best
 from cai.stages.dpo import Dpo
 from cai.stages.evaluate import Evaluate
+from cai.stages.kto import Kto
 from cai.stages.label import Label, label
+from cai.stages.orpo import Orpo
 from cai.stages.pairs import Pairs
 from cai.stages.prefs import Prefs, prefs
 from cai.stages.prompts import Prompts
+from cai.stages.ranked import Ranked, ranked
 from cai.stages.revise import Revise, revise
 from cai.stages.reward import Reward
+from cai.stages.rrhf import Rrhf
 from cai.stages.sample import Sample, sample
+from cai.stages.score import Score, score
 from cai.stages.sft import Sft
 from cai.stages.sft_set import SftSet, sft_set
+from cai.stages.simpo import Simpo
+from cai.stages.unpaired import Unpaired, unpaired
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,16 @@ class Kind:
     constitution: bool = False
 
 
+def trainers() -> tuple[str, ...]:
+    """The kinds of stage that train a model."""
+    return tuple(kind for kind, table in STAGES.items() if table.shape == "train")
+
+
+def sets() -> tuple[str, ...]:
+    """The kinds of stage that make a dataset."""
+    return tuple(kind for kind, table in STAGES.items() if table.shape == "set")
+
+
 def read_block(kind: str, data: Mapping[str, Any]) -> Any:
     """A block's data, as YAML or JSON has it, → the stage's ``want``."""
     return STAGES[kind].want(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
@@ -66,7 +84,7 @@ STAGES: dict[str, Kind] = {
     # Supervised: the model critiques and revises its own answers, and learns from the revisions.
     "revise": Kind("rows", Revise, ("prompts",), revise, Prompt, Chain, constitution=True),
     "sft_set": Kind("set", SftSet, ("revise",), sft_set, Chain),
-    "sft": Kind("train", Sft, ("sft_set",)),
+    "sft": Kind("train", Sft, ("sft_set", "best")),
     # Preferences: the tuned model answers twice, a judge says which answer accords better with a principle.
     "sample": Kind("rows", Sample, ("prompts",), sample, Prompt, Pair),
     "pairs": Kind("source", Pairs, gives=Pair),  # or answers that are there already, compared by people
@@ -74,6 +92,15 @@ STAGES: dict[str, Kind] = {
     "prefs": Kind("set", Prefs, ("label",), prefs, Preference),
     "reward": Kind("train", Reward, ("prefs",)),
     "dpo": Kind("train", Dpo, ("prefs",)),
+    "orpo": Kind("train", Orpo, ("prefs",)),
+    "simpo": Kind("train", Simpo, ("prefs",)),
+    # Scores: each answer is looked at alone; the best are learnt from, or the good and the bad, or their order.
+    "score": Kind("rows", Score, ("sample", "pairs"), score, Pair, Scored, constitution=True),
+    "best": Kind("set", Best, ("score",), best, Scored),
+    "unpaired": Kind("set", Unpaired, ("score",), unpaired, Scored),
+    "ranked": Kind("set", Ranked, ("score",), ranked, Scored),
+    "kto": Kind("train", Kto, ("unpaired",)),
+    "rrhf": Kind("train", Rrhf, ("ranked",)),
     # What became of it.
     "evaluate": Kind("evaluate", Evaluate, ("prompts",), constitution=True),
     "report": Kind("report", Report),

@@ -2,19 +2,97 @@
 
     python -m cai.train.dpo job.json
 
-The reference is the base model as saved on disk; with LoRA it is the model with the adapter switched off.
+The reference is the base model as saved on disk; with LoRA it is the model with the adapter switched off. With soft labels
+the sigmoid loss becomes −p·log σ(βΔ) − (1−p)·log σ(−βΔ), where Δ is how much more the policy prefers the chosen answer than
+the reference does (Rafailov et al. 2023, section 4; Mitchell 2023, where p is the same for all pairs): see ``cai.train.soft``.
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
 from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from cai.train import job as jobs
+from cai.train.soft import PROB, keep_prob, log_brier, soft_term
+
+COLUMNS = ["prompt", "chosen", "rejected"]
+
+
+class SoftDPOTrainer(DPOTrainer):
+    """``DPOTrainer`` whose rows hold ``chosen_prob``; logs the Brier score of σ(βΔ) against it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        keep_prob(self)
+        self.sigmoid_weight = sum(
+            weight for name, weight in zip(self.loss_types, self.loss_weights, strict=True) if name == "sigmoid"
+        )
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The parent's loss plus (1 − p)·βΔ, averaged over the batch, with the sigmoid loss's weight."""
+        prob = inputs.pop(PROB)  # what stays in the inputs goes to the model
+        with log_probs(self.model, self.ref_model) as seen:
+            found: Any = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss = found[0] if return_outputs else found
+        apart = self.beta * self._apart(inputs, seen)
+        loss = loss + self.sigmoid_weight * soft_term(apart, prob)
+        log_brier(self, apart, prob)
+        return (loss, found[1]) if return_outputs else loss
+
+    def _apart(self, inputs: Any, seen: list[torch.Tensor]) -> torch.Tensor:
+        """Δ of each pair, from what the models said in the parent's own forward passes."""
+        mask = inputs["completion_mask"][:, 1:]
+        chosen, rejected = of_answers(seen[0], mask, self.ld_alpha).chunk(2)
+        if self.precompute_ref_logps:
+            return chosen - rejected - (inputs["ref_chosen_logps"] - inputs["ref_rejected_logps"])
+        ref_chosen, ref_rejected = of_answers(seen[1], mask, self.ld_alpha).chunk(2)
+        return chosen - rejected - (ref_chosen - ref_rejected)
+
+
+@contextmanager
+def log_probs(*models: Any) -> Iterator[list[torch.Tensor]]:
+    """The tokens' log-probabilities of each forward pass meanwhile, in order: the policy's, then the reference's.
+
+    TRL returns a loss without what it was made from; asking the models again would double the work.
+    """
+    seen: list[torch.Tensor] = []
+
+    def keep(module: Any, given: Any, output: Any) -> None:
+        if getattr(output, "log_probs", None) is not None:
+            seen.append(output.log_probs)
+
+    with ExitStack() as stack:
+        for model in filter(None, models):
+            stack.callback(model.register_forward_hook(keep).remove)
+        yield seen
+
+
+def of_answers(logps: torch.Tensor, mask: torch.Tensor, ld_alpha: float | None) -> torch.Tensor:
+    """The log-probability of each answer, shape (2·pairs,), chosen ones first.
+
+    Args:
+        logps: of each token, 0 outside the answers, shape (2·pairs, length).
+        mask: where the answers are, of the same shape.
+        ld_alpha: weight of the tokens by which an answer is longer than the other of its pair; None for 1.
+    """
+    logps = logps[:, -mask.shape[1] :]
+    if ld_alpha is None:
+        return logps.sum(1)
+    shared = torch.minimum(*mask.sum(1).chunk(2)).repeat(2)
+    longer = mask.cumsum(1) > shared[:, None]
+    return (logps * torch.where(longer, ld_alpha, 1.0)).sum(1)
 
 
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(DPOConfig)
-    train, test = jobs.load(job, ["prompt", "chosen", "rejected"])
-    trainer = DPOTrainer(
+    soft = job.own.get("soft_labels", False)
+    train, test = jobs.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
+    trainer = (SoftDPOTrainer if soft else DPOTrainer)(
         model=job.base,
         args=jobs.arguments(job, DPOConfig),
         train_dataset=train,
@@ -22,10 +100,8 @@ def main() -> None:
         peft_config=jobs.lora(job, "CAUSAL_LM"),
         callbacks=[jobs.Progress(job.out)],
     )
-    metrics = jobs.train(trainer, job)
-    kept = len(trainer.train_dataset)  # pyright: ignore[reportArgumentType]
-    rows = {"train": kept, "test": len(test) if test else 0, "too_long": len(train) - kept}
-    jobs.save(trainer, job, metrics, rows)
+    rows = jobs.counted(trainer, train, test)
+    jobs.save(trainer, job, jobs.train(trainer, job), rows)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ import json
 import os
 import shutil
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset, load_dataset
 from peft import LoraConfig, PeftModel
-from transformers import TrainerCallback
+from transformers import AutoModelForCausalLM, TrainerCallback
 
 from cai import dataset
 from cai.files import write_json
@@ -52,9 +52,6 @@ def from_command_line(config: type) -> Job:
 def arguments(job: Job, config: type) -> Any:
     """The TRL config of a job."""
     cpu = not torch.cuda.is_available()
-    given = dict(job.config)
-    if isinstance(given.get("loss_type"), (list, tuple)):
-        given["loss_type"] = list(given["loss_type"])
     return config(
         **{
             "output_dir": str(job.out / "checkpoints"),
@@ -67,9 +64,26 @@ def arguments(job: Job, config: type) -> Any:
             "save_total_limit": 2,
             "report_to": "none",
             "disable_tqdm": True,
-            **given,
+            **job.config,
         }
     )
+
+
+def with_config(job: Job, config: dict[str, Any]) -> Job:
+    """The same job with other settings for its config."""
+    return replace(job, config=config)
+
+
+def model(job: Job, args: Any) -> Any:
+    """The causal language model to train, in float32 unless ``model_init_kwargs`` says otherwise.
+
+    Args:
+        args: the job's config; its ``model_init_kwargs``, where it has such, are used up.
+    """
+    given = getattr(args, "model_init_kwargs", None) or {}
+    if given:
+        args.model_init_kwargs = None  # a trainer that is given a model refuses them
+    return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", **given})
 
 
 def fast_bf16() -> bool:
@@ -98,6 +112,16 @@ def load(job: Job, columns: list[str]) -> tuple[Dataset, Dataset | None]:
     if splits[0] is None:
         raise ValueError(f"{job.data} has no training rows; see its drops.jsonl for the reasons")
     return splits[0], splits[1]
+
+
+def counted(trainer: Any, train: Dataset, test: Dataset | None) -> dict[str, int]:
+    """Rows that a trainer took and those that it left out as too long, for ``save``.
+
+    Args:
+        train, test: what it was given.
+    """
+    kept = {"train": len(trainer.train_dataset), "test": len(trainer.eval_dataset) if test else 0}
+    return {**kept, "too_long": len(train) + len(test or ()) - sum(kept.values())}
 
 
 class Progress(TrainerCallback):

@@ -2,32 +2,19 @@
 
     python -m cai.train.reward job.json
 
-With d = r_chosen − r_rejected and the label p = P(chosen is better), the cross-entropy of softmax(r_chosen, r_rejected)
-against (p, 1 − p) (Lee et al. 2023, section 2.2.1; Bai et al. 2022, section 4.1) is −log σ(d) + (1 − p)·d: TRL's own
-loss plus (1 − p)·d. TRL's ``margin`` is not passed on, because it and a soft label would say the same thing twice.
+With d = r_chosen − r_rejected and the label p = P(chosen is better), the loss is the cross-entropy of
+softmax(r_chosen, r_rejected) against (p, 1 − p) (Lee et al. 2023, section 2.2.1; Bai et al. 2022, section 4.1), see
+``cai.train.soft``. TRL's ``margin`` is not passed on, because it and a soft label would say the same thing twice.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-import torch
 from trl import RewardConfig, RewardTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from cai.train import job as jobs
+from cai.train.soft import PROB, keep_prob, log_brier, soft_term
 
-COLUMNS = ["prompt", "chosen", "rejected", "chosen_prob"]
-
-
-class WithProb:
-    """A collator that keeps ``chosen_prob`` beside what TRL's own collator makes."""
-
-    def __init__(self, inner: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
-        self.inner = inner
-
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = self.inner(examples)
-        batch["chosen_prob"] = torch.tensor([example["chosen_prob"] for example in examples])
-        return batch
+COLUMNS = ["prompt", "chosen", "rejected"]
 
 
 class SoftRewardTrainer(RewardTrainer):
@@ -35,46 +22,27 @@ class SoftRewardTrainer(RewardTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.data_collator = WithProb(self.data_collator)  # pyright: ignore[reportArgumentType]
-
-    def _set_signature_columns_if_needed(self) -> None:
-        super()._set_signature_columns_if_needed()
-        if "chosen_prob" not in self._signature_columns:
-            self._signature_columns = [*self._signature_columns, "chosen_prob"]
+        keep_prob(self)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The parent's loss plus (1 − p)·d, averaged over the batch."""
-        prob = inputs.pop("chosen_prob")  # what stays in the inputs goes to the model
+        prob = inputs.pop(PROB)  # what stays in the inputs goes to the model
         found: Any = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         loss, outputs = found
         chosen, rejected = outputs.logits.squeeze(-1).chunk(2)
         apart = chosen - rejected
         loss = loss + soft_term(apart, prob)
-        mode = "train" if model.training else "eval"
-        brier = (torch.sigmoid(apart.detach().float()) - prob).square()
-        gathered: Any = self.accelerator.gather_for_metrics(brier)
-        self._metrics[mode]["brier"].append(gathered.mean().item())
+        log_brier(self, apart, prob)
         return (loss, outputs) if return_outputs else loss
-
-
-def soft_term(apart: torch.Tensor, prob: torch.Tensor) -> torch.Tensor:
-    """What turns the hard loss into the soft one: the mean of (1 − p)·d.
-
-    Args:
-        apart: r_chosen − r_rejected, shape (pairs,).
-        prob: P(chosen is better), shape (pairs,).
-    """
-    return ((1 - prob.to(apart)) * apart).mean()
 
 
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(RewardConfig)
     soft = job.own.get("soft_labels", True)
-    columns = COLUMNS if soft else COLUMNS[:3]
-    train, test = jobs.load(job, columns)
+    train, test = jobs.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
     trainer = (SoftRewardTrainer if soft else RewardTrainer)(
         model=job.base,
         args=jobs.arguments(job, RewardConfig),
@@ -83,10 +51,8 @@ def main() -> None:
         peft_config=jobs.lora(job, "SEQ_CLS", ["score"]),
         callbacks=[jobs.Progress(job.out)],
     )
-    kept = len(trainer.train_dataset)  # pyright: ignore[reportArgumentType]
-    metrics = jobs.train(trainer, job)
-    rows = {"train": kept, "test": len(test) if test else 0, "too_long": len(train) - kept}
-    jobs.save(trainer, job, metrics, rows)
+    rows = jobs.counted(trainer, train, test)
+    jobs.save(trainer, job, jobs.train(trainer, job), rows)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,50 @@
+"""One answer looked at by itself: what the methods that need no second answer have in common.
+
+A pairwise vote, the ``score`` stage and a reward during training all read an answer by the same function of its method.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cai.flow import Ask
+from cai.rows import Message
+
+
+class Wanted(Protocol):
+    """What of a stage's block decides how an answer is read.
+
+    Attributes:
+        floor: the least probability that the options (ratings, yes and no) must hold together.
+        rules: detector → weight, for ``rules``; its own where none are given.
+    """
+
+    @property
+    def floor(self) -> float: ...
+
+    @property
+    def rules(self) -> Mapping[str, float]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of one answer.
+
+    Attributes:
+        value: its score; None where the options held too little.
+        mass: the least probability that the options held together.
+        parts: what the score is made of: rating → its probability, or the probability of each proposition in turn.
+    """
+
+    value: float | None
+    mass: float
+    parts: Mapping[int, float]
+
+
+Alone = Callable[[Sequence[Message], str, Any, Wanted, Ask], Awaitable[float | None]]
+"""(messages, answer, principle, want, ask) → the answer's score, or None where it cannot be read; higher is better.
+
+Units: of ``reward`` the model's own logit, of ``score`` the expected rating from 1 to 10, of ``propositions`` and ``rules``
+the weighted sum. Scores compare within one method, model and principle, and not across them. The principle is None for the
+methods that show none. Raises as ``Model.ask``.
+"""

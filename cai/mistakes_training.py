@@ -1,0 +1,76 @@
+"""What a recipe's schema cannot say about a training step and the sets of scored answers: settings that do not go together."""
+
+import importlib.util
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from cai.errors import RunError
+from cai.stages.dpo import SMOOTHED, Dpo
+from cai.stages.kto import Kto
+from cai.stages.train import Train
+from cai.stages.unpaired import Unpaired
+from cai.training import check_config
+
+if TYPE_CHECKING:
+    from cai.recipe import Block
+
+Found = Iterator[tuple[str, str]]
+
+
+def of(want: object) -> Found:
+    """All that is wrong with a block beyond its schema: the key in the block, and a sentence."""
+    match want:
+        case Dpo():
+            yield from _weights(want)
+            yield from _smoothing(want)
+            yield from _soft(want)
+        case Kto(loss_type="kto", per_device_train_batch_size=1):
+            yield (
+                "per_device_train_batch_size",
+                "must be 2 or more: KTO tells how far the model has moved from answers to other prompts of the batch",
+            )
+        case Unpaired(good=good, bad=bad) if good <= bad:
+            yield "bad", f"must be below good ({good:g}), found {bad:g}"
+
+
+def installed(block: "Block") -> Iterator[tuple[tuple[str, ...], str]]:
+    """What a training step needs and this machine has not: the keys below the block's, and a sentence."""
+    want = block.want
+    if not isinstance(want, Train):
+        return
+    if importlib.util.find_spec("trl") is None:
+        yield (), "training needs the package trl; run: make install"
+    elif want.trl or want.EXPERIMENTAL:
+        try:
+            unknown = check_config(block.kind, list(want.trl))
+        except RunError as error:
+            yield (), str(error)
+            return
+        for key in unknown:
+            yield ("trl", key), "the config of this trainer has no such key"
+
+
+def _weights(want: Dpo) -> Found:
+    if want.loss_weights is not None and len(want.loss_weights) != len(want.loss_type):
+        losses = ", ".join(want.loss_type)
+        yield "loss_weights", f"has {len(want.loss_weights)} for {len(want.loss_type)} losses ({losses}); give each one"
+
+
+def _smoothing(want: Dpo) -> Found:
+    known = ", ".join(SMOOTHED)
+    if "exo_pair" in want.loss_type and not want.label_smoothing:
+        yield "label_smoothing", "must be above 0 for the loss exo_pair; its paper has 0.001"
+    if "robust" in want.loss_type and want.label_smoothing >= 0.5:
+        yield "label_smoothing", f"must be below 0.5 for the loss robust, found {want.label_smoothing:g}"
+    if want.label_smoothing and not set(SMOOTHED) & set(want.loss_type):
+        yield "label_smoothing", f"bears only on the losses {known}; take it out, or see `soft_labels`"
+
+
+def _soft(want: Dpo) -> Found:
+    if not want.soft_labels:
+        return
+    if "sigmoid" not in want.loss_type:
+        yield "soft_labels", f"are for the loss sigmoid, found {', '.join(want.loss_type)}; add it, or take them out"
+    for key, usual in (("f_divergence_type", "reverse_kl"), ("use_weighting", False)):
+        if want.trl.get(key, usual) != usual:
+            yield "soft_labels", f"do not go together with {key}; take one of them out"

@@ -1,0 +1,47 @@
+"""KTO on good and bad answers (Ethayarajh et al. 2024), a thin layer on TRL's ``KTOTrainer``.
+
+    python -m cai.train.kto job.json
+
+The reference is the base model as saved on disk; with LoRA it is the model with the adapter switched off.
+"""
+
+from datasets import Dataset
+from trl import KTOConfig, KTOTrainer  # pyright: ignore[reportPrivateImportUsage]
+
+from cai.train import job as jobs
+
+
+def main() -> None:
+    """Train on the job named on the command line."""
+    job = jobs.from_command_line(KTOConfig)
+    train, test = jobs.load(job, ["prompt", "completion", "label"])
+    check_both(train)
+    # TRL estimates the divergence from answers to the other prompts of a batch, and takes the rows in their order, in which
+    # the answers to one prompt stand together: without a shuffle the others would be answers to the same prompt.
+    train, test = train.shuffle(seed=job.seed), test.shuffle(seed=job.seed) if test else None
+    trainer = KTOTrainer(
+        model=job.base,
+        args=jobs.arguments(job, KTOConfig),
+        train_dataset=train,
+        eval_dataset=test,
+        peft_config=jobs.lora(job, "CAUSAL_LM"),
+        callbacks=[jobs.Progress(job.out)],
+    )
+    rows = jobs.counted(trainer, train, test)
+    jobs.save(trainer, job, jobs.train(trainer, job), rows)
+
+
+def check_both(train: Dataset) -> None:
+    """There must be good answers and bad ones.
+
+    Raises:
+        ValueError: all are the one or the other.
+    """
+    labels = set(train["label"])
+    if len(labels) < 2:
+        missing, key = ("good", "lower `good`") if False in labels else ("bad", "raise `bad`")
+        raise ValueError(f"no answer is marked as {missing}, so there is nothing to tell apart; {key} of unpaired")
+
+
+if __name__ == "__main__":
+    main()

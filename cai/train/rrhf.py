@@ -1,0 +1,162 @@
+"""RRHF: answers in the order of their scores, by likelihood alone (Yuan et al. 2023, arXiv 2304.05302, section 3.1).
+
+    python -m cai.train.rrhf job.json
+
+With p_i the mean log-probability of the tokens of answer i and r_i its score, the loss of a prompt is
+Σ over r_i < r_j of max(0, p_i − p_j), plus −Σ log p over the tokens of the best answer. No reference, no second model.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import get_peft_model
+from torch.nn.functional import cross_entropy
+from transformers import AutoTokenizer, Trainer, TrainingArguments, set_seed
+
+from cai.train import job as jobs
+from cai.train.turns import texts, tokens
+
+IGNORED = -100
+
+
+class Groups:
+    """Collates prompts with all their answers: one row an answer, those of a prompt together.
+
+    A batch has ``input_ids``, ``attention_mask`` and ``labels`` of shape (answers, length), ``scores`` of shape (answers,)
+    and ``sizes``, the answers of each prompt.
+    """
+
+    def __init__(self, pad: int) -> None:
+        self.pad = pad
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        rows = [pair for each in examples for pair in zip(each["prompt_ids"], each["answer_ids"], strict=True)]
+        longest = max(len(prompt) + len(answer) for prompt, answer in rows)
+
+        def padded(row: list[int], filler: int) -> list[int]:
+            return row + [filler] * (longest - len(row))
+
+        return {
+            "input_ids": torch.tensor([padded(prompt + answer, self.pad) for prompt, answer in rows]),
+            "attention_mask": torch.tensor([padded([1] * len(prompt + answer), 0) for prompt, answer in rows]),
+            "labels": torch.tensor([padded([IGNORED] * len(prompt) + answer, IGNORED) for prompt, answer in rows]),
+            "scores": torch.tensor([score for each in examples for score in each["scores"]]),
+            "sizes": torch.tensor([len(each["scores"]) for each in examples]),
+        }
+
+
+class RrhfTrainer(Trainer):
+    """transformers' ``Trainer`` on batches of ``Groups``; logs both parts of the loss and the pairs ranked right."""
+
+    loss_is_scaled_for_ga = False
+
+    def __init__(self, *args: Any, rank_weight: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.rank_weight = rank_weight
+        self.model_accepts_loss_kwargs = False  # the loss is a mean over its batch: accumulated ones are averaged
+        self._total_train_tokens = 0
+        self._parts: dict[str, list[float]] = defaultdict(list)
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The mean loss of the batch's prompts."""
+        outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
+        logps, lengths = answer_logps(outputs.logits, inputs["labels"])
+        sizes = inputs["sizes"].tolist()
+        groups = zip(logps.split(sizes), lengths.split(sizes), inputs["scores"].split(sizes), strict=True)
+        found = [losses(*group) for group in groups]
+        rank, likelihood, right = (torch.stack(each).mean() for each in zip(*found, strict=True))
+        for name, value in (("rank_loss", rank), ("best_loss", likelihood), ("accuracy", right)):
+            self._parts[name].append(value.item())
+        if model.training:
+            self._total_train_tokens += int(inputs["attention_mask"].sum())
+        loss = self.rank_weight * rank + likelihood
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the parent, with the means of the loss's parts since the last time."""
+        prefix = "eval_" if any(key.startswith("eval_") for key in logs) else ""
+        logs |= {f"{prefix}{name}": sum(each) / len(each) for name, each in self._parts.items()}
+        self._parts.clear()
+        super().log(logs, start_time)
+
+
+def answer_logps(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The log-probability of each answer and its number of tokens, each of shape (answers,).
+
+    Args:
+        logits: shape (answers, length, vocabulary).
+        labels: the tokens of the answers, −100 elsewhere, shape (answers, length).
+    """
+    labels = labels[:, 1:]
+    lost = cross_entropy(logits[:, :-1].float().transpose(1, 2), labels, reduction="none", ignore_index=IGNORED)
+    return -lost.sum(1), (labels != IGNORED).sum(1)
+
+
+def losses(
+    logps: torch.Tensor, lengths: torch.Tensor, scores: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of one prompt: the ranking loss, the best answer's negative log-likelihood, and the share of pairs ranked right.
+
+    Args:
+        logps: of the answers, in nats, shape (answers,).
+        lengths: their tokens.
+        scores: higher is better; equal ones are not ranked.
+    """
+    mean = logps / lengths
+    worse = scores[:, None] < scores[None, :]
+    apart = (mean[:, None] - mean[None, :])[worse]
+    return apart.clamp(min=0).sum(), -logps[scores.argmax()], (apart < 0).float().mean()
+
+
+def encoded(rows: Dataset, tokenizer: Any, max_length: int) -> Dataset:
+    """Rankings as token ids: answers are cut at ``max_length``, prompts that leave them no room are left out."""
+
+    def encode(row: dict[str, Any]) -> dict[str, Any]:
+        pairs = [texts(tokenizer, row["prompt"], each) for each in row["completions"]]
+        prompts = [tokens(tokenizer, prompt) for prompt, _ in pairs]
+        rooms = [max(max_length - len(each), 0) for each in prompts]
+        answers = [tokens(tokenizer, said)[:room] for (_, said), room in zip(pairs, rooms, strict=True)]
+        return {"prompt_ids": prompts, "answer_ids": answers}
+
+    found = rows.map(encode, remove_columns=["prompt", "completions"])
+    return found.filter(lambda row: all(row["answer_ids"]))
+
+
+def settings(job: jobs.Job) -> TrainingArguments:
+    """transformers' arguments of a job; an evaluation batch has as many prompts as a training batch."""
+    same = {"per_device_eval_batch_size": job.config["per_device_train_batch_size"]}
+    args = jobs.arguments(jobs.with_config(job, same | job.config), TrainingArguments)
+    args.remove_unused_columns = False
+    return args
+
+
+def main() -> None:
+    """Train on the job named on the command line."""
+    job = jobs.from_command_line(TrainingArguments)
+    train, test = jobs.load(job, ["prompt", "completions", "scores"])
+    args, tokenizer = settings(job), AutoTokenizer.from_pretrained(job.base)
+    set_seed(job.seed)  # adapters begin with random weights
+    model, adapter = jobs.model(job, args), jobs.lora(job, "CAUSAL_LM")
+    if adapter and args.gradient_checkpointing:
+        model.enable_input_require_grads()
+    fitting = [encoded(each, tokenizer, job.own["max_length"]) if each else None for each in (train, test)]
+    trainer = RrhfTrainer(
+        model=get_peft_model(model, adapter) if adapter else model,
+        args=args,
+        data_collator=Groups(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id),
+        train_dataset=fitting[0],
+        eval_dataset=fitting[1],
+        processing_class=tokenizer,
+        callbacks=[jobs.Progress(job.out)],
+        rank_weight=job.own["rank_weight"],
+    )
+    rows = jobs.counted(trainer, train, test)
+    jobs.save(trainer, job, jobs.train(trainer, job), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Soft labels: what the trainers on preferences share that learn P(chosen is better) rather than the choice.
+
+For an advantage d of the chosen answer (of rewards, or β times that of log-ratios) and the label p, the cross-entropy
+−p·log σ(d) − (1−p)·log σ(−d) is −log σ(d) + (1−p)·d: the hard loss, which TRL has, and one term more.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+PROB = "chosen_prob"
+
+
+class WithProb:
+    """A collator that keeps ``chosen_prob`` beside what TRL's own collator makes."""
+
+    def __init__(self, inner: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
+        self.inner = inner
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = self.inner(examples)
+        batch[PROB] = torch.tensor([example[PROB] for example in examples])
+        return batch
+
+
+def keep_prob(trainer: Any) -> None:
+    """Let ``chosen_prob`` through to a TRL trainer's batches, as one more column that it keeps."""
+    trainer.data_collator = WithProb(trainer.data_collator)
+    trainer._set_signature_columns_if_needed()
+    trainer._signature_columns = [*trainer._signature_columns, PROB]
+
+
+def soft_term(apart: torch.Tensor, prob: torch.Tensor) -> torch.Tensor:
+    """What turns the hard loss into the soft one: the mean of (1 − p)·d.
+
+    Args:
+        apart: d, shape (pairs,).
+        prob: P(chosen is better), shape (pairs,).
+    """
+    return ((1 - prob.to(apart)) * apart).mean()
+
+
+def log_brier(trainer: Any, apart: torch.Tensor, prob: torch.Tensor) -> None:
+    """Add the Brier score of σ(d) against the label to what the trainer logs; arguments as in ``soft_term``."""
+    brier = (torch.sigmoid(apart.detach().float()) - prob).square()
+    mode = "train" if trainer.model.training else "eval"
+    trainer._metrics[mode]["brier"].append(trainer.accelerator.gather_for_metrics(brier).mean().item())
