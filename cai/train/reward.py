@@ -4,7 +4,8 @@
 
 With d = r_chosen − r_rejected and the label p = P(chosen is better), the cross-entropy of softmax(r_chosen, r_rejected)
 against (p, 1 − p) (Lee et al. 2023, section 2.2.1; Bai et al. 2022, section 4.1) is −log σ(d) + (1 − p)·d: TRL's own
-loss plus (1 − p)·d. TRL's ``margin`` is not passed on, because it and a soft label would say the same thing twice.
+loss plus (1 − p)·d. With ``margin: true`` the loss is −log σ(d − m) on hard labels, TRL's own (Touvron et al. 2023, section
+3.2.2); a margin beside a soft label would say the same thing twice.
 """
 
 from collections.abc import Callable
@@ -14,8 +15,9 @@ import torch
 from trl import RewardConfig, RewardTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from cai.train import job as jobs
+from cai.train import scoring
 
-COLUMNS = ["prompt", "chosen", "rejected", "chosen_prob"]
+SHOWN = ["prompt", "chosen", "rejected"]
 
 
 class WithProb:
@@ -69,13 +71,25 @@ def soft_term(apart: torch.Tensor, prob: torch.Tensor) -> torch.Tensor:
     return ((1 - prob.to(apart)) * apart).mean()
 
 
+def columns(own: dict[str, Any]) -> list[str]:
+    """What the trainer is shown of each row.
+
+    Raises:
+        ValueError: soft labels and margins were asked for together.
+    """
+    if own.get("margin") and own.get("soft_labels", True):
+        raise ValueError("margin: true is for hard labels; set soft_labels: false beside it, or take margin out")
+    if own.get("margin"):
+        return [*SHOWN, "margin"]
+    return [*SHOWN, "chosen_prob"] if own.get("soft_labels", True) else SHOWN
+
+
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(RewardConfig)
-    soft = job.own.get("soft_labels", True)
-    columns = COLUMNS if soft else COLUMNS[:3]
-    train, test = jobs.load(job, columns)
-    trainer = (SoftRewardTrainer if soft else RewardTrainer)(
+    shown = columns(job.own)
+    train, test = jobs.load(job, shown)
+    trainer = (SoftRewardTrainer if "chosen_prob" in shown else RewardTrainer)(
         model=job.base,
         args=jobs.arguments(job, RewardConfig),
         train_dataset=train,
@@ -86,7 +100,8 @@ def main() -> None:
     kept = len(trainer.train_dataset)  # pyright: ignore[reportArgumentType]
     metrics = jobs.train(trainer, job)
     rows = {"train": kept, "test": len(test) if test else 0, "too_long": len(train) - kept}
-    jobs.save(trainer, job, metrics, rows)
+    before = scoring.probe(trainer, job)
+    jobs.save(trainer, job, metrics, rows, lambda folder: scoring.check(folder, before, job))
 
 
 if __name__ == "__main__":
