@@ -21,5 +21,5 @@ async def reward(row: Pair, principle: None, orders: Sequence[str], want: "Label
     scores = []
     for answer in (row.a.text, row.b.text):
         said = (*row.messages, {"role": "assistant", "content": answer})
-        scores.append((await ask(Request(said, score=True))).score)
+        scores.append((await ask(Request(said, score=True, track=row.track))).score)
     return [by_scores(vote, scores)]

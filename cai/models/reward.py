@@ -9,6 +9,7 @@ from transformers import AutoModelForSequenceClassification
 from cai.errors import RowError, UserError
 from cai.models import ModelSpec, Reply, Request
 from cai.models.batches import BATCH, Batches
+from cai.models.dialect import writes_nothing
 from cai.models.weights import conversation, load
 
 
@@ -62,8 +63,3 @@ def scores(model: Any, tokenizer: Any, conversations: Sequence[list[int]]) -> li
 
 def _long() -> RowError:
     return RowError("context_too_long", "the conversation is longer than the reward model's context")
-
-
-def writes_nothing(name: str) -> UserError:
-    """What is said to who asks a reward model for a text."""
-    return UserError(f"{name} is a reward model: it scores answers and writes none; use method: reward")

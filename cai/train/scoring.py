@@ -48,7 +48,9 @@ def fitting(job: Job, tokenizer: Any, examples: Sequence[dict[str, Any]]) -> lis
     return [
         example
         for example in examples
-        if all(len(conversation(tokenizer, example["prompt"] + example[side])) <= most for side in ("chosen", "rejected"))
+        if all(
+            len(conversation(tokenizer, example["prompt"] + example[side])) <= most for side in ("chosen", "rejected")
+        )
     ]
 
 

@@ -86,7 +86,7 @@ def test_a_lost_head_is_noticed(tiny: Path, tmp_path: Path) -> None:
     weights = load_file(out / "model.safetensors")
     del weights["score.weight"]
     save_file(weights, out / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match="the saved reward model is not the trained one: .* head was lost"):
+    with pytest.raises(ValueError, match=r"the saved reward model is not the trained one: .* head was lost"):
         scoring.check(out, before, job)
 
 
