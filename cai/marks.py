@@ -100,24 +100,24 @@ def marks(all_pairs: Sequence[Marked], want: "Label", kind: str = "") -> dict[st
         "pairs": len(pairs),
         "contexts": len({each.context for each in pairs}),
         "people_even": len(all_pairs) - len(pairs),
-        "accuracy": _mean(pairs, _right),
-        "accuracy_read": _mean([each for each in pairs if each.p is not None], _right),
-        "accuracy_labelled": _mean(labelled, _right),
-        "labelled": _mean(pairs, lambda each: float(each.row.status == "ok")),
-        "brier": _mean(read, lambda each: each.off),
+        "accuracy": mean(pairs, right),
+        "accuracy_read": mean([each for each in pairs if each.p is not None], right),
+        "accuracy_labelled": mean(labelled, right),
+        "labelled": mean(pairs, lambda each: float(each.row.status == "ok")),
+        "brier": mean(read, lambda each: each.off),
         "brier_of_a_coin": _ratio(sum((0.5 - each.people) ** 2 for each in read), len(read)),
         **calibration(read),
         "unreadable": _ratio(sum(vote.p_a is None for vote in votes), len(votes)),
         "statuses": dict(sorted(Counter(each.row.status for each in pairs).items())),
         "position": position(each.row for each in all_pairs),
-        "by_principle": _by(under for each in pairs for under in _under_each(each, want)),
-        "by_track": _by((each.row.pair.track, each) for each in pairs),
+        "by_principle": by(under for each in pairs for under in _under_each(each, want)),
+        "by_track": by((each.row.pair.track, each) for each in pairs),
         "length": length(pairs),
         "floors": floors(pairs),
         "above_floors": {
-            "random": _mean(pairs, lambda each: each.right - 0.5, (-0.5, 0.5)),
-            "longer": _mean(pairs, lambda each: each.right - each.longer, (-1.0, 1.0)),
-            "shorter": _mean(pairs, lambda each: each.right - (1 - each.longer), (-1.0, 1.0)),
+            "random": mean(pairs, lambda each: each.right - 0.5, (-0.5, 0.5)),
+            "longer": mean(pairs, lambda each: each.right - each.longer, (-1.0, 1.0)),
+            "shorter": mean(pairs, lambda each: each.right - (1 - each.longer), (-1.0, 1.0)),
         },
     }
     if kind:
@@ -168,7 +168,7 @@ def cross_validated(read: Sequence[Marked], kind: str) -> dict[str, Any]:
         except UserError as error:
             return {"error": f"in one of {FOLDS} parts: {error}"}
         mapped += [replace(each, p=curve.of(each.p or 0.0)) for each in read if folds[each.context] == fold]
-    return {"brier": _mean(mapped, lambda each: each.off), **calibration(mapped)}
+    return {"brier": mean(mapped, lambda each: each.off), **calibration(mapped)}
 
 
 def position(rows: Iterable[Preference]) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def length(pairs: Sequence[Marked]) -> dict[str, Any]:
     """Accuracy where the answer that people prefer is the longer one, and where it is the shorter one."""
     longer = [each for each in pairs if each.longer == 1]
     shorter = [each for each in pairs if each.longer == 0]
-    return {"longer_is_right": _mean(longer, _right), "shorter_is_right": _mean(shorter, _right)}
+    return {"longer_is_right": mean(longer, right), "shorter_is_right": mean(shorter, right)}
 
 
 def floors(pairs: Sequence[Marked]) -> dict[str, float | None]:
@@ -252,14 +252,16 @@ def _under_each(each: Marked, want: "Label") -> Iterator[tuple[str, Marked]]:
             yield principle, replace(each, p=ordered(votes, want)[1])
 
 
-def _by(keyed: Iterable[tuple[str, Marked]]) -> dict[str, Share]:
+def by(keyed: Iterable[tuple[str, Marked]]) -> dict[str, Share]:
+    """Accuracy for each key."""
     groups: dict[str, list[Marked]] = defaultdict(list)
     for key, each in keyed:
         groups[key].append(each)
-    return {key: _mean(some, _right) for key, some in sorted(groups.items())}
+    return {key: mean(some, right) for key, some in sorted(groups.items())}
 
 
-def _right(each: Marked) -> float:
+def right(each: Marked) -> float:
+    """For ``mean`` and ``by``: whether the pair came out right."""
     return each.right
 
 
@@ -267,7 +269,7 @@ def _ratio(part: float, of: int) -> float | None:
     return part / of if of else None
 
 
-def _mean(pairs: Sequence[Marked], value: Callable[[Marked], float], bounds: tuple[float, float] = (0.0, 1.0)) -> Share:
+def mean(pairs: Sequence[Marked], value: Callable[[Marked], float], bounds: tuple[float, float] = (0.0, 1.0)) -> Share:
     """The mean with a bootstrap interval over contexts: whole contexts are drawn again, with all their pairs.
 
     Of few contexts, or where all are alike, a bootstrap knows no doubt; there the interval is Wilson's, over contexts.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cai.errors import RunError
 from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto
+from cai.stages.reward import Reward
 from cai.stages.train import Train
 from cai.stages.unpaired import Unpaired
 from cai.training import check_config
@@ -29,6 +30,8 @@ def of(want: object) -> Found:
                 "per_device_train_batch_size",
                 "must be 2 or more: KTO tells how far the model has moved from answers to other prompts of the batch",
             )
+        case Reward(margin=True, soft_labels=True):
+            yield "margin", "is for hard labels; set soft_labels: false beside it, or take it out"
         case Unpaired(good=good, bad=bad) if good <= bad:
             yield "bad", f"must be below good ({good:g}), found {bad:g}"
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from cai import calibration, mistakes, mistakes_training
+from cai import calibration, ensemble, mistakes, mistakes_training
+from cai.block import Block, named_roles
 from cai.calibration import Calibration
 from cai.clean import check_installed
 from cai.errors import UserError
@@ -44,34 +45,6 @@ SCHEMA = Path(__file__).with_name("recipe.schema.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """One step of a recipe.
-
-    Attributes:
-        kind: the stage's word, such as "label".
-        name: its folder and, for a trainer, its role; the kind unless ``as`` says otherwise.
-        want: the stage's settings.
-        reads: the name of the step whose rows it takes; empty where it takes none.
-        keys: where it stands in the file.
-    """
-
-    kind: str
-    name: str
-    want: Any
-    reads: str
-    keys: Keys
-
-    @property
-    def table(self) -> Kind:
-        """The stage's line in the table."""
-        return STAGES[self.kind]
-
-    def roles(self) -> list[str]:
-        """The model roles it names, each once."""
-        return list(dict.fromkeys(role for _, role in _named_roles(self.want)))
-
-
-@dataclass(frozen=True, slots=True)
 class Recipe:
     """A recipe with everything resolved."""
 
@@ -86,6 +59,10 @@ class Recipe:
     def block(self, name: str) -> Block:
         """A step by its name."""
         return next(block for block in self.blocks if block.name == name)
+
+    def behind(self, role: str) -> list[str]:
+        """The training steps whose results a role's model consists of; none for one that is there already."""
+        return ensemble.behind(role, self.models, self.blocks)
 
     def trains(self, role: str) -> Block | None:
         """The training step whose result a role names, if it is one."""
@@ -142,6 +119,8 @@ class _Reader:
         blocks = self._blocks()
         for number, block in enumerate(blocks):
             self._roles(block, models, blocks[:number])
+        for keys, text in ensemble.mistakes(models, blocks):
+            self.wrong(keys, text)
         constitution_file = self.file(("constitution",), self.data["constitution"])
         constitution = self._constitution(constitution_file, blocks, models)
         self._installed(models, blocks)
@@ -182,8 +161,6 @@ class _Reader:
             keys: Keys = ("stages", number, kind)
             block = dict(given or {})
             name = block.pop("as", kind)
-            if any(each.name == name for each in blocks):
-                self.wrong(keys, f'there is already a stage "{name}"; give this one a name of its own with `as:`')
             reads = self._reads(STAGES[kind], block.pop("from", None), blocks, keys)
             if kind == "prompts":
                 block = self._sources(block, keys)
@@ -196,7 +173,12 @@ class _Reader:
                 block["calibration"] = self._calibrations(block, (*keys, "calibration"))
             if missing := check_installed(block.get("hygiene", ())):
                 self.wrong((*keys, "hygiene"), missing)
-            blocks.append(Block(kind, name, read_block(kind, block), reads, keys))
+            for step in ensemble.expanded(Block(kind, name, read_block(kind, block), reads, keys)):
+                if any(each.name == step.name for each in blocks):
+                    self.wrong(
+                        keys, f'there is already a stage "{step.name}"; give this one a name of its own with `as:`'
+                    )
+                blocks.append(step)
         return blocks
 
     def _calibrations(self, block: dict[str, Any], keys: Keys) -> dict[str, Calibration]:
@@ -246,8 +228,8 @@ class _Reader:
     def _roles(self, block: Block, models: dict[str, ModelSpec], before: list[Block]) -> None:
         scores = mistakes.scored(block)
         trained = [each.name for each in before if each.table.shape == "train" and (each.kind == "reward") == scores]
-        known = [*(role for role, spec in models.items() if bool(spec.reward) == scores), *trained]
-        for key, role in _named_roles(block.want):
+        known = [*(role for role, spec in models.items() if spec.scorer == scores), *trained]
+        for key, role in named_roles(block.want):
             keys = (*block.keys, key)
             if isinstance(block.want, Train) and role not in known:
                 read_weights(role, keys, self.beside, self.wrong)
@@ -258,14 +240,17 @@ class _Reader:
                 self.wrong(
                     keys, f'"{role}" has no weights to train: give a `vllm` or `local` model, a path or a Hub id'
                 )
+            elif text := ensemble.too_late(role, models, before):
+                self.wrong(keys, text)
         for key, text in mistakes.of(block, models, before):
             self.wrong((*block.keys, key) if key else block.keys, text)
 
     def _installed(self, models: dict[str, ModelSpec], blocks: list[Block]) -> None:
-        used = {role for block in blocks for _, role in _named_roles(block.want)}
+        used = {role for block in blocks for _, role in named_roles(block.want)}
+        used |= {member for role in used & models.keys() for member in models[role].rewards}
         for role, spec in models.items():
             try:
-                if role in used and spec.kind == "vllm":
+                if role in used and spec.served:
                     vllm.check(spec, self.here)
                 if role in used and spec.kind == "scripted" and spec.scripted != "none":
                     scripted.read_script(Path(spec.scripted))
@@ -276,10 +261,3 @@ class _Reader:
         for block in blocks:
             for keys, text in mistakes_training.installed(block):
                 self.wrong((*block.keys, *keys), text)
-
-
-def _named_roles(want: Any) -> list[tuple[str, str]]:
-    """The roles a block names, with their keys."""
-    single = [(key, getattr(want, key)) for key in ("model", "judge", "base") if getattr(want, key, "")]
-    several = [(key, role) for key in ("models", "panel") for role in getattr(want, key, ())]
-    return single + several

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai import change, evaluation, mistakes, redo, shapes
+from cai import change, ensemble, evaluation, mistakes, redo, shapes
 from cai.errors import RunError
 from cai.files import RunLock, write_json, write_lines
 from cai.fleet import Fleet
@@ -57,13 +57,13 @@ class Run:
         want = asdict(block.want)
         roles = dict.fromkeys(block.roles())
         upstream = [block.reads] if block.reads else []
-        upstream += [role for role in roles if self.recipe.trains(role)]
+        upstream += [step for role in roles for step in self.recipe.behind(role)]
         if block.kind == "report":
             upstream = [each.name for each in self.recipe.blocks if each.name != block.name]
         return Settings(
             stage=block.name,
             block=_fingerprinted(want),
-            seed=self.recipe.seed,
+            seed=self.recipe.seed + block.number,
             constitution=digest(self.constitution) if mistakes.by_constitution(block) else "",
             models={role: self.spec(role).identity() for role in roles},
             inputs={each: self.settings(each).digest() for each in dict.fromkeys(upstream)},
@@ -76,16 +76,16 @@ class Run:
     def spec(self, role: str) -> ModelSpec:
         """How to reach a role's model: as the recipe says, or, for a trained one, as its base is reached."""
         if role in self.recipe.models:
-            return self.recipe.models[role]
+            known = self.recipe.models[role]
+            return ensemble.together(known, self.spec) if known.rewards else known
         block = self.recipe.trains(role)
         if block is None:  # a path or Hub id that only training names
             kind = "vllm" if importlib.util.find_spec("vllm") else "local"
             return replace(ModelSpec(role), **{kind: role})
         base = self.spec(block.want.base)
         if block.kind == "reward":
-            return ModelSpec(
-                role, reward=str((self.folder / role / "model").resolve()), max_len=base.max_len, model=role
-            )
+            path = str((self.folder / role / "model").resolve())
+            return ensemble.spec_of(role, block, ModelSpec(role, reward=path, max_len=base.max_len, model=role))
         # Training puts every example in the chat template, so its result is a chat model whatever its base was.
         trained = {base.kind: str((self.folder / role / "model").resolve()), "format": "chat"}
         return replace(base, role=role, model=role, **trained)

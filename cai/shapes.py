@@ -203,7 +203,8 @@ async def training(run: "Run", block: Block) -> None:
     manifest = stage.folder / "manifest.json"
     if not manifest.exists():
         data = run.folder / block.reads
-        job_file = job(block.kind, want, run.weights(want.base), data, stage.folder, run.recipe.seed)
+        seed = run.recipe.seed + block.number
+        job_file = job(block.kind, want, run.weights(want.base), data, stage.folder, seed)
         with run.screen.bars():
             await _watched(run, block, job_file)
     done = read_json(manifest)

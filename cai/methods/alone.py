@@ -11,6 +11,16 @@ from cai.flow import Ask
 from cai.rows import Message
 
 
+class Prompted(Protocol):
+    """What an answer answers."""
+
+    @property
+    def messages(self) -> Sequence[Message]: ...
+
+    @property
+    def track(self) -> str: ...
+
+
 class Wanted(Protocol):
     """What of a stage's block decides how an answer is read.
 
@@ -41,8 +51,8 @@ class Reading:
     parts: Mapping[int, float]
 
 
-Alone = Callable[[Sequence[Message], str, Any, Wanted, Ask], Awaitable[float | None]]
-"""(messages, answer, principle, want, ask) → the answer's score, or None where it cannot be read; higher is better.
+Alone = Callable[[Prompted, str, Any, Wanted, Ask], Awaitable[float | None]]
+"""(what was asked, answer, principle, want, ask) → the answer's score, or None where it cannot be read; higher is better.
 
 Units: of ``reward`` the model's own logit, of ``score`` the expected rating from 1 to 10, of ``propositions`` and ``rules``
 the weighted sum. Scores compare within one method, model and principle, and not across them. The principle is None for the

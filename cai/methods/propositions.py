@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.alone import Reading, Wanted
+from cai.methods.alone import Prompted, Reading, Wanted
 from cai.methods.voting import ALONE, begun, by_scores
 from cai.models import Request
-from cai.rows import Message, Pair, Vote
+from cai.rows import Pair, Vote
 from constitution import judging, read
 from constitution.model import Principle, Proposition
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 async def propositions(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; its rationale lists what was found true of each answer."""
     vote = begun(principle, ALONE, want, ask)
-    a, b = [await check_one(row.messages, each.text, principle, want, ask) for each in (row.a, row.b)]
+    a, b = [await check_one(row, each.text, principle, want, ask) for each in (row.a, row.b)]
     lines = [
         f"{each.says} a {a.parts[number]:.2f}, b {b.parts[number]:.2f}, weight {each.weight:g}"
         for number, each in enumerate(principle.propositions)
@@ -34,28 +34,26 @@ async def propositions(row: Pair, principle: Principle, orders: Sequence[str], w
     return [vote if a.value is None or b.value is None else by_scores(vote, (a.value, b.value))]
 
 
-async def checked(
-    messages: Sequence[Message], answer: str, principle: Principle, want: Wanted, ask: Ask
-) -> float | None:
+async def checked(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> float | None:
     """One answer's Σ weight·P(yes); None where yes and no hold less than the floor for one of the propositions."""
-    return (await check_one(messages, answer, principle, want, ask)).value
+    return (await check_one(row, answer, principle, want, ask)).value
 
 
-async def check_one(messages: Sequence[Message], answer: str, principle: Principle, want: Wanted, ask: Ask) -> Reading:
+async def check_one(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> Reading:
     """P(yes) of each proposition, by its number; ends at the first that cannot be read."""
     found: dict[int, float] = {}
     least = 1.0
     for number, each in enumerate(principle.propositions):
-        found[number], mass = await _true(each, messages, answer, ask)
+        found[number], mass = await _true(each, row, answer, ask)
         least = min(least, mass)
         if mass < want.floor or mass == 0:
             return Reading(None, least, {key: p for key, p in found.items() if key != number})
     return Reading(sum(principle.propositions[key].weight * p for key, p in found.items()), least, found)
 
 
-async def _true(proposition: Proposition, messages: Sequence[Message], answer: str, ask: Ask) -> tuple[float, float]:
+async def _true(proposition: Proposition, row: Prompted, answer: str, ask: Ask) -> tuple[float, float]:
     """P(yes) among yes and no, and the probability that both hold."""
-    asked = judging.statement(ask.constitution, proposition.says, messages, answer, ask.model.format)
+    asked = judging.statement(ask.constitution, proposition.says, row.messages, answer, ask.model.format)
     choices, begin = (judging.YES, judging.NO), asked.begin(judging.ANSWER_BEGINS)
     request = Request(asked.messages, asked.prompt, choices=choices, begin=begin, temperature=0.0)
     logprobs = (await ask(request)).choice_logprobs

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.alone import Wanted
+from cai.methods.alone import Prompted, Wanted
 from cai.methods.voting import ALONE, begun, by_scores
 from cai.models import Request
-from cai.rows import Message, Pair, Vote
+from cai.rows import Pair, Vote
 
 if TYPE_CHECKING:
     from cai.stages.label import Label
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 async def reward(row: Pair, principle: None, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; its ``scores`` are the two rewards."""
     vote = begun(principle, ALONE, want, ask)
-    return [by_scores(vote, [await rewarded(row.messages, each.text, None, want, ask) for each in (row.a, row.b)])]
+    found = [await rewarded(row, each.text, None, want, ask) for each in (row.a, row.b)]
+    return [by_scores(vote, found)]
 
 
-async def rewarded(messages: Sequence[Message], answer: str, principle: None, want: Wanted, ask: Ask) -> float:
+async def rewarded(row: Prompted, answer: str, principle: None, want: Wanted, ask: Ask) -> float:
     """One answer's reward, the model's own logit."""
-    said = (*messages, {"role": "assistant", "content": answer})
-    return (await ask(Request(said, score=True))).score
+    said = (*row.messages, {"role": "assistant", "content": answer})
+    return (await ask(Request(said, score=True, track=row.track))).score

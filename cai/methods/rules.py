@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from cai.clean import Said, boilerplate
 from cai.flow import Ask
-from cai.methods.alone import Wanted
+from cai.methods.alone import Prompted, Wanted
 from cai.methods.voting import ALONE, by_scores
-from cai.rows import Message, Pair, Vote
+from cai.rows import Pair, Vote
 from constitution import read
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ WEIGHTS: Mapping[str, float] = MappingProxyType({"refusal": -1.0, "insult": -2.0
 async def rules(row: Pair, principle: None, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; no model is asked."""
     vote = Vote("", ALONE, "rules", "rules", 0, "unparsed")
-    return [by_scores(vote, [await ruled(row.messages, each.text, None, want, ask) for each in (row.a, row.b)])]
+    return [by_scores(vote, [await ruled(row, each.text, None, want, ask) for each in (row.a, row.b)])]
 
 
-async def ruled(messages: Sequence[Message], answer: str, principle: None, want: Wanted, ask: Ask) -> float:
+async def ruled(row: Prompted, answer: str, principle: None, want: Wanted, ask: Ask) -> float:
     """One answer's weighted sum; no model is asked."""
-    return points(Said(messages[-1]["content"], answer), want.rules or WEIGHTS)
+    return points(Said(row.messages[-1]["content"], answer), want.rules or WEIGHTS)
 
 
 def points(said: Said, weights: Mapping[str, float]) -> float:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.alone import Reading, Wanted
+from cai.methods.alone import Prompted, Reading, Wanted
 from cai.methods.voting import ALONE, begun, decided
 from cai.models import Request
-from cai.rows import Message, Pair, Vote
+from cai.rows import Pair, Vote
 from constitution import judging, read
 from constitution.model import Principle
 from constitution.turns import Asked
@@ -29,21 +29,21 @@ WORTH_ASKING = 0.001
 async def score(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; its ``scores`` are the two expected ratings."""
     vote = begun(principle, ALONE, want, ask)
-    first, second = [await read_one(row.messages, each.text, principle, want, ask) for each in (row.a, row.b)]
+    first, second = [await read_one(row, each.text, principle, want, ask) for each in (row.a, row.b)]
     vote = replace(vote, answer_mass=min(first.mass, second.mass))
     if first.value is None or second.value is None:
         return [vote]
     return [decided(replace(vote, scores=(first.value, second.value)), higher(first.parts, second.parts))]
 
 
-async def rated(messages: Sequence[Message], answer: str, principle: Principle, want: Wanted, ask: Ask) -> float | None:
+async def rated(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> float | None:
     """One answer's expected rating, from 1 to 10; None where the ratings hold less than the floor."""
-    return (await read_one(messages, answer, principle, want, ask)).value
+    return (await read_one(row, answer, principle, want, ask)).value
 
 
-async def read_one(messages: Sequence[Message], answer: str, principle: Principle, want: Wanted, ask: Ask) -> Reading:
+async def read_one(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> Reading:
     """One answer's ratings with their probabilities, which add up to 1."""
-    asked = judging.rating(ask.constitution, principle, messages, answer, ask.model.format)
+    asked = judging.rating(ask.constitution, principle, row.messages, answer, ask.model.format)
     found = await ratings(asked, ask)
     mass = sum(found.values())
     if mass < want.floor or mass == 0:

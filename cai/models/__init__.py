@@ -1,12 +1,12 @@
 """The one seam to the outside: ``Request`` → ``Reply``.
 
-Five kinds of model answer requests: ``vllm`` (a server of our own), ``endpoints`` (servers that are there), ``local``
-(transformers in this process), ``reward`` (a reward model in this process) and ``scripted`` (answers from a file or a
-function). ``open_model`` brings one up.
+Six kinds of model answer requests: ``vllm`` (a server of our own), ``endpoints`` (servers that are there), ``local``
+(transformers in this process), ``reward`` (a reward model, in this process or on a vLLM server of our own), ``rewards``
+(several of those combined) and ``scripted`` (answers from a file or a function). ``open_model`` brings one up.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,7 @@ class Request:
         choices: next tokens whose probabilities are wanted instead of a text, such as ("A", "B").
         begin: a forced beginning of the answer, after which the model goes on.
         score: whether a reward model's score of the conversation, answer included, is wanted instead of a text.
+        track: of the prompt, where it is known; some combinations of reward models go by it.
     """
 
     messages: tuple[Message, ...] = ()
@@ -38,6 +39,7 @@ class Request:
     choices: tuple[str, ...] = ()
     begin: str = ""
     score: bool = False
+    track: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,14 @@ class ModelSpec:
         endpoints: base URLs of OpenAI-compatible servers that hold the same model.
         local: Hub id, path or ``bundled/…`` to load with transformers in this process.
         scripted: a file of answers.
-        reward: Hub id or path of a reward model to load with transformers in this process.
+        reward: Hub id or path of a reward model; it answers with scores.
+        backend: of a reward model: "transformers" in this process (unless given), or "vllm", a server of our own.
+        scores: whether the endpoints hold a reward model, to be asked for scores (vLLM's ``/classify``).
+        rewards: role of a reward model → weight, for several combined.
+        combine: how: "weighted", "mean", "minimum" or "safety_first", see ``cai.models.combined``.
+        safety: the role that safety_first asks first.
+        threshold: the probability σ(score) of the safety model below which its score decides.
+        spread: standard deviations of the members' scores to subtract.
         model: the name under which the endpoints know the model, and which stands in the rows.
         api_key_env: the environment variable that holds the endpoints' key.
         concurrency: requests in flight at once; None ("auto") follows a vLLM server's own figures.
@@ -111,6 +120,15 @@ class ModelSpec:
     args: tuple[str, ...] = ()
     format: str = "chat"
     reward: str = ""
+    backend: str = ""
+    scores: bool = False
+    rewards: Mapping[str, float] = field(default_factory=dict)
+    combine: str = "weighted"
+    safety: str = ""
+    threshold: float = 0.15
+    spread: float = 0.0
+    members: "tuple[ModelSpec, ...]" = ()
+    """How to reach the models of ``rewards``, in their order; filled in by the run."""
 
     @property
     def kind(self) -> str:
@@ -120,7 +138,17 @@ class ModelSpec:
     @property
     def hosted(self) -> bool:
         """Whether the model takes this machine's accelerators or cores."""
-        return self.kind in ("vllm", "local", "reward")
+        return self.kind in ("vllm", "local", "reward") or any(each.hosted for each in self.members)
+
+    @property
+    def scorer(self) -> bool:
+        """Whether it answers with scores rather than texts."""
+        return bool(self.reward or self.rewards or self.scores)
+
+    @property
+    def served(self) -> str:
+        """What a vLLM server of ours is to hold; empty where there is none."""
+        return self.vllm or (self.reward if self.backend == "vllm" else "")
 
     @property
     def weights(self) -> str:
@@ -130,9 +158,8 @@ class ModelSpec:
     @property
     def title(self) -> str:
         """The name that stands in the rows: the model's own rather than the role's."""
-        return (
-            self.model or (f"{self.weights}+{self.lora}" if self.lora else self.weights) or self.reward or self.scripted
-        )
+        weights = f"{self.weights}+{self.lora}" if self.lora else self.weights
+        return self.model or weights or self.reward or self.scripted or (self.role if self.rewards else "")
 
     def identity(self) -> dict[str, object]:
         """What decides the rows this model gives; how fast or where it serves does not."""
@@ -145,19 +172,26 @@ class ModelSpec:
             "format": self.format,
         }
         # Only where given, so that runs made before these keys were there can go on.
-        more = {"quantization": self.quantization, "lora": self.lora}
+        more = {"quantization": self.quantization, "lora": self.lora, "scores": self.scores, **self._combination()}
         return known | {key: value for key, value in more.items() if value}
+
+    def _combination(self) -> dict[str, object]:
+        """What decides the scores of several reward models together."""
+        if not self.rewards:
+            return {}
+        known = {key: getattr(self, key) for key in ("combine", "safety", "threshold", "spread")}
+        return {"rewards": dict(self.rewards), **known, "members": [each.identity() for each in self.members]}
 
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server; how they are asked, as chat or as transcript, is no matter of servers."""
         mine, others = (
-            ({**each.identity(), "format": ""}, each.weights, each.endpoints, each.reward, each.scripted)
+            ({**each.identity(), "format": ""}, each.weights, each.endpoints, each.reward, each.scripted, each.backend)
             for each in (self, other)
         )
         return mine == others
 
 
-KINDS = ("vllm", "endpoints", "local", "reward", "scripted")
+KINDS = ("vllm", "endpoints", "local", "reward", "rewards", "scripted")
 
 
 class Model(Protocol):
@@ -212,7 +246,7 @@ async def open_model(spec: ModelSpec, logs: Path) -> AsyncIterator[Model]:
         RunError: it did not come up.
     """
     match spec.kind:
-        case "vllm":
+        case "vllm" | "reward" if spec.served:
             from cai.models.vllm import serve
 
             async with serve(spec, logs) as model:
@@ -230,6 +264,11 @@ async def open_model(spec: ModelSpec, logs: Path) -> AsyncIterator[Model]:
             from cai.models.reward import Reward
 
             yield Reward(spec)
+        case "rewards":
+            from cai.models.combined import Combined
+
+            async with AsyncExitStack() as stack:
+                yield Combined(spec, [await stack.enter_async_context(open_model(each, logs)) for each in spec.members])
         case _:
             from cai.models.scripted import Scripted
 

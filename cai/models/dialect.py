@@ -5,9 +5,11 @@ has no such thing: there the beginning becomes an instruction to answer with one
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from cai.models import Reply, Request
+from cai.errors import UserError
+from cai.models import Message, Reply, Request
 
 TOP = 20
 
@@ -22,6 +24,10 @@ class OpenAI:
     def beside(self, url: str, page: str) -> str:
         """A page that is not of the protocol, beside its base URL."""
         return f"{url.removesuffix('/v1')}/{page}"
+
+    def at(self, url: str, path: str) -> str:
+        """Where a request goes."""
+        return f"{url}/{path}"
 
     def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
         """The path under the base URL, and the JSON body."""
@@ -94,6 +100,49 @@ class Vllm(OpenAI):
             "continue_final_message": True,
             "add_generation_prompt": False,
         }
+
+
+class Scores(Vllm):
+    """A reward model on vLLM's server, by ``/classify`` (vLLM 0.31): the classifier's raw logit, without its sigmoid.
+
+    Args:
+        tokens: a conversation → its token ids. Without it the server puts the messages into the model's chat template itself,
+            which gives other scores where the template ends in the padding token, see ``cai.models.weights.conversation``.
+    """
+
+    def __init__(self, tokens: Callable[[Sequence[Message]], list[int]] | None = None) -> None:
+        self.tokens = tokens
+
+    def at(self, url: str, path: str) -> str:
+        """Beside the base URL: it is no part of the OpenAI protocol."""
+        return self.beside(url, path)
+
+    def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
+        """The page and the JSON body; the last layer's activation, on unless told, would squeeze scores into (0, 1)."""
+        if not request.score:
+            raise writes_nothing(model)
+        asked = {"model": model, "use_activation": False}
+        if self.tokens:
+            return "classify", {**asked, "input": self.tokens(request.messages), "add_special_tokens": False}
+        return "classify", {**asked, "messages": list(request.messages), "add_generation_prompt": False}
+
+    def reply(self, answer: dict[str, Any], request: Request) -> Reply:
+        """The server's JSON → ``Reply``.
+
+        Raises:
+            KeyError, IndexError, TypeError: it is not of vLLM's form.
+            UserError: the model has more than one output.
+        """
+        logits = answer["data"][0]["probs"]
+        if len(logits) != 1:
+            raise UserError(f"{answer.get('model')} has {len(logits)} outputs; a reward model has one")
+        tokens = (answer.get("usage") or {}).get("prompt_tokens") or 0
+        return Reply(tokens_in=tokens, model=answer.get("model") or "", score=float(logits[0]))
+
+
+def writes_nothing(name: str) -> UserError:
+    """What is said to who asks a reward model for a text."""
+    return UserError(f"{name} is a reward model: it scores answers and writes none; use method: reward")
 
 
 def _choices(logprobs: dict[str, Any], choices: tuple[str, ...]) -> dict[str, float]:

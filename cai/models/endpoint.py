@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from cai.errors import RowError, RunError, UserError
 from cai.models import ModelSpec, Reply, Request, auto
-from cai.models.dialect import OpenAI, Vllm
+from cai.models.dialect import OpenAI, Scores, Vllm
 
 TRIES = 6
 FAILURES_BEFORE_REST = 3
@@ -81,7 +81,7 @@ class Endpoint:
         self.concurrency = spec.concurrency or auto.START * len(urls)
         self.most = spec.concurrency or auto.MOST * len(urls)
         self.spec = spec
-        self.dialect: Vllm | OpenAI = OpenAI()
+        self.dialect: OpenAI = Scores() if spec.scorer else OpenAI()
         self.homes: OrderedDict[str, Replica] = OrderedDict()
         self.asking_around = asyncio.Lock()
 
@@ -162,7 +162,7 @@ class Endpoint:
         replica.load += 1
         replica.asked += 1
         try:
-            async with self.http.post(f"{replica.url}/{path}", json=body) as response:
+            async with self.http.post(self.dialect.at(replica.url, path), json=body) as response:
                 if response.status != 200:
                     await self._refused(response)
                 answer = await response.json()
@@ -269,7 +269,7 @@ class Endpoint:
             raise UserError(f"{replica.url} has {len(names)} models ({', '.join(names)}); name one: {replica.url}#NAME")
         if names and self.name not in names:
             raise UserError(f'{replica.url} has no model "{self.name}"; it has: {", ".join(names)}')
-        if any(each.get("owned_by") == "vllm" for each in listed):
+        if not self.spec.scorer and any(each.get("owned_by") == "vllm" for each in listed):
             self.dialect = Vllm()
 
 

@@ -16,6 +16,7 @@ from constitution.source import Keys, Problem, Source, complain, find, parse_yam
 Wrong = Callable[[Keys, str], None]
 SCHEMA = Path(__file__).parent.parent / "recipe.schema.json"
 COMMAND = Path("--model")
+COMBINING = ("combine", "safety", "threshold", "spread")
 
 
 def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong: Wrong) -> ModelSpec:
@@ -32,6 +33,9 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}
     if fields.get("concurrency") == "auto":
         del fields["concurrency"]
+    for key, kind in (("backend", "reward"), ("scores", "endpoints"), *((key, "rewards") for key in COMBINING)):
+        if key in block and kind != kinds[0]:
+            wrong((*keys, key), f"is for `{kind}`, and this role is given by `{kinds[0]}`; take it out")
     if kinds[0] == "endpoints" and "model" not in block:
         wrong(keys, '"model" is missing: the name under which the endpoints know the model; add it')
     if kinds[0] == "scripted":
@@ -85,7 +89,9 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
         installed = importlib.util.find_spec("vllm") is not None
         kind = "scripted" if text.endswith((".yaml", ".yml")) else prefer if installed or prefer != "vllm" else "local"
         spec = _checked({kind: text}, Source(COMMAND, {}, {}))
-    if spec.kind == "vllm":
+    if spec.rewards:
+        raise UserError("--model: rewards combines the roles of a recipe; name one reward model here")
+    if spec.served:
         vllm.check(spec)
     elif spec.kind in ("local", "reward") and importlib.util.find_spec("transformers") is None:
         raise UserError(

@@ -1,12 +1,16 @@
 """A reward model in this process: a conversation with its answer → a score, in micro-batches."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from transformers import AutoModelForSequenceClassification
 
 from cai.errors import RowError, UserError
 from cai.models import ModelSpec, Reply, Request
-from cai.models.batches import Batches
-from cai.models.weights import load
+from cai.models.batches import BATCH, Batches
+from cai.models.dialect import writes_nothing
+from cai.models.weights import conversation, load
 
 
 class Reward:
@@ -29,19 +33,33 @@ class Reward:
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; only scores can be asked."""
         if not request.score:
-            raise UserError(f"{self.name} is a reward model: it scores answers and writes none; use method: reward")
+            raise writes_nothing(self.name)
         return await self.batches.ask(request)
 
-    @torch.inference_mode()
     def _score(self, requests: list[Request]) -> list[Reply | RowError]:
-        texts = [self.tokenizer.apply_chat_template(list(each.messages), tokenize=False) for each in requests]
-        ids = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
-        fits = [number for number, each in enumerate(ids) if len(each) <= self.limit]
-        long = RowError("context_too_long", "the conversation is longer than the reward model's context")
-        replies: list[Reply | RowError] = [long for _ in requests]
-        if fits:
-            inputs = self.tokenizer.pad({"input_ids": [ids[n] for n in fits]}, return_tensors="pt")
-            scores = self.model(**inputs.to(self.model.device)).logits[:, 0].float().tolist()
-            for number, score in zip(fits, scores, strict=True):
-                replies[number] = Reply(tokens_in=len(ids[number]), model=self.name, score=score)
-        return replies
+        ids = [conversation(self.tokenizer, each.messages) for each in requests]
+        found = scores(self.model, self.tokenizer, [each for each in ids if len(each) <= self.limit])
+        fitting = iter(found)
+        return [
+            Reply(tokens_in=len(each), model=self.name, score=next(fitting)) if len(each) <= self.limit else _long()
+            for each in ids
+        ]
+
+
+@torch.inference_mode()
+def scores(model: Any, tokenizer: Any, conversations: Sequence[list[int]]) -> list[float]:
+    """The raw score of each conversation: the classifier's one logit, without an activation.
+
+    Args:
+        conversations: token ids, of any number; a forward pass takes few of them at once.
+    """
+    found: list[float] = []
+    for start in range(0, len(conversations), BATCH):
+        some = conversations[start : start + BATCH]
+        inputs = tokenizer.pad({"input_ids": some}, padding_side="right", return_tensors="pt")
+        found += model(**inputs.to(model.device)).logits[:, 0].float().tolist()
+    return found
+
+
+def _long() -> RowError:
+    return RowError("context_too_long", "the conversation is longer than the reward model's context")

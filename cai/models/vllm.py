@@ -23,6 +23,7 @@ import aiohttp
 from cai import keeper
 from cai.errors import RunError, UserError
 from cai.models import ModelSpec, bundled, gpus
+from cai.models.dialect import Scores
 from cai.models.endpoint import Endpoint, Transient
 
 START_SECONDS = 1800.0
@@ -103,7 +104,7 @@ class Server:
         async with aiohttp.ClientSession() as http:
             while time.monotonic() < until:
                 if self.ended():
-                    text = f"vLLM could not serve {self.spec.vllm}: {cause(self.log)}; the whole log is {self.log}"
+                    text = f"vLLM could not serve {self.spec.served}: {cause(self.log)}; the whole log is {self.log}"
                     raise UserError(f"models.{self.spec.role}: {text}")
                 try:
                     async with http.get(f"{self.url}/health") as response:
@@ -165,7 +166,7 @@ class Served(Endpoint):
 async def serve(spec: ModelSpec, logs: Path) -> AsyncIterator[Served]:
     """The role's vLLM servers, one for each replica, until the block is left."""
     check(spec)
-    model = await asyncio.to_thread(resolve, spec.vllm)
+    model = await asyncio.to_thread(resolve, spec.served)
     servers: list[Server] = []
     try:
         for number, env in enumerate(_environments(spec)):
@@ -174,10 +175,20 @@ async def serve(spec: ModelSpec, logs: Path) -> AsyncIterator[Served]:
             servers.append(Server(spec, command(spec, model, port, _is_cpu_build()), port, log, env))
         await asyncio.gather(*(server.ready() for server in servers))
         async with Served(spec, servers) as served:
+            if spec.reward:
+                served.dialect = await asyncio.to_thread(_scores, model)
             yield served
     finally:
         stops = (asyncio.to_thread(keeper.stop, server.process) for server in servers)
         await asyncio.shield(asyncio.gather(*stops))
+
+
+def _scores(model: str) -> Scores:
+    """Asks for scores of the very tokens that the model would be shown in this process."""
+    from cai.models.weights import conversation, load_tokenizer
+
+    tokenizer = load_tokenizer(model, "right")
+    return Scores(lambda messages: conversation(tokenizer, messages))
 
 
 def _environments(spec: ModelSpec) -> list[dict[str, str]]:
@@ -195,15 +206,25 @@ def command(spec: ModelSpec, model: str, port: int, cpu: bool) -> list[str]:
     """The server's command line. ``vllm serve`` is not used: the CPU build's package has no such command that works."""
     line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
     # With an adapter, the role's name is the adapter's.
-    line += ["--served-model-name", spec.vllm if spec.lora else spec.title, "--host", "127.0.0.1", "--port", str(port)]
+    line += [
+        "--served-model-name",
+        spec.served if spec.lora else spec.title,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     line += ["--enable-prompt-tokens-details", "--disable-uvicorn-access-log"]
     if cpu:
         batched = str(max(CPU_BATCHED_TOKENS, spec.max_len or 0))
         line += ["--enforce-eager", "--no-enable-chunked-prefill", "--max-num-batched-tokens", batched]
+    if spec.reward:
+        line += ["--runner", "pooling", "--convert", "classify"]
     if spec.max_len:
         line += ["--max-model-len", str(spec.max_len)]
     if spec.dtype or cpu:
-        line += ["--dtype", spec.dtype or "bfloat16"]
+        # A reward model's scores are compared closely: as exact as in this process.
+        line += ["--dtype", spec.dtype or ("float32" if spec.reward else "bfloat16")]
     if spec.tensor_parallel > 1:
         line += ["--tensor-parallel-size", str(spec.tensor_parallel)]
     if spec.gpu_memory:

@@ -1,5 +1,6 @@
 """Weights loaded into this process, with their tokenizer: for models that write and for those that score."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -7,7 +8,7 @@ from transformers import AutoTokenizer
 from transformers.utils import logging
 
 from cai.errors import UserError
-from cai.models import ModelSpec
+from cai.models import Message, ModelSpec
 from cai.models.vllm import resolve
 
 logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
@@ -29,9 +30,28 @@ def load(spec: ModelSpec, auto: Any, padding_side: str) -> tuple[Any, Any]:
     dtype = spec.dtype or ("bfloat16" if device == "cuda" else "float32")
     try:
         model = auto.from_pretrained(path, dtype=dtype).to(device).eval()
-        tokenizer: Any = AutoTokenizer.from_pretrained(path, padding_side=padding_side)
+        tokenizer = load_tokenizer(path, padding_side)
     except (OSError, ValueError) as error:
         text = f"models.{spec.role}.{spec.kind}: {name} cannot be loaded: {str(error).splitlines()[0]}"
         raise UserError(text) from None
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return model, tokenizer
+
+
+def load_tokenizer(path: str, padding_side: str) -> Any:
+    """A tokenizer that can pad, with the token that ends a text where it has none of its own for that."""
+    tokenizer: Any = AutoTokenizer.from_pretrained(path, padding_side=padding_side)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    return tokenizer
+
+
+def conversation(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """The tokens of a conversation with its answer, in the chat template, as a reward model was trained on them.
+
+    transformers scores at the last token that is not padding. Where the token that ends a turn is also the padding, as with
+    many templates, that is the one before the end; other servers do not know it, so such an end is left out here.
+    """
+    text = tokenizer.apply_chat_template(list(messages), tokenize=False)
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    while len(ids) > 1 and ids[-1] == tokenizer.pad_token_id:
+        ids.pop()
+    return ids

@@ -41,7 +41,7 @@ async def score(row: Pair, want: Score, ask: Ask) -> Scored | Drop:
     if method.by and not principles:
         return Drop(row.id, "no_principle_applies")
     principle = principles[0] if principles else None
-    scores = tuple([await method.alone(row.messages, each.text, principle, want, ask) for each in row.answers])
+    scores = tuple([await method.alone(row, each.text, principle, want, ask) for each in row.answers])
     if all(each is None for each in scores):
         return Drop(row.id, "unparsed")
     return Scored(

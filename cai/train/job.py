@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -156,11 +157,20 @@ def train(trainer: Any, job: Job) -> dict[str, float]:
     }
 
 
-def save(trainer: Any, job: Job, metrics: dict[str, float], rows: dict[str, int], **more: Any) -> None:
+def save(
+    trainer: Any,
+    job: Job,
+    metrics: dict[str, float],
+    rows: dict[str, int],
+    check: Callable[[Path], dict[str, Any]] | None = None,
+    **more: Any,
+) -> None:
     """Write the merged model, aside first, then its manifest, and let the checkpoints go.
 
     Args:
         rows: rows trained on, tested on and left out ("train", "test", "too_long").
+        check: looks at the saved model before it gets its name; returns what the manifest is to say of it.
+        more: further keys of the manifest.
     """
     trainer.accelerator.wait_for_everyone()
     if not trainer.is_world_process_zero():
@@ -172,6 +182,7 @@ def save(trainer: Any, job: Job, metrics: dict[str, float], rows: dict[str, int]
     shutil.rmtree(aside, ignore_errors=True)
     model.save_pretrained(aside)
     trainer.processing_class.save_pretrained(aside)
+    more |= check(aside) if check else {}
     shutil.rmtree(target, ignore_errors=True)
     os.replace(aside, target)
     manifest = {

@@ -4,7 +4,8 @@
 
 With d = r_chosen − r_rejected and the label p = P(chosen is better), the loss is the cross-entropy of
 softmax(r_chosen, r_rejected) against (p, 1 − p) (Lee et al. 2023, section 2.2.1; Bai et al. 2022, section 4.1), see
-``cai.train.soft``. TRL's ``margin`` is not passed on, because it and a soft label would say the same thing twice.
+``cai.train.soft``. With ``margin: true`` the loss is −log σ(d − m) on hard labels, TRL's own (Touvron et al. 2023, section
+3.2.2); a margin beside a soft label would say the same thing twice.
 """
 
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 from trl import RewardConfig, RewardTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from cai.train import job as jobs
+from cai.train import scoring
 from cai.train.soft import PROB, keep_prob, log_brier, soft_term
 
-COLUMNS = ["prompt", "chosen", "rejected"]
+SHOWN = ["prompt", "chosen", "rejected"]
 
 
 class SoftRewardTrainer(RewardTrainer):
@@ -38,12 +40,25 @@ class SoftRewardTrainer(RewardTrainer):
         return (loss, outputs) if return_outputs else loss
 
 
+def columns(own: dict[str, Any]) -> list[str]:
+    """What the trainer is shown of each row.
+
+    Raises:
+        ValueError: soft labels and margins were asked for together.
+    """
+    if own.get("margin") and own.get("soft_labels", True):
+        raise ValueError("margin: true is for hard labels; set soft_labels: false beside it, or take margin out")
+    if own.get("margin"):
+        return [*SHOWN, "margin"]
+    return [*SHOWN, PROB] if own.get("soft_labels", True) else SHOWN
+
+
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(RewardConfig)
-    soft = job.own.get("soft_labels", True)
-    train, test = jobs.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
-    trainer = (SoftRewardTrainer if soft else RewardTrainer)(
+    shown = columns(job.own)
+    train, test = jobs.load(job, shown)
+    trainer = (SoftRewardTrainer if PROB in shown else RewardTrainer)(
         model=job.base,
         args=jobs.arguments(job, RewardConfig),
         train_dataset=train,
@@ -52,7 +67,9 @@ def main() -> None:
         callbacks=[jobs.Progress(job.out)],
     )
     rows = jobs.counted(trainer, train, test)
-    jobs.save(trainer, job, jobs.train(trainer, job), rows)
+    metrics = jobs.train(trainer, job)
+    before = scoring.probe(trainer, job)
+    jobs.save(trainer, job, metrics, rows, lambda folder: scoring.check(folder, before, job))
 
 
 if __name__ == "__main__":

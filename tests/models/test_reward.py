@@ -75,3 +75,71 @@ def test_a_reward_model_writes_nothing(tiny: Path) -> None:
     model = Reward(ModelSpec("rm", reward=str(tiny)))
     with pytest.raises(UserError, match="scores answers and writes none"):
         asyncio.run(model.ask(Request(({"role": "user", "content": "Hi"},)), "r"))
+
+
+def test_a_turn_that_ends_in_the_padding_scores_as_transformers_does(tiny: Path) -> None:
+    """There transformers reads the score one token earlier; no other server would know."""
+    import torch
+
+    from cai.models.reward import Reward
+    from cai.models.weights import conversation
+
+    model = Reward(ModelSpec("rm", reward=str(tiny)))
+    model.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}"
+    model.tokenizer.pad_token = "<|im_end|>"
+    model.model.config.pad_token_id = model.tokenizer.pad_token_id
+    asked = said("Yes, of course.")
+    whole = model.tokenizer.apply_chat_template(list(asked.messages), return_tensors="pt", return_dict=True)
+    ids = conversation(model.tokenizer, asked.messages)
+    assert len(ids) == whole["input_ids"].shape[1] - 1
+    with torch.inference_mode():
+        wanted = model.model(**whole).logits[0, 0].item()
+    assert asyncio.run(model.ask(asked, "r")).score == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.real
+def test_both_backends_and_an_endpoint_give_the_same_scores(tmp_path: Path) -> None:
+    """vLLM's classify endpoint, with the conversation as tokens and as messages, beside transformers in this process."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+
+    from cai.models import bundled, open_model
+
+    tokenizer = AutoTokenizer.from_pretrained(bundled.ensure("smollm2-135m"))
+    torch.manual_seed(0)
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = LlamaConfig(vocab_size=len(tokenizer), **shape, num_labels=1, pad_token_id=tokenizer.pad_token_id)
+    config.max_position_embeddings = 256
+    model = LlamaForSequenceClassification(config)
+    with torch.no_grad():  # scores of some size, on both sides of zero: an activation would show
+        model.score.weight.mul_(50)
+    model.save_pretrained(tmp_path / "rm")
+    tokenizer.save_pretrained(tmp_path / "rm")
+    texts = [
+        "Yes.",
+        "No, and here is why it is not so.",
+        "Perhaps another time, when there is more of it.",
+        "Ask again " * 20,
+    ]
+
+    async def ask(spec: ModelSpec, text: str) -> float:
+        async with open_model(spec, tmp_path) as model:
+            return (await model.ask(said(text), text)).score
+
+    async def scene() -> list[list[float]]:
+        here = ModelSpec("rm", reward=str(tmp_path / "rm"))
+        served = ModelSpec("rm", reward=str(tmp_path / "rm"), backend="vllm", max_len=256)
+        async with open_model(served, tmp_path) as model:
+            url = model.servers[0].url  # type: ignore[attr-defined]
+            there = ModelSpec("rm", endpoints=(f"{url}/v1",), model=model.name, scores=True)
+            by_vllm = [(await model.ask(said(text), text)).score for text in texts]
+            with pytest.raises(RowError) as error:
+                await model.ask(said("long " * 400), "long")
+            assert error.value.reason == "context_too_long"
+            return [by_vllm, [await ask(there, text) for text in texts], [await ask(here, text) for text in texts]]
+
+    by_vllm, by_endpoint, here = asyncio.run(scene())
+    assert by_vllm == pytest.approx(here, abs=1e-2)
+    assert by_endpoint == pytest.approx(here, abs=1e-2)
+    assert max(here) > 1 or min(here) < 0
+    assert max(here) - min(here) > 0.1

@@ -131,9 +131,7 @@ def test_a_bandit_is_solved(lora: int | None) -> None:
     reached, before, best = objective(distribution(trained.actor.policy, prompt, answers), reference, rewards, 0.25)
     assert before < 0.5 * best
     assert reached == pytest.approx(best, rel=0.02)
-    assert first["kl"] == pytest.approx(0, abs=1e-6) and first["kl_k3"] == pytest.approx(
-        0, abs=1e-6
-    )  # what samples is what is read
+    assert first["kl"] == pytest.approx(0, abs=1e-6) and first["kl_k3"] == pytest.approx(0, abs=1e-6)
     assert figures["kl"] > 0.5 and figures["reward"] > first["reward"]
 
 

@@ -1,0 +1,144 @@
+"""Reward models as they are trained, saved and described: margins, held-out figures, and a head that got lost."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def trained(tiny: Path, data: Path, out: Path, **config: object) -> subprocess.CompletedProcess[str]:
+    from cai.stages.reward import Reward
+    from cai.training import job as write_job
+
+    want = Reward(base=str(tiny), bf16=False, **config)  # type: ignore[arg-type]
+    file = write_job("reward", want, str(tiny), data, out, seed=0)
+    line = [sys.executable, "-m", "cai.train.reward", str(file)]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+
+
+def manifest(out: Path) -> dict[str, Any]:
+    return json.loads((out / "manifest.json").read_text())
+
+
+def test_held_out_figures_are_those_of_the_saved_model(
+    scripted_run: Callable[..., Path], tiny: Path, tmp_path: Path
+) -> None:
+    """The figures can be had again by asking the saved model through the very role that a recipe uses."""
+    import asyncio
+
+    from pyarrow import parquet
+
+    from cai.models import ModelSpec, Request
+    from cai.models.reward import Reward
+
+    data = scripted_run("prefs.test=0.5") / "prefs"
+    done = trained(tiny, data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2)
+    assert done.returncode == 0, done.stderr[-2000:]
+    held = manifest(tmp_path / "rm")["held_out"]
+    rows = parquet.read_table(data / "test.parquet").to_pylist()
+    model = Reward(ModelSpec("rm", reward=str(tmp_path / "rm" / "model")))
+
+    async def score(row: dict, side: str) -> float:
+        return (await model.ask(Request(tuple(row["prompt"] + row[side]), score=True), row["id"])).score
+
+    async def right(row: dict) -> bool:
+        return await score(row, "chosen") > await score(row, "rejected")
+
+    async def share() -> float:
+        return sum([await right(row) for row in rows]) / len(rows)
+
+    assert held["pairs"] == len(rows) > 4
+    assert held["accuracy"]["value"] == pytest.approx(asyncio.run(share()))
+    assert held["accuracy"]["low"] < held["accuracy"]["value"] < held["accuracy"]["high"]
+    assert held["brier"]["value"] == pytest.approx(manifest(tmp_path / "rm")["metrics"]["eval_brier"], abs=0.05)
+    assert sum(point["pairs"] for point in held["curve"]) == len(rows)
+    assert held["by_track"].keys() == {row["track"] for row in rows}
+    assert held["by_principle"].keys() == {name for row in rows for name in row["principles"]}
+    assert -1 <= held["reward_and_length"]["spearman"] <= 1
+    assert manifest(tmp_path / "rm")["reloaded"]["apart"] < 1e-4
+
+
+def test_a_lost_head_is_noticed(tiny: Path, tmp_path: Path) -> None:
+    """A model whose head did not reach the disk loads without an error, and scores at random."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    from cai.train import scoring
+    from cai.train.job import Job
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    model = AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=1, dtype=torch.float32).eval()
+    model.config.pad_token_id = tokenizer.pad_token_id
+    out = tmp_path / "rm"
+    data = written(tmp_path / "data")
+    job = Job("reward", str(tiny), data, out, 0, {"soft_labels": True}, {"max_length": 256})
+    before = scoring.rewards(model, tokenizer, scoring.rows(job, "train"))
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    assert scoring.check(out, before, job)["reloaded"] == {"pairs": 3, "apart": pytest.approx(0, abs=1e-5)}
+    weights = load_file(out / "model.safetensors")
+    del weights["score.weight"]
+    save_file(weights, out / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"the saved reward model is not the trained one: .* head was lost"):
+        scoring.check(out, before, job)
+
+
+def written(folder: Path) -> Path:
+    """Three pairs to train on and three held out, as ``prefs`` writes them."""
+    from cai import dataset
+
+    folder.mkdir()
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": f"Question {n}?"}],
+            "chosen": [{"role": "assistant", "content": "A kind answer. " * (n + 1)}],
+            "rejected": [{"role": "assistant", "content": "A rude one."}],
+            "chosen_prob": 0.75,
+            "chosen_prob_raw": 0.75,
+            "margin": 1 / 3,
+            "principles": ["kind"],
+            "judge": "nobody",
+            "id": str(n),
+            "track": "redteam",
+            "prompt_id": str(n),
+        }
+        for n in range(6)
+    ]
+    dataset.write(folder, rows, {"3", "4", "5"})
+    return folder
+
+
+def test_margins_ask_for_more_than_hard_labels_do(tiny: Path, tmp_path: Path) -> None:
+    """With a margin m the loss at equal rewards is −log σ(−m), not log 2."""
+    import math
+
+    data = written(tmp_path / "data")
+    losses = {}
+    for margin in (True, False):
+        out = tmp_path / str(margin)
+        done = trained(tiny, data, out, max_steps=1, soft_labels=False, margin=margin, center_rewards_coefficient=None)
+        assert done.returncode == 0, done.stderr[-2000:]
+        losses[margin] = manifest(out)["metrics"]["eval_loss"]
+    assert losses[False] == pytest.approx(math.log(2), abs=0.05)
+    assert losses[True] - losses[False] == pytest.approx(math.log(1 + math.exp(1 / 3)) - math.log(2), abs=0.02)
+
+
+def test_margins_and_soft_labels_do_not_go_together(tiny: Path, tmp_path: Path) -> None:
+    done = trained(tiny, written(tmp_path / "data"), tmp_path / "rm", margin=True)
+    assert done.stderr.strip().splitlines()[-1].startswith("ValueError: margin: true is for hard labels")
+
+
+def test_a_correlation_with_length_is_found() -> None:
+    from cai.held_out import correlation
+
+    found = correlation([1, 2, 3, 4, 5, 6, 7], [1, 4, 9, 16, 25, 36, 49])
+    assert found["spearman"] == pytest.approx(1)
+    assert 0.9 < found["pearson"] < 1
+    assert correlation([1, 1, 1], [1, 2, 3])["spearman"] is None
