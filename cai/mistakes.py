@@ -9,6 +9,7 @@ from cai.methods import METHODS, Method
 from cai.models import ModelSpec
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
+from cai.stages.online import Online
 from cai.stages.prefs import Prefs
 from cai.stages.revise import Revise
 from cai.stages.sample import Sample
@@ -24,7 +25,7 @@ Found = Iterator[tuple[str, str]]
 
 def method(block: "Block") -> Method | None:
     """How a step judges, if it does."""
-    return METHODS[block.want.method] if isinstance(block.want, Label | Evaluate | Score) else None
+    return METHODS[block.want.method] if isinstance(block.want, Label | Evaluate | Score | Online) else None
 
 
 def by_constitution(block: "Block") -> bool:
@@ -33,10 +34,10 @@ def by_constitution(block: "Block") -> bool:
     return block.table.constitution and (found is None or bool(found.by))
 
 
-def scored(block: "Block") -> bool:
-    """Whether a step's judge has to be a reward model."""
+def scored(block: "Block", key: str) -> bool:
+    """Whether the role under this key has to be a reward model."""
     found = method(block)
-    return found is not None and found.asks == "reward"
+    return key != "base" and found is not None and found.asks == "reward"
 
 
 def unjudged(block: "Block", constitution: Constitution) -> str:
@@ -78,7 +79,7 @@ def of(block: "Block", models: Mapping[str, ModelSpec], before: Sequence["Block"
         before: the steps before it.
     """
     yield from _too_many(block, models)
-    yield from mistakes_training.of(block.want)
+    yield from mistakes_training.of(block.want, models)
     match block.want:
         case Label() as want:
             yield from _judges(want)

@@ -1,12 +1,15 @@
 """What a recipe's schema cannot say about a training step and the sets of scored answers: settings that do not go together."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from cai import mistakes_online
 from cai.errors import RunError
+from cai.models import ModelSpec
 from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto
+from cai.stages.online import Online
 from cai.stages.reward import Reward
 from cai.stages.train import Train
 from cai.stages.unpaired import Unpaired
@@ -18,8 +21,10 @@ if TYPE_CHECKING:
 Found = Iterator[tuple[str, str]]
 
 
-def of(want: object) -> Found:
+def of(want: object, models: Mapping[str, ModelSpec]) -> Found:
     """All that is wrong with a block beyond its schema: the key in the block, and a sentence."""
+    if isinstance(want, Online):
+        yield from mistakes_online.of(want, models)
     match want:
         case Dpo():
             yield from _weights(want)

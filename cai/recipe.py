@@ -25,7 +25,6 @@ from cai.models.naming import read_model, read_weights
 from cai.overrides import override
 from cai.stages import STAGES, Kind, read_block
 from cai.stages.prompts import PromptSource
-from cai.stages.train import Train
 from constitution.load import digest, load
 from constitution.model import Constitution
 from constitution.source import (
@@ -226,17 +225,18 @@ class _Reader:
         return given
 
     def _roles(self, block: Block, models: dict[str, ModelSpec], before: list[Block]) -> None:
-        scores = mistakes.scored(block)
-        trained = [each.name for each in before if each.table.shape == "train" and (each.kind == "reward") == scores]
-        known = [*(role for role, spec in models.items() if spec.scorer == scores), *trained]
         for key, role in named_roles(block.want):
-            keys = (*block.keys, key)
-            if isinstance(block.want, Train) and role not in known:
+            keys, scores = (*block.keys, key), mistakes.scored(block, key)
+            trained = [
+                each.name for each in before if each.table.shape == "train" and (each.kind == "reward") == scores
+            ]
+            known = [*(role for role, spec in models.items() if spec.scorer == scores), *trained]
+            if key == "base" and role not in known:
                 read_weights(role, keys, self.beside, self.wrong)
             elif role not in known:
                 what = "reward model" if scores else "model"
                 self.wrong(keys, f'there is no {what} "{role}"; {nearest(role, known)}')
-            elif isinstance(block.want, Train) and role in models and not models[role].weights:
+            elif key == "base" and role in models and not models[role].weights:
                 self.wrong(
                     keys, f'"{role}" has no weights to train: give a `vllm` or `local` model, a path or a Hub id'
                 )

@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai import dataset
+from cai import change, dataset
 from cai.errors import RunError, UserError
 from cai.files import read_json, write_json
 from cai.flow import Task, Work, flow
 from cai.ledger import Settings, Tally, versions
 from cai.part import sort_drops
 from cai.recipe import Block
-from cai.rows import Drop, Pair, Prompt
+from cai.rows import Drop, Pair, Prompt, plain
 from cai.screen import Bar
 from cai.stages import pairs as pair_files
 from cai.stages import prompts as prompt_files
+from cai.stages.online import Online
 from cai.store import Stage
 from cai.training import job, train
 from constitution.load import digest
@@ -204,15 +205,24 @@ async def training(run: "Run", block: Block) -> None:
     if not manifest.exists():
         data = run.folder / block.reads
         seed = run.recipe.seed + block.number
-        job_file = job(block.kind, want, run.weights(want.base), data, stage.folder, seed)
+        scoring = _scoring(run, want) if isinstance(want, Online) else None
+        job_file = job(block.kind, want, run.weights(want.base), (data, stage.folder), seed, scoring)
         with run.screen.bars():
             await _watched(run, block, job_file)
     done = read_json(manifest)
     rows = done["rows"]
-    dropped = Counter({"too_long": rows["too_long"]}) if rows["too_long"] else Counter()
+    dropped = +Counter({reason: count for reason, count in rows.items() if reason not in ("train", "test")})
     kept = rows["train"] + rows["test"]
     tally = Tally(kept + dropped.total(), kept, 0, dropped, seconds=done["seconds"], tokens_in=done["tokens"])
     stage.close(settings, tally, metrics=done["metrics"])
+
+
+def _scoring(run: "Run", want: Online) -> dict[str, Any]:
+    """How a trainer scores the answers of its policy, for its job file."""
+    spec = plain(run.spec(want.reward)) if want.reward else None
+    kept = change.kept(run.folder, digest(run.constitution))
+    given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules")}
+    return {**given, "spec": spec, "constitution": str(kept.resolve()), "logs": str((run.folder / "logs").resolve())}
 
 
 async def _watched(run: "Run", block: Block, job_file: Path) -> None:

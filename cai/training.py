@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,16 @@ QUIET = {
 }
 
 
-def job(kind: str, want: Train, base: str, data: Path, out: Path, seed: int) -> Path:
-    """Write the job file that the training process reads; returns its path."""
+def job(
+    kind: str, want: Train, base: str, places: tuple[Path, Path], seed: int, scoring: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the job file that the training process reads; returns its path.
+
+    Args:
+        places: the folder of the data, and that of the stage.
+        scoring: how answers are scored, for trainers that answer prompts.
+    """
+    data, out = places
     block = {key: value for key, value in asdict(want).items() if key not in ("base", "trl")}
     settings = {
         "kind": kind,
@@ -39,6 +47,7 @@ def job(kind: str, want: Train, base: str, data: Path, out: Path, seed: int) -> 
         "seed": seed,
         "own": {key: block.pop(key) for key in want.OWN},
         "config": {**block, **want.trl},
+        "scoring": scoring,
     }
     write_json(out / "job.json", settings)
     return out / "job.json"

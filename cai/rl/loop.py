@@ -18,12 +18,11 @@ from torch import Tensor
 from cai.rl import advantages, kl
 from cai.rl.actor import Actor
 from cai.rl.learner import Learner, Lesson
-from cai.rl.rollout import Asked, Message, Rollout, Talk, Writer
+from cai.rl.rollout import Asked, Rollout, Talk, Writer
 from cai.rl.shared import Processes
+from cai.rows import Prompt
 from cai.stages.ppo import Ppo
 
-Question = tuple[tuple[Message, ...], str]
-"""A prompt's messages and its track."""
 Score = Callable[[Sequence[Asked], Sequence[str]], Sequence[float | None]]
 """Answers → their scores; None where one cannot be read, which leaves the answer out."""
 
@@ -44,8 +43,6 @@ class Loop:
 
     Args:
         talk: conversations in the policy's tokens.
-        questions: the prompts, in the order of their files.
-        steps: of the whole training.
     """
 
     def __init__(
@@ -137,12 +134,13 @@ class Task:
     """What a training works on.
 
     Attributes:
+        questions: the prompts, in the order of their files.
         steps: of the whole training.
         seed: the run's.
     """
 
     want: Ppo
-    questions: Sequence[Question]
+    questions: Sequence[Prompt]
     steps: int
     seed: int
 
@@ -152,7 +150,7 @@ class Task:
         places = range((step - 1) * size, step * size)
         orders = {turn: self._order(turn) for turn in {place // count for place in places}}
         return [
-            Asked(*self.questions[orders[place // count][place % count]], draw_seed(self.seed, "answer", step, row))
+            Asked(self.questions[orders[place // count][place % count]], draw_seed(self.seed, "answer", step, row))
             for row, place in enumerate(places)
         ]
 
@@ -167,9 +165,9 @@ def draw_seed(seed: int, what: str, step: int, row: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{what}/{step}/{row}".encode()).digest()[:6])
 
 
-def held_out(questions: Sequence[Question], seed: int) -> list[Asked]:
+def held_out(questions: Sequence[Prompt], seed: int) -> list[Asked]:
     """Prompts to be answered before and after with the same draws."""
-    return [Asked(*each, draw_seed(seed, "held out", 0, row)) for row, each in enumerate(questions)]
+    return [Asked(each, draw_seed(seed, "held out", 0, row)) for row, each in enumerate(questions)]
 
 
 def steps_of(want: Ppo, questions: int) -> int:

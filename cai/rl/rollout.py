@@ -1,6 +1,6 @@
 """Answers to prompts as tensors: sampled, padded, decoded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,8 +10,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from cai.models.sampling import Seeded
 from cai.rl.actor import Batch
-
-Message = dict[str, str]
+from cai.rows import Message, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +21,18 @@ class Asked:
         seed: of its answer: it depends on the run's seed, the step and the prompt's place, and on nothing else.
     """
 
-    messages: tuple[Message, ...]
-    track: str
+    prompt: Prompt
     seed: int
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation to be answered."""
+        return self.prompt.messages
+
+    @property
+    def track(self) -> str:
+        """As its file gives it."""
+        return self.prompt.track
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +152,3 @@ class Talk:
         texts = [self.tokenizer.decode(answer, skip_special_tokens=True).strip() for answer in answers]
         ended = torch.tensor([bool(answer) and answer[-1] in self.ends for answer in answers], device=device)
         return Rollout(asked, on_device, texts, ended)
-
-
-def conversations(rollout: Rollout) -> list[tuple[Mapping[str, str], ...]]:
-    """The prompts with their answers."""
-    return [
-        (*each.messages, {"role": "assistant", "content": text})
-        for each, text in zip(rollout.asked, rollout.texts, strict=True)
-    ]

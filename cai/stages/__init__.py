@@ -13,15 +13,18 @@ from cai.rows import Chain, Pair, Preference, Prompt, Scored
 from cai.stages.best import Best, best
 from cai.stages.dpo import Dpo
 from cai.stages.evaluate import Evaluate
+from cai.stages.grpo import Grpo
 from cai.stages.kto import Kto
 from cai.stages.label import Label, label
 from cai.stages.orpo import Orpo
 from cai.stages.pairs import Pairs
+from cai.stages.ppo import Ppo
 from cai.stages.prefs import Prefs, prefs
 from cai.stages.prompts import Prompts
 from cai.stages.ranked import Ranked, ranked
 from cai.stages.revise import Revise, revise
 from cai.stages.reward import Reward
+from cai.stages.rloo import Rloo
 from cai.stages.rrhf import Rrhf
 from cai.stages.sample import Sample, sample
 from cai.stages.score import Score, score
@@ -101,6 +104,10 @@ STAGES: dict[str, Kind] = {
     "ranked": Kind("set", Ranked, ("score",), ranked, Scored),
     "kto": Kind("train", Kto, ("unpaired",)),
     "rrhf": Kind("train", Rrhf, ("ranked",)),
+    # Reinforcement: the policy answers prompts itself, and learns from the scores of its answers.
+    "ppo": Kind("train", Ppo, ("prompts",), constitution=True),
+    "grpo": Kind("train", Grpo, ("prompts",), constitution=True),
+    "rloo": Kind("train", Rloo, ("prompts",), constitution=True),
     # What became of it.
     "evaluate": Kind("evaluate", Evaluate, ("prompts",), constitution=True),
     "report": Kind("report", Report),

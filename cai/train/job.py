@@ -25,7 +25,11 @@ COMPLETE = "complete"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job file, as ``cai.training.job`` writes it."""
+    """A job file, as ``cai.training.job`` writes it.
+
+    Attributes:
+        scoring: how answers are scored, for trainers that answer prompts, see ``cai.rl.rewards.Scoring``.
+    """
 
     kind: str
     base: str
@@ -34,6 +38,7 @@ class Job:
     seed: int
     own: dict[str, Any]
     config: dict[str, Any]
+    scoring: dict[str, Any] | None = None
 
 
 def from_command_line(config: type) -> Job:
@@ -145,15 +150,15 @@ class Progress(TrainerCallback):
 
 def train(trainer: Any, job: Job) -> dict[str, float]:
     """Train from the last complete checkpoint, or from the start; returns the metrics on the held-out split."""
-    checkpoint = _last_checkpoint(Path(trainer.args.output_dir))
+    checkpoint = last_checkpoint(Path(trainer.args.output_dir))
     began = time.monotonic()
-    _rewind(job.out / "metrics.jsonl", _step(checkpoint) if checkpoint else 0)
+    rewind(job.out / "metrics.jsonl", step_of(checkpoint) if checkpoint else 0)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
     return {
         **metrics,
         "seconds": round(time.monotonic() - began, 1),
-        "resumed_from": _step(checkpoint) if checkpoint else 0,
+        "resumed_from": step_of(checkpoint) if checkpoint else 0,
     }
 
 
@@ -176,16 +181,30 @@ def save(
     if not trainer.is_world_process_zero():
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
+    more |= save_model(model, trainer.processing_class, job.out, check)
+    more |= {"steps": trainer.state.global_step, "tokens": int(getattr(trainer, "_total_train_tokens", 0))}
+    manifest(job, metrics, rows, more)
+
+
+def save_model(
+    model: Any, tokenizer: Any, out: Path, check: Callable[[Path], dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Write a model with its adapters merged, aside first; returns what ``check`` says of it."""
     if isinstance(model, PeftModel):
         model = model.merge_and_unload()
-    aside, target = job.out / ".model.tmp", job.out / "model"
+    aside, target = out / ".model.tmp", out / "model"
     shutil.rmtree(aside, ignore_errors=True)
     model.save_pretrained(aside)
-    trainer.processing_class.save_pretrained(aside)
-    more |= check(aside) if check else {}
+    tokenizer.save_pretrained(aside)
+    found = check(aside) if check else {}
     shutil.rmtree(target, ignore_errors=True)
     os.replace(aside, target)
-    manifest = {
+    return found
+
+
+def manifest(job: Job, metrics: dict[str, float], rows: dict[str, int], more: dict[str, Any]) -> None:
+    """Say what was trained, which is the last thing done, and let the checkpoints go."""
+    known = {
         "stage": job.kind,
         "base": job.base,
         "data": _fingerprint(job.data),
@@ -195,30 +214,34 @@ def save(
         "metrics": metrics,
         "seconds": metrics.get("seconds", 0.0),
         "resumed_from": metrics.get("resumed_from", 0),
-        "steps": trainer.state.global_step,
-        "tokens": int(getattr(trainer, "_total_train_tokens", 0)),
         "versions": versions(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **more,
     }
-    write_json(job.out / "manifest.json", manifest)
+    write_json(job.out / "manifest.json", known)
     for folder in ("checkpoints", "cache"):
         shutil.rmtree(job.out / folder, ignore_errors=True)
 
 
-def _last_checkpoint(folder: Path) -> Path | None:
+def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; torn ones, left by a kill while they were written, are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=_step)
+    found = sorted(folder.glob("checkpoint-*"), key=step_of)
     for torn in (each for each in found if not (each / COMPLETE).exists()):
         shutil.rmtree(torn)
     return next((each for each in reversed(found) if (each / COMPLETE).exists()), None)
 
 
-def _step(checkpoint: Path) -> int:
+def thin(folder: Path, kept: int) -> None:
+    """Let all but the last checkpoints go."""
+    for each in sorted(folder.glob("checkpoint-*"), key=step_of)[:-kept]:
+        shutil.rmtree(each)
+
+
+def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _rewind(metrics: Path, step: int) -> None:
+def rewind(metrics: Path, step: int) -> None:
     """Forget the metrics of steps after the checkpoint: they are done again."""
     if metrics.exists():
         lines = [line for line in metrics.read_text(encoding="utf-8").splitlines() if line.endswith("}")]

@@ -15,6 +15,7 @@ from cai.rl.actor import Actor, Batch
 from cai.rl.loop import Loop, Score, Task
 from cai.rl.rollout import Generate, Limits, Talk
 from cai.rl.shared import Processes
+from cai.rows import Prompt
 from cai.stages.ppo import Ppo
 
 WORDS = ("<pad>", "</s>", "say", ":", "a", "b", "c")
@@ -74,7 +75,7 @@ def loop(want: Ppo, score: Score, steps: int, accelerator: Accelerator | None = 
     limits = Limits(want.max_new_tokens, want.temperature, want.generate_batch_size)
     writer = Generate(actor.policy, talk.pad, talk.ends, limits)
     ask = ["say", "say say", "a say", "b c say"]
-    questions = [(({"role": "user", "content": ask[n % 4]},), "helpful") for n in range(prompts)]
+    questions = [Prompt(str(n), ({"role": "user", "content": ask[n % 4]},), "toy", "helpful") for n in range(prompts)]
     return Loop(actor, talk, writer, score, Task(want, questions, steps, 0), processes)
 
 

@@ -17,7 +17,7 @@ def trained(tiny: Path, data: Path, out: Path, **config: object) -> subprocess.C
     from cai.training import job as write_job
 
     want = Reward(base=str(tiny), bf16=False, **config)  # type: ignore[arg-type]
-    file = write_job("reward", want, str(tiny), data, out, seed=0)
+    file = write_job("reward", want, str(tiny), (data, out), seed=0)
     line = [sys.executable, "-m", "cai.train.reward", str(file)]
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
 

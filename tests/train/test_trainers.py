@@ -62,7 +62,7 @@ def job(kind: str, tiny: Path, data: Path, out: Path, **config: object) -> Path:
     from cai.training import job as write_job
 
     want = STAGES[kind].want(base=str(tiny), bf16=False, **config)
-    return write_job(kind, want, str(tiny), data, out, seed=0)
+    return write_job(kind, want, str(tiny), (data, out), seed=0)
 
 
 def test_a_reward_model_learns_the_soft_labels_and_the_hard_ones_differ(

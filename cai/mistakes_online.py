@@ -1,0 +1,73 @@
+"""What a recipe's schema cannot say about training against a reward: settings that do not go together, each a sentence."""
+
+from collections.abc import Iterator, Mapping
+
+from cai.methods import METHODS
+from cai.models import ModelSpec
+from cai.stages.grpo import Grpo
+from cai.stages.online import Online
+from cai.stages.ppo import Ppo
+from cai.stages.rloo import Rloo
+
+Found = Iterator[tuple[str, str]]
+"""The key in the block (or nothing, for the block itself), and a sentence."""
+
+
+def of(want: Online, models: Mapping[str, ModelSpec]) -> Found:
+    """All that is wrong with such a block beyond its schema."""
+    yield from _scorer(want, models)
+    yield from _kl(want)
+    match want:
+        case Ppo():
+            yield from _ppo(want)
+        case Grpo() | Rloo():
+            yield from _groups(want)
+
+
+def _scorer(want: Online, models: Mapping[str, ModelSpec]) -> Found:
+    asks = METHODS[want.method].asks
+    if asks and not want.reward:
+        yield "", f"names nothing that scores answers; give a role under `reward`, which {want.method} asks"
+    if want.reward and not asks:
+        yield "reward", f"the method {want.method} asks no model; take it out"
+    if want.rules and want.method != "rules":
+        yield "rules", "are for the method rules; take them out"
+    if want.reward in models and models[want.reward].served:
+        yield (
+            "reward",
+            "a vLLM server of ours would have to be up beside the training; start it yourself and give it by `endpoints`",
+        )
+
+
+def _kl(want: Online) -> Found:
+    key, value = ("kl_coef", want.kl_coef) if isinstance(want, Ppo) else ("beta", getattr(want, "beta", None))
+    learned = bool(METHODS[want.method].asks)
+    if value == 0 and learned and not want.no_kl:
+        yield (
+            key,
+            "is 0: nothing would keep the policy from what fools the reward; raise it, or say so again with no_kl: true",
+        )
+    if value and want.no_kl:
+        yield "no_kl", f"says that there is no KL, but {key} is {value:g}; take one of the two out"
+
+
+def _ppo(want: Ppo) -> Found:
+    if want.trl:
+        yield "trl", "is for the trainers of TRL; ppo is ours, and all its keys are its own"
+    if want.max_new_tokens >= want.max_length:
+        yield "max_new_tokens", f"must leave room for a prompt below max_length ({want.max_length}); lower it"
+    if want.num_mini_batches > want.batch_size:
+        yield "num_mini_batches", f"must be at most batch_size ({want.batch_size}), found {want.num_mini_batches}"
+    if want.gradient_accumulation_steps != 1:
+        yield "gradient_accumulation_steps", "is set by batch_size and num_mini_batches here; take it out"
+
+
+def _groups(want: Grpo | Rloo) -> Found:
+    answers = want.per_device_train_batch_size * want.gradient_accumulation_steps
+    if want.num_generations < 2:
+        yield "num_generations", "must be 2 or more: an answer is compared with others to the same prompt"
+    elif answers % want.num_generations:
+        yield (
+            "per_device_train_batch_size",
+            f"times gradient_accumulation_steps must be a multiple of num_generations ({want.num_generations}), found {answers}",
+        )

@@ -1,0 +1,107 @@
+"""Scores of answers while a policy learns: a reward model's, a judge's under the constitution, or those of rules.
+
+An answer is read by the same function as in the ``score`` stage. One that cannot be read, or that is too long for the
+model, has no score and is left out of what is learnt; none is guessed.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from cai.errors import RowError
+from cai.flow import Ask, Up
+from cai.methods import METHODS
+from cai.models import NOBODY, ModelSpec, auto, open_model
+from cai.rl.rollout import Asked
+from cai.rows import decode
+from cai.slots import Slots
+from constitution import draw
+from constitution.load import load
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How answers are scored, as a job file has it.
+
+    Attributes:
+        method, choice, floor, rules: as in the block.
+        spec: how to reach the model; None where none is asked.
+        constitution: its file.
+        logs: a folder for a server's log.
+    """
+
+    method: str
+    constitution: str
+    logs: str
+    choice: str = "uniform"
+    floor: float = 0.1
+    rules: Mapping[str, float] = field(default_factory=dict)
+    spec: ModelSpec | None = None
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> "Scoring":
+        """From a job file."""
+        return decode(cls, data)
+
+
+class Rewards:
+    """Scores answers; its model is opened with the first of them, in the loop that asks."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        self.scoring, self.method = scoring, METHODS[scoring.method]
+        self.constitution = load(Path(scoring.constitution))
+        self.stack = AsyncExitStack()
+        self.up: Up | None = None
+
+    async def score(self, asked: Sequence[Asked], texts: Sequence[str]) -> list[float | None]:
+        """The score of each answer, or None where it cannot be read.
+
+        Raises:
+            UserError, RunError: the model cannot be asked at all.
+        """
+        if self.up is None:
+            self.up = await self._open()
+        return await asyncio.gather(*(self._one(*each) for each in zip(asked, texts, strict=True)))
+
+    async def close(self) -> None:
+        """Bring the model down."""
+        await self.stack.aclose()
+
+    async def _open(self) -> Up:
+        if self.scoring.spec is None:
+            return NOBODY, Slots(NOBODY.concurrency)
+        model = await self.stack.enter_async_context(open_model(self.scoring.spec, Path(self.scoring.logs)))
+        return model, await self.stack.enter_async_context(auto.slots(model))
+
+    async def _one(self, asked: Asked, text: str) -> float | None:
+        assert self.up is not None and self.method.alone is not None
+        ask = Ask(*self.up, self.constitution, str(asked.seed), Random(asked.seed))
+        drawn, choice = (), self.scoring.choice
+        if self.method.by:
+            drawn = draw.for_judgment(self.constitution, asked.prompt.about, choice, ask.rng, self.method.judges_by)
+        if self.method.by and not drawn:
+            return None
+        try:
+            return await self.method.alone(asked, text, drawn[0] if drawn else None, self.scoring, ask)
+        except RowError:
+            return None
+
+
+class Blocking:
+    """The same for a trainer that is not asynchronous."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        self.rewards, self.loop = Rewards(scoring), asyncio.new_event_loop()
+
+    def __call__(self, asked: Sequence[Asked], texts: Sequence[str]) -> list[float | None]:
+        """See ``Rewards.score``."""
+        return self.loop.run_until_complete(self.rewards.score(asked, texts))
+
+    def close(self) -> None:
+        """Bring the model down."""
+        self.loop.run_until_complete(self.rewards.close())
+        self.loop.close()

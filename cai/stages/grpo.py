@@ -1,0 +1,22 @@
+"""Group-relative policy optimisation (Shao et al. 2024): answers compared with others to the same prompt, no critic."""
+
+from dataclasses import dataclass
+
+from cai.stages.online import Online
+
+
+@dataclass(frozen=True, slots=True)
+class Grpo(Online):
+    """The ``grpo`` block.
+
+    Attributes:
+        per_device_train_batch_size: answers a step on each device; a multiple of ``num_generations`` over all devices.
+        num_generations: answers to each prompt.
+        max_completion_length: tokens of an answer.
+        beta: weight of the KL to the reference. TRL's is 0, which is unsafe with a learned reward; ours is the paper's.
+    """
+
+    per_device_train_batch_size: int = 8
+    num_generations: int = 8
+    max_completion_length: int = 256
+    beta: float = 0.04

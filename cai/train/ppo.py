@@ -1,0 +1,202 @@
+"""PPO of the policy against a reward (Bai et al. 2022, section 4.1): ours, on transformers and accelerate.
+
+    python -m cai.train.ppo job.json
+
+The loop is in ``cai.rl``; here is what surrounds it: models in, checkpoints and figures on the way, a merged policy out.
+A training that was killed goes on from its last checkpoint and ends with the same weights.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+from cai.files import read_json, write_json
+from cai.rl import held_out
+from cai.rl.actor import Actor
+from cai.rl.loop import Loop, Task, load_state, state, steps_of
+from cai.rl.loop import held_out as held_out_prompts
+from cai.rl.rewards import Blocking, Scoring
+from cai.rl.rollout import Generate, Limits, Talk
+from cai.rl.shared import Processes
+from cai.stages.ppo import Ppo
+from cai.train import job as jobs
+from cai.train import questions
+
+KEPT = 2
+"""Checkpoints: the last one, and one more should that be torn."""
+SHOWN = 4
+"""Answers of each step that are kept to be read."""
+
+
+def main() -> None:
+    """Train on the job named on the command line."""
+    job = jobs.from_command_line(Ppo)
+    want = Ppo(base=job.base, **job.config, **job.own)
+    accelerator = _accelerator(job)
+    score = Blocking(Scoring.read(job.scoring or {}))
+    try:
+        _train(job, want, Processes(accelerator), score)
+    finally:
+        score.close()
+
+
+def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> None:
+    began = time.monotonic()
+    policy, critic, tokenizer = _models(job, want, processes.device)
+    talk = Talk(tokenizer, policy.generation_config)
+    asked = questions.read(job, talk.ask, want.max_length - want.max_new_tokens)
+    actor = Actor(policy, critic, want.lora, want.temperature)
+    if want.gradient_checkpointing:
+        for model in (actor.policy, actor.critic):
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+    writer = Generate(
+        actor.policy,
+        talk.pad,
+        talk.ends,
+        Limits(want.max_new_tokens, want.temperature, want.generate_batch_size),
+    )
+    task = Task(want, asked.train, steps_of(want, len(asked.train)), job.seed)
+    loop = Loop(actor, talk, writer, score, task, processes)
+    done = _resume(job, loop)
+    metrics = _walk(job, loop, done, asked.heldout[: want.eval_prompts])
+    metrics |= {"seconds": round(time.monotonic() - began, 1), "resumed_from": done}
+    processes.accelerator.wait_for_everyone()
+    if processes.first:
+        jobs.save_model(actor.policy, tokenizer, job.out)
+        steps, tokens = metrics.pop("steps"), metrics.pop("tokens")
+        more = {"steps": steps, "tokens": tokens, "stopped": metrics.pop("stopped")}
+        jobs.manifest(job, metrics, asked.counts(want.eval_prompts), more)
+    processes.accelerator.end_training()
+
+
+def _walk(job: jobs.Job, loop: Loop, done: int, heldout: Any) -> dict[str, Any]:
+    """All steps that are left; returns figures for the manifest."""
+    asked = held_out_prompts(heldout, job.seed)
+    before = _before(job, loop, asked)
+    number, stopped, tokens = done, "", _tokens(job)
+    for number in range(done + 1, loop.task.steps + 1):
+        began = time.monotonic()
+        figures, rollout = loop.step(number)
+        tokens += round(figures["length"] * loop.want.batch_size)
+        _log(job, loop, number, {**figures, "tokens": tokens, "seconds": time.monotonic() - began})
+        if loop.processes.first:
+            _show(job.out / "answers.jsonl", number, rollout)
+        stopped = _over(loop.want, figures)
+        last = bool(stopped) or number == loop.task.steps
+        if number % loop.want.save_steps == 0 or last:
+            _save(job, loop, number)
+        if stopped:
+            break
+    found = held_out.compared(before, held_out.answers(loop, asked))
+    return {**found, "steps": number, "tokens": tokens, "stopped": stopped}
+
+
+def _over(want: Ppo, figures: Mapping[str, float]) -> str:
+    """Why the training ends before its last step; empty where it goes on."""
+    if want.kl_limit is not None and figures["kl"] > want.kl_limit:
+        return f"the KL of an answer to the reference was {figures['kl']:.2f} nats, over kl_limit ({want.kl_limit:g})"
+    return ""
+
+
+def _models(job: jobs.Job, want: Ppo, device: Any) -> tuple[Any, Any, Any]:
+    """The policy, a critic that reads its tokens, and its tokenizer."""
+    # Adapters learn on top of weights that stay; weights that learn need float32.
+    dtype = torch.bfloat16 if want.lora and device.type == "cuda" else torch.float32
+    tokenizer = AutoTokenizer.from_pretrained(job.base)
+    policy = AutoModelForCausalLM.from_pretrained(job.base, dtype=dtype).to(device)
+    source = _critic_source(job, want, tokenizer)
+    critic = AutoModelForSequenceClassification.from_pretrained(source, num_labels=1, dtype=dtype).to(device)
+    if source == job.base:
+        torch.nn.init.zeros_(critic.score.weight)  # a critic that knows nothing expects nothing
+    return policy, critic, tokenizer
+
+
+def _critic_source(job: jobs.Job, want: Ppo, tokenizer: Any) -> str:
+    """The weights the critic starts from: the reward model's where it reads the policy's tokens, or the policy's.
+
+    Raises:
+        ValueError: the reward model was asked for by name, and there is none that can be read so.
+    """
+    spec = Scoring.read(job.scoring or {}).spec
+    while spec is not None and spec.members:
+        spec = spec.members[0]
+    model = spec.reward if spec is not None else ""
+    same = bool(model) and AutoTokenizer.from_pretrained(model).get_vocab() == tokenizer.get_vocab()
+    if want.value == "reward" and not same:
+        why = "reads other tokens than the policy" if model else "is none whose weights are here"
+        raise ValueError(f"value: reward: the reward model {why}; take value: policy")
+    return model if same and want.value != "policy" else job.base
+
+
+def _accelerator(job: jobs.Job) -> Accelerator:
+    cpu = not torch.cuda.is_available()
+    bf16 = job.own["bf16"] if job.own.get("bf16") is not None else not cpu
+    return Accelerator(cpu=cpu, mixed_precision="bf16" if bf16 else "no")
+
+
+def _before(job: jobs.Job, loop: Loop, asked: Any) -> list[dict[str, Any]]:
+    """The answers of the policy that the training began with, kept for a training that is resumed."""
+    path = job.out / "before.json"
+    if not path.exists():
+        found = held_out.answers(loop, asked)
+        if loop.processes.first:
+            write_json(path, {"answers": found})
+        loop.processes.accelerator.wait_for_everyone()
+    return read_json(path)["answers"]
+
+
+def _resume(job: jobs.Job, loop: Loop) -> int:
+    """Go on from the last checkpoint; returns its step, or 0."""
+    if loop.processes.first:
+        jobs.last_checkpoint(job.out / "checkpoints")
+    loop.processes.accelerator.wait_for_everyone()
+    checkpoint = jobs.last_checkpoint(job.out / "checkpoints")
+    if checkpoint is None:
+        return 0
+    kept = torch.load(checkpoint / "state.pt", map_location=loop.processes.device, weights_only=True)
+    done = load_state(loop, kept)
+    if loop.processes.first:
+        jobs.rewind(job.out / "metrics.jsonl", done)
+        jobs.rewind(job.out / "answers.jsonl", done)
+    return done
+
+
+def _save(job: jobs.Job, loop: Loop, number: int) -> None:
+    folder = job.out / "checkpoints" / f"checkpoint-{number}"
+    if loop.processes.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(state(loop, number), folder / "state.pt")
+        (folder / jobs.COMPLETE).touch()
+        jobs.thin(job.out / "checkpoints", KEPT)
+    loop.processes.accelerator.wait_for_everyone()
+
+
+def _log(job: jobs.Job, loop: Loop, number: int, figures: Mapping[str, float]) -> None:
+    if loop.processes.first:
+        with (job.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": number, "steps": loop.task.steps, **figures}) + "\n")
+
+
+def _tokens(job: jobs.Job) -> int:
+    """Tokens of the answers so far."""
+    path = job.out / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return int(json.loads(lines[-1])["tokens"]) if lines else 0
+
+
+def _show(path: Path, number: int, rollout: Any) -> None:
+    """Keep a few answers of a step, to be read."""
+    with path.open("a", encoding="utf-8") as file:
+        for asked, text in list(zip(rollout.asked, rollout.texts, strict=True))[:SHOWN]:
+            row = {"step": number, "prompt": asked.messages[-1]["content"], "text": text}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
