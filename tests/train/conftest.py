@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-ROWS = {"train": 12, "test": 4}
+ROWS = {"train": 12, "test": 3}
 
 
 @pytest.fixture(scope="session")
