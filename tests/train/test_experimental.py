@@ -56,6 +56,21 @@ def test_an_answer_ends_once_and_prompts_without_room_are_left_out(tiny: Path) -
     assert "Short?" in row["prompt"]
 
 
+def test_weights_are_trained_in_float32_unless_told(tiny: Path, tmp_path: Path) -> None:
+    """Given a path, TRL's trainers would take the checkpoint's bfloat16, in which small steps are rounded away."""
+    from types import SimpleNamespace
+
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from cai.train import job as jobs
+
+    AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16).save_pretrained(tmp_path / "half")
+    given = jobs.Job("orpo", str(tmp_path / "half"), tmp_path, tmp_path, 0, {}, {})
+    assert jobs.model(given, SimpleNamespace(model_init_kwargs=None)).dtype == torch.float32
+    assert jobs.model(given, SimpleNamespace(model_init_kwargs={"dtype": "bfloat16"})).dtype == torch.bfloat16
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["orpo", "simpo"])
 def test_a_pair_too_long_is_counted_and_the_loss_stays_a_number(

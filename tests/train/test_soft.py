@@ -24,6 +24,7 @@ def trainer(tiny: Path, data: Path, cache: Path, arguments: dict[str, Any], **se
     """A soft DPO trainer whose policy is not its reference any more."""
     import torch
     from datasets import load_dataset
+    from peft import LoraConfig
     from trl import DPOConfig  # pyright: ignore[reportPrivateImportUsage]
 
     from cai.train.dpo import COLUMNS, SoftDPOTrainer
@@ -31,11 +32,13 @@ def trainer(tiny: Path, data: Path, cache: Path, arguments: dict[str, Any], **se
 
     rows = load_dataset("parquet", data_files=str(data / "train.parquet"), split="train", cache_dir=str(cache))
     rows = rows.select(range(4)).select_columns([*COLUMNS, COLUMN])
-    made = SoftDPOTrainer(str(tiny), args=DPOConfig(**arguments, **settings), train_dataset=rows)
+    adapter = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM") if settings.pop("lora", 0) else None
+    config = DPOConfig(**arguments, **settings)
+    made = SoftDPOTrainer(str(tiny), args=config, train_dataset=rows, peft_config=adapter)
     torch.manual_seed(1)
     with torch.no_grad():
-        for weight in made.model.parameters():
-            weight.add_(0.02 * torch.randn_like(weight))
+        for weight in filter(lambda each: each.requires_grad, made.model.parameters()):
+            weight.add_((0.3 if adapter else 0.02) * torch.randn_like(weight))
     made.model.train()
     return made
 
@@ -83,7 +86,9 @@ def test_soft_dpo_is_its_formula(sets: Path, tiny: Path, tmp_path: Path, argumen
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("settings", [{"ld_alpha": 0.3}, {"precompute_ref_log_probs": True, "ld_alpha": 0.3}])
+@pytest.mark.parametrize(
+    "settings", [{"ld_alpha": 0.3}, {"precompute_ref_log_probs": True, "ld_alpha": 0.3}, {"lora": True}]
+)
 def test_what_softness_adds_is_the_margin_that_trl_itself_reports(
     sets: Path, tiny: Path, tmp_path: Path, arguments: dict[str, Any], settings: dict[str, Any]
 ) -> None:

@@ -48,12 +48,14 @@ def test_trl_takes_the_datasets_as_they_are(
     assert math.isfinite(trainer.train().training_loss)
 
 
-def test_a_reward_model_learns_the_soft_labels_and_the_hard_ones_differ(sets: Path, tmp_path: Path, job: Job) -> None:
+@pytest.mark.filterwarnings("ignore")
+def test_a_reward_model_learns_the_soft_labels_and_the_hard_ones_differ(
+    sets: Path, tmp_path: Path, job: Job, train_here: Train
+) -> None:
     losses = {}
     for soft in (True, False):
         file = job("reward", sets / "prefs", tmp_path / str(soft), max_steps=3, soft_labels=soft)
-        subprocess.run([sys.executable, "-m", "cai.train.reward", file], check=True, cwd=ROOT, capture_output=True)
-        manifest = json.loads((tmp_path / str(soft) / "manifest.json").read_text())
+        manifest = train_here("reward", file)
         assert manifest["rows"]["train"] > 0
         losses[soft] = manifest["metrics"]
     assert "eval_brier" in losses[True]
