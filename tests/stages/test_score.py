@@ -3,13 +3,15 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 from rich.console import Console
 
-from cai.flow import Ask, Slots
+from cai.change import Drawing
+from cai.flow import Ask, Slots, generator
 from cai.methods import METHODS
 from cai.models import Request
 from cai.models.scripted import Scripted
@@ -18,7 +20,7 @@ from cai.rows import Draft, Drop, Pair, Scored
 from cai.run import start
 from cai.screen import Screen
 from cai.stages.label import Label, label
-from cai.stages.score import Score, score
+from cai.stages.score import Score, chosen, score
 from cai.store import Stage
 from constitution.load import load
 from constitution.source import InputError
@@ -131,3 +133,18 @@ def test_rows_are_shown_with_the_best_answer_first(tmp_path: Path, cai: Callable
     best = max(zip(row["scores"], row["answers"], strict=True), key=lambda each: each[0])
     assert shown.stdout.index(f"rules by rules: {best[0]:.3f}") < shown.stdout.index(f": {min(row['scores']):.3f}")
     assert all(each["text"] in shown.stdout for each in row["answers"])
+
+
+def test_a_changed_constitution_touches_the_scores_under_the_changed_principle_alone() -> None:
+    rows = [replace(group("a", "b"), id=f"p/{number}") for number in range(40)]
+    drawing = Drawing("score", "score", Score("judge"), 0)
+    first = CONSTITUTION.principles[0]
+    reworded = replace(first, judgment=f"{first.judgment} Why?")
+    changed = replace(CONSTITUTION, principles=(reworded, *CONSTITUTION.principles[1:]))
+    drawn = [
+        row.id
+        for row in rows
+        if chosen(row, Score("judge"), CONSTITUTION, generator(0, "score", row.id))[0].id == first.id
+    ]
+    assert 0 < len(drawn) < len(rows)
+    assert list(drawing.touched(rows, CONSTITUTION, changed)) == drawn

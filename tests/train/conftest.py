@@ -1,8 +1,17 @@
-"""A model of a few thousand weights, for tests that really train."""
+"""A model of a few thousand weights, small datasets from scripted runs, and jobs on them."""
 
+import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as parquet
 import pytest
+from rich.console import Console
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+ROWS = {"train": 12, "test": 3}
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +30,65 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **shape, **ids)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the datasets of two scripted runs, cut to a few rows: sft_set, prefs, best, unpaired, ranked."""
+    from cai.recipe import load_recipe
+    from cai.run import start
+    from cai.screen import Screen
+
+    folder = tmp_path_factory.mktemp("sets")
+    for name, made in (("scripted", ("sft_set", "prefs")), ("scored", ("best", "unpaired", "ranked"))):
+        start(load_recipe(DATA / f"{name}.yaml"), folder / name, Screen(Console(quiet=True)))
+        for each in made:
+            (folder / each).mkdir()
+            for split, rows in ROWS.items():
+                table = parquet.read_table(folder / name / each / f"{split}.parquet")
+                parquet.write_table(table.slice(0, rows), folder / each / f"{split}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def job(tiny: Path) -> Callable[..., Path]:
+    """Writes the job file of a trainer on the tiny model; returns its path."""
+    from cai.stages import STAGES
+    from cai.training import job as write_job
+
+    def write(kind: str, data: Path, out: Path, **config: object) -> Path:
+        want = STAGES[kind].want(base=str(tiny), bf16=False, **config)
+        return write_job(kind, want, str(tiny), (data, out), seed=0)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def train_here() -> Callable[[str, Path], dict[str, Any]]:
+    """Runs a trainer in this process, where torch is loaded already; returns its manifest."""
+    import importlib
+
+    def run(kind: str, file: Path) -> dict[str, Any]:
+        line, sys.argv = sys.argv, [kind, str(file)]
+        try:
+            importlib.import_module(f"cai.train.{kind}").main()
+        finally:
+            sys.argv = line
+        return json.loads((file.parent / "manifest.json").read_text())
+
+    return run
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> dict[str, Any]:
+    """What a TRL config needs for one step on a CPU."""
+    return {
+        "output_dir": str(tmp_path / "out"),
+        "max_steps": 1,
+        "use_cpu": True,
+        "bf16": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "save_strategy": "no",
+        "dataloader_pin_memory": False,
+    }

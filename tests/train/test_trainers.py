@@ -1,4 +1,4 @@
-"""Trainers on a model of a few thousand weights: TRL takes the datasets as they are, soft labels do what they should."""
+"""Trainers on a model of a few thousand weights: TRL takes the datasets as they are, a killed training goes on as it was."""
 
 import json
 import math
@@ -9,71 +9,53 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+DATA = {
+    "sft": "sft_set",
+    "dpo": "prefs",
+    "orpo": "prefs",
+    "simpo": "prefs",
+    "kto": "unpaired",
+    "rrhf": "ranked",
+}
+SETTINGS = {"max_steps": 10, "save_steps": 2, "learning_rate": 1e-3, "per_device_train_batch_size": 2}
+EPOCH = 6  # steps after which all rows were trained on once
 
-
-def arguments(out: Path) -> dict:
-    return {
-        "output_dir": str(out),
-        "max_steps": 1,
-        "use_cpu": True,
-        "bf16": False,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "save_strategy": "no",
-        "dataloader_pin_memory": False,
-    }
+Job = Callable[..., Path]
+Train = Callable[[str, Path], dict[str, Any]]
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["SFT", "Reward", "DPO"])
+@pytest.mark.parametrize("kind", ["SFT", "Reward", "DPO", "KTO"])
 def test_trl_takes_the_datasets_as_they_are(
-    scripted_run: Callable[..., Path], tiny: Path, tmp_path: Path, kind: str
+    sets: Path, tiny: Path, tmp_path: Path, arguments: dict[str, Any], kind: str
 ) -> None:
     import trl
     from datasets import load_dataset
 
-    folder = scripted_run() / ("sft_set" if kind == "SFT" else "prefs")
+    folder = sets / {"SFT": "best", "KTO": "unpaired"}.get(kind, "prefs")
     data = load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
-    config = getattr(trl, f"{kind}Config")(**arguments(tmp_path / "out"))
     trainer = getattr(trl, f"{kind}Trainer")(
-        model=str(tiny), args=config, train_dataset=data["train"], eval_dataset=data["test"]
+        model=str(tiny),
+        args=getattr(trl, f"{kind}Config")(**arguments),
+        train_dataset=data["train"],
+        eval_dataset=data["test"],
     )
     assert math.isfinite(trainer.train().training_loss)
 
 
-def test_the_soft_loss_is_the_cross_entropy_against_the_label() -> None:
-    import torch
-    from torch.nn.functional import logsigmoid
-
-    from cai.train.reward import soft_term
-
-    apart = torch.tensor([-3.0, -0.2, 0.0, 1.5])
-    prob = torch.tensor([0.5, 0.6, 0.9, 1.0])
-    wanted = -(prob * logsigmoid(apart) + (1 - prob) * logsigmoid(-apart)).mean()
-    assert torch.allclose(-logsigmoid(apart).mean() + soft_term(apart, prob), wanted, atol=1e-7)
-
-
-def job(kind: str, tiny: Path, data: Path, out: Path, **config: object) -> Path:
-    from cai.stages import STAGES
-    from cai.training import job as write_job
-
-    want = STAGES[kind].want(base=str(tiny), bf16=False, **config)
-    return write_job(kind, want, str(tiny), (data, out), seed=0)
-
-
+@pytest.mark.filterwarnings("ignore")
 def test_a_reward_model_learns_the_soft_labels_and_the_hard_ones_differ(
-    scripted_run: Callable[..., Path], tiny: Path, tmp_path: Path
+    sets: Path, tmp_path: Path, job: Job, train_here: Train
 ) -> None:
-    data = scripted_run() / "prefs"
     losses = {}
     for soft in (True, False):
-        file = job("reward", tiny, data, tmp_path / str(soft), max_steps=3, soft_labels=soft)
-        subprocess.run([sys.executable, "-m", "cai.train.reward", file], check=True, cwd=ROOT, capture_output=True)
-        manifest = json.loads((tmp_path / str(soft) / "manifest.json").read_text())
+        file = job("reward", sets / "prefs", tmp_path / str(soft), max_steps=3, soft_labels=soft)
+        manifest = train_here("reward", file)
         assert manifest["rows"]["train"] > 0
         losses[soft] = manifest["metrics"]
     assert "eval_brier" in losses[True]
@@ -81,31 +63,61 @@ def test_a_reward_model_learns_the_soft_labels_and_the_hard_ones_differ(
     assert losses[True]["eval_loss"] != losses[False]["eval_loss"]
 
 
-def weights(folder: Path) -> dict:
+@pytest.fixture(scope="module")
+def whole(sets: Path, job: Job, train_here: Train, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A trainer's undisturbed run, done once."""
+    done: dict[str, Path] = {}
+
+    def run(kind: str) -> Path:
+        if kind not in done:
+            file = job(kind, sets / DATA[kind], tmp_path_factory.mktemp(kind) / "whole", **SETTINGS)
+            train_here(kind, file)
+            done[kind] = file.parent
+        return done[kind]
+
+    return run
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", DATA)
+def test_each_trainer_learns_and_leaves_a_model_that_loads(whole: Callable[[str], Path], kind: str) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    out = whole(kind)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["rows"] == {"train": 12, "test": 3, "too_long": 0}
+    assert manifest["steps"] == SETTINGS["max_steps"]
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    # The same rows are met again in the second epoch, whatever the order: their losses have come down.
+    assert sum(losses[EPOCH:]) / len(losses[EPOCH:]) < sum(losses[:EPOCH]) / EPOCH
+    assert math.isfinite(manifest["metrics"]["eval_loss"])
+    tokenizer, model = (each.from_pretrained(out / "model") for each in (AutoTokenizer, AutoModelForCausalLM))
+    said = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], return_tensors="pt", return_dict=False)
+    assert model.generate(said, max_new_tokens=2, do_sample=False).shape[1] > said.shape[1]
+
+
+def weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     return load_file(folder / "model" / "model.safetensors")
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", DATA)
 def test_a_killed_training_ends_with_the_same_weights(
-    scripted_run: Callable[..., Path], tiny: Path, tmp_path: Path
+    whole: Callable[[str], Path], sets: Path, tmp_path: Path, job: Job, train_here: Train, kind: str
 ) -> None:
-    data = scripted_run() / "sft_set"
-    settings = {"max_steps": 30, "save_steps": 5, "learning_rate": 1e-3}
-    whole = job("sft", tiny, data, tmp_path / "whole", **settings)
-    line = [sys.executable, "-m", "cai.train.sft"]
-    subprocess.run([*line, whole], check=True, cwd=ROOT, capture_output=True)
-
-    killed = job("sft", tiny, data, tmp_path / "killed", **settings)
-    process = subprocess.Popen([*line, killed], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (killed.parent / "checkpoints" / "checkpoint-10" / "complete").exists():
+    killed = job(kind, sets / DATA[kind], tmp_path / "killed", **SETTINGS)
+    line = [sys.executable, "-m", f"cai.train.{kind}", killed]
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (killed.parent / "checkpoints" / "checkpoint-2" / "complete").exists():
         assert process.poll() is None, "training ended before it could be killed"
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    subprocess.run([*line, killed], check=True, cwd=ROOT, capture_output=True)
-    assert json.loads((tmp_path / "killed" / "manifest.json").read_text())["resumed_from"] >= 10
-    first, second = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert train_here(kind, killed)["resumed_from"] >= 2
+    first, second = weights(whole(kind)), weights(tmp_path / "killed")
     assert all(first[name].equal(second[name]) for name in first)
 
 

@@ -1,0 +1,109 @@
+"""ORPO and SimPO: what TRL's experimental trainers are given, and the sentence for the day they are gone."""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cai.recipe import load_recipe
+from constitution.source import InputError
+
+RECIPE = """\
+name: gone
+constitution: principles/harmless.yaml
+models:
+  policy: {local: bundled/smollm2-135m}
+stages:
+  - prompts: {redteam: principles/prompts/redteam.jsonl}
+  - sample: {model: policy}
+  - label: {model: policy}
+  - prefs: {}
+  - orpo: {base: policy}
+"""
+GONE = "import sys\nsys.modules['trl.experimental.orpo'] = None\n"
+
+
+def test_a_recipe_says_before_it_starts_that_this_trl_has_the_trainer_no_longer(
+    write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write("gone/sitecustomize.py", GONE).parent
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    with pytest.raises(InputError) as error:
+        load_recipe(write("r.yaml", RECIPE))
+    said = str(error.value)
+    assert "r.yaml:10: stages[4].orpo: " in said
+    assert "has no trl.experimental.orpo.ORPOTrainer; TRL 1.16 had it: install trl==1.16.*, or use dpo instead" in said
+    assert "Traceback" not in said
+
+
+def test_an_answer_ends_once_and_prompts_without_room_are_left_out(tiny: Path) -> None:
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+
+    from cai.train.experimental import as_text
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    asked = [[{"role": "user", "content": text}] for text in ("Short?", "Long? " * 50)]
+    said = [[{"role": "assistant", "content": "Yes."}]] * 2
+    rows = Dataset.from_dict({"prompt": asked, "chosen": said, "rejected": said})
+    [row] = as_text(rows, tokenizer, 64)
+    assert row["chosen"] == f"Yes.{tokenizer.eos_token}"
+    assert row["prompt"].endswith("<|im_start|>assistant\n")
+    assert "Short?" in row["prompt"]
+
+
+def test_weights_are_trained_in_float32_unless_told(tiny: Path, tmp_path: Path) -> None:
+    """Given a path, TRL's trainers would take the checkpoint's bfloat16, in which small steps are rounded away."""
+    from types import SimpleNamespace
+
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from cai.train import job as jobs
+
+    AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16).save_pretrained(tmp_path / "half")
+    given = jobs.Job("orpo", str(tmp_path / "half"), tmp_path, tmp_path, 0, {}, {})
+    assert jobs.model(given, SimpleNamespace(model_init_kwargs=None)).dtype == torch.float32
+    assert jobs.model(given, SimpleNamespace(model_init_kwargs={"dtype": "bfloat16"})).dtype == torch.bfloat16
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["orpo", "simpo"])
+def test_a_pair_too_long_is_counted_and_the_loss_stays_a_number(
+    sets: Path, tmp_path: Path, job: Callable[..., Path], train_here: Callable[[str, Path], dict[str, Any]], kind: str
+) -> None:
+    """TRL cuts all of an answer whose prompt fills max_length, and divides by its length."""
+    from datasets import load_dataset
+    from transformers import AutoTokenizer
+
+    from cai.train.turns import texts, tokens
+
+    file = job(kind, sets / "prefs", tmp_path / "out", max_steps=3, max_length=56)
+    rows = load_dataset(str(sets / "prefs"), cache_dir=str(tmp_path / "cache"))
+    manifest = train_here(kind, file)
+    tokenizer = AutoTokenizer.from_pretrained(manifest["base"])
+    lengths = [
+        len(tokens(tokenizer, texts(tokenizer, row["prompt"], row["chosen"])[0]))
+        for split in rows.values()
+        for row in split
+    ]
+    long = sum(length >= 56 for length in lengths)
+    assert 0 < long < len(lengths)
+    assert manifest["rows"]["too_long"] == long
+    assert math.isfinite(manifest["metrics"]["eval_loss"])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_simpo_is_its_formula(
+    sets: Path, tmp_path: Path, job: Callable[..., Path], train_here: Callable[[str, Path], dict[str, Any]]
+) -> None:
+    """−log σ(β·(mean log p of the chosen − of the rejected) − γ), with no likelihood beside it (Meng et al. 2024)."""
+    file = job("simpo", sets / "prefs", tmp_path / "out", max_steps=1, per_device_train_batch_size=1, beta=2.5)
+    train_here("simpo", file)
+    first = json.loads((tmp_path / "out" / "metrics.jsonl").read_text().splitlines()[0])
+    apart = 2.5 * (first["logps/chosen"] - first["logps/rejected"]) - 1.0
+    assert first["loss"] == pytest.approx(math.log1p(math.exp(-apart)), abs=1e-5)
