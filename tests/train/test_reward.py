@@ -142,3 +142,49 @@ def test_a_correlation_with_length_is_found() -> None:
     assert found["spearman"] == pytest.approx(1)
     assert 0.9 < found["pearson"] < 1
     assert correlation([1, 1, 1], [1, 2, 3])["spearman"] is None
+
+
+RECIPE = """\
+name: ensemble
+constitution: principles/harmless.yaml
+models:
+  policy: {{scripted: {data}/script.yaml}}
+  careful: {{rewards: {{reward: 1.0}}, combine: mean, spread: 1.0}}
+stages:
+  - prompts: {{redteam: {{path: principles/prompts/redteam.jsonl, limit: 24}}}}
+  - sample: {{model: policy}}
+  - label: {{model: policy, method: logprob, orders: one}}
+  - prefs: {{test: 0.3}}
+  - reward: {{base: {tiny}, ensemble: 2, max_steps: 1, bf16: false}}
+  - label: {{as: again, from: sample, model: careful, method: reward}}
+  - report: {{}}
+"""
+
+
+def test_an_ensemble_is_trained_used_and_reported(tiny: Path, tmp_path: Path) -> None:
+    """Two models from two seeds judge together; done again after one is lost, only that one is trained."""
+    import shutil
+
+    from rich.console import Console
+
+    from cai.recipe import load_recipe
+    from cai.run import start
+    from cai.screen import Screen
+    from cai.store import Stage
+
+    (tmp_path / "r.yaml").write_text(RECIPE.format(data=ROOT / "tests" / "data", tiny=tiny))
+    recipe, folder, quiet = load_recipe(tmp_path / "r.yaml"), tmp_path / "run", Screen(Console(quiet=True))
+    start(recipe, folder, quiet)
+    first, second = (manifest(folder / name) for name in ("reward", "reward-2"))
+    assert (first["seed"], second["seed"]) == (0, 1)
+    assert first["held_out"]["brier"] != second["held_out"]["brier"]
+    votes = [row["votes"][0] for row in Stage(folder / "again").all_rows(dict)]
+    assert votes
+    assert {vote["model"] for vote in votes} == {"careful"}
+    page = (folder / "report" / "report.html").read_text()
+    assert "the saved model prefers the chosen answer in" in page
+    for name in ("reward-2", "again", "report"):
+        shutil.rmtree(folder / name)
+    start(recipe, folder, quiet)
+    assert manifest(folder / "reward") == first
+    assert manifest(folder / "reward-2")["held_out"] == second["held_out"]
