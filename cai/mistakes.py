@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cai import unfit
 from cai.calibration import DECIDES
 from cai.methods import METHODS, Method
 from cai.models import ModelSpec
@@ -12,7 +11,6 @@ from cai.stages.label import Label
 from cai.stages.prefs import Prefs
 from cai.stages.revise import Revise
 from cai.stages.sample import Sample
-from cai.stages.train import Train
 from constitution.model import Constitution
 
 if TYPE_CHECKING:
@@ -85,8 +83,6 @@ def of(block: "Block", models: Mapping[str, ModelSpec], before: Sequence["Block"
             yield from _group(want, block, before)
         case Sample(n=n, group=group) if n % group:
             yield "n", f"must be a multiple of group ({group}), found {n}"
-        case Train() as want:
-            yield from unfit.of(want)
         case Prefs(margins=(full, most, some)) if not full >= most >= some:
             yield "margins", "must fall: the probabilities from which the margin is 1, 2/3 and 1/3"
 

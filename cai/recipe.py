@@ -16,7 +16,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from cai import calibration, ensemble, mistakes
+from cai import calibration, ensemble, mistakes, unfit
 from cai.block import Block, named_roles
 from cai.calibration import Calibration
 from cai.clean import check_installed
@@ -173,6 +173,8 @@ class _Reader:
                 block["decontaminate"] = [str(self.file(where, each) or each) for each in block["decontaminate"]]
             if block.get("calibration"):
                 block["calibration"] = self._calibrations(block, (*keys, "calibration"))
+            if block.get("chat_template"):
+                block["chat_template"] = self._template(block["chat_template"], (*keys, "chat_template"))
             if missing := check_installed(block.get("hygiene", ())):
                 self.wrong((*keys, "hygiene"), missing)
             for step in ensemble.expanded(Block(kind, name, read_block(kind, block), reads, keys)):
@@ -182,6 +184,16 @@ class _Reader:
                     )
                 blocks.append(step)
         return blocks
+
+    def _template(self, name: str, keys: Keys) -> str:
+        """A chat template's file or model, found; "chatml" is a word of its own."""
+        if name == "chatml":
+            return name
+        return (
+            str(self.file(keys, name) or name)
+            if name.endswith(".jinja")
+            else read_weights(name, keys, self.beside, self.wrong)
+        )
 
     def _calibrations(self, block: dict[str, Any], keys: Keys) -> dict[str, Calibration]:
         """Role → the fit that is named for it."""
@@ -263,6 +275,11 @@ class _Reader:
         for block in blocks:
             if not isinstance(block.want, Train):
                 continue
+            base = block.want.base
+            if text := unfit.untemplated(block.want, models[base].weights if base in models else base):
+                self.wrong((*block.keys, "base"), text)
+            for key, text in unfit.of(block.want, self.here):
+                self.wrong((*block.keys, key), text)
             if importlib.util.find_spec("trl") is None:
                 self.wrong(block.keys, "training needs the package trl; run: make install")
             elif block.want.trl:

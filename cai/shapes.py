@@ -209,9 +209,11 @@ async def training(run: "Run", block: Block) -> None:
             await _watched(run, block, job_file)
     done = read_json(manifest)
     rows = done["rows"]
-    dropped = Counter({"too_long": rows["too_long"]}) if rows["too_long"] else Counter()
-    kept = rows["train"] + rows["test"]
-    tally = Tally(kept + dropped.total(), kept, 0, dropped, seconds=done["seconds"], tokens_in=done["tokens"])
+    dropped = +Counter({reason: rows.get(reason, 0) for reason in ("too_long", "not_in_mix")})
+    kept, counts = rows["train"] + rows["test"], +Counter(repeated=rows.get("repeated", 0))
+    tally = Tally(
+        kept + dropped.total(), kept, 0, dropped, seconds=done["seconds"], tokens_in=done["tokens"], counts=counts
+    )
     stage.close(settings, tally, metrics=done["metrics"])
 
 

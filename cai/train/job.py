@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 from cai import dataset
 from cai.files import write_json
 from cai.ledger import versions
+from cai.train import quantized
 
 COMPLETE = "complete"
 
@@ -153,7 +154,8 @@ def save(
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
     if isinstance(model, PeftModel):
-        model = model.merge_and_unload()
+        four_bit = quantized.is_quantized(model)
+        model = quantized.merged(model, job.base, job.out / ".adapter") if four_bit else model.merge_and_unload()
     aside, target = job.out / ".model.tmp", job.out / "model"
     shutil.rmtree(aside, ignore_errors=True)
     model.save_pretrained(aside)
