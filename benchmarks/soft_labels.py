@@ -55,7 +55,8 @@ def cases(rng: Random, count: int) -> list[Case]:
     for _ in range(count):
         a, b = ([rng.randrange(WORDS) for _ in range(LENGTH)] for _ in range(2))
         p = sigmoid(sum(worth[word] for word in a) - sum(worth[word] for word in b))
-        found.append(Case(*(" ".join(f"w{word}" for word in words) for words in (a, b)), p))
+        texts = [" ".join(f"w{word}" for word in words) for words in (a, b)]
+        found.append(Case(texts[0], texts[1], p))
     return found
 
 

@@ -16,7 +16,7 @@ def trained(tiny: Path, data: Path, out: Path, **config: object) -> subprocess.C
     from cai.stages.reward import Reward
     from cai.training import job as write_job
 
-    want = Reward(base=str(tiny), bf16=False, **config)  # type: ignore[arg-type]
+    want = Reward(base=str(tiny), **{"bf16": False, **config})  # type: ignore[arg-type]
     file = write_job("reward", want, str(tiny), data, out, seed=0)
     line = [sys.executable, "-m", "cai.train.reward", str(file)]
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
@@ -38,7 +38,7 @@ def test_held_out_figures_are_those_of_the_saved_model(
     from cai.models.reward import Reward
 
     data = scripted_run("prefs.test=0.5") / "prefs"
-    done = trained(tiny, data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2)
+    done = trained(tiny, data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2, bf16=True)
     assert done.returncode == 0, done.stderr[-2000:]
     held = manifest(tmp_path / "rm")["held_out"]
     rows = parquet.read_table(data / "test.parquet").to_pylist()
