@@ -6,6 +6,7 @@ another order (Coste et al. 2023, section 3). Each has its own folder and seal, 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from cai.block import Block
 from cai.models import ModelSpec
@@ -44,7 +45,7 @@ def spec_of(role: str, block: Block, alone: ModelSpec) -> ModelSpec:
     if not block.members:
         return alone
     members = [
-        replace(alone, role=name, model=name, reward=alone.reward.replace(f"/{role}/model", f"/{name}/model"))
+        replace(alone, role=name, model=name, reward=str(Path(alone.reward).parents[1] / name / "model"))
         for name in block.members
     ]
     return ModelSpec(

@@ -15,7 +15,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from cai import calibration, ensemble, mistakes, mistakes_training
+from cai import calibration, ensemble, mistakes, mistakes_training, unfit
 from cai.block import Block, named_roles
 from cai.calibration import Calibration
 from cai.clean import check_installed
@@ -25,6 +25,7 @@ from cai.models.naming import read_model, read_weights
 from cai.overrides import override
 from cai.stages import STAGES, Kind, read_block
 from cai.stages.prompts import PromptSource
+from cai.stages.train import Train
 from constitution.load import digest, load
 from constitution.model import Constitution
 from constitution.source import (
@@ -170,6 +171,8 @@ class _Reader:
                 block["decontaminate"] = [str(self.file(where, each) or each) for each in block["decontaminate"]]
             if block.get("calibration"):
                 block["calibration"] = self._calibrations(block, (*keys, "calibration"))
+            if block.get("chat_template"):
+                block["chat_template"] = self._template(block["chat_template"], (*keys, "chat_template"))
             if missing := check_installed(block.get("hygiene", ())):
                 self.wrong((*keys, "hygiene"), missing)
             for step in ensemble.expanded(Block(kind, name, read_block(kind, block), reads, keys)):
@@ -179,6 +182,16 @@ class _Reader:
                     )
                 blocks.append(step)
         return blocks
+
+    def _template(self, name: str, keys: Keys) -> str:
+        """A chat template's file or model, found; "chatml" is a word of its own."""
+        if name == "chatml":
+            return name
+        return (
+            str(self.file(keys, name) or name)
+            if name.endswith(".jinja")
+            else read_weights(name, keys, self.beside, self.wrong)
+        )
 
     def _calibrations(self, block: dict[str, Any], keys: Keys) -> dict[str, Calibration]:
         """Role → the fit that is named for it."""
@@ -261,3 +274,10 @@ class _Reader:
         for block in blocks:
             for keys, text in mistakes_training.installed(block):
                 self.wrong((*block.keys, *keys), text)
+            if not isinstance(block.want, Train):
+                continue
+            base = block.want.base
+            if text := unfit.untemplated(block.want, models[base].weights if base in models else base):
+                self.wrong((*block.keys, "base"), text)
+            for key, text in unfit.of(block.want) if self.here else ():
+                self.wrong((*block.keys, key), text)

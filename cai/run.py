@@ -215,6 +215,8 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
     if "hub" in want and want["path"]:
         want["sha256"] = _content(want["path"])
         want["path"] = Path(want["path"]).name
+    if str(want.get("chat_template")).endswith(".jinja"):
+        want["chat_template"] = _content(want["chat_template"])
     if "decontaminate" in want:
         want["decontaminate"] = [_content(path) for path in want["decontaminate"]]
     return want

@@ -211,9 +211,12 @@ async def training(run: "Run", block: Block) -> None:
             await _watched(run, block, job_file)
     done = read_json(manifest)
     rows = done["rows"]
-    dropped = +Counter({reason: count for reason, count in rows.items() if reason not in ("train", "test")})
+    left_out = {reason: count for reason, count in rows.items() if reason not in ("train", "test", "repeated")}
+    dropped, counts = +Counter(left_out), +Counter(repeated=rows.get("repeated", 0))
     kept = rows["train"] + rows["test"]
-    tally = Tally(kept + dropped.total(), kept, 0, dropped, seconds=done["seconds"], tokens_in=done["tokens"])
+    tally = Tally(
+        kept + dropped.total(), kept, 0, dropped, seconds=done["seconds"], tokens_in=done["tokens"], counts=counts
+    )
     stage.close(settings, tally, metrics=done["metrics"])
 
 

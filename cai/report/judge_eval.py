@@ -148,7 +148,7 @@ def write(folder: Path, figures: dict[str, Any]) -> Path:
         columns=COLUMNS,
         cells={name: cells(found) for name, found in figures["methods"].items()},
         verdicts={name: list(verdict(found)) for name, found in figures["methods"].items()},
-        plots={name: [_bin(each) for each in found["curve"]] for name, found in figures["methods"].items()},
+        plots={name: [bin_of(each) for each in found["curve"]] for name, found in figures["methods"].items()},
         mistakes={name: mistakes(folder, name) for name in figures["methods"]},
         plot=PLOT,
     )
@@ -164,7 +164,7 @@ def mistakes(folder: Path, method: str) -> list[Marked]:
     return sorted(wrong, key=lambda each: -abs((each.p or 0.5) - 0.5))[:SHOWN]
 
 
-def _bin(each: dict[str, float]) -> dict[str, float]:
+def bin_of(each: dict[str, float]) -> dict[str, float]:
     """A point of the calibration curve in a PLOT × PLOT box, with its 95% interval; its area grows with its pairs."""
     low, high = wilson(each["accuracy"] * each["pairs"], round(each["pairs"]))
     return {

@@ -11,6 +11,7 @@ from typing import Any
 from cai.errors import UserError
 from cai.files import read_json
 from cai.marks import position
+from cai.report.judge_eval import PLOT, bin_of, interval, number, percent
 from cai.report.summary import stages_of, words
 from cai.rows import Preference
 from cai.stages import trainers
@@ -42,7 +43,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
     if not any(each["state"] == "done" for each in stages):
         raise UserError(f"{folder} has no finished stage to report on; run its recipe first")
     pages = Environment(loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined)
-    pages.filters["words"] = words
+    pages.filters |= {"words": words, "percent": percent, "interval": interval, "number": number}
     text = pages.get_template("page.html.j2").render(
         run=described(folder),
         stages=stages,
@@ -52,6 +53,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
         evaluation=_evaluation(folder, stages),
         answers=_answers(folder, stages, rows),
         trained=_trained(folder, stages),
+        plot=PLOT,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -127,7 +129,9 @@ def _trained(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]
             for key, title in CURVES.items()
             if len(values := [line[key] for line in lines if key in line]) > 1
         ]
-        found.append({**each, "manifest": manifest, "curves": curves})
+        held_out = manifest.get("held_out") or {}
+        bins = [bin_of(point) for point in held_out.get("curve", ())]
+        found.append({**each, "manifest": manifest, "curves": curves, "held_out": held_out, "bins": bins})
     return found
 
 

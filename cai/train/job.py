@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 from cai import dataset
 from cai.files import write_json
 from cai.ledger import versions
+from cai.train import quantized
 
 COMPLETE = "complete"
 
@@ -181,18 +182,19 @@ def save(
     if not trainer.is_world_process_zero():
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
-    more |= save_model(model, trainer.processing_class, job.out, check)
+    more |= save_model(model, trainer.processing_class, job, check)
     more |= {"steps": trainer.state.global_step, "tokens": int(getattr(trainer, "_total_train_tokens", 0))}
     manifest(job, metrics, rows, more)
 
 
 def save_model(
-    model: Any, tokenizer: Any, out: Path, check: Callable[[Path], dict[str, Any]] | None = None
+    model: Any, tokenizer: Any, job: Job, check: Callable[[Path], dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """Write a model with its adapters merged, aside first; returns what ``check`` says of it."""
     if isinstance(model, PeftModel):
-        model = model.merge_and_unload()
-    aside, target = out / ".model.tmp", out / "model"
+        four_bit = quantized.is_quantized(model)
+        model = quantized.merged(model, job.base, job.out / ".adapter") if four_bit else model.merge_and_unload()
+    aside, target = job.out / ".model.tmp", job.out / "model"
     shutil.rmtree(aside, ignore_errors=True)
     model.save_pretrained(aside)
     tokenizer.save_pretrained(aside)

@@ -68,7 +68,7 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
     metrics |= {"seconds": round(time.monotonic() - began, 1), "resumed_from": done}
     processes.accelerator.wait_for_everyone()
     if processes.first:
-        jobs.save_model(actor.policy, tokenizer, job.out)
+        jobs.save_model(actor.policy, tokenizer, job)
         steps, tokens = metrics.pop("steps"), metrics.pop("tokens")
         more = {"steps": steps, "tokens": tokens, "stopped": metrics.pop("stopped")}
         jobs.manifest(job, metrics, asked.counts(want.eval_prompts), more)

@@ -58,8 +58,9 @@ def probe(trainer: Any, job: Job) -> list[Rewards]:
     """The scores of a few pairs by the model as trained; none where its weights are spread over several processes."""
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         return []
-    model, tokenizer = trainer.accelerator.unwrap_model(trainer.model).eval(), trainer.processing_class
-    return rewards(model, tokenizer, _probed(job, tokenizer))
+    # Without the autocast of training, whose bfloat16 would hide or feign a difference.
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
+    return rewards(model, trainer.processing_class, _probed(job, trainer.processing_class))
 
 
 def check(folder: Path, before: Sequence[Rewards], job: Job) -> dict[str, Any]:

@@ -6,44 +6,135 @@ Prompt-completion rows: the loss is on the completion alone. Fails, rather than 
 turn is not trained on, because such a model never stops.
 """
 
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from random import Random
 from typing import Any
 
+from datasets import Dataset
 from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai import unfit
 from cai.train import job as jobs
+from cai.train import quantized, templates
 
-CHECKED = 64
+NUMBER = "row"
+"""The column that tells, after tokenizing, which rows were kept."""
 
 
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(SFTConfig)
-    train, test = jobs.load(job, ["prompt", "completion"])
+    for key, text in unfit.unable(job.own):
+        raise ValueError(f"{key} {text}")
+    train, test = jobs.load(job, ["prompt", "completion", "track"])
+    order = mixed(train["track"], job.own.get("mix") or {}, job.seed)
+    args = arguments(job)
+    dressed = templates.dress(job, args.model_init_kwargs or {})
+    if not isinstance(dressed.model, str):
+        args.model_init_kwargs = None
     trainer = SFTTrainer(
-        model=job.base,
-        args=jobs.arguments(job, SFTConfig),
-        train_dataset=train,
-        eval_dataset=test,
+        model=dressed.model,
+        args=args,
+        train_dataset=numbered(train, order),
+        eval_dataset=test.remove_columns("track") if test else None,
+        processing_class=dressed.tokenizer,
+        quantization_config=quantized.config(job.own),
         peft_config=jobs.lora(job, "CAUSAL_LM"),
         callbacks=[jobs.Progress(job.out)],
     )
-    check_turn_ends(trainer)
+    cut = check_turn_ends(trainer, dressed.end)
+    rows = {**counted(trainer, len(train), order), "test": len(test) if test else 0}
     metrics = jobs.train(trainer, job)
-    jobs.save(trainer, job, metrics, {"train": len(train), "test": len(test) if test else 0, "too_long": 0})
+    jobs.save(trainer, job, metrics, rows, turn_end={"token": dressed.end, "cut_share": cut})
 
 
-def check_turn_ends(trainer: Any) -> None:
-    """Of the first examples, at least one must train the token that ends a turn.
+def arguments(job: jobs.Job) -> Any:
+    """The TRL config, with packing where it was asked for or can be had."""
+    packing = job.own.get("packing")
+    if packing is None:
+        packing = not unfit.packing_needs() and job.own.get("bf16") is not False
+    if not packing:
+        return jobs.arguments(job, SFTConfig)
+    # Only this attention keeps the examples of a row apart.
+    kwargs = {"attn_implementation": "flash_attention_2", **job.config.get("model_init_kwargs", {})}
+    return jobs.arguments(replace(job, config={**job.config, "packing": True, "model_init_kwargs": kwargs}), SFTConfig)
+
+
+def mixed(tracks: list[str], mix: Mapping[str, float], seed: int) -> list[int]:
+    """The numbers of the rows to train on, each track in its share; a row is there several times where that is above 1.
+
+    Args:
+        tracks: of each row.
 
     Raises:
-        ValueError: none does.
+        ValueError: the mix names a track that no row has, or leaves nothing.
     """
-    end = trainer.processing_class.eos_token_id
-    for example in trainer.train_dataset.select(range(min(CHECKED, len(trainer.train_dataset)))):
-        if end in example["labels"]:  # tokens that are not trained on are labelled -100
-            return
-    token = trainer.processing_class.eos_token
-    raise ValueError(f"no example trains the end of the turn ({token}); check the chat template and max_length")
+    by_track: dict[str, list[int]] = defaultdict(list)
+    for number, track in enumerate(tracks):
+        by_track[track].append(number)
+    if unknown := sorted(mix.keys() - by_track.keys()):
+        raise ValueError(
+            f"mix: no training row is of the track {unknown[0]}; the tracks are: {', '.join(sorted(by_track))}"
+        )
+    found: list[int] = []
+    for track, numbers in sorted(by_track.items()):
+        wanted = round(mix.get(track, 1.0) * len(numbers))
+        whole, rest = divmod(wanted, len(numbers))
+        found += numbers * whole + Random(f"{seed}/mix/{track}").sample(numbers, rest)
+    if not found:
+        raise ValueError("mix: the shares leave no row to train on; give a track a larger one")
+    return sorted(found)
+
+
+def numbered(train: Dataset, order: list[int]) -> Dataset:
+    """The rows of the mix, with their numbers."""
+    return train.select(order).remove_columns("track").add_column(NUMBER, order)  # pyright: ignore
+
+
+def counted(trainer: Any, there: int, order: list[int]) -> dict[str, int]:
+    """The ledger of the training rows: trained on, outside the mix, too long for anything of their answer to be left."""
+    used = len(set(order))
+    # Packing cuts rows and drops none; it leaves no column by which to tell them.
+    packed = NUMBER not in trainer.train_dataset.column_names
+    kept = used if packed else len(set(trainer.train_dataset[NUMBER]))
+    return {"train": kept, "too_long": used - kept, "not_in_mix": there - used, "repeated": len(order) - used}
+
+
+def check_turn_ends(trainer: Any, end: str) -> float:
+    """Every example must train the token that ends the assistant's turn, unless ``max_length`` cut it off.
+
+    Returns:
+        the share of examples that were cut.
+
+    Raises:
+        ValueError: examples that were not cut train no such token, or all were cut.
+    """
+    number, longest = trainer.processing_class.convert_tokens_to_ids(end), trainer.args.max_length
+    cut = lacking = total = 0
+    for labels in _examples(trainer.train_dataset):  # tokens that are not trained on are labelled -100
+        total += 1
+        if number not in labels:
+            whole = not longest or len(labels) < longest
+            lacking, cut = lacking + whole, cut + (not whole)
+    if lacking:
+        raise ValueError(
+            f"{lacking / total:.0%} of the examples ({lacking} of {total}) do not train the end of the assistant's turn ({end}), "
+            "though max_length did not cut them: the model would not learn to stop; check the chat template"
+        )
+    if cut == total:
+        raise ValueError(f"max_length {longest} cuts every example before the end of the turn ({end}); raise it")
+    return round(cut / total, 4)
+
+
+def _examples(data: Any) -> Iterator[list[int]]:
+    """The labels of each example, also of those packed into one row."""
+    for row in data.select_columns([each for each in ("labels", "seq_lengths") if each in data.column_names]):
+        start = 0
+        for size in row.get("seq_lengths") or [len(row["labels"])]:
+            yield row["labels"][start : start + size]
+            start += size
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def trained(tiny: Path, data: Path, out: Path, **config: object) -> subprocess.C
     from cai.stages.reward import Reward
     from cai.training import job as write_job
 
-    want = Reward(base=str(tiny), bf16=False, **config)  # type: ignore[arg-type]
+    want = Reward(base=str(tiny), **{"bf16": False, **config})  # type: ignore[arg-type]
     file = write_job("reward", want, str(tiny), (data, out), seed=0)
     line = [sys.executable, "-m", "cai.train.reward", str(file)]
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
@@ -38,7 +38,7 @@ def test_held_out_figures_are_those_of_the_saved_model(
     from cai.models.reward import Reward
 
     data = scripted_run("prefs.test=0.5") / "prefs"
-    done = trained(tiny, data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2)
+    done = trained(tiny, data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2, bf16=True)
     assert done.returncode == 0, done.stderr[-2000:]
     held = manifest(tmp_path / "rm")["held_out"]
     rows = parquet.read_table(data / "test.parquet").to_pylist()
@@ -142,3 +142,49 @@ def test_a_correlation_with_length_is_found() -> None:
     assert found["spearman"] == pytest.approx(1)
     assert 0.9 < found["pearson"] < 1
     assert correlation([1, 1, 1], [1, 2, 3])["spearman"] is None
+
+
+RECIPE = """\
+name: ensemble
+constitution: principles/harmless.yaml
+models:
+  policy: {{scripted: {data}/script.yaml}}
+  careful: {{rewards: {{reward: 1.0}}, combine: mean, spread: 1.0}}
+stages:
+  - prompts: {{redteam: {{path: principles/prompts/redteam.jsonl, limit: 24}}}}
+  - sample: {{model: policy}}
+  - label: {{model: policy, method: logprob, orders: one}}
+  - prefs: {{test: 0.3}}
+  - reward: {{base: {tiny}, ensemble: 2, max_steps: 1, bf16: false}}
+  - label: {{as: again, from: sample, model: careful, method: reward}}
+  - report: {{}}
+"""
+
+
+def test_an_ensemble_is_trained_used_and_reported(tiny: Path, tmp_path: Path) -> None:
+    """Two models from two seeds judge together; done again after one is lost, only that one is trained."""
+    import shutil
+
+    from rich.console import Console
+
+    from cai.recipe import load_recipe
+    from cai.run import start
+    from cai.screen import Screen
+    from cai.store import Stage
+
+    (tmp_path / "r.yaml").write_text(RECIPE.format(data=ROOT / "tests" / "data", tiny=tiny))
+    recipe, folder, quiet = load_recipe(tmp_path / "r.yaml"), tmp_path / "run", Screen(Console(quiet=True))
+    start(recipe, folder, quiet)
+    first, second = (manifest(folder / name) for name in ("reward", "reward-2"))
+    assert (first["seed"], second["seed"]) == (0, 1)
+    assert first["held_out"]["brier"] != second["held_out"]["brier"]
+    votes = [row["votes"][0] for row in Stage(folder / "again").all_rows(dict)]
+    assert votes
+    assert {vote["model"] for vote in votes} == {"careful"}
+    page = (folder / "report" / "report.html").read_text()
+    assert "the saved model prefers the chosen answer in" in page
+    for name in ("reward-2", "again", "report"):
+        shutil.rmtree(folder / name)
+    start(recipe, folder, quiet)
+    assert manifest(folder / "reward") == first
+    assert manifest(folder / "reward-2")["held_out"] == second["held_out"]

@@ -1,0 +1,43 @@
+"""QLoRA (Dettmers et al. 2023): the base in four bits while its adapters are trained, and whole again when they are merged.
+
+Merged into the four-bit weights, the result would carry their rounding and could not be loaded as a plain checkpoint. So
+the adapters are saved, the base is read again in bfloat16, and they are merged into that.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+
+def config(own: dict[str, Any]) -> BitsAndBytesConfig | None:
+    """NormalFloat with double quantization, computed in bfloat16, as published; None where it was not asked for."""
+    if own.get("quantization") != "4bit":
+        return None
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def is_quantized(model: Any) -> bool:
+    """Whether a model's weights are held in four bits."""
+    return bool(getattr(model, "is_loaded_in_4bit", False))
+
+
+def merged(model: PeftModel, base: str, scratch: Path) -> Any:
+    """The adapters merged into the base as it is on disk.
+
+    Args:
+        scratch: a folder for the adapters; it is removed.
+    """
+    model.save_pretrained(str(scratch))
+    whole = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+    done: Any = PeftModel.from_pretrained(whole, str(scratch)).merge_and_unload()  # pyright: ignore
+    shutil.rmtree(scratch)
+    return done

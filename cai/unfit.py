@@ -1,0 +1,63 @@
+"""What a machine, or a base model, cannot do of a training step, though its settings are right."""
+
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cai.models import gpus
+from cai.stages.sft import Sft
+from cai.stages.train import Train
+
+Found = Iterator[tuple[str, str]]
+"""The key in the block, and a sentence."""
+
+
+def of(want: Train) -> Found:
+    """What this machine cannot do of a training block."""
+    if isinstance(want, Sft):
+        yield from unable({"packing": want.packing, "quantization": want.quantization, "lora": want.lora})
+
+
+def untemplated(want: Train, weights: str) -> str:
+    """Why a base model cannot be fine-tuned on conversations yet; empty where it can, or where it is not on this machine.
+
+    Args:
+        weights: the base's folder, or its name on the Hub.
+    """
+    folder = Path(weights)
+    settings = folder / "tokenizer_config.json"
+    if not isinstance(want, Sft) or want.chat_template or not settings.is_file() or any(folder.glob("chat_template*")):
+        return ""
+    if json.loads(settings.read_text(encoding="utf-8")).get("chat_template"):
+        return ""
+    return (
+        f"{weights} is a base model without a chat template; set chat_template to chatml, to a .jinja file, or to a model whose "
+        "template it is to get"
+    )
+
+
+def unable(own: Mapping[str, Any]) -> Found:
+    """What this machine cannot do of the ``sft`` settings; the trainer asks again, for it can be run by hand."""
+    if own.get("packing") and (missing := packing_needs()):
+        yield "packing", f"needs {missing}; take it out, and examples are padded instead"
+    if own.get("quantization"):
+        if not own.get("lora"):
+            yield (
+                "quantization",
+                "is for LoRA, for four-bit weights cannot be trained themselves; add lora: 16, or take it out",
+            )
+        if not gpus.visible():
+            yield "quantization", "needs a GPU, and this machine shows none; take it out"
+        if importlib.util.find_spec("bitsandbytes") is None:
+            yield "quantization", "needs the package bitsandbytes; run: pip install 'cai[qlora]', or take it out"
+
+
+def packing_needs() -> str:
+    """What is missing for packing; empty where nothing is."""
+    if not gpus.visible():
+        return "a GPU with FlashAttention, and this machine shows no GPU"
+    if importlib.util.find_spec("flash_attn") is None:
+        return "FlashAttention, and the package flash-attn is not installed"
+    return ""
