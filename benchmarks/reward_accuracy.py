@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=512)
     parser.add_argument("--out", type=Path, help="where the run is kept; a temporary folder unless given")
     parser.add_argument("overrides", nargs="*")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.out or Path(scratch) / "run"
         (Path(scratch) / "recipe.yaml").write_text(recipe(args))
