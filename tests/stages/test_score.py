@@ -150,7 +150,7 @@ def test_rows_are_shown_with_the_best_answer_first(tmp_path: Path, cai: Callable
     shown = cai("show", tmp_path / "scored", "score", "--id", row["id"])
     assert shown.returncode == 0, shown.stderr
     best = max(zip(row["scores"], row["answers"], strict=True), key=lambda each: each[0])
-    assert shown.stdout.index(f"rules by rules: {best[0]:.3f}") < shown.stdout.index(f": {min(row['scores']):.3f}")
+    assert shown.stdout.index(f"answer, rules: {best[0]:.3f}") < shown.stdout.index(f": {min(row['scores']):.3f}")
     assert all(each["text"] in shown.stdout for each in row["answers"])
 
 
