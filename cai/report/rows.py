@@ -151,14 +151,13 @@ def pair_text(row: dict[str, Any]) -> str:
 
 def _scored_text(row: dict[str, Any]) -> str:
     """A group's answers with their scores, the best first."""
+    by = f" by {row['model']}" if row["model"] != row["method"] else ""
     under = f", under {row['principle']}" if row["principle"] else ""
     lines = [f"── {row['id']} ({row['track']})", _block("prompt", row["messages"][-1]["content"])]
-    found = sorted(
-        zip(row["scores"], row["answers"], strict=True), key=lambda each: -inf if each[0] is None else each[0]
-    )
-    for score, answer in reversed(found):
+    found = zip(row["scores"], row["answers"], strict=True)
+    for score, answer in sorted(found, key=lambda each: inf if each[0] is None else -each[0]):
         said = "not read" if score is None else f"{score:.3f}"
-        lines.append(_block(f"answer, {row['method']} by {row['model']}{under}: {said}", answer["text"]))
+        lines.append(_block(f"answer, {row['method']}{by}{under}: {said}", answer["text"]))
     return "\n".join(lines)
 
 

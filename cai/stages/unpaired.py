@@ -11,7 +11,7 @@ from typing import Any
 
 from cai.clean import Cleaner
 from cai.rows import Drop, Scored
-from cai.stages.of_scores import candidates, completion
+from cai.stages.of_scores import Candidate, candidates, completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,16 @@ def unpaired(rows: Iterable[Scored], want: Unpaired, counts: Counter[str]) -> It
         counts["dead_band"] += len(found) - len(marked)
         counts["good"] += sum(each.score >= want.good for each in marked)
         counts["bad"] += sum(each.score <= want.bad for each in marked)
-        examples = [
-            {
-                "prompt": list(row.messages),
-                "completion": completion(each.draft),
-                "label": each.score >= want.good,
-                "id": f"{row.id}/{each.number}",
-                "track": row.track,
-                "prompt_id": row.prompt_id,
-            }
-            for each in marked
-        ]
+        examples = [_example(row, each, each.score >= want.good) for each in marked]
         yield examples or Drop(row.id, "dead_band" if found else "truncated")
+
+
+def _example(row: Scored, answer: Candidate, good: bool) -> dict[str, Any]:
+    return {
+        "prompt": list(row.messages),
+        "completion": completion(answer.draft),
+        "label": good,
+        "id": f"{row.id}/{answer.number}",
+        "track": row.track,
+        "prompt_id": row.prompt_id,
+    }

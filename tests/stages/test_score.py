@@ -23,6 +23,7 @@ from cai.stages.label import Label, label
 from cai.stages.score import Score, chosen, score
 from cai.store import Stage
 from constitution.load import load
+from constitution.model import Proposition
 from constitution.source import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +94,23 @@ def test_a_vote_compares_the_very_scores() -> None:
         assert scored.scores == found[0].votes[0].scores
 
 
+def test_propositions_are_added_up_for_an_answer_alone() -> None:
+    says = Proposition("It is rude.", -2.0), Proposition("It helps.", 1.0)
+    one = replace(CONSTITUTION.principles[0], propositions=says)
+    judged = replace(CONSTITUTION, principles=(one,), critique_revision=(), judgment=())
+
+    def checks(request: Request) -> object:
+        asked = request.messages[-1]["content"]
+        if "silence" in asked and "It helps." in asked:
+            return {"Yes": 0.01, "No": 0.01}
+        return {"Yes": 0.6, "No": 0.2} if "It helps." in asked else {"Yes": 0.1, "No": 0.9}
+
+    asking = replace(ask(checks), constitution=judged)
+    row = asyncio.run(score(group("a word", "silence"), Score("judge", "propositions"), asking))
+    assert isinstance(row, Scored)
+    assert row.scores == (pytest.approx(-2 * 0.1 + 0.75), None)
+
+
 def test_the_methods_that_look_at_one_answer_are_those_of_the_schema() -> None:
     schema = json.loads((ROOT / "cai" / "recipe.schema.json").read_text())
     alone = {name for name, method in METHODS.items() if method.alone}
@@ -131,7 +149,7 @@ def test_rows_are_shown_with_the_best_answer_first(tmp_path: Path, cai: Callable
     shown = cai("show", tmp_path / "scored", "score", "--id", row["id"])
     assert shown.returncode == 0, shown.stderr
     best = max(zip(row["scores"], row["answers"], strict=True), key=lambda each: each[0])
-    assert shown.stdout.index(f"rules by rules: {best[0]:.3f}") < shown.stdout.index(f": {min(row['scores']):.3f}")
+    assert shown.stdout.index(f"answer, rules: {best[0]:.3f}") < shown.stdout.index(f": {min(row['scores']):.3f}")
     assert all(each["text"] in shown.stdout for each in row["answers"])
 
 
