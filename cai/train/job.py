@@ -253,4 +253,4 @@ def rewind(metrics: Path, step: int) -> None:
 
 def _fingerprint(folder: Path) -> dict[str, str]:
     """File → SHA-256 of the data trained on."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.parquet"))}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted([*folder.glob("*.parquet"), *folder.glob("part-*.jsonl")])}

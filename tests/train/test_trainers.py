@@ -85,7 +85,7 @@ def test_each_trainer_learns_and_leaves_a_model_that_loads(whole: Callable[[str]
 
     out = whole(kind)
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["rows"] == {"train": 12, "test": 3, "too_long": 0}
+    assert {side: count for side, count in manifest["rows"].items() if count} == {"train": 12, "test": 3}
     assert manifest["steps"] == SETTINGS["max_steps"]
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
