@@ -42,5 +42,7 @@ class Block:
 def named_roles(want: Any) -> list[tuple[str, str]]:
     """The roles a block names, with their keys."""
     single = [(key, getattr(want, key)) for key in ("model", "judge", "base", "reward") if getattr(want, key, "")]
+    watched = getattr(want, "guards", {}).get("judge", "")
+    single += [("guards", watched)] if watched else []
     several = [(key, role) for key in ("models", "panel") for role in getattr(want, key, ())]
     return single + several

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cai import mistakes_training
+from cai import guards, mistakes_training
 from cai.calibration import DECIDES
 from cai.methods import METHODS, Method
 from cai.models import ModelSpec
@@ -36,6 +36,8 @@ def by_constitution(block: "Block") -> bool:
 
 def scored(block: "Block", key: str) -> bool:
     """Whether the role under this key has to be a reward model."""
+    if key == "guards":
+        return guards.scoring(block.want.guards) == "reward"
     found = method(block)
     return key != "base" and found is not None and found.asks == "reward"
 

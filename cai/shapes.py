@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai import change, dataset
+from cai import change, dataset, guards
 from cai.errors import RunError, UserError
 from cai.files import read_json, write_json
 from cai.flow import Task, Work, flow
@@ -21,6 +21,7 @@ from cai.screen import Bar
 from cai.stages import pairs as pair_files
 from cai.stages import prompts as prompt_files
 from cai.stages.online import Online
+from cai.stages.train import Aligned, Train
 from cai.store import Stage
 from cai.training import job, train
 from constitution.load import digest
@@ -205,8 +206,7 @@ async def training(run: "Run", block: Block) -> None:
     if not manifest.exists():
         data = run.folder / block.reads
         seed = run.recipe.seed + block.number
-        scoring = _scoring(run, want) if isinstance(want, Online) else None
-        job_file = job(block.kind, want, run.weights(want.base), (data, stage.folder), seed, scoring)
+        job_file = job(block.kind, want, run.weights(want.base), (data, stage.folder), seed, _scorers(run, want))
         with run.screen.bars():
             await _watched(run, block, job_file)
     done = read_json(manifest)
@@ -220,12 +220,22 @@ async def training(run: "Run", block: Block) -> None:
     stage.close(settings, tally, metrics=done["metrics"])
 
 
-def _scoring(run: "Run", want: Online) -> dict[str, Any]:
-    """How a trainer scores the answers of its policy, for its job file."""
-    spec = plain(run.spec(want.reward)) if want.reward else None
+def _scorers(run: "Run", want: Train) -> dict[str, Any]:
+    """How a trainer scores the answers of its policy, and how its guards' judge does, for its job file."""
+    found = {}
+    if isinstance(want, Online):
+        given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules")}
+        found["scoring"] = {**given, **_scorer(run, want.reward)}
+    if isinstance(want, Aligned) and (method := guards.scoring(want.guards)):
+        given = {"method": method, "rules": want.guards.get("rules", {})}
+        found["judging"] = {**given, **_scorer(run, want.guards.get("judge", ""))}
+    return found
+
+
+def _scorer(run: "Run", role: str) -> dict[str, Any]:
     kept = change.kept(run.folder, digest(run.constitution))
-    given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules")}
-    return {**given, "spec": spec, "constitution": str(kept.resolve()), "logs": str((run.folder / "logs").resolve())}
+    spec = plain(run.spec(role)) if role else None
+    return {"spec": spec, "constitution": str(kept.resolve()), "logs": str((run.folder / "logs").resolve())}
 
 
 async def _watched(run: "Run", block: Block, job_file: Path) -> None:
@@ -235,8 +245,14 @@ async def _watched(run: "Run", block: Block, job_file: Path) -> None:
     def on_metrics(line: dict[str, Any]) -> None:
         if not bars:
             bars.append(run.screen.bar(block.name, line["steps"], unit="steps"))
-        words = [f"{key} {line[key]:.3g}" for key in ("loss", "rewards/accuracies", "accuracy") if key in line]
+        words = [
+            f"{key} {line[key]:.3g}"
+            for key in ("loss", "rewards/accuracies", "accuracy", "reward", "kl")
+            if key in line
+        ]
         bars[0].at(line["step"], ", ".join(words))
+        for alarm in line.get("alarms", ()):
+            run.screen.say(f"{block.name}, step {line['step']}: {alarm}")
 
     await train(block.kind, job_file, run.folder / "logs" / f"{block.name}.log", on_metrics)
 

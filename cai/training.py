@@ -29,13 +29,13 @@ QUIET = {
 
 
 def job(
-    kind: str, want: Train, base: str, places: tuple[Path, Path], seed: int, scoring: Mapping[str, Any] | None = None
+    kind: str, want: Train, base: str, places: tuple[Path, Path], seed: int, scorers: Mapping[str, Any] | None = None
 ) -> Path:
     """Write the job file that the training process reads; returns its path.
 
     Args:
         places: the folder of the data, and that of the stage.
-        scoring: how answers are scored, for trainers that answer prompts.
+        scorers: "scoring" and "judging", see ``cai.train.job.Job``.
     """
     data, out = places
     block = {key: value for key, value in asdict(want).items() if key not in ("base", "trl")}
@@ -47,7 +47,7 @@ def job(
         "seed": seed,
         "own": {key: block.pop(key) for key in want.OWN},
         "config": {**block, **want.trl},
-        "scoring": scoring,
+        **(scorers or {}),
     }
     write_json(out / "job.json", settings)
     return out / "job.json"

@@ -7,7 +7,7 @@ rejected one falls faster, so the likelihood of the chosen answer is added as a 
 
 from dataclasses import dataclass
 
-from cai.stages.train import Train
+from cai.stages.train import Aligned
 
 LOSSES = (
     "sigmoid",
@@ -33,7 +33,7 @@ SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")
 
 
 @dataclass(frozen=True, slots=True)
-class Dpo(Train):
+class Dpo(Aligned):
     """The ``dpo`` block.
 
     Attributes:
@@ -48,7 +48,7 @@ class Dpo(Train):
         precompute_ref_log_probs: ask the reference once, before training, and then let it go from memory.
     """
 
-    OWN = (*Train.OWN, "soft_labels")
+    OWN = (*Aligned.OWN, "soft_labels")
 
     learning_rate: float = 1e-6
     beta: float = 0.1

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cai.stages.train import Train
+from cai.stages.train import Aligned
 
 
 @dataclass(frozen=True, slots=True)
-class Online(Train):
+class Online(Aligned):
     """What ``ppo``, ``grpo`` and ``rloo`` share; they read ``prompts``.
 
     Attributes:
@@ -23,7 +23,7 @@ class Online(Train):
         no_kl: says once more that no KL holds the policy to its reference, where ``beta`` or ``kl_coef`` is 0.
     """
 
-    OWN = (*Train.OWN, "reward", "method", "choice", "floor", "rules", "tracks", "eval_prompts", "no_kl")
+    OWN = (*Aligned.OWN, "reward", "method", "choice", "floor", "rules", "tracks", "eval_prompts", "no_kl")
 
     learning_rate: float = 1e-6
     save_steps: int = 10

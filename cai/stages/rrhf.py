@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from cai.stages.train import Train
+from cai.stages.train import Aligned
 
 
 @dataclass(frozen=True, slots=True)
-class Rrhf(Train):
+class Rrhf(Aligned):
     """The ``rrhf`` block; an example of its batch is a prompt with all its answers.
 
     Attributes:
@@ -14,7 +14,7 @@ class Rrhf(Train):
             released with it has 100, and a mean over tokens where the paper has a sum.
     """
 
-    OWN = (*Train.OWN, "max_length", "rank_weight")
+    OWN = (*Aligned.OWN, "max_length", "rank_weight")
 
     learning_rate: float = 2e-5
     per_device_train_batch_size: int = 1

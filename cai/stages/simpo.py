@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from cai.stages.train import Train
+from cai.stages.train import Aligned
 
 
 @dataclass(frozen=True, slots=True)
-class Simpo(Train):
+class Simpo(Aligned):
     """The ``simpo`` block.
 
     Attributes:

@@ -3,6 +3,7 @@
 Keys have the names and meanings of transformers' and TRL's configs.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -39,3 +40,16 @@ class Train:
     bf16: bool | None = None
     trl: dict[str, Any] = field(default_factory=dict)
     """Any other key of the TRL config."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned(Train):
+    """What trainers share that let a policy learn from feedback.
+
+    Attributes:
+        guards: what is watched meanwhile, and what warns or stops, see ``cai.guards``.
+    """
+
+    OWN = (*Train.OWN, "guards")
+
+    guards: Mapping[str, Any] = field(default_factory=dict)

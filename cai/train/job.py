@@ -20,6 +20,7 @@ from cai import dataset
 from cai.files import write_json
 from cai.ledger import versions
 from cai.train import quantized
+from cai.train.watch import watched
 
 COMPLETE = "complete"
 
@@ -30,6 +31,7 @@ class Job:
 
     Attributes:
         scoring: how answers are scored, for trainers that answer prompts, see ``cai.rl.rewards.Scoring``.
+        judging: how the guards' held-out judge scores them.
     """
 
     kind: str
@@ -40,6 +42,7 @@ class Job:
     own: dict[str, Any]
     config: dict[str, Any]
     scoring: dict[str, Any] | None = None
+    judging: dict[str, Any] | None = None
 
 
 def from_command_line(config: type) -> Job:
@@ -149,15 +152,17 @@ class Progress(TrainerCallback):
             (folder / COMPLETE).touch()
 
 
-def train(trainer: Any, job: Job) -> dict[str, float]:
+def train(trainer: Any, job: Job) -> dict[str, Any]:
     """Train from the last complete checkpoint, or from the start; returns the metrics on the held-out split."""
     checkpoint = last_checkpoint(Path(trainer.args.output_dir))
     began = time.monotonic()
     rewind(job.out / "metrics.jsonl", step_of(checkpoint) if checkpoint else 0)
+    watch = watched(trainer, job)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
     return {
         **metrics,
+        **({"stopped": watch.stopped} if watch and watch.stopped else {}),
         "seconds": round(time.monotonic() - began, 1),
         "resumed_from": step_of(checkpoint) if checkpoint else 0,
     }
@@ -166,7 +171,7 @@ def train(trainer: Any, job: Job) -> dict[str, float]:
 def save(
     trainer: Any,
     job: Job,
-    metrics: dict[str, float],
+    metrics: dict[str, Any],
     rows: dict[str, int],
     check: Callable[[Path], dict[str, Any]] | None = None,
     **more: Any,
@@ -204,7 +209,7 @@ def save_model(
     return found
 
 
-def manifest(job: Job, metrics: dict[str, float], rows: dict[str, int], more: dict[str, Any]) -> None:
+def manifest(job: Job, metrics: dict[str, Any], rows: dict[str, int], more: dict[str, Any]) -> None:
     """Say what was trained, which is the last thing done, and let the checkpoints go."""
     known = {
         "stage": job.kind,
@@ -213,6 +218,7 @@ def manifest(job: Job, metrics: dict[str, float], rows: dict[str, int], more: di
         "seed": job.seed,
         "config": job.config | job.own,
         "rows": rows,
+        "stopped": metrics.pop("stopped", ""),
         "metrics": metrics,
         "seconds": metrics.get("seconds", 0.0),
         "resumed_from": metrics.get("resumed_from", 0),
@@ -253,4 +259,7 @@ def rewind(metrics: Path, step: int) -> None:
 
 def _fingerprint(folder: Path) -> dict[str, str]:
     """File → SHA-256 of the data trained on."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted([*folder.glob("*.parquet"), *folder.glob("part-*.jsonl")])}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted([*folder.glob("*.parquet"), *folder.glob("part-*.jsonl")])
+    }

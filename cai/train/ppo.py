@@ -19,12 +19,14 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from cai.files import read_json, write_json
 from cai.rl import held_out
 from cai.rl.actor import Actor
+from cai.rl.lookout import Lookout, first
 from cai.rl.loop import Loop, Task, load_state, state, steps_of
 from cai.rl.loop import held_out as held_out_prompts
 from cai.rl.rewards import Blocking, Scoring
 from cai.rl.rollout import Generate, Limits, Talk
 from cai.rl.shared import Processes
 from cai.stages.ppo import Ppo
+from cai.store import Stage
 from cai.train import job as jobs
 from cai.train import questions
 
@@ -69,8 +71,7 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
     processes.accelerator.wait_for_everyone()
     if processes.first:
         jobs.save_model(actor.policy, tokenizer, job)
-        steps, tokens = metrics.pop("steps"), metrics.pop("tokens")
-        more = {"steps": steps, "tokens": tokens, "stopped": metrics.pop("stopped")}
+        more = {key: metrics.pop(key) for key in ("steps", "tokens")}
         jobs.manifest(job, metrics, asked.counts(want.eval_prompts), more)
     processes.accelerator.end_training()
 
@@ -79,20 +80,26 @@ def _walk(job: jobs.Job, loop: Loop, done: int, heldout: Any) -> dict[str, Any]:
     """All steps that are left; returns figures for the manifest."""
     asked = held_out_prompts(heldout, job.seed)
     before = _before(job, loop, asked)
-    number, stopped, tokens = done, "", _tokens(job)
+    lines = Stage(job.out).metrics()
+    number, stopped, tokens = done, "", int(lines[-1]["tokens"]) if lines else 0
+    judge = Blocking(Scoring.read(job.judging)) if job.judging else None
+    lookout = Lookout(loop, judge, asked, first(lines))
     for number in range(done + 1, loop.task.steps + 1):
         began = time.monotonic()
         figures, rollout = loop.step(number)
         tokens += round(figures["length"] * loop.want.batch_size)
-        _log(job, loop, number, {**figures, "tokens": tokens, "seconds": time.monotonic() - began})
+        told, stopped = lookout.look(number, figures, rollout)
+        _log(job, loop, number, {**figures, **told, "tokens": tokens, "seconds": time.monotonic() - began})
         if loop.processes.first:
             _show(job.out / "answers.jsonl", number, rollout)
-        stopped = _over(loop.want, figures)
+        stopped = stopped or _over(loop.want, figures)
         last = bool(stopped) or number == loop.task.steps
         if number % loop.want.save_steps == 0 or last:
             _save(job, loop, number)
         if stopped:
             break
+    if judge:
+        judge.close()
     found = held_out.compared(before, held_out.answers(loop, asked))
     return {**found, "steps": number, "tokens": tokens, "stopped": stopped}
 
@@ -177,17 +184,10 @@ def _save(job: jobs.Job, loop: Loop, number: int) -> None:
     loop.processes.accelerator.wait_for_everyone()
 
 
-def _log(job: jobs.Job, loop: Loop, number: int, figures: Mapping[str, float]) -> None:
+def _log(job: jobs.Job, loop: Loop, number: int, figures: Mapping[str, Any]) -> None:
     if loop.processes.first:
         with (job.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": number, "steps": loop.task.steps, **figures}) + "\n")
-
-
-def _tokens(job: jobs.Job) -> int:
-    """Tokens of the answers so far."""
-    path = job.out / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return int(json.loads(lines[-1])["tokens"]) if lines else 0
 
 
 def _show(path: Path, number: int, rollout: Any) -> None:

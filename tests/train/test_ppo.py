@@ -66,7 +66,7 @@ def job(toy: Path) -> Callable[..., Path]:
         keys = ("method", "choice", "floor", "rules")
         scoring = {key: getattr(want, key) for key in keys} | {"spec": spec, "constitution": CONSTITUTION}
         places = (toy / "prompts", out)
-        return write_job("ppo", want, str(toy / "policy"), places, 0, {**scoring, "logs": str(out)})
+        return write_job("ppo", want, str(toy / "policy"), places, 0, {"scoring": {**scoring, "logs": str(out)}})
 
     return write
 

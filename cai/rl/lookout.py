@@ -1,0 +1,63 @@
+"""Guards at work while PPO learns: it has answers to look at in every step, and now and then held-out ones for the judge."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cai import guards
+from cai.rl import held_out
+from cai.rl.loop import Loop
+from cai.rl.rewards import Blocking
+from cai.rl.rollout import Asked, Rollout
+
+
+class Lookout:
+    """Looks at the answers of each step; its bounds are relative to the first.
+
+    Args:
+        judge: the held-out judge, where there is one.
+        asked: held-out prompts for it.
+        before: the figures of the first step, where the training goes on.
+    """
+
+    def __init__(
+        self, loop: Loop, judge: Blocking | None, asked: Sequence[Asked], before: dict[str, float] | None
+    ) -> None:
+        self.loop, self.judge, self.before = loop, judge, before
+        self.guards = guards.of(loop.want.guards)
+        self.asked = asked[: self.guards.prompts]
+
+    def look(self, number: int, figures: dict[str, float], rollout: Rollout) -> tuple[dict[str, Any], str]:
+        """What a step's line of metrics gains, and why the training is to end, if it is.
+
+        Args:
+            figures: of the step, whose answers the rollout has.
+        """
+        if not self.guards.every:
+            return {}, ""
+        found = guards.of_texts(self.loop.processes.all(rollout.texts))
+        seen = {**found, "entropy": figures["entropy"], "kl": figures["kl"]}
+        self.before = self.before or seen
+        raised = guards.alarms(guards.told(seen, self.before), self.guards)
+        line: dict[str, Any] = {f"guard/{name}": value for name, value in found.items()}
+        if raised:
+            line["alarms"] = [each.text for each in raised]
+        if self.judge and self.asked and (number == 1 or number % self.guards.every == 0):
+            line |= self._judged()
+        return line, "; ".join(each.text for each in raised if each.stops)
+
+    def _judged(self) -> dict[str, float]:
+        """The same answers to held-out prompts by the reward that the policy learns from and by one that it does not."""
+        answers = held_out.answers(self.loop, self.asked)
+        assert self.judge is not None
+        scores = self.judge(self.asked, [each["text"] for each in answers])
+        both = {"reward": [each["score"] for each in answers], "judge": scores}
+        known = {name: [score for score in found if score is not None] for name, found in both.items()}
+        return {f"guard/{name}": sum(found) / len(found) for name, found in known.items() if found}
+
+
+def first(lines: Sequence[dict[str, Any]]) -> dict[str, float] | None:
+    """The figures of the first step, from ``metrics.jsonl``; None where there is none yet."""
+    if not lines:
+        return None
+    texts = {name.removeprefix("guard/"): value for name, value in lines[0].items() if name.startswith("guard/")}
+    return {**texts, "entropy": lines[0]["entropy"], "kl": lines[0]["kl"]}
