@@ -109,11 +109,16 @@ class Actor:
 
 def logprobs(model: Any, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probabilities of the answers' tokens under a model and the entropy before each, in nats, shape (rows, answer)."""
-    length = batch.mask.shape[1]
-    logits = model(**batch.inputs(), use_cache=False, logits_to_keep=length + 1).logits[:, :-1]
-    spread = (logits.float() / temperature).log_softmax(-1)
+    spread = distributions(model, batch, temperature)
     chosen = spread.gather(-1, batch.tokens.unsqueeze(-1)).squeeze(-1)
     return chosen, -(spread.exp() * spread).sum(-1)
+
+
+def distributions(model: Any, batch: Batch, temperature: float) -> Tensor:
+    """Log-probabilities of all tokens before each of the answers' tokens, shape (rows, answer, vocabulary)."""
+    length = batch.mask.shape[1]
+    logits = model(**batch.inputs(), use_cache=False, logits_to_keep=length + 1).logits[:, :-1]
+    return (logits.float() / temperature).log_softmax(-1)
 
 
 def _adapted(model: Any, rank: int, task: str, whole: list[str] | None) -> Any:

@@ -18,14 +18,15 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 
 from cai import dataset, guards
 from cai.files import read_json, write_json
-from cai.rl import kl
-from cai.rl.actor import logprobs
+from cai.rl.actor import distributions
 from cai.rl.loop import held_out
 from cai.rl.rewards import Blocking, Scoring
 from cai.rl.rollout import Asked, Generate, Limits, Rollout, Talk
 from cai.rows import Prompt, content_id
 from cai.store import Stage
 
+AT_ONCE = 4
+"""Answers whose probabilities of all tokens are held at once."""
 RECENT = 10
 """Logged steps over which the chosen answers' log-probability is averaged."""
 
@@ -93,16 +94,22 @@ class Watch(TrainerCallback):
         return figures
 
     def _apart(self, model: Any, rollout: Rollout) -> dict[str, float]:
-        """Entropy of a token, and the KL of an answer to the reference, where there is one."""
-        mask, batch = rollout.batch.mask, rollout.batch
-        mine, spread = logprobs(model, batch, 1.0)
-        found = {"entropy": ((spread * mask).sum() / mask.sum().clamp_min(1)).item()}
+        """Entropy of a token, and the KL of an answer to the reference, where there is one.
+
+        The KL is taken over all tokens at every state of the sampled answers, so that a few answers tell enough.
+        """
         reference = model if isinstance(model, PeftModel) else self._reference(model)
-        if reference is None:
-            return found
-        with reference.disable_adapter() if isinstance(reference, PeftModel) else nullcontext():
-            theirs, _ = logprobs(reference, batch, 1.0)
-        return {**found, "kl": (kl.tokenwise(mine, theirs) * mask).sum(1).mean().item()}
+        sums = {"entropy": 0.0, "kl": 0.0}
+        for start in range(0, len(rollout.texts), AT_ONCE):
+            batch = rollout.batch.rows(slice(start, start + AT_ONCE))
+            mine = distributions(model, batch, 1.0)
+            sums["entropy"] += (-(mine.exp() * mine).sum(-1) * batch.mask).sum().item()
+            if reference is not None:
+                with reference.disable_adapter() if isinstance(reference, PeftModel) else nullcontext():
+                    theirs = distributions(reference, batch, 1.0)
+                sums["kl"] += ((mine.exp() * (mine - theirs)).sum(-1) * batch.mask).sum().item()
+        found = {"entropy": sums["entropy"] / max(int(rollout.batch.mask.sum()), 1)}
+        return {**found, "kl": sums["kl"] / len(rollout.texts)} if reference is not None else found
 
     def _reference(self, model: Any) -> Any:
         """The trainer's own; or the base once more, at the cost of its weights, where a recipe bounds the KL."""
