@@ -3,7 +3,6 @@
 The page is data in a Jinja2 template (``page.html.j2``), which escapes every text; a model's output never becomes markup.
 """
 
-from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,14 @@ from typing import Any
 from cai.errors import UserError
 from cai.files import read_json
 from cai.marks import position
-from cai.report.judge_eval import PLOT, bin_of, interval, number, percent
+from cai.report import training
+from cai.report.judge_eval import PLOT, interval, number, percent
 from cai.report.summary import stages_of, words
 from cai.rows import Preference
 from cai.stages import trainers
 from cai.store import Stage, described
 from constitution import diff
 from constitution import read as reading
-
-CURVES = {
-    "loss": "loss",
-    "accuracy": "pairs ranked right",
-    "rewards/accuracies": "pairs ranked right",
-    "logps/chosen": "log-probability of the chosen answers",
-}
-HEIGHT, WIDE = 90, 320
 
 
 def write_report(folder: Path, path: Path, rows: int = 8) -> None:
@@ -120,24 +112,4 @@ def _answers(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict
 
 
 def _trained(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found = []
-    for each in _done(stages, *trainers()):
-        manifest = read_json(folder / each["name"] / "manifest.json")
-        lines = Stage(folder / each["name"]).metrics()
-        curves = [
-            {"title": title, "points": _points(values), "low": min(values), "high": max(values), "last": values[-1]}
-            for key, title in CURVES.items()
-            if len(values := [line[key] for line in lines if key in line]) > 1
-        ]
-        held_out = manifest.get("held_out") or {}
-        bins = [bin_of(point) for point in held_out.get("curve", ())]
-        found.append({**each, "manifest": manifest, "curves": curves, "held_out": held_out, "bins": bins})
-    return found
-
-
-def _points(values: Sequence[float]) -> str:
-    """The points of a polyline in a WIDE × HEIGHT box."""
-    low, high = min(values), max(values)
-    span = (high - low) or 1.0
-    step = WIDE / max(len(values) - 1, 1)
-    return " ".join(f"{n * step:.1f},{HEIGHT - (value - low) / span * HEIGHT:.1f}" for n, value in enumerate(values))
+    return [{**each, **training.of_stage(folder / each["name"])} for each in _done(stages, *trainers())]

@@ -70,12 +70,21 @@ class Actor:
         return logprobs(self.policy, batch, self.temperature)
 
     @torch.no_grad()
-    def reference_logprobs(self, batch: Batch) -> Tensor:
-        """Log-probabilities of the answers' tokens under the reference, shape (rows, answer)."""
+    def beside_reference(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-probabilities of the answers' tokens under the policy and under the reference, and the KL before each token.
+
+        The KL, in nats, is over all tokens that could have come: no sample of it is below zero, and few tell enough.
+        All of shape (rows, answer).
+        """
+        mine = distributions(self.policy, batch, self.temperature)
         if self.reference is not None:
-            return logprobs(self.reference, batch, self.temperature)[0]
-        with self.policy.disable_adapter():
-            return logprobs(self.policy, batch, self.temperature)[0]
+            theirs = distributions(self.reference, batch, self.temperature)
+        else:
+            with self.policy.disable_adapter():
+                theirs = distributions(self.policy, batch, self.temperature)
+        tokens = batch.tokens.unsqueeze(-1)
+        apart = (mine.exp() * (mine - theirs)).sum(-1)
+        return mine.gather(-1, tokens).squeeze(-1), theirs.gather(-1, tokens).squeeze(-1), apart
 
     def values(self, batch: Batch) -> Tensor:
         """The critic's value of the state before each of the answers' tokens, shape (rows, answer)."""

@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from cai.rl import kl
 from cai.rl.loop import Loop
 from cai.rl.rollout import Asked
 
@@ -18,7 +17,7 @@ def answers(loop: Loop, asked: Sequence[Asked]) -> list[dict[str, Any]]:
     if mine:
         rollout = loop.rollout(mine)
         seen = loop.look(rollout)
-        far = (kl.tokenwise(seen.old, seen.reference) * rollout.batch.mask).sum(1).tolist()
+        far = (seen.apart * rollout.batch.mask).sum(1).tolist()
         known, lengths = seen.mask.any(1).tolist(), rollout.batch.mask.sum(1).tolist()
         found = [
             {

@@ -6,15 +6,18 @@ from torch import Tensor
 
 
 def tokenwise(policy: Tensor, reference: Tensor) -> Tensor:
-    """log π − log π_ref of sampled tokens: its mean over samples is the KL divergence, though each can be below zero."""
+    """log π − log π_ref of sampled tokens: its mean over samples is the KL divergence.
+
+    Each can be below zero. Where their mean and the KL over all tokens part, the tokens were not sampled from the policy whose
+    probabilities are taken.
+    """
     return policy - reference
 
 
 def never_negative(policy: Tensor, reference: Tensor) -> Tensor:
     """Another estimate with the same mean, e^−d − 1 + d for d = log π − log π_ref, that no sample makes negative.
 
-    Schulman 2020, "Approximating KL divergence" (k3). It is what is shown: where it and the mean of ``tokenwise`` part,
-    the tokens were not sampled from the policy whose probabilities are taken.
+    Schulman 2020, "Approximating KL divergence" (k3).
     """
     apart = policy - reference
     return (-apart).exp() - 1 + apart

@@ -29,11 +29,16 @@ Score = Callable[[Sequence[Asked], Sequence[str]], Sequence[float | None]]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A batch as policy, reference and critic see it before they learn; shapes (rows, answer), scores (rows,)."""
+    """A batch as policy, reference and critic see it before they learn; shapes (rows, answer), scores (rows,).
+
+    Attributes:
+        apart: the KL of the policy to the reference before each token, in nats.
+    """
 
     mask: Tensor
     old: Tensor
     reference: Tensor
+    apart: Tensor
     values: Tensor
     scores: Tensor
 
@@ -77,19 +82,13 @@ class Loop:
         known = torch.tensor([each is not None for each in given], device=device)
         scores = torch.tensor([0.0 if each is None else float(each) for each in given], device=device)
         scores = scores - self.want.missing_eos_penalty * (~rollout.ended)
-        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        parts: list[tuple[Tensor, ...]] = []
         for start in range(0, len(rollout.texts), self.want.per_device_train_batch_size):
             batch = rollout.batch.rows(slice(start, start + self.want.per_device_train_batch_size))
             with self.processes.accelerator.autocast():
-                parts.append(
-                    (
-                        self.actor.logprobs(batch)[0],
-                        self.actor.reference_logprobs(batch),
-                        self.actor.values(batch),
-                    )
-                )
-        old, reference, values = (torch.cat(each) for each in zip(*parts, strict=True))
-        return Seen(rollout.batch.mask & known.unsqueeze(1), old, reference, values, scores)
+                parts.append((*self.actor.beside_reference(batch), self.actor.values(batch)))
+        old, reference, apart, values = (torch.cat(each) for each in zip(*parts, strict=True))
+        return Seen(rollout.batch.mask & known.unsqueeze(1), old, reference, apart, values, scores)
 
     def _lesson(self, rollout: Rollout, seen: Seen) -> tuple[Lesson, dict[str, float]]:
         mask, total = seen.mask, self.processes.sum
@@ -117,9 +116,9 @@ class Loop:
     def told(self, rollout: Rollout, seen: Seen) -> dict[str, float]:
         """The figures of a batch, over all processes: means over the answers that have a score."""
         rows = seen.mask.any(1)
-        apart = {"kl": kl.tokenwise, "kl_k3": kl.never_negative}
+        apart = {"kl": seen.apart, "kl_sampled": kl.tokenwise(seen.old, seen.reference)}
         sums: dict[str, Tensor | float] = {"answers": float(len(rows)), "known": rows.sum()}
-        sums |= {name: (each(seen.old, seen.reference) * seen.mask).sum() for name, each in apart.items()}
+        sums |= {name: (each * seen.mask).sum() for name, each in apart.items()}
         sums |= {"reward": (seen.scores * rows).sum(), "square": (seen.scores.square() * rows).sum()}
         sums |= {"length": seen.mask.sum(), "ended": (rollout.ended & rows).sum()}
         found = self.processes.sums(sums)

@@ -29,7 +29,6 @@ class Ppo(Online):
         missing_eos_penalty: taken off the score of an answer that does not end.
         whiten_rewards: divide a batch's scores by their standard deviation.
         entropy_coef: a bonus for entropy.
-        rollouts: "generate" with transformers, or a "vllm" server of our own that is given the weights at every step.
     """
 
     batch_size: int = 64
@@ -52,4 +51,3 @@ class Ppo(Online):
     whiten_rewards: bool = False
     entropy_coef: float = 0.0
     max_grad_norm: float = 1.0
-    rollouts: str = "generate"

@@ -1,0 +1,128 @@
+"""Training on the page: curves by step, what the guards watched with its bounds, and whether a reward was over-optimised."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cai import guards
+from cai.files import read_json
+from cai.report.judge_eval import bin_of
+from cai.store import Stage
+
+CURVES = {
+    "loss": "loss",
+    "reward": "reward, mean of the step's answers",
+    "reward_std": "standard deviation of the rewards",
+    "kl": "KL of an answer to the reference, nats",
+    "accuracy": "pairs ranked right",
+    "rewards/accuracies": "pairs ranked right",
+    "logps/chosen": "log-probability of the chosen answers",
+    "loss/policy": "policy loss",
+    "loss/value": "value loss",
+    "explained_variance": "share of the returns' variance that the critic explains",
+    "entropy": "entropy of a token, nats",
+    "clip_fraction": "share of tokens outside the clip range",
+    "approx_kl": "KL of a token to the policy that sampled it, nats",
+    "length": "tokens of an answer",
+    "completions/mean_length": "tokens of an answer",
+    "ended": "share of answers that end",
+    "kl_coef": "weight of the KL",
+}
+HEIGHT, WIDE = 90, 320
+
+
+def of_stage(folder: Path) -> dict[str, Any]:
+    """What the page says of a trainer.
+
+    Args:
+        folder: the stage's.
+    """
+    manifest, lines = read_json(folder / "manifest.json"), Stage(folder).metrics()
+    shown = [_curve(title, _series(lines, key)) for key, title in CURVES.items()]
+    held_out = manifest.get("held_out") or {}
+    return {
+        "manifest": manifest,
+        "curves": [each for each in shown if each],
+        "held_out": held_out,
+        "bins": [bin_of(point) for point in held_out.get("curve", ())],
+        "guarded": _guarded(lines, manifest["config"].get("guards")),
+        "alarms": _alarms(lines),
+        "optimised": _optimised(lines),
+    }
+
+
+def _series(lines: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
+    return [(line["step"], float(line[key])) for line in lines if key in line]
+
+
+def _guarded(lines: Sequence[Mapping[str, Any]], given: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """A curve for each measure, with its bounds."""
+    looks = [line for line in lines if "guard/words" in line]
+    if not looks or given is None:
+        return []
+    wanted, known = guards.of(given), []
+    seen = [{**line, **{name.removeprefix("guard/"): line[name] for name in line if "/" in name}} for line in looks]
+    for line, figures in zip(looks, seen, strict=True):
+        known.append((line["step"], guards.told(figures, seen[0])))
+    found = []
+    for name, measure in guards.MEASURES.items():
+        values = [(step, told[name]) for step, told in known if name in told]
+        bounds = [(bound, "warn") for bound in wanted.warn.get(name, ()) if bound is not None]
+        bounds += [(bound, "stop") for bound in wanted.stop.get(name, ()) if bound is not None]
+        found.append(_curve(f"{name}: {measure.about}", values, bounds))
+    return [each for each in found if each]
+
+
+def _alarms(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each measure's first alarm, and how many steps raised it."""
+    first: dict[str, tuple[int, str]] = {}
+    count: dict[str, int] = {}
+    for line in lines:
+        for text in line.get("alarms", ()):
+            name = text.partition(" ")[0]
+            first.setdefault(name, (line["step"], text))
+            count[name] = count.get(name, 0) + 1
+    return [f"step {step}: {text}" + _again(count[name]) for name, (step, text) in first.items()]
+
+
+def _again(count: int) -> str:
+    return f", and {count - 1} more times" if count > 2 else ", and once more" if count == 2 else ""
+
+
+def _optimised(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The reward that was learnt from beside a judge that was not, on the same held-out answers."""
+    proxy, judge = (_series(lines, f"guard/{name}") for name in ("reward", "judge"))
+    if len(judge) < 2:
+        return {}
+    curves = [_curve("the reward it learns from", proxy), _curve("the held-out judge", judge)]
+    return {"curves": [each for each in curves if each], "says": _said(proxy, judge)}
+
+
+def _said(proxy: Sequence[tuple[int, float]], judge: Sequence[tuple[int, float]]) -> str:
+    best = max(judge, key=lambda each: each[1])
+    moved = judge[-1][1] - judge[0][1]
+    text = f"On the same held-out prompts the judge's mean score went from {judge[0][1]:.3g} to {judge[-1][1]:.3g}"
+    if len(proxy) > 1:
+        text += f" while the reward went from {proxy[0][1]:.3g} to {proxy[-1][1]:.3g}"
+    if best[0] < judge[-1][0] and best[1] > judge[-1][1] and (len(proxy) < 2 or proxy[-1][1] > proxy[0][1]):
+        text += f"; the judge liked the policy best at step {best[0]} ({best[1]:.3g})"
+        return f"{text}: after it, the reward may be over-optimised."
+    return f"{text}." if moved or proxy else f"{text}: no change."
+
+
+def _curve(title: str, values: Sequence[tuple[int, float]], bounds: Sequence[tuple[float, str]] = ()) -> dict[str, Any]:
+    """A polyline in a WIDE × HEIGHT box with its bounds as lines; nothing for fewer than two values."""
+    if len(values) < 2:
+        return {}
+    heights = [value for _, value in values]
+    low, high = min(heights), max(heights)
+    edges = [*heights, *(bound for bound, _ in bounds)]
+    least, most = min(edges), max(edges)
+    first, last = values[0][0], values[-1][0]
+
+    def y(value: float) -> float:
+        return HEIGHT - (value - least) / ((most - least) or 1.0) * HEIGHT
+
+    points = [f"{(step - first) / ((last - first) or 1) * WIDE:.1f},{y(value):.1f}" for step, value in values]
+    lines = [{"y": f"{y(bound):.1f}", "kind": kind, "at": bound} for bound, kind in bounds]
+    return {"title": title, "points": " ".join(points), "low": low, "high": high, "last": heights[-1], "bounds": lines}
