@@ -235,7 +235,8 @@ async def _watched(run: "Run", block: Block, job_file: Path) -> None:
     def on_metrics(line: dict[str, Any]) -> None:
         if not bars:
             bars.append(run.screen.bar(block.name, line["steps"], unit="steps"))
-        words = [f"{key} {line[key]:.3g}" for key in ("loss", "rewards/accuracies", "accuracy") if key in line]
+        shown = ("loss", "rewards/accuracies", "accuracy", "reward", "kl")
+        words = [f"{key} {line[key]:.3g}" for key in shown if line.get(key) is not None]
         bars[0].at(line["step"], ", ".join(words))
 
     await train(block.kind, job_file, run.folder / "logs" / f"{block.name}.log", on_metrics)

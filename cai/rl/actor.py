@@ -67,15 +67,15 @@ class Actor:
 
     def logprobs(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Log-probabilities of the answers' tokens and the entropy before each, in nats, shape (rows, answer)."""
-        return self._logprobs(self.policy, batch)
+        return logprobs(self.policy, batch, self.temperature)
 
     @torch.no_grad()
     def reference_logprobs(self, batch: Batch) -> Tensor:
         """Log-probabilities of the answers' tokens under the reference, shape (rows, answer)."""
         if self.reference is not None:
-            return self._logprobs(self.reference, batch)[0]
+            return logprobs(self.reference, batch, self.temperature)[0]
         with self.policy.disable_adapter():
-            return self._logprobs(self.policy, batch)[0]
+            return logprobs(self.policy, batch, self.temperature)[0]
 
     def values(self, batch: Batch) -> Tensor:
         """The critic's value of the state before each of the answers' tokens, shape (rows, answer)."""
@@ -83,13 +83,6 @@ class Actor:
         body = getattr(model, model.base_model_prefix)
         hidden = body(**batch.inputs(), use_cache=False).last_hidden_state
         return model.score(hidden[:, -batch.mask.shape[1] - 1 : -1]).squeeze(-1).float()
-
-    def _logprobs(self, model: Any, batch: Batch) -> tuple[Tensor, Tensor]:
-        length = batch.mask.shape[1]
-        logits = model(**batch.inputs(), use_cache=False, logits_to_keep=length + 1).logits[:, :-1]
-        spread = (logits.float() / self.temperature).log_softmax(-1)
-        chosen = spread.gather(-1, batch.tokens.unsqueeze(-1)).squeeze(-1)
-        return chosen, -(spread.exp() * spread).sum(-1)
 
     def parameters(self) -> dict[str, list[nn.Parameter]]:
         """What is trained, by model."""
@@ -112,6 +105,15 @@ class Actor:
             with torch.no_grad():
                 for key, value in weights.items():
                     known[key].copy_(value)
+
+
+def logprobs(model: Any, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of the answers' tokens under a model and the entropy before each, in nats, shape (rows, answer)."""
+    length = batch.mask.shape[1]
+    logits = model(**batch.inputs(), use_cache=False, logits_to_keep=length + 1).logits[:, :-1]
+    spread = (logits.float() / temperature).log_softmax(-1)
+    chosen = spread.gather(-1, batch.tokens.unsqueeze(-1)).squeeze(-1)
+    return chosen, -(spread.exp() * spread).sum(-1)
 
 
 def _adapted(model: Any, rank: int, task: str, whole: list[str] | None) -> Any:

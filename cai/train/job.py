@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from datasets import Dataset, load_dataset
 from peft import LoraConfig, PeftModel
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
 from cai import dataset
 from cai.files import write_json
@@ -91,6 +91,11 @@ def model(job: Job, args: Any) -> Any:
     if given:
         args.model_init_kwargs = None  # a trainer that is given a model refuses them
     return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", **given})
+
+
+def left_tokenizer(job: Job) -> Any:
+    """The base's tokenizer for generation, where prompts end at the same place."""
+    return AutoTokenizer.from_pretrained(job.base, padding_side="left", truncation_side="left")
 
 
 def fast_bf16() -> bool:

@@ -16,7 +16,6 @@ import torch
 from accelerate import Accelerator
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from cai.files import read_json, write_json
 from cai.rl import held_out
 from cai.rl.actor import Actor
 from cai.rl.loop import Loop, Task, load_state, state, steps_of
@@ -78,7 +77,7 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
 def _walk(job: jobs.Job, loop: Loop, done: int, heldout: Any) -> dict[str, Any]:
     """All steps that are left; returns figures for the manifest."""
     asked = held_out_prompts(heldout, job.seed)
-    before = _before(job, loop, asked)
+    before = held_out.once(job.out / "before.json", loop.processes, lambda: held_out.answers(loop, asked))
     number, stopped, tokens = done, "", _tokens(job)
     for number in range(done + 1, loop.task.steps + 1):
         began = time.monotonic()
@@ -138,17 +137,6 @@ def _accelerator(job: jobs.Job) -> Accelerator:
     cpu = not torch.cuda.is_available()
     bf16 = job.own["bf16"] if job.own.get("bf16") is not None else not cpu
     return Accelerator(cpu=cpu, mixed_precision="bf16" if bf16 else "no")
-
-
-def _before(job: jobs.Job, loop: Loop, asked: Any) -> list[dict[str, Any]]:
-    """The answers of the policy that the training began with, kept for a training that is resumed."""
-    path = job.out / "before.json"
-    if not path.exists():
-        found = held_out.answers(loop, asked)
-        if loop.processes.first:
-            write_json(path, {"answers": found})
-        loop.processes.accelerator.wait_for_everyone()
-    return read_json(path)["answers"]
 
 
 def _resume(job: jobs.Job, loop: Loop) -> int:
