@@ -22,7 +22,7 @@ from cai.stages import pairs as pair_files
 from cai.stages import prompts as prompt_files
 from cai.stages.online import Online
 from cai.store import Stage
-from cai.training import job, train
+from cai.training import Where, job, train
 from constitution.load import digest
 
 if TYPE_CHECKING:
@@ -239,7 +239,8 @@ async def _watched(run: "Run", block: Block, job_file: Path) -> None:
         words = [f"{key} {line[key]:.3g}" for key in shown if line.get(key) is not None]
         bars[0].at(line["step"], ", ".join(words))
 
-    await train(block.kind, job_file, run.folder / "logs" / f"{block.name}.log", on_metrics)
+    where = Where(run.recipe.hardware, run.recipe.logs)
+    await train(block.kind, job_file, run.folder / "logs" / f"{block.name}.log", where, on_metrics)
 
 
 def report(run: "Run", block: Block) -> None:

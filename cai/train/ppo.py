@@ -136,7 +136,14 @@ def _critic_source(job: jobs.Job, want: Ppo, tokenizer: Any) -> str:
 def _accelerator(job: jobs.Job) -> Accelerator:
     cpu = not torch.cuda.is_available()
     bf16 = job.own["bf16"] if job.own.get("bf16") is not None else not cpu
-    return Accelerator(cpu=cpu, mixed_precision="bf16" if bf16 else "no")
+    accelerator = Accelerator(
+        cpu=cpu,
+        mixed_precision="bf16" if bf16 else "no",
+        log_with=None if job.logs == "none" else job.logs,
+        project_dir=str(job.out),
+    )
+    accelerator.init_trackers(jobs.TENSORBOARD if job.logs == "tensorboard" else job.out.parent.name)
+    return accelerator
 
 
 def _resume(job: jobs.Job, loop: Loop) -> int:
@@ -169,6 +176,7 @@ def _log(job: jobs.Job, loop: Loop, number: int, figures: Mapping[str, float]) -
     if loop.processes.first:
         with (job.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": number, "steps": loop.task.steps, **figures}) + "\n")
+    loop.processes.accelerator.log(dict(figures), step=number)
 
 
 def _tokens(job: jobs.Job) -> int:
