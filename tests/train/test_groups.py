@@ -72,7 +72,8 @@ def online(toys: Path, tmp_path: Path) -> Online:
     from cai.training import job
 
     def write(kind: str, name: str = "out", spec: Any = None, **given: object) -> Path:
-        want = STAGES[kind].want(base=str(toys / "policy"), **{**SETTINGS, **given})
+        settings = {key: value for key, value in {**SETTINGS, **given}.items() if value is not None}
+        want = STAGES[kind].want(base=str(toys / "policy"), **settings)
         scoring = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules")}
         scoring |= {"spec": plain(spec) if spec else None, "logs": str(tmp_path)}
         scoring |= {"constitution": str(ROOT / "principles" / "harmless.yaml")}
@@ -167,6 +168,26 @@ def test_the_score_of_a_reward_model_rises(online: Online, toys: Path, train_her
     found = rewards(file.parent)
     assert sum(found[-3:]) / 3 > max(found[:2])
     assert metrics["eval_reward"] > metrics["eval_reward_before"]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "ppo"])
+def test_two_processes_share_the_answers_of_a_step(online: Online, kind: str) -> None:
+    from cai.hardware import Hardware
+
+    here = Hardware("cpu", 2)
+    sizes = {"per_device_train_batch_size": 16}
+    if kind == "ppo":
+        sizes |= {"batch_size": 32, "max_new_tokens": 6, "num_generations": None, "max_completion_length": None}
+    file = online(kind, reward="", max_steps=6, **RULES, **sizes)
+    line = [*here.command(), "-m", f"cai.train.{kind}", str(file)]
+    done = subprocess.run(line, cwd=ROOT, env={**os.environ, **here.environment()}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    manifest = json.loads((file.parent / "manifest.json").read_text())
+    assert manifest["processes"] == 2
+    found = rewards(file.parent)
+    assert len(found) == 6
+    assert found[0] < -3 < found[-1]
+    assert manifest["metrics"]["eval_reward"] > manifest["metrics"]["eval_reward_before"]
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1, 2), (3, 5)])
