@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cai import keeper
+from cai import keeper, memory
 from cai.errors import RunError
 from cai.files import write_json
 from cai.hardware import Hardware
@@ -90,7 +90,7 @@ async def train(
     finally:
         await asyncio.shield(asyncio.to_thread(keeper.stop, process))
     if process.returncode != 0:
-        raise RunError(f"training {out.name} failed: {cause(log)}; the whole log is {log}")
+        raise RunError(f"training {out.name} {_why(job_file, log, process.returncode)}; the whole log is {log}")
     return json.loads((out / "manifest.json").read_text(encoding="utf-8"))
 
 
@@ -101,6 +101,15 @@ def check_config(kind: str, keys: list[str]) -> list[str]:
     if done.returncode != 0:
         raise RunError(f"TRL's settings for {kind} cannot be read: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
     return done.stdout.split()
+
+
+def _why(job_file: Path, log: Path, code: int) -> str:
+    """Why a training failed."""
+    settings, metrics = json.loads(job_file.read_text(encoding="utf-8")), job_file.with_name("metrics.jsonl")
+    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
+    said = log.read_text(errors="replace")[-20_000:] if log.exists() else ""
+    done = json.loads(lines[-1])["step"] if lines else 0
+    return memory.ran_out(said, code, settings, done) or f"failed: {cause(log)}"
 
 
 def _tail(path: Path, seen: int, on_metrics: Callable[[dict[str, Any]], None]) -> int:
