@@ -137,6 +137,10 @@ def plan_run(
     else:
         screen.console.print(plan_report.table(found))
         screen.say(plan_report.sentence(found, price))
+        if found.trainers:
+            screen.console.print(plan_report.memory_table(found))
+        for line in found.short:
+            screen.say(line)
 
 
 def _constitution(path: Path) -> Constitution:

@@ -63,6 +63,8 @@ def _ppo(want: Ppo) -> Found:
 
 
 def _groups(want: Grpo | Rloo) -> Found:
+    if want.max_completion_length >= want.max_length:
+        yield "max_completion_length", f"must leave room for a prompt below max_length ({want.max_length}); lower it"
     answers = want.per_device_train_batch_size * want.gradient_accumulation_steps
     if want.num_generations < 2:
         yield "num_generations", "must be 2 or more: an answer is compared with others to the same prompt"

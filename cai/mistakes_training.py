@@ -1,11 +1,12 @@
 """What a recipe's schema cannot say about a training step and the sets of scored answers: settings that do not go together."""
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cai import mistakes_online
 from cai.errors import RunError
+from cai.hardware import Hardware
 from cai.models import ModelSpec
 from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto
@@ -56,6 +57,25 @@ def installed(block: "Block") -> Iterator[tuple[tuple[str, ...], str]]:
             return
         for key in unknown:
             yield ("trl", key), "the config of this trainer has no such key"
+
+
+def of_hardware(hardware: Hardware, steps: "Sequence[Block]") -> Iterator[str]:
+    """Training steps that cannot be done on such hardware."""
+    for block in steps:
+        if hardware.sharded and block.kind == "ppo":
+            yield (
+                f"{block.name} shares out rows, not weights, and cannot run where weights are spread; use ddp, and lora where "
+                "the models are too large for one GPU"
+            )
+
+
+def logger(logs: str) -> str:
+    """What is missing for the figures to go there; empty where nothing is."""
+    if logs == "none" or importlib.util.find_spec(logs) is not None:
+        return ""
+    return (
+        f"{logs} needs the package {logs}; run: pip install {logs}, or say none: metrics.jsonl is written in any case"
+    )
 
 
 def _weights(want: Dpo) -> Found:

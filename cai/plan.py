@@ -2,7 +2,8 @@
 
 Tokens, rows and bytes for each prompt are measured on the sample and multiplied; time is tokens over the tokens/s that
 the sample reached with as many replicas. A stage that asks a trained model is measured with the model that it is trained
-from, which speaks as fast. Training, evaluation and report are not in it.
+from, which speaks as fast. Of training it says how much memory it takes (see ``cai.memory``), not how long; evaluation and
+report are not in it.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cai import memory
 from cai.errors import UserError
 from cai.files import read_json, write_lines
 from cai.recipe import Block, Recipe
@@ -56,6 +58,8 @@ class Plan:
         sample: prompts that were measured.
         replicas: times the servers that the sample had.
         flying: requests that were in flight at once, at the most.
+        trainers: what each takes of memory, where its base is on this machine.
+        short: a sentence for each of them that will not fit.
     """
 
     prompts: int
@@ -63,6 +67,8 @@ class Plan:
     replicas: int
     flying: int
     stages: tuple[Estimate, ...]
+    trainers: tuple[memory.Need, ...] = ()
+    short: tuple[str, ...] = ()
 
     @property
     def hours(self) -> float:
@@ -107,7 +113,9 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
         for block in sources
     }
     stages = tuple(_estimate(run, block, times, replicas) for block in run.recipe.blocks)
-    return Plan(prompts or whole, sum(min(count, sample) for count in counts.values()), replicas, flying, stages)
+    drawn, trainers = sum(min(count, sample) for count in counts.values()), tuple(memory.needs(recipe))
+    short = [memory.too_small(each, recipe.block(each.stage).want) for each in trainers]
+    return Plan(prompts or whole, drawn, replicas, flying, stages, trainers, tuple(filter(None, short)))
 
 
 def _draw(block: Block, sample: int, seed: int, file: Path) -> int:

@@ -7,7 +7,7 @@ reads). Paths are looked up beside the recipe, then in the current folder, then 
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -15,11 +15,12 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from cai import calibration, ensemble, mistakes, mistakes_training, unfit
+from cai import calibration, ensemble, hardware, mistakes, mistakes_training, unfit
 from cai.block import Block, named_roles
 from cai.calibration import Calibration
 from cai.clean import check_installed
 from cai.errors import UserError
+from cai.hardware import Hardware
 from cai.models import ModelSpec, scripted, vllm
 from cai.models.naming import read_model, read_weights
 from cai.overrides import override
@@ -55,6 +56,8 @@ class Recipe:
     constitution_file: Path
     models: dict[str, ModelSpec]
     blocks: tuple[Block, ...]
+    hardware: Hardware = field(default_factory=Hardware)
+    logs: str = "tensorboard"
 
     def block(self, name: str) -> Block:
         """A step by its name."""
@@ -124,10 +127,14 @@ class _Reader:
         constitution_file = self.file(("constitution",), self.data["constitution"])
         constitution = self._constitution(constitution_file, blocks, models)
         self._installed(models, blocks)
+        runs_on = self._hardware(blocks)
         complain(self.found)
         assert constitution is not None and constitution_file is not None
         name, seed = self.data["name"], self.data.get("seed", 0)
-        return Recipe(self.source.path, name, seed, constitution, constitution_file, models, tuple(blocks))
+        logs = self.data.get("logs", "tensorboard")
+        return Recipe(
+            self.source.path, name, seed, constitution, constitution_file, models, tuple(blocks), runs_on, logs
+        )
 
     def _constitution(self, path: Path | None, steps: list[Block], models: dict[str, ModelSpec]) -> Constitution | None:
         keys: Keys = ("constitution",)
@@ -144,6 +151,21 @@ class _Reader:
             for text in mistakes.not_fitted(block, models, digest(constitution)):
                 self.wrong((*block.keys, "calibration"), text)
         return constitution
+
+    def _hardware(self, steps: list[Block]) -> Hardware:
+        """What trainers run on, with a config's file found."""
+        given = hardware.read(self.data.get("hardware"))
+        if given.kind not in hardware.KINDS:
+            given = replace(given, kind=str(find(given.kind, self.beside) or given.kind))
+        trained = [block for block in steps if block.table.shape == "train"]
+        found = [text] if (text := hardware.unknown(given)) else list(mistakes_training.of_hardware(given, trained))
+        if self.here and trained and not text:
+            found += hardware.unable(given)
+        for each in found:
+            self.wrong(("hardware",), each)
+        if trained and (text := mistakes_training.logger(self.data.get("logs", "tensorboard"))):
+            self.wrong(("logs",), text)
+        return given
 
     def file(self, keys: Keys, name: str) -> Path | None:
         path = find(name, self.beside)

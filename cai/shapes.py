@@ -23,7 +23,7 @@ from cai.stages import prompts as prompt_files
 from cai.stages.online import Online
 from cai.stages.train import Aligned, Train
 from cai.store import Stage
-from cai.training import job, train
+from cai.training import Where, job, train
 from constitution.load import digest
 
 if TYPE_CHECKING:
@@ -245,16 +245,14 @@ async def _watched(run: "Run", block: Block, job_file: Path) -> None:
     def on_metrics(line: dict[str, Any]) -> None:
         if not bars:
             bars.append(run.screen.bar(block.name, line["steps"], unit="steps"))
-        words = [
-            f"{key} {line[key]:.3g}"
-            for key in ("loss", "rewards/accuracies", "accuracy", "reward", "kl")
-            if key in line
-        ]
+        shown = ("loss", "rewards/accuracies", "accuracy", "reward", "kl")
+        words = [f"{key} {line[key]:.3g}" for key in shown if line.get(key) is not None]
         bars[0].at(line["step"], ", ".join(words))
         for alarm in line.get("alarms", ()):
             run.screen.say(f"{block.name}, step {line['step']}: {alarm}")
 
-    await train(block.kind, job_file, run.folder / "logs" / f"{block.name}.log", on_metrics)
+    where = Where(run.recipe.hardware, run.recipe.logs)
+    await train(block.kind, job_file, run.folder / "logs" / f"{block.name}.log", where, on_metrics)
 
 
 def report(run: "Run", block: Block) -> None:

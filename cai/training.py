@@ -10,13 +10,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cai import keeper
+from cai import keeper, memory
 from cai.errors import RunError
 from cai.files import write_json
+from cai.hardware import Hardware
 from cai.models.vllm import cause, resolve
 from cai.stages.train import Train
 
@@ -26,6 +27,18 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRL_EXPERIMENTAL_SILENCE": "1",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a training runs on and where its figures go besides ``metrics.jsonl``: neither decides what it learns from.
+
+    Attributes:
+        logs: "tensorboard", "wandb", "mlflow", "trackio" or "none".
+    """
+
+    hardware: Hardware = field(default_factory=Hardware)
+    logs: str = "none"
 
 
 def job(
@@ -53,7 +66,9 @@ def job(
     return out / "job.json"
 
 
-async def train(kind: str, job_file: Path, log: Path, on_metrics: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+async def train(
+    kind: str, job_file: Path, log: Path, where: Where, on_metrics: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
     """Run the training process to its end; returns the manifest it leaves.
 
     Args:
@@ -64,7 +79,8 @@ async def train(kind: str, job_file: Path, log: Path, on_metrics: Callable[[dict
     """
     out = job_file.parent
     log.unlink(missing_ok=True)
-    process = keeper.start(_launcher(kind, job_file), log, QUIET)
+    line = [*where.hardware.command(), "-m", f"cai.train.{kind}", str(job_file), "--figures-to", where.logs]
+    process = keeper.start(line, log, {**QUIET, **where.hardware.environment()})
     metrics, seen = out / "metrics.jsonl", 0
     try:
         while process.poll() is None:
@@ -74,7 +90,7 @@ async def train(kind: str, job_file: Path, log: Path, on_metrics: Callable[[dict
     finally:
         await asyncio.shield(asyncio.to_thread(keeper.stop, process))
     if process.returncode != 0:
-        raise RunError(f"training {out.name} failed: {cause(log)}; the whole log is {log}")
+        raise RunError(f"training {out.name} {_why(job_file, log, process.returncode)}; the whole log is {log}")
     return json.loads((out / "manifest.json").read_text(encoding="utf-8"))
 
 
@@ -87,12 +103,13 @@ def check_config(kind: str, keys: list[str]) -> list[str]:
     return done.stdout.split()
 
 
-def _launcher(kind: str, job_file: Path) -> list[str]:
-    module = ["-m", f"cai.train.{kind}", str(job_file)]
-    config = os.environ.get("CAI_ACCELERATE_CONFIG")
-    if config:
-        return [sys.executable, "-m", "accelerate.commands.launch", "--config_file", config, *module]
-    return [sys.executable, *module]
+def _why(job_file: Path, log: Path, code: int) -> str:
+    """Why a training failed."""
+    settings, metrics = json.loads(job_file.read_text(encoding="utf-8")), job_file.with_name("metrics.jsonl")
+    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
+    said = log.read_text(errors="replace")[-20_000:] if log.exists() else ""
+    done = json.loads(lines[-1])["step"] if lines else 0
+    return memory.ran_out(said, code, settings, done) or f"failed: {cause(log)}"
 
 
 def _tail(path: Path, seen: int, on_metrics: Callable[[dict[str, Any]], None]) -> int:

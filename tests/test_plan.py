@@ -48,7 +48,7 @@ def test_figures_grow_with_the_prompts_and_hours_fall_with_the_replicas(cai: Cai
         "all",
         "from a sample of",
         "at 2 an hour of what the sample had",
-        "training not counted",
+        "hours of training not counted",
     ):
         assert words in shown
 

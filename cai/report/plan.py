@@ -30,12 +30,28 @@ def table(plan: Plan) -> Table:
     return shown
 
 
+def memory_table(plan: Plan) -> Table:
+    """A row for each trainer: what it takes on each device, and what that has."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    parts = ("weights", "gradients", "optimizer", "reference", "activations", "logits", "process")
+    for name in ("training", *parts, "all", "there is"):
+        shown.add_column(name, justify="left" if name == "training" else "right", no_wrap=True)
+    for each in plan.trainers:
+        shown.add_row(
+            each.stage,
+            *(size(getattr(each, part)) if getattr(each, part) else "" for part in parts),
+            size(each.all),
+            f"{size(each.there)} ({each.device})",
+        )
+    return shown
+
+
 def sentence(plan: Plan, price: float | None) -> str:
     """What was measured, what it will cost, and whether the sample was large enough for its speed to be believed."""
     text = f"{plan.prompts:,} prompts, from a sample of {plan.sample}, served by {plan.replicas} times what served it"
     if price is not None:
         text += f"; {plan.hours * plan.replicas * price:,.2f} at {price:g} an hour of what the sample had"
-    text += "; tokens/s are the sample's; training not counted"
+    text += "; tokens/s are the sample's; hours of training not counted"
     if plan.sample < FULL * plan.flying:
         text += (
             f"\n{plan.flying} requests were in flight at once: with --sample {FULL * plan.flying} or more the servers "
@@ -47,7 +63,8 @@ def sentence(plan: Plan, price: float | None) -> str:
 def as_json(plan: Plan, price: float | None) -> dict[str, Any]:
     """All figures."""
     cost = None if price is None else plan.hours * plan.replicas * price
-    return {**asdict(plan), "hours": plan.hours, "bytes": plan.bytes, "cost": cost}
+    trainers = [{**asdict(each), "all": each.all} for each in plan.trainers]
+    return {**asdict(plan), "trainers": trainers, "hours": plan.hours, "bytes": plan.bytes, "cost": cost}
 
 
 def count(number: float) -> str:

@@ -1,11 +1,14 @@
 """Held-out prompts answered before and after a training, with the same random draws: what the training did to answers."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from cai.files import read_json, write_json
 from cai.rl.loop import Loop
-from cai.rl.rollout import Asked
+from cai.rl.rollout import Asked, Rollout
+from cai.rl.shared import Processes
 
 
 def answers(loop: Loop, asked: Sequence[Asked]) -> list[dict[str, Any]]:
@@ -18,21 +21,36 @@ def answers(loop: Loop, asked: Sequence[Asked]) -> list[dict[str, Any]]:
         rollout = loop.rollout(mine)
         seen = loop.look(rollout)
         far = (seen.apart * rollout.batch.mask).sum(1).tolist()
-        known, lengths = seen.mask.any(1).tolist(), rollout.batch.mask.sum(1).tolist()
-        found = [
-            {
-                "id": each.prompt.id,
-                "text": text,
-                "score": score if read else None,
-                "kl": kls,
-                "tokens": tokens,
-                "ended": end,
-            }
-            for each, text, score, read, kls, tokens, end in zip(
-                mine, rollout.texts, seen.scores.tolist(), known, far, lengths, rollout.ended.tolist(), strict=True
-            )
-        ]
+        known = seen.mask.any(1).tolist()
+        scores = [score if read else None for score, read in zip(seen.scores.tolist(), known, strict=True)]
+        found = told(rollout, scores, far)
     return loop.processes.all(found)
+
+
+def told(rollout: Rollout, scores: Sequence[float | None], far: Sequence[float | None]) -> list[dict[str, Any]]:
+    """What is known of each answer.
+
+    Args:
+        far: the KL of each to the reference, in nats; None where there is no reference.
+    """
+    lengths, ended = rollout.batch.mask.sum(1).tolist(), rollout.ended.tolist()
+    rows = zip(rollout.asked, rollout.texts, scores, far, lengths, ended, strict=True)
+    return [
+        {"id": each.prompt.id, "text": text, "score": score, "kl": apart, "tokens": tokens, "ended": end}
+        for each, text, score, apart, tokens, end in rows
+    ]
+
+
+def once(path: Path, processes: Processes, answer: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Answers kept in a file, so that a training that is resumed has those of the policy that it began with."""
+    there = path.exists()
+    processes.accelerator.wait_for_everyone()  # all have looked before one of them writes
+    if not there:
+        found = answer()
+        if processes.first:
+            write_json(path, {"answers": found})
+        processes.accelerator.wait_for_everyone()
+    return read_json(path)["answers"]
 
 
 def compared(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -50,8 +68,13 @@ def compared(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) 
         "eval_reward": statistics.fmean(new for _, new in both),
         "eval_gain": statistics.fmean(gains),
         "eval_gain_se": statistics.stdev(gains) / len(gains) ** 0.5,
-        "eval_kl": statistics.fmean(row["kl"] for row in after),
+        **_kl(after),
         "eval_tokens_before": statistics.fmean(row["tokens"] for row in before),
         "eval_tokens": statistics.fmean(row["tokens"] for row in after),
         "eval_ended": statistics.fmean(row["ended"] for row in after),
     }
+
+
+def _kl(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    found = [row["kl"] for row in rows if row["kl"] is not None]
+    return {"eval_kl": statistics.fmean(found)} if found else {}

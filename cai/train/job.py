@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import os
+import resource
 import shutil
 import time
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from datasets import Dataset, load_dataset
 from peft import LoraConfig, PeftModel
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
 from cai import dataset
 from cai.files import write_json
@@ -23,6 +25,7 @@ from cai.train import quantized
 from cai.train.watch import watched
 
 COMPLETE = "complete"
+TENSORBOARD = "tensorboard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Job:
     Attributes:
         scoring: how answers are scored, for trainers that answer prompts, see ``cai.rl.rewards.Scoring``.
         judging: how the guards' held-out judge scores them.
+        logs: where figures go besides ``metrics.jsonl``; from the command line, for it changes nothing of the model.
     """
 
     kind: str
@@ -43,6 +47,7 @@ class Job:
     config: dict[str, Any]
     scoring: dict[str, Any] | None = None
     judging: dict[str, Any] | None = None
+    logs: str = "none"
 
 
 def from_command_line(config: type) -> Job:
@@ -50,18 +55,21 @@ def from_command_line(config: type) -> Job:
     parser = argparse.ArgumentParser()
     parser.add_argument("job", nargs="?", type=Path)
     parser.add_argument("--unknown-keys", nargs="*")
+    # No launcher has an option that begins like this one; torchrun would take --logs for its own.
+    parser.add_argument("--figures-to", default="none")
     given = parser.parse_args()
     if given.unknown_keys is not None:
         known = {field.name for field in fields(config)}
         print("\n".join(key for key in given.unknown_keys if key not in known))
         raise SystemExit(0)
     data = json.loads(given.job.read_text(encoding="utf-8"))
-    return Job(**{**data, "data": Path(data["data"]), "out": Path(data["out"])})
+    return Job(**{**data, "data": Path(data["data"]), "out": Path(data["out"]), "logs": given.figures_to})
 
 
 def arguments(job: Job, config: type) -> Any:
     """The TRL config of a job."""
     cpu = not torch.cuda.is_available()
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.out / TENSORBOARD)  # transformers 5 takes it from nowhere else
     return config(
         **{
             "output_dir": str(job.out / "checkpoints"),
@@ -72,7 +80,8 @@ def arguments(job: Job, config: type) -> Any:
             "logging_steps": 1,
             "save_strategy": "steps",
             "save_total_limit": 2,
-            "report_to": "none",
+            "report_to": job.logs,
+            "run_name": f"{job.out.parent.name}/{job.out.name}",
             "disable_tqdm": True,
             **job.config,
         }
@@ -94,6 +103,11 @@ def model(job: Job, args: Any) -> Any:
     if given:
         args.model_init_kwargs = None  # a trainer that is given a model refuses them
     return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", **given})
+
+
+def left_tokenizer(job: Job) -> Any:
+    """The base's tokenizer for generation, where prompts end at the same place."""
+    return AutoTokenizer.from_pretrained(job.base, padding_side="left", truncation_side="left")
 
 
 def fast_bf16() -> bool:
@@ -148,15 +162,20 @@ class Progress(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        PartialState().wait_for_everyone()  # each process writes its own random state
         if state.is_world_process_zero and folder.exists():
             (folder / COMPLETE).touch()
 
 
 def train(trainer: Any, job: Job) -> dict[str, Any]:
     """Train from the last complete checkpoint, or from the start; returns the metrics on the held-out split."""
+    if trainer.is_world_process_zero():
+        tidied = last_checkpoint(Path(trainer.args.output_dir))
+        for name in ("metrics.jsonl", "answers.jsonl"):
+            rewind(job.out / name, step_of(tidied) if tidied else 0)
+    trainer.accelerator.wait_for_everyone()
     checkpoint = last_checkpoint(Path(trainer.args.output_dir))
     began = time.monotonic()
-    rewind(job.out / "metrics.jsonl", step_of(checkpoint) if checkpoint else 0)
     watch = watched(trainer, job)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
@@ -184,24 +203,45 @@ def save(
         more: further keys of the manifest.
     """
     trainer.accelerator.wait_for_everyone()
+    state = gathered(trainer)
     if not trainer.is_world_process_zero():
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
-    more |= save_model(model, trainer.processing_class, job, check)
+    more |= save_model(model, trainer.processing_class, job, check, state)
     more |= {"steps": trainer.state.global_step, "tokens": int(getattr(trainer, "_total_train_tokens", 0))}
     manifest(job, metrics, rows, more)
 
 
+def gathered(trainer: Any) -> dict[str, Any] | None:
+    """The whole model's weights where they are spread over processes, all of which have to ask; None elsewhere."""
+    if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        return None
+    return trainer.accelerator.get_state_dict(trainer.model_wrapped)
+
+
 def save_model(
-    model: Any, tokenizer: Any, job: Job, check: Callable[[Path], dict[str, Any]] | None = None
+    model: Any,
+    tokenizer: Any,
+    job: Job,
+    check: Callable[[Path], dict[str, Any]] | None = None,
+    state: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write a model with its adapters merged, aside first; returns what ``check`` says of it."""
+    """Write a model with its adapters merged, aside first; returns what ``check`` says of it.
+
+    Args:
+        state: its weights, where they were gathered from several processes.
+    """
     if isinstance(model, PeftModel):
-        four_bit = quantized.is_quantized(model)
-        model = quantized.merged(model, job.base, job.out / ".adapter") if four_bit else model.merge_and_unload()
+        scratch = job.out / ".adapter"
+        if quantized.is_quantized(model):
+            model = quantized.merged(model, job.base, scratch, state=state)
+        elif state is not None:
+            model, state = quantized.merged(model, job.base, scratch, torch.float32, state), None
+        else:
+            model = model.merge_and_unload()
     aside, target = job.out / ".model.tmp", job.out / "model"
     shutil.rmtree(aside, ignore_errors=True)
-    model.save_pretrained(aside)
+    model.save_pretrained(aside, state_dict=state)
     tokenizer.save_pretrained(aside)
     found = check(aside) if check else {}
     shutil.rmtree(target, ignore_errors=True)
@@ -222,6 +262,8 @@ def manifest(job: Job, metrics: dict[str, Any], rows: dict[str, int], more: dict
         "metrics": metrics,
         "seconds": metrics.get("seconds", 0.0),
         "resumed_from": metrics.get("resumed_from", 0),
+        "processes": PartialState().num_processes,
+        "peak_memory": peak_memory(),
         "versions": versions(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **more,
@@ -229,6 +271,13 @@ def manifest(job: Job, metrics: dict[str, Any], rows: dict[str, int], more: dict
     write_json(job.out / "manifest.json", known)
     for folder in ("checkpoints", "cache"):
         shutil.rmtree(job.out / folder, ignore_errors=True)
+
+
+def peak_memory() -> int:
+    """The most bytes that this process had: of the GPU's memory where it had one, else of the machine's."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def last_checkpoint(folder: Path) -> Path | None:

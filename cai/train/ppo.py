@@ -16,7 +16,6 @@ import torch
 from accelerate import Accelerator
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from cai.files import read_json, write_json
 from cai.rl import held_out
 from cai.rl.actor import Actor
 from cai.rl.lookout import Lookout, first
@@ -79,7 +78,7 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
 def _walk(job: jobs.Job, loop: Loop, done: int, heldout: Any) -> dict[str, Any]:
     """All steps that are left; returns figures for the manifest."""
     asked = held_out_prompts(heldout, job.seed)
-    before = _before(job, loop, asked)
+    before = held_out.once(job.out / "before.json", loop.processes, lambda: held_out.answers(loop, asked))
     lines = Stage(job.out).metrics()
     number, stopped, tokens = done, "", int(lines[-1]["tokens"]) if lines else 0
     judge = Blocking(Scoring.read(job.judging)) if job.judging else None
@@ -144,18 +143,14 @@ def _critic_source(job: jobs.Job, want: Ppo, tokenizer: Any) -> str:
 def _accelerator(job: jobs.Job) -> Accelerator:
     cpu = not torch.cuda.is_available()
     bf16 = job.own["bf16"] if job.own.get("bf16") is not None else not cpu
-    return Accelerator(cpu=cpu, mixed_precision="bf16" if bf16 else "no")
-
-
-def _before(job: jobs.Job, loop: Loop, asked: Any) -> list[dict[str, Any]]:
-    """The answers of the policy that the training began with, kept for a training that is resumed."""
-    path = job.out / "before.json"
-    if not path.exists():
-        found = held_out.answers(loop, asked)
-        if loop.processes.first:
-            write_json(path, {"answers": found})
-        loop.processes.accelerator.wait_for_everyone()
-    return read_json(path)["answers"]
+    accelerator = Accelerator(
+        cpu=cpu,
+        mixed_precision="bf16" if bf16 else "no",
+        log_with=None if job.logs == "none" else job.logs,
+        project_dir=str(job.out),
+    )
+    accelerator.init_trackers(jobs.TENSORBOARD if job.logs == "tensorboard" else job.out.parent.name)
+    return accelerator
 
 
 def _resume(job: jobs.Job, loop: Loop) -> int:
@@ -188,6 +183,8 @@ def _log(job: jobs.Job, loop: Loop, number: int, figures: Mapping[str, Any]) -> 
     if loop.processes.first:
         with (job.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": number, "steps": loop.task.steps, **figures}) + "\n")
+    numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+    loop.processes.accelerator.log(numbers, step=number)
 
 
 def _show(path: Path, number: int, rollout: Any) -> None:

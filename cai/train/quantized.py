@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, BitsAndBytesConfig
 
 
 def config(own: dict[str, Any]) -> BitsAndBytesConfig | None:
@@ -30,14 +30,19 @@ def is_quantized(model: Any) -> bool:
     return bool(getattr(model, "is_loaded_in_4bit", False))
 
 
-def merged(model: PeftModel, base: str, scratch: Path) -> Any:
+def merged(
+    model: PeftModel, base: str, scratch: Path, dtype: torch.dtype = torch.bfloat16, state: dict[str, Any] | None = None
+) -> Any:
     """The adapters merged into the base as it is on disk.
 
     Args:
         scratch: a folder for the adapters; it is removed.
+        state: the model's weights, where they are spread over processes and were gathered.
     """
-    model.save_pretrained(str(scratch))
-    whole = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+    model.save_pretrained(str(scratch), state_dict=state)
+    scores = model.active_peft_config.task_type == "SEQ_CLS"
+    kind, more = (AutoModelForSequenceClassification, {"num_labels": 1}) if scores else (AutoModelForCausalLM, {})
+    whole = kind.from_pretrained(base, dtype=dtype, **more)
     done: Any = PeftModel.from_pretrained(whole, str(scratch)).merge_and_unload()  # pyright: ignore
     shutil.rmtree(scratch)
     return done

@@ -47,7 +47,7 @@ class Watch(TrainerCallback):
         self.stopped, self.reference, self.last = "", None, -1
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        path = self.job.out / "before.json"
+        path = self.job.out / "guard.json"
         if not path.exists() and self.trainer.is_world_process_zero():
             write_json(path, self._figures())
             self._write(state, read_json(path), [])

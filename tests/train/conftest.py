@@ -64,12 +64,12 @@ def job(tiny: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def train_here() -> Callable[[str, Path], dict[str, Any]]:
+def train_here() -> Callable[..., dict[str, Any]]:
     """Runs a trainer in this process, where torch is loaded already; returns its manifest."""
     import importlib
 
-    def run(kind: str, file: Path) -> dict[str, Any]:
-        line, sys.argv = sys.argv, [kind, str(file)]
+    def run(kind: str, file: Path, *more: str) -> dict[str, Any]:
+        line, sys.argv = sys.argv, [kind, str(file), *more]
         try:
             importlib.import_module(f"cai.train.{kind}").main()
         finally:

@@ -1,0 +1,188 @@
+"""What GRPO and RLOO share: each prompt gets a group of answers, which are scored as in PPO and compared with one another.
+
+The reward is ``cai.rl.rewards``: a reward model's, a judge's under the constitution (direct RLAIF, Lee et al. 2023, section
+2.2.2), or that of rules. TRL is given a function, never a model, because it would pass a whole batch through that at once.
+An answer without a score is left out of its group.
+"""
+
+import asyncio
+import json
+import math
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback
+
+from cai.rl import held_out, kl
+from cai.rl.actor import logprobs
+from cai.rl.loop import draw_seed
+from cai.rl.loop import held_out as held_out_prompts
+from cai.rl.rewards import Rewards, Scoring
+from cai.rl.rollout import Asked, Generate, Limits, Rollout, Talk
+from cai.rl.shared import Processes
+from cai.rows import Prompt
+from cai.train import job as jobs
+from cai.train import questions
+
+NUMBER = "number"
+"""The column by which the reward function knows a prompt."""
+AT_ONCE = 16
+"""Held-out prompts answered at once."""
+SHOWN = 4
+"""Answers of each step that are kept to be read."""
+
+
+def main(trainer_type: type, config: type) -> None:
+    """Train on the job named on the command line, with one of TRL's trainers."""
+    job = jobs.from_command_line(config)
+    settings = {
+        key: value for key, value in job.config.items() if key != "max_length"
+    }  # a limit of ours, none of TRL's
+    args = jobs.arguments(jobs.with_config(job, settings), config)
+    model = jobs.model(job, args)
+    tokenizer = jobs.left_tokenizer(job)
+    talk = Talk(tokenizer, model.generation_config)
+    asked = questions.read(job, talk.ask, job.config["max_length"] - job.config["max_completion_length"])
+    reward = Reward(job, asked.train)
+    trainer: Any = trainer_type(
+        model=model,
+        reward_funcs=reward,
+        args=args,
+        train_dataset=dataset(asked.train, args, job.seed),
+        processing_class=tokenizer,
+        peft_config=jobs.lora(job, "CAUSAL_LM"),
+        callbacks=[jobs.Progress(job.out)],
+    )
+    look = Look(job, trainer, talk, reward, held_out_prompts(asked.heldout[: job.own["eval_prompts"]], job.seed))
+    trainer.add_callback(look)
+    metrics = jobs.train(trainer, job)
+    metrics |= held_out.compared(look.before(), look.answers())
+    asyncio.run_coroutine_threadsafe(reward.rewards.close(), trainer.async_loop).result()
+    jobs.save(trainer, job, metrics, asked.counts(job.own["eval_prompts"]))
+
+
+def dataset(prompts: Sequence[Prompt], args: Any, seed: int) -> Dataset:
+    """The prompts as TRL reads them, numbered, as often as they are met, each time in another order.
+
+    TRL would begin its shuffling anew when a training is resumed, and in every epoch leave out prompts that fill no batch.
+    So it is given one long epoch, in an order of ours.
+    """
+    rows = [{"prompt": list(each.messages), NUMBER: number} for number, each in enumerate(prompts)]
+    order = places(len(prompts), met(len(prompts), args), seed)
+    args.num_train_epochs, args.shuffle_dataset = 1, False
+    return Dataset.from_list(rows).select(order)  # pyright: ignore[reportArgumentType]
+
+
+def met(prompts: int, args: Any) -> int:
+    """How many prompts a training meets, full batches all."""
+    batch = args.generation_batch_size // args.num_generations
+    if args.max_steps > 0:
+        batches = args.max_steps * args.gradient_accumulation_steps / (args.steps_per_generation * args.num_iterations)
+    else:
+        batches = args.num_train_epochs * prompts / batch
+    return math.ceil(batches) * batch
+
+
+def places(count: int, wanted: int, seed: int) -> list[int]:
+    """So many places, from all there are again and again, each time in another order."""
+    found: list[int] = []
+    for turn in range(-(-wanted // count)):
+        order = list(range(count))
+        Random(f"{seed}/order/{turn}").shuffle(order)
+        found += order
+    return found[:wanted]
+
+
+class Reward:
+    """The reward function that TRL calls with each batch, in an event loop of its own."""
+
+    def __init__(self, job: jobs.Job, prompts: Sequence[Prompt]) -> None:
+        self.prompts, self.seed, self.shown = prompts, job.seed, job.out / "answers.jsonl"
+        self.rewards = Rewards(Scoring.read(job.scoring or {}))
+        self.__name__ = self.rewards.scoring.method  # by which TRL names its figures
+
+    async def __call__(
+        self, completions: Sequence[Any], number: Sequence[int], trainer_state: Any, **_: Any
+    ) -> list[float | None]:
+        """The score of each answer; None where it cannot be read.
+
+        Answers to the same prompt are judged under the same principle, for their scores are compared; the next time that
+        the prompt is met, another may be drawn.
+        """
+        step = trainer_state.global_step
+        asked = [self._asked(self.prompts[each], step) for each in number]
+        texts = [each[-1]["content"].strip() for each in completions]
+        scores = await self.rewards.score(asked, texts)
+        if trainer_state.is_world_process_zero:
+            self._show(step + 1, asked, texts, scores)
+        return scores
+
+    def _asked(self, prompt: Prompt, step: int) -> Asked:
+        return Asked(prompt, draw_seed(self.seed, f"principle/{prompt.id}", step, 0))
+
+    def _show(self, step: int, asked: Sequence[Asked], texts: Sequence[str], scores: Sequence[float | None]) -> None:
+        with self.shown.open("a", encoding="utf-8") as file:
+            for each, text, score in list(zip(asked, texts, scores, strict=True))[:SHOWN]:
+                row = {"step": step, "prompt": each.messages[-1]["content"], "text": text, "score": score}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+class Look(TrainerCallback):
+    """Answers held-out prompts before the training begins, and whenever asked.
+
+    Args:
+        asked: the prompts; each answer is drawn by the seed that stands with it, before and after.
+    """
+
+    def __init__(self, job: jobs.Job, trainer: Any, talk: Talk, reward: Reward, asked: Sequence[Asked]) -> None:
+        self.job, self.trainer, self.talk, self.reward, self.asked = job, trainer, talk, reward, asked
+        self.limits = Limits(job.config["max_completion_length"], job.config["temperature"], AT_ONCE)
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """The first moment at which the model is where it will be trained."""
+        self.before()
+
+    def before(self) -> list[dict[str, Any]]:
+        """The answers of the policy that the training began with."""
+        return held_out.once(self.job.out / "before.json", Processes(self.trainer.accelerator), self.answers)
+
+    @torch.no_grad()
+    def answers(self) -> list[dict[str, Any]]:
+        """See ``cai.rl.held_out.answers``; the KL is None where there is no reference."""
+        processes = Processes(self.trainer.accelerator)
+        # Where the weights are spread, a pass needs all processes: then each answers all prompts.
+        spread = self.trainer.is_fsdp_enabled or self.trainer.is_deepspeed_enabled
+        mine = self.asked if spread else processes.mine(self.asked)
+        found = self._answers(mine, processes.device) if mine else []
+        return found if spread else processes.all(found)
+
+    def _answers(self, asked: Sequence[Asked], device: Any) -> list[dict[str, Any]]:
+        model = self.trainer.accelerator.unwrap_model(self.trainer.model_wrapped)
+        training = model.training
+        model.eval()
+        rollout = self.talk.rollout(asked, Generate(model, self.talk.pad, self.talk.ends, self.limits), device)
+        scoring = self.reward.rewards.score(rollout.asked, rollout.texts)
+        scores = asyncio.run_coroutine_threadsafe(scoring, self.trainer.async_loop).result()
+        found = held_out.told(rollout, scores, self._kl(model, rollout))
+        model.train(training)
+        return found
+
+    def _kl(self, model: Any, rollout: Rollout) -> list[float] | list[None]:
+        """Of each answer to the reference, in nats."""
+        reference: Callable[[Any], Any] | None = self.trainer.ref_model
+        if reference is None and not hasattr(model, "disable_adapter"):
+            return [None] * len(rollout.texts)
+        found: list[float] = []
+        for start in range(0, len(rollout.texts), AT_ONCE):
+            batch = rollout.batch.rows(slice(start, start + AT_ONCE))
+            policy = logprobs(model, batch, self.limits.temperature)[0]
+            if reference is not None:
+                before = logprobs(reference, batch, self.limits.temperature)[0]
+            else:
+                with model.disable_adapter():
+                    before = logprobs(model, batch, self.limits.temperature)[0]
+            found += (kl.tokenwise(policy, before) * batch.mask).sum(1).tolist()
+        return found

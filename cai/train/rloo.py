@@ -1,0 +1,19 @@
+"""REINFORCE with a leave-one-out baseline (Ahmadian et al. 2024), a thin layer on TRL's ``RLOOTrainer``.
+
+    python -m cai.train.rloo job.json
+
+See ``cai.train.groups`` for how answers are scored. The KL is part of the reward of an answer.
+"""
+
+from trl import RLOOConfig, RLOOTrainer  # pyright: ignore[reportPrivateImportUsage]
+
+from cai.train import groups
+
+
+def main() -> None:
+    """Train on the job named on the command line."""
+    groups.main(RLOOTrainer, RLOOConfig)
+
+
+if __name__ == "__main__":
+    main()
