@@ -41,6 +41,8 @@ class Block:
 
 def named_roles(want: Any) -> list[tuple[str, str]]:
     """The roles a block names, with their keys."""
-    single = [(key, getattr(want, key)) for key in ("model", "judge", "base", "reward") if getattr(want, key, "")]
+    single = [
+        (key, getattr(want, key)) for key in ("model", "judge", "base", "reward", "reference") if getattr(want, key, "")
+    ]
     several = [(key, role) for key in ("models", "panel") for role in getattr(want, key, ())]
     return single + several

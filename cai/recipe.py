@@ -42,6 +42,8 @@ from constitution.source import (
 )
 
 SCHEMA = Path(__file__).with_name("recipe.schema.json")
+WEIGHTS = ("base", "reference")
+"""Keys under which a path or a Hub id does as well as a role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +246,12 @@ class _Reader:
                 each.name for each in before if each.table.shape == "train" and (each.kind == "reward") == scores
             ]
             known = [*(role for role, spec in models.items() if spec.scorer == scores), *trained]
-            if key == "base" and role not in known:
+            if key in WEIGHTS and role not in known:
                 read_weights(role, keys, self.beside, self.wrong)
             elif role not in known:
                 what = "reward model" if scores else "model"
                 self.wrong(keys, f'there is no {what} "{role}"; {nearest(role, known)}')
-            elif key == "base" and role in models and not models[role].weights:
+            elif key in WEIGHTS and role in models and not models[role].weights:
                 self.wrong(
                     keys, f'"{role}" has no weights to train: give a `vllm` or `local` model, a path or a Hub id'
                 )

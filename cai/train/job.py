@@ -93,6 +93,17 @@ def model(job: Job, args: Any) -> Any:
     return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", **given})
 
 
+def reference(job: Job, args: Any) -> Any:
+    """The model that the policy is held to, where the job names another than its base; None leaves it to the trainer.
+
+    Args:
+        args: the job's config; its ``model_init_kwargs`` are for this model, too.
+    """
+    given = getattr(args, "model_init_kwargs", None) or {}
+    weights = job.own.get("reference")
+    return AutoModelForCausalLM.from_pretrained(weights, **{"dtype": "float32", **given}) if weights else None
+
+
 def fast_bf16() -> bool:
     """Whether this CPU multiplies in bfloat16; emulated, autocast is slower than float32."""
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
