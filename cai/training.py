@@ -74,7 +74,7 @@ async def train(kind: str, job_file: Path, log: Path, on_metrics: Callable[[dict
     finally:
         await asyncio.shield(asyncio.to_thread(keeper.stop, process))
     if process.returncode != 0:
-        raise RunError(f"training {out.name} failed: {cause(log)}; the whole log is {log}")
+        raise RunError(f"{kind} failed in {out}: {cause(log)}; the whole log is {log}")
     return json.loads((out / "manifest.json").read_text(encoding="utf-8"))
 
 
