@@ -53,6 +53,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
         evaluation=_evaluation(folder, stages),
         answers=_answers(folder, stages, rows),
         trained=_trained(folder, stages),
+        rounds=_rounds(stages),
         plot=PLOT,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,6 +133,22 @@ def _trained(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]
         held_out = manifest.get("held_out") or {}
         bins = [bin_of(point) for point in held_out.get("curve", ())]
         found.append({**each, "manifest": manifest, "curves": curves, "held_out": held_out, "bins": bins})
+    return found
+
+
+def _rounds(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each block of rounds: its verdicts, the policy that stayed, and how far each round's went."""
+    found = []
+    for each in stages:
+        if each["kind"] != "rounds" or "round" in each:
+            continue
+        verdicts = [of["verdict"] for of in stages if of.get("rounds") == each["name"] and "verdict" in of]
+        curves = [
+            {"title": title, "points": _points(values), "last": values[-1], "low": min(values), "high": max(values)}
+            for key, title in (("kl", "KL to the initial policy, nats an answer"), ("length", "length ratio to it"))
+            if len(values := [of[key] for of in verdicts if of[key] is not None]) > 1
+        ]
+        found.append({"name": each["name"], "says": each.get("says", ""), "verdicts": verdicts, "curves": curves})
     return found
 
 

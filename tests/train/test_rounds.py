@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from cai.errors import RunError
 from cai.models import Reply, Request
 from cai.models.scripted import Scripted
 from cai.recipe import load_recipe
@@ -207,6 +208,8 @@ def test_the_rounds_end_where_the_judge_prefers_the_policy_before(go: Go, copied
     assert not (folder / "round-3").exists()
     assert (folder / "round-2" / "dpo" / "model").is_dir(), "what was not accepted is kept"
     assert list((folder / ".aside" / "round-2").glob("evaluate-*"))
+    write_report(folder, folder / "report.html")
+    assert "not accepted: its win rate of 0% is not above 50%" in (folder / "report.html").read_text()
     third = next(each for each in stages_of(folder) if each["name"] == "round-3/dpo")
     assert third["so_far"] == "round-2 was not accepted: its win rate of 0% is not above 50%"
     answers = [row["draft"]["model"] for row in Stage(folder / "evaluate" / "answers-rounds").all_rows(dict)]
@@ -249,6 +252,22 @@ def test_killed_within_a_round_it_ends_as_if_it_was_not(go: Go, whole: Path, cop
     assert states(folder) == states(whole)
 
 
+@pytest.mark.parametrize("where", ["cai.verdict.train", "cai.verdict.os.link"])
+def test_broken_off_within_a_verdict_or_the_settling_it_goes_on(
+    go: Go, whole: Path, copied: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise RunError("broken off")
+
+    with monkeypatch.context() as patched, pytest.raises(RunError, match="broken off"):
+        patched.setattr(where, broken)
+        go(copied, redo="round-2/verdict")
+    folder = go(copied)
+    assert verdict(folder, 2) == verdict(whole, 2)
+    assert weights(folder / "rounds") == weights(whole / "rounds")
+    assert not (folder / "rounds" / ".model.tmp").exists()
+
+
 def without_cost(text: str) -> list[dict[str, Any]]:
     return [{key: value for key, value in json.loads(line).items() if key != "tokens"} for line in text.splitlines()]
 
@@ -270,8 +289,9 @@ def test_status_show_and_report_know_the_rounds(whole: Path, cai: Callable[..., 
     assert "round-2: accepted; it won" in " ".join(said.split())
     shown = cai("show", whole, "round-2/label", "-n", "1")
     assert shown.returncode == 0, shown.stderr
-    assert "by round-1" in shown.stdout or "round-1" in shown.stdout
+    assert next(Stage(whole / "round-2" / "label").all_rows(dict))["pair"]["id"] in shown.stdout
     write_report(whole, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
-    assert "Round by round" in page
-    assert "round-2" in page
+    assert "Round by round: rounds" in page
+    assert f"{verdict(whole, 2)['kl']:.3g} ±" in page
+    assert "KL to the initial policy, nats an answer by round" in page
