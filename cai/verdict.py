@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cai.block import Block
-from cai.bounds import broken, sentence
+from cai.bounds import broken
 from cai.errors import RunError
 from cai.files import read_json, write_json
 from cai.ledger import Tally
@@ -67,7 +67,6 @@ async def _decide(run: "Run", block: Block, want: Verdict) -> None:
     verdict = {**named, **figures, "accepted": not why, "why": why}
     stage, seconds = run.stage(block.name), measured["seconds"]
     stage.close(run.settings(block.name), Tally(len(mine), len(mine), seconds=seconds), verdict=verdict)
-    run.screen.say(sentence(verdict))
 
 
 async def _measured(run: "Run", block: Block, want: Verdict, answers: Path) -> dict[str, Any]:
@@ -104,10 +103,9 @@ def _settle(run: "Run", block: Block, want: Outcome) -> None:
     _link(_folder(resolve(run.weights(kept))), stage.folder / "model")
     left = len(want.verdicts) - min(ended + 1, len(want.verdicts))
     says = f"{kept} is the policy that stays" + (
-        f"; {left} of {len(want.verdicts)} rounds were not run" if left else ""
+        f"; {left} of {len(want.verdicts)} rounds are left out" if left else ""
     )
     stage.close(run.settings(block.name), Tally(), policy=kept, says=says)
-    run.screen.say(f"{block.name}: {says}")
 
 
 def _folder(weights: str) -> Path:

@@ -237,6 +237,6 @@ def test_a_verdict_says_its_numbers() -> None:
     named = {"policy": "round-2", "against": "round-1", "initial": "sft"}
     said = sentence({**named, **figures(), "why": ["its KL of 3 nats an answer is above 2"]})
     assert said == (
-        "round-2: not accepted, as its KL of 3 nats an answer is above 2; it won 6 of 10 decided comparisons with round-1 "
-        "(60%; 95%: 31% to 83%); against sft its KL is 3 nats an answer and its length ratio 1.20"
+        "not accepted, as its KL of 3 nats an answer is above 2; it won 6 of 10 decided comparisons with round-1 (60%; "
+        "95%: 31% to 83%); against sft its KL is 3 nats an answer and its length ratio 1.20"
     )

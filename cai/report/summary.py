@@ -72,6 +72,8 @@ def _so_far(folder: Path, known: dict[str, str], stage: Stage) -> str:
 
 def ledger_line(seal: dict[str, Any]) -> str:
     """``revise: 57 in = 57 kept + 0 dropped; 57 out; 28,000 tokens in 95 s``."""
+    if said := outcome(seal):
+        return f"{seal['stage']}: {said}"
     dropped = seal["dropped"]
     reasons = f" ({words(dropped)})" if dropped else ""
     line = (
@@ -143,9 +145,10 @@ def print_summary(folder: Path, console: Console) -> None:
     console.print("\n[bold]Ledger[/bold] (rows in = rows kept + rows dropped)")
     console.print(ledger_table(stages))
     console.print("\n[bold]Outputs[/bold]")
+    wide = max(12, *(len(each["name"]) for each in stages))
     for each in stages:
         if each["state"] != "not run" and (path := _output(folder, each)):
-            console.print(f"{each['name']:<12} {path}", markup=False)
+            console.print(f"{each['name']:<{wide}} {path}", markup=False)
 
 
 def _output(folder: Path, stage: dict[str, Any]) -> Path | None:

@@ -72,7 +72,8 @@ def recipe(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def go(recipe: Path) -> Iterator[Go]:
     """Runs the recipe, its processes in this one, where torch is loaded already; returns the run's folder.
 
-    Takes where it goes, whom the judge prefers by round (the newer policy unless told), overrides, and what is done again.
+    Takes where it goes, overrides, whom the judge prefers by round (the newer policy unless told), what is done again, and
+    another recipe.
     """
     import torch
 
@@ -86,10 +87,12 @@ def go(recipe: Path) -> Iterator[Go]:
         finally:
             sys.argv = line
 
-    def run(out: Path, *overrides: str, likes: Mapping[str, str] | None = None, redo: str | None = None) -> Path:
+    def run(
+        out: Path, *overrides: str, likes: Mapping[str, str] | None = None, redo: str | None = None, path: Path = recipe
+    ) -> Path:
         prefers.clear()
         prefers.update(likes or {})
-        loaded = load_recipe(recipe, overrides)
+        loaded = load_recipe(path, overrides)
         patch.setattr(Scripted, "ask", judging(out / loaded.name, prefers))
         start(loaded, out / loaded.name, Screen(Console(quiet=True)), redo)
         return out / loaded.name
@@ -192,6 +195,31 @@ def test_the_divergence_is_that_of_the_two_models(whole: Path, tiny: Path) -> No
     assert verdict(whole, 1)["kl"] == pytest.approx(sum(found) / len(found), rel=1e-3)
 
 
+ENDS = "max_steps: 1, per_device_train_batch_size: 2, learning_rate: 0.01, bf16: false"
+SCORED = ["sample: {model: newest, max_tokens: 8}", "score: {method: rules}"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [*SCORED, "unpaired: {good: -0.02, bad: -0.025}", f"kto: {{base: newest, reference: initial, {ENDS}}}"],
+        [*SCORED, "best: {test: 0}", f"sft: {{base: newest, lora: 2, {ENDS}}}"],
+        [f"ppo: {{base: newest, method: rules, batch_size: 4, max_new_tokens: 8, {ENDS}}}"],
+    ],
+    ids=["kto", "sft", "ppo"],
+)
+def test_other_trainers_go_round_as_well(go: Go, recipe: Path, tmp_path: Path, steps: list[str]) -> None:
+    begin, end = RECIPE.index("        - sample"), RECIPE.index("      evaluate: {judge")
+    text = recipe.read_text().replace(RECIPE[begin:end], "".join(f"        - {step}\n" for step in steps))
+    path = recipe.with_name("other.yaml")
+    path.write_text(text)
+    folder = go(tmp_path, path=path)
+    assert set(states(folder).values()) == {"done"}
+    assert verdict(folder, 2)["accepted"]
+    job = json.loads((folder / "round-2" / steps[-1].partition(":")[0] / "job.json").read_text())
+    assert Path(job["base"]).parts[-3:-1] == ("round-1", steps[-1].partition(":")[0])
+
+
 def test_a_run_that_is_done_does_nothing_again(go: Go, copied: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in copied.rglob("seal.json")}
     go(copied)
@@ -259,9 +287,10 @@ def test_broken_off_within_a_verdict_or_the_settling_it_goes_on(
     def broken(*_: object) -> None:
         raise RunError("broken off")
 
-    with monkeypatch.context() as patched, pytest.raises(RunError, match="broken off"):
+    with monkeypatch.context() as patched:
         patched.setattr(where, broken)
-        go(copied, redo="round-2/verdict")
+        with pytest.raises(RunError, match="broken off"):
+            go(copied, redo="round-2/verdict")
     folder = go(copied)
     assert verdict(folder, 2) == verdict(whole, 2)
     assert weights(folder / "rounds") == weights(whole / "rounds")
@@ -286,7 +315,7 @@ def test_a_step_done_again_takes_the_later_rounds_with_it(whole: Path, recipe: P
 def test_status_show_and_report_know_the_rounds(whole: Path, cai: Callable[..., Any], tmp_path: Path) -> None:
     said = cai("status", whole).stdout
     assert "round-2/label" in said
-    assert "round-2: accepted; it won" in " ".join(said.split())
+    assert "accepted; it won" in " ".join(said.split())
     shown = cai("show", whole, "round-2/label", "-n", "1")
     assert shown.returncode == 0, shown.stderr
     assert next(Stage(whole / "round-2" / "label").all_rows(dict))["pair"]["id"] in shown.stdout
