@@ -192,7 +192,7 @@ class _Reader:
             self._add(step, blocks)
 
     def _add(self, step: Block, blocks: list[Block]) -> None:
-        if any(each.name == step.name for each in blocks):
+        if any(step.name in (each.name, each.policy) for each in blocks):
             self.wrong(step.keys, f'there is already a stage "{step.name}"; give this one a name of its own with `as:`')
         blocks.append(step)
 

@@ -176,6 +176,7 @@ def test_two_blocks_of_rounds_go_by_their_names(write: Write) -> None:
         ("[start, rounds]", "[start, round-2]", 'there is no model "round-2"'),
         ("[start, rounds]", "[start, newest]", 'there is no model "newest"'),
         ("  start: {", "  newest: {local: bundled/smollm2-135m}\n  start: {", 'gives the name "newest" to a policy'),
+        ("- report: {}", "- report: {as: round-2}", 'there is already a stage "round-2"'),
         ("redteam.jsonl}", "redteam.jsonl, as: round-2}", 'gives the name "round-2" to a policy, and a stage has it'),
     ],
 )

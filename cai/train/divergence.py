@@ -34,7 +34,8 @@ def main() -> None:
         return
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     began = time.monotonic()
-    policy, initial = load(job["policy"]), load(job["initial"])
+    policy = load(job["policy"])
+    initial = load(job["initial"], policy.dtype)
     talk = Talk(AutoTokenizer.from_pretrained(job["policy"]), policy.generation_config)
     rows = list(Stage(Path(job["answers"])).all_rows(Answers))
     found = [divergence(policy, initial, *tokens(talk, row)) for row in rows]
@@ -42,11 +43,14 @@ def main() -> None:
     write_json(Path(job["out"]) / "manifest.json", {**measured, "versions": versions()})
 
 
-def load(weights: str) -> Any:
-    """A causal language model to read with; in bfloat16 on a GPU."""
-    gpu = torch.cuda.is_available()
-    model: Any = AutoModelForCausalLM.from_pretrained(weights, dtype="bfloat16" if gpu else "float32")
-    return model.to("cuda" if gpu else "cpu").eval()
+def load(weights: str, dtype: Any = "auto") -> Any:
+    """A causal language model to read with.
+
+    Args:
+        dtype: as it was saved unless told; two models are to round alike, or the rounding would count as divergence.
+    """
+    model: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
 def tokens(talk: Talk, row: Answers) -> tuple[list[int], list[int]]:
