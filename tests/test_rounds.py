@@ -115,7 +115,6 @@ def test_an_override_reaches_the_steps_of_all_rounds(write: Write) -> None:
     [
         ["score: {model: labeller}", "unpaired: {good: 4, bad: 2}", "kto: {base: newest, reference: previous}"],
         ["score: {model: labeller}", "best: {}", "sft: {base: newest}"],
-        ["label: {model: labeller}", "prefs: {}", "orpo: {base: newest}"],
         ["label: {model: labeller}", "prefs: {}", "reward: {base: initial}", "ppo: {base: newest, reward: reward}"],
     ],
 )

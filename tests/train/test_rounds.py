@@ -317,6 +317,27 @@ def test_a_step_done_again_takes_the_later_rounds_with_it(whole: Path, recipe: P
     assert stale == second | third | {"rounds", "evaluate"}
 
 
+def test_redo_broken_off_leaves_no_step_without_what_it_was_made_from(
+    go: Go, copied: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved, real = [], Stage.set_aside
+
+    def at_most_three(self: Stage, root: Path) -> Path:
+        if len(moved) == 3:
+            raise RunError("broken off")
+        moved.append(self.name)
+        return real(self, root)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stage, "set_aside", at_most_three)
+        with pytest.raises(RunError, match="broken off"):
+            go(copied, redo="round-2/label")
+    run = Run(load_recipe(recipe), copied / "turns", Screen(Console(quiet=True)))
+    there = {block.name for block in run.recipe.blocks if (run.folder / block.name).exists()}
+    assert len(there) == len(run.recipe.blocks) - 3
+    assert all(run.settings(name).inputs.keys() <= there for name in there)
+
+
 def test_status_show_and_report_know_the_rounds(whole: Path, cai: Callable[..., Any], tmp_path: Path) -> None:
     said = cai("status", whole).stdout
     assert "round-2/label" in said
