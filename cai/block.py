@@ -18,7 +18,11 @@ class Block:
         reads: the name of the step whose rows it takes; empty where it takes none.
         keys: where it stands in the file.
         members: the names of an ensemble's steps, on its first.
-        number: of a step within its ensemble, from 0; added to its seed.
+        number: of a step within its ensemble, or of a training step's round, from 0; added to its seed.
+        after: further steps that it is built on.
+        rounds: the name of the rounds that it belongs to.
+        round: which of them, from 1; 0 outside of rounds.
+        policy: the role of a round's policy, on the step that trains it.
     """
 
     kind: str
@@ -28,11 +32,29 @@ class Block:
     keys: Keys
     members: tuple[str, ...] = ()
     number: int = 0
+    after: tuple[str, ...] = ()
+    rounds: str = ""
+    round: int = 0
+    policy: str = ""
 
     @property
     def table(self) -> Kind:
         """The stage's line in the table."""
         return STAGES[self.kind]
+
+    @property
+    def role(self) -> str:
+        """The role of the model that it makes, if it makes one."""
+        return self.policy or self.name
+
+    @property
+    def trains(self) -> bool:
+        """Whether its role is a model: it trains one, or it is what rounds of training end with."""
+        return self.table.shape == "train" or (self.table.shape == "rounds" and not self.round)
+
+    def known_to(self, other: "Block") -> bool:
+        """Whether a later step may read it or name its model: what is within a round is for that round."""
+        return not self.round or (self.rounds, self.round) == (other.rounds, other.round)
 
     def roles(self) -> list[str]:
         """The model roles it names, each once."""
@@ -41,7 +63,8 @@ class Block:
 
 def named_roles(want: Any) -> list[tuple[str, str]]:
     """The roles a block names, with their keys."""
-    single = [(key, getattr(want, key)) for key in ("model", "judge", "base", "reward") if getattr(want, key, "")]
+    keys = ("model", "judge", "base", "reward", "reference")
+    single = [(key, getattr(want, key)) for key in keys if getattr(want, key, "")]
     watched = getattr(want, "guards", {}).get("judge", "")
     single += [("guards", watched)] if watched else []
     several = [(key, role) for key in ("models", "panel") for role in getattr(want, key, ())]

@@ -176,7 +176,7 @@ def _drawing(
         yield (
             name,
             STAGES[kind].takes or dict[str, Any],
-            Stage(folder / known["reads"]),
+            Stage(folder / known["reads"], known["reads"]),
             Drawing(kind, name, want, seed),
         )
         return

@@ -24,7 +24,7 @@ def expanded(block: Block) -> list[Block]:
         return [block]
     names = (block.name, *(f"{block.name}-{number}" for number in range(2, block.want.ensemble + 1)))
     alone = replace(block.want, ensemble=1)
-    steps = [replace(block, name=name, want=alone, number=number) for number, name in enumerate(names)]
+    steps = [replace(block, name=name, want=alone, number=block.number + number) for number, name in enumerate(names)]
     return [replace(steps[0], members=names), *steps[1:]]
 
 
@@ -32,8 +32,8 @@ def behind(role: str, models: Mapping[str, ModelSpec], blocks: Sequence[Block]) 
     """The training steps whose results a role's model consists of."""
     if role in models:
         return [step for each in models[role].rewards if each not in models for step in behind(each, models, blocks)]
-    found = next((each for each in blocks if each.name == role and each.table.shape == "train"), None)
-    return list(found.members or (role,)) if found else []
+    found = next((each for each in blocks if each.role == role and each.trains), None)
+    return list(found.members or (found.name,)) if found else []
 
 
 def spec_of(role: str, block: Block, alone: ModelSpec) -> ModelSpec:
@@ -45,7 +45,7 @@ def spec_of(role: str, block: Block, alone: ModelSpec) -> ModelSpec:
     if not block.members:
         return alone
     members = [
-        replace(alone, role=name, model=name, reward=str(Path(alone.reward).parents[1] / name / "model"))
+        replace(alone, role=name, model=name, reward=str(Path(alone.reward).parents[1] / Path(name).name / "model"))
         for name in block.members
     ]
     return ModelSpec(

@@ -1,5 +1,6 @@
 """Settings on the command line: ``revise.rounds=2``, ``models.judge.model=x``, ``seed=3``."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,20 @@ def override(source: Source, text: str, top: set[str]) -> None:
 
 def _stage_named(data: dict[str, Any], name: str, text: str) -> dict[str, Any]:
     names = []
-    for item in data.get("stages") or []:
-        for kind, block in item.items() if isinstance(item, dict) else ():
-            names.append((block or {}).get("as", kind) if isinstance(block, dict | None) else kind)
-            if names[-1] == name:
-                if block is None:
-                    item[kind] = {}
-                return item[kind]
+    for item, kind, block in _blocks(data):
+        names.append((block or {}).get("as", kind) if isinstance(block, dict | None) else kind)
+        if names[-1] == name:
+            if block is None:
+                item[kind] = {}
+            return item[kind]
     raise UserError(f'the override "{text}" names no stage and no key of the recipe; {nearest(name, names)}')
+
+
+def _blocks(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, Any]]:
+    """Every stage's item, kind and block; those of rounds after the others, whose names are looked at first."""
+    items = [item for item in data.get("stages") or [] if isinstance(item, dict)]
+    blocks = [(item, kind, block) for item in items for kind, block in item.items()]
+    yield from blocks
+    for _, kind, block in blocks:
+        if kind == "rounds" and isinstance(block, dict):
+            yield from _blocks(block)

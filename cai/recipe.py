@@ -15,17 +15,14 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from cai import calibration, ensemble, hardware, mistakes, mistakes_training, unfit
+from cai import ensemble, hardware, mistakes, mistakes_training, rounds, unfit
 from cai.block import Block, named_roles
-from cai.calibration import Calibration
-from cai.clean import check_installed
-from cai.errors import UserError
+from cai.found import Files
 from cai.hardware import Hardware
 from cai.models import ModelSpec, scripted, vllm
 from cai.models.naming import read_model, read_weights
 from cai.overrides import override
-from cai.stages import STAGES, Kind, read_block
-from cai.stages.prompts import PromptSource
+from cai.stages import STAGES, read_block
 from cai.stages.train import Train
 from constitution.load import digest, load
 from constitution.model import Constitution
@@ -43,6 +40,8 @@ from constitution.source import (
 )
 
 SCHEMA = Path(__file__).with_name("recipe.schema.json")
+WEIGHTS = ("base", "reference")
+"""Keys under which a path or a Hub id does as well as a role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +67,8 @@ class Recipe:
         return ensemble.behind(role, self.models, self.blocks)
 
     def trains(self, role: str) -> Block | None:
-        """The training step whose result a role names, if it is one."""
-        return next((block for block in self.blocks if block.name == role and block.table.shape == "train"), None)
+        """The step whose trained model a role names, if it is one."""
+        return next((block for block in self.blocks if block.role == role and block.trains), None)
 
 
 @cache
@@ -112,6 +111,7 @@ class _Reader:
         self.source, self.data, self.here = source, source.data, here
         self.beside = source.path.parent
         self.found: list[Problem] = []
+        self.files = Files(self.beside, self.wrong)
 
     def wrong(self, keys: Keys, text: str) -> None:
         self.found.append(self.source.problem(keys, text, "recipe"))
@@ -119,15 +119,16 @@ class _Reader:
     def recipe(self) -> Recipe:
         said = self.data.get("models", {})
         models = {**self.models, **{role: self._model(role, block) for role, block in said.items()}}
-        blocks = self._blocks()
-        for number, block in enumerate(blocks):
-            self._roles(block, models, blocks[:number])
+        blocks = self._blocks(models)
+        once = [block for block in blocks if block.round <= 1]  # a mistake is the same in every round
+        for number, block in enumerate(once):
+            self._roles(block, models, once[:number])
         for keys, text in ensemble.mistakes(models, blocks):
             self.wrong(keys, text)
-        constitution_file = self.file(("constitution",), self.data["constitution"])
-        constitution = self._constitution(constitution_file, blocks, models)
-        self._installed(models, blocks)
-        runs_on = self._hardware(blocks)
+        constitution_file = self.files.file(("constitution",), self.data["constitution"])
+        constitution = self._constitution(constitution_file, once, models)
+        self._installed(models, once)
+        runs_on = self._hardware(once)
         complain(self.found)
         assert constitution is not None and constitution_file is not None
         name, seed = self.data["name"], self.data.get("seed", 0)
@@ -167,66 +168,58 @@ class _Reader:
             self.wrong(("logs",), text)
         return given
 
-    def file(self, keys: Keys, name: str) -> Path | None:
-        path = find(name, self.beside)
-        if path is None:
-            self.wrong(keys, f"there is no file {name} beside the recipe, in this folder or among the shipped files")
-        return path
-
     def _model(self, role: str, given: dict[str, Any]) -> ModelSpec:
         return read_model(role, given, ("models", role), self.beside, self.wrong)
 
-    def _blocks(self) -> list[Block]:
+    def _blocks(self, models: dict[str, ModelSpec]) -> list[Block]:
         blocks: list[Block] = []
         for number, item in enumerate(self.data["stages"]):
             [(kind, given)] = item.items()
             keys: Keys = ("stages", number, kind)
-            block = dict(given or {})
-            name = block.pop("as", kind)
-            reads = self._reads(STAGES[kind], block.pop("from", None), blocks, keys)
-            if kind == "prompts":
-                block = self._sources(block, keys)
-            if kind == "pairs":
-                block = self._located(block, keys)
-            if "decontaminate" in block:
-                where = (*keys, "decontaminate")
-                block["decontaminate"] = [str(self.file(where, each) or each) for each in block["decontaminate"]]
-            if block.get("calibration"):
-                block["calibration"] = self._calibrations(block, (*keys, "calibration"))
-            if block.get("chat_template"):
-                block["chat_template"] = self._template(block["chat_template"], (*keys, "chat_template"))
-            if missing := check_installed(block.get("hygiene", ())):
-                self.wrong((*keys, "hygiene"), missing)
-            for step in ensemble.expanded(Block(kind, name, read_block(kind, block), reads, keys)):
-                if any(each.name == step.name for each in blocks):
-                    self.wrong(
-                        keys, f'there is already a stage "{step.name}"; give this one a name of its own with `as:`'
-                    )
-                blocks.append(step)
+            if kind == "rounds":
+                self._rounds(dict(given), models, blocks, keys)
+            else:
+                self._step(kind, dict(given or {}), blocks, keys)
         return blocks
 
-    def _template(self, name: str, keys: Keys) -> str:
-        """A chat template's file or model, found; "chatml" is a word of its own."""
-        if name == "chatml":
-            return name
-        return (
-            str(self.file(keys, name) or name)
-            if name.endswith(".jinja")
-            else read_weights(name, keys, self.beside, self.wrong)
-        )
+    def _rounds(self, given: dict[str, Any], models: dict[str, ModelSpec], blocks: list[Block], keys: Keys) -> None:
+        """Add the steps of all rounds."""
+        name, outside = given.pop("as", "rounds"), list(blocks)
+        held_out = self._reads("rounds", given.pop("from", None), outside, keys)
+        want = rounds.read(given)
+        for below, text in rounds.mistakes(want, name, models, outside):
+            self.wrong((*keys, *below), text)
+        for text in rounds.unjudged(held_out, outside):
+            self.wrong((*keys, "evaluate"), text)
+        complain(self.found)  # what follows would be said of steps that nobody wrote
+        for each in rounds.all_of(want, name):
+            for kind, block, below in rounds.steps(want, each, held_out):
+                self._step(kind, block, blocks, (*keys, *below), each)
+            self._add(rounds.verdict(want, each, keys), blocks)
+            if self.found:
+                break  # the same would be said of the other rounds
+        self._add(rounds.outcome(want, name, keys), blocks)
 
-    def _calibrations(self, block: dict[str, Any], keys: Keys) -> dict[str, Calibration]:
-        """Role → the fit that is named for it."""
-        given = block["calibration"]
-        found = {}
-        for role, name in (given if isinstance(given, dict) else {block.get("model", ""): given}).items():
-            try:
-                found[role] = calibration.load(name, self.beside)
-            except UserError as error:
-                self.wrong(keys, str(error))
-        return found
+    def _step(
+        self, kind: str, block: dict[str, Any], blocks: list[Block], keys: Keys, round: rounds.Round | None = None
+    ) -> None:
+        """Add a step, or those of an ensemble."""
+        name = block.pop("as", kind)
+        place = Block(kind, name, None, "", keys)
+        place = rounds.within(round, place) if round else place
+        known = [each for each in blocks if each.known_to(place)]
+        reads = self._reads(kind, block.pop("from", None), known, keys)
+        want = read_block(kind, self.files.block(kind, block, keys))
+        for step in ensemble.expanded(replace(place, want=want, reads=reads)):
+            self._add(step, blocks)
 
-    def _reads(self, table: Kind, wanted: str | None, before: list[Block], keys: Keys) -> str:
+    def _add(self, step: Block, blocks: list[Block]) -> None:
+        if any(step.name in (each.name, each.policy) for each in blocks):
+            self.wrong(step.keys, f'there is already a stage "{step.name}"; give this one a name of its own with `as:`')
+        blocks.append(step)
+
+    def _reads(self, kind: str, wanted: str | None, before: list[Block], keys: Keys) -> str:
+        table = STAGES[kind]
         kinds = " or ".join(table.reads)
         fitting = [block.name for block in before if block.kind in table.reads]
         if not table.reads:
@@ -238,40 +231,18 @@ class _Reader:
             return ""
         return wanted or fitting[-1]
 
-    def _sources(self, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
-        for track in ("redteam", "helpful"):
-            given = block.get(track) or []
-            items = given if isinstance(given, list) else [given]
-            block[track] = [self._source(item, (*keys, track)) for item in items]
-        if not block["redteam"] and not block["helpful"]:
-            self.wrong(keys, "needs prompts: name a file under redteam or helpful")
-        return block
-
-    def _source(self, item: str | dict[str, Any], keys: Keys) -> PromptSource:
-        fields = self._located({"path": item} if isinstance(item, str) else item, keys)
-        return PromptSource(**{**fields, "tags": tuple(fields.get("tags", ()))})
-
-    def _located(self, given: dict[str, Any], keys: Keys) -> dict[str, Any]:
-        """A source with its file found."""
-        if bool(given.get("path")) == bool(given.get("hub")):
-            self.wrong(keys, "needs exactly one of path and hub")
-        elif given.get("path"):
-            return {**given, "path": str(self.file(keys, given["path"]) or given["path"])}
-        return given
-
     def _roles(self, block: Block, models: dict[str, ModelSpec], before: list[Block]) -> None:
         for key, role in named_roles(block.want):
             keys, scores = (*block.keys, key), mistakes.scored(block, key)
-            trained = [
-                each.name for each in before if each.table.shape == "train" and (each.kind == "reward") == scores
-            ]
+            models_before = [each for each in before if each.trains and each.known_to(block)]
+            trained = [each.role for each in models_before if (each.kind == "reward") == scores]
             known = [*(role for role, spec in models.items() if spec.scorer == scores), *trained]
-            if key == "base" and role not in known:
+            if key in WEIGHTS and role not in known:
                 read_weights(role, keys, self.beside, self.wrong)
             elif role not in known:
                 what = "reward model" if scores else "model"
                 self.wrong(keys, f'there is no {what} "{role}"; {nearest(role, known)}')
-            elif key == "base" and role in models and not models[role].weights:
+            elif key in WEIGHTS and role in models and not models[role].weights:
                 self.wrong(
                     keys, f'"{role}" has no weights to train: give a `vllm` or `local` model, a path or a Hub id'
                 )

@@ -28,7 +28,7 @@ def stage(run: "Run", name: str) -> list[str]:
             stale.add(block.name)
     moved = [each for each in names if each in stale and (run.folder / each).exists()]
     with RunLock(run.folder):
-        for each in moved:
+        for each in reversed(moved):  # killed in between, no stage is left that looks newer than its input
             run.stage(each).set_aside(run.folder)
     return moved
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai import change, ensemble, evaluation, mistakes, redo, shapes
+from cai import change, ensemble, evaluation, mistakes, redo, shapes, verdict
 from cai.errors import RunError
 from cai.files import RunLock, write_json, write_lines
 from cai.fleet import Fleet
@@ -45,7 +45,7 @@ class Run:
 
     def stage(self, name: str) -> Stage:
         """The folder of a stage."""
-        return Stage(self.folder / name)
+        return Stage(self.folder / name, name)
 
     def settings(self, name: str) -> Settings:
         """What decides a stage's rows; the digests of the stages it builds on stand for their rows."""
@@ -56,7 +56,7 @@ class Run:
     def _settings(self, block: Block) -> Settings:
         want = asdict(block.want)
         roles = dict.fromkeys(block.roles())
-        upstream = [block.reads] if block.reads else []
+        upstream = [*([block.reads] if block.reads else []), *block.after]
         upstream += [step for role in roles for step in self.recipe.behind(role)]
         if block.kind == "report":
             upstream = [each.name for each in self.recipe.blocks if each.name != block.name]
@@ -84,10 +84,10 @@ class Run:
             return replace(ModelSpec(role), **{kind: role})
         base = self.spec(block.want.base)
         if block.kind == "reward":
-            path = str((self.folder / role / "model").resolve())
+            path = str((self.folder / block.name / "model").resolve())
             return ensemble.spec_of(role, block, ModelSpec(role, reward=path, max_len=base.max_len, model=role))
         # Training puts every example in the chat template, so its result is a chat model whatever its base was.
-        trained = {base.kind: str((self.folder / role / "model").resolve()), "format": "chat"}
+        trained = {base.kind: str((self.folder / block.name / "model").resolve()), "format": "chat"}
         return replace(base, role=role, model=role, **trained)
 
     def go(self) -> None:
@@ -121,7 +121,7 @@ class Run:
 
     def _describe(self) -> None:
         """What status, show and report need to know of the recipe."""
-        stages = [{"name": block.name, "kind": block.kind, "reads": block.reads} for block in self.recipe.blocks]
+        stages = [_told(block) for block in self.recipe.blocks]
         known = {
             "recipe": self.recipe.name,
             "seed": self.recipe.seed,
@@ -142,6 +142,9 @@ class Run:
     async def _walk(self) -> None:
         left = list(self.recipe.blocks)
         while left:
+            if verdict.not_run(self, left[0]):
+                del left[0]
+                continue
             group = self._group(left)
             del left[: len(group)]
             for block in group:
@@ -167,6 +170,8 @@ class Run:
                 shapes.whole_set(self, group[0])
             case "train":
                 await shapes.training(self, group[0])
+            case "rounds":
+                await verdict.rounds(self, group[0])
             case "evaluate":
                 await evaluation.evaluate(self, group[0])
             case _:
@@ -185,6 +190,12 @@ class Run:
 
     def _hosted(self, block: Block) -> list[ModelSpec]:
         return [spec for role in block.roles() if (spec := self.spec(role)).hosted]
+
+
+def _told(block: Block) -> dict[str, Any]:
+    """What status, show and report need to know of a step."""
+    known: dict[str, Any] = {"name": block.name, "kind": block.kind, "reads": block.reads}
+    return known | ({"rounds": block.rounds, "round": block.round} if block.round else {})
 
 
 def start(

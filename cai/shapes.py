@@ -6,6 +6,7 @@ and here its ledger is sealed.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,15 @@ from cai.errors import RunError, UserError
 from cai.files import read_json, write_json
 from cai.flow import Task, Work, flow
 from cai.ledger import Settings, Tally, versions
+from cai.models.vllm import resolve
 from cai.part import sort_drops
 from cai.recipe import Block
 from cai.rows import Drop, Pair, Prompt, plain
 from cai.screen import Bar
 from cai.stages import pairs as pair_files
 from cai.stages import prompts as prompt_files
+from cai.stages.dpo import Dpo
+from cai.stages.kto import Kto
 from cai.stages.online import Online
 from cai.stages.train import Aligned, Train
 from cai.store import Stage
@@ -206,7 +210,8 @@ async def training(run: "Run", block: Block) -> None:
     if not manifest.exists():
         data = run.folder / block.reads
         seed = run.recipe.seed + block.number
-        job_file = job(block.kind, want, run.weights(want.base), (data, stage.folder), seed, _scorers(run, want))
+        scorers = _scorers(run, want)
+        job_file = job(block.kind, _referred(run, want), run.weights(want.base), (data, stage.folder), seed, scorers)
         with run.screen.bars():
             await _watched(run, block, job_file)
     done = read_json(manifest)
@@ -218,6 +223,14 @@ async def training(run: "Run", block: Block) -> None:
         kept + dropped.total(), kept, 0, dropped, seconds=done["seconds"], tokens_in=done["tokens"], counts=counts
     )
     stage.close(settings, tally, metrics=done["metrics"])
+
+
+def _referred(run: "Run", want: Train) -> Train:
+    """A block with the weights of its reference rather than their role; none where they are the base's own."""
+    if not isinstance(want, Dpo | Kto) or not want.reference:
+        return want
+    weights = run.weights(want.reference)
+    return replace(want, reference="" if weights == run.weights(want.base) else resolve(weights))
 
 
 def _scorers(run: "Run", want: Train) -> dict[str, Any]:

@@ -28,11 +28,12 @@ class Stage:
 
     Args:
         folder: ``runs/<name>/<stage>``.
+        name: of the stage where it is more than the folder's own, such as ``round-2/label``.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "") -> None:
         self.folder = folder
-        self.name = folder.name
+        self.name = name or folder.name
 
     @property
     def seal(self) -> dict[str, Any] | None:
@@ -208,7 +209,7 @@ class Stage:
         while aside.exists():
             number += 1
             aside = aside.with_name(f"{aside.name}-{number}")
-        aside.parent.mkdir(exist_ok=True)
+        aside.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(self.folder, aside)
         return aside
 

@@ -90,7 +90,7 @@ async def train(
     finally:
         await asyncio.shield(asyncio.to_thread(keeper.stop, process))
     if process.returncode != 0:
-        raise RunError(f"training {out.name} {_why(job_file, log, process.returncode)}; the whole log is {log}")
+        raise RunError(f"{kind} {_why(job_file, log, process.returncode)}, in {out}; the whole log is {log}")
     return json.loads((out / "manifest.json").read_text(encoding="utf-8"))
 
 

@@ -45,6 +45,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
         evaluation=_evaluation(folder, stages),
         answers=_answers(folder, stages, rows),
         trained=_trained(folder, stages),
+        rounds=_rounds(stages),
         plot=PLOT,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,3 +114,26 @@ def _answers(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict
 
 def _trained(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**each, **training.of_stage(folder / each["name"])} for each in _done(stages, *trainers())]
+
+
+def _rounds(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each block of rounds: its verdicts, the policy that stayed, and how far each round's went."""
+    found = []
+    for each in stages:
+        if each["kind"] != "rounds" or "round" in each:
+            continue
+        verdicts = [of["verdict"] for of in stages if of.get("rounds") == each["name"] and "verdict" in of]
+        shown = (("kl", "KL to the initial policy, nats an answer"), ("length", "length ratio to it"))
+        curves = [
+            training.curve(title, [(of["round"], of[key]) for of in verdicts if of[key] is not None])
+            for key, title in shown
+        ]
+        found.append(
+            {
+                "name": each["name"],
+                "says": each.get("says", ""),
+                "verdicts": verdicts,
+                "curves": [c for c in curves if c],
+            }
+        )
+    return found

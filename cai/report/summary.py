@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from cai.bounds import sentence
 from cai.errors import UserError
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
@@ -35,14 +36,27 @@ def run_folder(run: str) -> Path:
 
 
 def stages_of(folder: Path) -> list[dict[str, Any]]:
-    """Every stage of the recipe with its state: "done", "open" or "waiting", and its seal or what is written so far."""
-    found = []
+    """Every stage of the recipe with its state, and its seal or what is written so far.
+
+    The state is "done", "open", "waiting", or "not run" for what belongs to a round after one that was not accepted.
+    """
+    found: list[dict[str, Any]] = []
     for known in described(folder)["stages"]:
         stage = Stage(folder / known["name"])
         seal = stage.seal
         state = "done" if seal else "open" if (stage.folder / "begun.json").exists() else "waiting"
-        found.append({**known, "state": state, "so_far": "" if seal else _so_far(folder, known, stage), **(seal or {})})
+        so_far = "" if seal else _so_far(folder, known, stage)
+        if state == "waiting" and (ended := _ended(found, known)):
+            state, so_far = "not run", f"{ended['policy']} was not accepted: {' and '.join(ended['why'])}"
+        found.append({**known, "state": state, "so_far": so_far, **(seal or {})})
     return found
+
+
+def _ended(before: list[dict[str, Any]], known: dict[str, Any]) -> dict[str, Any] | None:
+    """The verdict that ended the rounds before a stage of a later one."""
+    mine = (each for each in before if known.get("round", 0) > each.get("round", 0) and "verdict" in each)
+    ended = (each["verdict"] for each in mine if each["rounds"] == known["rounds"])
+    return next((each for each in ended if not each["accepted"]), None)
 
 
 def _so_far(folder: Path, known: dict[str, str], stage: Stage) -> str:
@@ -58,6 +72,8 @@ def _so_far(folder: Path, known: dict[str, str], stage: Stage) -> str:
 
 def ledger_line(seal: dict[str, Any]) -> str:
     """``revise: 57 in = 57 kept + 0 dropped; 57 out; 28,000 tokens in 95 s``."""
+    if said := outcome(seal):
+        return f"{seal['stage']}: {said}"
     dropped = seal["dropped"]
     reasons = f" ({words(dropped)})" if dropped else ""
     line = (
@@ -70,6 +86,11 @@ def ledger_line(seal: dict[str, Any]) -> str:
     if seal["tokens_out"]:
         line += f"; {seal['tokens_out']:,} tokens in {seal['seconds']:.0f} s"
     return line
+
+
+def outcome(seal: dict[str, Any]) -> str:
+    """What became of a round, or of all of them; empty for other stages."""
+    return sentence(seal["verdict"]) if "verdict" in seal else seal.get("says", "")
 
 
 def words(counts: dict[str, int]) -> str:
@@ -87,7 +108,7 @@ def ledger_table(stages: list[dict[str, Any]]) -> Table:
         if each["state"] != "done":
             table.add_row(each["name"], each["state"], "", "", "", "", "", "", each["so_far"])
             continue
-        note = words({**each["counts"], **each["dropped"]})
+        note = outcome(each) or words({**each["counts"], **each["dropped"]})
         numbers = (each["rows_in"], each["rows_kept"], sum(each["dropped"].values()), each["rows_out"])
         spent = (f"{each['tokens_out']:,}" if each["tokens_out"] else "", f"{each['seconds']:.0f}")
         table.add_row(each["name"], "done", *map(str, numbers), *spent, note)
@@ -105,7 +126,7 @@ def watch_status(folder: Path, seconds: float = 2.0) -> None:
         while True:
             stages = stages_of(folder)
             live.update(ledger_table(stages), refresh=True)
-            if all(each["state"] == "done" for each in stages):
+            if all(each["state"] in ("done", "not run") for each in stages):
                 return
             time.sleep(seconds)
 
@@ -124,9 +145,10 @@ def print_summary(folder: Path, console: Console) -> None:
     console.print("\n[bold]Ledger[/bold] (rows in = rows kept + rows dropped)")
     console.print(ledger_table(stages))
     console.print("\n[bold]Outputs[/bold]")
+    wide = max(12, *(len(each["name"]) for each in stages))
     for each in stages:
-        if path := _output(folder, each):
-            console.print(f"{each['name']:<12} {path}", markup=False)
+        if each["state"] != "not run" and (path := _output(folder, each)):
+            console.print(f"{each['name']:<{wide}} {path}", markup=False)
 
 
 def _output(folder: Path, stage: dict[str, Any]) -> Path | None:
@@ -140,6 +162,8 @@ def _output(folder: Path, stage: dict[str, Any]) -> Path | None:
             return own / "metrics.json"
         case "report":
             return own / "report.html"
+        case "rounds" if not stage.get("round"):
+            return own / "model"
     return None
 
 

@@ -38,7 +38,7 @@ def of_stage(folder: Path) -> dict[str, Any]:
         folder: the stage's.
     """
     manifest, lines = read_json(folder / "manifest.json"), Stage(folder).metrics()
-    shown = [_curve(title, _series(lines, key)) for key, title in CURVES.items()]
+    shown = [curve(title, _series(lines, key)) for key, title in CURVES.items()]
     held_out = manifest.get("held_out") or {}
     return {
         "manifest": manifest,
@@ -69,7 +69,7 @@ def _guarded(lines: Sequence[Mapping[str, Any]], given: Mapping[str, Any] | None
         values = [(step, told[name]) for step, told in known if name in told]
         bounds = [(bound, "warn") for bound in wanted.warn.get(name, ()) if bound is not None]
         bounds += [(bound, "stop") for bound in wanted.stop.get(name, ()) if bound is not None]
-        found.append(_curve(f"{name}: {measure.about}", values, bounds))
+        found.append(curve(f"{name}: {measure.about}", values, bounds))
     return [each for each in found if each]
 
 
@@ -94,7 +94,7 @@ def _optimised(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     proxy, judge = (_series(lines, f"guard/{name}") for name in ("reward", "judge"))
     if len(judge) < 2:
         return {}
-    curves = [_curve("the reward it learns from", proxy), _curve("the held-out judge", judge)]
+    curves = [curve("the reward it learns from", proxy), curve("the held-out judge", judge)]
     return {"curves": [each for each in curves if each], "says": _said(proxy, judge)}
 
 
@@ -110,7 +110,7 @@ def _said(proxy: Sequence[tuple[int, float]], judge: Sequence[tuple[int, float]]
     return f"{text}." if moved or proxy else f"{text}: no change."
 
 
-def _curve(title: str, values: Sequence[tuple[int, float]], bounds: Sequence[tuple[float, str]] = ()) -> dict[str, Any]:
+def curve(title: str, values: Sequence[tuple[int, float]], bounds: Sequence[tuple[float, str]] = ()) -> dict[str, Any]:
     """A polyline in a WIDE × HEIGHT box with its bounds as lines; nothing for fewer than two values."""
     if len(values) < 2:
         return {}

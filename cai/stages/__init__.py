@@ -25,6 +25,7 @@ from cai.stages.ranked import Ranked, ranked
 from cai.stages.revise import Revise, revise
 from cai.stages.reward import Reward
 from cai.stages.rloo import Rloo
+from cai.stages.rounds import Rounds
 from cai.stages.rrhf import Rrhf
 from cai.stages.sample import Sample, sample
 from cai.stages.score import Score, score
@@ -50,7 +51,7 @@ class Kind:
     """One line of the table.
 
     Attributes:
-        shape: "source", "rows", "set", "train", "evaluate" or "report".
+        shape: "source", "rows", "set", "train", "rounds", "evaluate" or "report".
         want: the type of its block.
         reads: the kinds of stage it can take its rows from.
         work: the stage function, for "rows" and "set".
@@ -108,6 +109,8 @@ STAGES: dict[str, Kind] = {
     "ppo": Kind("train", Ppo, ("prompts",), constitution=True),
     "grpo": Kind("train", Grpo, ("prompts",), constitution=True),
     "rloo": Kind("train", Rloo, ("prompts",), constitution=True),
+    # Again and again: several of the steps above, with the policy that the round before made.
+    "rounds": Kind("rounds", Rounds, ("prompts",)),
     # What became of it.
     "evaluate": Kind("evaluate", Evaluate, ("prompts",), constitution=True),
     "report": Kind("report", Report),

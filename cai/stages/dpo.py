@@ -38,6 +38,7 @@ class Dpo(Aligned):
 
     Attributes:
         beta: strength of the pull to the reference model.
+        reference: the role, path or Hub id of that model; the base where none is given.
         loss_type: TRL's losses, added up.
         loss_weights: one for each loss; all are 1 where none are given.
         soft_labels: the sigmoid loss against the label's probability p, −p·log σ(βΔ) − (1−p)·log σ(−βΔ), rather than the
@@ -48,10 +49,11 @@ class Dpo(Aligned):
         precompute_ref_log_probs: ask the reference once, before training, and then let it go from memory.
     """
 
-    OWN = (*Aligned.OWN, "soft_labels")
+    OWN = (*Aligned.OWN, "soft_labels", "reference")
 
     learning_rate: float = 1e-6
     beta: float = 0.1
+    reference: str = ""
     loss_type: tuple[str, ...] = ("sigmoid", "sft")
     loss_weights: tuple[float, ...] | None = None
     soft_labels: bool = False

@@ -2,9 +2,10 @@
 
     python -m cai.train.dpo job.json
 
-The reference is the base model as saved on disk; with LoRA it is the model with the adapter switched off. With soft labels
-the sigmoid loss becomes −p·log σ(βΔ) − (1−p)·log σ(−βΔ), where Δ is how much more the policy prefers the chosen answer than
-the reference does (Rafailov et al. 2023, section 4; Mitchell 2023, where p is the same for all pairs): see ``cai.train.soft``.
+The reference is the base model as saved on disk, which with LoRA is the model with the adapter switched off, unless the job
+names another. With soft labels the sigmoid loss becomes −p·log σ(βΔ) − (1−p)·log σ(−βΔ), where Δ is how much more the policy
+prefers the chosen answer than the reference does (Rafailov et al. 2023, section 4; Mitchell 2023, where p is the same for all
+pairs): see ``cai.train.soft``.
 """
 
 from collections.abc import Iterator
@@ -90,11 +91,13 @@ def of_answers(logps: torch.Tensor, mask: torch.Tensor, ld_alpha: float | None) 
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(DPOConfig)
+    args = jobs.arguments(job, DPOConfig)
     soft = job.own.get("soft_labels", False)
     train, test = jobs.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
     trainer = (SoftDPOTrainer if soft else DPOTrainer)(
         model=job.base,
-        args=jobs.arguments(job, DPOConfig),
+        ref_model=jobs.reference(job, args),
+        args=args,
         train_dataset=train,
         eval_dataset=test,
         peft_config=jobs.lora(job, "CAUSAL_LM"),

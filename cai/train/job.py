@@ -21,10 +21,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from cai import dataset
 from cai.files import write_json
 from cai.ledger import versions
-from cai.train import quantized
+from cai.train import checkpoints, quantized
 from cai.train.watch import watched
 
-COMPLETE = "complete"
 TENSORBOARD = "tensorboard"
 
 
@@ -110,6 +109,17 @@ def left_tokenizer(job: Job) -> Any:
     return AutoTokenizer.from_pretrained(job.base, padding_side="left", truncation_side="left")
 
 
+def reference(job: Job, args: Any) -> Any:
+    """The model that the policy is held to, where the job names another than its base; None leaves it to the trainer.
+
+    Args:
+        args: the job's config; its ``model_init_kwargs`` are for this model, too.
+    """
+    given = getattr(args, "model_init_kwargs", None) or {}
+    weights = job.own.get("reference")
+    return AutoModelForCausalLM.from_pretrained(weights, **{"dtype": "float32", **given}) if weights else None
+
+
 def fast_bf16() -> bool:
     """Whether this CPU multiplies in bfloat16; emulated, autocast is slower than float32."""
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
@@ -164,17 +174,17 @@ class Progress(TrainerCallback):
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         PartialState().wait_for_everyone()  # each process writes its own random state
         if state.is_world_process_zero and folder.exists():
-            (folder / COMPLETE).touch()
+            (folder / checkpoints.COMPLETE).touch()
 
 
 def train(trainer: Any, job: Job) -> dict[str, Any]:
     """Train from the last complete checkpoint, or from the start; returns the metrics on the held-out split."""
     if trainer.is_world_process_zero():
-        tidied = last_checkpoint(Path(trainer.args.output_dir))
+        tidied = checkpoints.last_checkpoint(Path(trainer.args.output_dir))
         for name in ("metrics.jsonl", "answers.jsonl"):
-            rewind(job.out / name, step_of(tidied) if tidied else 0)
+            checkpoints.rewind(job.out / name, checkpoints.step_of(tidied) if tidied else 0)
     trainer.accelerator.wait_for_everyone()
-    checkpoint = last_checkpoint(Path(trainer.args.output_dir))
+    checkpoint = checkpoints.last_checkpoint(Path(trainer.args.output_dir))
     began = time.monotonic()
     watch = watched(trainer, job)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -183,7 +193,7 @@ def train(trainer: Any, job: Job) -> dict[str, Any]:
         **metrics,
         **({"stopped": watch.stopped} if watch and watch.stopped else {}),
         "seconds": round(time.monotonic() - began, 1),
-        "resumed_from": step_of(checkpoint) if checkpoint else 0,
+        "resumed_from": checkpoints.step_of(checkpoint) if checkpoint else 0,
     }
 
 
@@ -278,32 +288,6 @@ def peak_memory() -> int:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint; torn ones, left by a kill while they were written, are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=step_of)
-    for torn in (each for each in found if not (each / COMPLETE).exists()):
-        shutil.rmtree(torn)
-    return next((each for each in reversed(found) if (each / COMPLETE).exists()), None)
-
-
-def thin(folder: Path, kept: int) -> None:
-    """Let all but the last checkpoints go."""
-    for each in sorted(folder.glob("checkpoint-*"), key=step_of)[:-kept]:
-        shutil.rmtree(each)
-
-
-def step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
-
-
-def rewind(metrics: Path, step: int) -> None:
-    """Forget the metrics of steps after the checkpoint: they are done again."""
-    if metrics.exists():
-        lines = [line for line in metrics.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        metrics.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
 
 def _fingerprint(folder: Path) -> dict[str, str]:

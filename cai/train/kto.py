@@ -2,7 +2,8 @@
 
     python -m cai.train.kto job.json
 
-The reference is the base model as saved on disk; with LoRA it is the model with the adapter switched off.
+The reference is the base model as saved on disk, which with LoRA is the model with the adapter switched off, unless the job
+names another.
 """
 
 from datasets import Dataset
@@ -14,6 +15,7 @@ from cai.train import job as jobs
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(KTOConfig)
+    args = jobs.arguments(job, KTOConfig)
     train, test = jobs.load(job, ["prompt", "completion", "label"])
     check_both(train)
     # TRL estimates the divergence from answers to the other prompts of a batch, and takes the rows in their order, in which
@@ -21,7 +23,8 @@ def main() -> None:
     train, test = train.shuffle(seed=job.seed), test.shuffle(seed=job.seed) if test else None
     trainer = KTOTrainer(
         model=job.base,
-        args=jobs.arguments(job, KTOConfig),
+        ref_model=jobs.reference(job, args),
+        args=args,
         train_dataset=train,
         eval_dataset=test,
         peft_config=jobs.lora(job, "CAUSAL_LM"),

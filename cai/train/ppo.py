@@ -26,8 +26,8 @@ from cai.rl.rollout import Generate, Limits, Talk
 from cai.rl.shared import Processes
 from cai.stages.ppo import Ppo
 from cai.store import Stage
+from cai.train import checkpoints, questions
 from cai.train import job as jobs
-from cai.train import questions
 
 KEPT = 2
 """Checkpoints: the last one, and one more should that be torn."""
@@ -156,16 +156,16 @@ def _accelerator(job: jobs.Job) -> Accelerator:
 def _resume(job: jobs.Job, loop: Loop) -> int:
     """Go on from the last checkpoint; returns its step, or 0."""
     if loop.processes.first:
-        jobs.last_checkpoint(job.out / "checkpoints")
+        checkpoints.last_checkpoint(job.out / "checkpoints")
     loop.processes.accelerator.wait_for_everyone()
-    checkpoint = jobs.last_checkpoint(job.out / "checkpoints")
+    checkpoint = checkpoints.last_checkpoint(job.out / "checkpoints")
     if checkpoint is None:
         return 0
     kept = torch.load(checkpoint / "state.pt", map_location=loop.processes.device, weights_only=True)
     done = load_state(loop, kept)
     if loop.processes.first:
-        jobs.rewind(job.out / "metrics.jsonl", done)
-        jobs.rewind(job.out / "answers.jsonl", done)
+        checkpoints.rewind(job.out / "metrics.jsonl", done)
+        checkpoints.rewind(job.out / "answers.jsonl", done)
     return done
 
 
@@ -174,8 +174,8 @@ def _save(job: jobs.Job, loop: Loop, number: int) -> None:
     if loop.processes.first:
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(state(loop, number), folder / "state.pt")
-        (folder / jobs.COMPLETE).touch()
-        jobs.thin(job.out / "checkpoints", KEPT)
+        (folder / checkpoints.COMPLETE).touch()
+        checkpoints.thin(job.out / "checkpoints", KEPT)
     loop.processes.accelerator.wait_for_everyone()
 
 

@@ -1,0 +1,81 @@
+"""How far a policy has gone from another: the KL divergence of its answers to held-out prompts, in nats an answer.
+
+    python -m cai.train.divergence job.json
+
+At each place of an answer the two models' whole distributions over the next token are compared, and an answer's divergence
+is the sum over its places: of the same mean as the log-ratio of the sampled tokens, but never below zero, and it varies less
+(Amini et al. 2025, "Better Estimation of the Kullback-Leibler Divergence Between Language Models"). It is that of the models
+as they are, at temperature 1, whatever the temperature of the answers.
+"""
+
+import json
+import math
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from cai.files import write_json
+from cai.ledger import versions
+from cai.rl.rollout import Talk
+from cai.rows import Answers
+from cai.store import Stage
+
+
+def main() -> None:
+    """Measure what the job on the command line names: policy, initial policy, and the folder of the policy's answers."""
+    if os.environ.get("RANK", "0") != "0":  # launched like a training on several GPUs, one of them does it
+        return
+    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    began = time.monotonic()
+    policy = load(job["policy"])
+    initial = load(job["initial"], policy.dtype)
+    talk = Talk(AutoTokenizer.from_pretrained(job["policy"]), policy.generation_config)
+    rows = list(Stage(Path(job["answers"])).all_rows(Answers))
+    found = [divergence(policy, initial, *tokens(talk, row)) for row in rows]
+    measured = {"answers": len(found), **summary(found), "seconds": round(time.monotonic() - began, 1)}
+    write_json(Path(job["out"]) / "manifest.json", {**measured, "versions": versions()})
+
+
+def load(weights: str, dtype: Any = "auto") -> Any:
+    """A causal language model to read with.
+
+    Args:
+        dtype: as it was saved unless told; two models are to round alike, or the rounding would count as divergence.
+    """
+    model: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def tokens(talk: Talk, row: Answers) -> tuple[list[int], list[int]]:
+    """The tokens of a conversation, and those of its answer with the one that ended it."""
+    said = talk.tokenizer(row.draft.text, add_special_tokens=False)["input_ids"]
+    return talk.ask(row.messages), said + ([talk.tokenizer.eos_token_id] if row.draft.finish == "stop" else [])
+
+
+@torch.inference_mode()
+def divergence(policy: Any, other: Any, asked: Sequence[int], answer: Sequence[int]) -> float:
+    """Σ over the places of an answer of KL(policy ‖ other), in nats; 0 for an answer without a token."""
+    if not answer:
+        return 0.0
+    ids = torch.tensor([[*asked, *answer]], device=policy.device)
+    mine, theirs = (
+        model(ids, logits_to_keep=len(answer) + 1).logits[0, :-1].float().log_softmax(-1) for model in (policy, other)
+    )
+    return (mine.exp() * (mine - theirs)).sum().item()
+
+
+def summary(found: Sequence[float]) -> dict[str, float | None]:
+    """The mean over answers, and its standard error."""
+    error = statistics.stdev(found) / math.sqrt(len(found)) if len(found) > 1 else None
+    return {"kl": statistics.fmean(found) if found else None, "kl_error": error}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""How rounds are judged as a run goes: after each, whether its policy is accepted; after all, which one stays.
+
+A verdict stands in the seal of its step (``round-2/verdict/seal.json``), so that whether a later round is run is read from
+the files alone, whenever a run is killed and taken up again.
+"""
+
+import os
+import shutil
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cai.block import Block
+from cai.bounds import broken
+from cai.errors import RunError
+from cai.files import read_json, write_json
+from cai.ledger import Tally
+from cai.models.vllm import resolve
+from cai.rows import Answers
+from cai.stages.rounds import Outcome, Verdict
+from cai.store import Stage
+from cai.training import Where, train
+
+if TYPE_CHECKING:
+    from cai.run import Run
+
+
+def not_run(run: "Run", block: Block) -> bool:
+    """Whether a step belongs to a round after one that was not accepted."""
+    earlier = [each for each in run.recipe.blocks if each.rounds == block.rounds and 0 < each.round < block.round]
+    return any(_rejected(run.stage(each.name)) for each in earlier if isinstance(each.want, Verdict))
+
+
+def _rejected(stage: Stage) -> bool:
+    seal = stage.seal
+    return seal is not None and not seal["verdict"]["accepted"]
+
+
+async def rounds(run: "Run", block: Block) -> None:
+    """Judge one round, or settle what all of them came to."""
+    if isinstance(block.want, Outcome):
+        _settle(run, block, block.want)
+    else:
+        await _decide(run, block, block.want)
+
+
+async def _decide(run: "Run", block: Block, want: Verdict) -> None:
+    """Measure how far the policy went, and say whether it is accepted.
+
+    Raises:
+        RunError: no held-out prompt was answered.
+    """
+    evaluated = run.stage(block.reads)
+    compared = read_json(evaluated.folder / "metrics.json")[want.models[1]]["compared"]["all"]
+    answers = evaluated.folder / f"answers-{want.models[1]}"
+    mine, first = _words(answers), _words(run.stage(want.first).folder / f"answers-{want.models[0]}")
+    if not mine:
+        raise RunError(
+            f"{block.reads} has no answer to a held-out prompt, so that the round cannot be judged; "
+            f"set more aside under heldout of prompts, and run with: --redo prompts"
+        )
+    measured = await _measured(run, block, want, answers)
+    figures = {"compared": compared, "kl": measured["kl"], "kl_error": measured["kl_error"]}
+    figures |= {"words": statistics.fmean(mine), "length": _ratio(mine, first)}
+    why = broken(want.until, figures)
+    named = {"round": block.round, "policy": want.models[1], "against": want.against, "initial": want.models[0]}
+    verdict = {**named, **figures, "accepted": not why, "why": why}
+    stage, seconds = run.stage(block.name), measured["seconds"]
+    stage.close(run.settings(block.name), Tally(len(mine), len(mine), seconds=seconds), verdict=verdict)
+
+
+async def _measured(run: "Run", block: Block, want: Verdict, answers: Path) -> dict[str, Any]:
+    """What ``cai.train.divergence`` finds; two models need the whole machine, as training does."""
+    await run.fleet.need([])
+    if run.cluster:
+        await run.cluster.release()
+    folder = run.stage(block.name).folder
+    if not (folder / "manifest.json").exists():
+        initial, policy = (resolve(run.weights(role)) for role in want.models)
+        job = {"policy": policy, "initial": initial, "answers": str(answers), "out": str(folder)}
+        write_json(folder / "job.json", job)
+        await train(
+            "divergence", folder / "job.json", run.folder / "logs" / f"{block.name}.log", Where(), lambda line: None
+        )
+    return read_json(folder / "manifest.json")
+
+
+def _words(folder: Path) -> list[int]:
+    """How many words each answer has."""
+    return [len(row.draft.text.split()) for row in Stage(folder).all_rows(Answers)]
+
+
+def _ratio(mine: list[int], first: list[int]) -> float | None:
+    """Mean over mean; None where the first said nothing."""
+    return statistics.fmean(mine) / statistics.fmean(first) if sum(first) else None
+
+
+def _settle(run: "Run", block: Block, want: Outcome) -> None:
+    """Give the last accepted policy its place; without one, the initial policy stays."""
+    stage = run.stage(block.name)
+    seals = [seal for name in want.verdicts if (seal := run.stage(name).seal)]
+    verdicts = [seal["verdict"] for seal in seals]
+    ended = next((number for number, each in enumerate(verdicts) if not each["accepted"]), len(verdicts))
+    kept = verdicts[ended - 1]["policy"] if ended else want.base
+    _link(_folder(resolve(run.weights(kept))), stage.folder / "model")
+    left = len(want.verdicts) - min(ended + 1, len(want.verdicts))
+    says = f"{kept} is the policy that stays" + (
+        f"; {left} of {len(want.verdicts)} rounds are left out" if left else ""
+    )
+    stage.close(run.settings(block.name), Tally(), policy=kept, says=says)
+
+
+def _folder(weights: str) -> Path:
+    """Where a model's files are; those of the Hub were fetched for the training, if not before."""
+    if Path(weights).is_dir():
+        return Path(weights)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(weights))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{weights} cannot be fetched from the Hub: {str(error).splitlines()[0]}") from None
+
+
+def _link(model: Path, to: Path) -> None:
+    """The same files at another place, whole or not there; they take no room of their own where the disk allows it."""
+    aside = to.with_name(".model.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(model, aside, copy_function=_linked)
+    shutil.rmtree(to, ignore_errors=True)
+    aside.replace(to)
+
+
+def _linked(source: str, to: str) -> None:
+    try:
+        os.link(os.path.realpath(source), to)
+    except OSError:
+        shutil.copyfile(source, to)
