@@ -10,7 +10,8 @@ Of N parameters, T of them trained (all, or rank · Σ(rows + columns) of the li
 - activations: for each token and layer what autograd keeps of a Llama block: 11h + 4i numbers (h the hidden size, i that of
   the feed-forward layer: two norms 4h, attention 6h with keys and values repeated for all heads, the feed-forward layer
   h + 4i), 4 bytes each, or 2 but for the norms' in bfloat16; with gradient checkpointing h for each layer, and one whole.
-  What autograd keeps was counted and is this within 2% (11% less with LoRA); a CPU's allocator holds half as much again
+  With LoRA the norms keep 2h, for their weights are not trained. What autograd keeps of the bundled model was counted, and
+  is this within 3%; a CPU's allocator holds half as much again
 - logits: TRL's own trainers make them in pieces of 4,096 tokens by 32,768 words; ORPO, SimPO, RRHF and PPO hold all; both
   three times over. A reward model has none
 - the process itself: what Python, torch and TRL take before a model is there
@@ -132,9 +133,7 @@ def need(stage: str, kind: str, want: Train, base: Size, hardware: Hardware) -> 
         gradients=models * 4 * trained // share,
         optimizer=models * 8 * trained // share,
         reference=reference // share,
-        activations=int(
-            tokens * _activations(base, half, want.gradient_checkpointing) * (1 if device == "GPU" else LOOSE)
-        ),
+        activations=int(tokens * _activations(base, half, want) * (1 if device == "GPU" else LOOSE)),
         logits=_logits(kind, want, base, tokens),
         process=PROCESS,
         there=_there(device) // (hardware.count if device == "CPU" else 1),
@@ -211,11 +210,11 @@ def _held(want: Train, half: bool) -> int:
     return 12 if half else 8
 
 
-def _activations(base: Size, half: bool, checkpointing: bool) -> int:
+def _activations(base: Size, half: bool, want: Train) -> int:
     """Bytes for each token."""
-    norms, others = 4 * base.hidden, 7 * base.hidden + 4 * base.intermediate
+    norms, others = (2 if want.lora else 4) * base.hidden, 7 * base.hidden + 4 * base.intermediate
     layer = 4 * norms + (2 if half else 4) * others
-    return layer + 4 * base.hidden * base.layers if checkpointing else layer * base.layers
+    return layer + 4 * base.hidden * base.layers if want.gradient_checkpointing else layer * base.layers
 
 
 def _logits(kind: str, want: Train, base: Size, tokens: int) -> int:

@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cai import mistakes_online
+from cai import hardware, mistakes_online
 from cai.errors import RunError
 from cai.hardware import Hardware
 from cai.models import ModelSpec
@@ -59,14 +59,25 @@ def installed(block: "Block") -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("trl", key), "the config of this trainer has no such key"
 
 
-def of_hardware(hardware: Hardware, steps: "Sequence[Block]") -> Iterator[str]:
-    """Training steps that cannot be done on such hardware."""
-    for block in steps:
-        if hardware.sharded and block.kind == "ppo":
-            yield (
-                f"{block.name} shares out rows, not weights, and cannot run where weights are spread; use ddp, and lora where "
-                "the models are too large for one GPU"
-            )
+def surroundings(where: Hardware, logs: str, steps: "Sequence[Block]", here: bool) -> Found:
+    """What is wrong with the hardware and the logs of a recipe that trains: the recipe's key, and a sentence.
+
+    Args:
+        here: whether this machine will train.
+    """
+    trained = [block.kind for block in steps if isinstance(block.want, Train)]
+    if text := hardware.unknown(where):
+        yield "hardware", text
+    elif where.sharded and "ppo" in trained:
+        yield (
+            "hardware",
+            "ppo shares out rows, not weights, and cannot run where weights are spread; use ddp, and lora where the models "
+            "are too large for one GPU",
+        )
+    elif here and trained:
+        yield from (("hardware", text) for text in hardware.unable(where))
+    if trained and (text := logger(logs)):
+        yield "logs", text
 
 
 def logger(logs: str) -> str:

@@ -158,14 +158,9 @@ class _Reader:
         given = hardware.read(self.data.get("hardware"))
         if given.kind not in hardware.KINDS:
             given = replace(given, kind=str(find(given.kind, self.beside) or given.kind))
-        trained = [block for block in steps if block.table.shape == "train"]
-        found = [text] if (text := hardware.unknown(given)) else list(mistakes_training.of_hardware(given, trained))
-        if self.here and trained and not text:
-            found += hardware.unable(given)
-        for each in found:
-            self.wrong(("hardware",), each)
-        if trained and (text := mistakes_training.logger(self.data.get("logs", "tensorboard"))):
-            self.wrong(("logs",), text)
+        logs = self.data.get("logs", "tensorboard")
+        for key, text in mistakes_training.surroundings(given, logs, steps, self.here):
+            self.wrong((key,), text)
         return given
 
     def _model(self, role: str, given: dict[str, Any]) -> ModelSpec:

@@ -4,7 +4,6 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import shutil
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from cai import dataset
 from cai.files import write_json
 from cai.ledger import versions
-from cai.train import checkpoints, quantized
+from cai.train import checkpoints, devices, quantized
 from cai.train.watch import watched
 
 TENSORBOARD = "tensorboard"
@@ -213,20 +212,13 @@ def save(
         more: further keys of the manifest.
     """
     trainer.accelerator.wait_for_everyone()
-    state = gathered(trainer)
+    state = devices.gathered(trainer)
     if not trainer.is_world_process_zero():
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
     more |= save_model(model, trainer.processing_class, job, check, state)
     more |= {"steps": trainer.state.global_step, "tokens": int(getattr(trainer, "_total_train_tokens", 0))}
     manifest(job, metrics, rows, more)
-
-
-def gathered(trainer: Any) -> dict[str, Any] | None:
-    """The whole model's weights where they are spread over processes, all of which have to ask; None elsewhere."""
-    if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
-        return None
-    return trainer.accelerator.get_state_dict(trainer.model_wrapped)
 
 
 def save_model(
@@ -273,7 +265,7 @@ def manifest(job: Job, metrics: dict[str, Any], rows: dict[str, int], more: dict
         "seconds": metrics.get("seconds", 0.0),
         "resumed_from": metrics.get("resumed_from", 0),
         "processes": PartialState().num_processes,
-        "peak_memory": peak_memory(),
+        "peak_memory": devices.peak_memory(),
         "versions": versions(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **more,
@@ -281,13 +273,6 @@ def manifest(job: Job, metrics: dict[str, Any], rows: dict[str, int], more: dict
     write_json(job.out / "manifest.json", known)
     for folder in ("checkpoints", "cache"):
         shutil.rmtree(job.out / folder, ignore_errors=True)
-
-
-def peak_memory() -> int:
-    """The most bytes that this process had: of the GPU's memory where it had one, else of the machine's."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _fingerprint(folder: Path) -> dict[str, str]:
