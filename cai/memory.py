@@ -165,8 +165,9 @@ def too_small(each: Need, want: Train) -> str:
     """What to do about a training that will not fit, or hardly; empty where it will."""
     if each.all <= SAFE * each.there:
         return ""
+    how = "will" if each.all > each.there else "may"
     return (
-        f"{each.stage} {'will' if each.all > each.there else 'may'} not fit: about {each.all / 1e9:.1f} GB where the {each.device} has {each.there / 1e9:.1f} GB; "
+        f"{each.stage} {how} not fit: about {each.all / 1e9:.1f} GB where the {each.device} has {each.there / 1e9:.1f} GB; "
         f"{remedy(want.per_device_train_batch_size, want.gradient_checkpointing, want.lora)}"
     )
 
