@@ -19,6 +19,9 @@ Of N parameters, T of them trained (all, or rank · Σ(rows + columns) of the li
 A step is taken as full: as many sequences as the batch has, each of ``max_length``. Where weights are spread (fsdp2, zero3),
 what grows with N and T is divided by the processes. Compare Korthikanti et al. 2022, section 4, whose formula is for GPT
 without gated layers, in half precision.
+
+Measured on a CPU, two steps of the bundled model with ``lora: 16`` in float32: sft with 2 × 512 tokens 4.74 GB, estimated
+3.74; dpo with 1 × 128 tokens (two answers) 2.15 GB, estimated 1.87. On GPUs it has not been compared.
 """
 
 import json
@@ -46,6 +49,8 @@ PROCESS = 650_000_000
 """Bytes of a trainer's process without a model, as measured on a CPU; CUDA's context on a GPU is of that size."""
 LOOSE = 1.5
 """Bytes that a CPU's allocator holds for one that autograd keeps: measured (2 × 512 tokens of the bundled model)."""
+SAFE = 0.75
+"""The share of a device's memory that an estimate may come to: the measured ones came to 0.79 and 0.87 of what was taken."""
 PIECE = (4096, 32768)
 """Tokens and words of the pieces in which TRL 1.16 makes logits (``trl.kernels.chunked_logprob``)."""
 SIDES = {"dpo": 2, "orpo": 2, "simpo": 2, "reward": 2}
@@ -157,11 +162,12 @@ def needs(recipe: "Recipe") -> list[Need]:
 
 
 def too_small(each: Need, want: Train) -> str:
-    """What to do about a training that will not fit; empty where it will."""
-    if each.all <= each.there:
+    """What to do about a training that will not fit, or hardly; empty where it will."""
+    if each.all <= SAFE * each.there:
         return ""
+    how = "will" if each.all > each.there else "may"
     return (
-        f"{each.stage} will not fit: about {each.all / 1e9:.1f} GB where the {each.device} has {each.there / 1e9:.1f} GB; "
+        f"{each.stage} {how} not fit: about {each.all / 1e9:.1f} GB where the {each.device} has {each.there / 1e9:.1f} GB; "
         f"{remedy(want.per_device_train_batch_size, want.gradient_checkpointing, want.lora)}"
     )
 

@@ -42,6 +42,7 @@ from constitution.source import (
 SCHEMA = Path(__file__).with_name("recipe.schema.json")
 WEIGHTS = ("base", "reference")
 """Keys under which a path or a Hub id does as well as a role."""
+LOGS = "tensorboard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Recipe:
     models: dict[str, ModelSpec]
     blocks: tuple[Block, ...]
     hardware: Hardware = field(default_factory=Hardware)
-    logs: str = "tensorboard"
+    logs: str = LOGS
 
     def block(self, name: str) -> Block:
         """A step by its name."""
@@ -131,8 +132,7 @@ class _Reader:
         runs_on = self._hardware(once)
         complain(self.found)
         assert constitution is not None and constitution_file is not None
-        name, seed = self.data["name"], self.data.get("seed", 0)
-        logs = self.data.get("logs", "tensorboard")
+        name, seed, logs = self.data["name"], self.data.get("seed", 0), self.data.get("logs", LOGS)
         return Recipe(
             self.source.path, name, seed, constitution, constitution_file, models, tuple(blocks), runs_on, logs
         )
@@ -158,8 +158,7 @@ class _Reader:
         given = hardware.read(self.data.get("hardware"))
         if given.kind not in hardware.KINDS:
             given = replace(given, kind=str(find(given.kind, self.beside) or given.kind))
-        logs = self.data.get("logs", "tensorboard")
-        for key, text in mistakes_training.surroundings(given, logs, steps, self.here):
+        for key, text in mistakes_training.surroundings(given, self.data.get("logs", LOGS), steps, self.here):
             self.wrong((key,), text)
         return given
 
