@@ -77,7 +77,7 @@ def online(toys: Path, tmp_path: Path) -> Online:
         scoring = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules")}
         scoring |= {"spec": plain(spec) if spec else None, "logs": str(tmp_path)}
         scoring |= {"constitution": str(ROOT / "principles" / "harmless.yaml")}
-        return job(kind, want, str(toys / "policy"), (toys / "prompts", tmp_path / name), 0, scoring)
+        return job(kind, want, str(toys / "policy"), (toys / "prompts", tmp_path / name), 0, {"scoring": scoring})
 
     return write
 
