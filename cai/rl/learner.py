@@ -70,7 +70,7 @@ class Learner:
             passes += 1
             total = {name: total.get(name, 0.0) + value for name, value in found.items()}
         self.actor.train(False)
-        for schedule in self.schedules.values():
+        for schedule in self.schedules.values() if passes else ():
             schedule.step()
         return {**_means(total), "updates": float(passes), "lr": self.optimizers["policy"].param_groups[0]["lr"]}
 
@@ -132,8 +132,12 @@ class Learner:
         }
 
     def _far(self, found: dict[str, float]) -> bool:
-        """Whether the policy is too far from the one that sampled; the gradients at hand are then thrown away."""
-        if self.want.kl_stop is None or found["approx_kl"] <= self.want.kl_stop * max(found["tokens"], 1.0):
+        """Whether the policy is too far from the one that sampled, or nothing is to be learnt.
+
+        The gradients at hand are then thrown away: even gradients of zero would move weights, by the optimizer's momentum.
+        """
+        within = self.want.kl_stop is None or found["approx_kl"] <= self.want.kl_stop * found["tokens"]
+        if found["tokens"] and within:
             return False
         for each in self.optimizers.values():
             each.zero_grad()

@@ -141,6 +141,18 @@ def test_a_bandit_is_solved(lora: int | None) -> None:
     assert trained.told(rollout, trained.look(rollout))["kl"] == pytest.approx(exact, rel=1e-3)
 
 
+def test_a_step_without_a_single_score_changes_nothing() -> None:
+    unread = loop(settings(max_new_tokens=2), lambda asked, texts: [None] * len(texts), 3)
+    read = loop(settings(max_new_tokens=2), by_text(lambda text: float(len(text))), 3)
+    read.step(1)
+    read.score = unread.score  # the optimizer has its momentum by now
+    for trained in (unread, read):
+        before = [each.detach().clone() for each in trained.actor.policy.parameters()]
+        figures, _ = trained.step(2)
+        assert figures["unread"] == 1 and figures["updates"] == 0
+        assert all(each.equal(old) for each, old in zip(trained.actor.policy.parameters(), before, strict=True))
+
+
 def said(answer: tuple[int, ...]) -> str:
     return " ".join(WORDS[token] for token in answer if token > 1)
 
