@@ -155,6 +155,8 @@ def effect(folder: Path, known: Mapping[str, str], new: Constitution, moved: Set
         return Effect(name, kind, "aside")
     if not begun["constitution"] or begun["constitution"] == digest(new):
         return Effect(name, kind, "stands")
+    if STAGES[kind].shape == "train":  # whole, for what a step learns from another does not come back
+        return Effect(name, kind, "aside")
     if begun["block"].get("method") == "rank":  # its rows have other ids than those that they are made from
         return Effect(name, kind, "aside")
     old = former(folder, begun["constitution"], name)

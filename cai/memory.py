@@ -196,13 +196,15 @@ def ran_out(log: str, code: int, job: Mapping[str, Any], done: int) -> str:
     killed = code == 137 or re.search(r"exitcode\s*: -9|Signal 9 \(SIGKILL\)", log)
     if not told and not killed:
         return ""
-    config, own = job["config"], job["own"]
-    batch, length = config["per_device_train_batch_size"], config["max_length"]
+    config = {**job.get("config", {}), **job.get("own", {})}
     what = "ran out of memory" if told else "was killed by the system, as happens where memory runs out,"
+    if "per_device_train_batch_size" not in config:
+        return f"{what} though it trains nothing; it needs a machine with more"
+    batch = config["per_device_train_batch_size"]
     return (
-        f"{what} in step {done + 1}, with {batch} × {length} tokens on each device: "
-        f"{remedy(batch, config['gradient_checkpointing'], own.get('lora'))}; what is done is kept, and it goes on from its last "
-        "checkpoint"
+        f"{what} in step {done + 1}, with {batch} × {config['max_length']} tokens on each device: "
+        f"{remedy(batch, config['gradient_checkpointing'], config.get('lora'))}; what is done is kept, and it goes on from its "
+        "last checkpoint"
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from cai.methods import METHODS
+from cai.mistakes_guards import BESIDE, served
 from cai.models import ModelSpec
 from cai.stages.grpo import Grpo
 from cai.stages.online import Online
@@ -32,11 +33,8 @@ def _scorer(want: Online, models: Mapping[str, ModelSpec]) -> Found:
         yield "reward", f"the method {want.method} asks no model; take it out"
     if want.rules and want.method != "rules":
         yield "rules", "are for the method rules; take them out"
-    if want.reward in models and models[want.reward].served:
-        yield (
-            "reward",
-            "a vLLM server of ours would have to be up beside the training; start it yourself and give it by `endpoints`",
-        )
+    if served(want.reward, models):
+        yield "reward", BESIDE
 
 
 def _kl(want: Online) -> Found:

@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cai import hardware, mistakes_online
+from cai import hardware, mistakes_guards, mistakes_online
 from cai.errors import RunError
 from cai.hardware import Hardware
 from cai.models import ModelSpec
@@ -12,7 +12,7 @@ from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto
 from cai.stages.online import Online
 from cai.stages.reward import Reward
-from cai.stages.train import Train
+from cai.stages.train import Aligned, Train
 from cai.stages.unpaired import Unpaired
 from cai.training import check_config
 
@@ -24,6 +24,8 @@ Found = Iterator[tuple[str, str]]
 
 def of(want: object, models: Mapping[str, ModelSpec]) -> Found:
     """All that is wrong with a block beyond its schema: the key in the block, and a sentence."""
+    if isinstance(want, Aligned):
+        yield from mistakes_guards.of(want, models)
     if isinstance(want, Online):
         yield from mistakes_online.of(want, models)
     match want:
@@ -73,6 +75,12 @@ def surroundings(where: Hardware, logs: str, steps: "Sequence[Block]", here: boo
             "hardware",
             "ppo shares out rows, not weights, and cannot run where weights are spread; use ddp, and lora where the models "
             "are too large for one GPU",
+        )
+    elif where.sharded and (named := [block.name for block in steps if getattr(block.want, "guards", None)]):
+        yield (
+            "hardware",
+            f"guards look at whole models and do nothing where weights are spread, but {named[0]} sets some; take them out, or "
+            "use ddp",
         )
     elif here and trained:
         yield from (("hardware", text) for text in hardware.unable(where))

@@ -16,10 +16,11 @@ from typing import Any
 
 from cai import keeper, memory
 from cai.errors import RunError
-from cai.files import write_json
+from cai.files import whole_lines, write_json
 from cai.hardware import Hardware
 from cai.models.vllm import cause, resolve
 from cai.stages.train import Train
+from cai.train import checkpoints
 
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -79,9 +80,12 @@ async def train(
     """
     out = job_file.parent
     log.unlink(missing_ok=True)
+    metrics, last = out / "metrics.jsonl", checkpoints.last_checkpoint(out / "checkpoints")
+    # Before it starts: what it does again is then read once, and from where it begins.
+    checkpoints.rewind(metrics, checkpoints.step_of(last) if last else 0)
     line = [*where.hardware.command(), "-m", f"cai.train.{kind}", str(job_file), "--figures-to", where.logs]
     process = keeper.start(line, log, {**QUIET, **where.hardware.environment()})
-    metrics, seen = out / "metrics.jsonl", 0
+    seen = metrics.stat().st_size if metrics.exists() else 0
     try:
         while process.poll() is None:
             seen = _tail(metrics, seen, on_metrics)
@@ -106,7 +110,7 @@ def check_config(kind: str, keys: list[str]) -> list[str]:
 def _why(job_file: Path, log: Path, code: int) -> str:
     """Why a training failed."""
     settings, metrics = json.loads(job_file.read_text(encoding="utf-8")), job_file.with_name("metrics.jsonl")
-    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
+    lines = list(whole_lines(metrics))
     said = log.read_text(errors="replace")[-20_000:] if log.exists() else ""
     done = json.loads(lines[-1])["step"] if lines else 0
     return memory.ran_out(said, code, settings, done) or f"failed: {cause(log)}"

@@ -132,8 +132,9 @@ async def run_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) ->
             }
         )
     )
-    (tmp_path / "metrics.jsonl").write_text('{"step": 3, "steps": 9}\n')
-    here = SimpleNamespace(command=lambda: [sys.executable, "-c", code], environment=dict)
+    line = json.dumps({"step": 3, "steps": 9}) + "\n"
+    begun = f"open({str(tmp_path / 'metrics.jsonl')!r}, 'w').write({line!r}); {code}"
+    here = SimpleNamespace(command=lambda: [sys.executable, "-c", begun], environment=dict)
     with pytest.raises(RunError) as error:
         await train("sft", tmp_path / "job.json", tmp_path / "sft.log", Where(here), lambda line: None)  # pyright: ignore
     return str(error.value)

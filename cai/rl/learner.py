@@ -101,7 +101,7 @@ class Learner:
         """Gradients of a mini-batch in micro-batches, and what was seen on the way, as sums over all processes."""
         count = self.processes.sums({"tokens": lesson.batch.mask[mini].sum()})["tokens"]
         sums: dict[str, Tensor | float] = {}
-        for micro in mini.split(self.want.per_device_train_batch_size):
+        for micro in mini.split(self.want.per_device_train_batch_size) if len(mini) else ():
             for name, value in self._micro(lesson, micro, max(count, 1.0)).items():
                 sums[name] = sums.get(name, 0.0) + value
         names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")

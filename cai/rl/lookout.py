@@ -49,6 +49,8 @@ class Lookout:
         """The same answers to held-out prompts by the reward that the policy learns from and by one that it does not."""
         answers = held_out.answers(self.loop, self.asked)
         assert self.judge is not None
+        if not self.loop.processes.first:
+            return {}
         scores = self.judge(self.asked, [each["text"] for each in answers])
         both = {"reward": [each["score"] for each in answers], "judge": scores}
         known = {name: [score for score in found if score is not None] for name, found in both.items()}

@@ -27,6 +27,10 @@ Score = Callable[[Sequence[Asked], Sequence[str]], Sequence[float | None]]
 """Answers → their scores; None where one cannot be read, which leaves the answer out."""
 
 
+ALIKE = 1e-6
+"""A standard deviation of scores that is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A batch as policy, reference and critic see it before they learn; shapes (rows, answer), scores (rows,).
@@ -57,6 +61,7 @@ class Loop:
         self.task, self.want, self.processes = task, task.want, processes
         self.learner = Learner(actor, task.want, task.steps, processes)
         self.coefficient = kl.Coefficient(task.want.kl_coef, task.want.kl_target, task.want.kl_horizon)
+        self.stopped = ""
         actor.train(False)
 
     def step(self, number: int) -> tuple[dict[str, float], Rollout]:
@@ -66,7 +71,8 @@ class Loop:
         lesson, told = self._lesson(rollout, seen)
         figures = {**self.told(rollout, seen), **told, "kl_coef": self.coefficient.value}
         figures |= self.learner.learn(lesson, self.want.batch_size, draw_seed(self.task.seed, "order", number, 0))
-        self.coefficient.adapt(figures["kl"], self.want.batch_size)
+        if figures["unread"] < 1:
+            self.coefficient.adapt(figures["kl"], self.want.batch_size)
         return figures, rollout
 
     def rollout(self, asked: Sequence[Asked]) -> Rollout:
@@ -107,7 +113,7 @@ class Loop:
         if self.want.whiten_rewards:
             rows = seen.mask.any(1)
             spread = advantages.mean_std(self.processes.sum(advantages.moments(scores, rows)))[1]
-            scores = scores / (spread + 1e-8)
+            scores = scores / spread if spread > ALIKE else scores
         rewards = -self.coefficient.value * kl.tokenwise(seen.old, seen.reference) * seen.mask
         last = (seen.mask.sum(1) - 1).clamp_min(0)
         at_end = torch.zeros_like(rewards).scatter_(1, last.unsqueeze(1), scores.unsqueeze(1))
@@ -122,10 +128,11 @@ class Loop:
         sums |= {"reward": (seen.scores * rows).sum(), "square": (seen.scores.square() * rows).sum()}
         sums |= {"length": seen.mask.sum(), "ended": (rollout.ended & rows).sum()}
         found = self.processes.sums(sums)
-        known = max(found.pop("known"), 1.0)
-        answers, square = found.pop("answers"), found.pop("square") / known
+        read, answers = found.pop("known"), found.pop("answers")
+        known = max(read, 1.0)
+        square = found.pop("square") / known
         means = {name: value / known for name, value in found.items()}
-        return {**means, "reward_std": max(square - means["reward"] ** 2, 0.0) ** 0.5, "unread": 1 - known / answers}
+        return {**means, "reward_std": max(square - means["reward"] ** 2, 0.0) ** 0.5, "unread": 1 - read / answers}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +190,12 @@ def state(loop: Loop, number: int) -> dict[str, Any]:
         "weights": loop.actor.state(),
         "learner": loop.learner.state(),
         "kl_coef": loop.coefficient.value,
+        "stopped": loop.stopped,
     }
 
 
-def load_state(loop: Loop, kept: dict[str, Any]) -> int:
-    """Go on from a checkpoint; returns the number of its step."""
+def load_state(loop: Loop, kept: dict[str, Any]) -> None:
+    """Go on from a checkpoint."""
     loop.actor.load(kept["weights"])
     loop.learner.load(kept["learner"])
-    loop.coefficient.value = kept["kl_coef"]
-    return kept["step"]
+    loop.coefficient.value, loop.stopped = kept["kl_coef"], kept["stopped"]

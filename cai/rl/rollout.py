@@ -1,6 +1,7 @@
 """Answers to prompts as tensors: sampled, padded, decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -86,10 +87,21 @@ class Generate:
             max_new_tokens=self.limits.max_new_tokens, do_sample=False, eos_token_id=self.ends, pad_token_id=self.pad
         )
         noise = LogitsProcessorList([Seeded(seeds, self.limits.temperature, device.type)])
-        out = self.policy.generate(
-            input_ids=ids, attention_mask=attention, generation_config=config, logits_processor=noise
-        )
+        with neutral(self.policy):
+            out = self.policy.generate(
+                input_ids=ids, attention_mask=attention, generation_config=config, logits_processor=noise
+            )
         return [cut(row, self.ends) for row in out[:, ids.shape[1] :].tolist()]
+
+
+@contextmanager
+def neutral(policy: Any) -> Iterator[None]:
+    """Meanwhile the model has no settings of its own for generation: transformers fills in from them what a config leaves open."""
+    kept, policy.generation_config = policy.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        policy.generation_config = kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ class Grpo(Online):
     """The ``grpo`` block.
 
     Attributes:
-        per_device_train_batch_size: answers a step on each device; a multiple of ``num_generations`` over all devices.
+        per_device_train_batch_size: answers a step on each device; times ``gradient_accumulation_steps`` a multiple of
+            ``num_generations``.
         num_generations: answers to each prompt.
         max_completion_length: tokens of an answer.
         beta: weight of the KL to the reference. TRL's is 0, which is unsafe with a learned reward; ours is the paper's.

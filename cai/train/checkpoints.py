@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+from cai.files import whole_lines, write_lines
+
 COMPLETE = "complete"
 """The file that is written into a checkpoint last."""
 
@@ -23,12 +25,13 @@ def thin(folder: Path, kept: int) -> None:
 
 
 def step_of(checkpoint: Path) -> int:
+    """The step after which it was written."""
     return int(checkpoint.name.rpartition("-")[2])
 
 
 def rewind(metrics: Path, step: int) -> None:
-    """Forget the metrics of steps after the checkpoint: they are done again."""
+    """Forget the lines of steps after the checkpoint, which are done again, and a torn last one."""
     if metrics.exists():
-        lines = [line for line in metrics.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        metrics.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        kept = [line for line in whole_lines(metrics) if json.loads(line)["step"] <= step]
+        if sum(len(line.encode()) + 1 for line in kept) != metrics.stat().st_size:
+            write_lines(metrics, kept)

@@ -15,7 +15,7 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset, load_dataset
 from peft import LoraConfig, PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
 
 from cai import dataset
 from cai.files import write_json
@@ -61,6 +61,7 @@ def from_command_line(config: type) -> Job:
         print("\n".join(key for key in given.unknown_keys if key not in known))
         raise SystemExit(0)
     data = json.loads(given.job.read_text(encoding="utf-8"))
+    set_seed(data["seed"])  # by it adapters and new heads begin
     return Job(**{**data, "data": Path(data["data"]), "out": Path(data["out"]), "logs": given.figures_to})
 
 

@@ -62,6 +62,8 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
         talk.ends,
         Limits(want.max_new_tokens, want.temperature, want.generate_batch_size),
     )
+    if want.batch_size < processes.count:
+        raise ValueError(f"batch_size {want.batch_size} is below the {processes.count} processes; raise it")
     task = Task(want, asked.train, steps_of(want, len(asked.train)), job.seed)
     loop = Loop(actor, talk, writer, score, task, processes)
     done = _resume(job, loop)
@@ -80,10 +82,10 @@ def _walk(job: jobs.Job, loop: Loop, done: int, heldout: Any) -> dict[str, Any]:
     asked = held_out_prompts(heldout, job.seed)
     before = held_out.once(job.out / "before.json", loop.processes, lambda: held_out.answers(loop, asked))
     lines = Stage(job.out).metrics()
-    number, stopped, tokens = done, "", int(lines[-1]["tokens"]) if lines else 0
+    number, tokens = done, int(lines[-1]["tokens"]) if lines else 0
     judge = Blocking(Scoring.read(job.judging)) if job.judging else None
     lookout = Lookout(loop, judge, asked, first(lines))
-    for number in range(done + 1, loop.task.steps + 1):
+    for number in range(done + 1, loop.task.steps + 1) if not loop.stopped else ():
         began = time.monotonic()
         figures, rollout = loop.step(number)
         tokens += round(figures["length"] * loop.want.batch_size)
@@ -91,16 +93,16 @@ def _walk(job: jobs.Job, loop: Loop, done: int, heldout: Any) -> dict[str, Any]:
         _log(job, loop, number, {**figures, **told, "tokens": tokens, "seconds": time.monotonic() - began})
         if loop.processes.first:
             _show(job.out / "answers.jsonl", number, rollout)
-        stopped = stopped or _over(loop.want, figures)
-        last = bool(stopped) or number == loop.task.steps
+        loop.stopped = stopped or _over(loop.want, figures)
+        last = bool(loop.stopped) or number == loop.task.steps
         if number % loop.want.save_steps == 0 or last:
             _save(job, loop, number)
-        if stopped:
+        if loop.stopped:
             break
     if judge:
         judge.close()
     found = held_out.compared(before, held_out.answers(loop, asked))
-    return {**found, "steps": number, "tokens": tokens, "stopped": stopped}
+    return {**found, "steps": number, "tokens": tokens, "stopped": loop.stopped}
 
 
 def _over(want: Ppo, figures: Mapping[str, float]) -> str:
@@ -159,10 +161,9 @@ def _resume(job: jobs.Job, loop: Loop) -> int:
         checkpoints.last_checkpoint(job.out / "checkpoints")
     loop.processes.accelerator.wait_for_everyone()
     checkpoint = checkpoints.last_checkpoint(job.out / "checkpoints")
-    if checkpoint is None:
-        return 0
-    kept = torch.load(checkpoint / "state.pt", map_location=loop.processes.device, weights_only=True)
-    done = load_state(loop, kept)
+    done = checkpoints.step_of(checkpoint) if checkpoint else 0
+    if checkpoint:
+        load_state(loop, torch.load(checkpoint / "state.pt", map_location=loop.processes.device, weights_only=True))
     if loop.processes.first:
         checkpoints.rewind(job.out / "metrics.jsonl", done)
         checkpoints.rewind(job.out / "answers.jsonl", done)

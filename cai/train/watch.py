@@ -143,6 +143,8 @@ def watched(trainer: Any, job: Any) -> Watch | None:
     if wanted is None or not guards.of(wanted).every or spread:
         return None
     watch = Watch(trainer, job)
+    if not watch.asked:  # nothing was held out
+        return None
     trainer.add_callback(watch)
     return watch
 

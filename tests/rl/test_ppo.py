@@ -153,6 +153,30 @@ def test_a_step_without_a_single_score_changes_nothing() -> None:
         assert all(each.equal(old) for each, old in zip(trained.actor.policy.parameters(), before, strict=True))
 
 
+def test_a_model_s_own_settings_for_generation_do_not_change_what_is_sampled() -> None:
+    # The probabilities that PPO learns from know of no penalties: the sampling may have none either.
+    plain, set_up = (loop(settings(max_new_tokens=6), by_text(lambda text: 0.0), 1) for _ in range(2))
+    set_up.actor.policy.generation_config.repetition_penalty = 5.0
+    set_up.actor.policy.generation_config.min_new_tokens = 4
+    texts = [each.rollout(each.task.asked(1)).texts for each in (plain, set_up)]
+    assert texts[0] == texts[1]
+    assert set_up.actor.policy.generation_config.repetition_penalty == 5.0  # it is saved with the model
+
+
+def test_a_process_without_rows_of_a_mini_batch_waits_for_the_others() -> None:
+    trained = loop(settings(max_new_tokens=2, num_mini_batches=4, batch_size=8), by_text(lambda text: 1.0), 1)
+    nothing = torch.empty(0, dtype=torch.long)
+    rollout = trained.rollout(trained.task.asked(1))
+    made, _ = trained._lesson(rollout, trained.look(rollout))
+    assert trained.learner._gradients(made, nothing)["tokens"] == 0
+
+
+def test_scores_that_are_all_the_same_are_not_blown_up() -> None:
+    trained = loop(settings(max_new_tokens=2, whiten_rewards=True), by_text(lambda text: 1.0), 1)
+    rollout = trained.rollout(trained.task.asked(1))
+    assert trained._rewards(trained.look(rollout)).abs().max() <= 1.0
+
+
 def said(answer: tuple[int, ...]) -> str:
     return " ".join(WORDS[token] for token in answer if token > 1)
 

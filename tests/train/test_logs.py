@@ -48,7 +48,7 @@ def test_the_losses_of_ppo_can_be_read_back(tiny: Path, tmp_path: Path, train_he
         Stage(folder).write_parts(iter([row]), 1)
     want = Ppo(str(tiny), method="rules", max_steps=2, batch_size=2, max_new_tokens=3, bf16=False)
     scoring = {"method": "rules", "constitution": str(ROOT / "principles" / "harmless.yaml"), "logs": str(tmp_path)}
-    file = job("ppo", want, str(tiny), (tmp_path / "prompts", tmp_path / "ppo"), 0, scoring)
+    file = job("ppo", want, str(tiny), (tmp_path / "prompts", tmp_path / "ppo"), 0, {"scoring": scoring})
     train_here("ppo", file, "--figures-to", "tensorboard")
     for name in ("loss/policy", "reward"):
         found = figures(tmp_path / "ppo" / "tensorboard", name)

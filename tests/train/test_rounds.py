@@ -81,7 +81,9 @@ def go(recipe: Path) -> Iterator[Go]:
     torch.set_num_threads(1)
     prefers: dict[str, str] = {}
 
-    async def train(kind: str, job_file: Path, log: Path, on_metrics: Callable[[dict[str, Any]], None]) -> None:
+    async def train(
+        kind: str, job_file: Path, log: Path, where: object, on_metrics: Callable[[dict[str, Any]], None]
+    ) -> None:
         line, sys.argv = sys.argv, [kind, str(job_file)]
         try:
             await asyncio.to_thread(importlib.import_module(f"cai.train.{kind}").main)  # some run a loop of their own
@@ -349,4 +351,4 @@ def test_status_show_and_report_know_the_rounds(whole: Path, cai: Callable[..., 
     page = (tmp_path / "report.html").read_text()
     assert "Round by round: rounds" in page
     assert f"{verdict(whole, 2)['kl']:.3g} ±" in page
-    assert "KL to the initial policy, nats an answer by round" in page
+    assert "KL to the initial policy, nats an answer, by round" in page

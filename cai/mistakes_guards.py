@@ -1,0 +1,47 @@
+"""What a recipe's schema cannot say about the guards of a training: settings that do not go together, each a sentence."""
+
+from collections.abc import Iterator, Mapping
+
+from cai import guards
+from cai.methods import METHODS
+from cai.models import ModelSpec
+from cai.stages.online import Online
+from cai.stages.train import Aligned
+
+Found = Iterator[tuple[str, str]]
+"""The key in the block, and a sentence."""
+
+BESIDE = "a vLLM server of ours would have to be up beside the training; start it yourself and give it by `endpoints`"
+
+
+def of(want: Aligned, models: Mapping[str, ModelSpec]) -> Found:
+    """All that is wrong with a block's ``guards`` beyond its schema."""
+    yield from (("guards", text) for text in [*_judge(want, models), *_bounds(want)])
+
+
+def served(role: str, models: Mapping[str, ModelSpec]) -> bool:
+    """Whether a role, or a member of a combination, is a vLLM server that we would start."""
+    spec = models.get(role)
+    return spec is not None and (bool(spec.served) or any(served(each, models) for each in spec.rewards))
+
+
+def _judge(want: Aligned, models: Mapping[str, ModelSpec]) -> Iterator[str]:
+    judge, method = want.guards.get("judge", ""), guards.scoring(want.guards)
+    if judge and not METHODS[method].asks:
+        yield f"the method {method} asks no model; take judge out"
+    elif method and METHODS[method].asks and not judge:
+        yield f"no judge is named for the method {method}; give a role under `judge`"
+    if want.guards.get("rules") and method != "rules":
+        yield "rules are for the method rules; take them out, or set `method: rules`"
+    if judge and isinstance(want, Online) and judge == want.reward:
+        yield f'the judge "{judge}" is what the policy learns from, and would see nothing wrong; name another'
+    if served(judge, models):
+        yield f'"{judge}": {BESIDE}'
+
+
+def _bounds(want: Aligned) -> Iterator[str]:
+    read = guards.of(want.guards)
+    for act, bounds in (("warn", read.warn), ("stop", read.stop)):
+        for name, (least, most) in bounds.items():
+            if least is not None and most is not None and least > most:
+                yield f"{name}.{act} must rise, found [{least:g}, {most:g}]"
