@@ -17,6 +17,7 @@ from cai.recipe import Block
 from cai.rows import Answers, Drop, Pair, Preference, Prompt
 from cai.stages.evaluate import Evaluate, answer, compare, describe, pairs
 from cai.stages.label import label
+from cai.stages.prompts import HELDOUT
 from cai.store import Stage
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ TRACKS = ("redteam", "helpful")
 async def evaluate(run: "Run", block: Block) -> None:
     """Answer, compare, count, seal."""
     stage, want = run.stage(block.name), block.want
-    heldout = Stage(run.folder / block.reads / shapes.HELDOUT)
+    heldout = Stage(run.folder / block.reads / HELDOUT)
     prompts = _limited(stage, heldout, want.limit)
     tally = Tally()
     for role in _order(run, want):

@@ -33,8 +33,6 @@ from constitution.load import digest
 if TYPE_CHECKING:
     from cai.run import Run
 
-HELDOUT = "heldout"
-
 
 def prompts(run: "Run", block: Block) -> None:
     want, stage = block.want, run.stage(block.name)
@@ -55,7 +53,7 @@ def prompts(run: "Run", block: Block) -> None:
     kept = (row for row in prompt_files.read(want) if isinstance(row, Prompt) and row.id not in aside)
     stage.write_parts(kept, want.part_size)
     held = (row for row in prompt_files.read(want) if isinstance(row, Prompt) and row.id in aside)
-    Stage(stage.folder / HELDOUT).write_parts(held, want.part_size)
+    Stage(stage.folder / prompt_files.HELDOUT).write_parts(held, want.part_size)
     stage.write_drops(drops)
     reasons = Counter(drop.reason for drop in drops)
     tally = Tally(count + len(drops), count, count, reasons, counts=Counter(heldout=len(aside)))

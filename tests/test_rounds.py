@@ -194,7 +194,8 @@ def test_rounds_that_never_take_up_the_newest_policy_are_a_sentence(write: Write
 
 def test_the_same_judge_is_allowed_where_it_is_said(write: Write) -> None:
     text = RECIPE.replace("{judge: judge, limit", "{judge: labeller, limit")
-    load_recipe(write("r.yaml", text.replace("times: 3", "same_judge: true")))
+    recipe = load_recipe(write("r.yaml", text.replace("times: 3", "same_judge: true")))
+    assert recipe.block("round-1/evaluate").want.judge == recipe.block("round-1/label").want.model == "labeller"
 
 
 def test_the_comparison_takes_the_keys_of_evaluate() -> None:

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel, get_peft_model
 from torch import Tensor, nn
+
+from cai.rl import kl
+from cai.train import adapters
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Actor:
             with self.policy.disable_adapter():
                 theirs = distributions(self.policy, batch, self.temperature)
         tokens = batch.tokens.unsqueeze(-1)
-        apart = (mine.exp() * (mine - theirs)).sum(-1)
+        apart = kl.over_all_tokens(mine, theirs)
         return mine.gather(-1, tokens).squeeze(-1), theirs.gather(-1, tokens).squeeze(-1), apart
 
     def values(self, batch: Batch) -> Tensor:
@@ -131,8 +134,7 @@ def distributions(model: Any, batch: Batch, temperature: float) -> Tensor:
 
 
 def _adapted(model: Any, rank: int, task: str, whole: list[str] | None) -> Any:
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type=task, modules_to_save=whole)
-    return get_peft_model(model, config)
+    return get_peft_model(model, adapters.config(rank, task, whole))
 
 
 def _frozen(model: Any) -> Any:

@@ -14,6 +14,18 @@ def tokenwise(policy: Tensor, reference: Tensor) -> Tensor:
     return policy - reference
 
 
+def over_all_tokens(policy: Tensor, reference: Tensor) -> Tensor:
+    """The KL divergence before each token, over all tokens that could have come: no sample of it is below zero.
+
+    Args:
+        policy, reference: log-probabilities of every token, shape (…, vocabulary).
+
+    Returns:
+        Nats, shape (…).
+    """
+    return (policy.exp() * (policy - reference)).sum(-1)
+
+
 def never_negative(policy: Tensor, reference: Tensor) -> Tensor:
     """Another estimate with the same mean, e^−d − 1 + d for d = log π − log π_ref, that no sample makes negative.
 

@@ -15,6 +15,8 @@ from cai import records
 from cai.errors import UserError
 from cai.rows import Drop, Prompt, content_id, is_text
 
+HELDOUT = "heldout"
+"""The folder below the stage's with the prompts that no training stage sees."""
 TRACKS = ("redteam", "helpful")
 
 

@@ -23,6 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cai.files import write_json
 from cai.ledger import versions
+from cai.rl import kl
 from cai.rl.rollout import Talk
 from cai.rows import Answers
 from cai.store import Stage
@@ -68,7 +69,7 @@ def divergence(policy: Any, other: Any, asked: Sequence[int], answer: Sequence[i
     mine, theirs = (
         model(ids, logits_to_keep=len(answer) + 1).logits[0, :-1].float().log_softmax(-1) for model in (policy, other)
     )
-    return (mine.exp() * (mine - theirs)).sum().item()
+    return kl.over_all_tokens(mine, theirs).sum().item()
 
 
 def summary(found: Sequence[float]) -> dict[str, float | None]:

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, s
 from cai import dataset
 from cai.files import write_json
 from cai.ledger import versions
-from cai.train import checkpoints, devices, quantized
+from cai.train import adapters, checkpoints, devices, quantized
 from cai.train.watch import watched
 
 TENSORBOARD = "tensorboard"
@@ -74,7 +74,7 @@ def arguments(job: Job, config: type) -> Any:
             "output_dir": str(job.out / "checkpoints"),
             "seed": job.seed,
             "use_cpu": cpu,
-            "bf16": job.own["bf16"] if job.own.get("bf16") is not None else not cpu or fast_bf16(),
+            "bf16": half(job),
             "dataloader_pin_memory": not cpu,
             "logging_steps": 1,
             "save_strategy": "steps",
@@ -120,6 +120,12 @@ def reference(job: Job, args: Any) -> Any:
     return AutoModelForCausalLM.from_pretrained(weights, **{"dtype": "float32", **given}) if weights else None
 
 
+def half(job: Job) -> bool:
+    """Whether to compute in bfloat16: as the job says, or where the hardware has it."""
+    wanted = job.own.get("bf16")
+    return wanted if wanted is not None else torch.cuda.is_available() or fast_bf16()
+
+
 def fast_bf16() -> bool:
     """Whether this CPU multiplies in bfloat16; emulated, autocast is slower than float32."""
     return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
@@ -128,11 +134,7 @@ def fast_bf16() -> bool:
 def lora(job: Job, task: str, modules_to_save: list[str] | None = None) -> LoraConfig | None:
     """LoRA on every linear layer, or None where all weights are trained."""
     rank = job.own.get("lora")
-    if not rank:
-        return None
-    return LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type=task, modules_to_save=modules_to_save
-    )
+    return adapters.config(rank, task, modules_to_save) if rank else None
 
 
 def load(job: Job, columns: list[str]) -> tuple[Dataset, Dataset | None]:

@@ -144,10 +144,9 @@ def _critic_source(job: jobs.Job, want: Ppo, tokenizer: Any) -> str:
 
 def _accelerator(job: jobs.Job) -> Accelerator:
     cpu = not torch.cuda.is_available()
-    bf16 = job.own["bf16"] if job.own.get("bf16") is not None else not cpu
     accelerator = Accelerator(
         cpu=cpu,
-        mixed_precision="bf16" if bf16 else "no",
+        mixed_precision="bf16" if jobs.half(job) else "no",
         log_with=None if job.logs == "none" else job.logs,
         project_dir=str(job.out),
     )

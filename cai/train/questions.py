@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cai.rows import Message, Prompt
+from cai.stages.prompts import HELDOUT
 from cai.store import Stage
 from cai.train.job import Job
-
-HELDOUT = "heldout"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,13 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 
 from cai import dataset, guards
 from cai.files import read_json, write_json
+from cai.rl import kl
 from cai.rl.actor import distributions
 from cai.rl.loop import held_out
 from cai.rl.rewards import Blocking, Scoring
 from cai.rl.rollout import Asked, Generate, Limits, Rollout, Talk
 from cai.rows import Prompt, content_id
+from cai.stages.prompts import HELDOUT
 from cai.store import Stage
 
 AT_ONCE = 4
@@ -107,7 +109,7 @@ class Watch(TrainerCallback):
             if reference is not None:
                 with reference.disable_adapter() if isinstance(reference, PeftModel) else nullcontext():
                     theirs = distributions(reference, batch, 1.0)
-                sums["kl"] += ((mine.exp() * (mine - theirs)).sum(-1) * batch.mask).sum().item()
+                sums["kl"] += (kl.over_all_tokens(mine, theirs) * batch.mask).sum().item()
         found = {"entropy": sums["entropy"] / max(int(rollout.batch.mask.sum()), 1)}
         return {**found, "kl": sums["kl"] / len(rollout.texts)} if reference is not None else found
 
@@ -157,8 +159,8 @@ def judged(judge: Blocking, asked: Sequence[Asked], texts: Sequence[str]) -> dic
 
 def held_out_prompts(data: Path, tracks: Sequence[str] | None) -> list[Prompt]:
     """The prompts that a trainer is not shown: of a ``prompts`` stage, or of a dataset's test side, or its first ones."""
-    if (data / "heldout").exists():
-        rows = Stage(data / "heldout").all_rows(Prompt)
+    if (data / HELDOUT).exists():
+        rows = Stage(data / HELDOUT).all_rows(Prompt)
         return [row for row in rows if tracks is None or row.track in tracks]
     files = dataset.files(data, "test") or dataset.files(data, "train")
     found: dict[str, Prompt] = {}
