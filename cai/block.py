@@ -6,6 +6,9 @@ from typing import Any
 from cai.stages import STAGES, Kind
 from constitution.source import Keys
 
+SINGLE = ("model", "judge", "base", "reward", "reference", "rollouts")
+"""Keys of blocks that name one role."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -63,8 +66,7 @@ class Block:
 
 def named_roles(want: Any) -> list[tuple[str, str]]:
     """The roles a block names, with their keys."""
-    keys = ("model", "judge", "base", "reward", "reference")
-    single = [(key, getattr(want, key)) for key in keys if getattr(want, key, "")]
+    single = [(key, getattr(want, key)) for key in SINGLE if getattr(want, key, "")]
     watched = getattr(want, "guards", {}).get("judge", "")
     single += [("guards", watched)] if watched else []
     several = [(key, role) for key in ("models", "panel") for role in getattr(want, key, ())]

@@ -10,6 +10,7 @@ from cai.models import ModelSpec
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
 from cai.stages.online import Online
+from cai.stages.ppo import Ppo
 from cai.stages.prefs import Prefs
 from cai.stages.revise import Revise
 from cai.stages.sample import Sample
@@ -91,8 +92,18 @@ def of(block: "Block", models: Mapping[str, ModelSpec], before: Sequence["Block"
             yield from _scorer(want)
         case Sample(n=n, group=group) if n % group:
             yield "n", f"must be a multiple of group ({group}), found {n}"
+        case Ppo(rollouts=role) if role and not _served(role, models, before):
+            yield (
+                "rollouts",
+                f'"{role}" is no role of `models` with `vllm:`, whose servers could be started; name such a one',
+            )
         case Prefs(margins=(full, most, some)) if not full >= most >= some:
             yield "margins", "must fall: the probabilities from which the margin is 1, 2/3 and 1/3"
+
+
+def _served(role: str, models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> bool:
+    """Whether a role that is there is a server of ours."""
+    return models[role].kind == "vllm" if role in models else all(each.role != role for each in before)
 
 
 def _too_many(block: "Block", models: Mapping[str, ModelSpec]) -> Found:

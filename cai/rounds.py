@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cai.block import Block
+from cai.block import SINGLE, Block
 from cai.models import ModelSpec
 from cai.stages import STAGES
 from cai.stages.rounds import Outcome, Rounds, Until, Verdict
 from constitution.source import Keys, nearest
 
-SINGLE, SEVERAL = ("model", "judge", "base", "reward", "reference"), ("models", "panel", "calibration")
-"""Keys of blocks that name one role, and several."""
+SEVERAL = ("models", "panel", "calibration")
+"""Keys of blocks that name several roles."""
 
 WORDS = ("newest", "previous", "initial")
 HELD = ("dpo", "kto")

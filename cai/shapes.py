@@ -25,6 +25,7 @@ from cai.stages import prompts as prompt_files
 from cai.stages.dpo import Dpo
 from cai.stages.kto import Kto
 from cai.stages.online import Online
+from cai.stages.ppo import Ppo
 from cai.stages.train import Aligned, Train
 from cai.store import Stage
 from cai.training import Where, job, train
@@ -208,8 +209,8 @@ async def training(run: "Run", block: Block) -> None:
     if not manifest.exists():
         data = run.folder / block.reads
         seed = run.recipe.seed + block.number
-        scorers = _scorers(run, want)
-        job_file = job(block.kind, _referred(run, want), run.weights(want.base), (data, stage.folder), seed, scorers)
+        beside = _beside(run, want)
+        job_file = job(block.kind, _referred(run, want), run.weights(want.base), (data, stage.folder), seed, beside)
         with run.screen.bars():
             await _watched(run, block, job_file)
     done = read_json(manifest)
@@ -231,8 +232,8 @@ def _referred(run: "Run", want: Train) -> Train:
     return replace(want, reference="" if weights == run.weights(want.base) else resolve(weights))
 
 
-def _scorers(run: "Run", want: Train) -> dict[str, Any]:
-    """How a trainer scores the answers of its policy, and how its guards' judge does, for its job file."""
+def _beside(run: "Run", want: Train) -> dict[str, Any]:
+    """What a trainer asks: for answers of its policy, for their scores, and its guards' judge; for its job file."""
     found = {}
     if isinstance(want, Online):
         given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules")}
@@ -240,6 +241,8 @@ def _scorers(run: "Run", want: Train) -> dict[str, Any]:
     if isinstance(want, Aligned) and (method := guards.scoring(want.guards)):
         given = {"method": method, "rules": want.guards.get("rules", {})}
         found["judging"] = {**given, **_scorer(run, want.guards.get("judge", ""))}
+    if isinstance(want, Ppo) and want.rollouts:
+        found["sampler"] = {"spec": plain(run.spec(want.rollouts)), "logs": str((run.folder / "logs").resolve())}
     return found
 
 

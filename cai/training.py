@@ -43,13 +43,13 @@ class Where:
 
 
 def job(
-    kind: str, want: Train, base: str, places: tuple[Path, Path], seed: int, scorers: Mapping[str, Any] | None = None
+    kind: str, want: Train, base: str, places: tuple[Path, Path], seed: int, beside: Mapping[str, Any] | None = None
 ) -> Path:
     """Write the job file that the training process reads; returns its path.
 
     Args:
         places: the folder of the data, and that of the stage.
-        scorers: "scoring" and "judging", see ``cai.train.job.Job``.
+        beside: "scoring", "judging" and "sampler", see ``cai.train.job.Job``.
     """
     data, out = places
     block = {key: value for key, value in asdict(want).items() if key not in ("base", "trl")}
@@ -61,7 +61,7 @@ def job(
         "seed": seed,
         "own": {key: block.pop(key) for key in want.OWN},
         "config": {**block, **want.trl},
-        **(scorers or {}),
+        **(beside or {}),
     }
     write_json(out / "job.json", settings)
     return out / "job.json"

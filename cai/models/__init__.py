@@ -26,6 +26,7 @@ class Request:
         begin: a forced beginning of the answer, after which the model goes on.
         score: whether a reward model's score of the conversation, answer included, is wanted instead of a text.
         track: of the prompt, where it is known; some combinations of reward models go by it.
+        tokens: token ids instead of messages, for what learns from the sampled tokens; only vLLM's servers take them.
     """
 
     messages: tuple[Message, ...] = ()
@@ -40,6 +41,7 @@ class Request:
     begin: str = ""
     score: bool = False
     track: str = ""
+    tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Reply:
             tokens is missing.
         tokens_in, tokens_cached, tokens_out: as counted by the server; cached ones are part of tokens_in.
         score: a reward model's, where one was asked.
+        tokens, logprobs: the first sample's token ids and the natural log-probability with which each was drawn, for
+            requests of tokens.
     """
 
     texts: tuple[str, ...] = ()
@@ -63,6 +67,8 @@ class Reply:
     tokens_out: int = 0
     model: str = ""
     score: float = 0.0
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ has no such thing: there the beginning becomes an instruction to answer with one
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cai.errors import UserError
@@ -90,6 +91,26 @@ class Vllm(OpenAI):
     def health(self, url: str) -> str:
         """Fails where the engine is dead, while the list of models is still given."""
         return self.beside(url, "health")
+
+    def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
+        """Tokens in and tokens out, where tokens are asked; all else as in the plain protocol."""
+        path, body = super().body(model, request)
+        if not request.tokens:
+            return path, body
+        del body["messages"]
+        return "completions", {**body, "prompt": list(request.tokens), "return_token_ids": True, "logprobs": 0}
+
+    def reply(self, answer: dict[str, Any], request: Request) -> Reply:
+        """The server's JSON → ``Reply``; log-probabilities are as the server's ``--logprobs-mode`` has them.
+
+        Raises:
+            KeyError, IndexError, TypeError: it is not of vLLM's form.
+        """
+        reply = super().reply(answer, request)
+        if not request.tokens:
+            return reply
+        sample = answer["choices"][0]
+        return replace(reply, tokens=tuple(sample["token_ids"]), logprobs=tuple(sample["logprobs"]["token_logprobs"]))
 
     def conversation(self, request: Request) -> dict[str, Any]:
         """The answer goes on from ``begin``, word for word."""

@@ -135,6 +135,29 @@ class Served(Endpoint):
         await asyncio.gather(*self.watching, return_exceptions=True)
         await super().__aexit__()
 
+    async def reload(self, weights: Path) -> None:
+        """Let every server take the weights of a folder, of the same model (vLLM 0.31, with ``VLLM_SERVER_DEV_MODE=1``).
+
+        Raises:
+            RunError: a server cannot take them.
+        """
+        read = {"method": "reload_weights", "kwargs": {"weights_path": str(weights)}}
+        for page, body in (("collective_rpc", read), ("reset_prefix_cache", {})):
+            await asyncio.gather(*(self._tell(server, page, body) for server in self.servers))
+
+    async def _tell(self, server: Server, page: str, body: Mapping[str, object]) -> None:
+        """Send a server a command; one that is being started again is waited for."""
+        while server.restarts <= MOST_RESTARTS:
+            try:
+                async with self.http.post(f"{server.url}/{page}", json=body) as response:
+                    if response.status == 200:
+                        return
+                    text = (await response.text())[:500]
+                    raise RunError(f"{self.name}: {page} failed ({response.status} {text}); see {server.log}")
+            except (TimeoutError, aiohttp.ClientError):
+                await asyncio.sleep(WATCH_SECONDS)
+        raise RunError(self._gone(Transient("it ended")))
+
     async def _watch(self, server: Server) -> None:
         """Start a server again that ended; requests go to the others, or wait, until it is ready."""
         while server.restarts <= MOST_RESTARTS:
@@ -163,8 +186,12 @@ class Served(Endpoint):
 
 
 @asynccontextmanager
-async def serve(spec: ModelSpec, logs: Path) -> AsyncIterator[Served]:
-    """The role's vLLM servers, one for each replica, until the block is left."""
+async def serve(spec: ModelSpec, logs: Path, more: Mapping[str, str] | None = None) -> AsyncIterator[Served]:
+    """The role's vLLM servers, one for each replica, until the block is left.
+
+    Args:
+        more: for the servers' environment.
+    """
     check(spec)
     model = await asyncio.to_thread(resolve, spec.served)
     servers: list[Server] = []
@@ -172,7 +199,9 @@ async def serve(spec: ModelSpec, logs: Path) -> AsyncIterator[Served]:
         for number, env in enumerate(_environments(spec)):
             port = spec.port + number if spec.port else _free_port()
             log = logs / (f"vllm-{spec.role}.log" if not number else f"vllm-{spec.role}-{number}.log")
-            servers.append(Server(spec, command(spec, model, port, _is_cpu_build()), port, log, env))
+            servers.append(
+                Server(spec, command(spec, model, port, _is_cpu_build()), port, log, {**env, **(more or {})})
+            )
         await asyncio.gather(*(server.ready() for server in servers))
         async with Served(spec, servers) as served:
             if spec.reward:

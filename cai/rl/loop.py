@@ -29,6 +29,8 @@ Score = Callable[[Sequence[Asked], Sequence[str]], Sequence[float | None]]
 
 ALIKE = 1e-6
 """A standard deviation of scores that is none."""
+MOST_WEIGHT = 2.0
+"""Of a token that another computation drew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Seen:
 
     Attributes:
         apart: the KL of the policy to the reference before each token, in nats.
+        weights: π/π_drawn of each token, at most ``MOST_WEIGHT``; ones where the policy itself drew it.
     """
 
     mask: Tensor
@@ -45,6 +48,7 @@ class Seen:
     apart: Tensor
     values: Tensor
     scores: Tensor
+    weights: Tensor
 
 
 class Loop:
@@ -71,6 +75,7 @@ class Loop:
         lesson, told = self._lesson(rollout, seen)
         figures = {**self.told(rollout, seen), **told, "kl_coef": self.coefficient.value}
         figures |= self.learner.learn(lesson, self.want.batch_size, draw_seed(self.task.seed, "order", number, 0))
+        self.writer.learnt()
         if figures["unread"] < 1:
             self.coefficient.adapt(figures["kl"], self.want.batch_size)
         return figures, rollout
@@ -94,7 +99,8 @@ class Loop:
             with self.processes.accelerator.autocast():
                 parts.append((*self.actor.beside_reference(batch), self.actor.values(batch)))
         old, reference, apart, values = (torch.cat(each) for each in zip(*parts, strict=True))
-        return Seen(rollout.batch.mask & known.unsqueeze(1), old, reference, apart, values, scores)
+        mask = rollout.batch.mask & known.unsqueeze(1)
+        return Seen(mask, old, reference, apart, values, scores, importance(old, rollout.drawn))
 
     def _lesson(self, rollout: Rollout, seen: Seen) -> tuple[Lesson, dict[str, float]]:
         mask, total = seen.mask, self.processes.sum
@@ -105,7 +111,7 @@ class Loop:
         )
         white = advantages.whiten(gained, mask, total(advantages.moments(gained, mask)))
         batch = type(rollout.batch)(rollout.batch.ids, rollout.batch.attention, mask)
-        return Lesson(batch, seen.old, seen.values, white, returns), {"explained_variance": explained}
+        return Lesson(batch, seen.old, seen.values, white * seen.weights, returns), {"explained_variance": explained}
 
     def _rewards(self, seen: Seen) -> Tensor:
         """The KL taken off at every token, the score added at the last (Ziegler et al. 2019, section 2.1)."""
@@ -123,6 +129,8 @@ class Loop:
         """The figures of a batch, over all processes: means over the answers that have a score."""
         rows = seen.mask.any(1)
         apart = {"kl": seen.apart, "kl_sampled": kl.tokenwise(seen.old, seen.reference)}
+        if rollout.drawn is not None:
+            apart["kl_drawn"] = kl.never_negative(seen.old, rollout.drawn)
         sums: dict[str, Tensor | float] = {"answers": float(len(rows)), "known": rows.sum()}
         sums |= {name: (each * seen.mask).sum() for name, each in apart.items()}
         sums |= {"reward": (seen.scores * rows).sum(), "square": (seen.scores.square() * rows).sum()}
@@ -133,6 +141,15 @@ class Loop:
         square = found.pop("square") / known
         means = {name: value / known for name, value in found.items()}
         return {**means, "reward_std": max(square - means["reward"] ** 2, 0.0) ** 0.5, "unread": 1 - read / answers}
+
+
+def importance(policy: Tensor, drawn: Tensor | None) -> Tensor:
+    """Importance weights of tokens that were drawn in other numbers than the policy's, such as a server's, truncated.
+
+    Even with the same weights a server computes a little differently, and what it draws is a little off-policy
+    (truncated importance sampling: Ionides 2008; for RLHF, Yao et al. 2025).
+    """
+    return torch.ones_like(policy) if drawn is None else (policy - drawn).exp().clamp_max(MOST_WEIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,3 +216,4 @@ def load_state(loop: Loop, kept: dict[str, Any]) -> None:
     loop.actor.load(kept["weights"])
     loop.learner.load(kept["learner"])
     loop.coefficient.value, loop.stopped = kept["kl_coef"], kept["stopped"]
+    loop.writer.learnt()

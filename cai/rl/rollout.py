@@ -43,19 +43,42 @@ class Rollout:
     Attributes:
         texts: what the answers say, without the end token.
         ended: whether each ended, shape (rows,).
+        drawn: log-probabilities with which the tokens were drawn, shape (rows, answer); None where the policy drew them itself.
     """
 
     asked: Sequence[Asked]
     batch: Batch
     texts: Sequence[str]
     ended: Tensor
+    drawn: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An answer as it was sampled.
+
+    Attributes:
+        tokens: its end token included where it ended.
+        logprobs: with which each was drawn, where another than the policy's own computation drew them.
+    """
+
+    tokens: Sequence[int]
+    logprobs: Sequence[float] | None = None
 
 
 class Writer(Protocol):
     """What samples answers: the policy itself, or a server that has its weights."""
 
-    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[list[int]]:
-        """The tokens of an answer to each prompt, its end token included where it ended."""
+    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Written]:
+        """An answer to each prompt."""
+        ...
+
+    def learnt(self) -> None:
+        """The policy has other weights now; all processes say so together."""
+        ...
+
+    def close(self) -> None:
+        """End what it started."""
         ...
 
 
@@ -70,15 +93,21 @@ class Generate:
         self.policy, self.pad, self.ends, self.limits = policy, pad, list(ends), limits
 
     @torch.no_grad()
-    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[list[int]]:
+    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Written]:
         """See ``Writer``."""
-        found: list[list[int]] = []
+        found: list[Written] = []
         for start in range(0, len(prompts), self.limits.at_once):
             some = slice(start, start + self.limits.at_once)
             found += self._batch(prompts[some], seeds[some])
         return found
 
-    def _batch(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[list[int]]:
+    def learnt(self) -> None:
+        """It is the policy itself that writes."""
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+    def _batch(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Written]:
         device = self.policy.device
         ids, attention = (each.to(device) for each in left_padded(prompts, self.pad))
         # A config of our own: the model's may cut off unlikely tokens or punish repetition, and then the probabilities
@@ -91,7 +120,7 @@ class Generate:
             out = self.policy.generate(
                 input_ids=ids, attention_mask=attention, generation_config=config, logits_processor=noise
             )
-        return [cut(row, self.ends) for row in out[:, ids.shape[1] :].tolist()]
+        return [Written(cut(row, self.ends)) for row in out[:, ids.shape[1] :].tolist()]
 
 
 @contextmanager
@@ -158,9 +187,19 @@ class Talk:
     def rollout(self, asked: Sequence[Asked], writer: Writer, device: Any) -> Rollout:
         """Answers to a batch of prompts."""
         prompts = [self.ask(each.messages) for each in asked]
-        answers = writer.write(prompts, [each.seed for each in asked])
+        written = writer.write(prompts, [each.seed for each in asked])
+        answers = [each.tokens for each in written]
         batch = together(prompts, answers, self.pad)
         on_device = Batch(batch.ids.to(device), batch.attention.to(device), batch.mask.to(device))
         texts = [self.tokenizer.decode(answer, skip_special_tokens=True).strip() for answer in answers]
         ended = torch.tensor([bool(answer) and answer[-1] in self.ends for answer in answers], device=device)
-        return Rollout(asked, on_device, texts, ended)
+        return Rollout(asked, on_device, texts, ended, drawn(written, device))
+
+
+def drawn(written: Sequence[Written], device: Any) -> Tensor | None:
+    """The log-probabilities with which tokens were drawn, shape (rows, longest); None where none are told."""
+    told = [each.logprobs for each in written if each.logprobs is not None]
+    if len(told) < len(written):
+        return None
+    longest = max(map(len, told))
+    return torch.tensor([[*each, *[0.0] * (longest - len(each))] for each in told], device=device)

@@ -15,7 +15,9 @@ class Ppo(Online):
     Attributes:
         batch_size: answers of a step, over all processes.
         per_device_train_batch_size: answers in one forward and backward pass; fewer take less memory and change no gradient.
-        generate_batch_size: answers written at once.
+        generate_batch_size: answers written at once; a server takes all at once.
+        rollouts: the role whose vLLM servers sample the answers, with the policy's weights; the training process itself
+            does unless given.
         max_new_tokens: of an answer.
         gamma, lam: discount and λ of the advantages (Schulman et al. 2016).
         cliprange, cliprange_value: how far a token's ratio and a state's value move before they stop to count.
@@ -31,10 +33,13 @@ class Ppo(Online):
         entropy_coef: a bonus for entropy.
     """
 
+    OWN = (*Online.OWN, "rollouts")
+
     batch_size: int = 64
     num_mini_batches: int = 1
     num_ppo_epochs: int = 4
     generate_batch_size: int = 16
+    rollouts: str = ""
     max_new_tokens: int = 256
     gamma: float = 1.0
     lam: float = 0.95

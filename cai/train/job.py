@@ -33,6 +33,7 @@ class Job:
     Attributes:
         scoring: how answers are scored, for trainers that answer prompts, see ``cai.rl.rewards.Scoring``.
         judging: how the guards' held-out judge scores them.
+        sampler: the vLLM servers that sample answers, see ``cai.rl.serving.Sampler``.
         logs: where figures go besides ``metrics.jsonl``; from the command line, for it changes nothing of the model.
     """
 
@@ -45,6 +46,7 @@ class Job:
     config: dict[str, Any]
     scoring: dict[str, Any] | None = None
     judging: dict[str, Any] | None = None
+    sampler: dict[str, Any] | None = None
     logs: str = "none"
 
 

@@ -9,6 +9,7 @@ A training that was killed goes on from its last checkpoint and ends with the sa
 import json
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from cai.rl.lookout import Lookout, first
 from cai.rl.loop import Loop, Task, load_state, state, steps_of
 from cai.rl.loop import held_out as held_out_prompts
 from cai.rl.rewards import Blocking, Scoring
-from cai.rl.rollout import Generate, Limits, Talk
+from cai.rl.rollout import Generate, Limits, Talk, Writer
+from cai.rl.serving import Sampler, Serving
 from cai.rl.shared import Processes
 from cai.stages.ppo import Ppo
 from cai.store import Stage
@@ -56,18 +58,13 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
     if want.gradient_checkpointing:
         for model in (actor.policy, actor.critic):
             model.gradient_checkpointing_enable({"use_reentrant": False})
-    writer = Generate(
-        actor.policy,
-        talk.pad,
-        talk.ends,
-        Limits(want.max_new_tokens, want.temperature, want.generate_batch_size),
-    )
     if want.batch_size < processes.count:
         raise ValueError(f"batch_size {want.batch_size} is below the {processes.count} processes; raise it")
     task = Task(want, asked.train, steps_of(want, len(asked.train)), job.seed)
-    loop = Loop(actor, talk, writer, score, task, processes)
-    done = _resume(job, loop)
-    metrics = _walk(job, loop, done, asked.heldout[: want.eval_prompts])
+    with closing(_writer(job, want, actor, talk, processes)) as writer:
+        loop = Loop(actor, talk, writer, score, task, processes)
+        done = _resume(job, loop)
+        metrics = _walk(job, loop, done, asked.heldout[: want.eval_prompts])
     metrics |= {"seconds": round(time.monotonic() - began, 1), "resumed_from": done}
     processes.accelerator.wait_for_everyone()
     if processes.first:
@@ -75,6 +72,16 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
         more = {key: metrics.pop(key) for key in ("steps", "tokens")}
         jobs.manifest(job, metrics, asked.counts(want.eval_prompts), more)
     processes.accelerator.end_training()
+
+
+def _writer(job: jobs.Job, want: Ppo, actor: Actor, talk: Talk, processes: Processes) -> Writer:
+    """What samples the answers: vLLM servers where the job names some, or the policy in this process."""
+    limits = Limits(want.max_new_tokens, want.temperature, want.generate_batch_size)
+    if not job.sampler:
+        return Generate(actor.policy, talk.pad, talk.ends, limits)
+    dtype = torch.bfloat16 if jobs.half(job) else torch.float32
+    place = (job.out / "serving", dtype)
+    return Serving(actor.policy, talk, limits, Sampler.read({**job.sampler, "most": want.max_length}), place, processes)
 
 
 def _walk(job: jobs.Job, loop: Loop, done: int, heldout: Any) -> dict[str, Any]:

@@ -79,6 +79,8 @@ STAND_IN = """
 import sys
 from aiohttp import web
 
+weights = "as started"
+
 async def chat(request):
     choice = {"index": 0, "message": {"content": sys.argv[2]}, "finish_reason": "stop"}
     return web.json_response({"model": "some/model", "choices": [choice]})
@@ -86,11 +88,25 @@ async def chat(request):
 async def models(_):
     return web.json_response({"data": [{"id": "some/model", "owned_by": "vllm"}]})
 
+async def told(request):
+    global weights
+    asked = await request.json()
+    if "missing" in str(asked):
+        return web.Response(status=500, text="no such weights")
+    weights = asked.get("kwargs", {}).get("weights_path", weights)
+    return web.Response()
+
+async def completion(request):
+    asked = await request.json()
+    choice = {"text": weights, "token_ids": asked["prompt"], "logprobs": {"token_logprobs": [-1.0] * len(asked["prompt"])}}
+    return web.json_response({"choices": [choice]})
+
 async def well(_):
     return web.Response()
 
 app = web.Application()
 app.add_routes([web.post("/v1/chat/completions", chat), web.get("/v1/models", models), web.get("/health", well)])
+app.add_routes([web.post("/collective_rpc", told), web.post("/reset_prefix_cache", told), web.post("/v1/completions", completion)])
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
 """
 ASKED = Request(({"role": "user", "content": "Hi"},))
@@ -128,6 +144,33 @@ def test_a_server_that_dies_is_started_again(tmp_path: Path, replicas: int) -> N
             return [*first, *second]
 
     assert [reply.texts for reply in asyncio.run(scene())] == [("Hello",)] * 12
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_new_weights_reach_every_server_also_one_that_dies_meanwhile(tmp_path: Path) -> None:
+    async def scene() -> list[Reply]:
+        spec = ModelSpec("policy", vllm="some/model", replicas=2, patience=30.0)
+        async with vllm.serve(spec, tmp_path) as served:
+            kill(served, 0)
+            await served.reload(Path("/weights/2"))
+            asked = Request(tokens=(3, 4))
+            return [await served.ask(asked, str(row)) for row in range(4)]
+
+    replies = asyncio.run(scene())
+    assert [reply.texts for reply in replies] == [("/weights/2",)] * 4
+    assert {(reply.tokens, reply.logprobs) for reply in replies} == {((3, 4), (-1.0, -1.0))}
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_weights_that_a_server_cannot_take_are_a_sentence(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with vllm.serve(ModelSpec("policy", vllm="some/model"), tmp_path) as served:
+            await served.reload(Path("/missing"))
+
+    with pytest.raises(
+        RunError, match=r"some/model: collective_rpc failed .500 no such weights.; see .*vllm-policy.log"
+    ):
+        asyncio.run(scene())
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -1,0 +1,191 @@
+"""Answers sampled by vLLM servers of our own, which take the policy's weights after every update.
+
+The policy, merged with its adapters, is written to a folder from which every server reads it anew (``reload_weights``, vLLM
+0.31), so that all ways of training and all ways of serving go together; a server that dies begins with the newest weights.
+The first process starts the servers, all processes ask them.
+"""
+
+import asyncio
+import shutil
+import threading
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from torch import Tensor
+from transformers import GenerationConfig
+
+from cai.models import ModelSpec, Request
+from cai.models.endpoint import Endpoint
+from cai.models.vllm import Served, serve
+from cai.rl.rollout import Limits, Talk, Written, cut
+from cai.rl.shared import Processes
+from cai.rows import decode
+
+T = TypeVar("T")
+NAME = "policy"
+SHARE = 0.3
+"""Of a GPU's memory, unless the role says another: the training needs the rest."""
+# As drawn: after the temperature, so that they are probabilities of the same thing as the policy's own.
+ARGS = ("--logprobs-mode", "processed_logprobs")
+# Reloading is one of vLLM's pages for development. What a launcher told this process is not for its servers.
+ENV = {"VLLM_SERVER_DEV_MODE": "1", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """How the servers are to be started, as a job file has it.
+
+    Attributes:
+        spec: of the role whose settings they take; the weights are the policy's.
+        logs: a folder for their logs.
+        most: tokens of a prompt and its answer.
+    """
+
+    spec: ModelSpec
+    logs: str
+    most: int
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> "Sampler":
+        """From a job file."""
+        return decode(cls, data)
+
+    def serving(self, folder: Path, dtype: torch.dtype) -> ModelSpec:
+        """The spec of the servers that hold the weights of a folder."""
+        share = self.spec.gpu_memory or (SHARE if torch.cuda.is_available() else None)
+        kept = {"dtype": self.spec.dtype or str(dtype).removeprefix("torch."), "gpu_memory": share, "lora": ""}
+        args = (*self.spec.args, *ARGS)
+        return replace(self.spec, vllm=str(folder), local="", model=NAME, max_len=self.most, args=args, **kept)
+
+
+class Serving:
+    """Samples with vLLM, a row's answer by the row's own seed; see ``rollout.Writer``.
+
+    Answers depend a little on which requests a server happened to answer together, so a training that was killed ends near
+    the weights that it would have had, not with the very same.
+
+    Args:
+        folder: for the weights.
+        dtype: of the weights that are served.
+
+    Raises:
+        UserError, RunError: the servers do not start, or do not stay.
+    """
+
+    def __init__(
+        self,
+        policy: Any,
+        talk: Talk,
+        limits: Limits,
+        sampler: Sampler,
+        place: tuple[Path, torch.dtype],
+        processes: Processes,
+    ) -> None:
+        self.policy, self.talk, self.limits, self.processes = policy, talk, limits, processes
+        self.weights, self.stack = Weights(policy, talk, *place), AsyncExitStack()
+        # In a thread of its own, so that a server that dies is seen, and started again, while this process learns.
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        if processes.first:
+            self.weights.publish()
+            served = serve(sampler.serving(self.weights.current, place[1]), Path(sampler.logs), ENV)
+            self.endpoint: Endpoint = self._wait(self.stack.enter_async_context(served))
+        urls = processes.all([each.url for each in self.endpoint.replicas] if processes.first else [])
+        if not processes.first:
+            there = ModelSpec(NAME, endpoints=tuple(urls), model=NAME)
+            self.endpoint = self._wait(self.stack.enter_async_context(Endpoint(tuple(urls), NAME, there)))
+
+    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Written]:
+        """See ``Writer``."""
+
+        async def all_of_them() -> list[Written]:
+            return await asyncio.gather(*(self._one(*each) for each in zip(prompts, seeds, strict=True)))
+
+        return self._wait(all_of_them())
+
+    def learnt(self) -> None:
+        """Give every server the policy as it is now."""
+        if self.processes.first:
+            self.weights.publish()
+            assert isinstance(self.endpoint, Served)
+            self._wait(self.endpoint.reload(self.weights.current.resolve()))
+            self.weights.thin()
+        self.processes.accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        """Bring the servers down and delete their weights."""
+        self._wait(self.stack.aclose())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+        if self.processes.first:
+            shutil.rmtree(self.weights.folder, ignore_errors=True)
+
+    async def _one(self, prompt: Sequence[int], seed: int) -> Written:
+        limits = self.limits
+        request = Request(
+            tokens=tuple(prompt), max_tokens=limits.max_new_tokens, temperature=limits.temperature, seed=seed
+        )
+        reply = await self.endpoint.ask(request, str(seed))
+        tokens = cut(reply.tokens, self.talk.ends)
+        return Written(tokens, reply.logprobs[: len(tokens)])
+
+    def _wait(self, doing: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(doing, self.loop).result()
+
+
+class Weights:
+    """The policy on disk, merged: ``current`` is the newest that is whole.
+
+    Args:
+        folder: for all of them.
+    """
+
+    def __init__(self, policy: Any, talk: Talk, folder: Path, dtype: torch.dtype) -> None:
+        self.policy, self.talk, self.folder, self.dtype = policy, talk, folder, dtype
+        self.current, self.number = folder / "current", 0
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Write the policy as it is and point ``current`` to it."""
+        if not self.number:
+            shutil.rmtree(self.folder, ignore_errors=True)  # of a training that was killed
+        self.number += 1
+        folder = self.folder / str(self.number)
+        folder.mkdir(parents=True)
+        base: Any = self.policy.get_base_model() if isinstance(self.policy, PeftModel) else self.policy
+        # By transformers, which knows of tied weights: a server reads the first of the two names and no other.
+        base.save_pretrained(folder, state_dict={key: each.to(self.dtype) for key, each in merged(base).items()})
+        # No settings of the model's own for sampling, see ``rollout.neutral``; only what ends an answer.
+        GenerationConfig(eos_token_id=self.talk.ends, pad_token_id=self.talk.pad).save_pretrained(folder)
+        self.talk.tokenizer.save_pretrained(folder)
+        link = self.folder / "next"
+        link.symlink_to(folder.resolve())
+        link.replace(self.current)
+
+    def thin(self) -> None:
+        """Delete all but the newest."""
+        for each in self.folder.iterdir():
+            if each.is_dir() and not each.is_symlink() and each.name != str(self.number):
+                shutil.rmtree(each)
+
+
+def merged(base: Any) -> dict[str, Tensor]:
+    """A model's weights by their own names, with what its adapters add.
+
+    Merging in place and taking the adapters out again, as peft does it, would change the weights a little each time.
+    """
+    kept = {key.replace(".base_layer", ""): each for key, each in base.state_dict().items() if ".lora_" not in key}
+    for name, module in base.named_modules():
+        if isinstance(module, LoraLayer):
+            layer: Any = module  # every kind of layer has the method, their parent does not
+            added = layer.get_delta_weight(layer.active_adapters[0])
+            kept[f"{name}.weight"] = kept[f"{name}.weight"] + added
+    return kept

@@ -1,0 +1,162 @@
+"""Answers from a vLLM server while the policy learns: the weights it is given are the policy's, and so are its samples."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
+from toy import END, loop, settings, shape, tokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+
+from cai.models import ModelSpec, bundled
+from cai.rl.actor import Actor, Batch, logprobs
+from cai.rl.loop import MOST_WEIGHT, importance
+from cai.rl.rollout import Limits, Talk, Writer, Written, drawn, together
+from cai.rl.serving import Sampler, Serving, Weights, merged
+from cai.rl.shared import Processes
+
+LORA = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+
+
+def moved(policy: Any, seed: int = 1) -> Any:
+    """The same policy after some learning."""
+    draw = torch.Generator().manual_seed(seed)
+    for name, each in policy.named_parameters():
+        if "lora_B" in name:
+            each.data.add_(0.1 * torch.randn(each.shape, generator=draw))
+    return policy
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_what_is_served_is_the_policy_with_its_adapters_and_the_policy_stays_as_it_is(
+    tmp_path: Path, tied: bool
+) -> None:
+    torch.manual_seed(0)
+    policy: Any = moved(get_peft_model(LlamaForCausalLM(shape(tie_word_embeddings=tied)), LORA))
+    ids = torch.tensor([[2, 3, 4, 5, 6]])
+    before = {key: each.clone() for key, each in policy.state_dict().items()}
+    weights = Weights(policy, Talk(tokenizer()), tmp_path / "serving", torch.float32)
+    weights.publish()
+    kept = load_file(weights.current / "model.safetensors")
+    assert ("lm_head.weight" in kept, "model.embed_tokens.weight" in kept) == (not tied, True)
+    served = AutoModelForCausalLM.from_pretrained(weights.current)
+    with torch.no_grad():
+        assert torch.allclose(served(ids).logits, policy(ids).logits, atol=1e-5)
+        with policy.disable_adapter():
+            assert not torch.allclose(served(ids).logits, policy(ids).logits, atol=1e-2)
+    assert served.generation_config.eos_token_id == [END]
+    assert all(torch.equal(each, before[key]) for key, each in policy.state_dict().items())
+
+
+def test_the_newest_weights_are_the_current_ones_and_older_ones_go(tmp_path: Path) -> None:
+    policy = LlamaForCausalLM(shape())
+    weights = Weights(policy, Talk(tokenizer()), tmp_path / "serving", torch.bfloat16)
+    for _ in range(3):
+        weights.publish()
+    weights.thin()
+    assert weights.current.resolve().name == "3"
+    assert sorted(each.name for each in weights.folder.iterdir()) == ["3", "current"]
+
+
+def test_all_weights_are_there_without_adapters_too() -> None:
+    policy = LlamaForCausalLM(shape())
+    assert merged(policy).keys() == policy.state_dict().keys()
+
+
+def test_tokens_drawn_by_another_computation_are_weighted() -> None:
+    policy, sampler = torch.tensor([[-1.0, -2.0, -3.0]]), torch.tensor([[-1.0, -1.5, -9.0]])
+    assert importance(policy, sampler).tolist()[0] == pytest.approx([1.0, 0.6065, MOST_WEIGHT], abs=1e-4)
+    assert importance(policy, None).tolist() == [[1.0, 1.0, 1.0]]
+    assert drawn([Written([4, 5], [-1.0, -2.0]), Written([4], [-3.0])], "cpu") is not None
+    assert drawn([Written([4, 5])], "cpu") is None
+
+
+class Elsewhere:
+    """Writes as the policy does, with probabilities of its own; counts what it is told."""
+
+    def __init__(self, inner: Writer, off: float) -> None:
+        self.inner, self.off, self.told = inner, off, 0
+        self.actor: Actor | None = None
+
+    def write(self, prompts: Any, seeds: Any) -> list[Written]:
+        found = self.inner.write(prompts, seeds)
+        batch = together(prompts, [each.tokens for each in found], 0)
+        assert self.actor is not None
+        with torch.no_grad():
+            known = self.actor.logprobs(batch)[0]
+        return [
+            Written(each.tokens, (row[: len(each.tokens)] - self.off).tolist())
+            for each, row in zip(found, known, strict=True)
+        ]
+
+    def learnt(self) -> None:
+        self.told += 1
+
+    def close(self) -> None: ...
+
+
+def test_a_step_tells_how_far_the_server_is_from_the_policy_and_gives_it_the_new_weights() -> None:
+    def stepped(off: float) -> tuple[dict[str, float], Elsewhere]:
+        one = loop(settings(), lambda asked, texts: [float(len(text)) for text in texts], 4)
+        elsewhere = Elsewhere(one.writer, off)
+        elsewhere.actor, one.writer = one.actor, elsewhere
+        return one.step(1)[0], elsewhere
+
+    plain = loop(settings(), lambda asked, texts: [float(len(text)) for text in texts], 4).step(1)[0]
+    same, told = stepped(0.0)
+    assert same["kl_drawn"] == pytest.approx(0.0, abs=1e-5)
+    assert told.told == 1
+    assert "kl_drawn" not in plain
+    assert {key: same[key] for key in plain} == pytest.approx(plain, abs=1e-5)
+    assert stepped(0.3)[0]["kl_drawn"] > 0.01
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Talk, Serving]]:
+    """The bundled model with adapters, and a vLLM server that samples for it at a temperature of 0.7."""
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed")
+    folder, model = tmp_path_factory.mktemp("serving"), bundled.ensure("smollm2-135m")
+    policy = get_peft_model(AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), LORA)
+    talk = Talk(AutoTokenizer.from_pretrained(model), policy.generation_config)
+    sampler = Sampler(ModelSpec("policy", vllm="bundled/smollm2-135m"), str(folder / "logs"), 128)
+    place, processes = (folder / "serving", torch.float32), Processes(Accelerator(cpu=True))
+    made = Serving(policy, talk, Limits(16, 0.7), sampler, place, processes)
+    yield policy, talk, made
+    made.close()
+    assert not (folder / "serving").exists()
+
+
+def told(policy: Any, talk: Talk, serving: Serving) -> tuple[list[Written], torch.Tensor, Batch]:
+    prompts = [talk.ask([{"role": "user", "content": text}]) for text in ("Hello!", "Name a colour.", "Count to nine.")]
+    written = serving.write(prompts, [1, 2, 3])
+    batch = together(prompts, [each.tokens for each in written], talk.pad)
+    with torch.no_grad():
+        return written, logprobs(policy, batch, 0.7)[0], batch
+
+
+@pytest.mark.real
+def test_a_server_samples_from_the_policy_as_it_is(serving: tuple[Any, Talk, Serving]) -> None:
+    policy, talk, server = serving
+    written, mine, batch = told(*serving)
+    theirs = drawn(written, "cpu")
+    assert theirs is not None
+    assert (mine - theirs)[batch.mask].abs().max() < 1e-3
+    assert [each.tokens for each in server.write([talk.ask([{"role": "user", "content": "Hello!"}])], [1])] == [
+        written[0].tokens
+    ]
+    with torch.no_grad():
+        moved(policy)
+    server.learnt()
+    newer, mine, batch = told(*serving)
+    theirs = drawn(newer, "cpu")
+    assert theirs is not None
+    assert (mine - theirs)[batch.mask].abs().max() < 1e-3
+    with torch.no_grad(), policy.disable_adapter():
+        unmoved = logprobs(policy, batch, 0.7)[0]
+    assert (unmoved - theirs)[batch.mask].abs().max() > 0.1
