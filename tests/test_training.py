@@ -64,6 +64,8 @@ def test_answers_with_line_separators_of_other_kinds_are_rewound(tmp_path: Path)
         ("dpo: {base: m, guards: {judge: v}}", "a vLLM server of ours would have to be up beside the training"),
         ("ppo: {base: m, method: score, reward: j, guards: {judge: j}}", '"j" is what the policy learns from'),
         ("ppo: {base: m, method: score, reward: j, kl_coef: 0}", "or say so again with no_kl: true"),
+        ("ppo: {base: m, method: rules, rollouts: m}", '"m" is no role of `models` with `vllm:`'),
+        ("ppo: {base: m, method: rules, rollouts: w}", 'there is no model "w"; known: j, m, v'),
     ],
 )
 def test_settings_that_do_not_go_together_are_a_sentence(tmp_path: Path, block: str, words: str) -> None:
@@ -80,3 +82,4 @@ def test_settings_that_do_not_go_together_are_a_sentence(tmp_path: Path, block: 
     with pytest.raises(InputError) as error:
         load_recipe(tmp_path / "r.yaml")
     assert words in str(error.value)
+    assert len(error.value.found) == 1
