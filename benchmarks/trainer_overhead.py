@@ -1,10 +1,11 @@
 """What a training stage costs over a plain TRL script with the same settings: steps/s, ours over theirs.
 
-    python benchmarks/trainer_overhead.py [sft reward dpo kto …] [--steps 8] [--base bundled/smollm2-135m] [--lora 16]
+    python benchmarks/trainer_overhead.py [sft reward dpo …] [--steps 8] [--base bundled/smollm2-135m] [--lora 16]
 
-Each trainer is run in turn by ``python -m cai.train.KIND`` and by TRL's own trainer with the same model, rows, order of
-settings and seed, in a process of its own each, twice. The seconds are those that transformers itself reports for the
-training (``train_runtime``), with our checkpoints' bookkeeping and guards in ours. Peak memory is each process's own.
+Each trainer is run in turn by ``python -m cai.train.KIND`` and by TRL's own trainer with the same model, rows and settings, in
+a process of its own each, twice. Seconds are the median from the start of a step to that of the next, with all that is done
+between, our metrics included; the first is left out. There are no checkpoints, and guards are off, as TRL has none
+(``--guards`` leaves them on). Peak memory is each process's own. PPO and RRHF have no peer in TRL.
 """
 
 import argparse
@@ -14,110 +15,218 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from cai import dataset
+from cai.files import read_json
 from cai.models.vllm import resolve
+from cai.rows import Prompt
 from cai.stages import STAGES
+from cai.stages.online import Online
+from cai.stages.train import Aligned
+from cai.store import Stage
 from cai.training import QUIET, job
 
-PROMPTS = Path(__file__).parent.parent / "principles" / "prompts" / "redteam.jsonl"
+ROOT = Path(__file__).parent.parent
+PROMPTS = ROOT / "principles" / "prompts" / "redteam.jsonl"
+ROWS = 64
+CLOCK = """
+import atexit, json, os, sys, time
+from transformers import Trainer
+step, began = Trainer.training_step, []
+def timed(self, *args, **more):
+    began.append(time.perf_counter())
+    return step(self, *args, **more)
+Trainer.training_step = timed
+atexit.register(lambda: open(os.environ["BEGAN"], "w").write(json.dumps(began)))
+"""
+OURS = """
+import runpy
+module = sys.argv.pop(1)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
 PLAIN = """
-import json, resource, sys
+import importlib, resource
 from datasets import load_dataset
 from peft import LoraConfig
-import trl
-name, base, data, out, columns, task, lora, config = json.loads(sys.argv[1])
-rows = load_dataset("parquet", data_files=f"{data}/train.parquet", split="train", cache_dir=f"{out}/cache").select_columns(columns)
+said = json.loads(sys.argv[1])
+out, lora, task = said["out"], said["lora"], said["task"]
+rows = load_dataset("parquet", data_files=f"{said['data']}/train.parquet", split="train", cache_dir=f"{out}/cache")
 whole = ["score"] if task == "SEQ_CLS" else None
 peft = LoraConfig(r=lora, lora_alpha=2 * lora, target_modules="all-linear", task_type=task, modules_to_save=whole) if lora else None
-args = getattr(trl, f"{name}Config")(output_dir=out, report_to="none", disable_tqdm=True, logging_steps=1, use_cpu=True,
-    dataloader_pin_memory=False, seed=0, **config)
-trainer = getattr(trl, f"{name}Trainer")(model=base, args=args, train_dataset=rows, peft_config=peft)
-seconds = trainer.train().metrics["train_runtime"]
-print(json.dumps([seconds, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+module = importlib.import_module(said["module"])
+config, trainer_type = (getattr(module, said["name"] + kind) for kind in ("Config", "Trainer"))
+args = config(output_dir=out, report_to="none", disable_tqdm=True, logging_steps=1, use_cpu=True,
+    dataloader_pin_memory=False, seed=0, **said["config"])
+def shorter(completions, **_):
+    return [-len(each[0]["content"].split()) / 100 for each in completions]
+more = {"reward_funcs": shorter} if said["online"] else {}
+model = said["base"]
+if said["module"] != "trl":  # they take the checkpoint's own type, and no rows with other columns' names
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    model = AutoModelForCausalLM.from_pretrained(model, dtype="float32")
+    more = {"processing_class": AutoTokenizer.from_pretrained(said["base"])}
+trainer = trainer_type(model=model, args=args, train_dataset=rows.select_columns(said["columns"]), peft_config=peft, **more)
+trainer.train()
+print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-KINDS: dict[str, tuple[str, list[str], str]] = {
-    "sft": ("SFT", ["prompt", "completion"], "CAUSAL_LM"),
-    "reward": ("Reward", ["prompt", "chosen", "rejected"], "SEQ_CLS"),
-    "dpo": ("DPO", ["prompt", "chosen", "rejected"], "CAUSAL_LM"),
-    "kto": ("KTO", ["prompt", "completion", "label"], "CAUSAL_LM"),
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """TRL's trainer for one of our stages.
+
+    Attributes:
+        name: what it and its config begin with; empty where TRL has none.
+        columns: of its rows.
+        both: settings of both, beside those that our stage has by itself.
+        theirs: settings that our trainer adds.
+    """
+
+    name: str
+    columns: tuple[str, ...] = ("prompt", "chosen", "rejected")
+    module: str = "trl"
+    task: str = "CAUSAL_LM"
+    both: dict[str, Any] = field(default_factory=dict)
+    theirs: dict[str, Any] = field(default_factory=dict)
+
+
+GROUPS = {"per_device_train_batch_size": 8, "num_generations": 4, "max_completion_length": 32}
+PEERS = {
+    "sft": Peer("SFT", ("prompt", "completion")),
+    "reward": Peer("Reward", task="SEQ_CLS"),
+    "dpo": Peer("DPO", both={"loss_type": ("sigmoid",)}),
+    "kto": Peer("KTO", ("prompt", "completion", "label")),
+    "orpo": Peer("ORPO", module="trl.experimental.orpo"),
+    "simpo": Peer("CPO", module="trl.experimental.cpo", theirs={"loss_type": "simpo"}),
+    "grpo": Peer("GRPO", ("prompt",), both=GROUPS),
+    "rloo": Peer("RLOO", ("prompt",), both=GROUPS),
+    "rrhf": Peer(""),
+    "ppo": Peer("", both={"batch_size": 8, "num_ppo_epochs": 1, "max_new_tokens": 32}),
 }
+ALIKE = {"reward": {"soft_labels": False}}
+"""Settings that make ours do what TRL's does."""
+Seen = tuple[list[float], int]
+"""Seconds of each step, and peak bytes."""
 
 
-def rows(kind: str, count: int) -> list[dict[str, Any]]:
-    """Examples of some 130 tokens, alike for both."""
-    asked = [json.loads(line)["prompt"] for line in PROMPTS.read_text(encoding="utf-8").splitlines()][:count]
+def rows(kind: str) -> list[dict[str, Any]]:
+    """Examples of some 130 tokens; all alike, so that every batch is as much work, whoever draws it."""
+    text = json.loads(PROMPTS.read_text(encoding="utf-8").splitlines()[0])["prompt"]
     found = []
-    for number, text in enumerate(asked):
+    for number in range(ROWS):
         prompt = [{"role": "user", "content": text}]
-        yes, no = ([{"role": "assistant", "content": f"{word} {text} " * 3}] for word in ("No, because", "Yes, and"))
+        yes, no = (f"{word} {text} " * 3 for word in ("No, because", "Yes, and"))
+        yes_said, no_said = ([{"role": "assistant", "content": each}] for each in (yes, no))
         row = {"prompt": prompt, "track": "redteam", "id": str(number), "prompt_id": str(number)}
-        pair = {"chosen": yes, "rejected": no, "chosen_prob": 0.9, "margin": 0.0, "principles": ["harm"]}
+        pair = {"chosen": yes_said, "rejected": no_said, "chosen_prob": 0.9, "margin": 0.0, "principles": ["harm"]}
         of_kind = {
-            "sft": {"completion": yes},
-            "kto": {"completion": yes if number % 2 else no, "label": bool(number % 2)},
+            "sft": {"completion": yes_said},
+            "kto": {"completion": yes_said if number % 2 else no_said, "label": bool(number % 2)},
+            "rrhf": {"completions": [yes_said, no_said], "scores": [1.0, 0.0]},
         }
         found.append({**row, **of_kind.get(kind, pair)})
     return found
 
 
-def ours(kind: str, base: str, folder: Path, given: dict[str, Any]) -> tuple[float, int]:
-    """Seconds of training and peak bytes of our trainer."""
-    want = STAGES[kind].want(base=base, **given)
-    file = job(kind, want, base, (folder / "data", folder / "ours"), 0)
-    subprocess.run([sys.executable, "-m", f"cai.train.{kind}", str(file)], check=True, capture_output=True)
-    lines = [json.loads(line) for line in (folder / "ours" / "metrics.jsonl").read_text().splitlines()]
-    seconds = next(line["train_runtime"] for line in lines if "train_runtime" in line)
-    return seconds, json.loads((folder / "ours" / "manifest.json").read_text())["peak_memory"]
+def store(kind: str, folder: Path) -> None:
+    """The rows as our stages leave them: Parquet, and prompts in parts."""
+    folder.mkdir(parents=True)
+    dataset.write(folder, iter(rows(kind)), set())
+    asked = [Prompt(row["id"], tuple(row["prompt"]), "bench", "redteam") for row in rows(kind)]
+    Stage(folder).write_parts(asked, ROWS)
 
 
-def plain(kind: str, base: str, folder: Path, given: dict[str, Any]) -> tuple[float, int]:
-    """Seconds of training and peak bytes of TRL's own."""
-    name, columns, task = KINDS[kind]
-    settings = {key: value for key, value in given.items() if key not in ("lora", "soft_labels", "guards")}
-    settings = {"lr_scheduler_type": "constant", "save_strategy": "no", **settings}
-    said = [name, base, str(folder / "data"), str(folder / "plain"), columns, task, given.get("lora"), settings]
-    line = [sys.executable, "-c", PLAIN, json.dumps(said)]
-    done = subprocess.run(line, check=True, capture_output=True, text=True, env={**os.environ, **QUIET})
-    seconds, peak = json.loads(done.stdout.splitlines()[-1])
-    return seconds, peak
+def job_of(kind: str, base: str, folder: Path, given: dict[str, Any]) -> Path:
+    """The job file of our trainer, from which TRL's has its settings, too."""
+    online = issubclass(STAGES[kind].want, Online)
+    want = STAGES[kind].want(base=base, **given, **({"method": "rules"} if online else {}))
+    scoring = {"method": "rules", "rules": {"length": -1}, "constitution": str(ROOT / "principles" / "harmless.yaml")}
+    beside = {"scoring": {**scoring, "logs": str(folder), "spec": None}} if online else {}
+    return job(kind, want, base, (folder / "data", folder / "ours"), 0, beside)
+
+
+def ours(kind: str, base: str, folder: Path, given: dict[str, Any]) -> Seen:
+    """What our trainer takes."""
+    _, seconds = clocked(OURS, f"cai.train.{kind}", str(job_of(kind, base, folder, given)))
+    if not seconds:  # PPO is none of transformers' trainers
+        seconds = [line["seconds"] for line in Stage(folder / "ours").metrics()][1:]
+    return seconds, read_json(folder / "ours" / "manifest.json")["peak_memory"]
+
+
+def plain(kind: str, base: str, folder: Path, given: dict[str, Any]) -> Seen:
+    """What TRL's own takes."""
+    peer = PEERS[kind]
+    settings = read_json(job_of(kind, base, folder, given))["config"]
+    if peer.columns == ("prompt",):
+        settings.pop("max_length")  # of ours only: TRL does not limit prompts there
+    said = {
+        **{key: getattr(peer, key) for key in ("name", "module", "columns", "task")},
+        "base": base,
+        "data": str(folder / "data"),
+        "out": str(folder / "plain"),
+        "lora": given.get("lora"),
+        "online": peer.columns == ("prompt",),
+        "config": {"bf16": given["bf16"], **settings, **peer.theirs},
+    }
+    told, seconds = clocked(PLAIN, json.dumps(said))
+    return seconds, int(told.splitlines()[-1])
+
+
+def clocked(program: str, *given: str) -> tuple[str, list[float]]:
+    """Run a program; returns what it printed, and the seconds of each of transformers' steps but the first and last."""
+    with tempfile.NamedTemporaryFile() as times:
+        env = {**os.environ, **QUIET, "BEGAN": times.name}
+        done = subprocess.run([sys.executable, "-c", CLOCK + program, *given], capture_output=True, text=True, env=env)
+        if done.returncode:
+            raise SystemExit(done.stderr[-2000:])
+        began = json.loads(Path(times.name).read_text())
+    return done.stdout, [later - earlier for earlier, later in pairwise(began)][1:]
+
+
+def measured(kind: str, base: str, given: dict[str, Any], repeats: int) -> dict[str, tuple[float, float]]:
+    """Who → median seconds of a step, and peak memory in GB."""
+    runs = {"plain": plain, "ours": ours} if PEERS[kind].name else {"ours": ours}
+    found: dict[str, list[Seen]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            with tempfile.TemporaryDirectory() as folder:
+                store(kind, Path(folder) / "data")
+                found[name].append(run(kind, base, Path(folder), given))
+    return {
+        name: (statistics.median(one for each in seen for one in each[0]), max(each[1] for each in seen) / 1e9)
+        for name, seen in found.items()
+    }
 
 
 def main() -> None:
     """Measure each kind and print its ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", default=list(KINDS), choices=[*KINDS, []])
+    parser.add_argument("kinds", nargs="*", default=list(PEERS), choices=[*PEERS, []])
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--base", default="bundled/smollm2-135m")
     parser.add_argument("--lora", type=int, default=None)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--guards", action="store_true", help="leave ours on")
     args = parser.parse_args()
     base = resolve(args.base)
     for kind in args.kinds:
         given: dict[str, Any] = {"max_steps": args.steps, "max_length": 256, "bf16": False, "learning_rate": 1e-5}
         given |= {"lora": args.lora} if args.lora else {}
-        given |= {"soft_labels": False} if kind == "reward" else {"loss_type": ("sigmoid",)} if kind == "dpo" else {}
-        measured: dict[str, list[tuple[float, int]]] = {"ours": [], "plain": []}
-        for _ in range(args.repeats):
-            for name, run in (("plain", plain), ("ours", ours)):
-                with tempfile.TemporaryDirectory() as folder:
-                    dataset.write(_made(Path(folder) / "data"), iter(rows(kind, 64)), set())
-                    measured[name].append(run(kind, base, Path(folder), given))
-        seconds = {name: statistics.fmean(each[0] for each in found) for name, found in measured.items()}
-        peaks = {name: max(each[1] for each in found) / 1e9 for name, found in measured.items()}
-        print(
-            f"{kind}: {seconds['plain'] / seconds['ours']:.3f} of TRL's steps/s "
-            f"({args.steps / seconds['ours']:.3f} and {args.steps / seconds['plain']:.3f} steps/s; "
-            f"peak {peaks['ours']:.2f} and {peaks['plain']:.2f} GB)",
-            flush=True,
-        )
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder
+        # A checkpoint is the same gigabytes for both, and takes as long as the disk has to do for others.
+        given |= {"trl": {"save_strategy": "no"}} if kind != "ppo" else {}
+        if not args.guards and issubclass(STAGES[kind].want, Aligned):
+            given["guards"] = {"every": 0}
+        found = measured(kind, base, {**given, **ALIKE.get(kind, {}), **PEERS[kind].both}, args.repeats)
+        seconds, peak = found["ours"]
+        told = f"{kind}: {1 / seconds:.3f} steps/s, peak {peak:.2f} GB"
+        if "plain" in found:
+            theirs, most = found["plain"]
+            told += f"; TRL {1 / theirs:.3f} steps/s, peak {most:.2f} GB; ratio {theirs / seconds:.3f}"
+        print(told, flush=True)
 
 
 if __name__ == "__main__":

@@ -32,14 +32,14 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cai.hardware import Hardware
-from cai.models import gpus
+from cai.models import ModelSpec, gpus
 from cai.models.vllm import resolve
-from cai.stages.ppo import Ppo
+from cai.stages.ppo import SERVER_SHARE, Ppo
 from cai.stages.train import Train
 
 if TYPE_CHECKING:
@@ -157,8 +157,16 @@ def needs(recipe: "Recipe") -> list[Need]:
             base = trained.want.base
         weights = recipe.models[base].weights if base in recipe.models else base
         if (known := size(Path(resolve(weights)))) is not None:
-            found.append(need(block.name, block.kind, block.want, known, recipe.hardware))
+            each = need(block.name, block.kind, block.want, known, recipe.hardware)
+            found.append(replace(each, there=int(each.there * _left(each, block.want, recipe.models))))
     return found
+
+
+def _left(each: Need, want: Train, models: Mapping[str, ModelSpec]) -> float:
+    """The share of a GPU that the server which samples PPO's answers leaves to the training."""
+    if each.device == "CPU" or not isinstance(want, Ppo) or not want.rollouts:
+        return 1.0
+    return 1 - (models[want.rollouts].gpu_memory or SERVER_SHARE)
 
 
 def too_small(each: Need, want: Train) -> str:

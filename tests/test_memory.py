@@ -13,6 +13,7 @@ import pytest
 from cai import memory
 from cai.hardware import Hardware
 from cai.models import bundled
+from cai.recipe import load_recipe
 from cai.stages import STAGES
 from cai.training import Where, train
 
@@ -86,6 +87,25 @@ def test_what_saves_memory_saves_it_in_the_estimate(base: memory.Size, monkeypat
     assert need(base, "sft", Hardware("ddp"), gradient_checkpointing=True).activations < whole.activations / 5
     assert need(base, "sft", Hardware("ddp"), per_device_train_batch_size=1).activations == whole.activations // 4
     assert need(base, "ppo").weights == 2 * whole.weights
+
+
+@pytest.mark.parametrize(
+    ("given", "left"), [("bundled/smollm2-135m", 0.7), ("{model: bundled/smollm2-135m, gpu_memory: 0.5}", 0.5)]
+)
+def test_a_server_for_ppo_s_answers_takes_its_share_of_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, write: Write, given: str, left: float
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(memory, "_there", lambda device: 80 * 10**9)
+    text = (
+        f"name: p\nconstitution: {ROOT}/principles/harmless.yaml\n"
+        f"models: {{policy: {{vllm: {given}}}}}\nstages:\n"
+        f"  - prompts: {{redteam: {ROOT}/principles/prompts/redteam.jsonl}}\n"
+        "  - ppo: {base: policy, method: rules}\n"
+        "  - ppo: {as: served, base: policy, method: rules, rollouts: policy}\n"
+    )
+    here, beside = memory.needs(load_recipe(write("r.yaml", text)))
+    assert (here.there, beside.there) == (80 * 10**9, pytest.approx(left * 80 * 10**9))
 
 
 def test_a_plan_says_what_each_trainer_takes_and_what_will_not_fit(tmp_path: Path, write: Write) -> None:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from cai.stages.online import Online
 
+SERVER_SHARE = 0.3
+"""Of a GPU's memory for the server that samples the answers, unless its role says another: the training needs the rest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ppo(Online):
@@ -16,8 +19,8 @@ class Ppo(Online):
         batch_size: answers of a step, over all processes.
         per_device_train_batch_size: answers in one forward and backward pass; fewer take less memory and change no gradient.
         generate_batch_size: answers written at once; a server takes all at once.
-        rollouts: the role whose vLLM servers sample the answers, with the policy's weights; the training process itself
-            does unless given.
+        rollouts: the role with whose settings vLLM servers are started that sample the answers, with the policy's weights, on
+            the GPUs that train; the training process itself samples unless given.
         max_new_tokens: of an answer.
         gamma, lam: discount and λ of the advantages (Schulman et al. 2016).
         cliprange, cliprange_value: how far a token's ratio and a state's value move before they stop to count.

@@ -23,10 +23,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cai.files import write_json
 from cai.ledger import versions
-from cai.rl import kl
-from cai.rl.rollout import Talk
 from cai.rows import Answers
 from cai.store import Stage
+from cai.train.rl import kl
+from cai.train.rl.rollout import Talk
 
 
 def main() -> None:

@@ -1,12 +1,11 @@
 """What GRPO and RLOO share: each prompt gets a group of answers, which are scored as in PPO and compared with one another.
 
-The reward is ``cai.rl.rewards``: a reward model's, a judge's under the constitution (direct RLAIF, Lee et al. 2023, section
+The reward is ``cai.train.rl.rewards``: a reward model's, a judge's under the constitution (direct RLAIF, Lee et al. 2023, section
 2.2.2), or that of rules. TRL is given a function, never a model, because it would pass a whole batch through that at once.
 An answer without a score is left out of its group.
 """
 
 import asyncio
-import json
 import math
 from collections.abc import Callable, Sequence
 from random import Random
@@ -16,23 +15,21 @@ import torch
 from datasets import Dataset
 from transformers import TrainerCallback
 
-from cai.rl import held_out, kl
-from cai.rl.actor import logprobs
-from cai.rl.loop import draw_seed
-from cai.rl.loop import held_out as held_out_prompts
-from cai.rl.rewards import Rewards, Scoring
-from cai.rl.rollout import Asked, Generate, Limits, Rollout, Talk
-from cai.rl.shared import Processes
 from cai.rows import Prompt
 from cai.train import job as jobs
 from cai.train import questions
+from cai.train.rl import held_out, kl
+from cai.train.rl.actor import logprobs
+from cai.train.rl.loop import draw_seed
+from cai.train.rl.loop import held_out as held_out_prompts
+from cai.train.rl.rewards import Rewards, Scoring
+from cai.train.rl.rollout import Asked, Generate, Limits, Rollout, Talk
+from cai.train.rl.shared import Processes
 
 NUMBER = "number"
 """The column by which the reward function knows a prompt."""
 AT_ONCE = 16
 """Held-out prompts answered at once."""
-SHOWN = 4
-"""Answers of each step that are kept to be read."""
 
 
 def main(trainer_type: type, config: type) -> None:
@@ -117,17 +114,11 @@ class Reward:
         texts = [each[-1]["content"].strip() for each in completions]
         scores = await self.rewards.score(asked, texts)
         if trainer_state.is_world_process_zero:
-            self._show(step + 1, asked, texts, scores)
+            questions.show(self.shown, step + 1, asked, texts, scores)
         return scores
 
     def _asked(self, prompt: Prompt, step: int) -> Asked:
         return Asked(prompt, draw_seed(self.seed, f"principle/{prompt.id}", step, 0))
-
-    def _show(self, step: int, asked: Sequence[Asked], texts: Sequence[str], scores: Sequence[float | None]) -> None:
-        with self.shown.open("a", encoding="utf-8") as file:
-            for each, text, score in list(zip(asked, texts, scores, strict=True))[:SHOWN]:
-                row = {"step": step, "prompt": each.messages[-1]["content"], "text": text, "score": score}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 class Look(TrainerCallback):
@@ -151,7 +142,7 @@ class Look(TrainerCallback):
 
     @torch.no_grad()
     def answers(self) -> list[dict[str, Any]]:
-        """See ``cai.rl.held_out.answers``; the KL is None where there is no reference."""
+        """See ``cai.train.rl.held_out.answers``; the KL is None where there is no reference."""
         processes = Processes(self.trainer.accelerator)
         # Where the weights are spread, a pass needs all processes: then each answers all prompts.
         spread = self.trainer.is_fsdp_enabled or self.trainer.is_deepspeed_enabled

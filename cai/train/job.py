@@ -31,9 +31,9 @@ class Job:
     """A job file, as ``cai.training.job`` writes it.
 
     Attributes:
-        scoring: how answers are scored, for trainers that answer prompts, see ``cai.rl.rewards.Scoring``.
+        scoring: how answers are scored, for trainers that answer prompts, see ``cai.train.rl.rewards.Scoring``.
         judging: how the guards' held-out judge scores them.
-        sampler: the vLLM servers that sample answers, see ``cai.rl.serving.Sampler``.
+        sampler: the vLLM servers that sample answers, see ``cai.train.rl.serving.Sampler``.
         logs: where figures go besides ``metrics.jsonl``; from the command line, for it changes nothing of the model.
     """
 

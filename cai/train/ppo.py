@@ -2,39 +2,36 @@
 
     python -m cai.train.ppo job.json
 
-The loop is in ``cai.rl``; here is what surrounds it: models in, checkpoints and figures on the way, a merged policy out.
+The loop is in ``cai.train.rl``; here is what surrounds it: models in, checkpoints and figures on the way, a merged policy out.
 A training that was killed goes on from its last checkpoint and ends with the same weights.
 """
 
 import json
 import time
 from collections.abc import Mapping
-from contextlib import closing
-from pathlib import Path
+from contextlib import ExitStack, closing
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from cai.rl import held_out
-from cai.rl.actor import Actor
-from cai.rl.lookout import Lookout, first
-from cai.rl.loop import Loop, Task, load_state, state, steps_of
-from cai.rl.loop import held_out as held_out_prompts
-from cai.rl.rewards import Blocking, Scoring
-from cai.rl.rollout import Generate, Limits, Talk, Writer
-from cai.rl.serving import Sampler, Serving
-from cai.rl.shared import Processes
 from cai.stages.ppo import Ppo
 from cai.store import Stage
 from cai.train import checkpoints, questions
 from cai.train import job as jobs
+from cai.train.rl import held_out
+from cai.train.rl.actor import Actor
+from cai.train.rl.lookout import Lookout, first
+from cai.train.rl.loop import Loop, Task, load_state, state, steps_of
+from cai.train.rl.loop import held_out as held_out_prompts
+from cai.train.rl.rewards import Blocking, Scoring
+from cai.train.rl.rollout import Generate, Limits, Talk, Writer
+from cai.train.rl.serving import Sampler, Serving
+from cai.train.rl.shared import Processes
 
 KEPT = 2
 """Checkpoints: the last one, and one more should that be torn."""
-SHOWN = 4
-"""Answers of each step that are kept to be read."""
 
 
 def main() -> None:
@@ -85,31 +82,36 @@ def _writer(job: jobs.Job, want: Ppo, actor: Actor, talk: Talk, processes: Proce
 
 
 def _walk(job: jobs.Job, loop: Loop, done: int, heldout: Any) -> dict[str, Any]:
-    """All steps that are left; returns figures for the manifest."""
+    """All steps that are left, between answers to held-out prompts; returns figures for the manifest."""
     asked = held_out_prompts(heldout, job.seed)
     before = held_out.once(job.out / "before.json", loop.processes, lambda: held_out.answers(loop, asked))
+    with ExitStack() as stack:
+        judge = stack.enter_context(closing(Blocking(Scoring.read(job.judging)))) if job.judging else None
+        lookout = Lookout(loop, judge, asked, first(Stage(job.out).metrics()))
+        number, tokens = _steps(job, loop, done, lookout)
+    found = held_out.compared(before, held_out.answers(loop, asked))
+    return {**found, "steps": number, "tokens": tokens, "stopped": loop.stopped}
+
+
+def _steps(job: jobs.Job, loop: Loop, done: int, lookout: Lookout) -> tuple[int, int]:
+    """The steps after those that are done; returns the last one's number, and the tokens written in all."""
     lines = Stage(job.out).metrics()
     number, tokens = done, int(lines[-1]["tokens"]) if lines else 0
-    judge = Blocking(Scoring.read(job.judging)) if job.judging else None
-    lookout = Lookout(loop, judge, asked, first(lines))
     for number in range(done + 1, loop.task.steps + 1) if not loop.stopped else ():
         began = time.monotonic()
-        figures, rollout = loop.step(number)
+        figures, rollout, seen = loop.step(number)
         tokens += round(figures["length"] * loop.want.batch_size)
         told, stopped = lookout.look(number, figures, rollout)
         _log(job, loop, number, {**figures, **told, "tokens": tokens, "seconds": time.monotonic() - began})
         if loop.processes.first:
-            _show(job.out / "answers.jsonl", number, rollout)
+            questions.show(job.out / "answers.jsonl", number, rollout.asked, rollout.texts, seen.read())
         loop.stopped = stopped or _over(loop.want, figures)
         last = bool(loop.stopped) or number == loop.task.steps
         if number % loop.want.save_steps == 0 or last:
             _save(job, loop, number)
         if loop.stopped:
             break
-    if judge:
-        judge.close()
-    found = held_out.compared(before, held_out.answers(loop, asked))
-    return {**found, "steps": number, "tokens": tokens, "stopped": loop.stopped}
+    return number, tokens
 
 
 def _over(want: Ppo, figures: Mapping[str, float]) -> str:
@@ -192,14 +194,6 @@ def _log(job: jobs.Job, loop: Loop, number: int, figures: Mapping[str, Any]) -> 
             file.write(json.dumps({"step": number, "steps": loop.task.steps, **figures}) + "\n")
     numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
     loop.processes.accelerator.log(numbers, step=number)
-
-
-def _show(path: Path, number: int, rollout: Any) -> None:
-    """Keep a few answers of a step, to be read."""
-    with path.open("a", encoding="utf-8") as file:
-        for asked, text in list(zip(rollout.asked, rollout.texts, strict=True))[:SHOWN]:
-            row = {"step": number, "prompt": asked.messages[-1]["content"], "text": text}
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,18 @@
 """The prompts of trainers that answer them themselves: those of a ``prompts`` stage, its held-out ones apart."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cai.rows import Message, Prompt
 from cai.stages.prompts import HELDOUT
 from cai.store import Stage
 from cai.train.job import Job
+from cai.train.rl.rollout import Asked
+
+SHOWN = 4
+"""Answers of each step that are kept to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +29,9 @@ class Questions:
         Args:
             most: held-out prompts that were looked with, at the most.
         """
-        return {"train": len(self.train), "test": min(len(self.heldout), most), **self.left_out}
+        looked = min(len(self.heldout), most)
+        left_out = {**self.left_out, "beyond_eval_prompts": len(self.heldout) - looked}
+        return {"train": len(self.train), "test": looked, **left_out}
 
 
 def read(job: Job, ask: Callable[[Sequence[Message]], Sequence[int]], most: int) -> Questions:
@@ -53,3 +61,11 @@ def read(job: Job, ask: Callable[[Sequence[Message]], Sequence[int]], most: int)
         "too_long": sum(len(of_track[name]) - len(kept[name]) for name in parts),
     }
     return Questions(kept["train"], kept["heldout"], left_out)
+
+
+def show(path: Path, step: int, asked: Sequence[Asked], texts: Sequence[str], scores: Sequence[float | None]) -> None:
+    """Keep a few answers of a step with their scores, to be read."""
+    with path.open("a", encoding="utf-8") as file:
+        for each, text, score in list(zip(asked, texts, scores, strict=True))[:SHOWN]:
+            row = {"step": step, "prompt": each.messages[-1]["content"], "text": text, "score": score}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

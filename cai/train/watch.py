@@ -18,14 +18,14 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 
 from cai import dataset, guards
 from cai.files import read_json, write_json
-from cai.rl import kl
-from cai.rl.actor import distributions
-from cai.rl.loop import held_out
-from cai.rl.rewards import Blocking, Scoring
-from cai.rl.rollout import Asked, Generate, Limits, Rollout, Talk
 from cai.rows import Prompt, content_id
 from cai.stages.prompts import HELDOUT
 from cai.store import Stage
+from cai.train.rl import kl
+from cai.train.rl.actor import distributions
+from cai.train.rl.loop import held_out
+from cai.train.rl.rewards import Blocking, Scoring
+from cai.train.rl.rollout import Asked, Generate, Limits, Rollout, Talk
 
 AT_ONCE = 4
 """Answers whose probabilities of all tokens are held at once."""

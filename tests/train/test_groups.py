@@ -107,7 +107,7 @@ def test_the_reward_of_rules_rises(online: Online, train_here: Train, kind: str,
     assert len(found) == 25
     assert found[0] < -3
     assert sum(found[-5:]) / 5 > -0.5
-    assert manifest["rows"] == {"train": 4, "test": 4, "other_track": 0, "too_long": 0}
+    assert manifest["rows"] == {"train": 4, "test": 4, "other_track": 0, "too_long": 0, "beyond_eval_prompts": 0}
     assert manifest["steps"] == 25
     metrics = manifest["metrics"]
     assert metrics["eval_gain"] == pytest.approx(metrics["eval_reward"] - metrics["eval_reward_before"])

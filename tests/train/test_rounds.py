@@ -179,9 +179,9 @@ def test_the_divergence_is_that_of_the_two_models(whole: Path, tiny: Path) -> No
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from cai.rl.rollout import Talk
     from cai.rows import Answers
     from cai.train.divergence import divergence, tokens
+    from cai.train.rl.rollout import Talk
 
     own = whole / "round-1" / "dpo" / "model"
     policy, initial = (AutoModelForCausalLM.from_pretrained(path) for path in (own, tiny))

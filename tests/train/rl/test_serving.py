@@ -14,11 +14,11 @@ from toy import END, loop, settings, shape, tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from cai.models import ModelSpec, bundled
-from cai.rl.actor import Actor, Batch, logprobs
-from cai.rl.loop import MOST_WEIGHT, importance
-from cai.rl.rollout import Limits, Talk, Writer, Written, drawn, together
-from cai.rl.serving import Sampler, Serving, Weights, merged
-from cai.rl.shared import Processes
+from cai.train.rl.actor import Actor, Batch, logprobs
+from cai.train.rl.loop import MOST_WEIGHT, importance
+from cai.train.rl.rollout import Limits, Talk, Writer, Written, drawn, together
+from cai.train.rl.serving import Sampler, Serving, Weights, merged
+from cai.train.rl.shared import Processes
 
 LORA = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
 

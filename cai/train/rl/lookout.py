@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from cai import guards
-from cai.rl import held_out
-from cai.rl.loop import Loop
-from cai.rl.rewards import Blocking
-from cai.rl.rollout import Asked, Rollout
+from cai.train.rl import held_out
+from cai.train.rl.loop import Loop
+from cai.train.rl.rewards import Blocking
+from cai.train.rl.rollout import Asked, Rollout
 
 
 class Lookout:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from toy import WORDS, by_text, distribution, language, loop, objective, random_batch, settings
 
-from cai.rl import advantages, kl, losses
-from cai.rl.actor import Actor
-from cai.rl.learner import Learner, Lesson
-from cai.rl.shared import Processes
+from cai.train.rl import advantages, kl, losses
+from cai.train.rl.actor import Actor
+from cai.train.rl.learner import Learner, Lesson
+from cai.train.rl.shared import Processes
 
 
 def test_advantages_are_those_worked_out_by_hand() -> None:
@@ -148,7 +148,7 @@ def test_a_step_without_a_single_score_changes_nothing() -> None:
     read.score = unread.score  # the optimizer has its momentum by now
     for trained in (unread, read):
         before = [each.detach().clone() for each in trained.actor.policy.parameters()]
-        figures, _ = trained.step(2)
+        figures, *_ = trained.step(2)
         assert figures["unread"] == 1 and figures["updates"] == 0
         assert all(each.equal(old) for each, old in zip(trained.actor.policy.parameters(), before, strict=True))
 

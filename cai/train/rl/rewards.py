@@ -16,9 +16,9 @@ from cai.errors import RowError
 from cai.flow import Ask, Up
 from cai.methods import METHODS
 from cai.models import NOBODY, ModelSpec, auto, open_model
-from cai.rl.rollout import Asked
 from cai.rows import decode
 from cai.slots import Slots
+from cai.train.rl.rollout import Asked
 from constitution import draw
 from constitution.load import load
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from transformers import get_scheduler
 
-from cai.rl import kl, losses
-from cai.rl.actor import Actor, Batch
-from cai.rl.shared import Processes
 from cai.stages.ppo import Ppo
+from cai.train.rl import kl, losses
+from cai.train.rl.actor import Actor, Batch
+from cai.train.rl.shared import Processes
 
 
 @dataclass(frozen=True, slots=True)

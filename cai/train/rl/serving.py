@@ -23,14 +23,13 @@ from transformers import GenerationConfig
 from cai.models import ModelSpec, Request
 from cai.models.endpoint import Endpoint
 from cai.models.vllm import Served, serve
-from cai.rl.rollout import Limits, Talk, Written, cut
-from cai.rl.shared import Processes
 from cai.rows import decode
+from cai.stages.ppo import SERVER_SHARE
+from cai.train.rl.rollout import Limits, Talk, Written, cut
+from cai.train.rl.shared import Processes
 
 T = TypeVar("T")
 NAME = "policy"
-SHARE = 0.3
-"""Of a GPU's memory, unless the role says another: the training needs the rest."""
 # As drawn: after the temperature, so that they are probabilities of the same thing as the policy's own.
 ARGS = ("--logprobs-mode", "processed_logprobs")
 # Reloading is one of vLLM's pages for development. What a launcher told this process is not for its servers.
@@ -58,7 +57,7 @@ class Sampler:
 
     def serving(self, folder: Path, dtype: torch.dtype) -> ModelSpec:
         """The spec of the servers that hold the weights of a folder."""
-        share = self.spec.gpu_memory or (SHARE if torch.cuda.is_available() else None)
+        share = self.spec.gpu_memory or (SERVER_SHARE if torch.cuda.is_available() else None)
         kept = {"dtype": self.spec.dtype or str(dtype).removeprefix("torch."), "gpu_memory": share, "lora": ""}
         args = (*self.spec.args, *ARGS)
         return replace(self.spec, vllm=str(folder), local="", model=NAME, max_len=self.most, args=args, **kept)

@@ -12,8 +12,8 @@ import torch
 from peft import PeftModel, get_peft_model
 from torch import Tensor, nn
 
-from cai.rl import kl
 from cai.train import adapters
+from cai.train.rl import kl
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList
 
 from cai.models.sampling import Seeded
-from cai.rl.actor import Batch
 from cai.rows import Message, Prompt
+from cai.train.rl.actor import Batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from cai.files import read_json, write_json
-from cai.rl.loop import Loop
-from cai.rl.rollout import Asked, Rollout
-from cai.rl.shared import Processes
+from cai.train.rl.loop import Loop
+from cai.train.rl.rollout import Asked, Rollout
+from cai.train.rl.shared import Processes
 
 
 def answers(loop: Loop, asked: Sequence[Asked]) -> list[dict[str, Any]]:
@@ -21,9 +21,7 @@ def answers(loop: Loop, asked: Sequence[Asked]) -> list[dict[str, Any]]:
         rollout = loop.rollout(mine)
         seen = loop.look(rollout)
         far = (seen.apart * rollout.batch.mask).sum(1).tolist()
-        known = seen.mask.any(1).tolist()
-        scores = [score if read else None for score, read in zip(seen.scores.tolist(), known, strict=True)]
-        found = told(rollout, scores, far)
+        found = told(rollout, seen.read(), far)
     return loop.processes.all(found)
 
 

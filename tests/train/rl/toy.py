@@ -11,12 +11,12 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-from cai.rl.actor import Actor, Batch
-from cai.rl.loop import Loop, Score, Task
-from cai.rl.rollout import Generate, Limits, Talk
-from cai.rl.shared import Processes
 from cai.rows import Prompt
 from cai.stages.ppo import Ppo
+from cai.train.rl.actor import Actor, Batch
+from cai.train.rl.loop import Loop, Score, Task
+from cai.train.rl.rollout import Generate, Limits, Talk
+from cai.train.rl.shared import Processes
 
 WORDS = ("<pad>", "</s>", "say", ":", "a", "b", "c")
 END = 1

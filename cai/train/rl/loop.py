@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cai.rl import advantages, kl
-from cai.rl.actor import Actor
-from cai.rl.learner import Learner, Lesson
-from cai.rl.rollout import Asked, Rollout, Talk, Writer
-from cai.rl.shared import Processes
 from cai.rows import Prompt
 from cai.stages.ppo import Ppo
+from cai.train.rl import advantages, kl
+from cai.train.rl.actor import Actor
+from cai.train.rl.learner import Learner, Lesson
+from cai.train.rl.rollout import Asked, Rollout, Talk, Writer
+from cai.train.rl.shared import Processes
 
 Score = Callable[[Sequence[Asked], Sequence[str]], Sequence[float | None]]
 """Answers → their scores; None where one cannot be read, which leaves the answer out."""
@@ -50,6 +50,11 @@ class Seen:
     scores: Tensor
     weights: Tensor
 
+    def read(self) -> list[float | None]:
+        """The answers' scores; None where one could not be read."""
+        known = self.mask.any(1).tolist()
+        return [score if each else None for score, each in zip(self.scores.tolist(), known, strict=True)]
+
 
 class Loop:
     """A PPO training.
@@ -68,8 +73,8 @@ class Loop:
         self.stopped = ""
         actor.train(False)
 
-    def step(self, number: int) -> tuple[dict[str, float], Rollout]:
-        """One step, numbered from 1; returns its figures and this process's answers."""
+    def step(self, number: int) -> tuple[dict[str, float], Rollout, Seen]:
+        """One step, numbered from 1; returns its figures, and this process's answers with what was seen in them."""
         rollout = self.rollout(self.processes.mine(self.task.asked(number)))
         seen = self.look(rollout)
         lesson, told = self._lesson(rollout, seen)
@@ -78,7 +83,7 @@ class Loop:
         self.writer.learnt()
         if figures["unread"] < 1:
             self.coefficient.adapt(figures["kl"], self.want.batch_size)
-        return figures, rollout
+        return figures, rollout, seen
 
     def rollout(self, asked: Sequence[Asked]) -> Rollout:
         """Answers to these prompts, by the policy as it is."""
