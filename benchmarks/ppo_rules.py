@@ -10,24 +10,20 @@ where it is not so. Further arguments are overrides of the recipe.
 import argparse
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from recipes import finished
 
 from cai.files import read_json
-from cai.recipe import load_recipe
-from cai.run import start
-from cai.screen import Screen
 from cai.store import Stage
 
 PROMPTS = Path(__file__).parent.parent / "principles" / "prompts"
 KL_LIMIT = 15.0
 
 
-def recipe(steps: int) -> str:
-    """The recipe, as JSON, which is YAML too."""
+def recipe(steps: int) -> dict[str, Any]:
+    """The recipe."""
     files = {track: {"path": str(PROMPTS / f"{track}.jsonl"), "limit": 80} for track in ("redteam", "helpful")}
     ppo = {
         "base": "policy",
@@ -51,9 +47,7 @@ def recipe(steps: int) -> str:
     }
     models = {"policy": {"local": "bundled/smollm2-135m"}}
     stages = [{"prompts": {**files, "heldout": 0.2}}, {"ppo": ppo}]
-    return json.dumps(
-        {"name": "ppo-rules", "constitution": "principles/harmless.yaml", "models": models, "stages": stages}
-    )
+    return {"name": "ppo-rules", "constitution": "principles/harmless.yaml", "models": models, "stages": stages}
 
 
 def told(folder: Path) -> dict[str, Any]:
@@ -79,10 +73,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where the run is kept; a temporary folder unless given")
     parser.add_argument("overrides", nargs="*")
     args = parser.parse_intermixed_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = args.out or Path(scratch) / "run"
-        (Path(scratch) / "recipe.yaml").write_text(recipe(args.steps))
-        start(load_recipe(Path(scratch) / "recipe.yaml", args.overrides), folder, Screen(Console(stderr=True)))
+    with finished(recipe(args.steps), args.overrides, args.out) as folder:
         found = told(folder / "ppo")
     proven = found["eval_gain"] >= 2 * found["eval_gain_se"] and found["eval_kl"] < KL_LIMIT
     print(json.dumps({"proven": proven, "kl_limit": KL_LIMIT, **found}))

@@ -9,21 +9,18 @@ without reading stands beside it: the longer answer, and the shorter one. Furthe
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
+from recipes import finished
 
 from cai.files import read_json
-from cai.recipe import load_recipe
-from cai.run import start
-from cai.screen import Screen
 
 HELD_OUT = 300
 
 
-def recipe(args: argparse.Namespace) -> str:
-    """The recipe, as JSON, which is YAML too."""
+def recipe(args: argparse.Namespace) -> dict[str, Any]:
+    """The recipe."""
     total = args.train + args.held_out
     stages = [
         {"pairs": {"path": str(args.pairs.resolve()), "limit": total}},
@@ -31,7 +28,7 @@ def recipe(args: argparse.Namespace) -> str:
         {"prefs": {"test": args.held_out / total}},
         {"reward": {"base": args.base, "soft_labels": False, "max_length": args.max_length}},
     ]
-    return json.dumps({"name": "reward-accuracy", "constitution": "principles/harmless.yaml", "stages": stages})
+    return {"name": "reward-accuracy", "constitution": "principles/harmless.yaml", "stages": stages}
 
 
 def main() -> None:
@@ -45,10 +42,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where the run is kept; a temporary folder unless given")
     parser.add_argument("overrides", nargs="*")
     args = parser.parse_intermixed_args()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = args.out or Path(scratch) / "run"
-        (Path(scratch) / "recipe.yaml").write_text(recipe(args))
-        start(load_recipe(Path(scratch) / "recipe.yaml", args.overrides), folder, Screen(Console()))
+    with finished(recipe(args), args.overrides, args.out) as folder:
         report(read_json(folder / "reward" / "manifest.json"))
 
 

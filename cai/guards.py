@@ -5,6 +5,7 @@ short, lose their variety, loop, or all open and close alike (the released sampl
 to listen" in 88.7% of answers after RL), and the likelihood even of the chosen answers falls. Each is one figure here.
 """
 
+import math
 import re
 import statistics
 from collections import Counter
@@ -144,6 +145,8 @@ def alarms(measures: Mapping[str, float], guards: Guards) -> list[Alarm]:
 
 def _broken(value: float, bounds: Bounds) -> str:
     least, most = bounds
+    if math.isnan(value):
+        return "is no number"
     if least is not None and value < least:
         return f"is below {least:g}"
     return f"is above {most:g}" if most is not None and value > most else ""

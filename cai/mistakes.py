@@ -82,7 +82,7 @@ def of(block: "Block", models: Mapping[str, ModelSpec], before: Sequence["Block"
         before: the steps before it.
     """
     yield from _too_many(block, models)
-    yield from mistakes_training.of(block.want, models)
+    yield from mistakes_training.of(block.want, models, before)
     match block.want:
         case Label() as want:
             yield from _judges(want)

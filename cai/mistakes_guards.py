@@ -1,6 +1,8 @@
 """What a recipe's schema cannot say about the guards of a training: settings that do not go together, each a sentence."""
 
-from collections.abc import Iterator, Mapping
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from cai import guards
 from cai.methods import METHODS
@@ -8,24 +10,37 @@ from cai.models import ModelSpec
 from cai.stages.online import Online
 from cai.stages.train import Aligned
 
+if TYPE_CHECKING:
+    from cai.recipe import Block
+
 Found = Iterator[tuple[str, str]]
 """The key in the block, and a sentence."""
 
 BESIDE = "a vLLM server of ours would have to be up beside the training; start it yourself and give it by `endpoints`"
 
 
-def of(want: Aligned, models: Mapping[str, ModelSpec]) -> Found:
+def of(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> Found:
     """All that is wrong with a block's ``guards`` beyond its schema."""
-    yield from (("guards", text) for text in [*_judge(want, models), *_bounds(want)])
+    yield from (("guards", text) for text in [*_judge(want, models, before), *_bounds(want)])
 
 
-def served(role: str, models: Mapping[str, ModelSpec]) -> bool:
-    """Whether a role, or a member of a combination, is a vLLM server that we would start."""
-    spec = models.get(role)
-    return spec is not None and (bool(spec.served) or any(served(each, models) for each in spec.rewards))
+def served(role: str, models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> bool:
+    """Whether a role, what it was trained from, or a member of a combination, is a vLLM server that we would start.
+
+    Args:
+        before: the steps that may have trained it.
+    """
+    if role in models:
+        return bool(models[role].served) or any(served(each, models, before) for each in models[role].rewards)
+    made = next((each for each in before if each.trains and each.role == role), None)
+    if made is None or made.kind == "reward":  # reward models that we trained are asked in the training's own process
+        return False
+    base = made.want.base
+    known = base in models or any(each.role == base for each in before)
+    return served(base, models, before) if known else importlib.util.find_spec("vllm") is not None
 
 
-def _judge(want: Aligned, models: Mapping[str, ModelSpec]) -> Iterator[str]:
+def _judge(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> Iterator[str]:
     judge, method = want.guards.get("judge", ""), guards.scoring(want.guards)
     if judge and not METHODS[method].asks:
         yield f"the method {method} asks no model; take judge out"
@@ -35,7 +50,7 @@ def _judge(want: Aligned, models: Mapping[str, ModelSpec]) -> Iterator[str]:
         yield "rules are for the method rules; take them out, or set `method: rules`"
     if judge and isinstance(want, Online) and judge == want.reward:
         yield f'the judge "{judge}" is what the policy learns from, and would see nothing wrong; name another'
-    if served(judge, models):
+    if served(judge, models, before):
         yield f'"{judge}": {BESIDE}'
 
 

@@ -1,6 +1,7 @@
 """What a recipe's schema cannot say about training against a reward: settings that do not go together, each a sentence."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from cai.methods import METHODS
 from cai.mistakes_guards import BESIDE, served
@@ -10,13 +11,19 @@ from cai.stages.online import Online
 from cai.stages.ppo import Ppo
 from cai.stages.rloo import Rloo
 
+if TYPE_CHECKING:
+    from cai.recipe import Block
+
 Found = Iterator[tuple[str, str]]
 """The key in the block (or nothing, for the block itself), and a sentence."""
 
+PLAIN = ("constant", "constant_with_warmup", "linear", "cosine", "cosine_with_restarts", "polynomial", "inverse_sqrt")
+"""Schedules of the learning rate that need no more than the steps there are."""
 
-def of(want: Online, models: Mapping[str, ModelSpec]) -> Found:
+
+def of(want: Online, models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> Found:
     """All that is wrong with such a block beyond its schema."""
-    yield from _scorer(want, models)
+    yield from _scorer(want, models, before)
     yield from _kl(want)
     match want:
         case Ppo():
@@ -25,7 +32,7 @@ def of(want: Online, models: Mapping[str, ModelSpec]) -> Found:
             yield from _groups(want)
 
 
-def _scorer(want: Online, models: Mapping[str, ModelSpec]) -> Found:
+def _scorer(want: Online, models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> Found:
     asks = METHODS[want.method].asks
     if asks and not want.reward:
         yield "", f"names nothing that scores answers; give a role under `reward`, which {want.method} asks"
@@ -33,7 +40,7 @@ def _scorer(want: Online, models: Mapping[str, ModelSpec]) -> Found:
         yield "reward", f"the method {want.method} asks no model; take it out"
     if want.rules and want.method != "rules":
         yield "rules", "are for the method rules; take them out"
-    if served(want.reward, models):
+    if served(want.reward, models, before):
         yield "reward", BESIDE
 
 
@@ -56,6 +63,12 @@ def _ppo(want: Ppo) -> Found:
         yield "max_new_tokens", f"must leave room for a prompt below max_length ({want.max_length}); lower it"
     if want.num_mini_batches > want.batch_size:
         yield "num_mini_batches", f"must be at most batch_size ({want.batch_size}), found {want.num_mini_batches}"
+    if want.lr_scheduler_type not in PLAIN:
+        named = ", ".join(PLAIN)
+        yield (
+            "lr_scheduler_type",
+            f"{want.lr_scheduler_type} needs settings for which ppo has no keys; say one of: {named}",
+        )
     if want.gradient_accumulation_steps != 1:
         yield "gradient_accumulation_steps", "is set by batch_size and num_mini_batches here; take it out"
 

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 Found = Iterator[tuple[str, str]]
 
 
-def of(want: object, models: Mapping[str, ModelSpec]) -> Found:
+def of(want: object, models: Mapping[str, ModelSpec], before: "Sequence[Block]") -> Found:
     """All that is wrong with a block beyond its schema: the key in the block, and a sentence."""
+    if isinstance(want, Train):
+        yield from _under_adapter(want, models)
     if isinstance(want, Aligned):
-        yield from mistakes_guards.of(want, models)
+        yield from mistakes_guards.of(want, models, before)
     if isinstance(want, Online):
-        yield from mistakes_online.of(want, models)
+        yield from mistakes_online.of(want, models, before)
     match want:
         case Dpo():
             yield from _weights(want)
@@ -95,6 +97,17 @@ def logger(logs: str) -> str:
     return (
         f"{logs} needs the package {logs}; run: pip install {logs}, or say none: metrics.jsonl is written in any case"
     )
+
+
+def _under_adapter(want: Train, models: Mapping[str, ModelSpec]) -> Found:
+    """A role's ``lora`` is something its server puts on top of the weights; a training would begin without it."""
+    for key in ("base", "reference"):
+        role = getattr(want, key, "")
+        if role in models and models[role].lora:
+            yield (
+                key,
+                f'"{role}" is served with the adapter {models[role].lora}, which a training would leave out; merge the two',
+            )
 
 
 def _weights(want: Dpo) -> Found:

@@ -252,6 +252,8 @@ class _Reader:
             try:
                 if role in used and spec.served:
                     vllm.check(spec, self.here)
+                if role in used and self.here and (text := unfit.unloadable(spec)):
+                    self.wrong(("models", role, spec.kind), text)
                 if role in used and spec.kind == "scripted" and spec.scripted != "none":
                     scripted.read_script(Path(spec.scripted))
             except InputError as error:

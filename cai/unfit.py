@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cai.models import gpus
+from cai.models import ModelSpec, gpus
 from cai.stages.sft import Sft
 from cai.stages.train import Train
 
@@ -36,6 +36,13 @@ def untemplated(want: Train, weights: str) -> str:
         f"{weights} is a base model without a chat template; set chat_template to chatml, to a .jinja file, or to a model whose "
         "template it is to get"
     )
+
+
+def unloadable(spec: ModelSpec) -> str:
+    """Why a model cannot be loaded into this process; empty where it can, or where it is not to be."""
+    if spec.kind not in ("local", "reward") or spec.served or importlib.util.find_spec("transformers") is not None:
+        return ""
+    return "is loaded by the package transformers, which is not here; run: pip install 'cai[train]'"
 
 
 def unable(own: Mapping[str, Any]) -> Found:

@@ -41,6 +41,11 @@ def test_what_nobody_set_still_warns() -> None:
     assert "closer 0.9 is above 0.3" in alarm.text and not alarm.stops
 
 
+def test_a_model_whose_figures_are_no_numbers_is_stopped_by_any_bound() -> None:
+    [alarm] = guards.alarms({"entropy": float("nan")}, guards.of({"entropy": {"stop": 0.3}}))
+    assert alarm.stops and "entropy nan is no number" in alarm.text
+
+
 @pytest.mark.parametrize("texts", [[], ["", "  "]])
 def test_answers_without_words_are_no_crash(texts: list[str]) -> None:
     assert guards.of_texts(texts) == {"words": 0.0}

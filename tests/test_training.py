@@ -64,8 +64,23 @@ def test_answers_with_line_separators_of_other_kinds_are_rewound(tmp_path: Path)
         ("dpo: {base: m, guards: {judge: v}}", "a vLLM server of ours would have to be up beside the training"),
         ("ppo: {base: m, method: score, reward: j, guards: {judge: j}}", '"j" is what the policy learns from'),
         ("ppo: {base: m, method: score, reward: j, kl_coef: 0}", "or say so again with no_kl: true"),
+        ("dpo: {base: made, guards: {judge: made}}", "a vLLM server of ours would have to be up beside the training"),
+        (
+            "ppo: {base: m, method: score, reward: made}",
+            "a vLLM server of ours would have to be up beside the training",
+        ),
+        (
+            "dpo: {base: a}",
+            '"a" is served with the adapter some/adapter, which a training would leave out; merge the two',
+        ),
+        ("dpo: {base: m, reference: a}", 'dpo.reference: "a" is served with the adapter'),
+        ("dpo: {base: m, lr_scheduler_type: cosin}", 'reduce_lr_on_plateau, found "cosin"'),
+        (
+            "ppo: {base: m, method: rules, lr_scheduler_type: reduce_lr_on_plateau}",
+            "needs settings for which ppo has no keys",
+        ),
         ("ppo: {base: m, method: rules, rollouts: m}", '"m" is no role of `models` with `vllm:`'),
-        ("ppo: {base: m, method: rules, rollouts: w}", 'there is no model "w"; known: j, m, v'),
+        ("ppo: {base: m, method: rules, rollouts: w}", 'there is no model "w"; known: a, j, m, made, v'),
     ],
 )
 def test_settings_that_do_not_go_together_are_a_sentence(tmp_path: Path, block: str, words: str) -> None:
@@ -74,9 +89,10 @@ def test_settings_that_do_not_go_together_are_a_sentence(tmp_path: Path, block: 
 
     text = (
         "name: r\nconstitution: principles/harmless.yaml\nmodels:\n  m: {local: bundled/smollm2-135m}\n"
-        '  j: {endpoints: ["http://localhost:1/v1"], model: big}\n  v: {vllm: bundled/smollm2-135m}\nstages:\n'
+        '  j: {endpoints: ["http://localhost:1/v1"], model: big}\n  v: {vllm: bundled/smollm2-135m}\n'
+        "  a: {vllm: {model: bundled/smollm2-135m, lora: some/adapter}}\nstages:\n"
         "  - prompts: {redteam: principles/prompts/redteam.jsonl}\n  - sample: {model: m}\n"
-        f"  - label: {{model: j}}\n  - prefs: {{}}\n  - {block}\n"
+        f"  - label: {{model: j}}\n  - prefs: {{}}\n  - dpo: {{base: v, as: made}}\n  - {block}\n"
     )
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(InputError) as error:

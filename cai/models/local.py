@@ -9,6 +9,7 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     LogitsProcessorList,
+    TemperatureLogitsWarper,
     TopPLogitsWarper,
 )
 
@@ -16,7 +17,7 @@ from cai.errors import RowError
 from cai.models import ModelSpec, Reply, Request
 from cai.models.batches import Batches
 from cai.models.sampling import Seeded
-from cai.models.weights import load
+from cai.models.weights import ends, load
 
 
 class Local:
@@ -26,6 +27,7 @@ class Local:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.model, self.tokenizer = load(spec, AutoModelForCausalLM, "left")
+        self.ends = ends(self.tokenizer, self.model.generation_config) | {self.tokenizer.pad_token_id}
         self.name, self.concurrency, self.format = spec.title, spec.concurrency or 64, spec.format
         self.limit = spec.max_len or self.model.config.max_position_embeddings
         self.batches = Batches(self._answer, _shape)
@@ -76,10 +78,10 @@ class Local:
             self.model.device
         )
         steps = LogitsProcessorList()
-        if first.top_p < 1:
-            steps.append(TopPLogitsWarper(first.top_p))
-        if first.temperature > 0:
-            steps.append(Seeded(seeds, first.temperature))
+        if first.temperature > 0:  # in the order of other servers: the nucleus is that of the tempered probabilities
+            steps.append(TemperatureLogitsWarper(first.temperature))
+            steps += [TopPLogitsWarper(first.top_p)] if first.top_p < 1 else []
+            steps.append(Seeded(seeds))
         out = self.model.generate(
             **inputs,
             max_new_tokens=first.max_tokens,
@@ -102,8 +104,7 @@ class Local:
 
     def _sample(self, ids: torch.Tensor, request: Request) -> tuple[str, str, int]:
         """Text, finish and number of tokens of one generated row."""
-        ends = {self.tokenizer.eos_token_id, self.tokenizer.pad_token_id}
-        kept = next((n for n, token in enumerate(ids.tolist()) if token in ends), len(ids))
+        kept = next((n for n, token in enumerate(ids.tolist()) if token in self.ends), len(ids))
         text = self.tokenizer.decode(ids[:kept], skip_special_tokens=True)
         cut = min((text.find(stop) for stop in request.stop if stop in text), default=-1)
         finish = "stop" if kept < len(ids) or cut >= 0 else "length"

@@ -14,7 +14,7 @@ class Seeded(LogitsProcessor):
         device: of the generators; the CPU's give the same noise on every machine.
     """
 
-    def __init__(self, seeds: Sequence[int], temperature: float, device: str = "cpu") -> None:
+    def __init__(self, seeds: Sequence[int], temperature: float = 1.0, device: str = "cpu") -> None:
         self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         self.temperature = temperature
 

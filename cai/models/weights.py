@@ -1,5 +1,6 @@
 """Weights loaded into this process, with their tokenizer: for models that write and for those that score."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,9 +26,10 @@ def load(spec: ModelSpec, auto: Any, padding_side: str) -> tuple[Any, Any]:
     """
     name = getattr(spec, spec.kind)
     path = resolve(name)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    # Of its own among several: which GPU is the current one is known to a process's first thread only.
+    device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
     # On a CPU float32 generates seven times faster than bfloat16 (measured on the bundled model).
-    dtype = spec.dtype or ("bfloat16" if device == "cuda" else "float32")
+    dtype = spec.dtype or ("float32" if device == "cpu" else "bfloat16")
     try:
         model = auto.from_pretrained(path, dtype=dtype).to(device).eval()
         tokenizer = load_tokenizer(path, padding_side)
@@ -42,6 +44,12 @@ def load_tokenizer(path: str, padding_side: str) -> Any:
     tokenizer: Any = AutoTokenizer.from_pretrained(path, padding_side=padding_side)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return tokenizer
+
+
+def ends(tokenizer: Any, generation: Any) -> set[int]:
+    """The tokens that end an answer: the tokenizer's, and those of the model's settings for generation."""
+    also = getattr(generation, "eos_token_id", None) or []
+    return {tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])} - {None}
 
 
 def conversation(tokenizer: Any, messages: Sequence[Message]) -> list[int]:

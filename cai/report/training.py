@@ -62,8 +62,9 @@ def _guarded(lines: Sequence[Mapping[str, Any]], given: Mapping[str, Any] | None
         return []
     wanted, known = guards.of(given), []
     seen = [{**line, **{name.removeprefix("guard/"): line[name] for name in line if "/" in name}} for line in looks]
+    before = next((each for each in seen if "entropy" in each), seen[0])
     for line, figures in zip(looks, seen, strict=True):
-        known.append((line["step"], guards.told(figures, seen[0])))
+        known.append((line["step"], guards.told(figures, before)))
     found = []
     for name, measure in guards.MEASURES.items():
         values = [(step, told[name]) for step, told in known if name in told]

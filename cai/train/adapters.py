@@ -1,8 +1,9 @@
 """LoRA adapters (Hu et al. 2022), the same for every trainer."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from peft import LoraConfig
+from peft import LoraConfig, PeftModel, get_peft_model
 
 
 def config(rank: int, task: str, whole: Sequence[str] | None = None) -> LoraConfig:
@@ -14,3 +15,20 @@ def config(rank: int, task: str, whole: Sequence[str] | None = None) -> LoraConf
     """
     saved = list(whole) if whole else None
     return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type=task, modules_to_save=saved)
+
+
+def added(model: Any, rank: int, task: str, whole: Sequence[str] | None = None) -> Any:
+    """The model with adapters; what is trained is in float32, whatever the weights below are in.
+
+    Steps of a usual learning rate are too small for bfloat16 to add to a weight.
+    """
+    adapted = get_peft_model(model, config(rank, task, whole))
+    for each in adapted.parameters():
+        if each.requires_grad:
+            each.data = each.data.float()
+    return adapted
+
+
+def under(model: Any) -> Any:
+    """The model under its adapters, if it has some."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model

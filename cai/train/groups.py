@@ -7,7 +7,7 @@ An answer without a score is left out of its group.
 
 import asyncio
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -19,7 +19,7 @@ from cai.rows import Prompt
 from cai.train import job as jobs
 from cai.train import questions
 from cai.train.rl import held_out, kl
-from cai.train.rl.actor import logprobs
+from cai.train.rl.actor import beside, reference_of
 from cai.train.rl.loop import draw_seed
 from cai.train.rl.loop import held_out as held_out_prompts
 from cai.train.rl.rewards import Rewards, Scoring
@@ -30,6 +30,8 @@ NUMBER = "number"
 """The column by which the reward function knows a prompt."""
 AT_ONCE = 16
 """Held-out prompts answered at once."""
+READ_AT_ONCE = 4
+"""Answers whose probabilities of all tokens are held at once."""
 
 
 def main(trainer_type: type, config: type) -> None:
@@ -163,17 +165,12 @@ class Look(TrainerCallback):
 
     def _kl(self, model: Any, rollout: Rollout) -> list[float] | list[None]:
         """Of each answer to the reference, in nats."""
-        reference: Callable[[Any], Any] | None = self.trainer.ref_model
-        if reference is None and not hasattr(model, "disable_adapter"):
+        reference = reference_of(self.trainer, model)
+        if reference is None:
             return [None] * len(rollout.texts)
         found: list[float] = []
-        for start in range(0, len(rollout.texts), AT_ONCE):
-            batch = rollout.batch.rows(slice(start, start + AT_ONCE))
-            policy = logprobs(model, batch, self.limits.temperature)[0]
-            if reference is not None:
-                before = logprobs(reference, batch, self.limits.temperature)[0]
-            else:
-                with model.disable_adapter():
-                    before = logprobs(model, batch, self.limits.temperature)[0]
-            found += (kl.tokenwise(policy, before) * batch.mask).sum(1).tolist()
+        for start in range(0, len(rollout.texts), READ_AT_ONCE):
+            batch = rollout.batch.rows(slice(start, start + READ_AT_ONCE))
+            apart = kl.over_all_tokens(*beside(model, reference, batch, self.limits.temperature))
+            found += (apart * batch.mask).sum(1).tolist()
         return found

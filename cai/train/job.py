@@ -24,6 +24,8 @@ from cai.train import adapters, checkpoints, devices, quantized
 from cai.train.watch import watched
 
 TENSORBOARD = "tensorboard"
+PATIENCE = 7200
+"""Seconds that processes wait for one another: one of them may wait for a server to start, or for a judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def arguments(job: Job, config: type) -> Any:
             "bf16": half(job),
             "dataloader_pin_memory": not cpu,
             "logging_steps": 1,
+            "ddp_timeout": PATIENCE,
             "save_strategy": "steps",
             "save_total_limit": 2,
             "report_to": job.logs,
@@ -157,8 +160,13 @@ def counted(trainer: Any, train: Dataset, test: Dataset | None) -> dict[str, int
 
     Args:
         train, test: what it was given.
+
+    Raises:
+        ValueError: it took none.
     """
     kept = {"train": len(trainer.train_dataset), "test": len(trainer.eval_dataset) if test else 0}
+    if not kept["train"]:
+        raise ValueError(f"max_length leaves none of the {len(train)} training rows; raise it")
     return {**kept, "too_long": len(train) + len(test or ()) - sum(kept.values())}
 
 

@@ -7,13 +7,15 @@ A training that was killed goes on from its last checkpoint and ends with the sa
 """
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from datetime import timedelta
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from cai.stages.ppo import Ppo
@@ -48,6 +50,8 @@ def main() -> None:
 
 def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> None:
     began = time.monotonic()
+    if text := _unable(job, want, processes):
+        raise ValueError(text)
     policy, critic, tokenizer = _models(job, want, processes.device)
     talk = Talk(tokenizer, policy.generation_config)
     asked = questions.read(job, talk.ask, want.max_length - want.max_new_tokens)
@@ -55,8 +59,6 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
     if want.gradient_checkpointing:
         for model in (actor.policy, actor.critic):
             model.gradient_checkpointing_enable({"use_reentrant": False})
-    if want.batch_size < processes.count:
-        raise ValueError(f"batch_size {want.batch_size} is below the {processes.count} processes; raise it")
     task = Task(want, asked.train, steps_of(want, len(asked.train)), job.seed)
     with closing(_writer(job, want, actor, talk, processes)) as writer:
         loop = Loop(actor, talk, writer, score, task, processes)
@@ -65,10 +67,19 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
     metrics |= {"seconds": round(time.monotonic() - began, 1), "resumed_from": done}
     processes.accelerator.wait_for_everyone()
     if processes.first:
-        jobs.save_model(actor.policy, tokenizer, job)
+        jobs.save_model(actor.policy.float(), tokenizer, job)  # merged as it was trained, not rounded
         more = {key: metrics.pop(key) for key in ("steps", "tokens")}
         jobs.manifest(job, metrics, asked.counts(want.eval_prompts), more)
     processes.accelerator.end_training()
+
+
+def _unable(job: jobs.Job, want: Ppo, processes: Processes) -> str:
+    """Why a training cannot be on these processes; empty where it can."""
+    if want.batch_size < processes.count:
+        return f"batch_size {want.batch_size} is below the {processes.count} processes; raise it"
+    if job.sampler and processes.count > int(os.environ.get("LOCAL_WORLD_SIZE") or processes.count):
+        return "rollouts: the servers are on one machine, and this training is on several; take rollouts out"
+    return ""
 
 
 def _writer(job: jobs.Job, want: Ppo, actor: Actor, talk: Talk, processes: Processes) -> Writer:
@@ -100,7 +111,7 @@ def _steps(job: jobs.Job, loop: Loop, done: int, lookout: Lookout) -> tuple[int,
     for number in range(done + 1, loop.task.steps + 1) if not loop.stopped else ():
         began = time.monotonic()
         figures, rollout, seen = loop.step(number)
-        tokens += round(figures["length"] * loop.want.batch_size)
+        tokens += round(figures.get("length", 0.0) * loop.want.batch_size)
         told, stopped = lookout.look(number, figures, rollout)
         _log(job, loop, number, {**figures, **told, "tokens": tokens, "seconds": time.monotonic() - began})
         if loop.processes.first:
@@ -116,7 +127,7 @@ def _steps(job: jobs.Job, loop: Loop, done: int, lookout: Lookout) -> tuple[int,
 
 def _over(want: Ppo, figures: Mapping[str, float]) -> str:
     """Why the training ends before its last step; empty where it goes on."""
-    if want.kl_limit is not None and figures["kl"] > want.kl_limit:
+    if want.kl_limit is not None and figures.get("kl", 0.0) > want.kl_limit:
         return f"the KL of an answer to the reference was {figures['kl']:.2f} nats, over kl_limit ({want.kl_limit:g})"
     return ""
 
@@ -124,7 +135,7 @@ def _over(want: Ppo, figures: Mapping[str, float]) -> str:
 def _models(job: jobs.Job, want: Ppo, device: Any) -> tuple[Any, Any, Any]:
     """The policy, a critic that reads its tokens, and its tokenizer."""
     # Adapters learn on top of weights that stay; weights that learn need float32.
-    dtype = torch.bfloat16 if want.lora and device.type == "cuda" else torch.float32
+    dtype = torch.bfloat16 if want.lora and device.type == "cuda" and jobs.half(job) else torch.float32
     tokenizer = AutoTokenizer.from_pretrained(job.base)
     policy = AutoModelForCausalLM.from_pretrained(job.base, dtype=dtype).to(device)
     source = _critic_source(job, want, tokenizer)
@@ -156,6 +167,7 @@ def _accelerator(job: jobs.Job) -> Accelerator:
     accelerator = Accelerator(
         cpu=cpu,
         mixed_precision="bf16" if jobs.half(job) else "no",
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=jobs.PATIENCE))],
         log_with=None if job.logs == "none" else job.logs,
         project_dir=str(job.out),
     )

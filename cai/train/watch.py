@@ -6,13 +6,11 @@ not. PPO has its own answers to look at at every step, see ``cai.train.ppo``.
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
-from peft import PeftModel
 from pyarrow import parquet
 from transformers import AutoModelForCausalLM, TrainerCallback
 
@@ -22,7 +20,7 @@ from cai.rows import Prompt, content_id
 from cai.stages.prompts import HELDOUT
 from cai.store import Stage
 from cai.train.rl import kl
-from cai.train.rl.actor import distributions
+from cai.train.rl.actor import beside, distributions, reference_of
 from cai.train.rl.loop import held_out
 from cai.train.rl.rewards import Blocking, Scoring
 from cai.train.rl.rollout import Asked, Generate, Limits, Rollout, Talk
@@ -43,10 +41,25 @@ class Watch(TrainerCallback):
     def __init__(self, trainer: Any, job: Any) -> None:
         self.trainer, self.job, self.guards = trainer, job, guards.of(job.own["guards"])
         self.talk = Talk(trainer.processing_class, trainer.model.generation_config)
-        prompts = held_out_prompts(job.data, job.own.get("tracks"))
+        prompts = self._fitting(held_out_prompts(job.data, job.own.get("tracks")))
         self.asked = held_out(prompts[: self.guards.prompts], job.seed)
         self.judge = Blocking(Scoring.read(job.judging)) if job.judging else None
         self.stopped, self.reference, self.last = "", None, -1
+
+    def _fitting(self, there: Sequence[Prompt]) -> list[Prompt]:
+        """Those that leave room for an answer, as in what is trained on.
+
+        Raises:
+            ValueError: none does.
+        """
+        most, wanted = (self.job.config | self.job.own)["max_length"], self.guards.max_new_tokens
+        found = [row for row in there if len(self.talk.ask(row.messages)) + wanted <= most]
+        if there and not found:
+            raise ValueError(
+                f"guards: no held-out prompt and an answer of max_new_tokens ({wanted}) are within max_length ({most}); lower one, "
+                "or raise the other"
+            )
+        return found
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         path = self.job.out / "guard.json"
@@ -100,23 +113,21 @@ class Watch(TrainerCallback):
 
         The KL is taken over all tokens at every state of the sampled answers, so that a few answers tell enough.
         """
-        reference = model if isinstance(model, PeftModel) else self._reference(model)
+        reference = reference_of(self.trainer, model) or self._base(model)
         sums = {"entropy": 0.0, "kl": 0.0}
         for start in range(0, len(rollout.texts), AT_ONCE):
             batch = rollout.batch.rows(slice(start, start + AT_ONCE))
-            mine = distributions(model, batch, 1.0)
+            mine, theirs = (
+                beside(model, reference, batch, 1.0) if reference else (distributions(model, batch, 1.0), None)
+            )
             sums["entropy"] += (-(mine.exp() * mine).sum(-1) * batch.mask).sum().item()
-            if reference is not None:
-                with reference.disable_adapter() if isinstance(reference, PeftModel) else nullcontext():
-                    theirs = distributions(reference, batch, 1.0)
+            if theirs is not None:
                 sums["kl"] += (kl.over_all_tokens(mine, theirs) * batch.mask).sum().item()
         found = {"entropy": sums["entropy"] / max(int(rollout.batch.mask.sum()), 1)}
         return {**found, "kl": sums["kl"] / len(rollout.texts)} if reference is not None else found
 
-    def _reference(self, model: Any) -> Any:
-        """The trainer's own; or the base once more, at the cost of its weights, where a recipe bounds the KL."""
-        if getattr(self.trainer, "ref_model", None) is not None:
-            return self.trainer.ref_model
+    def _base(self, model: Any) -> Any:
+        """For a trainer without a reference: the base once more, at the cost of its weights, where a recipe bounds the KL."""
         if self.reference is None and "kl" in self.job.own["guards"]:
             base = AutoModelForCausalLM.from_pretrained(self.job.base, dtype=model.dtype)
             self.reference = base.to(model.device).eval()

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,31 @@ def test_a_choice_of_several_tokens_is_left_out(model: Local) -> None:
     assert set(rated.choice_logprobs) == set(choices[:-1])
     [ten] = ask(model, user(said, choices=("0",), begin="The rating is: (1"))
     assert 0 < math.exp(ten.choice_logprobs["0"]) < 1
+
+
+def test_an_answer_ends_with_any_token_that_the_model_s_settings_name(tmp_path: Path) -> None:
+    """Of chat models whose turns end with another token than their tokenizer's own end."""
+    import json
+
+    from cai.models.bundled import ensure
+
+    for each in Path(ensure("smollm2-135m")).iterdir():
+        (tmp_path / each.name).symlink_to(each)
+    (tmp_path / "generation_config.json").unlink(missing_ok=True)
+    made = Local(ModelSpec("policy", local=str(tmp_path), max_len=64))
+    ends = [made.tokenizer.eos_token_id, made.tokenizer.encode(" Paris")[0]]
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": ends}))
+    model = Local(ModelSpec("policy", local=str(tmp_path), max_len=64))
+    [reply] = ask(model, user("What is the capital of France?", max_tokens=24, temperature=0.0))
+    assert reply.finishes == ("stop",)
+    assert reply.texts[0].endswith(" is")
+
+
+def test_a_nucleus_is_that_of_the_tempered_probabilities(model: Local) -> None:
+    """As other servers have it: at a high temperature many tokens share the half that at 1 one token has alone."""
+    asked = {"begin": "The capital of", "max_tokens": 1, "top_p": 0.5, "n": 8, "seed": 1}
+    flat, sharp = (
+        ask(model, user("What is the capital of France?", temperature=heat, **asked))[0] for heat in (5.0, 1.0)
+    )
+    assert len(set(sharp.texts)) == 1
+    assert len(set(flat.texts)) > 4

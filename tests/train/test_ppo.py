@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -163,6 +164,27 @@ def test_a_reward_model_scores_and_the_critic_starts_from_it(
     found = lines(tmp_path)
     assert found[0]["reward_std"] > 0
     assert json.loads((tmp_path / "manifest.json").read_text())["steps"] == 2
+    assert ends(tmp_path / "model") is not None
+    assert ends(tmp_path / "model") == ends(toy / "policy")
+
+
+def ends(model: Path) -> Any:
+    """The tokens that end an answer, as a model is saved with them."""
+    from transformers import GenerationConfig
+
+    return GenerationConfig.from_pretrained(model).eos_token_id
+
+
+def test_what_these_processes_cannot_do_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cai.stages.ppo import Ppo
+    from cai.train import ppo
+
+    two: Any = SimpleNamespace(count=2)
+    alone, served = (SimpleNamespace(sampler=each) for each in (None, {"spec": {}}))
+    assert "batch_size 1 is below the 2 processes" in ppo._unable(alone, Ppo(base="b", batch_size=1), two)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    assert "this training is on several; take rollouts out" in ppo._unable(served, Ppo(base="b"), two)
+    assert not ppo._unable(alone, Ppo(base="b"), two)
 
 
 def test_a_judge_that_cannot_be_read_is_left_out(job: Callable[..., Path], tmp_path: Path) -> None:

@@ -73,3 +73,40 @@ def test_a_judge_that_the_policy_is_not_trained_on_is_asked(
     file.write_text(json.dumps(data))
     train_here("kto", file)
     assert all(line["guard/judge"] == pytest.approx(line["guard/words"]) for line in looks(tmp_path))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_with_adapters_too_the_kl_is_that_to_the_reference_that_was_named(
+    sets: Path, tiny: Path, tmp_path: Path, job: Job, train_here: Train
+) -> None:
+    """And the model that was asked to answer is saved with what ends its answers."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    other = AutoModelForCausalLM.from_pretrained(tiny)
+    other.lm_head.weight.data.mul_(3)
+    other.save_pretrained(tmp_path / "other")
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(tmp_path / "other")
+    file = job(
+        "dpo", sets / "prefs", tmp_path / "out", **SETTINGS, guards=LOOK, lora=4, reference=str(tmp_path / "other")
+    )
+    train_here("dpo", file)
+    assert looks(tmp_path / "out")[0]["guard/kl"] > 0.01
+    ends = AutoModelForCausalLM.from_pretrained(tmp_path / "out" / "model").generation_config.eos_token_id
+    assert ends in (2, [2])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_answers_that_cannot_fit_are_a_sentence(sets: Path, tmp_path: Path, job: Job, train_here: Train) -> None:
+    guards = {**LOOK, "max_new_tokens": 1020}
+    with pytest.raises(ValueError, match=r"an answer of max_new_tokens \(1020\) are within max_length \(1024\)"):
+        train_here("dpo", job("dpo", sets / "prefs", tmp_path, **SETTINGS, guards=guards))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["reward", "orpo", "rrhf"])
+def test_a_length_that_leaves_no_row_is_a_sentence(
+    sets: Path, tmp_path: Path, job: Job, train_here: Train, kind: str
+) -> None:
+    data = sets / ("ranked" if kind == "rrhf" else "prefs")
+    with pytest.raises(ValueError, match="max_length leaves none of the 12 training rows; raise it"):
+        train_here(kind, job(kind, data, tmp_path, max_steps=1, max_length=2))

@@ -5,11 +5,12 @@ classifier read at every token. Dropout is off everywhere: the policy that learn
 """
 
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import PeftModel, get_peft_model
+from peft import PeftModel
 from torch import Tensor, nn
 
 from cai.train import adapters
@@ -58,8 +59,8 @@ class Actor:
     def __init__(self, policy: Any, critic: Any, lora: int | None, temperature: float) -> None:
         self.temperature = temperature
         self.reference = None if lora else _frozen(policy)
-        self.policy: Any = _adapted(policy, lora, "CAUSAL_LM", None) if lora else policy
-        self.critic: Any = _adapted(critic, lora, "SEQ_CLS", ["score"]) if lora else critic
+        self.policy: Any = adapters.added(policy, lora, "CAUSAL_LM") if lora else policy
+        self.critic: Any = adapters.added(critic, lora, "SEQ_CLS", ["score"]) if lora else critic
         for model in (self.policy, self.critic):
             _without_dropout(model)
 
@@ -79,22 +80,18 @@ class Actor:
         The KL, in nats, is over all tokens that could have come: no sample of it is below zero, and few tell enough.
         All of shape (rows, answer).
         """
-        mine = distributions(self.policy, batch, self.temperature)
-        if self.reference is not None:
-            theirs = distributions(self.reference, batch, self.temperature)
-        else:
-            with self.policy.disable_adapter():
-                theirs = distributions(self.policy, batch, self.temperature)
+        reference = self.policy if self.reference is None else self.reference
+        mine, theirs = beside(self.policy, reference, batch, self.temperature)
         tokens = batch.tokens.unsqueeze(-1)
         apart = kl.over_all_tokens(mine, theirs)
         return mine.gather(-1, tokens).squeeze(-1), theirs.gather(-1, tokens).squeeze(-1), apart
 
     def values(self, batch: Batch) -> Tensor:
         """The critic's value of the state before each of the answers' tokens, shape (rows, answer)."""
-        model: Any = self.critic.get_base_model() if isinstance(self.critic, PeftModel) else self.critic
+        model = adapters.under(self.critic)
         body = getattr(model, model.base_model_prefix)
-        hidden = body(**batch.inputs(), use_cache=False).last_hidden_state
-        return model.score(hidden[:, -batch.mask.shape[1] - 1 : -1]).squeeze(-1).float()
+        hidden = body(**batch.inputs(), use_cache=False).last_hidden_state[:, -batch.mask.shape[1] - 1 : -1]
+        return model.score(hidden.float()).squeeze(-1).float()
 
     def parameters(self) -> dict[str, list[nn.Parameter]]:
         """What is trained, by model."""
@@ -133,8 +130,21 @@ def distributions(model: Any, batch: Batch, temperature: float) -> Tensor:
     return (logits.float() / temperature).log_softmax(-1)
 
 
-def _adapted(model: Any, rank: int, task: str, whole: list[str] | None) -> Any:
-    return get_peft_model(model, adapters.config(rank, task, whole))
+def beside(model: Any, reference: Any, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
+    """A model's distributions and its reference's.
+
+    Args:
+        reference: another model; or one with adapters, such as the model itself, which are switched off for it.
+    """
+    mine = distributions(model, batch, temperature)
+    with reference.disable_adapter() if isinstance(reference, PeftModel) else nullcontext():
+        return mine, distributions(reference, batch, temperature)
+
+
+def reference_of(trainer: Any, model: Any) -> Any:
+    """What one of TRL's trainers holds its model to: another model, the model without its adapters, or nothing (None)."""
+    given = getattr(trainer, "ref_model", None)
+    return given if given is not None or not isinstance(model, PeftModel) else model
 
 
 def _frozen(model: Any) -> Any:

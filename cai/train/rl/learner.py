@@ -146,13 +146,19 @@ class Learner:
     def _step(self) -> None:
         for name, each in self.optimizers.items():
             self.processes.add_gradients(self.parameters[name])
-            torch.nn.utils.clip_grad_norm_(self.parameters[name], self.want.max_grad_norm)
+            norm = torch.nn.utils.clip_grad_norm_(self.parameters[name], self.want.max_grad_norm)
+            if not norm.isfinite():  # one step along it, and no checkpoint could be gone on from
+                raise ValueError(
+                    f"a gradient of the {name} is {norm.item()}; lower the learning rate, or look at the rewards"
+                )
             each.step()
             each.zero_grad()
 
 
 def _means(total: dict[str, float]) -> dict[str, float]:
-    """Sums over the tokens of all updates → means a token."""
+    """Sums over the tokens of all updates → means a token; none where there was no update."""
+    if not total:
+        return {}
     tokens = max(total.get("tokens", 0.0), 1.0)
     names = {
         "policy_loss": "loss/policy",

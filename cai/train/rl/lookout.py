@@ -9,6 +9,9 @@ from cai.train.rl.loop import Loop
 from cai.train.rl.rewards import Blocking
 from cai.train.rl.rollout import Asked, Rollout
 
+POLICY = ("entropy", "kl")
+"""Figures of a step that its answers' texts do not tell."""
+
 
 class Lookout:
     """Looks at the answers of each step; its bounds are relative to the first.
@@ -35,9 +38,10 @@ class Lookout:
         if not self.guards.every:
             return {}, ""
         found = guards.of_texts(self.loop.processes.all(rollout.texts))
-        seen = {**found, "entropy": figures["entropy"], "kl": figures["kl"]}
-        self.before = self.before or seen
-        raised = guards.alarms(guards.told(seen, self.before), self.guards)
+        seen = found | {name: figures[name] for name in POLICY if name in figures}
+        if self.before is None and set(POLICY) <= seen.keys():  # a step whose answers all went unread tells little
+            self.before = seen
+        raised = guards.alarms(guards.told(seen, self.before or {}), self.guards)
         line: dict[str, Any] = {f"guard/{name}": value for name, value in found.items()}
         if raised:
             line["alarms"] = [each.text for each in raised]
@@ -59,7 +63,8 @@ class Lookout:
 
 def first(lines: Sequence[dict[str, Any]]) -> dict[str, float] | None:
     """The figures of the first step, from ``metrics.jsonl``; None where there is none yet."""
-    if not lines:
-        return None
-    texts = {name.removeprefix("guard/"): value for name, value in lines[0].items() if name.startswith("guard/")}
-    return {**texts, "entropy": lines[0]["entropy"], "kl": lines[0]["kl"]}
+    for line in lines:
+        if set(POLICY) <= line.keys():
+            texts = {name.removeprefix("guard/"): value for name, value in line.items() if name.startswith("guard/")}
+            return {**texts, **{name: line[name] for name in POLICY}}
+    return None

@@ -88,7 +88,8 @@ class Loop:
     def rollout(self, asked: Sequence[Asked]) -> Rollout:
         """Answers to these prompts, by the policy as it is."""
         self.actor.train(False)
-        return self.talk.rollout(asked, self.writer, self.processes.device)
+        with self.processes.accelerator.autocast():  # as when its probabilities are taken
+            return self.talk.rollout(asked, self.writer, self.processes.device)
 
     @torch.no_grad()
     def look(self, rollout: Rollout) -> Seen:
@@ -131,21 +132,22 @@ class Loop:
         return rewards + at_end * seen.mask
 
     def told(self, rollout: Rollout, seen: Seen) -> dict[str, float]:
-        """The figures of a batch, over all processes: means over the answers that have a score."""
+        """The figures of a batch, over all processes: means over the answers that have a score; none where none has."""
         rows = seen.mask.any(1)
         apart = {"kl": seen.apart, "kl_sampled": kl.tokenwise(seen.old, seen.reference)}
         if rollout.drawn is not None:
-            apart["kl_drawn"] = kl.never_negative(seen.old, rollout.drawn)
+            apart["kl_drawn"] = kl.never_negative(rollout.drawn, seen.old)
         sums: dict[str, Tensor | float] = {"answers": float(len(rows)), "known": rows.sum()}
-        sums |= {name: (each * seen.mask).sum() for name, each in apart.items()}
+        sums |= {name: each.masked_fill(~seen.mask, 0).sum() for name, each in apart.items()}
         sums |= {"reward": (seen.scores * rows).sum(), "square": (seen.scores.square() * rows).sum()}
         sums |= {"length": seen.mask.sum(), "ended": (rollout.ended & rows).sum()}
         found = self.processes.sums(sums)
-        read, answers = found.pop("known"), found.pop("answers")
-        known = max(read, 1.0)
+        known, answers = found.pop("known"), found.pop("answers")
+        if not known:
+            return {"unread": 1.0}
         square = found.pop("square") / known
         means = {name: value / known for name, value in found.items()}
-        return {**means, "reward_std": max(square - means["reward"] ** 2, 0.0) ** 0.5, "unread": 1 - read / answers}
+        return {**means, "reward_std": max(square - means["reward"] ** 2, 0.0) ** 0.5, "unread": 1 - known / answers}
 
 
 def importance(policy: Tensor, drawn: Tensor | None) -> Tensor:

@@ -5,6 +5,7 @@ model, has no score and is left out of what is learnt; none is guessed.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -86,9 +87,10 @@ class Rewards:
         if self.method.by and not drawn:
             return None
         try:
-            return await self.method.alone(asked, text, drawn[0] if drawn else None, self.scoring, ask)
+            score = await self.method.alone(asked, text, drawn[0] if drawn else None, self.scoring, ask)
         except RowError:
             return None
+        return score if score is not None and math.isfinite(score) else None
 
 
 class Blocking:

@@ -10,7 +10,9 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList
 
 from cai.models.sampling import Seeded
+from cai.models.weights import ends
 from cai.rows import Message, Prompt
+from cai.train.adapters import under
 from cai.train.rl.actor import Batch
 
 
@@ -125,12 +127,17 @@ class Generate:
 
 @contextmanager
 def neutral(policy: Any) -> Iterator[None]:
-    """Meanwhile the model has no settings of its own for generation: transformers fills in from them what a config leaves open."""
-    kept, policy.generation_config = policy.generation_config, GenerationConfig()
+    """Meanwhile the model has no settings of its own for generation: transformers fills in from them what a config leaves open.
+
+    They are taken from the model under its adapters: peft hands it the settings of what is around it, and from then on it
+    would be saved with those.
+    """
+    model = under(policy)
+    kept, model.generation_config = model.generation_config, GenerationConfig()
     try:
         yield
     finally:
-        policy.generation_config = kept
+        model.generation_config = kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +183,7 @@ class Talk:
             raise ValueError("the policy's tokenizer has no chat template; start from a chat model, or train sft first")
         self.tokenizer = tokenizer
         self.pad: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        also = getattr(generation, "eos_token_id", None) or []
-        self.ends = sorted({tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])})
+        self.ends = sorted(ends(tokenizer, generation))
 
     def ask(self, messages: Sequence[Message]) -> list[int]:
         """The tokens of a conversation, up to where the answer begins."""

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import GenerationConfig
 
 from cai.models import ModelSpec, Request
 from cai.models.endpoint import Endpoint
-from cai.models.vllm import Served, serve
+from cai.models.vllm import START_SECONDS, Served, serve
 from cai.rows import decode
 from cai.stages.ppo import SERVER_SHARE
+from cai.train.adapters import under
 from cai.train.rl.rollout import Limits, Talk, Written, cut
 from cai.train.rl.shared import Processes
 
@@ -62,6 +62,11 @@ class Sampler:
         args = (*self.spec.args, *ARGS)
         return replace(self.spec, vllm=str(folder), local="", model=NAME, max_len=self.most, args=args, **kept)
 
+    def there(self, urls: Sequence[str]) -> ModelSpec:
+        """The spec by which the other processes ask the servers, and wait for one that starts again."""
+        patience = max(self.spec.patience, START_SECONDS)
+        return ModelSpec(NAME, endpoints=tuple(urls), model=NAME, timeout=self.spec.timeout, patience=patience)
+
 
 class Serving:
     """Samples with vLLM, a row's answer by the row's own seed; see ``rollout.Writer``.
@@ -98,7 +103,7 @@ class Serving:
             self.endpoint: Endpoint = self._wait(self.stack.enter_async_context(served))
         urls = processes.all([each.url for each in self.endpoint.replicas] if processes.first else [])
         if not processes.first:
-            there = ModelSpec(NAME, endpoints=tuple(urls), model=NAME)
+            there = sampler.there(urls)
             self.endpoint = self._wait(self.stack.enter_async_context(Endpoint(tuple(urls), NAME, there)))
 
     def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Written]:
@@ -159,7 +164,7 @@ class Weights:
         self.number += 1
         folder = self.folder / str(self.number)
         folder.mkdir(parents=True)
-        base: Any = self.policy.get_base_model() if isinstance(self.policy, PeftModel) else self.policy
+        base = under(self.policy)
         # By transformers, which knows of tied weights: a server reads the first of the two names and no other.
         base.save_pretrained(folder, state_dict={key: each.to(self.dtype) for key, each in merged(base).items()})
         # No settings of the model's own for sampling, see ``rollout.neutral``; only what ends an answer.

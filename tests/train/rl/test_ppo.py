@@ -1,14 +1,17 @@
 """PPO: its formulas against numbers worked out by hand, its optimum against one found by counting."""
 
+import asyncio
 import math
 
 import pytest
 import torch
-from toy import WORDS, by_text, distribution, language, loop, objective, random_batch, settings
+from toy import END, WORDS, by_text, distribution, language, loop, models, objective, random_batch, settings
 
+from cai.train.adapters import under
 from cai.train.rl import advantages, kl, losses
 from cai.train.rl.actor import Actor
 from cai.train.rl.learner import Learner, Lesson
+from cai.train.rl.rewards import Rewards, Scoring
 from cai.train.rl.shared import Processes
 
 
@@ -82,7 +85,6 @@ def lesson(actor: Actor, rows: int = 6) -> Lesson:
 @pytest.mark.parametrize("lora", [None, 4])
 def test_micro_batches_change_no_gradient(lora: int | None) -> None:
     from accelerate import Accelerator
-    from toy import models
 
     found = {}
     for size in (1, 2, 6):
@@ -100,8 +102,6 @@ def test_micro_batches_change_no_gradient(lora: int | None) -> None:
 
 
 def test_padding_changes_no_probability_and_no_value() -> None:
-    from toy import models
-
     policy, critic = models()
     actor = Actor(policy, critic, None, 1.0)
     batch = random_batch()
@@ -150,7 +150,41 @@ def test_a_step_without_a_single_score_changes_nothing() -> None:
         before = [each.detach().clone() for each in trained.actor.policy.parameters()]
         figures, *_ = trained.step(2)
         assert figures["unread"] == 1 and figures["updates"] == 0
+        assert (
+            not {"reward", "kl", "entropy", "length"} & figures.keys()
+        )  # nothing is known of them, so nothing is said
         assert all(each.equal(old) for each, old in zip(trained.actor.policy.parameters(), before, strict=True))
+
+
+def test_a_reward_that_is_no_number_is_left_out() -> None:
+    scoring = Scoring("rules", "principles/harmless.yaml", "", rules={"length": math.inf})
+    asked = loop(settings(), by_text(len), 1).task.asked(1)[:2]
+    assert asyncio.run(Rewards(scoring).score(asked, ["a b", "a"])) == [None, None]
+
+
+def test_a_gradient_that_is_no_number_moves_nothing() -> None:
+    trained = loop(settings(max_new_tokens=2), by_text(lambda text: math.nan), 1)
+    before = [each.detach().clone() for each in trained.actor.policy.parameters()]
+    with pytest.raises(ValueError, match="a gradient of the policy is nan"):
+        trained.step(1)
+    assert all(each.equal(old) for each, old in zip(trained.actor.policy.parameters(), before, strict=True))
+
+
+def test_what_adapters_learn_is_held_in_float32_over_weights_in_bfloat16() -> None:
+    policy, critic = (each.bfloat16() for each in models())
+    actor = Actor(policy, critic, 4, 1.0)
+    trained = [each for some in actor.parameters().values() for each in some]
+    assert any("score" in name for name, each in actor.critic.named_parameters() if each.requires_grad)
+    assert {each.dtype for each in trained} == {torch.float32}
+    actor.values(random_batch()).sum().backward()  # the head reads what the body says in bfloat16
+    assert next(each for each in actor.critic.parameters() if each.dtype == torch.bfloat16).grad is None
+
+
+@pytest.mark.parametrize("lora", [None, 4])
+def test_sampling_leaves_a_model_its_settings_for_generation(lora: int | None) -> None:
+    trained = loop(settings(max_new_tokens=2, lora=lora), by_text(lambda text: 0.0), 1)
+    trained.rollout(trained.task.asked(1))
+    assert under(trained.actor.policy).generation_config.eos_token_id == END
 
 
 def test_a_model_s_own_settings_for_generation_do_not_change_what_is_sampled() -> None:

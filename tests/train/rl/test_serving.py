@@ -14,6 +14,7 @@ from toy import END, loop, settings, shape, tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from cai.models import ModelSpec, bundled
+from cai.models.vllm import START_SECONDS
 from cai.train.rl.actor import Actor, Batch, logprobs
 from cai.train.rl.loop import MOST_WEIGHT, importance
 from cai.train.rl.rollout import Limits, Talk, Writer, Written, drawn, together
@@ -74,6 +75,12 @@ def test_tokens_drawn_by_another_computation_are_weighted() -> None:
     assert importance(policy, None).tolist() == [[1.0, 1.0, 1.0]]
     assert drawn([Written([4, 5], [-1.0, -2.0]), Written([4], [-3.0])], "cpu") is not None
     assert drawn([Written([4, 5])], "cpu") is None
+
+
+def test_all_processes_wait_for_a_server_as_long_as_the_first_does() -> None:
+    sampler = Sampler(ModelSpec("policy", vllm="m", timeout=3600.0, patience=5.0), "logs", 128)
+    there = sampler.there(["http://one"])
+    assert (there.timeout, there.patience, there.endpoints) == (3600.0, START_SECONDS, ("http://one",))
 
 
 class Elsewhere:
