@@ -34,6 +34,8 @@ SETTINGS = {
     "eval_prompts": 5,
 }
 
+TrainHere = Callable[[str, Path], dict[str, Any]]
+
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -154,13 +156,13 @@ def test_two_processes_do_what_one_does(whole: Path, job: Callable[..., Path], t
 
 
 def test_a_reward_model_scores_and_the_critic_starts_from_it(
-    toy: Path, job: Callable[..., Path], tmp_path: Path
+    toy: Path, job: Callable[..., Path], tmp_path: Path, train_here: TrainHere
 ) -> None:
     from cai.models import ModelSpec
 
     spec = plain(ModelSpec("rm", reward=str(toy / "reward")))
     file = job(tmp_path, spec, method="reward", reward="rm", rules={}, value="reward", max_steps=2, lora=4)
-    run(file)
+    train_here("ppo", file)
     found = lines(tmp_path)
     assert found[0]["reward_std"] > 0
     assert json.loads((tmp_path / "manifest.json").read_text())["steps"] == 2
@@ -187,21 +189,25 @@ def test_what_these_processes_cannot_do_is_a_sentence(monkeypatch: pytest.Monkey
     assert not ppo._unable(alone, Ppo(base="b"), two)
 
 
-def test_a_judge_that_cannot_be_read_is_left_out(job: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_judge_that_cannot_be_read_is_left_out(
+    job: Callable[..., Path], tmp_path: Path, train_here: TrainHere
+) -> None:
     from cai.models import ModelSpec
 
     script = tmp_path / "judge.yaml"
     unread = "- {when: 'a b', say: ['-'], choose: {'1': 0.001}}\n"
     script.write_text(unread + "- {say: ['-'], choose: {'1': 0.1, '7': 0.8}}\n")
     spec = plain(ModelSpec("judge", scripted=str(script)))
-    run(job(tmp_path, spec, method="score", reward="judge", rules={}, max_steps=1))
+    train_here("ppo", job(tmp_path, spec, method="score", reward="judge", rules={}, max_steps=1))
     [found] = lines(tmp_path)
     assert 0 < found["unread"] < 0.6
     assert found["reward"] == pytest.approx((0.1 + 5.6) / 0.9)
 
 
-def test_a_training_ends_where_the_kl_passes_its_limit(job: Callable[..., Path], tmp_path: Path) -> None:
-    run(job(tmp_path, kl_limit=0.05, learning_rate=1e-2))
+def test_a_training_ends_where_the_kl_passes_its_limit(
+    job: Callable[..., Path], tmp_path: Path, train_here: TrainHere
+) -> None:
+    train_here("ppo", job(tmp_path, kl_limit=0.05, learning_rate=1e-2))
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["steps"] < 6
     assert "over kl_limit (0.05)" in manifest["stopped"]

@@ -12,14 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def trained(tiny: Path, data: Path, out: Path, **config: object) -> subprocess.CompletedProcess[str]:
-    from cai.stages.reward import Reward
-    from cai.training import job as write_job
-
-    want = Reward(base=str(tiny), **{"bf16": False, **config})  # type: ignore[arg-type]
-    file = write_job("reward", want, str(tiny), (data, out), seed=0)
-    line = [sys.executable, "-m", "cai.train.reward", str(file)]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+Job = Callable[..., Path]
+TrainHere = Callable[[str, Path], dict[str, Any]]
 
 
 def manifest(out: Path) -> dict[str, Any]:
@@ -27,7 +21,7 @@ def manifest(out: Path) -> dict[str, Any]:
 
 
 def test_held_out_figures_are_those_of_the_saved_model(
-    scripted_run: Callable[..., Path], tiny: Path, tmp_path: Path
+    scripted_run: Callable[..., Path], tmp_path: Path, job: Job
 ) -> None:
     """The figures can be had again by asking the saved model through the very role that a recipe uses."""
     import asyncio
@@ -38,7 +32,9 @@ def test_held_out_figures_are_those_of_the_saved_model(
     from cai.models.reward import Reward
 
     data = scripted_run("prefs.test=0.5") / "prefs"
-    done = trained(tiny, data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2, bf16=True)
+    file = job("reward", data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2, bf16=True)
+    line = [sys.executable, "-m", "cai.train.reward", str(file)]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     held = manifest(tmp_path / "rm")["held_out"]
     rows = parquet.read_table(data / "test.parquet").to_pylist()
@@ -115,24 +111,25 @@ def written(folder: Path) -> Path:
     return folder
 
 
-def test_margins_ask_for_more_than_hard_labels_do(tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore")
+def test_margins_ask_for_more_than_hard_labels_do(tmp_path: Path, job: Job, train_here: TrainHere) -> None:
     """With a margin m the loss at equal rewards is −log σ(−m), not log 2."""
     import math
 
     data = written(tmp_path / "data")
     losses = {}
     for margin in (True, False):
-        out = tmp_path / str(margin)
-        done = trained(tiny, data, out, max_steps=1, soft_labels=False, margin=margin, center_rewards_coefficient=None)
-        assert done.returncode == 0, done.stderr[-2000:]
-        losses[margin] = manifest(out)["metrics"]["eval_loss"]
+        hard = {"soft_labels": False, "margin": margin, "center_rewards_coefficient": None}
+        done = train_here("reward", job("reward", data, tmp_path / str(margin), max_steps=1, **hard))
+        losses[margin] = done["metrics"]["eval_loss"]
     assert losses[False] == pytest.approx(math.log(2), abs=0.05)
     assert losses[True] - losses[False] == pytest.approx(math.log(1 + math.exp(1 / 3)) - math.log(2), abs=0.02)
 
 
-def test_margins_and_soft_labels_do_not_go_together(tiny: Path, tmp_path: Path) -> None:
-    done = trained(tiny, written(tmp_path / "data"), tmp_path / "rm", margin=True)
-    assert done.stderr.strip().splitlines()[-1].startswith("ValueError: margin: true is for hard labels")
+@pytest.mark.filterwarnings("ignore")
+def test_margins_and_soft_labels_do_not_go_together(tmp_path: Path, job: Job, train_here: TrainHere) -> None:
+    with pytest.raises(ValueError, match="margin: true is for hard labels"):
+        train_here("reward", job("reward", written(tmp_path / "data"), tmp_path / "rm", margin=True))
 
 
 def test_a_correlation_with_length_is_found() -> None:

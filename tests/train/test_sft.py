@@ -1,8 +1,6 @@
 """Fine-tuning: the mix of tracks, the end of the turn, chat templates for base models, and what needs a GPU."""
 
-import json
-import subprocess
-import sys
+import re
 from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -14,7 +12,7 @@ import pytest
 from cai.recipe import load_recipe
 from constitution.source import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
+TrainHere = Callable[[str, Path], dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
@@ -61,17 +59,13 @@ def written(folder: Path, redteam: int = 8, helpful: int = 4) -> Path:
     return folder
 
 
-def trained(base: Path, out: Path, **config: Any) -> subprocess.CompletedProcess[str]:
+def trained(train_here: TrainHere, base: Path, out: Path, **config: Any) -> dict[str, Any]:
     from cai.stages.sft import Sft
     from cai.training import job as write_job
 
     settings = {"bf16": False, "max_steps": 1, "per_device_train_batch_size": 2, **config}
     file = write_job("sft", Sft(base=str(base), **settings), str(base), (written(out / "data"), out), seed=0)
-    return subprocess.run([sys.executable, "-m", "cai.train.sft", str(file)], cwd=ROOT, capture_output=True, text=True)
-
-
-def last(done: subprocess.CompletedProcess[str]) -> str:
-    return done.stderr.strip().splitlines()[-1]
+    return train_here("sft", file)
 
 
 def test_a_mix_takes_each_track_in_its_share() -> None:
@@ -90,15 +84,13 @@ def test_a_mix_takes_each_track_in_its_share() -> None:
         mixed(tracks, {"redteam": 0, "helpful": 0}, 0)
 
 
-def test_a_base_model_gets_chatml_with_its_tokens(base: Path, tmp_path: Path) -> None:
+def test_a_base_model_gets_chatml_with_its_tokens(base: Path, tmp_path: Path, train_here: TrainHere) -> None:
     """The result is a chat model: template, new tokens, embeddings that hold them, and the end by which it stops."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tmp_path = tmp_path / "sft"
     tmp_path.mkdir()
-    mix = {"redteam": 0.5, "helpful": 2.0}
-    done = trained(base, tmp_path, chat_template="chatml", mix=mix)
-    assert done.returncode == 0, done.stderr[-3000:]
+    manifest = trained(train_here, base, tmp_path, chat_template="chatml", mix={"redteam": 0.5, "helpful": 2.0})
     tokenizer: Any = AutoTokenizer.from_pretrained(tmp_path / "model")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     assert tokenizer.eos_token == "<|im_end|>"
@@ -108,16 +100,14 @@ def test_a_base_model_gets_chatml_with_its_tokens(base: Path, tmp_path: Path) ->
     assert len(ids) == 2
     assert max(ids) < model.get_input_embeddings().num_embeddings
     assert model.generation_config.eos_token_id in (ids[1], [ids[1]])
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["rows"] == {"train": 8, "too_long": 0, "not_in_mix": 4, "repeated": 4, "test": 0}
     assert manifest["turn_end"] == {"token": "<|im_end|>", "cut_share": 0.0}
 
 
-def test_a_model_s_template_can_be_taken(base: Path, tiny: Path, tmp_path: Path) -> None:
+def test_a_model_s_template_can_be_taken(base: Path, tiny: Path, tmp_path: Path, train_here: TrainHere) -> None:
     from transformers import AutoTokenizer
 
-    done = trained(base, tmp_path, chat_template=str(tiny))
-    assert done.returncode == 0, done.stderr[-3000:]
+    trained(train_here, base, tmp_path, chat_template=str(tiny))
     ours, theirs = AutoTokenizer.from_pretrained(tmp_path / "model"), AutoTokenizer.from_pretrained(tiny)
     assert ours.chat_template == theirs.chat_template
     assert ours.eos_token == "<|im_end|>"
@@ -146,14 +136,13 @@ def test_a_model_s_template_can_be_taken(base: Path, tiny: Path, tmp_path: Path)
     ],
 )
 def test_a_model_that_could_not_stop_is_not_trained(
-    base: Path, tmp_path: Path, template: str | None, more: dict[str, Any], words: str
+    base: Path, tmp_path: Path, train_here: TrainHere, template: str | None, more: dict[str, Any], words: str
 ) -> None:
     if template and "{" in template:
         (tmp_path / "own.jinja").write_text(template)
         template = str(tmp_path / "own.jinja")
-    done = trained(base, tmp_path, chat_template=template, **more)
-    assert last(done).startswith("ValueError: ")
-    assert words in last(done)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        trained(train_here, base, tmp_path, chat_template=template, **more)
     assert not (tmp_path / "model").exists()
 
 
