@@ -7,16 +7,19 @@ all its descendants are ended. Servers and trainers are started through it, so t
 Should this process be killed outright, too, a record beside the log lets the next start end what was left behind.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 GRACE_SECONDS = 15.0
+PR_SET_CHILD_SUBREAPER = 36
+"""See ``man 2 prctl``."""
 
 
 def start(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -50,7 +53,7 @@ def _end_left_behind(record: Path) -> None:
     except (OSError, ValueError):
         return
     if not _runs(*keeper) and _runs(*child):
-        _end(int(child[0]), signal.SIGKILL)
+        _end_all(int(child[0]))
         until = time.monotonic() + GRACE_SECONDS
         while _runs(*child) and time.monotonic() < until:
             time.sleep(0.05)
@@ -70,15 +73,54 @@ def _started(pid: int | str) -> str:
     return "" if after_name[0] == "Z" else after_name[19]
 
 
-def _end(group: int, sign: signal.Signals) -> None:
+def _end(pid: int, sign: signal.Signals, kill: Callable[[int, int], None] = os.killpg) -> None:
     try:
-        os.killpg(group, sign)
+        kill(pid, sign)
     except ProcessLookupError:
         return
 
 
+def _end_all(pid: int) -> None:
+    """Kill a process, its group, and what it started in groups of their own, as launchers of several processes do."""
+    for each in _descendants(pid):
+        _end(each, signal.SIGKILL, os.kill)
+    _end(pid, signal.SIGKILL)
+
+
+def _end_below(pid: int) -> None:
+    """End all that runs below a process, those first asked that can be."""
+    began = time.monotonic()
+    while (below := _descendants(pid)) and (waited := time.monotonic() - began) < 2 * GRACE_SECONDS:
+        for each in below:
+            _end(each, signal.SIGTERM if waited < GRACE_SECONDS else signal.SIGKILL, os.kill)
+        time.sleep(0.1)
+
+
+def _descendants(pid: int) -> list[int]:
+    """The processes that run below one; none where there is no such kernel."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, *_ = stat.read_text().rpartition(")")[2].split()
+        except (OSError, ValueError):
+            continue
+        if state != "Z":
+            children.setdefault(int(parent), []).append(int(stat.parent.name))
+    found, below = [], children.get(pid, [])
+    while below:
+        found, below = found + below, [each for parent in below for each in children.get(parent, ())]
+    return found
+
+
+def _adopt() -> None:
+    """Let descendants whose parents are killed become children of this process, so that none gets lost."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def main() -> int:
     record = Path(sys.argv[1])
+    _adopt()
     child = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, start_new_session=True)
     record.write_text("".join(f"{pid} {_started(pid)}\n" for pid in (os.getpid(), child.pid)))
 
@@ -88,11 +130,12 @@ def main() -> int:
         try:
             child.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            _end(child.pid, signal.SIGKILL)
+            _end_all(child.pid)
 
     threading.Thread(target=watch, daemon=True).start()
     code = child.wait()
-    _end(child.pid, signal.SIGKILL)  # descendants that outlived the child
+    _end(child.pid, signal.SIGKILL)  # its group, then descendants that outlived it elsewhere
+    _end_below(os.getpid())
     record.unlink(missing_ok=True)
     return code if code >= 0 else 128 - code
 

@@ -7,11 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from cai import keeper
 
 CHILD = """
 import os, subprocess, sys, time
-grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session={apart})
 open({path!r}, "w").write(f"{{os.getpid()}} {{grandchild.pid}}")
 time.sleep(60)
 """
@@ -40,9 +42,11 @@ def wait(until, seconds: float = 20.0) -> bool:  # type: ignore[no-untyped-def]
     return False
 
 
-def test_child_and_grandchild_end_when_the_parent_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_child_and_grandchild_end_when_the_parent_is_killed(tmp_path: Path, apart: bool) -> None:
+    """Also where the child gives the grandchild a session of its own, as torchrun does."""
     pids = tmp_path / "pids"
-    child = CHILD.format(path=str(pids))
+    child = CHILD.format(path=str(pids), apart=apart)
     parent = subprocess.Popen([sys.executable, "-c", PARENT.format(child=child, log=str(tmp_path / "log"))])
     assert wait(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     family = [int(pid) for pid in pids.read_text().split()]
@@ -62,8 +66,21 @@ def test_stop_ends_it_and_the_exit_code_is_the_child_s(tmp_path: Path) -> None:
     assert "said" in (tmp_path / "log").read_text()
 
 
-def test_what_a_killed_keeper_left_behind_ends_at_the_next_start(tmp_path: Path) -> None:
-    child = CHILD.format(path=str(tmp_path / "pids"))
+def test_what_its_child_left_when_it_was_killed_ends_as_well(tmp_path: Path) -> None:
+    """A launcher that runs out of memory must not leave processes that go on training."""
+    pids = tmp_path / "pids"
+    kept = keeper.start([sys.executable, "-c", CHILD.format(path=str(pids), apart=True)], tmp_path / "log", {})
+    assert wait(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    child, grandchild = (int(pid) for pid in pids.read_text().split())
+    os.kill(child, signal.SIGKILL)
+    assert kept.wait(20) == 128 + signal.SIGKILL
+    assert not alive(grandchild)
+    keeper.stop(kept)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_a_killed_keeper_left_behind_ends_at_the_next_start(tmp_path: Path, apart: bool) -> None:
+    child = CHILD.format(path=str(tmp_path / "pids"), apart=apart)
     first = keeper.start([sys.executable, "-c", child], tmp_path / "server.log", {})
     assert wait(lambda: (tmp_path / "pids").exists() and len((tmp_path / "pids").read_text().split()) == 2)
     family = [int(pid) for pid in (tmp_path / "pids").read_text().split()]

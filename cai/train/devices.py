@@ -13,6 +13,21 @@ def gathered(trainer: Any) -> dict[str, Any] | None:
     return trainer.accelerator.get_state_dict(trainer.model_wrapped)
 
 
+def check_reference(trainer: Any) -> None:
+    """See that the model a policy is held to has its weights on every process.
+
+    Raises:
+        ValueError: it has not: TRL 1.16 spreads it without sending it the weights that only one process has read.
+    """
+    plugin = trainer.accelerator.state.fsdp_plugin if trainer.is_fsdp_enabled else None
+    alone = plugin is not None and plugin.fsdp_version == 2 and plugin.cpu_ram_efficient_loading
+    if alone and getattr(trainer, "ref_model", None) is not None:
+        raise ValueError(
+            "fsdp_cpu_ram_efficient_loading leaves the reference model without weights on all processes but the first; set it to "
+            "false in the accelerate config"
+        )
+
+
 def peak_memory() -> int:
     """The most bytes that this process had: of the GPU's memory where it had one, else of the machine's."""
     if torch.cuda.is_available():

@@ -197,6 +197,7 @@ def train(trainer: Any, job: Job) -> dict[str, Any]:
             checkpoints.rewind(job.out / name, checkpoints.step_of(tidied) if tidied else 0)
     trainer.accelerator.wait_for_everyone()
     checkpoint = checkpoints.last_checkpoint(Path(trainer.args.output_dir))
+    devices.check_reference(trainer)
     began = time.monotonic()
     watch = watched(trainer, job)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

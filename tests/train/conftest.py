@@ -65,15 +65,15 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def job(tiny: Path) -> Callable[..., Path]:
-    """Writes the job file of a trainer on the tiny model; returns its path."""
+    """Writes the job file of a trainer, on the tiny model unless it says otherwise; returns its path."""
     from cai.stages import STAGES
     from cai.stages.train import Aligned
     from cai.training import job as write_job
 
     def write(kind: str, data: Path, out: Path, **config: object) -> Path:
         quiet = {"guards": {"every": 0}} if issubclass(STAGES[kind].want, Aligned) else {}
-        want = STAGES[kind].want(base=str(tiny), bf16=False, **{**quiet, **config})
-        return write_job(kind, want, str(tiny), (data, out), seed=0)
+        want = STAGES[kind].want(**{"base": str(tiny), "bf16": False, **quiet, **config})
+        return write_job(kind, want, want.base, (data, out), seed=0)
 
     return write
 
