@@ -40,7 +40,24 @@ def scored(block: "Block", key: str) -> bool:
     if key == "guards":
         return guards.scoring(block.want.guards) == "reward"
     found = method(block)
-    return key != "base" and found is not None and found.asks == "reward"
+    return key in ("model", "panel", "judge", "reward") and found is not None and found.asks == "reward"
+
+
+def misplaced(role: str, scores: bool, models: Mapping[str, ModelSpec], steps: Sequence["Block"], place: int) -> str:
+    """Why a role that is there cannot be named by a step; empty where it is not there at all.
+
+    Args:
+        scores: whether a reward model is wanted.
+        steps: all of them; ``place`` is the one that names it.
+    """
+    made = [number for number, each in enumerate(steps) if each.trains and each.role == role]
+    if role not in models and made and made[0] >= place:
+        return f'"{role}" is trained after this step; move it before' if made[0] > place else ""
+    if role not in models and not made:
+        return ""
+    if scores:
+        return f'"{role}" is no reward model; name one, or set `method: score`, by which a judge rates answers'
+    return f'"{role}" is a reward model, which writes no answers; name another'
 
 
 def unjudged(block: "Block", constitution: Constitution) -> str:
@@ -92,6 +109,8 @@ def of(block: "Block", models: Mapping[str, ModelSpec], before: Sequence["Block"
             yield from _scorer(want)
         case Sample(n=n, group=group) if n % group:
             yield "n", f"must be a multiple of group ({group}), found {n}"
+        case Sample(temperature=0):
+            yield "temperature", "is 0, at which all answers to a prompt are the same; raise it"
         case Ppo(rollouts=role) if role and not _served(role, models, before):
             yield (
                 "rollouts",

@@ -31,13 +31,14 @@ def served(role: str, models: Mapping[str, ModelSpec], before: Sequence["Block"]
         before: the steps that may have trained it.
     """
     if role in models:
-        return bool(models[role].served) or any(served(each, models, before) for each in models[role].rewards)
-    made = next((each for each in before if each.trains and each.role == role), None)
-    if made is None or made.kind == "reward":  # reward models that we trained are asked in the training's own process
+        members = [models[each] for each in models[role].rewards if each in models]
+        return any(each.served for each in (models[role], *members))
+    made = next((number for number, each in enumerate(before) if each.trains and each.role == role), None)
+    if made is None or before[made].kind == "reward":  # those that we trained are asked in the training's own process
         return False
-    base = made.want.base
-    known = base in models or any(each.role == base for each in before)
-    return served(base, models, before) if known else importlib.util.find_spec("vllm") is not None
+    base = before[made].want.base
+    known = base in models or any(each.role == base for each in before[:made])
+    return served(base, models, before[:made]) if known else importlib.util.find_spec("vllm") is not None
 
 
 def _judge(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> Iterator[str]:
@@ -46,6 +47,10 @@ def _judge(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence["Blo
         yield f"the method {method} asks no model; take judge out"
     elif method and METHODS[method].asks and not judge:
         yield f"no judge is named for the method {method}; give a role under `judge`"
+    if want.guards.get("every") == 0 and len(want.guards) > 1:
+        yield "every: 0 looks never, so that all else here does nothing; take one of them out"
+    if "chosen" in want.guards and isinstance(want, Online):
+        yield f"chosen is for trainers that learn from pairs, and {type(want).__name__.lower()} has none; take it out"
     if want.guards.get("rules") and method != "rules":
         yield "rules are for the method rules; take them out, or set `method: rules`"
     if judge and isinstance(want, Online) and judge == want.reward:

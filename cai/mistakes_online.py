@@ -52,6 +52,11 @@ def _kl(want: Online) -> Found:
             key,
             "is 0: nothing would keep the policy from what fools the reward; raise it, or say so again with no_kl: true",
         )
+    target, limit = getattr(want, "kl_target", None), getattr(want, "kl_limit", None)
+    if target and want.no_kl:
+        yield "no_kl", f"says that there is no KL, but kl_target is {target:g}; take one of the two out"
+    if target and limit and target >= limit:
+        yield "kl_limit", f"must be above kl_target ({target:g}), found {limit:g}"
     if value and want.no_kl:
         yield "no_kl", f"says that there is no KL, but {key} is {value:g}; take one of the two out"
 

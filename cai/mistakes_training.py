@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cai import hardware, mistakes_guards, mistakes_online
@@ -11,21 +12,34 @@ from cai.models import ModelSpec
 from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto
 from cai.stages.online import Online
+from cai.stages.ppo import Ppo
+from cai.stages.prompts import TRACKS
 from cai.stages.reward import Reward
+from cai.stages.sft import Sft
 from cai.stages.train import Aligned, Train
 from cai.stages.unpaired import Unpaired
 from cai.training import check_config
+from constitution.source import nearest
 
 if TYPE_CHECKING:
     from cai.recipe import Block
 
 Found = Iterator[tuple[str, str]]
+OURS = ("output_dir", "seed", "report_to", "run_name", "save_strategy", "use_cpu")
+"""Keys of TRL's configs that a run depends on."""
+NEEDY = {
+    "cosine_with_min_lr": "min_lr or min_lr_rate",
+    "cosine_warmup_with_min_lr": "min_lr or min_lr_rate",
+    "warmup_stable_decay": "num_decay_steps",
+}
+"""Schedules of the learning rate, and what they cannot do without."""
 
 
 def of(want: object, models: Mapping[str, ModelSpec], before: "Sequence[Block]") -> Found:
     """All that is wrong with a block beyond its schema: the key in the block, and a sentence."""
     if isinstance(want, Train):
         yield from _under_adapter(want, models)
+        yield from _config(want)
     if isinstance(want, Aligned):
         yield from mistakes_guards.of(want, models, before)
     if isinstance(want, Online):
@@ -40,6 +54,8 @@ def of(want: object, models: Mapping[str, ModelSpec], before: "Sequence[Block]")
                 "per_device_train_batch_size",
                 "must be 2 or more: KTO tells how far the model has moved from answers to other prompts of the batch",
             )
+        case Sft(mix=mix) if mix and not any(each.kind == "pairs" for each in before):
+            yield from _mix(mix)
         case Reward(margin=True, soft_labels=True):
             yield "margin", "is for hard labels; set soft_labels: false beside it, or take it out"
         case Unpaired(good=good, bad=bad) if good <= bad:
@@ -108,6 +124,32 @@ def _under_adapter(want: Train, models: Mapping[str, ModelSpec]) -> Found:
                 key,
                 f'"{role}" is served with the adapter {models[role].lora}, which a training would leave out; merge the two',
             )
+
+
+def _config(want: Train) -> Found:
+    if want.max_steps == 0:
+        yield "max_steps", "is 0, which would train nothing; say how many, or -1 to go by epochs"
+    elif 0 < want.max_steps <= want.warmup_steps:
+        yield "warmup_steps", f"must be below max_steps ({want.max_steps}), found {want.warmup_steps}"
+    own = {each.name for each in fields(want)}
+    for key in want.trl:
+        if key in own or key in OURS:
+            yield (
+                "trl",
+                f"{key} is {'a key of the block itself; write it there' if key in own else 'set by cai; take it out'}",
+            )
+    if want.lr_scheduler_type in NEEDY and "lr_scheduler_kwargs" not in want.trl and not isinstance(want, Ppo):
+        yield (
+            "lr_scheduler_type",
+            f"{want.lr_scheduler_type} needs {NEEDY[want.lr_scheduler_type]}; give it as trl: {{lr_scheduler_kwargs: {{…}}}}",
+        )
+
+
+def _mix(mix: Mapping[str, float]) -> Found:
+    for track in mix.keys() - set(TRACKS):
+        yield "mix", f'there is no track "{track}"; {nearest(track, list(TRACKS))}'
+    if all(mix.get(track) == 0 for track in TRACKS):
+        yield "mix", "leaves no row; give one track a share above 0"
 
 
 def _weights(want: Dpo) -> Found:

@@ -31,6 +31,7 @@ from constitution.source import (
     Keys,
     Problem,
     Source,
+    close,
     complain,
     find,
     load_schema,
@@ -123,7 +124,12 @@ class _Reader:
         blocks = self._blocks(models)
         once = [block for block in blocks if block.round <= 1]  # a mistake is the same in every round
         for number, block in enumerate(once):
-            self._roles(block, models, once[:number])
+            self._roles(number, models, once)
+            if block.trains and block.role in models:
+                self.wrong(
+                    block.keys,
+                    f'makes a model called "{block.role}", and `models` has one; give one of them another name',
+                )
         for keys, text in ensemble.mistakes(models, blocks):
             self.wrong(keys, text)
         constitution_file = self.files.file(("constitution",), self.data["constitution"])
@@ -225,17 +231,20 @@ class _Reader:
             return ""
         return wanted or fitting[-1]
 
-    def _roles(self, block: Block, models: dict[str, ModelSpec], before: list[Block]) -> None:
+    def _roles(self, number: int, models: dict[str, ModelSpec], steps: list[Block]) -> None:
+        block, before = steps[number], steps[:number]
         for key, role in named_roles(block.want):
             keys, scores = (*block.keys, key), mistakes.scored(block, key)
             models_before = [each for each in before if each.trains and each.known_to(block)]
             trained = [each.role for each in models_before if (each.kind == "reward") == scores]
             known = [*(role for role, spec in models.items() if spec.scorer == scores), *trained]
-            if key in WEIGHTS and role not in known:
-                read_weights(role, keys, self.beside, self.wrong)
-            elif role not in known:
+            if role not in known and (text := mistakes.misplaced(role, scores, models, steps, number)):
+                self.wrong(keys, text)
+            elif role not in known and (key not in WEIGHTS or self._mistyped(role, known)):
                 what = "reward model" if scores else "model"
                 self.wrong(keys, f'there is no {what} "{role}"; {nearest(role, known)}')
+            elif role not in known:
+                read_weights(role, keys, self.beside, self.wrong)
             elif key in WEIGHTS and role in models and not models[role].weights:
                 self.wrong(
                     keys, f'"{role}" has no weights to train: give a `vllm` or `local` model, a path or a Hub id'
@@ -244,6 +253,10 @@ class _Reader:
                 self.wrong(keys, text)
         for key, text in mistakes.of(block, models, before):
             self.wrong((*block.keys, key) if key else block.keys, text)
+
+    def _mistyped(self, role: str, known: list[str]) -> bool:
+        """Whether what could be a folder's name is more likely a role's."""
+        return "/" not in role and find(role, self.beside) is None and close(role, known) != ""
 
     def _installed(self, models: dict[str, ModelSpec], blocks: list[Block]) -> None:
         used = {role for block in blocks for _, role in named_roles(block.want)}

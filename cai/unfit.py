@@ -21,17 +21,19 @@ def of(want: Train) -> Found:
 
 
 def untemplated(want: Train, weights: str) -> str:
-    """Why a base model cannot be fine-tuned on conversations yet; empty where it can, or where it is not on this machine.
+    """Why a base model cannot be trained on conversations yet; empty where it can, or where it is not on this machine.
 
     Args:
         weights: the base's folder, or its name on the Hub.
     """
     folder = Path(weights)
     settings = folder / "tokenizer_config.json"
-    if not isinstance(want, Sft) or want.chat_template or not settings.is_file() or any(folder.glob("chat_template*")):
+    if (isinstance(want, Sft) and want.chat_template) or not settings.is_file() or any(folder.glob("chat_template*")):
         return ""
     if json.loads(settings.read_text(encoding="utf-8")).get("chat_template"):
         return ""
+    if not isinstance(want, Sft):
+        return f"{weights} is a base model without a chat template; train sft with chat_template first, and start from that"
     return (
         f"{weights} is a base model without a chat template; set chat_template to chatml, to a .jinja file, or to a model whose "
         "template it is to get"

@@ -250,8 +250,14 @@ def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
 
 def nearest(word: str, known: list[str]) -> str:
     """``did you mean "rounds"?``, or the list of what there is."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f'did you mean "{close[0]}"?' if close else f"known: {', '.join(sorted(known))}"
+    if meant := close(word, known):
+        return f'did you mean "{meant}"?'
+    return f"known: {', '.join(sorted(set(known)))}" if known else "there is none yet"
+
+
+def close(word: str, known: list[str]) -> str:
+    """The word that was most likely meant; empty where none is near."""
+    return (difflib.get_close_matches(word, known, n=1) or [""])[0]
 
 
 _KINDS = {

@@ -217,6 +217,11 @@ def test_a_run_s_folder_is_not_taken(cai: Cai, write: Write, scripted_run: Calla
     assert not (folder / "exam.json").exists()
 
 
+def listening() -> None:
+    """In the background a shell lets processes ignore what Ctrl-C sends, and their children with them: also all tests."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_stopped_by_a_person_it_says_how_to_go_on(write: Write, tmp_path: Path) -> None:
     line = [
         sys.executable,
@@ -228,7 +233,7 @@ def test_stopped_by_a_person_it_says_how_to_go_on(write: Write, tmp_path: Path) 
         write("s.yaml", CONSTITUTION),
     ]
     line += ["--model", write("slow.yaml", "- {choose: {A: 0.8, B: 0.1}, delay: 30}\n"), "--out", tmp_path / "exam"]
-    running = subprocess.Popen(list(map(str, line)), stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    running = subprocess.Popen(list(map(str, line)), stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=listening)
     while not (tmp_path / "exam" / "logprob" / "begun.json").exists():
         time.sleep(0.1)
         assert running.poll() is None

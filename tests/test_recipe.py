@@ -82,7 +82,7 @@ def test_overrides_reach_stages_models_and_the_top(write: Write) -> None:
         ("model: judge}\n", "panel: {jugde: 2}}\n", 'stages[5].label.panel: there is no model "jugde"'),
         ("model: judge}\n", "panel: {policy: 1, sft: 1, judge: -1}}\n", "stages[5].label.panel.judge"),
         ("model: judge}\n", "model: judge, method: rules}\n", "label.model: the method rules asks no model"),
-        ("model: judge}\n", "model: judge, method: reward}\n", 'label.model: there is no reward model "judge"'),
+        ("model: judge}\n", "model: judge, method: reward}\n", 'label.model: "judge" is no reward model; name one'),
         ("model: judge}\n", "model: judge, combine: minimum}\n", "label.combine: is for several principles"),
         ("model: judge}\n", "model: judge, calibration: none-such}\n", 'there is no calibration "none-such"'),
         ("method: logprob}", "method: logprob, samples: 4}", "label.samples: is for the method cot"),

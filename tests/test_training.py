@@ -74,11 +74,27 @@ def test_answers_with_line_separators_of_other_kinds_are_rewound(tmp_path: Path)
             '"a" is served with the adapter some/adapter, which a training would leave out; merge the two',
         ),
         ("dpo: {base: m, reference: a}", 'dpo.reference: "a" is served with the adapter'),
-        ("dpo: {base: m, lr_scheduler_type: cosin}", 'reduce_lr_on_plateau, found "cosin"'),
+        ("dpo: {base: m, lr_scheduler_type: cosin}", 'found "cosin"'),
         (
-            "ppo: {base: m, method: rules, lr_scheduler_type: reduce_lr_on_plateau}",
+            "ppo: {base: m, method: rules, lr_scheduler_type: warmup_stable_decay}",
             "needs settings for which ppo has no keys",
         ),
+        ("dpo: {base: m, lr_scheduler_type: warmup_stable_decay}", "warmup_stable_decay needs num_decay_steps"),
+        ("dpo: {base: m, max_steps: 0}", "max_steps: is 0, which would train nothing"),
+        ("dpo: {base: m, max_steps: 5, warmup_steps: 5}", "warmup_steps: must be below max_steps (5), found 5"),
+        ("dpo: {base: m, trl: {learning_rate: 1.0e-4}}", "learning_rate is a key of the block itself; write it there"),
+        ("dpo: {base: m, trl: {output_dir: here}}", "output_dir is set by cai; take it out"),
+        ("dpo: {base: m, guards: {every: 0, kl: {stop: 9}}}", "every: 0 looks never"),
+        (
+            "grpo: {base: m, method: rules, guards: {chosen: {stop: -1}}}",
+            "chosen is for trainers that learn from pairs",
+        ),
+        ("ppo: {base: m, method: rules, kl_target: 6, kl_limit: 3}", "kl_limit: must be above kl_target (6), found 3"),
+        ("dpo: {as: m, base: v}", 'makes a model called "m", and `models` has one'),
+        ("ppo: {base: m, reward: j}", '"j" is no reward model; name one, or set `method: score`'),
+        ("dpo: {base: mad}", 'there is no model "mad"; did you mean "made"?'),
+        ("ppo: {base: m, reward: rm, rollouts: m}", '"m" is no role of `models` with `vllm:`'),
+        ("ppo: {base: rm, method: rules}", '"rm" is a reward model, which writes no answers; name another'),
         ("ppo: {base: m, method: rules, rollouts: m}", '"m" is no role of `models` with `vllm:`'),
         ("ppo: {base: m, method: rules, rollouts: w}", 'there is no model "w"; known: a, j, m, made, v'),
     ],
@@ -90,7 +106,8 @@ def test_settings_that_do_not_go_together_are_a_sentence(tmp_path: Path, block: 
     text = (
         "name: r\nconstitution: principles/harmless.yaml\nmodels:\n  m: {local: bundled/smollm2-135m}\n"
         '  j: {endpoints: ["http://localhost:1/v1"], model: big}\n  v: {vllm: bundled/smollm2-135m}\n'
-        "  a: {vllm: {model: bundled/smollm2-135m, lora: some/adapter}}\nstages:\n"
+        "  a: {vllm: {model: bundled/smollm2-135m, lora: some/adapter}}\n"
+        '  rm: {endpoints: ["http://localhost:1/v1"], model: rm, scores: true}\nstages:\n'
         "  - prompts: {redteam: principles/prompts/redteam.jsonl}\n  - sample: {model: m}\n"
         f"  - label: {{model: j}}\n  - prefs: {{}}\n  - dpo: {{base: v, as: made}}\n  - {block}\n"
     )
@@ -99,3 +116,27 @@ def test_settings_that_do_not_go_together_are_a_sentence(tmp_path: Path, block: 
         load_recipe(tmp_path / "r.yaml")
     assert words in str(error.value)
     assert len(error.value.found) == 1
+
+
+def test_a_policy_may_learn_from_a_reward_model_while_servers_sample(tmp_path: Path) -> None:
+    from cai.recipe import load_recipe
+
+    (tmp_path / "r.yaml").write_text(
+        "name: r\nconstitution: principles/harmless.yaml\nmodels:\n  v: {vllm: bundled/smollm2-135m}\n"
+        '  rm: {endpoints: ["http://localhost:1/v1"], model: rm, scores: true}\nstages:\n'
+        "  - prompts: {redteam: principles/prompts/redteam.jsonl}\n  - ppo: {base: v, reward: rm, rollouts: v}\n"
+    )
+    assert load_recipe(tmp_path / "r.yaml").block("ppo").want.rollouts == "v"
+
+
+def test_combinations_of_each_other_are_a_sentence(tmp_path: Path) -> None:
+    from cai.recipe import load_recipe
+    from constitution.source import InputError
+
+    (tmp_path / "r.yaml").write_text(
+        "name: r\nconstitution: principles/harmless.yaml\nmodels:\n  m: {local: bundled/smollm2-135m}\n"
+        "  one: {rewards: {two: 1}}\n  two: {rewards: {one: 1}}\nstages:\n"
+        "  - prompts: {redteam: principles/prompts/redteam.jsonl}\n  - ppo: {base: m, reward: one}\n"
+    )
+    with pytest.raises(InputError, match='there is no reward model "two"'):
+        load_recipe(tmp_path / "r.yaml")

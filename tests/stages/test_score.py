@@ -122,7 +122,7 @@ def test_the_methods_that_look_at_one_answer_are_those_of_the_schema() -> None:
     [
         ("model: judge}", "method: score}", "stages[2].score: names no judge; give a role under `model`"),
         ("model: judge}", "model: judge, method: rules}", "score.model: the method rules asks no model"),
-        ("model: judge}", "model: judge, method: reward}", 'score.model: there is no reward model "judge"'),
+        ("model: judge}", "model: judge, method: reward}", 'score.model: "judge" is no reward model; name one'),
         ("model: judge}", "model: judge, rules: {length: 1}}", "score.rules: are for the method rules"),
         (
             "model: judge}",
