@@ -3,13 +3,15 @@
     python benchmarks/trainer_overhead.py [sft reward dpo …] [--steps 8] [--base bundled/smollm2-135m] [--lora 16]
 
 Each trainer is run in turn by ``python -m cai.train.KIND`` and by TRL's own trainer with the same model, rows and settings, in
-a process of its own each, twice. Seconds are the median from the start of a step to that of the next, with all that is done
-between, our metrics included; the first is left out. There are no checkpoints, and guards are off, as TRL has none
+a process of its own each, ``--repeats`` times, each of the two first by turns. Seconds are the median from the start of a step
+to that of the next, with all that is done between, our metrics included; the first is left out. A ratio is the geometric mean
+of those of the repeats, with the standard error of that mean. There are no checkpoints, and guards are off, as TRL has none
 (``--guards`` leaves them on). Peak memory is each process's own. PPO and RRHF have no peer in TRL.
 """
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -172,8 +174,8 @@ def plain(kind: str, base: str, folder: Path, given: dict[str, Any]) -> Seen:
         "online": peer.columns == ("prompt",),
         "config": {"bf16": given["bf16"], **settings, **peer.theirs},
     }
-    told, seconds = clocked(PLAIN, json.dumps(said))
-    return seconds, int(told.splitlines()[-1])
+    printed, seconds = clocked(PLAIN, json.dumps(said))
+    return seconds, int(printed.splitlines()[-1])
 
 
 def clocked(program: str, *given: str) -> tuple[str, list[float]]:
@@ -187,19 +189,38 @@ def clocked(program: str, *given: str) -> tuple[str, list[float]]:
     return done.stdout, [later - earlier for earlier, later in pairwise(began)][1:]
 
 
-def measured(kind: str, base: str, given: dict[str, Any], repeats: int) -> dict[str, tuple[float, float]]:
-    """Who → median seconds of a step, and peak memory in GB."""
+def measured(kind: str, base: str, given: dict[str, Any], repeats: int) -> dict[str, list[Seen]]:
+    """Who → what each repeat took."""
     runs = {"plain": plain, "ours": ours} if PEERS[kind].name else {"ours": ours}
     found: dict[str, list[Seen]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
+    for number in range(repeats):
+        for name in list(runs)[:: -1 if number % 2 else 1]:
             with tempfile.TemporaryDirectory() as folder:
                 store(kind, Path(folder) / "data")
-                found[name].append(run(kind, base, Path(folder), given))
-    return {
-        name: (statistics.median(one for each in seen for one in each[0]), max(each[1] for each in seen) / 1e9)
-        for name, seen in found.items()
-    }
+                found[name].append(runs[name](kind, base, Path(folder), given))
+    return found
+
+
+def told(found: dict[str, list[Seen]]) -> str:
+    """Steps/s and peak memory of each, and the ratio."""
+    parts = []
+    for name, seen in found.items():
+        seconds, peak = statistics.median(one for each in seen for one in each[0]), max(each[1] for each in seen) / 1e9
+        parts.append(f"{'TRL ' if name == 'plain' else ''}{1 / seconds:.3f} steps/s, peak {peak:.2f} GB")
+    if "plain" in found:
+        parts.append(f"ratio {ratio(found['ours'], found['plain'])}")
+    return "; ".join(reversed(parts[:2])) + "".join(f"; {each}" for each in parts[2:])
+
+
+def ratio(mine: list[Seen], theirs: list[Seen]) -> str:
+    """Our steps/s over theirs, with its standard error where there is one."""
+    medians = [
+        (statistics.median(one[0]), statistics.median(other[0])) for one, other in zip(mine, theirs, strict=True)
+    ]
+    logs = [math.log(other / one) for one, other in medians]
+    mean = math.exp(statistics.mean(logs))
+    error = f" ± {mean * statistics.stdev(logs) / math.sqrt(len(logs)):.3f}" if len(logs) > 1 else ""
+    return f"{mean:.3f}{error} of {len(logs)} ({', '.join(f'{math.exp(each):.3f}' for each in logs)})"
 
 
 def main() -> None:
@@ -220,13 +241,8 @@ def main() -> None:
         given |= {"trl": {"save_strategy": "no"}} if kind != "ppo" else {}
         if not args.guards and issubclass(STAGES[kind].want, Aligned):
             given["guards"] = {"every": 0}
-        found = measured(kind, base, {**given, **ALIKE.get(kind, {}), **PEERS[kind].both}, args.repeats)
-        seconds, peak = found["ours"]
-        told = f"{kind}: {1 / seconds:.3f} steps/s, peak {peak:.2f} GB"
-        if "plain" in found:
-            theirs, most = found["plain"]
-            told += f"; TRL {1 / theirs:.3f} steps/s, peak {most:.2f} GB; ratio {theirs / seconds:.3f}"
-        print(told, flush=True)
+        settings = {**given, **ALIKE.get(kind, {}), **PEERS[kind].both}
+        print(f"{kind}: {told(measured(kind, base, settings, args.repeats))}", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cai import hardware, mistakes_guards, mistakes_online
 from cai.errors import RunError
 from cai.hardware import Hardware
+from cai.methods.score import RATINGS
 from cai.models import ModelSpec
 from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto
@@ -15,6 +16,7 @@ from cai.stages.online import Online
 from cai.stages.ppo import Ppo
 from cai.stages.prompts import TRACKS
 from cai.stages.reward import Reward
+from cai.stages.score import Score
 from cai.stages.sft import Sft
 from cai.stages.train import Aligned, Train
 from cai.stages.unpaired import Unpaired
@@ -58,8 +60,8 @@ def of(want: object, models: Mapping[str, ModelSpec], before: "Sequence[Block]")
             yield from _mix(mix)
         case Reward(margin=True, soft_labels=True):
             yield "margin", "is for hard labels; set soft_labels: false beside it, or take it out"
-        case Unpaired(good=good, bad=bad) if good <= bad:
-            yield "bad", f"must be below good ({good:g}), found {bad:g}"
+        case Unpaired():
+            yield from _thresholds(want, before)
 
 
 def installed(block: "Block") -> Iterator[tuple[tuple[str, ...], str]]:
@@ -176,3 +178,16 @@ def _soft(want: Dpo) -> Found:
     for key, usual in (("f_divergence_type", "reverse_kl"), ("use_weighting", False)):
         if want.trl.get(key, usual) != usual:
             yield "soft_labels", f"do not go together with {key}; take one of them out"
+
+
+def _thresholds(want: Unpaired, before: "Sequence[Block]") -> Found:
+    """Marks that no answer can have, or all have; only ratings have a scale that is known before a run."""
+    if want.good <= want.bad:
+        yield "bad", f"must be below good ({want.good:g}), found {want.bad:g}"
+    if {each.want.method for each in before if isinstance(each.want, Score)} != {"score"}:
+        return
+    least, most = int(RATINGS[0]), int(RATINGS[-1])
+    if want.good > most:
+        yield "good", f"is above every rating: the method score gives {least} to {most}, found {want.good:g}"
+    if want.bad < least:
+        yield "bad", f"is below every rating: the method score gives {least} to {most}, found {want.bad:g}"

@@ -265,7 +265,7 @@ async def _watched(run: "Run", block: Block, job_file: Path) -> None:
         for alarm in line.get("alarms", ()):
             run.screen.say(f"{block.name}, step {line['step']}: {alarm}")
 
-    where = Where(run.recipe.hardware, run.recipe.logs)
+    where = Where(run.recipe.hardware, run.recipe.logs, f"{run.recipe.name}/{block.name}")
     await train(block.kind, job_file, run.folder / "logs" / f"{block.name}.log", where, on_metrics)
 
 

@@ -36,10 +36,12 @@ class Where:
 
     Attributes:
         logs: "tensorboard", "wandb", "mlflow", "trackio" or "none".
+        run: what the training is called there, ``recipe/block``; by its folder where it is empty.
     """
 
     hardware: Hardware = field(default_factory=Hardware)
     logs: str = "none"
+    run: str = ""
 
 
 def job(
@@ -84,6 +86,7 @@ async def train(
     # Before it starts: what it does again is then read once, and from where it begins.
     checkpoints.rewind(metrics, checkpoints.step_of(last) if last else 0)
     line = [*where.hardware.command(), "-m", f"cai.train.{kind}", str(job_file), "--figures-to", where.logs]
+    line += ["--figures-as", where.run] if where.run else []
     process = keeper.start(line, log, {**QUIET, **where.hardware.environment()})
     seen = metrics.stat().st_size if metrics.exists() else 0
     try:

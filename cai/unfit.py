@@ -42,9 +42,17 @@ def untemplated(want: Train, weights: str) -> str:
 
 def unloadable(spec: ModelSpec) -> str:
     """Why a model cannot be loaded into this process; empty where it can, or where it is not to be."""
-    if spec.kind not in ("local", "reward") or spec.served or importlib.util.find_spec("transformers") is not None:
+    if spec.kind not in ("local", "reward") or spec.served:
         return ""
-    return "is loaded by the package transformers, which is not here; run: pip install 'cai[train]'"
+    if importlib.util.find_spec("transformers") is None:
+        return "is loaded by the package transformers, which is not here; run: pip install 'cai[train]'"
+    settings = Path(spec.reward) / "config.json"
+    held = json.loads(settings.read_text(encoding="utf-8")).get("architectures") if settings.is_file() else None
+    if spec.reward and held and all(each.endswith("ForCausalLM") for each in held):
+        return (
+            f"{spec.reward} is a {held[0]}, which gives no scores; name a reward model, such as the stage reward makes"
+        )
+    return ""
 
 
 def unable(own: Mapping[str, Any]) -> Found:

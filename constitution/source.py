@@ -240,7 +240,8 @@ def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
             what = "item" if error.validator == "minItems" else "key"
             yield keys, f"needs at least {wanted} {what}{'s' if wanted > 1 else ''}, found {len(value) or 'none'}"
         case "maxItems" | "maxProperties":
-            yield keys, f"takes at most {wanted}, found {len(value)}"
+            found = ", ".join(map(str, value)) if isinstance(value, dict) else len(value)
+            yield keys, f"{schema.get('x-error', f'takes at most {wanted}')}, found {found}"
         case "minimum" | "exclusiveMinimum" | "maximum":
             word = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}[error.validator]
             yield keys, f"must be {word} {wanted}, found {_found(value)}"

@@ -89,6 +89,11 @@ def test_overrides_reach_stages_models_and_the_top(write: Write) -> None:
         ("method: logprob}", "method: logprob, rules: {length: 1}}", "label.rules: are for the method rules"),
         ("from: label}", "from: label, margins: [0.6, 0.8, 0.9]}", "prefs.margins: must fall"),
         ("name: good", "name: a/b", "r.yaml:1: name: a name has letters"),
+        (
+            "\n  - sft_set",
+            "\n    sft_set",
+            "stages[1]: an item holds one step; begin each with a - of its own, found revise",
+        ),
     ],
 )
 def test_a_mistake_is_one_clear_sentence(write: Write, old: str, new: str, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Weights that are spread over devices, and how much memory was taken of one."""
+"""Weights that are spread over devices, and what one of them can do and had to hold."""
 
 import resource
 from typing import Any
@@ -26,6 +26,11 @@ def check_reference(trainer: Any) -> None:
             "fsdp_cpu_ram_efficient_loading leaves the reference model without weights on all processes but the first; set it to "
             "false in the accelerate config"
         )
+
+
+def fast_bf16() -> bool:
+    """Whether this CPU multiplies in bfloat16; emulated, autocast is slower than float32."""
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
 def peak_memory() -> int:

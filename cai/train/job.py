@@ -20,10 +20,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, s
 from cai import dataset
 from cai.files import write_json
 from cai.ledger import versions
-from cai.train import adapters, checkpoints, devices, quantized
+from cai.train import adapters, checkpoints, devices, quantized, trackers
 from cai.train.watch import watched
 
-TENSORBOARD = "tensorboard"
 PATIENCE = 7200
 """Seconds that processes wait for one another: one of them may wait for a server to start, or for a judge."""
 
@@ -37,6 +36,7 @@ class Job:
         judging: how the guards' held-out judge scores them.
         sampler: the vLLM servers that sample answers, see ``cai.train.rl.serving.Sampler``.
         logs: where figures go besides ``metrics.jsonl``; from the command line, for it changes nothing of the model.
+        run: what the training is called there, ``recipe/block``.
     """
 
     kind: str
@@ -50,6 +50,7 @@ class Job:
     judging: dict[str, Any] | None = None
     sampler: dict[str, Any] | None = None
     logs: str = "none"
+    run: str = ""
 
 
 def from_command_line(config: type) -> Job:
@@ -59,6 +60,7 @@ def from_command_line(config: type) -> Job:
     parser.add_argument("--unknown-keys", nargs="*")
     # No launcher has an option that begins like this one; torchrun would take --logs for its own.
     parser.add_argument("--figures-to", default="none")
+    parser.add_argument("--figures-as", default="")
     given = parser.parse_args()
     if given.unknown_keys is not None:
         known = {field.name for field in fields(config)}
@@ -66,13 +68,14 @@ def from_command_line(config: type) -> Job:
         raise SystemExit(0)
     data = json.loads(given.job.read_text(encoding="utf-8"))
     set_seed(data["seed"])  # by it adapters and new heads begin
-    return Job(**{**data, "data": Path(data["data"]), "out": Path(data["out"]), "logs": given.figures_to})
+    places = {key: Path(data[key]) for key in ("data", "out")}
+    run = given.figures_as or f"{places['out'].parent.name}/{places['out'].name}"
+    return Job(**{**data, **places, "logs": given.figures_to, "run": run})
 
 
 def arguments(job: Job, config: type) -> Any:
     """The TRL config of a job."""
     cpu = not torch.cuda.is_available()
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.out / TENSORBOARD)  # transformers 5 takes it from nowhere else
     return config(
         **{
             "output_dir": str(job.out / "checkpoints"),
@@ -84,9 +87,8 @@ def arguments(job: Job, config: type) -> Any:
             "ddp_timeout": PATIENCE,
             "save_strategy": "steps",
             "save_total_limit": 2,
-            "report_to": job.logs,
-            "run_name": f"{job.out.parent.name}/{job.out.name}",
             "disable_tqdm": True,
+            **trackers.settings(job),
             **job.config,
         }
     )
@@ -128,12 +130,7 @@ def reference(job: Job, args: Any) -> Any:
 def half(job: Job) -> bool:
     """Whether to compute in bfloat16: as the job says, or where the hardware has it."""
     wanted = job.own.get("bf16")
-    return wanted if wanted is not None else torch.cuda.is_available() or fast_bf16()
-
-
-def fast_bf16() -> bool:
-    """Whether this CPU multiplies in bfloat16; emulated, autocast is slower than float32."""
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return wanted if wanted is not None else torch.cuda.is_available() or devices.fast_bf16()
 
 
 def lora(job: Job, task: str, modules_to_save: list[str] | None = None) -> LoraConfig | None:
@@ -195,6 +192,7 @@ def train(trainer: Any, job: Job) -> dict[str, Any]:
         tidied = checkpoints.last_checkpoint(Path(trainer.args.output_dir))
         for name in ("metrics.jsonl", "answers.jsonl"):
             checkpoints.rewind(job.out / name, checkpoints.step_of(tidied) if tidied else 0)
+        trackers.hold(job)
     trainer.accelerator.wait_for_everyone()
     checkpoint = checkpoints.last_checkpoint(Path(trainer.args.output_dir))
     devices.check_reference(trainer)

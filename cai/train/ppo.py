@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from cai.stages.ppo import Ppo
 from cai.store import Stage
-from cai.train import checkpoints, questions
+from cai.train import checkpoints, questions, trackers
 from cai.train import job as jobs
 from cai.train.rl import held_out
 from cai.train.rl.actor import Actor
@@ -171,7 +171,7 @@ def _accelerator(job: jobs.Job) -> Accelerator:
         log_with=None if job.logs == "none" else job.logs,
         project_dir=str(job.out),
     )
-    accelerator.init_trackers(jobs.TENSORBOARD if job.logs == "tensorboard" else job.out.parent.name)
+    trackers.begin(accelerator, job)
     return accelerator
 
 

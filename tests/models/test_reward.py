@@ -143,3 +143,12 @@ def test_both_backends_and_an_endpoint_give_the_same_scores(tmp_path: Path) -> N
     assert by_endpoint == pytest.approx(here, abs=1e-2)
     assert max(here) > 1 or min(here) < 0
     assert max(here) - min(here) > 0.1
+
+
+def test_a_language_model_is_refused_before_a_run(tiny: Path) -> None:
+    from cai.models import bundled
+    from cai.unfit import unloadable
+
+    assert unloadable(ModelSpec("rm", reward=str(tiny))) == ""
+    language = bundled.ensure("smollm2-135m")
+    assert "is a LlamaForCausalLM, which gives no scores" in unloadable(ModelSpec("rm", reward=str(language)))

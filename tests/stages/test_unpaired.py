@@ -39,6 +39,23 @@ def test_thresholds_the_wrong_way_round_are_a_sentence() -> None:
         load_recipe(DATA / "scored.yaml", ["unpaired.bad=5"])
 
 
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [("unpaired.good=20", "good: is above every rating"), ("unpaired.bad=0.5", "bad: is below every rating")],
+)
+def test_a_threshold_beyond_the_ratings_is_a_sentence(override: str, words: str, tmp_path: Path) -> None:
+    text = (
+        (DATA / "scored.yaml")
+        .read_text()
+        .replace("{method: rules, rules: {refusal: -1, length: 100}}", "{model: policy}")
+    )
+    rated = tmp_path / "rated.yaml"
+    rated.write_text(text.replace("script.yaml", str(DATA / "script.yaml")))
+    assert load_recipe(rated)
+    with pytest.raises(InputError, match=rf"unpaired\.{words}: the method score gives 1 to 10, found"):
+        load_recipe(rated, [override])
+
+
 def test_the_dataset_is_split_by_prompt_its_labels_are_true_or_false_and_its_ledger_adds_up(tmp_path: Path) -> None:
     start(load_recipe(DATA / "scored.yaml"), tmp_path / "run", Screen(Console(quiet=True)))
     sides = [parquet.read_table(tmp_path / "run" / "unpaired" / f"{split}.parquet") for split in ("train", "test")]

@@ -1,6 +1,9 @@
-"""Figures of a training for TensorBoard: what the event file holds is what the metrics say."""
+"""Figures of a training for TensorBoard, W&B, MLflow and trackio: what they hold is what the metrics say."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+LOGGED = Path(sys.prefix) / "with-logs" / "bin" / "python"
+"""An environment of their own, which ``make test`` makes: TRL loads what it finds of them, and every training begins later."""
+LOGGERS = ("wandb", "mlflow", "trackio")
 Train = Callable[..., dict[str, Any]]
 
 
@@ -36,24 +42,72 @@ def test_the_losses_of_sft_can_be_read_back(
     assert figures(tmp_path / "sft" / "tensorboard", "train/loss") == pytest.approx(metrics(tmp_path / "sft", "loss"))
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_the_losses_of_ppo_can_be_read_back(tiny: Path, tmp_path: Path, train_here: Train) -> None:
+@pytest.fixture(scope="module")
+def ppo_job(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Writes the job file of a short PPO into a folder; returns its path."""
     from cai.rows import Prompt
     from cai.stages.ppo import Ppo
     from cai.store import Stage
     from cai.training import job
 
+    prompts = tmp_path_factory.mktemp("ppo") / "prompts"
     row = Prompt("0", ({"role": "user", "content": "Hello"},), "", "helpful")
-    for folder in (tmp_path / "prompts", tmp_path / "prompts" / "heldout"):
+    for folder in (prompts, prompts / "heldout"):
         Stage(folder).write_parts(iter([row]), 1)
     want = Ppo(str(tiny), method="rules", max_steps=2, batch_size=2, max_new_tokens=3, bf16=False)
-    scoring = {"method": "rules", "constitution": str(ROOT / "principles" / "harmless.yaml"), "logs": str(tmp_path)}
-    file = job("ppo", want, str(tiny), (tmp_path / "prompts", tmp_path / "ppo"), 0, {"scoring": scoring})
-    train_here("ppo", file, "--figures-to", "tensorboard")
+
+    def write(out: Path) -> Path:
+        scoring = {
+            "method": "rules",
+            "constitution": str(ROOT / "principles" / "harmless.yaml"),
+            "logs": str(out.parent),
+        }
+        return job("ppo", want, str(tiny), (prompts, out), 0, {"scoring": scoring})
+
+    return write
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_losses_of_ppo_can_be_read_back(ppo_job: Callable[[Path], Path], tmp_path: Path, train_here: Train) -> None:
+    train_here("ppo", ppo_job(tmp_path / "ppo"), "--figures-to", "tensorboard")
     for name in ("loss/policy", "reward"):
         found = figures(tmp_path / "ppo" / "tensorboard", name)
         assert len(found) == 2
         assert found == pytest.approx(metrics(tmp_path / "ppo", name), abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def logged(
+    sets: Path, job: Callable[..., Path], ppo_job: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """A folder with trainings whose figures went to each logger, and what these have of them."""
+    if not LOGGED.exists():
+        pytest.skip("needs W&B, MLflow and trackio, which make test installs")
+    folder = tmp_path_factory.mktemp("logged")
+    for logger in LOGGERS:
+        job("sft", sets / "sft_set", folder / logger / "sft", max_steps=3)
+        ppo_job(folder / logger / "ppo")
+    kept = {"WANDB_MODE": "offline", "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "TRACKIO_DIR": str(folder)}
+    line = [str(LOGGED), "-W", "ignore", str(Path(__file__).with_name("logged.py")), str(folder)]
+    env = {**{key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "MLFLOW"))}, **kept}
+    done = subprocess.run(line, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("logger", LOGGERS)
+def test_figures_are_where_they_were_sent(logger: str, logged: tuple[Path, dict[str, Any]]) -> None:
+    folder, kept = logged
+    assert set(kept[logger]) == {"logged/sft", "logged/ppo"}
+    loss, held_out = ("loss", "eval_loss") if logger == "mlflow" else ("train/loss", "eval/loss")
+    assert kept[logger]["logged/sft"][loss] == pytest.approx(metrics(folder / logger / "sft", "loss"))
+    assert kept[logger]["logged/sft"][held_out] == pytest.approx(
+        metrics(folder / logger / "sft", "eval_loss"), abs=1e-4
+    )
+    for name in ("loss/policy", "reward", "length"):
+        found = kept[logger]["logged/ppo"][name]
+        assert len(found) == 2
+        assert found == pytest.approx(metrics(folder / logger / "ppo", name), abs=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore")

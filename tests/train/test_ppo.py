@@ -1,5 +1,6 @@
 """The PPO trainer as a process: it learns, goes on after a kill, and does alone what two processes do."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -153,6 +154,32 @@ def test_two_processes_do_what_one_does(whole: Path, job: Callable[..., Path], t
     for one, two in zip(lines(whole), lines(tmp_path), strict=True):
         for name in ("reward", "kl", "loss/policy", "loss/value", "explained_variance"):
             assert two[name] == pytest.approx(one[name], abs=1e-3), name
+
+
+@pytest.mark.real
+def test_two_processes_learn_from_what_one_server_samples(toy: Path, tmp_path: Path) -> None:
+    """The bundled model: both processes ask a vLLM server that has the policy's weights at every step."""
+    from cai.models import ModelSpec
+    from cai.models.vllm import resolve
+    from cai.stages.ppo import Ppo
+    from cai.training import job as write_job
+
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed")
+    spec = ModelSpec("policy", vllm="bundled/smollm2-135m")
+    small = {"lora": 4, "max_steps": 2, "batch_size": 4, "per_device_train_batch_size": 2, "eval_prompts": 2}
+    want = Ppo(base=resolve(spec.vllm), bf16=False, **{**SETTINGS, **small}, rollouts="policy")
+    beside = {
+        "scoring": {"method": "rules", "rules": {"length": 20.0}, "constitution": CONSTITUTION, "logs": str(tmp_path)},
+        "sampler": {"spec": plain(spec), "logs": str(tmp_path / "logs")},
+    }
+    file = write_job("ppo", want, want.base, (toy / "prompts", tmp_path / "ppo"), 0, beside)
+    run(file, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    found = lines(tmp_path / "ppo")
+    assert [each["step"] for each in found] == [1, 2]
+    assert found[1]["kl"] > 1e-4  # it learns
+    assert all(each["kl_drawn"] < 1e-4 for each in found)  # and the server's policy is the one that learnt
+    assert not (tmp_path / "ppo" / "serving").exists()
 
 
 def test_a_reward_model_scores_and_the_critic_starts_from_it(
