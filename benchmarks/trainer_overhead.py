@@ -1,12 +1,14 @@
 """What a training stage costs over a plain TRL script with the same settings: steps/s, ours over theirs.
 
-    python benchmarks/trainer_overhead.py [sft reward dpo …] [--steps 8] [--base bundled/smollm2-135m] [--lora 16]
+    python benchmarks/trainer_overhead.py [sft reward dpo …] [--steps 8] [--beside] [--base bundled/smollm2-135m] [--lora 16]
 
-Each trainer is run in turn by ``python -m cai.train.KIND`` and by TRL's own trainer with the same model, rows and settings, in
-a process of its own each, ``--repeats`` times, each of the two first by turns. Seconds are the median from the start of a step
-to that of the next, with all that is done between, our metrics included; the first is left out. A ratio is the geometric mean
-of those of the repeats, with the standard error of that mean. There are no checkpoints, and guards are off, as TRL has none
-(``--guards`` leaves them on). Peak memory is each process's own. PPO and RRHF have no peer in TRL.
+Each trainer is run by ``python -m cai.train.KIND`` and by TRL's own trainer with the same model, rows and settings, in a
+process of its own each, ``--repeats`` times: one after the other, each of the two first by turns, or ``--beside`` each other
+on half of the cores each, halves swapped by turns, so that what else the machine does is in the way of both. Seconds are the
+median from the start of a step to that of the next, with all that is done between, our metrics included; the first is left
+out. A ratio is the geometric mean of those of the repeats, with the standard error of that mean. There are no checkpoints, and
+guards are off, as TRL has none (``--guards`` leaves them on). Peak memory is each process's own. PPO and RRHF have no peer in
+TRL.
 """
 
 import argparse
@@ -17,6 +19,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +41,7 @@ PROMPTS = ROOT / "principles" / "prompts" / "redteam.jsonl"
 ROWS = 64
 CLOCK = """
 import atexit, json, os, sys, time
+os.sched_setaffinity(0, json.loads(os.environ["CORES"]))
 from transformers import Trainer
 step, began = Trainer.training_step, []
 def timed(self, *args, **more):
@@ -111,6 +116,7 @@ PEERS = {
 }
 ALIKE = {"reward": {"soft_labels": False}}
 """Settings that make ours do what TRL's does."""
+Cores = list[int]
 Seen = tuple[list[float], int]
 """Seconds of each step, and peak bytes."""
 
@@ -151,15 +157,15 @@ def job_of(kind: str, base: str, folder: Path, given: dict[str, Any]) -> Path:
     return job(kind, want, base, (folder / "data", folder / "ours"), 0, beside)
 
 
-def ours(kind: str, base: str, folder: Path, given: dict[str, Any]) -> Seen:
+def ours(kind: str, base: str, folder: Path, given: dict[str, Any], cores: Cores) -> Seen:
     """What our trainer takes."""
-    _, seconds = clocked(OURS, f"cai.train.{kind}", str(job_of(kind, base, folder, given)))
+    _, seconds = clocked(OURS, cores, f"cai.train.{kind}", str(job_of(kind, base, folder, given)))
     if not seconds:  # PPO is none of transformers' trainers
         seconds = [line["seconds"] for line in Stage(folder / "ours").metrics()][1:]
     return seconds, read_json(folder / "ours" / "manifest.json")["peak_memory"]
 
 
-def plain(kind: str, base: str, folder: Path, given: dict[str, Any]) -> Seen:
+def plain(kind: str, base: str, folder: Path, given: dict[str, Any], cores: Cores) -> Seen:
     """What TRL's own takes."""
     peer = PEERS[kind]
     settings = read_json(job_of(kind, base, folder, given))["config"]
@@ -174,14 +180,14 @@ def plain(kind: str, base: str, folder: Path, given: dict[str, Any]) -> Seen:
         "online": peer.columns == ("prompt",),
         "config": {"bf16": given["bf16"], **settings, **peer.theirs},
     }
-    printed, seconds = clocked(PLAIN, json.dumps(said))
+    printed, seconds = clocked(PLAIN, cores, json.dumps(said))
     return seconds, int(printed.splitlines()[-1])
 
 
-def clocked(program: str, *given: str) -> tuple[str, list[float]]:
+def clocked(program: str, cores: Cores, *given: str) -> tuple[str, list[float]]:
     """Run a program; returns what it printed, and the seconds of each of transformers' steps but the first and last."""
     with tempfile.NamedTemporaryFile() as times:
-        env = {**os.environ, **QUIET, "BEGAN": times.name}
+        env = {**os.environ, **QUIET, "BEGAN": times.name, "CORES": json.dumps(cores)}
         done = subprocess.run([sys.executable, "-c", CLOCK + program, *given], capture_output=True, text=True, env=env)
         if done.returncode:
             raise SystemExit(done.stderr[-2000:])
@@ -189,15 +195,22 @@ def clocked(program: str, *given: str) -> tuple[str, list[float]]:
     return done.stdout, [later - earlier for earlier, later in pairwise(began)][1:]
 
 
-def measured(kind: str, base: str, given: dict[str, Any], repeats: int) -> dict[str, list[Seen]]:
+def measured(kind: str, base: str, given: dict[str, Any], repeats: int, beside: bool) -> dict[str, list[Seen]]:
     """Who → what each repeat took."""
-    runs = {"plain": plain, "ours": ours} if PEERS[kind].name else {"ours": ours}
+    runs: dict[str, Callable[..., Seen]] = {"ours": ours, "plain": plain} if PEERS[kind].name else {"ours": ours}
     found: dict[str, list[Seen]] = {name: [] for name in runs}
+    cores = sorted(os.sched_getaffinity(0))
+
+    def once(name: str, share: Cores) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            store(kind, Path(folder) / "data")
+            found[name].append(runs[name](kind, base, Path(folder), given, share))
+
     for number in range(repeats):
-        for name in list(runs)[:: -1 if number % 2 else 1]:
-            with tempfile.TemporaryDirectory() as folder:
-                store(kind, Path(folder) / "data")
-                found[name].append(runs[name](kind, base, Path(folder), given))
+        names = list(runs)[:: -1 if number % 2 else 1]
+        shares = [cores[: len(cores) // 2], cores[len(cores) // 2 :]] if beside else [cores, cores]
+        with ThreadPoolExecutor(len(runs) if beside else 1) as pool:
+            list(pool.map(once, names, shares))
     return found
 
 
@@ -209,7 +222,7 @@ def told(found: dict[str, list[Seen]]) -> str:
         parts.append(f"{'TRL ' if name == 'plain' else ''}{1 / seconds:.3f} steps/s, peak {peak:.2f} GB")
     if "plain" in found:
         parts.append(f"ratio {ratio(found['ours'], found['plain'])}")
-    return "; ".join(reversed(parts[:2])) + "".join(f"; {each}" for each in parts[2:])
+    return "; ".join(parts)
 
 
 def ratio(mine: list[Seen], theirs: list[Seen]) -> str:
@@ -231,6 +244,7 @@ def main() -> None:
     parser.add_argument("--base", default="bundled/smollm2-135m")
     parser.add_argument("--lora", type=int, default=None)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--beside", action="store_true", help="both at once, on half of the cores each")
     parser.add_argument("--guards", action="store_true", help="leave ours on")
     args = parser.parse_args()
     base = resolve(args.base)
@@ -242,7 +256,7 @@ def main() -> None:
         if not args.guards and issubclass(STAGES[kind].want, Aligned):
             given["guards"] = {"every": 0}
         settings = {**given, **ALIKE.get(kind, {}), **PEERS[kind].both}
-        print(f"{kind}: {told(measured(kind, base, settings, args.repeats))}", flush=True)
+        print(f"{kind}: {told(measured(kind, base, settings, args.repeats, args.beside))}", flush=True)
 
 
 if __name__ == "__main__":

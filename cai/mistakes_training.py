@@ -1,6 +1,8 @@
 """What a recipe's schema cannot say about a training step and the sets of scored answers: settings that do not go together."""
 
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -104,7 +106,7 @@ def surroundings(where: Hardware, logs: str, steps: "Sequence[Block]", here: boo
         )
     elif here and trained:
         yield from (("hardware", text) for text in hardware.unable(where))
-    if trained and (text := logger(logs)):
+    if trained and (text := logger(logs) or (signed_out(logs) if here else "")):
         yield "logs", text
 
 
@@ -115,6 +117,18 @@ def logger(logs: str) -> str:
     return (
         f"{logs} needs the package {logs}; run: pip install {logs}, or say none: metrics.jsonl is written in any case"
     )
+
+
+def signed_out(logs: str) -> str:
+    """Why W&B would refuse the figures, as it says itself; empty where it would not, or is not asked for."""
+    if logs != "wandb":
+        return ""
+    line = [sys.executable, "-W", "ignore", "-c", "import wandb; wandb.login(verify=False)"]
+    done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode == 0:
+        return ""
+    said = (done.stderr.strip().splitlines() or ["?"])[-1].partition(": ")[2]
+    return f"W&B says: {said} Or export WANDB_MODE=offline, and send the figures later by wandb sync"
 
 
 def _under_adapter(want: Train, models: Mapping[str, ModelSpec]) -> Found:

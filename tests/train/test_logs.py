@@ -118,6 +118,29 @@ def test_no_event_file_is_written_unless_asked_for(
     assert not list(tmp_path.rglob("events.out.tfevents.*"))
 
 
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "W&B says: No API key configured. Use `wandb login` to log in. Or export WANDB_MODE=offline"),
+        ({"WANDB_API_KEY": "short"}, "W&B says: WANDB_API_KEY invalid"),
+        ({"WANDB_API_KEY": "0" * 40}, ""),
+        ({"WANDB_MODE": "offline"}, ""),
+        ({"WANDB_MODE": "disabled"}, ""),
+    ],
+)
+def test_an_account_that_is_not_there_is_a_sentence_before_the_run(
+    environment: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    if not LOGGED.exists():
+        pytest.skip("needs W&B, which make test installs")
+    program = "from cai.mistakes_training import signed_out; print(signed_out('wandb'))"
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+    line = [str(LOGGED), "-W", "ignore", "-c", program]
+    done = subprocess.run(line, capture_output=True, text=True, env={**kept, "HOME": str(tmp_path), **environment})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().startswith(said) and bool(done.stdout.strip()) == bool(said)
+
+
 def test_a_package_that_is_missing_is_one_sentence(write: Callable[[str, str], Path]) -> None:
     from cai.recipe import load_recipe
     from constitution.source import InputError
