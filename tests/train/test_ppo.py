@@ -158,17 +158,30 @@ def test_two_processes_do_what_one_does(whole: Path, job: Callable[..., Path], t
 
 @pytest.mark.real
 def test_two_processes_learn_from_what_one_server_samples(toy: Path, tmp_path: Path) -> None:
-    """The bundled model: both processes ask a vLLM server that has the policy's weights at every step."""
-    from cai.models import ModelSpec
-    from cai.models.vllm import resolve
+    """Both processes ask a vLLM server that has the policy's weights at every step."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    from cai.models import ModelSpec, bundled
     from cai.stages.ppo import Ppo
     from cai.training import job as write_job
 
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")
-    spec = ModelSpec("policy", vllm="bundled/smollm2-135m")
+    reads = AutoTokenizer.from_pretrained(bundled.ensure("smollm2-135m"))
+    torch.manual_seed(0)
+    ids = {"vocab_size": len(reads), "eos_token_id": reads.eos_token_id, "pad_token_id": reads.pad_token_id}
+    sizes = {
+        "hidden_size": 128,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }  # heads of 64: vLLM's
+    LlamaForCausalLM(LlamaConfig(**ids, **sizes)).save_pretrained(tmp_path / "base")
+    reads.save_pretrained(tmp_path / "base")
+    spec = ModelSpec("policy", vllm=str(tmp_path / "base"))
     small = {"lora": 4, "max_steps": 2, "batch_size": 4, "per_device_train_batch_size": 2, "eval_prompts": 2}
-    want = Ppo(base=resolve(spec.vllm), bf16=False, **{**SETTINGS, **small}, rollouts="policy")
+    want = Ppo(base=spec.vllm, bf16=False, **{**SETTINGS, **small}, rollouts="policy")
     beside = {
         "scoring": {"method": "rules", "rules": {"length": 20.0}, "constitution": CONSTITUTION, "logs": str(tmp_path)},
         "sampler": {"spec": plain(spec), "logs": str(tmp_path / "logs")},
