@@ -1,5 +1,5 @@
 # make demo    install, then run runs/quickstart.yaml to its end (about a quarter of an hour on two cores)
-# make test    install, also W&B, MLflow and trackio beside it, then run every test
+# make test    install, also W&B, MLflow, trackio and DeepSpeed in .venv/more, then run every test
 # make lint    formatting, lint, types
 # make install make .venv with everything in it, for this machine's GPU or without one
 
@@ -27,15 +27,15 @@ install: .venv/installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python $(TORCH) --overrides $(OVERRIDES) -e '.[$(EXTRAS)]'
 	@touch $@
 
-.venv/with-logs/installed: .venv/installed
+.venv/more/installed: .venv/installed
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(BIN)/uv pip install --quiet --python $(@D)/bin/python $(TORCH) --overrides $(OVERRIDES) -e '.[train,bundled,logs]'
+	$(BIN)/uv pip install --quiet --python $(@D)/bin/python $(TORCH) --overrides $(OVERRIDES) -e '.[train,bundled,logs,zero3]'
 	@touch $@
 
 demo: install
 	$(BIN)/cai run runs/quickstart.yaml
 
-test: install .venv/with-logs/installed
+test: install .venv/more/installed
 	$(BIN)/pytest
 
 lint: install

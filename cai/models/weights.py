@@ -1,11 +1,18 @@
 """Weights loaded into this process, with their tokenizer: for models that write and for those that score."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from accelerate.state import AcceleratorState
 from transformers import AutoTokenizer
+from transformers.integrations.deepspeed import (
+    is_deepspeed_zero3_enabled,
+    set_hf_deepspeed_config,
+    unset_hf_deepspeed_config,
+)
 from transformers.utils import logging
 
 from cai.errors import UserError
@@ -31,12 +38,31 @@ def load(spec: ModelSpec, auto: Any, padding_side: str) -> tuple[Any, Any]:
     # On a CPU float32 generates seven times faster than bfloat16 (measured on the bundled model).
     dtype = spec.dtype or ("float32" if device == "cpu" else "bfloat16")
     try:
-        model = auto.from_pretrained(path, dtype=dtype).to(device).eval()
+        with whole():
+            model = auto.from_pretrained(path, dtype=dtype).to(device).eval()
         tokenizer = load_tokenizer(path, padding_side)
     except (OSError, ValueError) as error:
         text = f"models.{spec.role}.{spec.kind}: {name} cannot be loaded: {str(error).splitlines()[0]}"
         raise UserError(text) from None
     return model, tokenizer
+
+
+@contextmanager
+def whole() -> Iterator[None]:
+    """Meanwhile weights are read whole by the process that reads them.
+
+    Where a training's are spread by ZeRO-3, transformers would otherwise spread every model that is read, and wait for all
+    processes to read it.
+    """
+    if not is_deepspeed_zero3_enabled():
+        yield
+        return
+    config: Any = AcceleratorState().deepspeed_plugin
+    unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        set_hf_deepspeed_config(config.hf_ds_config)
 
 
 def load_tokenizer(path: str, padding_side: str) -> Any:

@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, s
 from cai import dataset
 from cai.files import write_json
 from cai.ledger import versions
+from cai.models.weights import whole
 from cai.train import adapters, checkpoints, devices, quantized, trackers
 from cai.train.watch import watched
 
@@ -228,7 +229,8 @@ def save(
     if not trainer.is_world_process_zero():
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
-    more |= save_model(model, trainer.processing_class, job, check, state)
+    with whole():  # by this process alone
+        more |= save_model(model, trainer.processing_class, job, check, state)
     more |= {"steps": trainer.state.global_step, "tokens": int(getattr(trainer, "_total_train_tokens", 0))}
     manifest(job, metrics, rows, more)
 

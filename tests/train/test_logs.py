@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOGGED = Path(sys.prefix) / "with-logs" / "bin" / "python"
-"""An environment of their own, which ``make test`` makes: TRL loads what it finds of them, and every training begins later."""
+MORE = Path(sys.prefix) / "more" / "bin" / "python"
+"""Has the loggers; ``make test`` makes it. Elsewhere they are not: TRL loads what it finds of them, before every training."""
 LOGGERS = ("wandb", "mlflow", "trackio")
 Train = Callable[..., dict[str, Any]]
 
@@ -81,14 +81,14 @@ def logged(
     sets: Path, job: Callable[..., Path], ppo_job: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[str, Any]]:
     """A folder with trainings whose figures went to each logger, and what these have of them."""
-    if not LOGGED.exists():
+    if not MORE.exists():
         pytest.skip("needs W&B, MLflow and trackio, which make test installs")
     folder = tmp_path_factory.mktemp("logged")
     for logger in LOGGERS:
         job("sft", sets / "sft_set", folder / logger / "sft", max_steps=3)
         ppo_job(folder / logger / "ppo")
     kept = {"WANDB_MODE": "offline", "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "TRACKIO_DIR": str(folder)}
-    line = [str(LOGGED), "-W", "ignore", str(Path(__file__).with_name("logged.py")), str(folder)]
+    line = [str(MORE), "-W", "ignore", str(Path(__file__).with_name("logged.py")), str(folder)]
     env = {**{key: value for key, value in os.environ.items() if not key.startswith(("WANDB", "MLFLOW"))}, **kept}
     done = subprocess.run(line, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -131,11 +131,11 @@ def test_no_event_file_is_written_unless_asked_for(
 def test_an_account_that_is_not_there_is_a_sentence_before_the_run(
     environment: dict[str, str], said: str, tmp_path: Path
 ) -> None:
-    if not LOGGED.exists():
+    if not MORE.exists():
         pytest.skip("needs W&B, which make test installs")
     program = "from cai.mistakes_training import signed_out; print(signed_out('wandb'))"
     kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
-    line = [str(LOGGED), "-W", "ignore", "-c", program]
+    line = [str(MORE), "-W", "ignore", "-c", program]
     done = subprocess.run(line, capture_output=True, text=True, env={**kept, "HOME": str(tmp_path), **environment})
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().startswith(said) and bool(done.stdout.strip()) == bool(said)
