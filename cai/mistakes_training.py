@@ -1,6 +1,7 @@
 """What a recipe's schema cannot say about a training step and the sets of scored answers: settings that do not go together."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
     from cai.recipe import Block
 
 Found = Iterator[tuple[str, str]]
+SIGN_IN = """
+import sys
+try:
+    import wandb
+    wandb.login(verify=False)
+except Exception as error:
+    sys.exit(" ".join(str(error).split()))
+"""
 OURS = ("output_dir", "seed", "report_to", "run_name", "save_strategy", "use_cpu")
 """Keys of TRL's configs that a run depends on."""
 NEEDY = {
@@ -106,7 +115,7 @@ def surroundings(where: Hardware, logs: str, steps: "Sequence[Block]", here: boo
         )
     elif here and trained:
         yield from (("hardware", text) for text in hardware.unable(where))
-    if trained and (text := logger(logs) or (signed_out(logs) if here else "")):
+    if trained and (text := logger(logs) or unwelcome(logs)):
         yield "logs", text
 
 
@@ -119,16 +128,26 @@ def logger(logs: str) -> str:
     )
 
 
-def signed_out(logs: str) -> str:
-    """Why W&B would refuse the figures, as it says itself; empty where it would not, or is not asked for."""
-    if logs != "wandb":
+def unwelcome(logs: str) -> str:
+    """Why the figures would not get where they are to go, by the environment; empty where they would."""
+    if logs == "mlflow":
+        taken = [name for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID") if os.environ.get(name)]
+        need = "each training is a run of its own, in an experiment that MLFLOW_EXPERIMENT_NAME may name; unset"
+        return f"{need} {' and '.join(taken)}" if taken else ""
+    if logs == "wandb" and (said := _refused_by_wandb()):
+        return f"W&B says: {said} (or export WANDB_MODE=offline, and later run: wandb sync runs/NAME/STAGE/wandb/offline-run-*)"
+    return ""
+
+
+def _refused_by_wandb() -> str:
+    """What W&B says of the account that it knows; empty where it takes it, or needs none. It does not ask its server."""
+    line = [sys.executable, "-W", "ignore", "-c", SIGN_IN]
+    env = {**os.environ, "WANDB_SILENT": "true"}  # it would otherwise ask who is signed in, to say so
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env, timeout=60)
+    except subprocess.TimeoutExpired:
         return ""
-    line = [sys.executable, "-W", "ignore", "-c", "import wandb; wandb.login(verify=False)"]
-    done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode == 0:
-        return ""
-    said = (done.stderr.strip().splitlines() or ["?"])[-1].partition(": ")[2]
-    return f"W&B says: {said} Or export WANDB_MODE=offline, and send the figures later by wandb sync"
+    return (done.stderr.strip().splitlines() or ["it fails without a word"])[-1] if done.returncode else ""
 
 
 def _under_adapter(want: Train, models: Mapping[str, ModelSpec]) -> Found:

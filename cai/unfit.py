@@ -46,13 +46,21 @@ def unloadable(spec: ModelSpec) -> str:
         return ""
     if importlib.util.find_spec("transformers") is None:
         return "is loaded by the package transformers, which is not here; run: pip install 'cai[train]'"
-    settings = Path(spec.reward) / "config.json"
-    held = json.loads(settings.read_text(encoding="utf-8")).get("architectures") if settings.is_file() else None
-    if spec.reward and held and all(each.endswith("ForCausalLM") for each in held):
+    held = _architectures(Path(spec.reward)) if spec.reward else []
+    if held and all(each.endswith("ForCausalLM") for each in held):
         return (
             f"{spec.reward} is a {held[0]}, which gives no scores; name a reward model, such as the stage reward makes"
         )
     return ""
+
+
+def _architectures(folder: Path) -> list[str]:
+    """What a folder's model is, by its own settings; empty where they do not say, or are none."""
+    try:
+        said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return (said.get("architectures") or []) if isinstance(said, dict) else []
 
 
 def unable(own: Mapping[str, Any]) -> Found:

@@ -20,6 +20,7 @@ with (out / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"step": step, "steps": 4, "seconds": 0.123456789 * step}) + "\\n")
         file.flush()
 (out / "manifest.json").write_text("{}")
+(out / "line.json").write_text(json.dumps(sys.argv))
 """
 
 
@@ -37,8 +38,12 @@ def test_a_training_that_goes_on_is_read_from_its_checkpoint(tmp_path: Path) -> 
     seen: list[dict[str, Any]] = []
     command = [sys.executable, str(tmp_path / "trainer.py"), str(tmp_path / "job.json")]
     here: Any = SimpleNamespace(command=lambda: command[:2], environment=dict)
-    asyncio.run(train("x", tmp_path / "job.json", tmp_path / "x.log", Where(here), seen.append))
+    asyncio.run(
+        train("x", tmp_path / "job.json", tmp_path / "x.log", Where(here, "mlflow", "r/round-2/dpo"), seen.append)
+    )
     assert [line["step"] for line in seen] == [3, 4]
+    said = json.loads((tmp_path / "line.json").read_text())
+    assert said[-4:] == ["--figures-to", "mlflow", "--figures-as", "r/round-2/dpo"]
     kept = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert kept == [1, 2, 3, 4]
 

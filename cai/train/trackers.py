@@ -27,7 +27,7 @@ def settings(job: "Job") -> dict[str, Any]:
 
 
 def hold(job: "Job") -> None:
-    """Begin the run of one of transformers' trainers where that would end it too early; it ends with the process.
+    """Begin the run of one of transformers' trainers where that would end it too early; MLflow ends it with the process.
 
     Their MLflow callback ends its run after the last step, and the held-out figures would be another run, without a name.
     """

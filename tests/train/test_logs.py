@@ -121,8 +121,9 @@ def test_no_event_file_is_written_unless_asked_for(
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({}, "W&B says: No API key configured. Use `wandb login` to log in. Or export WANDB_MODE=offline"),
+        ({}, "W&B says: No API key configured. Use `wandb login` to log in. (or export WANDB_MODE=offline"),
         ({"WANDB_API_KEY": "short"}, "W&B says: WANDB_API_KEY invalid"),
+        ({"WANDB_MODE": "ofline"}, "W&B says: 1 validation error"),
         ({"WANDB_API_KEY": "0" * 40}, ""),
         ({"WANDB_MODE": "offline"}, ""),
         ({"WANDB_MODE": "disabled"}, ""),
@@ -133,12 +134,22 @@ def test_an_account_that_is_not_there_is_a_sentence_before_the_run(
 ) -> None:
     if not MORE.exists():
         pytest.skip("needs W&B, which make test installs")
-    program = "from cai.mistakes_training import signed_out; print(signed_out('wandb'))"
+    program = "from cai.mistakes_training import unwelcome; print(unwelcome('wandb'))"
     kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
     line = [str(MORE), "-W", "ignore", "-c", program]
     done = subprocess.run(line, capture_output=True, text=True, env={**kept, "HOME": str(tmp_path), **environment})
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().startswith(said) and bool(done.stdout.strip()) == bool(said)
+
+
+def test_one_run_of_mlflow_for_all_trainings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cai.mistakes_training import unwelcome
+
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    assert not unwelcome("mlflow")
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0")
+    assert unwelcome("mlflow").endswith("MLFLOW_EXPERIMENT_NAME may name; unset MLFLOW_RUN_ID")
 
 
 def test_a_package_that_is_missing_is_one_sentence(write: Callable[[str, str], Path]) -> None:
