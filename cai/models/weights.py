@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from accelerate.state import AcceleratorState
 from transformers import AutoTokenizer
 from transformers.integrations.deepspeed import (
     is_deepspeed_zero3_enabled,
@@ -57,6 +56,8 @@ def whole() -> Iterator[None]:
     if not is_deepspeed_zero3_enabled():
         yield
         return
+    from accelerate.state import AcceleratorState  # a model that only answers does not need it
+
     config: Any = AcceleratorState().deepspeed_plugin
     unset_hf_deepspeed_config()
     try:
