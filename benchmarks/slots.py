@@ -6,7 +6,8 @@ A server with 64 slots, each request holding one for a lognormal time (mean 0.5 
 stage as ``cai run`` runs it: rows stored, principles drawn, ``concurrency: auto``. The ratio is slot-seconds busy over
 slots × elapsed time. A bare loop beside it keeps as many rows open as there are slots; what it loses is the tail, where
 the last rows' chains run out one after another. "possible" is what these very times allow: nobody knows which of the last
-requests will be the long ones.
+requests will be the long ones. "on_disk_at_half" is the share of the rows that a power cut after half of the requests
+would leave.
 """
 
 import argparse
@@ -14,7 +15,9 @@ import asyncio
 import json
 import os
 import tempfile
+import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiohttp
@@ -23,8 +26,12 @@ from server import possible, running
 from cai.recipe import load_recipe
 from cai.run import start
 from cai.screen import Screen
+from cai.store import Stage
 
 PORT = 8101
+REQUESTS = 3
+"""An answer, a critique and a revision."""
+LOOK_SECONDS = 0.1
 RECIPE = """\
 name: slots
 constitution: principles/harmless.yaml
@@ -52,6 +59,15 @@ def ours(url: str, count: int, folder: Path) -> dict[str, float]:
     return stats(url)
 
 
+def at_half(url: str, count: int, run: Path) -> float:
+    """The share of the rows that are on disk once half of the stage's requests are answered."""
+    while True:
+        with urllib.request.urlopen(f"{url}/stats") as answer:
+            if json.load(answer)["answered"] >= REQUESTS * count / 2:
+                return Stage(run / "revise").count_done() / count
+        time.sleep(LOOK_SECONDS)
+
+
 async def bare(url: str, count: int, slots: int) -> None:
     """Three requests a row, one after the other, as many rows at once as there are slots."""
     places = asyncio.Semaphore(slots)
@@ -59,7 +75,7 @@ async def bare(url: str, count: int, slots: int) -> None:
 
         async def row(number: int) -> None:
             async with places:
-                for step in range(3):
+                for step in range(REQUESTS):
                     body = {"model": "mock", "messages": [{"role": "user", "content": f"{number}.{step}"}]}
                     async with http.post(f"{url}/v1/chat/completions", json=body) as answer:
                         await answer.json()
@@ -75,7 +91,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the times that requests take")
     given = parser.parse_args()
     with running(PORT, given.slots, seed=given.seed) as url, tempfile.TemporaryDirectory() as folder:
-        stage = ours(url, given.prompts, Path(folder))
+        with ThreadPoolExecutor(1) as beside:
+            half = beside.submit(at_half, url, given.prompts, Path(folder) / "run")
+            stage = ours(url, given.prompts, Path(folder))
         asyncio.run(bare(url, given.prompts, given.slots))
         loop = stats(url)
     result = {
@@ -85,6 +103,7 @@ def main() -> None:
         "cai": round(stage["busy"] / (given.slots * stage["seconds"]), 4),
         "possible": round(possible(int(stage["answered"]), given.slots, seed=given.seed), 4),
         "bare_loop": round(loop["busy"] / (given.slots * loop["seconds"]), 4),
+        "on_disk_at_half": round(half.result(), 4),
         "requests": [stage["answered"], loop["answered"]],
         "seconds": [round(stage["seconds"], 1), round(loop["seconds"], 1)],
     }

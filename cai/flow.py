@@ -2,10 +2,11 @@
 
 Row stages that stand beside each other stream: a row goes through all of them before its place in the window is free
 again, each stage writing its own part. A model answers a fixed number of requests at once; among those that wait, later
-steps go first, so that rows end (and leave the server's cache) before new ones begin.
+steps go first, so that rows end (are on disk, and leave the server's cache) before new ones begin; see ``Slots``.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -163,6 +164,31 @@ class Step:
         return [] if isinstance(out, Drop) else out
 
 
+class Backlog:
+    """The rows that are not through their steps yet: the slots put those that wait in order by how many there are.
+
+    Args:
+        steps: whose slots are told.
+        more: whether rows may still come that nobody has counted.
+    """
+
+    def __init__(self, steps: Sequence[Step], more: bool = False) -> None:
+        self.slots = {slots for step in steps for slots in (step.slots, *(slots for _, slots in step.others.values()))}
+        self.rows, self.more = 0, more
+        self.add(0)
+
+    def add(self, rows: int) -> None:
+        """So many more are left, or fewer where it is negative."""
+        self.rows += rows
+        for slots in self.slots:
+            slots.remain(math.inf if self.more else self.rows)
+
+    def close(self) -> None:
+        """No row will come that is not counted yet."""
+        self.more = False
+        self.add(0)
+
+
 async def flow(steps: Sequence[Step], source: Stage, window: int) -> None:
     """Take every row of the source's parts through the steps and finish their parts.
 
@@ -173,61 +199,70 @@ async def flow(steps: Sequence[Step], source: Stage, window: int) -> None:
         RunError: a model or the disk failed; what was written stays.
     """
     places = asyncio.Semaphore(window)
-    _run_dry(steps, False)
     for step in steps:
         step.left_out = step.stage.open_drops()
+    ways = [way for number in source.parts() if (way := _way(steps, source, number)).steps]
+    backlog = Backlog(steps)
+    backlog.add(sum(way.source.count(way.number) for way in ways))
     try:
         async with asyncio.TaskGroup() as group:
-            for number in source.parts():
-                await _part(group, places, steps, source, number)
-            _run_dry(steps, True)
+            for way in ways:
+                await _start(group, places, backlog, way)
     except BaseExceptionGroup as failed:
         raise first(failed) from None
 
 
 async def flow_part(
-    steps: Sequence[Step], source: Stage, number: int, places: asyncio.Semaphore, turn: asyncio.Lock
+    steps: Sequence[Step], source: Stage, number: int, places: asyncio.Semaphore, turn: asyncio.Lock, backlog: Backlog
 ) -> None:
     """Take one part's rows through the steps and finish their parts; raises as ``flow``.
 
     Args:
         places: of rows open at once, shared by the parts that flow beside each other.
         turn: held while the part's rows start, so that parts begin one after the other.
+        backlog: shared as the places are; the part's rows are added to it.
     """
+    way = _way(steps, source, number)
+    backlog.add(way.source.count(number))
     try:
         async with asyncio.TaskGroup() as group, turn:
-            await _part(group, places, steps, source, number)
+            await _start(group, places, backlog, way)
     except BaseExceptionGroup as failed:
         raise first(failed) from None
 
 
-def _run_dry(steps: Sequence[Step], dry: bool) -> None:
-    for step in steps:
-        step.slots.run_dry(dry)
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What is left to do of one input part: the steps that have not finished it, and where their rows come from."""
+
+    number: int
+    steps: Sequence[Step]
+    source: Stage
 
 
-async def _part(
-    group: asyncio.TaskGroup, places: asyncio.Semaphore, steps: Sequence[Step], source: Stage, number: int
-) -> None:
-    """Start one input part's rows; the part is finished in the background when the last of them is done."""
+def _way(steps: Sequence[Step], source: Stage, number: int) -> Way:
     while steps and steps[0].stage.finished(number):
         source, steps = steps[0].stage, steps[1:]
-    if not steps:
-        return
-    parts = [Part(step.stage, number, step.left_out.get(number, ())) for step in steps]
-    rows = list(source.rows(steps[0].takes, number))
+    return Way(number, steps, source)
+
+
+async def _start(group: asyncio.TaskGroup, places: asyncio.Semaphore, backlog: Backlog, way: Way) -> None:
+    """Start one input part's rows; the part is finished in the background when the last of them is done."""
+    parts = [Part(step.stage, way.number, step.left_out.get(way.number, ())) for step in way.steps]
+    rows = list(way.source.rows(way.steps[0].takes, way.number))
     tasks = []
     for row in rows:
         await places.acquire()
-        tasks.append(group.create_task(_advance(row, list(zip(steps, parts, strict=True)), places)))
-    group.create_task(_finish(steps, parts, [row.id for row in rows], tasks))
+        tasks.append(group.create_task(_advance(row, list(zip(way.steps, parts, strict=True)), places, backlog)))
+    group.create_task(_finish(way.steps, parts, [row.id for row in rows], tasks))
 
 
-async def _advance(row: Any, ways: list[tuple[Step, Part]], places: asyncio.Semaphore) -> None:
+async def _advance(row: Any, ways: list[tuple[Step, Part]], places: asyncio.Semaphore, backlog: Backlog) -> None:
     try:
         await _through(row, ways)
     finally:
         places.release()
+        backlog.add(-1)
 
 
 async def _through(row: Any, ways: list[tuple[Step, Part]]) -> None:

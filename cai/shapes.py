@@ -107,7 +107,7 @@ async def through(run: "Run", works: list[Work], source: Stage) -> None:
     """Take the source's rows through row stages, here or over a cluster, with a bar for each."""
     roles = list(dict.fromkeys(role for work in works for role in work.roles))
     task = Task(works, {role: run.spec(role) for role in roles}, run.constitution, run.recipe.seed)
-    total = sum(1 for number in source.parts() for _ in source.path(number).open("rb"))
+    total = sum(map(source.count, source.parts()))
     if run.cluster:
         with run.screen.bars():
             bars = {work.name: run.screen.bar(work.name, total, work.stage.count_done()) for work in works}

@@ -3,14 +3,18 @@
 import asyncio
 import heapq
 import itertools
+import math
+
+TAIL_ROWS = 2
+"""Rows for each slot that are the tail. Of fewer than one for each slot none waits, and nothing can be put in order."""
 
 
 class Slots:
     """At most ``limit`` holders at once; the limit may change while some hold.
 
-    While rows keep coming, the one with most steps behind it is next, so that rows end, and leave the server's cache,
-    before new ones begin. Once the input is dry, the one with fewest steps behind it is next: rows that have most left
-    to do start on it early, and no long chain is left to run alone at the end.
+    The row with most steps behind it is next, so that rows end, and are on disk and leave the server's cache, before new
+    ones begin. In the tail, when ``TAIL_ROWS`` rows a slot are left, the one with fewest steps behind it is next: rows
+    that have most left to do start on it early, and no long chain is left to run alone at the end.
 
     Args:
         limit: holders at once, to begin with.
@@ -24,7 +28,8 @@ class Slots:
     def __init__(self, limit: int, most: int | None = None) -> None:
         self.limit, self.most = limit, most or limit
         self.busy = self.peak = 0
-        self.dry = False
+        self.rows_left: float = math.inf
+        self.tail = False
         self.waiting: list[tuple[int, int, int, asyncio.Future[None]]] = []
         self.arrivals = itertools.count()
 
@@ -33,15 +38,15 @@ class Slots:
         """How many wait."""
         return len(self.waiting)
 
-    def run_dry(self, dry: bool) -> None:
-        """Say whether the input has ended; those that wait are put in the order that follows."""
-        self.dry = dry
-        self.waiting = [(self._rank(step), arrival, step, turn) for _, arrival, step, turn in self.waiting]
-        heapq.heapify(self.waiting)
+    def remain(self, rows: float) -> None:
+        """Say how many rows are left, those that are open included; infinity while nobody knows."""
+        self.rows_left = rows
+        self._reorder()
 
     def resize(self, limit: int) -> None:
         """Let more hold at once, or fewer as those that do let go."""
         self.limit = max(1, min(limit, self.most))
+        self._reorder()
         self._hand_on()
 
     async def acquire(self, step: int) -> None:
@@ -74,5 +79,13 @@ class Slots:
         self.busy += 1
         self.peak = max(self.peak, self.busy)
 
+    def _reorder(self) -> None:
+        """Put those that wait in the order that the rows left ask for, where that is another one now."""
+        tail = self.rows_left <= TAIL_ROWS * self.limit
+        if tail != self.tail:
+            self.tail = tail
+            self.waiting = [(self._rank(step), arrival, step, turn) for _, arrival, step, turn in self.waiting]
+            heapq.heapify(self.waiting)
+
     def _rank(self, step: int) -> int:
-        return step if self.dry else -step
+        return step if self.tail else -step

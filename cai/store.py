@@ -87,6 +87,11 @@ class Stage:
             for line in lines:
                 yield decode(kind, json.loads(line))
 
+    def count(self, number: int) -> int:
+        """How many rows a finished part has."""
+        with self.path(number).open("rb") as lines:
+            return sum(1 for _ in lines)
+
     def all_rows(self, kind: type[T]) -> Iterator[T]:
         """The rows of all finished parts, in order."""
         for number in self.parts():

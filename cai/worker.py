@@ -20,7 +20,7 @@ from rich.console import Console
 from cai.errors import CaiError, RunError
 from cai.files import write_lines
 from cai.fleet import Fleet
-from cai.flow import Step, Task, flow_part
+from cai.flow import Backlog, Step, Task, flow_part
 from cai.ledger import Tally
 from cai.models import ModelSpec
 from cai.screen import Screen
@@ -103,8 +103,7 @@ class Worker:
             self.steps = task.steps(await self.fleet.roles(specs))
         except (CaiError, OSError) as error:
             return self._placed(error)
-        for step in self.steps:
-            step.slots.run_dry(False)
+        self.backlog = Backlog(self.steps, more=True)
         window = 2 * max(step.slots.most for step in self.steps)
         self.places, self.turn = asyncio.Semaphore(window), asyncio.Lock()
         return window
@@ -135,7 +134,7 @@ class Worker:
             steps = [self._begun(step, order, place, folder) for place, step in enumerate(self.steps)][order.first :]
             source = Stage(folder / "source")
             await asyncio.to_thread(self.storage.get, order.source, source.path(order.number))
-            await flow_part(steps, source, order.number, self.places, self.turn)
+            await flow_part(steps, source, order.number, self.places, self.turn, self.backlog)
             made = [await asyncio.to_thread(self._leave, step.stage, order.number) for step in steps]
             return made, await self.progress()
         except (CaiError, OSError) as error:
@@ -165,8 +164,7 @@ class Worker:
 
     async def run_dry(self) -> None:
         """No part is left to be handed out."""
-        for step in self.steps:
-            step.slots.run_dry(True)
+        self.backlog.close()
 
     async def progress(self) -> Doing:
         """What was done since the last call."""

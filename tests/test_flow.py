@@ -121,3 +121,27 @@ def test_tokens_are_counted_for_each_row(tmp_path: Path) -> None:
     asyncio.run(flow([one], prompts(tmp_path, 3, 3), window=3))
     tally = one.stage.part_tallies()[0]
     assert (tally.rows_in, tally.rows_kept, tally.tokens_in, tally.tokens_out) == (3, 3, 3, 6)
+
+
+def test_a_run_that_fits_in_the_window_keeps_its_rows_as_they_end(tmp_path: Path) -> None:
+    rows, rounds = 1800, 4
+    asked = 1 + 2 * rounds  # an answer, then a critique and a revision in each round
+    left = round(0.59 * rows * asked)
+
+    async def chain(row: Prompt, ask: Ask) -> list[Answers]:
+        for _ in range(asked):
+            reply = await ask(Request(row.messages))
+        return [Answers(row.id, row.messages, Draft(reply.texts[0], "m", "stop", 0), row.track)]
+
+    def reply(_: Request) -> str:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise RunError("the power is gone")
+        return "answer"
+
+    one = step(tmp_path, chain, Scripted(reply))
+    one.slots = Slots(64, most=1024)  # as `concurrency: auto` begins
+    with pytest.raises(RunError, match="the power is gone"):
+        asyncio.run(flow([one], prompts(tmp_path, rows, 1000), window=2048))
+    assert one.stage.count_done() >= 0.45 * rows

@@ -8,10 +8,10 @@ from cai.slots import Slots
 
 
 @pytest.mark.parametrize(
-    ("dry", "order"),
-    [(False, ["third", "second", "new", "new too"]), (True, ["new", "new too", "second", "third"])],
+    ("rows", "order"),
+    [(3, ["third", "second", "new", "new too"]), (2, ["new", "new too", "second", "third"])],
 )
-def test_later_steps_go_first_until_the_input_runs_dry(dry: bool, order: list[str]) -> None:
+def test_later_steps_go_first_until_few_rows_are_left(rows: int, order: list[str]) -> None:
     async def scene() -> list[str]:
         slots, order = Slots(1), []
 
@@ -26,12 +26,20 @@ def test_later_steps_go_first_until_the_input_runs_dry(dry: bool, order: list[st
             asyncio.create_task(one(*each)) for each in (("new", 0), ("second", 1), ("third", 2), ("new too", 0))
         ]
         await asyncio.sleep(0)
-        slots.run_dry(dry)  # those that wait already are put in order anew
+        slots.remain(rows)  # those that wait already are put in order anew
         slots.release()
         await asyncio.gather(*waiting)
         return order
 
     assert asyncio.run(scene()) == order
+
+
+def test_a_limit_that_grows_brings_the_tail_nearer() -> None:
+    slots = Slots(8, most=64)
+    slots.remain(100)
+    assert not slots.tail
+    slots.resize(64)
+    assert slots.tail
 
 
 def test_a_cancelled_waiter_takes_no_slot_with_it() -> None:

@@ -74,11 +74,16 @@ async def slots(model: Model) -> AsyncIterator[Slots]:
 
 
 async def follow(model: Followed, slots: Slots) -> None:
-    """Until cancelled, or for good where no server tells what it is doing."""
+    """Until cancelled, or until the first look shows that no server tells what it is doing.
+
+    A later look that fails is one page that was not read: the limit stays until the next.
+    """
+    tells = False
     while True:
         await asyncio.sleep(SECONDS)
         load = await model.load()
-        if load is None:
+        if load is None and not tells:
             return
-        if slots.busy:
+        tells = True
+        if load is not None and slots.busy:
             slots.resize(limit(slots, load))

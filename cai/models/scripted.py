@@ -70,8 +70,7 @@ class Scripted:
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
-        if self.delay:
-            await asyncio.sleep(self.delay)
+        await asyncio.sleep(self.delay)  # without a delay, too, others get their turn, as with any server
         asked = sum(len(message["content"].split()) for message in request.messages) + len(request.prompt.split())
         if request.score:
             said = self.answer(request)
