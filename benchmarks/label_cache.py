@@ -34,7 +34,7 @@ async def shares(layout: str, given: argparse.Namespace) -> dict[str, object]:
     first = CONSTITUTION.principles[:PRINCIPLES]
     shown = tuple(each for each in CONSTITUTION.judgment if each.principle in {one.id for one in first})
     constitution = replace(CONSTITUTION, principles=first, critique_revision=(), judgment=shown)
-    want = Label("judge", "logprob", choice="all", exemplars=given.exemplars, layout=layout)
+    want = Label(model="judge", method="logprob", choice="all", exemplars=given.exemplars, layout=layout)
     tokens, cached, each = 0, 0, []
     with tempfile.TemporaryDirectory() as folder:
         async with serve(spec, Path(folder)) as server:

@@ -61,7 +61,7 @@ async def stage(model: Recording, rows: list[Pair], want: Label, folder: Path) -
 async def main(given: argparse.Namespace) -> dict[str, object]:
     """Both, one after the other, each on a fresh server."""
     spec = ModelSpec("judge", vllm=given.model, max_len=4096, concurrency=given.in_flight)
-    want = Label("judge", given.method, max_tokens=160, exemplars=2)
+    want = Label(model="judge", method=given.method, max_tokens=160, exemplars=2)
     with tempfile.TemporaryDirectory() as folder:
         logs = Path(folder) / "logs"
         async with serve(spec, logs) as server:

@@ -27,7 +27,7 @@ import numpy
 from aiohttp import web
 from rich.console import Console
 
-from cai.calibration import sigmoid
+from cai.judge.statistics import sigmoid
 from cai.judge_eval import Exam, judge_eval
 from cai.models import ModelSpec
 from cai.rows import Preference

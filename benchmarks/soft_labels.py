@@ -22,7 +22,7 @@ from random import Random
 from typing import Any
 
 from cai import dataset
-from cai.calibration import logit, sigmoid
+from cai.judge.statistics import logit, sigmoid
 from cai.stages.reward import Reward
 from cai.training import job
 

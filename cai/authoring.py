@@ -77,9 +77,9 @@ def examine(
 ) -> None:
     """Test how well a judge applies each principle, by its examples."""
     from cai.commands import examine_constitution
-    from cai.stages.label import Label
+    from cai.judge.settings import Judging
 
-    want = Label("model", method=method, exemplars=exemplars, max_tokens=max_tokens, disagree="average")
+    want = Judging(method, exemplars=exemplars, max_tokens=max_tokens, disagree="average")
     accuracy = examine_constitution(constitution, model, principle or [], want, junit, as_json)
     if threshold is not None and accuracy < threshold:
         print(f"accuracy {accuracy:.2f} is under the threshold {threshold:.2f}", file=sys.stderr)

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from cai import change, exam, trial
+from cai import change, trial
 from cai.errors import UserError
+from cai.judge import examples
+from cai.judge.methods import METHODS
+from cai.judge.settings import Judging
 from cai.judge_eval import Exam, judge_eval, save_calibration
-from cai.methods import METHODS
 from cai.models import Model, ModelSpec, bundled, open_model
 from cai.models.naming import named
 from cai.plan import plan
@@ -23,7 +25,6 @@ from cai.report import plan as plan_report
 from cai.report.summary import run_folder
 from cai.rows import is_text
 from cai.screen import Screen
-from cai.stages.label import Label
 from cai.stages.prompts import TRACKS
 from cai.store import described
 from cai.trial import Trial
@@ -37,22 +38,22 @@ T = TypeVar("T")
 
 
 def examine_constitution(
-    path: Path, model: str, principles: Sequence[str], want: Label, junit: Path | None, as_json: bool
+    path: Path, model: str, principles: Sequence[str], want: Judging, junit: Path | None, as_json: bool
 ) -> float:
     """Judge every example, show what came of it, and return the accuracy over all."""
-    _one_of("--method", want.method, [name for name, each in METHODS.items() if each.by == "judgment"])
+    _one_of("--method", want.method, [name for name, each in METHODS.items() if each.needs == "judgment"])
     constitution, spec, screen = load(path), named(model), Screen()
     if junit:
         _check_writable(junit)
     if as_json:
         screen.console.stderr = True
-    examples = exam.examined(constitution, principles)
+    tested = examples.testable(constitution, principles)
     began = time.monotonic()
 
-    async def judge(up: Model) -> tuple[str, list[exam.Judged]]:
+    async def judge(up: Model) -> tuple[str, list[examples.JudgedExample]]:
         with screen.bars():
-            bar = screen.bar("test", len(examples), unit="examples")
-            return up.name, await exam.examine(constitution, principles, up, want, bar.advance)
+            bar = screen.bar("test", len(tested), unit="examples")
+            return up.name, await examples.examine(constitution, principles, up, want, bar.advance)
 
     name, judged = _with_model(spec, screen, judge)
     if as_json:
@@ -62,11 +63,11 @@ def examine_constitution(
             f"{constitution.name}, judged by {name} ({want.method}, both orders), {time.monotonic() - began:.0f} s"
         )
         screen.console.print(exam_report.table(judged), soft_wrap=True)
-        if untested := exam.untested(constitution, principles):
+        if untested := examples.untested(constitution, principles):
             screen.say(f"not tested, as they have no examples or no judgment question: {', '.join(untested)}")
     if junit:
         exam_report.write_junit(junit, constitution, judged)
-    return exam.score(judged).accuracy or 0.0
+    return examples.score(judged).accuracy or 0.0
 
 
 def examine_judge(exam: Exam, models: tuple[str | None, str | None], out: Path | None, as_json: bool) -> None:

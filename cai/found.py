@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cai import calibration
-from cai.calibration import Calibration
 from cai.clean import check_installed
 from cai.errors import UserError
+from cai.judge import calibration
+from cai.judge.calibration import Calibration
 from cai.models.naming import read_weights
 from cai.stages.prompts import PromptSource
 from constitution.source import Keys, find

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cai.clean import Said, boilerplate
-from cai.methods.rules import CLOSERS
+from cai.judge.methods.rules import CLOSERS
 
 Bounds = tuple[float | None, float | None]
 """The least and the most that is well."""

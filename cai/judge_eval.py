@@ -15,13 +15,14 @@ from typing import Any
 
 import yaml
 
-from cai import calibration, redo
-from cai.agreement import agreement
-from cai.calibration import KINDS
+from cai import redo
 from cai.errors import UserError
 from cai.files import read_json, write_json
-from cai.marks import marked, marks
-from cai.methods import METHODS
+from cai.judge import calibration
+from cai.judge.agreement import agreement
+from cai.judge.calibration import KINDS
+from cai.judge.figures import figures, judged_pairs
+from cai.judge.methods import METHODS
 from cai.models import ModelSpec
 from cai.recipe import Block, Recipe, read_recipe
 from cai.rows import Preference
@@ -38,8 +39,9 @@ ALL = "all"
 SMALL = 1 << 20
 NAMES = re.compile(r"[A-Za-z0-9](?!.*\.json$)[A-Za-z0-9._-]*")
 CODE = (
-    *("constitution/*.py", "cai/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
-    *("cai/settle.py", "cai/calibration.py", "cai/compared.py", "cai/records.py"),
+    *("constitution/*.py", "cai/judge/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
+    *("cai/judge/compare.py", "cai/judge/settings.py", "cai/judge/settle.py", "cai/judge/calibration.py"),
+    *("cai/compared.py", "cai/records.py"),
 )
 """What puts questions, reads answers and settles votes: a change of it makes an exam stale."""
 SETTABLE = {each.name for each in fields(Label)} - {"model", "panel", "method"}
@@ -100,7 +102,7 @@ def judge_eval(
 def save_calibration(exam: Exam, out: Path, figures: dict[str, Any], folder: Path) -> Path:
     """Fit a calibration on all pairs and write it under its name; returns the file."""
     [(method, found)] = figures["methods"].items()
-    pairs = [each for each in marked(_rows(out, method)) if each.p is not None]
+    pairs = [each for each in judged_pairs(_rows(out, method)) if each.p is not None]
     fitted = calibration.fit(exam.kind, [each.p or 0.0 for each in pairs], [each.people for each in pairs])
     begun = read_json(out / method / "begun.json")
     about = {
@@ -185,12 +187,12 @@ def _methods(exam: Exam, models: dict[str, ModelSpec]) -> list[str]:
 
 def _can(name: str, models: dict[str, ModelSpec], constitution: Constitution) -> bool:
     method = METHODS[name]
-    there = {"text": JUDGE in models, "reward": REWARD in models, "": True}[method.asks]
-    return there and (not method.by or any(map(method.judges_by, constitution.principles)))
+    there = {"text": JUDGE in models, "reward": REWARD in models, "": True}[method.model_kind]
+    return there and (not method.needs or any(map(method.judges_by, constitution.principles)))
 
 
 def _roles(name: str, models: dict[str, ModelSpec]) -> dict[str, str]:
-    asks = METHODS[name].asks
+    asks = METHODS[name].model_kind
     role = {"text": JUDGE, "reward": REWARD, "": ""}[asks]
     if role and role not in models:
         option = "--model" if role == JUDGE else "--reward"
@@ -214,8 +216,11 @@ def _set_aside_stale(run: Run) -> None:
 def _made_by(run: Run, block: Block) -> str:
     """A fingerprint of what settings do not hold: the code that puts questions and reads answers, and the model's own."""
     found = hashlib.sha256()
-    for file in sorted(each for pattern in CODE for each in SHIPPED.glob(pattern)):
-        found.update(file.read_bytes())
+    for pattern in CODE:
+        files = sorted(SHIPPED.glob(pattern))
+        assert files, f"{pattern} names no file: what puts the questions has moved"
+        for file in files:
+            found.update(file.read_bytes())
     for role in block.roles():
         spec = run.spec(role)
         found.update(repr((spec.endpoints, spec.model)).encode())
@@ -233,13 +238,13 @@ def _rows(out: Path, method: str) -> Any:
 def _figures(run: Run, block: Block, kind: str) -> dict[str, Any]:
     seal = run.stage(block.name).seal or {}
     rows = list(_rows(run.folder, block.name))
-    pairs = list(marked(rows))
+    pairs = list(judged_pairs(rows))
     if not pairs:
         raise UserError(
             f"{run.recipe.name}: no pair has a label of people's; name the label's column with --columns label=…"
         )
     models = dict.fromkeys(vote.model for each in pairs for vote in each.row.votes)
-    found = marks(pairs, block.want, kind)
+    found = figures(pairs, block.want, kind)
     plain = {key: _plain(value) for key, value in found.items()}
     cost = {key: seal[key] for key in ("tokens_in", "tokens_cached", "tokens_out", "seconds")}
     people = agreement(pairs)

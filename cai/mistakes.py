@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cai import guards, mistakes_training
-from cai.calibration import DECIDES
-from cai.methods import METHODS, Method
+from cai.judge.calibration import DECIDES
+from cai.judge.methods import METHODS, Method
 from cai.models import ModelSpec
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
@@ -32,7 +32,7 @@ def method(block: "Block") -> Method | None:
 def by_constitution(block: "Block") -> bool:
     """Whether the constitution decides a step's rows."""
     found = method(block)
-    return block.table.constitution and (found is None or bool(found.by))
+    return block.table.constitution and (found is None or bool(found.needs))
 
 
 def scored(block: "Block", key: str) -> bool:
@@ -40,7 +40,7 @@ def scored(block: "Block", key: str) -> bool:
     if key == "guards":
         return guards.scoring(block.want.guards) == "reward"
     found = method(block)
-    return key in ("model", "panel", "judge", "reward") and found is not None and found.asks == "reward"
+    return key in ("model", "panel", "judge", "reward") and found is not None and found.model_kind == "reward"
 
 
 def misplaced(role: str, scores: bool, models: Mapping[str, ModelSpec], steps: Sequence["Block"], place: int) -> str:
@@ -63,9 +63,9 @@ def misplaced(role: str, scores: bool, models: Mapping[str, ModelSpec], steps: S
 def unjudged(block: "Block", constitution: Constitution) -> str:
     """Why nothing can be judged by this constitution; empty where something can."""
     found = method(block)
-    if found is None or not found.by or any(map(found.judges_by, constitution.principles)):
+    if found is None or not found.needs or any(map(found.judges_by, constitution.principles)):
         return ""
-    what = "a judgment question" if found.by == "judgment" else "propositions"
+    what = "a judgment question" if found.needs == "judgment" else "propositions"
     return f"no principle of {constitution.name} has {what}, which {block.name} needs; add {what} or one with it"
 
 
@@ -136,7 +136,7 @@ def _too_many(block: "Block", models: Mapping[str, ModelSpec]) -> Found:
 
 
 def _judges(want: Label) -> Found:
-    asks = METHODS[want.method].asks
+    asks = METHODS[want.method].model_kind
     if not asks and (want.model or want.panel):
         yield "model" if want.model else "panel", f"the method {want.method} asks no model; take it out"
     elif asks and not want.model and not want.panel:
@@ -151,7 +151,7 @@ def _judges(want: Label) -> Found:
 
 
 def _scorer(want: Score) -> Found:
-    asks = METHODS[want.method].asks
+    asks = METHODS[want.method].model_kind
     if not asks and want.model:
         yield "model", f"the method {want.method} asks no model; take it out"
     elif asks and not want.model:

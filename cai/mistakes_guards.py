@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cai import guards
-from cai.methods import METHODS
+from cai.judge.methods import METHODS
 from cai.models import ModelSpec
 from cai.stages.online import Online
 from cai.stages.train import Aligned
@@ -43,9 +43,9 @@ def served(role: str, models: Mapping[str, ModelSpec], before: Sequence["Block"]
 
 def _judge(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> Iterator[str]:
     judge, method = want.guards.get("judge", ""), guards.scoring(want.guards)
-    if judge and not METHODS[method].asks:
+    if judge and not METHODS[method].model_kind:
         yield f"the method {method} asks no model; take judge out"
-    elif method and METHODS[method].asks and not judge:
+    elif method and METHODS[method].model_kind and not judge:
         yield f"no judge is named for the method {method}; give a role under `judge`"
     if want.guards.get("every") == 0 and len(want.guards) > 1:
         yield "every: 0 looks never, so that all else here does nothing; take one of them out"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cai.methods import METHODS
+from cai.judge.methods import METHODS
 from cai.mistakes_guards import BESIDE, served
 from cai.models import ModelSpec
 from cai.stages.grpo import Grpo
@@ -33,7 +33,7 @@ def of(want: Online, models: Mapping[str, ModelSpec], before: Sequence["Block"])
 
 
 def _scorer(want: Online, models: Mapping[str, ModelSpec], before: Sequence["Block"]) -> Found:
-    asks = METHODS[want.method].asks
+    asks = METHODS[want.method].model_kind
     if asks and not want.reward:
         yield "", f"names nothing that scores answers; give a role under `reward`, which {want.method} asks"
     if want.reward and not asks:
@@ -46,7 +46,7 @@ def _scorer(want: Online, models: Mapping[str, ModelSpec], before: Sequence["Blo
 
 def _kl(want: Online) -> Found:
     key, value = ("kl_coef", want.kl_coef) if isinstance(want, Ppo) else ("beta", getattr(want, "beta", None))
-    learned = bool(METHODS[want.method].asks)
+    learned = bool(METHODS[want.method].model_kind)
     if value == 0 and learned and not want.no_kl:
         yield (
             key,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cai import hardware, mistakes_guards, mistakes_online
 from cai.errors import RunError
 from cai.hardware import Hardware
-from cai.methods.score import RATINGS
+from cai.judge.methods.score import RATINGS
 from cai.models import ModelSpec
 from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto

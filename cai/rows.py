@@ -171,7 +171,7 @@ class Scored:
     """Answers to one prompt, each scored by itself.
 
     Attributes:
-        scores: of the answers in their order, in the method's unit (see ``cai.methods.alone.Alone``); None where one could
+        scores: of the answers in their order, in the unit of the method (``cai.judge.methods.single``); None where one could
             not be read.
         principle: the id of the one they were scored under; empty for methods that show none.
         model: whose scores they are; the method's name where no model is asked.

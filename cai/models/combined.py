@@ -14,7 +14,6 @@ import asyncio
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from cai.calibration import sigmoid
 from cai.models import Model, ModelSpec, Reply, Request
 from cai.models.dialect import writes_nothing
 
@@ -55,13 +54,18 @@ def combine(spec: ModelSpec, scores: Mapping[str, float], track: str = "") -> fl
     weights = dict.fromkeys(scores, 1.0) if spec.combine == "mean" else dict(spec.rewards)
     if spec.combine == "safety_first":
         safety = scores[spec.safety]
-        if sigmoid(safety) < spec.threshold or track == CAREFUL_TRACK:
+        if safety < log_odds(spec.threshold) or track == CAREFUL_TRACK:
             return safety
         del weights[spec.safety]
     total = sum(weights.values())
     middle = sum(weight * scores[role] for role, weight in weights.items()) / total
     variance = sum(weight * (scores[role] - middle) ** 2 for role, weight in weights.items()) / total
     return middle - spec.spread * math.sqrt(variance)
+
+
+def log_odds(p: float) -> float:
+    """The score whose σ is this probability; infinite at 0 and 1."""
+    return math.log(p / (1 - p)) if 0 < p < 1 else math.copysign(math.inf, p - 0.5)
 
 
 def mistakes(spec: ModelSpec) -> Iterator[tuple[str, str]]:

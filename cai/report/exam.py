@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 
 from rich.table import Table
 
-from cai.exam import Judged, Score, by_principle, floors, plain, score
+from cai.judge.examples import JudgedExample, Score, by_principle, floors, plain, score
 from constitution.model import Constitution
 
 
-def table(judged: Sequence[Judged]) -> Table:
+def table(judged: Sequence[JudgedExample]) -> Table:
     """A row for each principle, one for all, and the floors.
 
     "same pos." is the share of examples, among those with a winner in both orders, where the same position won; "unread"
@@ -39,7 +39,7 @@ def table(judged: Sequence[Judged]) -> Table:
     return shown
 
 
-def as_json(constitution: Constitution, model: str, method: str, judged: Sequence[Judged]) -> dict[str, Any]:
+def as_json(constitution: Constitution, model: str, method: str, judged: Sequence[JudgedExample]) -> dict[str, Any]:
     """All figures, and each example's outcome."""
     return {
         "constitution": constitution.name,
@@ -53,7 +53,7 @@ def as_json(constitution: Constitution, model: str, method: str, judged: Sequenc
     }
 
 
-def junit(constitution: Constitution, judged: Sequence[Judged]) -> str:
+def junit(constitution: Constitution, judged: Sequence[JudgedExample]) -> str:
     """A suite for each principle, a case for each example: a failure where the better answer did not win, an error where
     a vote could not be read."""
     root = ElementTree.Element("testsuites", name=_clean(constitution.name))
@@ -70,12 +70,12 @@ def junit(constitution: Constitution, judged: Sequence[Judged]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def write_junit(path: Path, constitution: Constitution, judged: Sequence[Judged]) -> None:
+def write_junit(path: Path, constitution: Constitution, judged: Sequence[JudgedExample]) -> None:
     """Write the JUnit file."""
     path.write_text(junit(constitution, judged), encoding="utf-8")
 
 
-def _case(suite: ElementTree.Element, judged: Judged) -> None:
+def _case(suite: ElementTree.Element, judged: JudgedExample) -> None:
     name = f"{judged.number}: {' '.join(judged.example.prompt.split())[:80]}"
     case = ElementTree.SubElement(suite, "testcase", classname=judged.principle, name=_clean(name))
     if judged.p_better is None:

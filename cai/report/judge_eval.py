@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
-from cai.interval import wilson
-from cai.marks import Marked, marked
+from cai.judge.figures import JudgedPair, judged_pairs
+from cai.judge.statistics import wilson
 from cai.rows import Preference
 from cai.store import Stage
 
@@ -157,9 +157,9 @@ def write(folder: Path, figures: dict[str, Any]) -> Path:
     return path
 
 
-def mistakes(folder: Path, method: str) -> list[Marked]:
+def mistakes(folder: Path, method: str) -> list[JudgedPair]:
     """The pairs on which the judge was surest and wrong."""
-    rows = marked(Stage(folder / method).all_rows(Preference))
+    rows = judged_pairs(Stage(folder / method).all_rows(Preference))
     wrong = [each for each in rows if each.p is not None and each.people != 0.5 and each.right == 0]
     return sorted(wrong, key=lambda each: -abs((each.p or 0.5) - 0.5))[:SHOWN]
 

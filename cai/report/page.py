@@ -9,7 +9,7 @@ from typing import Any
 
 from cai.errors import UserError
 from cai.files import read_json
-from cai.marks import position
+from cai.judge.figures import position
 from cai.report import training
 from cai.report.judge_eval import PLOT, interval, number, percent
 from cai.report.summary import stages_of, words

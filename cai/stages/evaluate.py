@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.flow import Ask
-from cai.interval import wilson
-from cai.marks import position
+from cai.judge.figures import position
+from cai.judge.statistics import wilson
 from cai.models import Request
 from cai.rows import Answers, Draft, Pair, Preference, Prompt
 from cai.stages.label import Label
@@ -44,9 +44,8 @@ class Evaluate:
 
     def label(self) -> Label:
         """The comparison as a ``label`` block."""
-        return Label(
-            self.judge, self.method, disagree=self.disagree, max_tokens=self.max_tokens, exemplars=self.exemplars
-        )
+        how = {key: getattr(self, key) for key in ("method", "disagree", "max_tokens", "exemplars")}
+        return Label(model=self.judge, **how)
 
 
 async def answer(row: Prompt, want: Evaluate, ask: Ask) -> Answers:

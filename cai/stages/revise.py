@@ -9,10 +9,10 @@ from random import Random
 
 from cai.clean import leaks
 from cai.flow import Ask
+from cai.judge.compare import compare as compare
+from cai.judge.settings import Judging
 from cai.models import Request
 from cai.rows import Chain, Draft, Drop, Pair, Prompt
-from cai.stages.label import Label
-from cai.stages.label import judge as compare
 from constitution import ask as asking
 from constitution import draw, read
 from constitution.model import Constitution, Principle
@@ -108,7 +108,7 @@ async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: R
 async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft], ask: Ask) -> bool:
     """Whether the judge finds the second draft better, by log-probability, both orders averaged."""
     pair = Pair(row.id, row.id, row.messages, *drafts, row.track)
-    [judged] = await compare(pair, [principle], Label("judge", "logprob", disagree="average"), ask)
+    [judged] = await compare(pair, [principle], Judging("logprob", disagree="average"), ask)
     return judged.p_a is not None and judged.p_a < 0.5
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from cai.flow import Ask
-from cai.methods import METHODS
+from cai.judge.methods import METHODS
 from cai.rows import Drop, Pair, Scored
 from constitution import draw
 from constitution.model import Constitution, Principle
@@ -21,7 +21,7 @@ class Score:
 
     Attributes:
         model: the judge; for the method reward, a reward model; none for rules.
-        method: one of ``cai.methods`` that looks at an answer alone: score, propositions, reward or rules.
+        method: one of ``cai.judge.methods`` that looks at an answer alone: score, propositions, reward or rules.
         choice: how the principle is drawn, see ``constitution.draw``.
         floor: the least probability that the options (ratings, yes and no) must hold together.
         rules: detector → weight, for ``rules``; its own where none are given.
@@ -37,11 +37,11 @@ class Score:
 async def score(row: Pair, want: Score, ask: Ask) -> Scored | Drop:
     """The score of each answer of a pair or group; a row of which none can be read is left out."""
     method, principles = METHODS[want.method], chosen(row, want, ask.constitution, ask.rng)
-    assert method.alone is not None
-    if method.by and not principles:
+    assert method.score_one is not None
+    if method.needs and not principles:
         return Drop(row.id, "no_principle_applies")
     principle = principles[0] if principles else None
-    scores = tuple([await method.alone(row, each.text, principle, want, ask) for each in row.answers])
+    scores = tuple([await method.score_one(row, each.text, principle, want, ask) for each in row.answers])
     if all(each is None for each in scores):
         return Drop(row.id, "unparsed")
     return Scored(
@@ -52,7 +52,7 @@ async def score(row: Pair, want: Score, ask: Ask) -> Scored | Drop:
         scores,
         principle.id if principle else "",
         want.method,
-        ask.model.name if method.asks else want.method,
+        ask.model.name if method.model_kind else want.method,
         row.track,
         row.tags,
         row.language,
@@ -62,4 +62,4 @@ async def score(row: Pair, want: Score, ask: Ask) -> Scored | Drop:
 def chosen(row: Pair, want: Score, constitution: Constitution, rng: Random) -> tuple[Principle, ...]:
     """The principle of a group's scores; the first thing that a row draws from its generator."""
     method = METHODS[want.method]
-    return draw.for_judgment(constitution, row.about, want.choice, rng, method.judges_by) if method.by else ()
+    return draw.for_judgment(constitution, row.about, want.choice, rng, method.judges_by) if method.needs else ()

@@ -13,7 +13,7 @@ from pyarrow import parquet
 from transformers import AutoModelForSequenceClassification
 
 from cai import dataset
-from cai.held_out import figures
+from cai.judge.reward_figures import figures
 from cai.models import ModelSpec
 from cai.models.reward import scores
 from cai.models.weights import conversation, load

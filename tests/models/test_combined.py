@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cai.calibration import logit
 from cai.errors import RowError, UserError
+from cai.judge.statistics import logit
 from cai.models import ModelSpec, Reply, Request
 from cai.models.combined import Combined, combine, mistakes
 

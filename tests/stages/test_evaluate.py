@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cai.interval import wilson
+from cai.judge.statistics import wilson
 from cai.rows import Draft, Pair, Preference
 from cai.stages.evaluate import compare
 from cai.store import Stage

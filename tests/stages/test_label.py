@@ -29,7 +29,7 @@ PAIR = Pair(
 def judged(answer, **want: object) -> Preference:  # type: ignore[no-untyped-def]
     model = Scripted(answer)
     ask = Ask(model, Slots(1), CONSTITUTION, PAIR.id, Random(0))
-    found = asyncio.run(label(PAIR, Label("judge", **want), ask))  # type: ignore[arg-type]
+    found = asyncio.run(label(PAIR, Label(model="judge", **want), ask))  # type: ignore[arg-type]
     assert isinstance(found, list)
     [preference] = found
     return preference

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cai.change import Drawing
 from cai.flow import Ask, Slots, generator
-from cai.methods import METHODS
+from cai.judge.methods import METHODS
 from cai.models import Request
 from cai.models.scripted import Scripted
 from cai.recipe import load_recipe
@@ -88,7 +88,7 @@ def test_a_vote_compares_the_very_scores() -> None:
     pair, worth = group("worth 3", "worth 8"), {"worth 3": 0.25, "worth 8": -1.5}
     for method, model in (("score", rates), ("reward", lambda request: worth[request.messages[-1]["content"]])):
         scored = asyncio.run(score(pair, Score("judge", method), ask(model)))
-        found = asyncio.run(label(pair, Label("judge", method), ask(model)))
+        found = asyncio.run(label(pair, Label(model="judge", method=method), ask(model)))
         assert isinstance(scored, Scored)
         assert isinstance(found, list)
         assert scored.scores == found[0].votes[0].scores
@@ -113,7 +113,7 @@ def test_propositions_are_added_up_for_an_answer_alone() -> None:
 
 def test_the_methods_that_look_at_one_answer_are_those_of_the_schema() -> None:
     schema = json.loads((ROOT / "cai" / "recipe.schema.json").read_text())
-    alone = {name for name, method in METHODS.items() if method.alone}
+    alone = {name for name, method in METHODS.items() if method.score_one}
     assert set(schema["$defs"]["alone"]["method"]["enum"]) == alone
 
 

@@ -133,7 +133,7 @@ def test_margins_and_soft_labels_do_not_go_together(tmp_path: Path, job: Job, tr
 
 
 def test_a_correlation_with_length_is_found() -> None:
-    from cai.held_out import correlation
+    from cai.judge.reward_figures import correlation
 
     found = correlation([1, 2, 3, 4, 5, 6, 7], [1, 4, 9, 16, 25, 36, 49])
     assert found["spearman"] == pytest.approx(1)

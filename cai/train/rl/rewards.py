@@ -15,7 +15,7 @@ from typing import Any
 
 from cai.errors import RowError
 from cai.flow import Ask, Up
-from cai.methods import METHODS
+from cai.judge.methods import METHODS
 from cai.models import NOBODY, ModelSpec, auto, open_model
 from cai.rows import decode
 from cai.slots import Slots
@@ -79,15 +79,15 @@ class Rewards:
         return model, await self.stack.enter_async_context(auto.slots(model))
 
     async def _one(self, asked: Asked, text: str) -> float | None:
-        assert self.up is not None and self.method.alone is not None
+        assert self.up is not None and self.method.score_one is not None
         ask = Ask(*self.up, self.constitution, str(asked.seed), Random(asked.seed))
         drawn, choice = (), self.scoring.choice
-        if self.method.by:
+        if self.method.needs:
             drawn = draw.for_judgment(self.constitution, asked.prompt.about, choice, ask.rng, self.method.judges_by)
-        if self.method.by and not drawn:
+        if self.method.needs and not drawn:
             return None
         try:
-            score = await self.method.alone(asked, text, drawn[0] if drawn else None, self.scoring, ask)
+            score = await self.method.score_one(asked, text, drawn[0] if drawn else None, self.scoring, ask)
         except RowError:
             return None
         return score if score is not None and math.isfinite(score) else None

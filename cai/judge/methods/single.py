@@ -51,7 +51,7 @@ class Reading:
     parts: Mapping[int, float]
 
 
-Alone = Callable[[Prompted, str, Any, Wanted, Ask], Awaitable[float | None]]
+ScoreOne = Callable[[Prompted, str, Any, Wanted, Ask], Awaitable[float | None]]
 """(what was asked, answer, principle, want, ask) → the answer's score, or None where it cannot be read; higher is better.
 
 Units: of ``reward`` the model's own logit, of ``score`` the expected rating from 1 to 10, of ``propositions`` and ``rules``

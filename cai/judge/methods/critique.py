@@ -6,20 +6,17 @@ principle, so it cannot favour a position; the two are written once and shown in
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.voting import begun, shown, style, verdict, written
+from cai.judge.methods.votes import begun, shown, style, verdict, written
+from cai.judge.settings import Judging
 from cai.rows import Pair, Vote
 from constitution import ask as asking
 from constitution import judging
 from constitution.model import Principle
 
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
-
-async def critique(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+async def critique(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote in each order; its rationale holds both critiques."""
     found = []
     for answer in (row.a.text, row.b.text):

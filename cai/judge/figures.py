@@ -8,16 +8,14 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cai.calibration import fit
 from cai.errors import UserError
-from cai.interval import wilson
+from cai.judge.calibration import fit
+from cai.judge.settings import Judging
+from cai.judge.settle import ordered
+from cai.judge.statistics import wilson
 from cai.rows import Preference, Vote
-from cai.settle import ordered
-
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
 BINS = 10
 RESAMPLES = 1000
@@ -37,7 +35,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class JudgedPair:
     """One pair's outcome.
 
     Attributes:
@@ -66,7 +64,7 @@ class Marked:
         return self.people if self.p > 0.5 else 1 - self.people
 
     @property
-    def off(self) -> float:
+    def squared_error(self) -> float:
         """The squared distance from what people said."""
         return ((self.p or 0.0) - self.people) ** 2
 
@@ -77,15 +75,15 @@ class Marked:
         return 0.5 if apart == 0 else float((apart > 0) == (self.people > 0.5))
 
 
-def marked(rows: Iterable[Preference]) -> Iterator[Marked]:
+def judged_pairs(rows: Iterable[Preference]) -> Iterator[JudgedPair]:
     """The pairs that people compared."""
     for row in rows:
         if row.pair.people:
             people = sum(row.pair.people) / len(row.pair.people)
-            yield Marked(row.pair.prompt_id, row.confidence, people, row)
+            yield JudgedPair(row.pair.prompt_id, row.confidence, people, row)
 
 
-def marks(all_pairs: Sequence[Marked], want: "Label", kind: str = "") -> dict[str, Any]:
+def figures(all_pairs: Sequence[JudgedPair], want: Judging, kind: str = "") -> dict[str, Any]:
     """Every figure.
 
     Args:
@@ -104,7 +102,7 @@ def marks(all_pairs: Sequence[Marked], want: "Label", kind: str = "") -> dict[st
         "accuracy_read": mean([each for each in pairs if each.p is not None], right),
         "accuracy_labelled": mean(labelled, right),
         "labelled": mean(pairs, lambda each: float(each.row.status == "ok")),
-        "brier": mean(read, lambda each: each.off),
+        "brier": mean(read, lambda each: each.squared_error),
         "brier_of_a_coin": _ratio(sum((0.5 - each.people) ** 2 for each in read), len(read)),
         **calibration(read),
         "unreadable": _ratio(sum(vote.p_a is None for vote in votes), len(votes)),
@@ -125,7 +123,7 @@ def marks(all_pairs: Sequence[Marked], want: "Label", kind: str = "") -> dict[st
     return found
 
 
-def calibration(read: Sequence[Marked]) -> dict[str, Any]:
+def calibration(read: Sequence[JudgedPair]) -> dict[str, Any]:
     """The calibration error in ten bins of confidence (Guo et al. 2017), with the curve, and the error that as many pairs
     would show by chance if the judge were perfectly calibrated."""
     sure = [(max(p, 1 - p), each.agreed) for each in read if (p := each.p) is not None]
@@ -154,13 +152,13 @@ def _error(bins: Sequence[tuple[float, float, int]]) -> float:
     return sum(abs(p - right) * count for p, right, count in bins) / max(sum(count for _, _, count in bins), 1)
 
 
-def cross_validated(read: Sequence[Marked], kind: str) -> dict[str, Any]:
+def cross_validated(read: Sequence[JudgedPair], kind: str) -> dict[str, Any]:
     """Brier score and calibration error with each pair's probability from a curve fitted without its context.
 
     Where there are too few pairs or contexts to fit one, "error" says so instead.
     """
     folds: dict[str, int] = {context: n % FOLDS for n, context in enumerate(sorted({each.context for each in read}))}
-    mapped: list[Marked] = []
+    mapped: list[JudgedPair] = []
     for fold in range(FOLDS):
         inside = [each for each in read if folds[each.context] != fold]
         try:
@@ -168,7 +166,7 @@ def cross_validated(read: Sequence[Marked], kind: str) -> dict[str, Any]:
         except UserError as error:
             return {"error": f"in one of {FOLDS} parts: {error}"}
         mapped += [replace(each, p=curve.of(each.p or 0.0)) for each in read if folds[each.context] == fold]
-    return {"brier": mean(mapped, lambda each: each.off), **calibration(mapped)}
+    return {"brier": mean(mapped, lambda each: each.squared_error), **calibration(mapped)}
 
 
 def position(rows: Iterable[Preference]) -> dict[str, Any]:
@@ -217,14 +215,14 @@ def _same(won: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
     }
 
 
-def length(pairs: Sequence[Marked]) -> dict[str, Any]:
+def length(pairs: Sequence[JudgedPair]) -> dict[str, Any]:
     """Accuracy where the answer that people prefer is the longer one, and where it is the shorter one."""
     longer = [each for each in pairs if each.longer == 1]
     shorter = [each for each in pairs if each.longer == 0]
     return {"longer_is_right": mean(longer, right), "shorter_is_right": mean(shorter, right)}
 
 
-def floors(pairs: Sequence[Marked]) -> dict[str, float | None]:
+def floors(pairs: Sequence[JudgedPair]) -> dict[str, float | None]:
     """What is scored without reading: a coin, the answer shown first, the longer one, the shorter one."""
     longer = _ratio(sum(each.longer for each in pairs), len(pairs))
     firsts = [_first(each) for each in pairs]
@@ -236,13 +234,13 @@ def floors(pairs: Sequence[Marked]) -> dict[str, float | None]:
     }
 
 
-def _first(each: Marked) -> float:
+def _first(each: JudgedPair) -> float:
     """What the answer shown first scores, over the orders that were asked."""
     orders = [vote.order for vote in each.row.votes if vote.order in ("ab", "ba")] or ["ab", "ba"]
     return sum(float((order == "ab") == (each.people > 0.5)) for order in orders) / len(orders)
 
 
-def _under_each(each: Marked, want: "Label") -> Iterator[tuple[str, Marked]]:
+def _under_each(each: JudgedPair, want: Judging) -> Iterator[tuple[str, JudgedPair]]:
     """A pair as it would have come out under each of its principles alone."""
     groups: dict[str, list[Vote]] = defaultdict(list)
     for vote in each.row.votes:
@@ -252,15 +250,15 @@ def _under_each(each: Marked, want: "Label") -> Iterator[tuple[str, Marked]]:
             yield principle, replace(each, p=ordered(votes, want)[1])
 
 
-def by(keyed: Iterable[tuple[str, Marked]]) -> dict[str, Share]:
+def by(keyed: Iterable[tuple[str, JudgedPair]]) -> dict[str, Share]:
     """Accuracy for each key."""
-    groups: dict[str, list[Marked]] = defaultdict(list)
+    groups: dict[str, list[JudgedPair]] = defaultdict(list)
     for key, each in keyed:
         groups[key].append(each)
     return {key: mean(some, right) for key, some in sorted(groups.items())}
 
 
-def right(each: Marked) -> float:
+def right(each: JudgedPair) -> float:
     """For ``mean`` and ``by``: whether the pair came out right."""
     return each.right
 
@@ -269,7 +267,9 @@ def _ratio(part: float, of: int) -> float | None:
     return part / of if of else None
 
 
-def mean(pairs: Sequence[Marked], value: Callable[[Marked], float], bounds: tuple[float, float] = (0.0, 1.0)) -> Share:
+def mean(
+    pairs: Sequence[JudgedPair], value: Callable[[JudgedPair], float], bounds: tuple[float, float] = (0.0, 1.0)
+) -> Share:
     """The mean with a bootstrap interval over contexts: whole contexts are drawn again, with all their pairs.
 
     Of few contexts, or where all are alike, a bootstrap knows no doubt; there the interval is Wilson's, over contexts.

@@ -8,20 +8,18 @@ where more than half of them, by weight, could be settled.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from cai.calibration import Calibration, logit, sigmoid
+from cai.judge.calibration import Calibration
+from cai.judge.settings import Judging
+from cai.judge.statistics import logit, sigmoid
 from cai.rows import Status, Vote
-
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
 Settled = tuple[Status, float | None]
 """A status, and P(a) where there is one."""
 
 
 def settle(
-    judges: Sequence[tuple[str, Sequence[Sequence[Vote]]]], want: "Label"
+    judges: Sequence[tuple[str, Sequence[Sequence[Vote]]]], want: Judging
 ) -> tuple[Status, float | None, float | None]:
     """The whole: status, P(a) as read, and P(a) calibrated (None without a calibration).
 
@@ -40,7 +38,7 @@ def settle(
     return _even(raw if calibrated is None else calibrated, want), raw, calibrated
 
 
-def judged(under: Sequence[Sequence[Vote]], want: "Label") -> Settled:
+def judged(under: Sequence[Sequence[Vote]], want: Judging) -> Settled:
     """One judge, over its principles; where too few settle, the first that did not says why."""
     settled = [ordered(votes, want) for votes in under]
     found = [p_a for status, p_a in settled if status in ("ok", "tie") and p_a is not None]
@@ -58,7 +56,7 @@ def judged(under: Sequence[Sequence[Vote]], want: "Label") -> Settled:
     return _even(p_a, want), p_a
 
 
-def ordered(votes: Sequence[Vote], want: "Label") -> Settled:
+def ordered(votes: Sequence[Vote], want: Judging) -> Settled:
     """One judge under one principle: the mean over its orders, each the mean of what could be read in it.
 
     Orders disagree where they are on different sides of one half (ties are on none), or further apart than ``want.apart``.
@@ -90,7 +88,7 @@ def _sureness(p_a: float) -> float:
     return abs(p_a - 0.5)
 
 
-def _even(p_a: float, want: "Label") -> Status:
+def _even(p_a: float, want: Judging) -> Status:
     return "tie" if p_a == 0.5 or abs(p_a - 0.5) < want.tie else "ok"
 
 

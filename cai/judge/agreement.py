@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from cai.marks import Marked
+from cai.judge.figures import JudgedPair
 
 WORDS = {0.0: "b", 0.5: "tie", 1.0: "a"}
 
 
-def agreement(pairs: Sequence[Marked]) -> dict[str, Any] | None:
+def agreement(pairs: Sequence[JudgedPair]) -> dict[str, Any] | None:
     """Cohen's kappa of the first two people, Fleiss' kappa of all, and Cohen's kappa of judge and majority.
 
     None where nobody compared a pair that somebody else had compared. Fleiss' kappa takes the pairs that the commonest

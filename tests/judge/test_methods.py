@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from cai.flow import Ask, Slots
-from cai.methods.rules import WEIGHTS
-from cai.methods.score import higher
+from cai.judge.methods.rules import WEIGHTS
+from cai.judge.methods.score import higher
 from cai.models import Request
 from cai.models.scripted import Scripted
 from cai.rows import Draft, Pair, Preference
@@ -124,7 +124,7 @@ def test_where_an_answer_cannot_be_gone_on_with_no_ten_is_made_up() -> None:
         return {"0": 0.99} if request.choices == ("0",) else {"1": 0.9} if "BAD" in last(request) else {"7": 0.9}
 
     ask = Ask(Plain(asked_with(seen, low)), Slots(1), ONE, "p/0", Random(0))  # type: ignore[arg-type]
-    [found] = asyncio.run(label(pair(), Label("judge", "score"), ask))  # type: ignore[misc]
+    [found] = asyncio.run(label(pair(), Label(model="judge", method="score"), ask))  # type: ignore[misc]
     assert found.votes[0].scores == pytest.approx((7, 1))  # type: ignore[union-attr]
     assert len(seen) == 2
 

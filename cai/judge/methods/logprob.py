@@ -1,19 +1,16 @@
 """The option letters' probabilities at once, without reasoning (Bai et al. 2022, section 4.1)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.voting import begun, shown, style, verdict
+from cai.judge.methods.votes import begun, shown, style, verdict
+from cai.judge.settings import Judging
 from cai.rows import Pair, Vote
 from constitution import judging
 from constitution.model import Principle
 
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
-
-async def logprob(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+async def logprob(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote in each order: P(A) / (P(A) + P(B)) as the next token after "The answer is: ("."""
     votes = []
     for order in orders:

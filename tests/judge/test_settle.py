@@ -9,17 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cai.calibration import fit, sigmoid
 from cai.flow import Ask, Slots
+from cai.judge.calibration import fit
+from cai.judge.settle import judged, ordered, settle
+from cai.judge.statistics import sigmoid
 from cai.models import Request
 from cai.models.scripted import Scripted
 from cai.rows import Draft, Pair, Preference, Vote
-from cai.settle import judged, ordered, settle
 from cai.stages.label import Label, label
 from constitution.load import load
 
-CONSTITUTION = load(Path(__file__).resolve().parents[1] / "principles" / "harmless.yaml")
-WANT = Label("judge", "logprob", tie=0.0)
+CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")
+WANT = Label(model="judge", method="logprob", tie=0.0)
 
 
 def vote(p_a: float | None, order: str = "ab", status: str = "ok") -> Vote:
@@ -35,11 +36,11 @@ def both(straight: float, turned: float) -> list[Vote]:
     [
         ((0.9, 0.7), WANT, "ok"),
         ((0.9, 0.4), WANT, "inconsistent"),
-        ((0.9, 0.4), Label("judge", disagree="average"), "ok"),
+        ((0.9, 0.4), Label(model="judge", disagree="average"), "ok"),
         ((0.99, 0.55), WANT, "ok"),
-        ((0.99, 0.55), Label("judge", apart=0.4), "inconsistent"),
+        ((0.99, 0.55), Label(model="judge", apart=0.4), "inconsistent"),
         ((0.505, 0.495), WANT, "inconsistent"),
-        ((0.505, 0.495), Label("judge", tie=0.01), "tie"),
+        ((0.505, 0.495), Label(model="judge", tie=0.01), "tie"),
         ((0.5, 0.9), WANT, "ok"),
     ],
 )
@@ -52,7 +53,7 @@ def test_what_orders_give_together(orders: tuple[float, float], want: Label, sta
 def test_a_liking_for_a_position_cancels_out_in_the_mean_of_logits() -> None:
     believes, likes = 0.8, 1.5
     straight, turned = sigmoid(believes + likes), sigmoid(believes - likes)
-    want = Label("judge", mean="logits", disagree="average", tie=0.0)
+    want = Label(model="judge", mean="logits", disagree="average", tie=0.0)
     assert ordered(both(straight, turned), want) == ("ok", pytest.approx(sigmoid(believes)))
 
 
@@ -70,25 +71,25 @@ def test_an_order_that_could_not_be_read_settles_nothing() -> None:
     ],
 )
 def test_several_principles(combine: str, said: tuple[float, ...], p_a: float) -> None:
-    want = Label("judge", choice="all", combine=combine, tie=0.0)
+    want = Label(model="judge", choice="all", combine=combine, tie=0.0)
     assert judged([both(each, each) for each in said], want) == ("ok", pytest.approx(p_a))
 
 
 def test_the_minimum_needs_every_principle_on_one_side() -> None:
-    want = Label("judge", choice="all", combine="minimum", tie=0.0)
+    want = Label(model="judge", choice="all", combine="minimum", tie=0.0)
     assert judged([both(0.9, 0.9), both(0.4, 0.4)], want)[0] == "inconsistent"
     assert judged([both(0.9, 0.9), [vote(None, status="truncated")]], want)[0] == "truncated"
 
 
 def test_an_average_needs_more_than_half() -> None:
-    want = Label("judge", choice="all", tie=0.0)
+    want = Label(model="judge", choice="all", tie=0.0)
     odd = both(0.9, 0.2)
     assert judged([odd, both(0.9, 0.9)], want)[0] == "inconsistent"
     assert judged([odd, both(0.9, 0.9), both(0.7, 0.7)], want) == ("ok", pytest.approx(0.8))
 
 
 def test_the_strongest_principle_is_not_one_whose_orders_disagree() -> None:
-    status, p_a = judged([both(0.99, 0.2), both(0.4, 0.4)], Label("judge", combine="strongest", tie=0.0))
+    status, p_a = judged([both(0.99, 0.2), both(0.4, 0.4)], Label(model="judge", combine="strongest", tie=0.0))
     assert (status, p_a) == ("ok", 0.4)
 
 
@@ -97,7 +98,7 @@ share = st.floats(0.01, 0.99)
 
 @given(st.lists(st.tuples(share, share), min_size=1, max_size=5), st.sampled_from(["average", "minimum", "strongest"]))
 def test_a_and_b_are_treated_alike(found: list[tuple[float, float]], combine: str) -> None:
-    want = Label("judge", combine=combine, disagree="average", tie=0.0)
+    want = Label(model="judge", combine=combine, disagree="average", tie=0.0)
     _, p_a = judged([both(*each) for each in found], want)
     _, p_b = judged([both(1 - turned, 1 - straight) for straight, turned in found], want)
     distances = sorted(abs(sum(each) / 2 - 0.5) for each in found)
@@ -119,7 +120,7 @@ def test_a_panel_is_averaged_by_weight_and_who_contradicts_itself_abstains() -> 
 def test_a_judge_that_knows_nothing_is_calibrated_to_ties(kind: str) -> None:
     said = [0.2, 0.6, 0.9, 0.1] * 100
     fitted = fit(kind, said, [1.0 - round(p) for p in said])  # what it says goes against what is so
-    want = Label("judge", "logprob", calibration={"judge": fitted}, tie=0.01)
+    want = Label(model="judge", method="logprob", calibration={"judge": fitted}, tie=0.01)
     for p_a in (0.2, 0.6, 0.9):
         assert settle([("judge", [both(p_a, p_a)])], want)[0] == "tie"
 
@@ -127,7 +128,7 @@ def test_a_judge_that_knows_nothing_is_calibrated_to_ties(kind: str) -> None:
 def test_a_calibration_moves_the_label_and_leaves_what_was_read() -> None:
     truth = [1.0] * 70 + [0.0] * 30
     fitted = fit("temperature", [0.95] * 100, truth)
-    want = Label("judge", "logprob", calibration={"judge": fitted})
+    want = Label(model="judge", method="logprob", calibration={"judge": fitted})
     status, p_a, calibrated = settle([("judge", [both(0.95, 0.95)])], want)
     assert (status, p_a, calibrated) == ("ok", 0.95, pytest.approx(0.7, abs=1e-3))
 
@@ -136,7 +137,7 @@ class Several:
     """Rows of one pair under different ids, judged by one who always prefers the first."""
 
     def __init__(self, **want: object) -> None:
-        self.want = Label("judge", "logprob", **want)  # type: ignore[arg-type]
+        self.want = Label(model="judge", method="logprob", **want)  # type: ignore[arg-type]
 
     def row(self, number: int) -> Preference:
         drafts = Draft("x", "m", "stop", 0), Draft("y", "m", "stop", 0)

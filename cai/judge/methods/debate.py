@@ -6,24 +6,21 @@ arguers. The case for (A) always comes first; both orders even that out.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.voting import begun, shown, style, verdict, written
+from cai.judge.methods.votes import begun, shown, style, verdict, written
+from cai.judge.settings import Judging
 from cai.rows import Pair, Vote
 from constitution import judging
 from constitution.model import Principle
 
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
-
-async def debate(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+async def debate(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote in each order; its rationale holds both cases."""
     return [await _debated(row, principle, order, want, ask) for order in orders]
 
 
-async def _debated(row: Pair, principle: Principle, order: str, want: "Label", ask: Ask) -> Vote:
+async def _debated(row: Pair, principle: Principle, order: str, want: Judging, ask: Ask) -> Vote:
     vote = begun(principle, order, want, ask)
     asked = judging.case(ask.constitution, principle, row.messages, shown(row, order), style(want, ask))
     first, wrong = await written(asked, want, ask)

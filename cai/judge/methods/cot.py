@@ -7,21 +7,18 @@ greedy), so one is the default.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.voting import begun, shown, style, verdict
+from cai.judge.methods.votes import begun, shown, style, verdict
+from cai.judge.settings import Judging
 from cai.models import Request
 from cai.rows import Pair, Status, Vote
 from constitution import judging, read
 from constitution.model import Principle
 from constitution.turns import Asked
 
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
-
-async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote for each reasoning in each order."""
     votes = []
     for order in orders:
@@ -36,7 +33,7 @@ async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: "Lab
     return votes
 
 
-def _reasoning(asked: Asked, want: "Label", seed: int) -> Request:
+def _reasoning(asked: Asked, want: Judging, seed: int) -> Request:
     temperature = want.temperature if want.temperature is not None else 0.0 if want.samples == 1 else 1.0
     stop = (*asked.stop, "The answer is")
     return Request(asked.messages, asked.prompt, want.samples, want.max_tokens, temperature, stop=stop, seed=seed)

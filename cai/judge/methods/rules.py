@@ -8,17 +8,14 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from cai.clean import Said, boilerplate
 from cai.flow import Ask
-from cai.methods.alone import Prompted, Wanted
-from cai.methods.voting import ALONE, by_scores
+from cai.judge.methods.single import Prompted, Wanted
+from cai.judge.methods.votes import ALONE, by_scores
+from cai.judge.settings import Judging
 from cai.rows import Pair, Vote
 from constitution import read
-
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
 INSULTS = re.compile(
     r"\b(?:idiots?|morons?|stupid|dumb(?:ass)?|losers?|pathetic|worthless|scum|trash|imbeciles?|jerks?|shut up|"
@@ -45,7 +42,7 @@ DETECTORS: Mapping[str, Callable[[Said], float]] = MappingProxyType(
 WEIGHTS: Mapping[str, float] = MappingProxyType({"refusal": -1.0, "insult": -2.0, "boilerplate": -1.0, "length": -0.5})
 
 
-async def rules(row: Pair, principle: None, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+async def rules(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; no model is asked."""
     vote = Vote("", ALONE, "rules", "rules", 0, "unparsed")
     return [by_scores(vote, [await ruled(row, each.text, None, want, ask) for each in (row.a, row.b)])]

@@ -1,4 +1,4 @@
-"""A reward model's figures on pairs that it did not learn from, by the same code as a judge's exam (``cai.marks``).
+"""A reward model's figures on pairs that it did not learn from, by the same code as a judge's exam (``cai.judge.figures``).
 
 The model's probability that the chosen answer is the better is σ(r_chosen − r_rejected) (Bradley and Terry 1952).
 """
@@ -6,9 +6,8 @@ The model's probability that the chosen answer is the better is σ(r_chosen − 
 from collections.abc import Sequence
 from typing import Any
 
-from cai.calibration import sigmoid
-from cai.interval import Z95
-from cai.marks import Marked, by, calibration, floors, length, mean, right
+from cai.judge.figures import JudgedPair, by, calibration, floors, length, mean, right
+from cai.judge.statistics import Z95, sigmoid
 from cai.rows import Draft, Pair, Preference, content_id, plain
 
 FEWEST = 3
@@ -33,7 +32,7 @@ def figures(examples: Sequence[dict[str, Any]], rewards: Sequence[tuple[float, f
         "pairs": len(decided),
         "labels": "soft" if soft else "hard",
         "accuracy": mean(decided, right),
-        "brier": mean(pairs, lambda each: each.off),
+        "brier": mean(pairs, lambda each: each.squared_error),
         **calibration(pairs),
         **length(decided),
         "longer_baseline": floors(decided)["longer"],
@@ -70,14 +69,14 @@ def _lengths(
     return [float(len(text)) for text in texts], [score for both in rewards for score in both]
 
 
-def _marked(example: dict[str, Any], scores: tuple[float, float], soft: bool) -> Marked:
+def _marked(example: dict[str, Any], scores: tuple[float, float], soft: bool) -> JudgedPair:
     """The row as an exam has it, the chosen answer being a."""
     p, people = sigmoid(scores[0] - scores[1]), float(example["chosen_prob"]) if soft else 1.0
     chosen, rejected = (Draft(example[side][0]["content"], "", "stop", 0) for side in ("chosen", "rejected"))
     context = content_id(example["prompt"])
     name = str(example.get("id") or context)
     pair = Pair(name, context, tuple(example["prompt"]), chosen, rejected, str(example.get("track") or "none"))
-    return Marked(context, p, people, Preference(name, pair, (), p, people, "ok"))
+    return JudgedPair(context, p, people, Preference(name, pair, (), p, people, "ok"))
 
 
 def _principles(example: dict[str, Any]) -> list[str]:

@@ -4,19 +4,16 @@ The constitution is in the model's weights, if anywhere: no principle is shown a
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.alone import Prompted, Wanted
-from cai.methods.voting import ALONE, begun, by_scores
+from cai.judge.methods.single import Prompted, Wanted
+from cai.judge.methods.votes import ALONE, begun, by_scores
+from cai.judge.settings import Judging
 from cai.models import Request
 from cai.rows import Pair, Vote
 
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
-
-async def reward(row: Pair, principle: None, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+async def reward(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; its ``scores`` are the two rewards."""
     vote = begun(principle, ALONE, want, ask)
     found = [await rewarded(row, each.text, None, want, ask) for each in (row.a, row.b)]

@@ -9,20 +9,17 @@ with probabilities p and q, is the better with p / (p + q). The second order is 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.voting import begun, decided
+from cai.judge.methods.votes import begun, decided
+from cai.judge.settings import Judging
 from cai.models import Request
 from cai.rows import Pair, Vote, pair_id
 from constitution import judging, read
 from constitution.model import Principle
 
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
-
-async def rank(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+async def rank(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote on each pair of the group in each order; ``vote.pair`` tells which pair."""
     count, votes = len(row.answers), []
     for order in orders:
@@ -36,7 +33,7 @@ async def rank(row: Pair, principle: Principle, orders: Sequence[str], want: "La
 
 
 async def _steps(
-    row: Pair, principle: Principle, places: Sequence[int], want: "Label", ask: Ask
+    row: Pair, principle: Principle, places: Sequence[int], want: Judging, ask: Ask
 ) -> list[Mapping[int, float]]:
     """The probabilities of each step, by answer; the steps end where the letters hold too little."""
     texts = [row.answers[place].text for place in places]
@@ -54,7 +51,7 @@ async def _steps(
     return steps
 
 
-def _vote(vote: Vote, steps: Sequence[Mapping[int, float]], pair: tuple[int, int], want: "Label") -> Vote:
+def _vote(vote: Vote, steps: Sequence[Mapping[int, float]], pair: tuple[int, int], want: Judging) -> Vote:
     """The vote on one pair, from the step at which the first of the two was taken."""
     one, other = pair
     for step in steps:

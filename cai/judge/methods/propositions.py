@@ -7,21 +7,18 @@ author gives them, and a calibration scales their sum.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.alone import Prompted, Reading, Wanted
-from cai.methods.voting import ALONE, begun, by_scores
+from cai.judge.methods.single import Prompted, Reading, Wanted
+from cai.judge.methods.votes import ALONE, begun, by_scores
+from cai.judge.settings import Judging
 from cai.models import Request
 from cai.rows import Pair, Vote
 from constitution import judging, read
 from constitution.model import Principle, Proposition
 
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
-
-async def propositions(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+async def propositions(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; its rationale lists what was found true of each answer."""
     vote = begun(principle, ALONE, want, ask)
     a, b = [await check_one(row, each.text, principle, want, ask) for each in (row.a, row.b)]

@@ -4,17 +4,14 @@ For pairs that came with people's labels, so that a reward model or a policy can
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.voting import ALONE, decided
+from cai.judge.methods.votes import ALONE, decided
+from cai.judge.settings import Judging
 from cai.rows import Pair, Vote
 
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
-
-async def people(row: Pair, principle: None, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+async def people(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote for all of them; none of a pair that nobody compared."""
     vote = Vote("", ALONE, "people", "people", 0, "unparsed")
     return [decided(vote, sum(row.people) / len(row.people)) if row.people else vote]

@@ -8,25 +8,22 @@ neither is one answer seen in the light of the other.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cai.flow import Ask
-from cai.methods.alone import Prompted, Reading, Wanted
-from cai.methods.voting import ALONE, begun, decided
+from cai.judge.methods.single import Prompted, Reading, Wanted
+from cai.judge.methods.votes import ALONE, begun, decided
+from cai.judge.settings import Judging
 from cai.models import Request
 from cai.rows import Pair, Vote
 from constitution import judging, read
 from constitution.model import Principle
 from constitution.turns import Asked
 
-if TYPE_CHECKING:
-    from cai.stages.label import Label
-
 RATINGS = tuple(str(number) for number in range(1, 11))
 WORTH_ASKING = 0.001
 
 
-async def score(row: Pair, principle: Principle, orders: Sequence[str], want: "Label", ask: Ask) -> list[Vote]:
+async def score(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; its ``scores`` are the two expected ratings."""
     vote = begun(principle, ALONE, want, ask)
     first, second = [await read_one(row, each.text, principle, want, ask) for each in (row.a, row.b)]

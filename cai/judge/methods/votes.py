@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from cai.calibration import sigmoid
 from cai.flow import Ask
+from cai.judge.settings import Judging
+from cai.judge.statistics import sigmoid
 from cai.models import Request
 from cai.rows import Pair, Status, Vote
 from constitution import judging, read
 from constitution.model import Principle
 from constitution.turns import Asked, Style
-
-if TYPE_CHECKING:
-    from cai.stages.label import Label
 
 ALONE = "alone"
 """The order of a vote that looked at each answer by itself."""
@@ -24,17 +21,17 @@ def shown(row: Pair, order: str) -> tuple[str, str]:
     return (row.a.text, row.b.text) if order == "ab" else (row.b.text, row.a.text)
 
 
-def style(want: "Label", ask: Ask, reasoning: bool = False) -> Style:
+def style(want: Judging, ask: Ask, reasoning: bool = False) -> Style:
     """How a comparison is put to this judge."""
     return Style(want.exemplars, ask.model.format, reasoning, want.layout)
 
 
-def begun(principle: Principle | None, order: str, want: "Label", ask: Ask) -> Vote:
+def begun(principle: Principle | None, order: str, want: Judging, ask: Ask) -> Vote:
     """A vote before anything is read; its seed is the next of the row's."""
     return Vote(principle.id if principle else "", order, want.method, ask.model.name, ask.seed(), "unparsed")
 
 
-async def verdict(vote: Vote, asked: Asked, begin: str, want: "Label", ask: Ask) -> Vote:
+async def verdict(vote: Vote, asked: Asked, begin: str, want: Judging, ask: Ask) -> Vote:
     """The vote with the letters' probabilities after ``begin``, which ends in the forced beginning of the answer."""
     request = Request(asked.messages, asked.prompt, choices=judging.CHOICES, begin=asked.begin(begin), temperature=0.0)
     logprobs = (await ask(request)).choice_logprobs
@@ -44,7 +41,7 @@ async def verdict(vote: Vote, asked: Asked, begin: str, want: "Label", ask: Ask)
     return decided(replace(vote, answer_mass=mass), p_first if vote.order == "ab" else 1 - p_first)
 
 
-async def written(asked: Asked, want: "Label", ask: Ask) -> tuple[str, Status | None]:
+async def written(asked: Asked, want: Judging, ask: Ask) -> tuple[str, Status | None]:
     """A text that the judge reads before its verdict, and what is wrong with it; one that is cut off still serves."""
     request = Request(asked.messages, asked.prompt, 1, want.max_tokens, 0.0, stop=asked.stop, seed=ask.seed())
     text = (await ask(request)).texts[0].strip()

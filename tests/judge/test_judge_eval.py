@@ -15,14 +15,14 @@ import oracle as known
 import pytest
 from oracle import Oracle
 
-from cai.agreement import agreement
-from cai.calibration import fit
-from cai.marks import Marked, floors, marked
-from cai.marks import marks as all_marks
+from cai.judge.agreement import agreement
+from cai.judge.calibration import fit
+from cai.judge.figures import JudgedPair, floors, judged_pairs
+from cai.judge.figures import figures as all_marks
 from cai.rows import Draft, Pair, Preference, Vote
 from cai.stages.label import Label
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PEOPLE = ROOT.parent / "shared" / "data" / "hh-harmless" / "pairs.jsonl.gz"
 Cai = Callable[..., CompletedProcess[str]]
 Write = Callable[[str, str], Path]
@@ -84,8 +84,8 @@ def test_inconsistent_are_those_whose_orders_must_disagree_and_no_others(exams: 
     assert differ == 0
 
 
-def marks(pairs: list[Marked]) -> dict[str, Any]:
-    return all_marks(pairs, Label("judge", "logprob"))
+def marks(pairs: list[JudgedPair]) -> dict[str, Any]:
+    return all_marks(pairs, Label(model="judge", method="logprob"))
 
 
 def preference(number: int, p_a: float | None, people: tuple[float, ...], context: str = "") -> Preference:
@@ -98,8 +98,10 @@ def preference(number: int, p_a: float | None, people: tuple[float, ...], contex
 
 
 def test_pairs_of_one_conversation_are_no_independent_evidence() -> None:
-    apart = marks(list(marked(preference(n, 0.9 if n % 2 else 0.1, (1.0,)) for n in range(100))))
-    together = marks(list(marked(preference(n, 0.9 if n % 2 else 0.1, (1.0,), f"{n % 2}{n % 10}") for n in range(100))))
+    apart = marks(list(judged_pairs(preference(n, 0.9 if n % 2 else 0.1, (1.0,)) for n in range(100))))
+    together = marks(
+        list(judged_pairs(preference(n, 0.9 if n % 2 else 0.1, (1.0,), f"{n % 2}{n % 10}") for n in range(100)))
+    )
     assert apart["accuracy"].value == together["accuracy"].value == 0.5
     assert together["contexts"] == 10
     assert together["accuracy"].high - together["accuracy"].low > 2 * (apart["accuracy"].high - apart["accuracy"].low)
@@ -112,7 +114,7 @@ def test_what_is_not_read_is_not_right_and_ties_of_people_do_not_count() -> None
         preference(2, 0.8, (0.0, 1.0)),
         preference(3, 0.8, (1.0,)),
     ]
-    found = marks(list(marked(rows)))
+    found = marks(list(judged_pairs(rows)))
     assert (found["pairs"], found["people_even"]) == (3, 1)
     assert found["accuracy"].value == pytest.approx((0 + 0.5 + 1) / 3)
     assert found["accuracy_read"].value == pytest.approx(1.5 / 2)
@@ -120,10 +122,10 @@ def test_what_is_not_read_is_not_right_and_ties_of_people_do_not_count() -> None
 
 
 def test_few_contexts_leave_doubt() -> None:
-    one = marks(list(marked([preference(4, 0.9, (1.0,))])))  # the longer answer, and right
+    one = marks(list(judged_pairs([preference(4, 0.9, (1.0,))])))  # the longer answer, and right
     assert [one["above_floors"][name].low <= 0 for name in ("random", "longer", "shorter")] == [True] * 3
     assert one["above_floors"]["random"].high <= 0.5
-    found = marks(list(marked([preference(0, 0.9, (1.0,)), preference(1, 0.9, (1.0,))])))
+    found = marks(list(judged_pairs([preference(0, 0.9, (1.0,)), preference(1, 0.9, (1.0,))])))
     assert found["accuracy"].value == 1.0
     assert found["accuracy"].low < 0.5
 
@@ -131,11 +133,11 @@ def test_few_contexts_leave_doubt() -> None:
 def test_calibration_is_measured_against_the_share_of_people() -> None:
     """Two of three people agree with a judge that says two thirds: it is as sure as it should be."""
     rows = [preference(n, 2 / 3, (1.0, 1.0, 0.0)) for n in range(60)]
-    assert marks(list(marked(rows)))["ece"] == pytest.approx(0, abs=1e-9)
+    assert marks(list(judged_pairs(rows)))["ece"] == pytest.approx(0, abs=1e-9)
 
 
 def test_floors_know_length_and_position() -> None:
-    pairs = list(marked(preference(n, 0.9, (1.0,)) for n in (3, 4, 0)))  # a has 13, 14 and 10 letters, b 12
+    pairs = list(judged_pairs(preference(n, 0.9, (1.0,)) for n in (3, 4, 0)))  # a has 13, 14 and 10 letters, b 12
     assert floors(pairs) == {
         "random": 0.5,
         "first": 1.0,
@@ -147,14 +149,14 @@ def test_floors_know_length_and_position() -> None:
 def test_people_s_own_agreement_is_told() -> None:
     """Ten pairs, two people: both a in four, both b in three, apart in three. Expected by chance: 0.55·0.55 + …"""
     people = [(1.0, 1.0)] * 4 + [(0.0, 0.0)] * 3 + [(1.0, 0.0)] * 2 + [(0.0, 1.0)]
-    found = agreement(list(marked(preference(n, 0.9, each) for n, each in enumerate(people))))
+    found = agreement(list(judged_pairs(preference(n, 0.9, each) for n, each in enumerate(people))))
     assert found is not None
     chance = 0.6 * 0.5 + 0.4 * 0.5
     assert found["cohen_first_two"] == pytest.approx((0.7 - chance) / (1 - chance))
     pooled = 0.55**2 + 0.45**2
     assert found["fleiss"] == pytest.approx((0.7 - pooled) / (1 - pooled))
     assert (found["same_first_two"], found["pairs"], found["people"]) == (0.7, 10, 2)
-    assert agreement(list(marked([preference(0, 0.9, (1.0,))]))) is None
+    assert agreement(list(judged_pairs([preference(0, 0.9, (1.0,))]))) is None
 
 
 @pytest.mark.parametrize("kind", ["temperature", "isotonic"])

@@ -14,26 +14,15 @@ from typing import Any
 
 from cai.errors import RunError, UserError
 from cai.files import read_json, write_json
+from cai.judge.statistics import EDGE, logit, sigmoid
 from constitution.source import find
 
 KINDS = ("temperature", "isotonic")
 FOLDER = "judges"
-EDGE = 1e-6
 LEAST = 20
 DECIDES = (
-    *(
-        "method",
-        "layout",
-        "orders",
-        "mean",
-        "choice",
-        "combine",
-        "samples",
-        "temperature",
-        "max_tokens",
-        "exemplars",
-        "rules",
-    ),
+    *("method", "layout", "orders", "mean", "choice", "combine"),
+    *("samples", "temperature", "max_tokens", "exemplars", "rules"),
 )
 """Keys of a label block on which the meaning of its probabilities depends."""
 
@@ -63,17 +52,6 @@ class Calibration:
             return sigmoid(logit(p_a) / self.temperature)
         # The mean with its mirror image, so that rounding never moves one half to a side.
         return (_between(p_a, self.xs, self.ys) + 1 - _between(1 - p_a, self.xs, self.ys)) / 2
-
-
-def logit(p: float) -> float:
-    """The log-odds, finite at 0 and 1 too."""
-    p = min(max(p, EDGE), 1 - EDGE)
-    return math.log(p / (1 - p))
-
-
-def sigmoid(x: float) -> float:
-    """The probability of these log-odds."""
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 def fit(kind: str, ps: Sequence[float], truth: Sequence[float]) -> Calibration:

@@ -13,17 +13,18 @@ from typing import Any
 
 from cai.errors import RowError, UserError
 from cai.flow import Ask, generator
-from cai.interval import wilson
+from cai.judge.compare import compare
+from cai.judge.settings import Judging
+from cai.judge.statistics import wilson
 from cai.models import Model
 from cai.rows import Draft, Pair, Vote
 from cai.slots import Slots
-from cai.stages.label import Label, judge
 from constitution.model import Constitution, Example, Principle
 from constitution.source import nearest
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedExample:
     """One example with the judge's votes in both orders; ``error`` says why there are none."""
 
     principle: str
@@ -71,7 +72,7 @@ class Score:
     longer: float | None
 
 
-def examined(constitution: Constitution, only: Sequence[str]) -> list[tuple[Principle, int, Example]]:
+def testable(constitution: Constitution, only: Sequence[str]) -> list[tuple[Principle, int, Example]]:
     """The examples to be judged.
 
     Raises:
@@ -101,8 +102,8 @@ def untested(constitution: Constitution, only: Sequence[str]) -> list[str]:
 
 
 async def examine(
-    constitution: Constitution, only: Sequence[str], model: Model, want: Label, on_row: Callable[[], None]
-) -> list[Judged]:
+    constitution: Constitution, only: Sequence[str], model: Model, want: Judging, on_row: Callable[[], None]
+) -> list[JudgedExample]:
     """Judge every example, as many at once as the model takes.
 
     Raises:
@@ -110,21 +111,21 @@ async def examine(
     """
     slots = Slots(model.concurrency)
 
-    async def one(principle: Principle, number: int, example: Example) -> Judged:
+    async def one(principle: Principle, number: int, example: Example) -> JudgedExample:
         row = _pair(principle, number, example)
         ask = Ask(model, slots, constitution, row.id, generator(0, "test", row.id))
         try:
-            [found] = await judge(row, [principle], want, ask)
-            judged = Judged(principle.id, number, example, found.votes)
+            [found] = await compare(row, [principle], want, ask)
+            judged = JudgedExample(principle.id, number, example, found.votes)
         except RowError as error:
-            judged = Judged(principle.id, number, example, (), str(error))
+            judged = JudgedExample(principle.id, number, example, (), str(error))
         on_row()
         return judged
 
-    return list(await asyncio.gather(*(one(*each) for each in examined(constitution, only))))
+    return list(await asyncio.gather(*(one(*each) for each in testable(constitution, only))))
 
 
-def score(judged: Sequence[Judged]) -> Score:
+def score(judged: Sequence[JudgedExample]) -> Score:
     """The judge's score on some examples."""
     read = [each.same_position for each in judged if each.same_position is not None]
     right, count = sum(each.right for each in judged), len(judged)
@@ -141,13 +142,13 @@ def score(judged: Sequence[Judged]) -> Score:
     )
 
 
-def by_principle(judged: Sequence[Judged]) -> dict[str, Score]:
+def by_principle(judged: Sequence[JudgedExample]) -> dict[str, Score]:
     """A score for each principle, in the constitution's order."""
     ids = dict.fromkeys(each.principle for each in judged)
     return {id: score([each for each in judged if each.principle == id]) for id in ids}
 
 
-def floors(judged: Sequence[Judged]) -> dict[str, float]:
+def floors(judged: Sequence[JudgedExample]) -> dict[str, float]:
     """What is scored without reading: by the first answer in each order, the longer one, the shorter one."""
     longer = score(judged).longer or 0.0
     return {"first": 0.5, "longer": longer, "shorter": 1 - longer}
@@ -159,7 +160,7 @@ def _pair(principle: Principle, number: int, example: Example) -> Pair:
     return Pair(f"{principle.id}/{number}", principle.id, asked, better, worse, "")
 
 
-def plain(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+def plain(judged: Sequence[JudgedExample]) -> list[dict[str, Any]]:
     """Each example's outcome, as JSON has it."""
     return [
         {

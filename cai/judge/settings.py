@@ -1,0 +1,57 @@
+"""What decides how a judge compares two answers, whoever asks it to: `label`, `evaluate`, `revise` or `cai test`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cai.judge.calibration import Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How answers are compared.
+
+    Attributes:
+        method: a file of ``cai.judge.methods``.
+        panel: several judges, role → weight; the asker's one model unless given.
+        combine: what several principles give together: "average", "minimum" or "strongest", see ``cai.judge.settle``.
+        orders: "both"; or "one", drawn for each pair and taken in turn by its principles and judges.
+        both_share: of the pairs judged in one order, the share judged in both all the same, which measures the bias.
+        mean: of the orders, over their "probabilities" (Lee et al. 2023), or over their "logits", where a liking for one
+            position that adds to the log-odds cancels out.
+        disagree: what orders that disagree give: "drop" (status inconsistent) or "average" (after Lee et al. 2023).
+        apart: probabilities of the two orders that are further apart than this disagree as well.
+        clamp: bounds of the label; None means the method's, (0.4, 0.6) after reasoning, as published, and none without.
+        calibration: role → what its probabilities stand for, fitted by ``cai judge-eval``.
+        tie: a probability closer than this to one half is a tie.
+        floor: the least probability that the options must hold together.
+        max_tokens: of a text that the judge writes; 512 in Lee et al.
+        exemplars: how many of the constitution's exemplars to show; None shows all.
+        samples: reasonings of ``cot``, averaged.
+        temperature: of those; None means 0 for one and 1 for several.
+        layout: "cached" puts the question last, "paper" before the answers, as published.
+        rules: detector → weight, for ``rules``; its own where none are given.
+    """
+
+    method: str = "cot"
+    panel: Mapping[str, float] = field(default_factory=dict)
+    combine: str = "average"
+    orders: str = "both"
+    both_share: float = 0.1
+    mean: str = "probabilities"
+    disagree: str = "drop"
+    apart: float = 1.0
+    clamp: tuple[float, float] | None = None
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    tie: float = 0.01
+    floor: float = 0.1
+    max_tokens: int = 512
+    exemplars: int | None = None
+    samples: int = 1
+    temperature: float | None = None
+    layout: str = "cached"
+    rules: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The roles that are asked; one without a name where it is the asker's own model, or none."""
+        return tuple(self.panel) or ("",)
