@@ -27,8 +27,8 @@ import numpy
 from aiohttp import web
 from rich.console import Console
 
+from cai.cli.judge_eval import JudgeEval, judge_eval
 from cai.judge.statistics import sigmoid
-from cai.judge_eval import Exam, judge_eval
 from cai.models import ModelSpec
 from cai.rows import Preference
 from cai.screen import Screen
@@ -146,7 +146,7 @@ def examine(oracle: Oracle, url: str, data: Path, folder: Path, orders: str = "b
     spec = ModelSpec("judge", endpoints=(f"{url}/{oracle.path}",), model="oracle", concurrency=64)
     settings = ("both_share=0", "tie=0", "exemplars=0", *SETTINGS[orders])
     constitution = SHIPPED / "principles" / "harmless.yaml"
-    exam = Exam(str(data), constitution, settings=settings, kind=kind)
+    exam = JudgeEval(str(data), constitution, settings=settings, kind=kind)
     return judge_eval(exam, spec, None, folder, Screen(Console(quiet=True)))["methods"]["logprob"]
 
 

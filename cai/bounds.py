@@ -1,4 +1,4 @@
-"""The bounds that a round of training has to keep, and the sentence that says what became of it."""
+"""The bounds that a round of training has to keep."""
 
 from typing import Any
 
@@ -38,18 +38,3 @@ def _too_long(until: Until, length: float | None) -> list[str]:
     return (
         [] if low <= length <= high else [f"its answers' length ratio of {length:.2f} is outside {low:g} to {high:g}"]
     )
-
-
-def sentence(verdict: dict[str, Any]) -> str:
-    """What became of a round, with its numbers."""
-    length = "unknown" if verdict["length"] is None else f"{verdict['length']:.2f}"
-    gone = f"against {verdict['initial']} its KL is {verdict['kl']:.3g} nats an answer and its length ratio {length}"
-    became = f"not accepted, as {' and '.join(verdict['why'])}" if verdict["why"] else "accepted"
-    return f"{became}; {_won(verdict['compared'], verdict['against'])}; {gone}"
-
-
-def _won(compared: dict[str, Any], against: str) -> str:
-    if not compared["decided"]:
-        return f"no comparison with {against} was decided"
-    share = f"{compared['win_rate']:.0%}; 95%: {compared['low']:.0%} to {compared['high']:.0%}"
-    return f"it won {compared['won']} of {compared['decided']} decided comparisons with {against} ({share})"

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cai.bounds import broken, sentence
+from cai.bounds import broken
 from cai.recipe import load_recipe
+from cai.report.summary import sentence
 from cai.run import Run
 from cai.screen import Screen
 from cai.stages.evaluate import Evaluate

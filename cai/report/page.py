@@ -11,8 +11,8 @@ from cai.errors import UserError
 from cai.files import read_json
 from cai.judge.figures import position
 from cai.report import training
-from cai.report.judge_eval import PLOT, interval, number, percent
-from cai.report.summary import stages_of, words
+from cai.report.format import PLOT, counts_text, interval, number, percent
+from cai.report.summary import stages_of
 from cai.rows import Preference
 from cai.stages import trainers
 from cai.store import Stage, described
@@ -35,7 +35,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
     if not any(each["state"] == "done" for each in stages):
         raise UserError(f"{folder} has no finished stage to report on; run its recipe first")
     pages = Environment(loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined)
-    pages.filters |= {"words": words, "percent": percent, "interval": interval, "number": number}
+    pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number}
     text = pages.get_template("page.html.j2").render(
         run=described(folder),
         stages=stages,

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.padding import Padding
 
 from cai.errors import UserError
-from cai.report.words import marked
+from cai.report.differences import difference
 from cai.store import Stage, described
 from constitution.source import nearest
 
@@ -106,7 +106,9 @@ def _print(row: dict[str, Any], diff: bool, console: Console) -> None:
         for number, (old, new) in enumerate(zip(row["drafts"], row["drafts"][1:], strict=False), 1):
             console.print(_block(f"critique {number}, under {new['principle']}", new["critique"]), markup=False)
             console.print(f"revision {number}, as it differs:", markup=False)
-            console.print(Padding(marked(old["text"], new["text"], console.is_terminal), (0, 0, 0, 4), expand=False))
+            console.print(
+                Padding(difference(old["text"], new["text"], console.is_terminal), (0, 0, 0, 4), expand=False)
+            )
 
 
 def _rows(stage: Stage) -> Any:

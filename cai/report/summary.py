@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from cai.bounds import sentence
 from cai.errors import UserError
+from cai.report.format import counts_text
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
 from cai.store import Stage, described
@@ -75,14 +75,14 @@ def ledger_line(seal: dict[str, Any]) -> str:
     if said := outcome(seal):
         return f"{seal['stage']}: {said}"
     dropped = seal["dropped"]
-    reasons = f" ({words(dropped)})" if dropped else ""
+    reasons = f" ({counts_text(dropped)})" if dropped else ""
     line = (
         f"{seal['stage']}: {seal['rows_in']} in = {seal['rows_kept']} kept + {sum(dropped.values())} dropped{reasons}"
     )
     if seal["rows_out"]:
         line += f"; {seal['rows_out']} out"
     if seal["counts"]:
-        line += f" ({words(seal['counts'])})"
+        line += f" ({counts_text(seal['counts'])})"
     if seal["tokens_out"]:
         line += f"; {seal['tokens_out']:,} tokens in {seal['seconds']:.0f} s"
     return line
@@ -91,11 +91,6 @@ def ledger_line(seal: dict[str, Any]) -> str:
 def outcome(seal: dict[str, Any]) -> str:
     """What became of a round, or of all of them; empty for other stages."""
     return sentence(seal["verdict"]) if "verdict" in seal else seal.get("says", "")
-
-
-def words(counts: dict[str, int]) -> str:
-    """``tie 3, ok 20``."""
-    return ", ".join(f"{word.replace('_', ' ')} {count}" for word, count in counts.items())
 
 
 def ledger_table(stages: list[dict[str, Any]]) -> Table:
@@ -108,7 +103,7 @@ def ledger_table(stages: list[dict[str, Any]]) -> Table:
         if each["state"] != "done":
             table.add_row(each["name"], each["state"], "", "", "", "", "", "", each["so_far"])
             continue
-        note = outcome(each) or words({**each["counts"], **each["dropped"]})
+        note = outcome(each) or counts_text({**each["counts"], **each["dropped"]})
         numbers = (each["rows_in"], each["rows_kept"], sum(each["dropped"].values()), each["rows_out"])
         spent = (f"{each['tokens_out']:,}" if each["tokens_out"] else "", f"{each['seconds']:.0f}")
         table.add_row(each["name"], "done", *map(str, numbers), *spent, note)
@@ -173,3 +168,18 @@ def plain_console() -> Console:
     if not console.is_terminal:
         console.width = 160  # a log has no edge; tables should not be cut at 80 columns
     return console
+
+
+def sentence(verdict: dict[str, Any]) -> str:
+    """What became of a round, with its numbers."""
+    length = "unknown" if verdict["length"] is None else f"{verdict['length']:.2f}"
+    gone = f"against {verdict['initial']} its KL is {verdict['kl']:.3g} nats an answer and its length ratio {length}"
+    became = f"not accepted, as {' and '.join(verdict['why'])}" if verdict["why"] else "accepted"
+    return f"{became}; {_won(verdict['compared'], verdict['against'])}; {gone}"
+
+
+def _won(compared: dict[str, Any], against: str) -> str:
+    if not compared["decided"]:
+        return f"no comparison with {against} was decided"
+    share = f"{compared['win_rate']:.0%}; 95%: {compared['low']:.0%} to {compared['high']:.0%}"
+    return f"it won {compared['won']} of {compared['decided']} decided comparisons with {against} ({share})"

@@ -6,7 +6,7 @@ from typing import Any
 
 from cai import guards
 from cai.files import read_json
-from cai.report.judge_eval import bin_of
+from cai.report.format import bin_of
 from cai.store import Stage
 
 CURVES = {

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cai.checking import check_paths
+from cai.cli.check import check_paths
 from constitution.check import check, documented
 from constitution.load import load
 from constitution.model import About

@@ -7,12 +7,11 @@ from typing import Any
 from rich.table import Table
 
 from cai.judge.figures import JudgedPair, judged_pairs
-from cai.judge.statistics import wilson
+from cai.report.format import PLOT, bin_of, interval, number, percent
 from cai.rows import Preference
 from cai.store import Stage
 
 SHOWN = 5
-PLOT = 220
 MUCH = 0.02
 LETTERS = 0.5
 MANY = 0.05
@@ -162,31 +161,3 @@ def mistakes(folder: Path, method: str) -> list[JudgedPair]:
     rows = judged_pairs(Stage(folder / method).all_rows(Preference))
     wrong = [each for each in rows if each.p is not None and each.people != 0.5 and each.right == 0]
     return sorted(wrong, key=lambda each: -abs((each.p or 0.5) - 0.5))[:SHOWN]
-
-
-def bin_of(each: dict[str, float]) -> dict[str, float]:
-    """A point of the calibration curve in a PLOT × PLOT box, with its 95% interval; its area grows with its pairs."""
-    low, high = wilson(each["accuracy"] * each["pairs"], round(each["pairs"]))
-    return {
-        **each,
-        "x": (each["confidence"] - 0.5) * 2 * PLOT,
-        "y": PLOT - each["accuracy"] * PLOT,
-        "top": PLOT - high * PLOT,
-        "bottom": PLOT - low * PLOT,
-        "r": min(3 + each["pairs"] ** 0.5 / 3, 14),
-    }
-
-
-def percent(share: float | None) -> str:
-    """``56%``."""
-    return "–" if share is None else f"{100 * share:.0f}%"
-
-
-def interval(share: dict[str, Any]) -> str:
-    """``52–60%``."""
-    return "–" if share["value"] is None else f"{100 * share['low']:.0f}–{100 * share['high']:.0f}%"
-
-
-def number(value: float | None) -> str:
-    """``0.243``."""
-    return "–" if value is None else f"{value:.3f}"

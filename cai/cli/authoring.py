@@ -38,7 +38,7 @@ def check(
     debug: Debug = False,
 ) -> None:
     """Check constitutions and recipes before they cost."""
-    from cai.checking import check_paths, context
+    from cai.cli.check import check_paths, context
     from constitution.check import documented
 
     if list_rules:
@@ -76,7 +76,7 @@ def examine(
     debug: Debug = False,
 ) -> None:
     """Test how well a judge applies each principle, by its examples."""
-    from cai.commands import examine_constitution
+    from cai.cli.test import examine_constitution
     from cai.judge.settings import Judging
 
     want = Judging(method, exemplars=exemplars, max_tokens=max_tokens, disagree="average")
@@ -120,14 +120,13 @@ def judge_eval(
     debug: Debug = False,
 ) -> None:
     """Examine a judge on pairs that people compared."""
-    from cai.commands import examine_judge
-    from cai.judge_eval import Exam
+    from cai.cli.judge_eval import JudgeEval, examine_judge
 
     if name == "":
         raise typer.BadParameter("--name is empty; give the calibration a name, or leave it out")
     named = dict(_pair_of(each) for each in columns or [])
     pairs = {"limit": limit, "columns": named or None, "split": split if data.startswith("hub:") else None}
-    exam = Exam(
+    exam = JudgeEval(
         data,
         constitution,
         tuple(method or ["logprob"]),
@@ -164,9 +163,8 @@ def attempt(
     debug: Debug = False,
 ) -> None:
     """Try one chain: draft, critique, revision, and what changed."""
-    from cai.commands import try_constitution
+    from cai.cli.trial import Trial, try_constitution
     from cai.stages.revise import Revise
-    from cai.trial import Trial
 
     ids = principle or []
     if rounds and choice == "all":
@@ -185,7 +183,7 @@ def diff(
     debug: Debug = False,
 ) -> None:
     """Show what changed between two constitutions, and which rows it touches."""
-    from cai.commands import diff_constitutions
+    from cai.cli.diff import diff_constitutions
 
     diff_constitutions(old, new, run, as_json)
 

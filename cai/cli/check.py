@@ -1,7 +1,6 @@
-"""``cai check`` and ``cai init``: files of the user's, checked and started from."""
+"""``cai check``: constitutions and recipes, before they cost."""
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,21 +9,10 @@ from cai.errors import UserError
 from constitution.check import Finding, check
 from constitution.model import About
 from constitution.rules import Context
-from constitution.source import SHIPPED, InputError, Problem, read_yaml
+from constitution.source import InputError, Problem, read_yaml
 
 if TYPE_CHECKING:
     from cai.recipe import Recipe
-
-STARTER = {
-    "principles/harmless.yaml": "principles/harmless.yaml",
-    "principles/README.md": "principles/README.md",
-    "principles/prompts/redteam.jsonl": "principles/prompts/redteam.jsonl",
-    "principles/prompts/helpful.jsonl": "principles/prompts/helpful.jsonl",
-    "runs/quickstart.yaml": "runs/quickstart.yaml",
-    "constitution/constitution.schema.json": "schemas/constitution.schema.json",
-    "cai/recipe.schema.json": "schemas/recipe.schema.json",
-}
-"""Shipped file → where it goes in a project of the user's."""
 
 
 def check_paths(paths: Sequence[Path], context: Context | None = None) -> tuple[int, list[Finding]]:
@@ -118,16 +106,3 @@ def _recipe_prompts(recipe: "Recipe") -> list[About] | None:
         return None
     found = (_abouts(Path(source.path), asdict(source), track) for track, source in sources)
     return list(set().union(*found))
-
-
-def copy_starter(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Copy the starting files that are not there yet; yields each with whether it was copied."""
-    for name, goes in STARTER.items():
-        target = folder / goes
-        new = not target.exists()
-        if new:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            text = (SHIPPED / name).read_text(encoding="utf-8")
-            # Files name their schema in the first line, for editors.
-            target.write_text(re.sub(r"\A(# .*\$schema=\.\./)\w+/", r"\1schemas/", text), encoding="utf-8")
-        yield target, new

@@ -8,14 +8,18 @@ report are not in it.
 
 import hashlib
 import heapq
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cai import memory
+from cai.cli import plan_table
+from cai.cli.plan_table import Estimate, Plan
 from cai.errors import UserError
 from cai.files import read_json, write_lines
-from cai.recipe import Block, Recipe
+from cai.recipe import Block, Recipe, load_recipe
 from cai.rows import Prompt, encode
 from cai.run import Run
 from cai.screen import Screen
@@ -24,61 +28,31 @@ from cai.stages.prompts import PromptSource, read
 
 MEASURED = ("source", "rows", "set")
 FEW = 16
-FULL = 4
-"""Times as many prompts as requests in flight: fewer, and much of the time goes by while the last ones end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What one stage will take.
-
-    Attributes:
-        rows: it gives.
-        tokens_in, tokens_out: of all its requests.
-        bytes: on disk.
-        hours: of generation, with the replicas asked for; 0 where no model is asked.
-        speed: generated tokens/s that the sample reached.
-    """
-
-    stage: str
-    rows: int
-    tokens_in: int
-    tokens_out: int
-    bytes: int
-    hours: float
-    speed: float
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the whole will take.
-
-    Attributes:
-        prompts: of the whole.
-        sample: prompts that were measured.
-        replicas: times the servers that the sample had.
-        flying: requests that were in flight at once, at the most.
-        trainers: what each takes of memory, where its base is on this machine.
-        short: a sentence for each of them that will not fit.
-    """
-
-    prompts: int
-    sample: int
-    replicas: int
-    flying: int
-    stages: tuple[Estimate, ...]
-    trainers: tuple[memory.Need, ...] = ()
-    short: tuple[str, ...] = ()
-
-    @property
-    def hours(self) -> float:
-        """Of generation, one stage after the other."""
-        return sum(each.hours for each in self.stages)
-
-    @property
-    def bytes(self) -> int:
-        """On disk, without models."""
-        return sum(each.bytes for each in self.stages)
+def plan_run(
+    recipe: Path,
+    overrides: Sequence[str],
+    counts: tuple[int, int | None, int],
+    price: float | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """What a run will take; see ``plan`` for the counts."""
+    screen = Screen()
+    screen.console.stderr = as_json
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".plan-") as folder:
+        found = plan(load_recipe(recipe, list(overrides)), Path(folder), *counts, screen)
+    if as_json:
+        print(json.dumps(plan_table.as_json(found, price), indent=2))
+    else:
+        screen.console.print(plan_table.table(found))
+        screen.say(plan_table.sentence(found, price))
+        if found.trainers:
+            screen.console.print(plan_table.memory_table(found))
+        for line in found.short:
+            screen.say(line)
 
 
 def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replicas: int, screen: Screen) -> Plan:

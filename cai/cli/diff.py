@@ -1,32 +1,60 @@
-"""What ``cai diff`` shows: the differences of two constitutions, word by word, and what they mean for a run."""
+"""``cai diff``: the differences of two constitutions, word by word, and what they mean for a run."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from cai import change
 from cai.change import Effect
-from cai.report.words import marked
-from constitution.diff import Change
+from cai.report.differences import difference
+from cai.report.summary import run_folder
+from cai.screen import Screen
+from cai.store import described
+from constitution.diff import Change, changes
+from constitution.load import load
 from constitution.model import Constitution
 
 SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 
 
-def show(
+def diff_constitutions(old: Path, new: Path, run: str | None, as_json: bool) -> None:
+    """What changed, and what a run would have to do again."""
+    before, after = _constitution(old), _constitution(new)
+    found = list(changes(before, after))
+    effects = list(change.effects(run_folder(run), after)) if run else []
+    if as_json:
+        print(json.dumps(_as_json(found, effects), indent=2, ensure_ascii=False))
+    else:
+        console = Screen().console
+        console.soft_wrap = False
+        _show(before, after, found, effects, console)
+
+
+def _constitution(path: Path) -> Constitution:
+    """A constitution's file, or the one that a run used, given its folder or its name."""
+    for folder in (path, Path("runs") / path):
+        if (folder / "run.json").is_file():
+            return change.former(folder, described(folder)["constitution_digest"])
+    return load(path)
+
+
+def _show(
     old: Constitution, new: Constitution, found: Sequence[Change], effects: Sequence[Effect], console: Console
 ) -> None:
     """Print them."""
-    for change in found:
-        sign, style = SIGNS[change.kind]
-        title = "" if change.kind == "changed" else f": {change.old or change.new}"
-        console.print(Text(f"{sign} {change.what}{title}", style=style))
-        if change.kind == "changed":
-            console.print(Padding(marked(change.old, change.new, console.is_terminal), (0, 0, 0, 4), expand=False))
+    for each in found:
+        sign, style = SIGNS[each.kind]
+        title = "" if each.kind == "changed" else f": {each.old or each.new}"
+        console.print(Text(f"{sign} {each.what}{title}", style=style))
+        if each.kind == "changed":
+            console.print(Padding(difference(each.old, each.new, console.is_terminal), (0, 0, 0, 4), expand=False))
     console.print(Text(_summary(old, new, found)))
     for line in filter(None, map(_line, effects)):
         console.print(Text(line))
@@ -34,7 +62,7 @@ def show(
         console.print(Text("the run stands as it is"))
 
 
-def as_json(found: Sequence[Change], effects: Sequence[Effect]) -> dict[str, Any]:
+def _as_json(found: Sequence[Change], effects: Sequence[Effect]) -> dict[str, Any]:
     """For programs: every change, and what becomes of each stage, with the ids of the rows touched."""
     stages = {each.stage: {"action": each.action, "touched": each.ids, "rows": each.rows} for each in effects}
     return {"changes": [asdict(change) for change in found], "stages": stages}

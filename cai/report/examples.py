@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 from rich.table import Table
 
 from cai.judge.examples import JudgedExample, Score, by_principle, floors, plain, score
+from cai.report.format import percent
 from constitution.model import Constitution
 
 
@@ -35,7 +36,7 @@ def table(judged: Sequence[JudgedExample]) -> Table:
     shown.add_section()
     shown.add_row("all", *_cells(score(judged)), style="bold")
     for name, share in floors(judged).items():
-        shown.add_row(f"floor: {name}", "", _percent(share), style="dim")
+        shown.add_row(f"floor: {name}", "", percent(share), style="dim")
     return shown
 
 
@@ -95,13 +96,9 @@ def _clean(text: str) -> str:
 def _cells(one: Score) -> list[str]:
     return [
         str(one.examples),
-        _percent(one.accuracy),
+        percent(one.accuracy),
         f"{100 * one.low:.0f}–{100 * one.high:.0f}%",
-        _percent(one.same_position),
-        _percent(one.unreadable),
-        _percent(one.longer),
+        percent(one.same_position),
+        percent(one.unreadable),
+        percent(one.longer),
     ]
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.0f}%"

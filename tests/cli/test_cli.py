@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 Cai = Callable[..., subprocess.CompletedProcess[str]]
 HEAVY = ("torch", "transformers", "trl", "datasets", "vllm", "pyarrow", "aiohttp")
 
@@ -46,7 +46,7 @@ def test_nothing_heavy_loads_before_it_is_needed(module: str) -> None:
 
 
 def test_help_loads_nothing_heavy_at_all() -> None:
-    code = f"import sys, cai.cli; print(*sorted({{m.split('.')[0] for m in sys.modules}} & {set(HEAVY)!r}))"
+    code = f"import sys, cai.cli.app; print(*sorted({{m.split('.')[0] for m in sys.modules}} & {set(HEAVY)!r}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert loaded.stdout.strip() == ""
 

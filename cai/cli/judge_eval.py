@@ -7,6 +7,7 @@ that decides it: data, model, constitution, settings, and the code that puts the
 
 import hashlib
 import importlib.util
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -24,7 +25,9 @@ from cai.judge.calibration import KINDS
 from cai.judge.figures import figures, judged_pairs
 from cai.judge.methods import METHODS
 from cai.models import ModelSpec
+from cai.models.naming import named
 from cai.recipe import Block, Recipe, read_recipe
+from cai.report import judge as judge_report
 from cai.rows import Preference
 from cai.run import Run
 from cai.screen import Screen
@@ -49,7 +52,7 @@ EXAMINED = tuple(name for name in METHODS if name != "people")  # who would be r
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
+class JudgeEval:
     """What is to be examined.
 
     Attributes:
@@ -71,8 +74,30 @@ class Exam:
     name: str = ""
 
 
+def examine_judge(exam: JudgeEval, models: tuple[str | None, str | None], out: Path | None, as_json: bool) -> None:
+    """Sit the exam, show its table, write its page, and save a calibration where one is named."""
+    screen = Screen()
+    screen.console.stderr = as_json
+    model, reward = models
+    judge = named(model) if model else None
+    scorer = named(reward, prefer="reward") if reward else None
+    stem = Path(exam.data.removeprefix("hub:")).name.partition(".")[0]
+    folder = out or Path("runs") / f"exam-{stem}"
+    figures = judge_eval(exam, judge, scorer, folder, screen)
+    judge_report.write(folder, figures)
+    if as_json:
+        print(json.dumps(figures, indent=2, ensure_ascii=False))
+    else:
+        screen.console.print(judge_report.table(figures, screen.console.width))
+        for line in judge_report.sentences(figures):
+            screen.say(line)
+    if exam.name:
+        screen.say(f"calibration: {save_calibration(exam, folder, figures, Path())}")
+    screen.say(f"{folder / 'exam.html'}, {folder / 'exam.json'}")
+
+
 def judge_eval(
-    exam: Exam, model: ModelSpec | None, reward: ModelSpec | None, out: Path, screen: Screen
+    exam: JudgeEval, model: ModelSpec | None, reward: ModelSpec | None, out: Path, screen: Screen
 ) -> dict[str, Any]:
     """Sit the exam; returns all figures, which are in ``out/exam.json`` too.
 
@@ -99,7 +124,7 @@ def judge_eval(
     return figures
 
 
-def save_calibration(exam: Exam, out: Path, figures: dict[str, Any], folder: Path) -> Path:
+def save_calibration(exam: JudgeEval, out: Path, figures: dict[str, Any], folder: Path) -> Path:
     """Fit a calibration on all pairs and write it under its name; returns the file."""
     [(method, found)] = figures["methods"].items()
     pairs = [each for each in judged_pairs(_rows(out, method)) if each.p is not None]
@@ -119,7 +144,7 @@ def save_calibration(exam: Exam, out: Path, figures: dict[str, Any], folder: Pat
     return path
 
 
-def _sensible(exam: Exam) -> None:
+def _sensible(exam: JudgeEval) -> None:
     if importlib.util.find_spec("sklearn") is None or importlib.util.find_spec("statsmodels") is None:
         raise UserError("an exam needs the packages scikit-learn and statsmodels; run: make install")
     if not exam.data.startswith("hub:") and not Path(exam.data).is_file():
@@ -147,7 +172,7 @@ def _free(out: Path) -> None:
         raise UserError(f"--out: {out} is a run's folder; name another one")
 
 
-def _recipe(exam: Exam, models: dict[str, ModelSpec], out: Path) -> Recipe:
+def _recipe(exam: JudgeEval, models: dict[str, ModelSpec], out: Path) -> Recipe:
     """The exam as a recipe; raises as ``load_recipe``."""
     pairs: dict[str, Any] = dict(exam.pairs)
     pairs |= {"hub": exam.data.removeprefix("hub:")} if exam.data.startswith("hub:") else {"path": exam.data}
@@ -160,7 +185,7 @@ def _recipe(exam: Exam, models: dict[str, ModelSpec], out: Path) -> Recipe:
     return read_recipe(source, spread, models=models)
 
 
-def _spread(text: str, names: Sequence[str], exam: Exam) -> list[str]:
+def _spread(text: str, names: Sequence[str], exam: JudgeEval) -> list[str]:
     """A setting for every method, or for the one that it names, as a recipe's override."""
     head, dot, rest = text.partition("=")[0].partition(".")
     if dot and head in EXAMINED and head not in (*names, *SETTABLE):
@@ -175,7 +200,7 @@ def _spread(text: str, names: Sequence[str], exam: Exam) -> list[str]:
     return [f"{name}.{text}" for name in names if head != "rules" or name == "rules"]
 
 
-def _methods(exam: Exam, models: dict[str, ModelSpec]) -> list[str]:
+def _methods(exam: JudgeEval, models: dict[str, ModelSpec]) -> list[str]:
     """The methods that are meant; "all" are those that the models and the constitution at hand allow."""
     if ALL not in exam.methods:
         return list(dict.fromkeys(exam.methods))

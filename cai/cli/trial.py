@@ -3,18 +3,25 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from cai.cli.shared import one_of, with_model
 from cai.errors import RowError, RunError, UserError
 from cai.flow import Ask, generator
 from cai.models import Model, Reply, Request
-from cai.report.words import marked
-from cai.rows import Draft, Prompt, content_id
+from cai.models.naming import named
+from cai.report.differences import difference
+from cai.rows import Draft, Prompt, content_id, is_text
+from cai.screen import Screen
 from cai.slots import Slots
+from cai.stages.prompts import TRACKS
 from cai.stages.revise import Revise, answer, chosen, revised_under
+from constitution import draw
+from constitution.load import load
 from constitution.model import Constitution, Principle
 from constitution.source import nearest
 
@@ -46,7 +53,7 @@ class Trial:
         return Prompt(content_id((asked,)), (asked,), "", self.want.tracks[0], tags=tuple(self.tags))
 
 
-async def run(trial: Trial, constitution: Constitution, model: Model, console: Console) -> None:
+async def _chain(trial: Trial, constitution: Constitution, model: Model, console: Console) -> None:
     """The chain, live.
 
     Raises:
@@ -82,7 +89,7 @@ async def _round(number: int, principle: Principle, draft: Draft, trial: Trial, 
     if revised.text == draft.text:
         _said(console, "(the answer as it was)")
     else:
-        _indented(console, marked(draft.text, revised.text, console.is_terminal))
+        _indented(console, difference(draft.text, revised.text, console.is_terminal))
     return revised
 
 
@@ -148,3 +155,17 @@ def _as_sent(request: Request) -> Iterator[str]:
         yield request.prompt
     stops = f", stops {list(request.stop)}" if request.stop else ""
     yield f"<<seed {request.seed}, at most {request.max_tokens} tokens, temperature {request.temperature:g}{stops}>>"
+
+
+def try_constitution(path: Path, model: str, tried: Trial) -> None:
+    """One chain in the terminal."""
+    one_of("--choice", tried.want.choice, draw.CHOICES)
+    one_of("--track", tried.want.tracks[0], TRACKS)
+    if not tried.prompt.strip():
+        raise UserError("PROMPT is empty; write what the person asks")
+    if not is_text(tried.prompt):
+        raise UserError("PROMPT is not UTF-8 text; check the terminal's encoding")
+    # One chain asks one thing at a time, and a model loads into this process sooner than a server comes up.
+    constitution, spec, screen = load(path), named(model, prefer="local"), Screen()
+    screen.console.soft_wrap = False
+    with_model(spec, screen, lambda up: _chain(tried, constitution, up, screen.console))

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from cai import authoring
-from cai.authoring import Debug
+from cai.cli import authoring
+from cai.cli.authoring import Debug
 
 app = typer.Typer(
     add_completion=False,
@@ -95,7 +95,7 @@ def plan(
     debug: Debug = False,
 ) -> None:
     """Measure a sample of a run, and say what the whole will take."""
-    from cai.commands import plan_run
+    from cai.cli.plan import plan_run
 
     plan_run(recipe, overrides or [], (sample, prompts, replicas), price, out, as_json)
 
@@ -164,7 +164,7 @@ def init(
     debug: Debug = False,
 ) -> None:
     """Copy files to start from; yours stay as they are."""
-    from cai.checking import copy_starter
+    from cai.cli.init import copy_starter
 
     for path, copied in copy_starter(folder):
         print(f"{path}: {'written' if copied else 'is there already, left as it is'}")
@@ -202,7 +202,3 @@ def _fail(error: Exception, code: int) -> None:
         raise error
     print(f"error: {error}", file=sys.stderr)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 Cai = Callable[..., subprocess.CompletedProcess[str]]
 Write = Callable[[str, str], Path]
 CONSTITUTION = """\

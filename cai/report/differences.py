@@ -7,7 +7,7 @@ from constitution.diff import words
 STYLES = {"same": ("", "", ""), "removed": ("red strike", "[-", "-]"), "added": ("green", "{+", "+}")}
 
 
-def marked(old: str, new: str, colors: bool) -> Text:
+def difference(old: str, new: str, colors: bool) -> Text:
     """In colors, or in wdiff's marks where there are none: ``[-old-] {+new+}``."""
     text = Text()
     for kind, part in words(old, new):
@@ -15,6 +15,6 @@ def marked(old: str, new: str, colors: bool) -> Text:
         if text.plain and not text.plain[-1].isspace():
             text.append(" ")
         bare = part.rstrip()
-        marked = part if colors or not before else f"{before}{bare}{after}{part[len(bare) :]}"
-        text.append(marked, style=style or None)
+        difference = part if colors or not before else f"{before}{bare}{after}{part[len(bare) :]}"
+        text.append(difference, style=style or None)
     return text

@@ -1,11 +1,67 @@
-"""What ``cai plan`` shows."""
+"""What a plan says, and how ``cai plan`` shows it."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
 
-from cai.plan import FULL, Plan
+from cai import memory
+
+FULL = 4
+"""Times as many prompts as requests in flight: fewer, and much of the time goes by while the last ones end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What one stage will take.
+
+    Attributes:
+        rows: it gives.
+        tokens_in, tokens_out: of all its requests.
+        bytes: on disk.
+        hours: of generation, with the replicas asked for; 0 where no model is asked.
+        speed: generated tokens/s that the sample reached.
+    """
+
+    stage: str
+    rows: int
+    tokens_in: int
+    tokens_out: int
+    bytes: int
+    hours: float
+    speed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the whole will take.
+
+    Attributes:
+        prompts: of the whole.
+        sample: prompts that were measured.
+        replicas: times the servers that the sample had.
+        flying: requests that were in flight at once, at the most.
+        trainers: what each takes of memory, where its base is on this machine.
+        short: a sentence for each of them that will not fit.
+    """
+
+    prompts: int
+    sample: int
+    replicas: int
+    flying: int
+    stages: tuple[Estimate, ...]
+    trainers: tuple[memory.Need, ...] = ()
+    short: tuple[str, ...] = ()
+
+    @property
+    def hours(self) -> float:
+        """Of generation, one stage after the other."""
+        return sum(each.hours for each in self.stages)
+
+    @property
+    def bytes(self) -> int:
+        """On disk, without models."""
+        return sum(each.bytes for each in self.stages)
 
 
 def table(plan: Plan) -> Table:

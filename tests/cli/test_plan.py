@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cai.plan import sampled
+from cai.cli.plan import sampled
 from cai.recipe import load_recipe
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "tests" / "data" / "scripted.yaml"
 Cai = Callable[..., subprocess.CompletedProcess[str]]
 

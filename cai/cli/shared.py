@@ -1,0 +1,34 @@
+"""What several commands do: bring up the one model that was named, and look at words that have to be known."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from cai.errors import UserError
+from cai.models import Model, ModelSpec, bundled, open_model
+from cai.screen import Screen
+from constitution.source import nearest
+
+T = TypeVar("T")
+
+
+def with_model(spec: ModelSpec, screen: Screen, work: Callable[[Model], Awaitable[T]]) -> T:
+    """What the work gives, once its model is up; raises as ``open_model`` and the work."""
+
+    async def whole() -> T:
+        if spec.hosted:
+            screen.say(f"starting {spec.kind} with {spec.title} …")
+        async with open_model(spec, bundled.cache_folder().parent / "logs") as up:
+            return await work(up)
+
+    return asyncio.run(whole())
+
+
+def one_of(option: str, word: str, known: Sequence[str]) -> None:
+    """Refuse a word that is none of those known.
+
+    Raises:
+        UserError: with the nearest one.
+    """
+    if word not in known:
+        raise UserError(f'{option}: there is no "{word}"; {nearest(word, list(known))}')

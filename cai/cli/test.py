@@ -1,0 +1,61 @@
+"""``cai test``: how well a judge applies each principle, by the examples that the constitution carries."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from cai.cli.shared import one_of, with_model
+from cai.errors import UserError
+from cai.judge import examples
+from cai.judge.methods import METHODS
+from cai.judge.settings import Judging
+from cai.models import Model
+from cai.models.naming import named
+from cai.report import examples as examples_report
+from cai.screen import Screen
+from constitution.load import load
+
+
+def examine_constitution(
+    path: Path, model: str, principles: Sequence[str], want: Judging, junit: Path | None, as_json: bool
+) -> float:
+    """Judge every example, show what came of it, and return the accuracy over all."""
+    one_of("--method", want.method, [name for name, each in METHODS.items() if each.needs == "judgment"])
+    constitution, spec, screen = load(path), named(model), Screen()
+    if junit:
+        _check_writable(junit)
+    if as_json:
+        screen.console.stderr = True
+    tested = examples.testable(constitution, principles)
+    began = time.monotonic()
+
+    async def judge(up: Model) -> tuple[str, list[examples.JudgedExample]]:
+        with screen.bars():
+            bar = screen.bar("test", len(tested), unit="examples")
+            return up.name, await examples.examine(constitution, principles, up, want, bar.advance)
+
+    name, judged = with_model(spec, screen, judge)
+    if as_json:
+        print(
+            json.dumps(examples_report.as_json(constitution, name, want.method, judged), indent=2, ensure_ascii=False)
+        )
+    else:
+        screen.say(
+            f"{constitution.name}, judged by {name} ({want.method}, both orders), {time.monotonic() - began:.0f} s"
+        )
+        screen.console.print(examples_report.table(judged), soft_wrap=True)
+        if untested := examples.untested(constitution, principles):
+            screen.say(f"not tested, as they have no examples or no judgment question: {', '.join(untested)}")
+    if junit:
+        examples_report.write_junit(junit, constitution, judged)
+    return examples.score(judged).accuracy or 0.0
+
+
+def _check_writable(path: Path) -> None:
+    """Before the judge has worked for a result that could not be kept."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise UserError(f"--junit: {path} cannot be written: {error.strerror}; name another file") from None

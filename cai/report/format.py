@@ -1,0 +1,41 @@
+"""Figures as text, and a point of a calibration curve as a page draws it."""
+
+from typing import Any
+
+from cai.judge.statistics import wilson
+
+PLOT = 220
+"""The side of a calibration curve's box, in pixels."""
+
+
+def bin_of(each: dict[str, float]) -> dict[str, float]:
+    """A point of the calibration curve in a PLOT × PLOT box, with its 95% interval; its area grows with its pairs."""
+    low, high = wilson(each["accuracy"] * each["pairs"], round(each["pairs"]))
+    return {
+        **each,
+        "x": (each["confidence"] - 0.5) * 2 * PLOT,
+        "y": PLOT - each["accuracy"] * PLOT,
+        "top": PLOT - high * PLOT,
+        "bottom": PLOT - low * PLOT,
+        "r": min(3 + each["pairs"] ** 0.5 / 3, 14),
+    }
+
+
+def percent(share: float | None) -> str:
+    """``56%``."""
+    return "–" if share is None else f"{100 * share:.0f}%"
+
+
+def interval(share: dict[str, Any]) -> str:
+    """``52–60%``."""
+    return "–" if share["value"] is None else f"{100 * share['low']:.0f}–{100 * share['high']:.0f}%"
+
+
+def number(value: float | None) -> str:
+    """``0.243``."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+def counts_text(counts: dict[str, int]) -> str:
+    """``tie 3, ok 20``."""
+    return ", ".join(f"{word.replace('_', ' ')} {count}" for word, count in counts.items())
