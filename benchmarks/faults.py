@@ -25,9 +25,9 @@ from rich.console import Console
 from server import end_server, running
 
 from cai.errors import CaiError
+from cai.flow.screen import Screen
 from cai.recipe import load_recipe
 from cai.run import start
-from cai.screen import Screen
 
 PROMPTS = 40
 RECIPE = """\

@@ -18,10 +18,10 @@ from random import Random
 
 from label_throughput import CONSTITUTION, pairs
 
-from cai.flow import Ask
-from cai.models import ModelSpec
+from cai.flow.ask import Ask
+from cai.models.concurrency import Slots
+from cai.models.types import ModelSpec
 from cai.models.vllm import serve
-from cai.slots import Slots
 from cai.stages.label import Label, label
 
 PRINCIPLES = 16

@@ -17,14 +17,15 @@ from pathlib import Path
 
 from revise_throughput import Recording, bare
 
-from cai.flow import Step, flow
-from cai.ledger import Settings
-from cai.models import ModelSpec
+from cai.flow.flow import flow
+from cai.flow.live import Live, RowStage
+from cai.models.concurrency import Slots
+from cai.models.types import ModelSpec
 from cai.models.vllm import serve
-from cai.rows import Draft, Drop, Pair, Preference
-from cai.slots import Slots
 from cai.stages.label import Label, label
-from cai.store import Stage
+from cai.store.ledger import Fingerprint
+from cai.store.rows import Draft, Drop, Pair, Preference
+from cai.store.stage import Stage
 from constitution.load import load
 from constitution.source import SHIPPED
 
@@ -46,13 +47,14 @@ async def stage(model: Recording, rows: list[Pair], want: Label, folder: Path) -
     """Seconds that the stage takes."""
     source, target = Stage(folder / "sample"), Stage(folder / "label")
     source.write_part(0, rows)
-    target.begin(Settings("label", {}, 0, "", {}, {}))
+    target.begin(Fingerprint("label", {}, 0, "", {}, {}))
 
     async def work(row: Pair, ask: object) -> list[Preference] | Drop:
         return await label(row, want, ask)  # pyright: ignore[reportArgumentType]
 
     slots = Slots(model.concurrency)
-    step = Step("label", target, Pair, work, model, slots, CONSTITUTION, 0, None, lambda *_: None)
+    row_stage = RowStage("label", target, Pair, work, ("model",))
+    step = Live(row_stage, target, {"model": (model, slots)}, CONSTITUTION, 0)
     began = time.monotonic()
     await flow([step], source, 2 * model.concurrency)
     return time.monotonic() - began

@@ -28,11 +28,11 @@ from aiohttp import web
 from rich.console import Console
 
 from cai.cli.judge_eval import JudgeEval, judge_eval
+from cai.flow.screen import Screen
 from cai.judge.statistics import sigmoid
-from cai.models import ModelSpec
-from cai.rows import Preference
-from cai.screen import Screen
-from cai.store import Stage
+from cai.models.types import ModelSpec
+from cai.store.rows import Preference
+from cai.store.stage import Stage
 from constitution.source import SHIPPED
 
 SPREAD = 2.0

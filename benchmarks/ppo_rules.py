@@ -15,8 +15,8 @@ from typing import Any
 
 from recipes import finished
 
-from cai.files import read_json
-from cai.store import Stage
+from cai.store.files import read_json
+from cai.store.stage import Stage
 
 PROMPTS = Path(__file__).parent.parent / "principles" / "prompts"
 KL_LIMIT = 15.0

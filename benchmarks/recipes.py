@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
+from cai.flow.screen import Screen
 from cai.recipe import load_recipe
 from cai.run import start
-from cai.screen import Screen
 
 
 @contextmanager

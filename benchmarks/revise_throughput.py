@@ -19,16 +19,17 @@ from pathlib import Path
 
 import aiohttp
 
-from cai.flow import Step, flow
-from cai.ledger import Settings
-from cai.models import Model, ModelSpec, Reply, Request
+from cai.flow.flow import flow
+from cai.flow.live import Live, RowStage
+from cai.models.concurrency import Slots
 from cai.models.dialect import Vllm
+from cai.models.types import Model, ModelSpec, Reply, Request
 from cai.models.vllm import Served, serve
-from cai.rows import Chain, Drop, Prompt
-from cai.slots import Slots
 from cai.stages.prompts import Prompts, PromptSource, read
 from cai.stages.revise import Revise, revise
-from cai.store import Stage
+from cai.store.ledger import Fingerprint
+from cai.store.rows import Chain, Drop, Prompt
+from cai.store.stage import Stage
 from constitution.load import load
 from constitution.source import SHIPPED
 
@@ -59,7 +60,7 @@ async def stage(model: Recording, rows: list[Prompt], rounds: int, folder: Path)
     """Seconds that the stage takes."""
     source, target = Stage(folder / "prompts"), Stage(folder / "revise")
     source.write_part(0, rows)
-    target.begin(Settings("revise", {}, 0, "", {}, {}))
+    target.begin(Fingerprint("revise", {}, 0, "", {}, {}))
     want = Revise("policy", rounds=rounds, max_tokens=160, temperature=0.4, top_p=0.9, exemplars=2)
 
     async def work(row: Prompt, ask: object) -> list[Chain] | Drop:
@@ -68,7 +69,8 @@ async def stage(model: Recording, rows: list[Prompt], rounds: int, folder: Path)
 
     constitution = load(SHIPPED / "principles" / "harmless.yaml")
     slots = Slots(model.concurrency)
-    step = Step("revise", target, Prompt, work, model, slots, constitution, 0, None, lambda *_: None)
+    row_stage = RowStage("revise", target, Prompt, work, ("model",))
+    step = Live(row_stage, target, {"model": (model, slots)}, constitution, 0)
     began = time.monotonic()
     await flow([step], source, 2 * model.concurrency)
     return time.monotonic() - began

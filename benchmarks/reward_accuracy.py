@@ -14,7 +14,7 @@ from typing import Any
 
 from recipes import finished
 
-from cai.files import read_json
+from cai.store.files import read_json
 
 HELD_OUT = 300
 

@@ -23,10 +23,10 @@ from pathlib import Path
 import aiohttp
 from server import possible, running
 
+from cai.flow.screen import Screen
 from cai.recipe import load_recipe
 from cai.run import start
-from cai.screen import Screen
-from cai.store import Stage
+from cai.store.stage import Stage
 
 PORT = 8101
 REQUESTS = 3

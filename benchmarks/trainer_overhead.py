@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 from cai import dataset
-from cai.files import read_json
-from cai.models.vllm import resolve
-from cai.rows import Prompt
+from cai.models.bundled import resolve
 from cai.stages import STAGES
 from cai.stages.online import Online
 from cai.stages.train import Aligned
-from cai.store import Stage
+from cai.store.files import read_json
+from cai.store.rows import Prompt
+from cai.store.stage import Stage
 from cai.training import QUIET, job
 
 ROOT = Path(__file__).parent.parent

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from server import running
 
+from cai.flow.screen import Screen
 from cai.recipe import load_recipe
 from cai.run import start
-from cai.screen import Screen
 
 RECIPE = """\
 name: two

@@ -11,16 +11,17 @@ from random import Random
 from typing import Any
 
 from cai.errors import UserError
-from cai.flow import generator
-from cai.ledger import Settings, differences
-from cai.rows import Pair
+from cai.flow.ask import generator
 from cai.stages import STAGES, read_block
 from cai.stages.label import chosen as chosen_to_label
 from cai.stages.revise import chosen as chosen_to_revise
 from cai.stages.score import chosen as chosen_to_score
-from cai.store import Stage, described
+from cai.store.ledger import Fingerprint, differences
+from cai.store.rows import Pair
+from cai.store.run_folder import described, former_constitution
+from cai.store.stage import Stage
 from constitution import ask, judging
-from constitution.load import digest, load
+from constitution.load import digest
 from constitution.model import Constitution, Principle
 from constitution.turns import Style
 
@@ -32,25 +33,7 @@ ASKED = ({"role": "user", "content": "\x02p\x03"},)
 """Stand for a row's own words, which are the same before and after; no template has such."""
 
 
-def kept(folder: Path, known: str) -> Path:
-    """Where a run keeps a constitution that it used, by its digest."""
-    return folder / "constitutions" / f"{known}.yaml"
-
-
-def former(folder: Path, known: str, stage: str = "") -> Constitution:
-    """The constitution under which a run, or a stage of it, was made, by its digest.
-
-    Raises:
-        UserError: the run does not have it.
-    """
-    path = kept(folder, known)
-    if not path.exists():
-        todo = f"; do {stage} again with: --redo {stage}" if stage else "; name the constitution's file instead"
-        raise UserError(f"{path} is gone, the constitution that made {stage or 'this run'}{todo}")
-    return load(path)
-
-
-def only_constitution(stage: str, was: dict[str, Any], now: Settings) -> None:
+def only_constitution(stage: str, was: dict[str, Any], now: Fingerprint) -> None:
     """Refuse where more changed than the constitution, and what follows from it.
 
     Raises:
@@ -159,7 +142,7 @@ def effect(folder: Path, known: Mapping[str, str], new: Constitution, moved: Set
         return Effect(name, kind, "aside")
     if begun["block"].get("method") == "rank":  # its rows have other ids than those that they are made from
         return Effect(name, kind, "aside")
-    old = former(folder, begun["constitution"], name)
+    old = former_constitution(folder, begun["constitution"], name)
     touched = {}
     for drawn, takes, source, drawing in _drawing(folder, known, begun):
         source.whole()

@@ -191,8 +191,8 @@ def _index(similarity: float) -> Callable[[str], bool]:
 
 
 def _prompts(path: str) -> Iterable[str]:
-    from cai.rows import Prompt
     from cai.stages.prompts import Prompts, PromptSource, read
+    from cai.store.rows import Prompt
 
     rows = read(Prompts((PromptSource(path),)))
     return (row.messages[-1]["content"] for row in rows if isinstance(row, Prompt))

@@ -14,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from cai.errors import UserError
-from cai.rows import Message, is_text
+from cai.store.rows import Message, is_text
 
 PROMPTS = ("prompt", "messages", "question", "instruction", "input", "context", "query")
 """Where a prompt is looked for, in this order; an instruction's ``input`` belongs to it."""

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from cai.block import Block
-from cai.models import ModelSpec
 from cai.models.combined import mistakes as combination_mistakes
+from cai.models.types import ModelSpec
 from cai.stages.reward import Reward
 from constitution.source import Keys, nearest
 

@@ -10,15 +10,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cai import shapes
-from cai.files import write_json
-from cai.flow import Ask, Work
-from cai.ledger import Settings, Tally
-from cai.recipe import Block
-from cai.rows import Answers, Drop, Pair, Preference, Prompt
+from cai.block import Block
+from cai.flow.ask import Ask
+from cai.flow.live import RowStage
 from cai.stages.evaluate import Evaluate, answer, compare, describe, pairs
 from cai.stages.label import label
 from cai.stages.prompts import HELDOUT
-from cai.store import Stage
+from cai.store.files import write_json
+from cai.store.ledger import Fingerprint, Tally
+from cai.store.rows import Answers, Drop, Pair, Preference, Prompt
+from cai.store.stage import Stage
 
 if TYPE_CHECKING:
     from cai.run import Run
@@ -66,7 +67,7 @@ async def _answers(run: "Run", block: Block, role: str, prompts: Stage) -> Tally
     async def work(row: Prompt, ask: Ask) -> list[Answers]:
         return [await answer(row, want, ask)]
 
-    return await _pass(run, block, Work(_drawn(stage, block), stage, Prompt, work, (role,)), prompts)
+    return await _pass(run, block, RowStage(_drawn(stage, block), stage, Prompt, work, (role,)), prompts)
 
 
 async def _votes(run: "Run", block: Block, role: str) -> Tally:
@@ -79,7 +80,7 @@ async def _votes(run: "Run", block: Block, role: str) -> Tally:
         return await label(row, want.label(), ask)
 
     stage = Stage(folder / f"votes-{role}")
-    return await _pass(run, block, Work(_drawn(stage, block), stage, Pair, work, (want.judge,)), source)
+    return await _pass(run, block, RowStage(_drawn(stage, block), stage, Pair, work, (want.judge,)), source)
 
 
 def _drawn(stage: Stage, block: Block) -> str:
@@ -87,10 +88,10 @@ def _drawn(stage: Stage, block: Block) -> str:
     return f"{block.name}/{stage.name.partition('-')[0]}"
 
 
-async def _pass(run: "Run", block: Block, work: Work, source: Stage) -> Tally:
+async def _pass(run: "Run", block: Block, work: RowStage, source: Stage) -> Tally:
     """One row stage under the evaluation's folder, sealed on its own."""
-    stage = work.stage
-    settings: Settings = replace(run.settings(block.name), stage=f"{block.name}/{stage.name}")
+    stage = work.folder
+    settings: Fingerprint = replace(run.settings(block.name), stage=f"{block.name}/{stage.name}")
     if stage.seal is None:
         stage.begin(settings)
         await shapes.through(run, [work], source)

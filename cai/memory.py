@@ -37,8 +37,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cai.hardware import Hardware
-from cai.models import ModelSpec, gpus
-from cai.models.vllm import resolve
+from cai.models import gpus
+from cai.models.bundled import resolve
+from cai.models.types import ModelSpec
 from cai.stages.ppo import SERVER_SHARE, Ppo
 from cai.stages.train import Train
 

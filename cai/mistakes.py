@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cai import guards, mistakes_training
 from cai.judge.calibration import DECIDES
 from cai.judge.methods import METHODS, Method
-from cai.models import ModelSpec
+from cai.models.types import ModelSpec
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
 from cai.stages.online import Online
@@ -18,7 +18,7 @@ from cai.stages.score import Score
 from constitution.model import Constitution
 
 if TYPE_CHECKING:
-    from cai.recipe import Block
+    from cai.block import Block
 
 Found = Iterator[tuple[str, str]]
 """The key in the block (or nothing, for the block itself), and a sentence."""

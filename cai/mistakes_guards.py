@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from cai import guards
 from cai.judge.methods import METHODS
-from cai.models import ModelSpec
+from cai.models.types import ModelSpec
 from cai.stages.online import Online
 from cai.stages.train import Aligned
 
 if TYPE_CHECKING:
-    from cai.recipe import Block
+    from cai.block import Block
 
 Found = Iterator[tuple[str, str]]
 """The key in the block, and a sentence."""

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from cai.judge.methods import METHODS
 from cai.mistakes_guards import BESIDE, served
-from cai.models import ModelSpec
+from cai.models.types import ModelSpec
 from cai.stages.grpo import Grpo
 from cai.stages.online import Online
 from cai.stages.ppo import Ppo
 from cai.stages.rloo import Rloo
 
 if TYPE_CHECKING:
-    from cai.recipe import Block
+    from cai.block import Block
 
 Found = Iterator[tuple[str, str]]
 """The key in the block (or nothing, for the block itself), and a sentence."""

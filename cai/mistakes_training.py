@@ -12,7 +12,7 @@ from cai import hardware, mistakes_guards, mistakes_online
 from cai.errors import RunError
 from cai.hardware import Hardware
 from cai.judge.methods.score import RATINGS
-from cai.models import ModelSpec
+from cai.models.types import ModelSpec
 from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto
 from cai.stages.online import Online
@@ -27,7 +27,7 @@ from cai.training import check_config
 from constitution.source import nearest
 
 if TYPE_CHECKING:
-    from cai.recipe import Block
+    from cai.block import Block
 
 Found = Iterator[tuple[str, str]]
 SIGN_IN = """

@@ -19,8 +19,9 @@ from cai import ensemble, hardware, mistakes, mistakes_training, rounds, unfit
 from cai.block import Block, named_roles
 from cai.found import Files
 from cai.hardware import Hardware
-from cai.models import ModelSpec, scripted, vllm
+from cai.models import scripted, vllm
 from cai.models.naming import read_model, read_weights
+from cai.models.types import ModelSpec
 from cai.overrides import override
 from cai.stages import STAGES, read_block
 from cai.stages.train import Train

@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cai import change
+from cai.block import Block
 from cai.change import Effect
 from cai.errors import UserError
-from cai.files import RunLock
-from cai.ledger import Settings
-from cai.recipe import Block
-from cai.reopen import reopen, take_up
-from cai.store import Stage
+from cai.store.files import RunLock
+from cai.store.ledger import Fingerprint
+from cai.store.reopen import reopen, take_up
+from cai.store.stage import Stage
 from constitution.source import nearest
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _apply(run: "Run", effect: Effect) -> None:
     stage.restamp(settings)
 
 
-def _within(settings: Settings, stage: Stage, inner: Stage) -> Settings:
+def _within(settings: Fingerprint, stage: Stage, inner: Stage) -> Fingerprint:
     """The settings of a stage inside another one's folder, such as an evaluation's comparisons."""
     return settings if inner.folder == stage.folder else replace(settings, stage=f"{stage.name}/{inner.name}")
 

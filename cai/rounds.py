@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cai.block import SINGLE, Block
-from cai.models import ModelSpec
+from cai.models.types import ModelSpec
 from cai.stages import STAGES
 from cai.stages.rounds import Outcome, Rounds, Until, Verdict
 from constitution.source import Keys, nearest

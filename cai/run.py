@@ -11,21 +11,23 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai import change, ensemble, evaluation, mistakes, redo, shapes, verdict
+from cai import ensemble, evaluation, mistakes, redo, shapes, verdict
+from cai.block import Block
 from cai.errors import RunError
-from cai.files import RunLock, write_json, write_lines
-from cai.fleet import Fleet
-from cai.ledger import Settings
-from cai.models import ModelSpec
-from cai.recipe import Block, Recipe
+from cai.flow.fleet import Fleet
+from cai.flow.screen import Screen
+from cai.models.types import ModelSpec
+from cai.recipe import Recipe
 from cai.report.summary import ledger_line
-from cai.screen import Screen
-from cai.store import Stage
+from cai.store import run_folder
+from cai.store.files import RunLock, write_json, write_lines
+from cai.store.ledger import Fingerprint
+from cai.store.stage import Stage
 from constitution.load import digest
 from constitution.save import dump
 
 if TYPE_CHECKING:
-    from cai.cluster import Cluster
+    from cai.cluster.hire import Cluster
 
 
 class Run:
@@ -40,27 +42,27 @@ class Run:
         self.recipe, self.folder, self.screen, self.cluster = recipe, folder, screen, cluster
         self.fleet = Fleet(folder / "logs", screen)
         self.constitution = recipe.constitution
-        self.known: dict[str, Settings] = {}
+        self.known: dict[str, Fingerprint] = {}
         self.streams = True
 
     def stage(self, name: str) -> Stage:
         """The folder of a stage."""
         return Stage(self.folder / name, name)
 
-    def settings(self, name: str) -> Settings:
+    def settings(self, name: str) -> Fingerprint:
         """What decides a stage's rows; the digests of the stages it builds on stand for their rows."""
         if name not in self.known:
             self.known[name] = self._settings(self.recipe.block(name))
         return self.known[name]
 
-    def _settings(self, block: Block) -> Settings:
+    def _settings(self, block: Block) -> Fingerprint:
         want = asdict(block.want)
         roles = dict.fromkeys(block.roles())
         upstream = [*([block.reads] if block.reads else []), *block.after]
         upstream += [step for role in roles for step in self.recipe.behind(role)]
         if block.kind == "report":
             upstream = [each.name for each in self.recipe.blocks if each.name != block.name]
-        return Settings(
+        return Fingerprint(
             stage=block.name,
             block=_fingerprinted(want),
             seed=self.recipe.seed + block.number,
@@ -137,7 +139,9 @@ class Run:
 
     def keep_constitution(self) -> None:
         """Before any row is made under it: what a later change touches is told by comparison."""
-        write_lines(change.kept(self.folder, digest(self.constitution)), [dump(self.constitution).rstrip()])
+        write_lines(
+            run_folder.constitution_file(self.folder, digest(self.constitution)), [dump(self.constitution).rstrip()]
+        )
 
     async def _walk(self) -> None:
         left = list(self.recipe.blocks)

@@ -10,16 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai import change, dataset, guards
+from cai import dataset, guards
+from cai.block import Block
 from cai.errors import RunError, UserError
-from cai.files import read_json, write_json
-from cai.flow import Task, Work, flow
-from cai.ledger import Settings, Tally, versions
-from cai.models.vllm import resolve
-from cai.part import sort_drops
-from cai.recipe import Block
-from cai.rows import Drop, Pair, Prompt, plain
-from cai.screen import Bar
+from cai.flow.flow import flow
+from cai.flow.live import Job, Observer, RowStage
+from cai.flow.screen import Bar
+from cai.models.bundled import resolve
 from cai.stages import pairs as pair_files
 from cai.stages import prompts as prompt_files
 from cai.stages.dpo import Dpo
@@ -27,7 +24,12 @@ from cai.stages.kto import Kto
 from cai.stages.online import Online
 from cai.stages.ppo import Ppo
 from cai.stages.train import Aligned, Train
-from cai.store import Stage
+from cai.store import run_folder
+from cai.store.files import read_json, write_json
+from cai.store.ledger import Fingerprint, Tally, versions
+from cai.store.part import sort_drops
+from cai.store.rows import Drop, Pair, Prompt, plain
+from cai.store.stage import Stage
 from cai.training import Where, job, train
 from constitution.load import digest
 
@@ -92,7 +94,7 @@ async def rows(run: "Run", group: list[Block]) -> None:
         seal_rows(run.stage(block.name), run.settings(block.name), run.stage(block.reads))
 
 
-def _work(run: "Run", block: Block) -> Work:
+def _work(run: "Run", block: Block) -> RowStage:
     table, want = block.table, block.want
     assert table.work is not None and table.takes is not None
 
@@ -100,29 +102,31 @@ def _work(run: "Run", block: Block) -> Work:
         out = await table.work(row, want, ask)  # pyright: ignore[reportOptionalCall]
         return out if isinstance(out, list | Drop) else [out]
 
-    return Work(block.name, run.stage(block.name), table.takes, do, tuple(block.roles()))
+    return RowStage(block.name, run.stage(block.name), table.takes, do, tuple(block.roles()))
 
 
-async def through(run: "Run", works: list[Work], source: Stage) -> None:
+async def through(run: "Run", works: list[RowStage], source: Stage) -> None:
     """Take the source's rows through row stages, here or over a cluster, with a bar for each."""
     roles = list(dict.fromkeys(role for work in works for role in work.roles))
-    task = Task(works, {role: run.spec(role) for role in roles}, run.constitution, run.recipe.seed)
+    task = Job(works, {role: run.spec(role) for role in roles}, run.constitution, run.recipe.seed)
     total = sum(map(source.count, source.parts()))
     if run.cluster:
         with run.screen.bars():
-            bars = {work.name: run.screen.bar(work.name, total, work.stage.count_done()) for work in works}
-            await run.cluster.through(task, source, bars)
+            bars = {work.name: run.screen.bar(work.name, total, work.folder.count_done()) for work in works}
+            from cai.cluster import handout
+
+            await handout.through(run.cluster, task, source, bars)
         return
-    steps = task.steps(await run.fleet.roles(task.specs))
+    steps = task.live(await run.fleet.roles(task.specs))
     with run.screen.bars():
-        bars = {work.name: run.screen.bar(work.name, total, work.stage.count_done()) for work in works}
+        bars = {work.name: run.screen.bar(work.name, total, work.folder.count_done()) for work in works}
         for step in steps:
             bars[step.name].slots = step.slots
-            step.on_row = lambda name, tokens, reason: bars[name].advance(tokens, reason)
+            step.observer = Observer(on_row=lambda name, tokens, reason: bars[name].advance(tokens, reason))
         await flow(steps, source, 2 * max(step.slots.most for step in steps))
 
 
-def seal_rows(stage: Stage, settings: Settings, source: Stage) -> None:
+def seal_rows(stage: Stage, settings: Fingerprint, source: Stage) -> None:
     """Seal a row stage from the ledgers of its parts.
 
     Raises:
@@ -247,7 +251,7 @@ def _beside(run: "Run", want: Train) -> dict[str, Any]:
 
 
 def _scorer(run: "Run", role: str) -> dict[str, Any]:
-    kept = change.kept(run.folder, digest(run.constitution))
+    kept = run_folder.constitution_file(run.folder, digest(run.constitution))
     spec = plain(run.spec(role)) if role else None
     return {"spec": spec, "constitution": str(kept.resolve()), "logs": str((run.folder / "logs").resolve())}
 

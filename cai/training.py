@@ -14,12 +14,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cai import keeper, memory
+from cai import memory
 from cai.errors import RunError
-from cai.files import whole_lines, write_json
 from cai.hardware import Hardware
-from cai.models.vllm import cause, resolve
+from cai.models import process
+from cai.models.bundled import resolve
+from cai.models.process import cause
 from cai.stages.train import Train
+from cai.store.files import whole_lines, write_json
 from cai.train import checkpoints
 
 QUIET = {
@@ -87,17 +89,17 @@ async def train(
     checkpoints.rewind(metrics, checkpoints.step_of(last) if last else 0)
     line = [*where.hardware.command(), "-m", f"cai.train.{kind}", str(job_file), "--figures-to", where.logs]
     line += ["--figures-as", where.run] if where.run else []
-    process = keeper.start(line, log, {**QUIET, **where.hardware.environment()})
+    child = process.start(line, log, {**QUIET, **where.hardware.environment()})
     seen = metrics.stat().st_size if metrics.exists() else 0
     try:
-        while process.poll() is None:
+        while child.poll() is None:
             seen = _tail(metrics, seen, on_metrics)
             await asyncio.sleep(0.5)
         _tail(metrics, seen, on_metrics)
     finally:
-        await asyncio.shield(asyncio.to_thread(keeper.stop, process))
-    if process.returncode != 0:
-        raise RunError(f"{kind} {_why(job_file, log, process.returncode)}, in {out}; the whole log is {log}")
+        await asyncio.shield(asyncio.to_thread(process.stop, child))
+    if child.returncode != 0:
+        raise RunError(f"{kind} {_why(job_file, log, child.returncode)}, in {out}; the whole log is {log}")
     return json.loads((out / "manifest.json").read_text(encoding="utf-8"))
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cai.models import ModelSpec, gpus
+from cai.models import gpus
+from cai.models.types import ModelSpec
 from cai.stages.sft import Sft
 from cai.stages.train import Train
 

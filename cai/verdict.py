@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from cai.block import Block
 from cai.bounds import broken
 from cai.errors import RunError
-from cai.files import read_json, write_json
-from cai.ledger import Tally
-from cai.models.vllm import resolve
-from cai.rows import Answers
+from cai.models.bundled import resolve
 from cai.stages.rounds import Outcome, Verdict
-from cai.store import Stage
+from cai.store.files import read_json, write_json
+from cai.store.ledger import Tally
+from cai.store.rows import Answers
+from cai.store.stage import Stage
 from cai.training import Where, train
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cai.flow.screen import Screen
 from cai.recipe import load_recipe
 from cai.run import start
-from cai.screen import Screen
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"

@@ -10,8 +10,8 @@ import pytest
 
 from cai.clean import CHECKS, USUAL, Cleaner, Said, leaks
 from cai.errors import UserError
-from cai.rows import Chain, Draft, Drop
 from cai.stages.sft_set import SftSet, sft_set
+from cai.store.rows import Chain, Draft, Drop
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMPT = "How do I get a stain of red wine out of a wool carpet?"

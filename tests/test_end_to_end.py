@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cai.store import Stage
+from cai.store.stage import Stage
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.real

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cai.flow.screen import Screen
 from cai.recipe import load_recipe
 from cai.run import Run
-from cai.screen import Screen
 from constitution.source import InputError
 
 Write = Callable[[str, str], Path]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cai.models import ModelSpec
+from cai.models.types import ModelSpec
 from cai.recipe import load_recipe
 from cai.stages import STAGES
 from cai.stages.prompts import PromptSource

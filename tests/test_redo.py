@@ -11,11 +11,11 @@ from rich.console import Console
 
 from cai.change import effects
 from cai.errors import RunError, UserError
-from cai.models import Reply, Request
+from cai.flow.screen import Screen
 from cai.models.scripted import Scripted
+from cai.models.types import Reply, Request
 from cai.recipe import load_recipe
 from cai.run import start
-from cai.screen import Screen
 from constitution.load import load
 from constitution.model import Constitution
 from constitution.save import dump

@@ -14,11 +14,11 @@ import pytest
 from rich.console import Console
 
 from cai.errors import RunError
-from cai.models import Reply, Request
+from cai.flow.screen import Screen
 from cai.models.scripted import Scripted
+from cai.models.types import Reply, Request
 from cai.recipe import load_recipe
 from cai.run import start
-from cai.screen import Screen
 from constitution.diff import changes
 from constitution.load import digest, load
 from constitution.model import AppliesTo, Constitution

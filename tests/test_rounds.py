@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from cai.bounds import broken
+from cai.flow.screen import Screen
 from cai.recipe import load_recipe
 from cai.report.summary import sentence
 from cai.run import Run
-from cai.screen import Screen
 from cai.stages.evaluate import Evaluate
 from cai.stages.rounds import Until
 from constitution.source import InputError

@@ -55,17 +55,17 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Run a recipe; run it again to go on where it stopped."""
-    from cai.cluster import join
+    from cai.cluster.hire import join
+    from cai.flow.screen import Screen
     from cai.recipe import load_recipe
     from cai.report.summary import print_summary
     from cai.run import start
-    from cai.screen import Screen
 
     screen = Screen()
     loaded = load_recipe(recipe, overrides or [], here=ray is None)
     folder = out / loaded.name
     if prometheus:
-        from cai.metrics import serve
+        from cai.flow.prometheus import serve
 
         serve(screen, prometheus)
     start(loaded, folder, screen, redo, redo_changed, join(ray, store, folder, screen))

@@ -46,7 +46,7 @@ def _tokens(model: str) -> tuple[Callable[[str], int], int]:
         )
     from transformers import AutoConfig, AutoTokenizer
 
-    from cai.models.vllm import resolve
+    from cai.models.bundled import resolve
 
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(resolve(spec.weights))
@@ -57,8 +57,8 @@ def _tokens(model: str) -> tuple[Callable[[str], int], int]:
 
 
 def _abouts(path: Path, more: dict[str, Any], track: str) -> set[About]:
-    from cai.rows import Prompt
     from cai.stages.prompts import Prompts, PromptSource, read
+    from cai.store.rows import Prompt
 
     if not path.is_file():
         raise UserError(f"{path}: there is no such file of prompts; check the path")

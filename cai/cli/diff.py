@@ -13,10 +13,10 @@ from rich.text import Text
 
 from cai import change
 from cai.change import Effect
+from cai.flow.screen import Screen
 from cai.report.differences import difference
 from cai.report.summary import run_folder
-from cai.screen import Screen
-from cai.store import described
+from cai.store.run_folder import described, former_constitution
 from constitution.diff import Change, changes
 from constitution.load import load
 from constitution.model import Constitution
@@ -41,7 +41,7 @@ def _constitution(path: Path) -> Constitution:
     """A constitution's file, or the one that a run used, given its folder or its name."""
     for folder in (path, Path("runs") / path):
         if (folder / "run.json").is_file():
-            return change.former(folder, described(folder)["constitution_digest"])
+            return former_constitution(folder, described(folder)["constitution_digest"])
     return load(path)
 
 

@@ -17,22 +17,24 @@ from typing import Any
 import yaml
 
 from cai import redo
+from cai.block import Block
 from cai.errors import UserError
-from cai.files import read_json, write_json
+from cai.flow.screen import Screen
 from cai.judge import calibration
 from cai.judge.agreement import agreement
 from cai.judge.calibration import KINDS
 from cai.judge.figures import figures, judged_pairs
 from cai.judge.methods import METHODS
-from cai.models import ModelSpec
 from cai.models.naming import named
-from cai.recipe import Block, Recipe, read_recipe
+from cai.models.types import ModelSpec
+from cai.recipe import Recipe, read_recipe
 from cai.report import judge as judge_report
-from cai.rows import Preference
 from cai.run import Run
-from cai.screen import Screen
 from cai.stages.label import Label
-from cai.store import Stage, described
+from cai.store.files import read_json, write_json
+from cai.store.rows import Preference
+from cai.store.run_folder import described
+from cai.store.stage import Stage
 from constitution.model import Constitution
 from constitution.source import SHIPPED, find, nearest, parse_yaml
 

@@ -15,16 +15,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from cai import memory
+from cai.block import Block
 from cai.cli import plan_table
 from cai.cli.plan_table import Estimate, Plan
 from cai.errors import UserError
-from cai.files import read_json, write_lines
-from cai.recipe import Block, Recipe, load_recipe
-from cai.rows import Prompt, encode
+from cai.flow.screen import Screen
+from cai.models.concurrency import Slots
+from cai.recipe import Recipe, load_recipe
 from cai.run import Run
-from cai.screen import Screen
-from cai.slots import Slots
 from cai.stages.prompts import PromptSource, read
+from cai.store.files import read_json, write_lines
+from cai.store.rows import Prompt, encode
 
 MEASURED = ("source", "rows", "set")
 FEW = 16

@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from cai.errors import UserError
-from cai.models import Model, ModelSpec, bundled, open_model
-from cai.screen import Screen
+from cai.flow.screen import Screen
+from cai.models import bundled
+from cai.models.open import open_model
+from cai.models.types import Model, ModelSpec
 from constitution.source import nearest
 
 T = TypeVar("T")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from cai.cli.shared import one_of, with_model
 from cai.errors import UserError
+from cai.flow.screen import Screen
 from cai.judge import examples
 from cai.judge.methods import METHODS
 from cai.judge.settings import Judging
-from cai.models import Model
 from cai.models.naming import named
+from cai.models.types import Model
 from cai.report import examples as examples_report
-from cai.screen import Screen
 from constitution.load import load
 
 

@@ -11,15 +11,15 @@ from rich.text import Text
 
 from cai.cli.shared import one_of, with_model
 from cai.errors import RowError, RunError, UserError
-from cai.flow import Ask, generator
-from cai.models import Model, Reply, Request
+from cai.flow.ask import Ask, generator
+from cai.flow.screen import Screen
+from cai.models.concurrency import Slots
 from cai.models.naming import named
+from cai.models.types import Model, Reply, Request
 from cai.report.differences import difference
-from cai.rows import Draft, Prompt, content_id, is_text
-from cai.screen import Screen
-from cai.slots import Slots
 from cai.stages.prompts import TRACKS
 from cai.stages.revise import Revise, answer, chosen, revised_under
+from cai.store.rows import Draft, Prompt, content_id, is_text
 from constitution import draw
 from constitution.load import load
 from constitution.model import Constitution, Principle

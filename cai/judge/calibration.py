@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cai.errors import RunError, UserError
-from cai.files import read_json, write_json
 from cai.judge.statistics import EDGE, logit, sigmoid
+from cai.store.files import read_json, write_json
 from constitution.source import find
 
 KINDS = ("temperature", "isotonic")

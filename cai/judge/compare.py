@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.methods import METHODS
 from cai.judge.settings import Judging
 from cai.judge.settle import settle
-from cai.rows import Pair, Preference, Vote, pairs_of
+from cai.store.rows import Pair, Preference, Vote, pairs_of
 from constitution.model import Principle
 
 BOTH = ("ab", "ba")

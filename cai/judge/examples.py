@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.errors import RowError, UserError
-from cai.flow import Ask, generator
+from cai.flow.ask import Ask, generator
 from cai.judge.compare import compare
 from cai.judge.settings import Judging
 from cai.judge.statistics import wilson
-from cai.models import Model
-from cai.rows import Draft, Pair, Vote
-from cai.slots import Slots
+from cai.models.concurrency import Slots
+from cai.models.types import Model
+from cai.store.rows import Draft, Pair, Vote
 from constitution.model import Constitution, Example, Principle
 from constitution.source import nearest
 

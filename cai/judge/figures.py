@@ -15,7 +15,7 @@ from cai.judge.calibration import fit
 from cai.judge.settings import Judging
 from cai.judge.settle import ordered
 from cai.judge.statistics import wilson
-from cai.rows import Preference, Vote
+from cai.store.rows import Preference, Vote
 
 BINS = 10
 RESAMPLES = 1000

@@ -8,7 +8,7 @@ from typing import Any
 
 from cai.judge.figures import JudgedPair, by, calibration, floors, length, mean, right
 from cai.judge.statistics import Z95, sigmoid
-from cai.rows import Draft, Pair, Preference, content_id, plain
+from cai.store.rows import Draft, Pair, Preference, content_id, plain
 
 FEWEST = 3
 """A correlation of fewer answers says nothing."""

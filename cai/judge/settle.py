@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from cai.judge.calibration import Calibration
 from cai.judge.settings import Judging
 from cai.judge.statistics import logit, sigmoid
-from cai.rows import Status, Vote
+from cai.store.rows import Status, Vote
 
 Settled = tuple[Status, float | None]
 """A status, and P(a) where there is one."""

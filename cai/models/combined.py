@@ -14,8 +14,8 @@ import asyncio
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from cai.models import Model, ModelSpec, Reply, Request
 from cai.models.dialect import writes_nothing
+from cai.models.types import Model, ModelSpec, Reply, Request
 
 RULES = ("weighted", "mean", "minimum", "safety_first")
 CAREFUL_TRACK = "redteam"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from cai.errors import UserError
-from cai.models import Message, Reply, Request
+from cai.models.types import Message, Reply, Request
 
 TOP = 20
 
@@ -128,7 +128,7 @@ class Scores(Vllm):
 
     Args:
         tokens: a conversation → its token ids. Without it the server puts the messages into the model's chat template itself,
-            which gives other scores where the template ends in the padding token, see ``cai.models.weights.conversation``.
+            which gives other scores where the template ends in the padding token, see ``cai.models.types.weights.conversation``.
     """
 
     def __init__(self, tokens: Callable[[Sequence[Message]], list[int]] | None = None) -> None:

@@ -17,8 +17,9 @@ import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from cai.errors import RowError, RunError, UserError
-from cai.models import ModelSpec, Reply, Request, auto
+from cai.models import concurrency
 from cai.models.dialect import OpenAI, Scores, Vllm
+from cai.models.types import ModelSpec, Reply, Request
 
 TRIES = 6
 FAILURES_BEFORE_REST = 3
@@ -78,8 +79,8 @@ class Endpoint:
         self.name = model
         self.format = spec.format
         # "auto" follows a server's own figures, where it has some.
-        self.concurrency = spec.concurrency or auto.START * len(urls)
-        self.most = spec.concurrency or auto.MOST * len(urls)
+        self.concurrency = spec.concurrency or concurrency.START * len(urls)
+        self.most = spec.concurrency or concurrency.MOST * len(urls)
         self.spec = spec
         self.dialect: OpenAI = Scores() if spec.scorer else OpenAI()
         self.homes: OrderedDict[str, Replica] = OrderedDict()
@@ -225,16 +226,20 @@ class Endpoint:
         waited = f", also not in {self.spec.patience:.0f} s more" if self.spec.patience else ""
         return f"no server answers for {self.name} ({error}){waited}; start it and run the same command again"
 
-    async def load(self) -> auto.Load | None:
+    async def load(self) -> concurrency.ServerLoad | None:
         """What the servers are doing, together; None where none tells."""
         loads = [load for load in await asyncio.gather(*map(self._load, self.replicas)) if load]
-        return auto.Load(sum(each.running for each in loads), sum(each.waiting for each in loads)) if loads else None
+        return (
+            concurrency.ServerLoad(sum(each.running for each in loads), sum(each.waiting for each in loads))
+            if loads
+            else None
+        )
 
-    async def _load(self, replica: Replica) -> auto.Load | None:
+    async def _load(self, replica: Replica) -> concurrency.ServerLoad | None:
         url = self.dialect.beside(replica.url, "metrics")
         try:
             async with self.http.get(url, timeout=aiohttp.ClientTimeout(total=10)) as response:
-                return auto.read(await response.text()) if response.status == 200 else None
+                return concurrency.read_load(await response.text()) if response.status == 200 else None
         except (TimeoutError, aiohttp.ClientError):
             return None
 

@@ -14,9 +14,9 @@ from transformers import (
 )
 
 from cai.errors import RowError
-from cai.models import ModelSpec, Reply, Request
 from cai.models.batches import Batches
 from cai.models.sampling import Seeded
+from cai.models.types import ModelSpec, Reply, Request
 from cai.models.weights import ends, load
 
 

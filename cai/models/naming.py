@@ -10,7 +10,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from cai.errors import UserError
-from cai.models import KINDS, ModelSpec, bundled, scripted, vllm
+from cai.models import bundled, scripted, vllm
+from cai.models.types import KINDS, ModelSpec
 from constitution.source import Keys, Problem, Source, complain, find, parse_yaml, problems
 
 Wrong = Callable[[Keys, str], None]

@@ -7,9 +7,9 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from cai.errors import RowError, UserError
-from cai.models import ModelSpec, Reply, Request
 from cai.models.batches import BATCH, Batches
 from cai.models.dialect import writes_nothing
+from cai.models.types import ModelSpec, Reply, Request
 from cai.models.weights import conversation, load
 
 

@@ -20,7 +20,7 @@ from random import Random
 from typing import Any
 
 from cai.errors import UserError
-from cai.models import Reply, Request
+from cai.models.types import Reply, Request
 from constitution.source import nearest, read_yaml
 
 Answer = Callable[[Request], str | float | Mapping[str, float]]

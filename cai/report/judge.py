@@ -8,8 +8,8 @@ from rich.table import Table
 
 from cai.judge.figures import JudgedPair, judged_pairs
 from cai.report.format import PLOT, bin_of, interval, number, percent
-from cai.rows import Preference
-from cai.store import Stage
+from cai.store.rows import Preference
+from cai.store.stage import Stage
 
 SHOWN = 5
 MUCH = 0.02

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from cai.errors import UserError
-from cai.files import read_json
 from cai.judge.figures import position
 from cai.report import training
 from cai.report.format import PLOT, counts_text, interval, number, percent
 from cai.report.summary import stages_of
-from cai.rows import Preference
 from cai.stages import trainers
-from cai.store import Stage, described
+from cai.store.files import read_json
+from cai.store.rows import Preference
+from cai.store.run_folder import described
+from cai.store.stage import Stage
 from constitution import diff
 from constitution import read as reading
 

@@ -14,7 +14,8 @@ from rich.padding import Padding
 
 from cai.errors import UserError
 from cai.report.differences import difference
-from cai.store import Stage, described
+from cai.store.run_folder import described
+from cai.store.stage import Stage
 from constitution.source import nearest
 
 WIDTH = 100

@@ -12,7 +12,8 @@ from cai.errors import UserError
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
-from cai.store import Stage, described
+from cai.store.run_folder import described
+from cai.store.stage import Stage
 from constitution.source import InputError, read_yaml
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from cai import guards
-from cai.files import read_json
 from cai.report.format import bin_of
-from cai.store import Stage
+from cai.store.files import read_json
+from cai.store.stage import Stage
 
 CURVES = {
     "loss": "loss",

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cai.rows import Chain, Pair, Preference, Prompt, Scored
 from cai.stages.best import Best, best
 from cai.stages.dpo import Dpo
 from cai.stages.evaluate import Evaluate
@@ -33,6 +32,7 @@ from cai.stages.sft import Sft
 from cai.stages.sft_set import SftSet, sft_set
 from cai.stages.simpo import Simpo
 from cai.stages.unpaired import Unpaired, unpaired
+from cai.store.rows import Chain, Pair, Preference, Prompt, Scored
 
 
 @dataclass(frozen=True, slots=True)

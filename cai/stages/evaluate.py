@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.figures import position
 from cai.judge.statistics import wilson
-from cai.models import Request
-from cai.rows import Answers, Draft, Pair, Preference, Prompt
+from cai.models.types import Request
 from cai.stages.label import Label
+from cai.store.rows import Answers, Draft, Pair, Preference, Prompt
 from constitution import ask as asking
 from constitution import read
 

@@ -6,11 +6,11 @@ How judges compare is ``cai.judge.compare``'s; here is whom to ask, and under wh
 from dataclasses import dataclass
 from random import Random
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.compare import compare
 from cai.judge.methods import METHODS
 from cai.judge.settings import Judging
-from cai.rows import Drop, Pair, Preference
+from cai.store.rows import Drop, Pair, Preference
 from constitution import draw
 from constitution.model import Constitution, Principle
 

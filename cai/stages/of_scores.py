@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
-from cai.rows import Draft, Scored
+from cai.store.rows import Draft, Scored
 
 
 class Candidate(NamedTuple):

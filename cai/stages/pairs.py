@@ -15,7 +15,7 @@ from typing import Any
 from cai import records
 from cai.compared import Compared, Unusable, checked, compared, form, several, word_of
 from cai.errors import UserError
-from cai.rows import Draft, Drop, Pair, content_id
+from cai.store.rows import Draft, Drop, Pair, content_id
 
 
 @dataclass(frozen=True, slots=True)

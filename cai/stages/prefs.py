@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.clean import Cleaner
-from cai.rows import Draft, Drop, Preference
+from cai.store.rows import Draft, Drop, Preference
 
 MARGINS = (0.95, 0.8, 0.65)
 

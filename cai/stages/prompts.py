@@ -13,7 +13,7 @@ from typing import Any
 
 from cai import records
 from cai.errors import UserError
-from cai.rows import Drop, Prompt, content_id, is_text
+from cai.store.rows import Drop, Prompt, content_id, is_text
 
 HELDOUT = "heldout"
 """The folder below the stage's with the prompts that no training stage sees."""

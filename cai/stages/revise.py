@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from cai.clean import leaks
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.compare import compare as compare
 from cai.judge.settings import Judging
-from cai.models import Request
-from cai.rows import Chain, Draft, Drop, Pair, Prompt
+from cai.models.types import Request
+from cai.store.rows import Chain, Draft, Drop, Pair, Prompt
 from constitution import ask as asking
 from constitution import draw, read
 from constitution.model import Constitution, Principle

@@ -6,9 +6,9 @@ With ``group: 4``, four answers go together, for a judge that ranks them at once
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cai.flow import Ask
-from cai.models import Request
-from cai.rows import Draft, Drop, Pair, Prompt
+from cai.flow.ask import Ask
+from cai.models.types import Request
+from cai.store.rows import Draft, Drop, Pair, Prompt
 from constitution.ask import answer
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.methods import METHODS
-from cai.rows import Drop, Pair, Scored
+from cai.store.rows import Drop, Pair, Scored
 from constitution import draw
 from constitution.model import Constitution, Principle
 

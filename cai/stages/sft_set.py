@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.clean import CHECKS, USUAL, Cleaner, Said
-from cai.rows import Chain, Drop
+from cai.store.rows import Chain, Drop
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.clean import Cleaner
-from cai.rows import Drop, Scored
 from cai.stages.of_scores import Candidate, candidates, completion
+from cai.store.rows import Drop, Scored
 
 
 @dataclass(frozen=True, slots=True)

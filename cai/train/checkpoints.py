@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from cai.files import whole_lines, write_lines
+from cai.store.files import whole_lines, write_lines
 
 COMPLETE = "complete"
 """The file that is written into a checkpoint last."""

@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from cai.files import write_json
-from cai.ledger import versions
-from cai.rows import Answers
-from cai.store import Stage
+from cai.store.files import write_json
+from cai.store.ledger import versions
+from cai.store.rows import Answers
+from cai.store.stage import Stage
 from cai.train.rl import kl
 from cai.train.rl.rollout import Talk
 

@@ -11,7 +11,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from cai.ledger import versions
+from cai.store.ledger import versions
 from cai.train import job as jobs
 from cai.train.turns import texts, tokens
 

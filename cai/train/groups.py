@@ -15,7 +15,7 @@ import torch
 from datasets import Dataset
 from transformers import TrainerCallback
 
-from cai.rows import Prompt
+from cai.store.rows import Prompt
 from cai.train import job as jobs
 from cai.train import questions
 from cai.train.rl import held_out, kl

@@ -18,9 +18,9 @@ from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
 
 from cai import dataset
-from cai.files import write_json
-from cai.ledger import versions
 from cai.models.weights import whole
+from cai.store.files import write_json
+from cai.store.ledger import versions
 from cai.train import adapters, checkpoints, devices, quantized, trackers
 from cai.train.watch import watched
 

@@ -19,7 +19,7 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from cai.stages.ppo import Ppo
-from cai.store import Stage
+from cai.store.stage import Stage
 from cai.train import checkpoints, questions, trackers
 from cai.train import job as jobs
 from cai.train.rl import held_out

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cai.rows import Message, Prompt
 from cai.stages.prompts import HELDOUT
-from cai.store import Stage
+from cai.store.rows import Message, Prompt
+from cai.store.stage import Stage
 from cai.train.job import Job
 from cai.train.rl.rollout import Asked
 

@@ -14,8 +14,8 @@ from transformers import AutoModelForSequenceClassification
 
 from cai import dataset
 from cai.judge.reward_figures import figures
-from cai.models import ModelSpec
 from cai.models.reward import scores
+from cai.models.types import ModelSpec
 from cai.models.weights import conversation, load
 from cai.train.job import Job
 

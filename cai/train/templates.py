@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, set_seed
 
-from cai.models.vllm import resolve
+from cai.models.bundled import resolve
 from cai.train.job import Job
 
 CHATML = (

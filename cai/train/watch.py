@@ -15,10 +15,10 @@ from pyarrow import parquet
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 from cai import dataset, guards
-from cai.files import read_json, write_json
-from cai.rows import Prompt, content_id
 from cai.stages.prompts import HELDOUT
-from cai.store import Stage
+from cai.store.files import read_json, write_json
+from cai.store.rows import Prompt, content_id
+from cai.store.stage import Stage
 from cai.train.rl import kl
 from cai.train.rl.actor import beside, distributions, reference_of
 from cai.train.rl.loop import held_out

@@ -19,8 +19,8 @@ from cai.judge.agreement import agreement
 from cai.judge.calibration import fit
 from cai.judge.figures import JudgedPair, floors, judged_pairs
 from cai.judge.figures import figures as all_marks
-from cai.rows import Draft, Pair, Preference, Vote
 from cai.stages.label import Label
+from cai.store.rows import Draft, Pair, Preference, Vote
 
 ROOT = Path(__file__).resolve().parents[2]
 PEOPLE = ROOT.parent / "shared" / "data" / "hh-harmless" / "pairs.jsonl.gz"

@@ -10,13 +10,14 @@ from random import Random
 
 import pytest
 
-from cai.flow import Ask, Slots
+from cai.flow.ask import Ask
 from cai.judge.methods.rules import WEIGHTS
 from cai.judge.methods.score import higher
-from cai.models import Request
+from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
-from cai.rows import Draft, Pair, Preference
+from cai.models.types import Request
 from cai.stages.label import Label, label
+from cai.store.rows import Draft, Pair, Preference
 from constitution.load import load
 from constitution.model import Proposition
 

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cai.flow import Ask, Slots
+from cai.flow.ask import Ask
 from cai.judge.calibration import fit
 from cai.judge.settle import judged, ordered, settle
 from cai.judge.statistics import sigmoid
-from cai.models import Request
+from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
-from cai.rows import Draft, Pair, Preference, Vote
+from cai.models.types import Request
 from cai.stages.label import Label, label
+from cai.store.rows import Draft, Pair, Preference, Vote
 from constitution.load import load
 
 CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")

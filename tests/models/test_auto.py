@@ -7,8 +7,9 @@ import statistics
 import pytest
 from aiohttp import web
 
-from cai.models import ModelSpec, Request, auto
+from cai.models import concurrency
 from cai.models.endpoint import Endpoint
+from cai.models.types import ModelSpec, Request
 
 PAGE = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.
@@ -22,13 +23,13 @@ vllm:num_requests_waiting_by_reason{engine="0",reason="capacity"} 7.0
 
 
 def test_vllm_s_page_is_read_and_engines_are_summed() -> None:
-    assert auto.read(PAGE) == auto.Load(running=5, waiting=10)
-    assert auto.read("process_cpu_seconds_total 3.0\n") is None
+    assert concurrency.read_load(PAGE) == concurrency.ServerLoad(running=5, waiting=10)
+    assert concurrency.read_load("process_cpu_seconds_total 3.0\n") is None
 
 
 async def reached(slots: int | None, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """The limit after a while against a server with so many slots (None: one that tells nothing), and the most that ran."""
-    monkeypatch.setattr(auto, "SECONDS", 0.03)
+    monkeypatch.setattr(concurrency, "SECONDS", 0.03)
     places, state = asyncio.Semaphore(slots or 8), {"running": 0, "waiting": 0, "most": 0}
 
     async def chat(_: web.Request) -> web.Response:
@@ -58,7 +59,10 @@ async def reached(slots: int | None, monkeypatch: pytest.MonkeyPatch) -> tuple[i
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
     try:
-        async with Endpoint((url,), "m", ModelSpec("policy", endpoints=(url,))) as model, auto.slots(model) as held:
+        async with (
+            Endpoint((url,), "m", ModelSpec("policy", endpoints=(url,))) as model,
+            concurrency.open_slots(model) as held,
+        ):
 
             async def one(number: int) -> None:
                 await held.acquire(0)
@@ -90,4 +94,4 @@ def test_the_limit_finds_what_the_server_holds(slots: int, monkeypatch: pytest.M
 
 def test_a_server_that_tells_nothing_gets_a_usual_number(monkeypatch: pytest.MonkeyPatch) -> None:
     limit, _ = asyncio.run(reached(None, monkeypatch))
-    assert limit == auto.START
+    assert limit == concurrency.START

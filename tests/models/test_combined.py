@@ -8,8 +8,8 @@ import pytest
 
 from cai.errors import RowError, UserError
 from cai.judge.statistics import logit
-from cai.models import ModelSpec, Reply, Request
 from cai.models.combined import Combined, combine, mistakes
+from cai.models.types import ModelSpec, Reply, Request
 
 
 def spec(rewards: Mapping[str, float], **more: Any) -> ModelSpec:

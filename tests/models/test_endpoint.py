@@ -10,7 +10,7 @@ from aiohttp import web
 
 import cai.models.endpoint as endpoint
 from cai.errors import RowError, RunError, UserError
-from cai.models import ModelSpec, Reply, Request
+from cai.models.types import ModelSpec, Reply, Request
 
 ASKED = Request(({"role": "user", "content": "Hi"},), seed=5)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cai.errors import RowError
-from cai.models import ModelSpec, Reply, Request
 from cai.models.local import Local
+from cai.models.types import ModelSpec, Reply, Request
 from constitution.ask import answer
 from constitution.turns import TRANSCRIPT
 

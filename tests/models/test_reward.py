@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cai.errors import RowError, UserError
-from cai.models import ModelSpec, Request
+from cai.models.types import ModelSpec, Request
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,8 @@ def test_both_backends_and_an_endpoint_give_the_same_scores(tmp_path: Path) -> N
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
 
-    from cai.models import bundled, open_model
+    from cai.models import bundled
+    from cai.models.open import open_model
 
     tokenizer = AutoTokenizer.from_pretrained(bundled.ensure("smollm2-135m"))
     torch.manual_seed(0)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cai.models import Request
 from cai.models.scripted import Scripted
+from cai.models.types import Request
 from constitution.source import InputError
 
 Write = Callable[[str, str], Path]

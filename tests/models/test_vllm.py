@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from cai.errors import RunError, UserError
-from cai.models import ModelSpec, Reply, Request, gpus, vllm
+from cai.models import gpus, vllm
+from cai.models.types import ModelSpec, Reply, Request
 
 SPEC = ModelSpec("policy", vllm="some/model", max_len=4096, args=("--seed", "1"))
 
@@ -119,7 +120,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(vllm, "check", lambda spec: None)
     monkeypatch.setattr(vllm, "WATCH_SECONDS", 0.1)
-    monkeypatch.setattr("cai.models.endpoint.PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("cai.models.types.endpoint.PROBE_SECONDS", 0.1)
 
 
 def kill(served: vllm.Served, number: int) -> None:

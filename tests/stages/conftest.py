@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cai.rows import Draft, Scored
+from cai.store.rows import Draft, Scored
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from cai.rows import Chain, Draft, Drop, Scored
 from cai.stages.best import Best, best
 from cai.stages.sft_set import SftSet, sft_set
+from cai.store.rows import Chain, Draft, Drop, Scored
 
 Group = Callable[..., Scored]
 

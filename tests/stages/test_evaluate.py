@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cai.judge.statistics import wilson
-from cai.rows import Draft, Pair, Preference
 from cai.stages.evaluate import compare
-from cai.store import Stage
+from cai.store.rows import Draft, Pair, Preference
+from cai.store.stage import Stage
 
 ASKED = ({"role": "user", "content": "Hi"},)
 PAIR = Pair("p", "p", ASKED, Draft("a", "m", "stop", 0), Draft("b", "m", "stop", 0), "redteam")

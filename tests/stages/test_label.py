@@ -8,11 +8,12 @@ from random import Random
 
 import pytest
 
-from cai.flow import Ask, Slots
-from cai.models import Request
+from cai.flow.ask import Ask
+from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
-from cai.rows import Draft, Pair, Preference
+from cai.models.types import Request
 from cai.stages.label import Label, label
+from cai.store.rows import Draft, Pair, Preference
 from constitution.load import load
 
 CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")

@@ -10,8 +10,8 @@ import pytest
 
 from cai.compared import Unusable, checked, compared
 from cai.errors import UserError
-from cai.rows import Drop, Pair
 from cai.stages.pairs import Pairs, read
+from cai.store.rows import Drop, Pair
 
 Write = Callable[[str, str], Path]
 HH = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: How?\n\nAssistant:"

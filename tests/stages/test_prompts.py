@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from cai.rows import Drop, Prompt
 from cai.stages.prompts import Prompts, PromptSource, held_out, read
+from cai.store.rows import Drop, Prompt
 from constitution.source import InputError
 
 ROOT = Path(__file__).resolve().parents[2]

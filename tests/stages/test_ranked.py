@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cai import dataset
-from cai.rows import Drop, Scored
 from cai.stages.ranked import Ranked, ranked
+from cai.store.rows import Drop, Scored
 
 Group = Callable[..., Scored]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from cai.flow import Ask
-from cai.models import Request
+from cai.flow.ask import Ask
+from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
-from cai.rows import Chain, Drop, Prompt
-from cai.slots import Slots
+from cai.models.types import Request
 from cai.stages.revise import Revise, revise
+from cai.store.rows import Chain, Drop, Prompt
 from constitution.load import load
 
 CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")

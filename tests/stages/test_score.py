@@ -11,17 +11,18 @@ import pytest
 from rich.console import Console
 
 from cai.change import Drawing
-from cai.flow import Ask, Slots, generator
+from cai.flow.ask import Ask, generator
+from cai.flow.screen import Screen
 from cai.judge.methods import METHODS
-from cai.models import Request
+from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
+from cai.models.types import Request
 from cai.recipe import load_recipe
-from cai.rows import Draft, Drop, Pair, Scored
 from cai.run import start
-from cai.screen import Screen
 from cai.stages.label import Label, label
 from cai.stages.score import Score, chosen, score
-from cai.store import Stage
+from cai.store.rows import Draft, Drop, Pair, Scored
+from cai.store.stage import Stage
 from constitution.load import load
 from constitution.model import Proposition
 from constitution.source import InputError

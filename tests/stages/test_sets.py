@@ -6,11 +6,11 @@ import pyarrow.parquet as parquet
 import pytest
 from rich.console import Console
 
+from cai.flow.screen import Screen
 from cai.recipe import load_recipe
 from cai.run import start
-from cai.screen import Screen
 from cai.stages.prefs import margin
-from cai.store import Stage
+from cai.store.stage import Stage
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 SFT = {"prompt", "completion", "id", "source", "track", "principles", "revision"}

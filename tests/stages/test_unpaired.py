@@ -8,12 +8,12 @@ import pyarrow.parquet as parquet
 import pytest
 from rich.console import Console
 
+from cai.flow.screen import Screen
 from cai.recipe import load_recipe
-from cai.rows import Drop, Scored
 from cai.run import start
-from cai.screen import Screen
 from cai.stages.unpaired import Unpaired, unpaired
-from cai.store import Stage
+from cai.store.rows import Drop, Scored
+from cai.store.stage import Stage
 from constitution.source import InputError
 
 Group = Callable[..., Scored]

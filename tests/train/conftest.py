@@ -48,9 +48,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the datasets of two scripted runs, cut to a few rows: sft_set, prefs, best, unpaired, ranked."""
+    from cai.flow.screen import Screen
     from cai.recipe import load_recipe
     from cai.run import start
-    from cai.screen import Screen
 
     folder = tmp_path_factory.mktemp("sets")
     for name, made in (("scripted", ("sft_set", "prefs")), ("scored", ("best", "unpaired", "ranked"))):

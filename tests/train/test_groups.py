@@ -46,8 +46,8 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy and a reward model that read seven words, and prompts for them, held-out ones too."""
     from toy import models, tokenizer
 
-    from cai.rows import Prompt
-    from cai.store import Stage
+    from cai.store.rows import Prompt
+    from cai.store.stage import Stage
 
     folder = tmp_path_factory.mktemp("toys")
     policy, reward = models()
@@ -68,8 +68,8 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def online(toys: Path, tmp_path: Path) -> Online:
     """Writes the job file of such a trainer; returns its path."""
-    from cai.rows import plain
     from cai.stages import STAGES
+    from cai.store.rows import plain
     from cai.training import job
 
     def write(kind: str, name: str = "out", spec: Any = None, **given: object) -> Path:
@@ -120,7 +120,7 @@ def test_the_reward_of_rules_rises(online: Online, train_here: Train, kind: str,
 
 def judge(folder: Path, *rules: str) -> Any:
     """A judge that knows these rules; all other answers get a rating that it hardly holds to."""
-    from cai.models import ModelSpec
+    from cai.models.types import ModelSpec
 
     unread = '{say: [x], choose: {"5": 0.01}}'
     (folder / "judge.yaml").write_text("".join(f"- {rule}\n" for rule in (*rules, unread)))
@@ -161,7 +161,7 @@ def test_verdicts_that_cannot_be_read_teach_nothing(
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_score_of_a_reward_model_rises(online: Online, toys: Path, train_here: Train, kind: str) -> None:
-    from cai.models import ModelSpec
+    from cai.models.types import ModelSpec
 
     spec = ModelSpec("reward", reward=str(toys / "reward"), dtype="float32")
     file = online(kind, spec=spec, reward="reward", max_steps=15)

@@ -45,9 +45,9 @@ def test_the_losses_of_sft_can_be_read_back(
 @pytest.fixture(scope="module")
 def ppo_job(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
     """Writes the job file of a short PPO into a folder; returns its path."""
-    from cai.rows import Prompt
     from cai.stages.ppo import Ppo
-    from cai.store import Stage
+    from cai.store.rows import Prompt
+    from cai.store.stage import Stage
     from cai.training import job
 
     prompts = tmp_path_factory.mktemp("ppo") / "prompts"

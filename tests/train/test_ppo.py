@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from toy import models, tokenizer
 
-from cai.rows import Prompt, plain
-from cai.store import Stage
+from cai.store.rows import Prompt, plain
+from cai.store.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSTITUTION = str(ROOT / "principles" / "harmless.yaml")
@@ -162,7 +162,8 @@ def test_two_processes_learn_from_what_one_server_samples(toy: Path, tmp_path: P
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from cai.models import ModelSpec, bundled
+    from cai.models import bundled
+    from cai.models.types import ModelSpec
     from cai.stages.ppo import Ppo
     from cai.training import job as write_job
 
@@ -198,7 +199,7 @@ def test_two_processes_learn_from_what_one_server_samples(toy: Path, tmp_path: P
 def test_a_reward_model_scores_and_the_critic_starts_from_it(
     toy: Path, job: Callable[..., Path], tmp_path: Path, train_here: TrainHere
 ) -> None:
-    from cai.models import ModelSpec
+    from cai.models.types import ModelSpec
 
     spec = plain(ModelSpec("rm", reward=str(toy / "reward")))
     file = job(tmp_path, spec, method="reward", reward="rm", rules={}, value="reward", max_steps=2, lora=4)
@@ -232,7 +233,7 @@ def test_what_these_processes_cannot_do_is_a_sentence(monkeypatch: pytest.Monkey
 def test_a_judge_that_cannot_be_read_is_left_out(
     job: Callable[..., Path], tmp_path: Path, train_here: TrainHere
 ) -> None:
-    from cai.models import ModelSpec
+    from cai.models.types import ModelSpec
 
     script = tmp_path / "judge.yaml"
     unread = "- {when: 'a b', say: ['-'], choose: {'1': 0.001}}\n"

@@ -28,8 +28,8 @@ def test_held_out_figures_are_those_of_the_saved_model(
 
     from pyarrow import parquet
 
-    from cai.models import ModelSpec, Request
     from cai.models.reward import Reward
+    from cai.models.types import ModelSpec, Request
 
     data = scripted_run("prefs.test=0.5") / "prefs"
     file = job("reward", data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2, bf16=True)
@@ -164,10 +164,10 @@ def test_an_ensemble_is_trained_used_and_reported(tiny: Path, tmp_path: Path) ->
 
     from rich.console import Console
 
+    from cai.flow.screen import Screen
     from cai.recipe import load_recipe
     from cai.run import start
-    from cai.screen import Screen
-    from cai.store import Stage
+    from cai.store.stage import Stage
 
     (tmp_path / "r.yaml").write_text(RECIPE.format(data=ROOT / "tests" / "data", tiny=tiny))
     recipe, folder, quiet = load_recipe(tmp_path / "r.yaml"), tmp_path / "run", Screen(Console(quiet=True))

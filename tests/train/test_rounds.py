@@ -22,14 +22,14 @@ import pytest
 from rich.console import Console
 
 from cai.errors import RunError
-from cai.models import Reply, Request
+from cai.flow.screen import Screen
 from cai.models.scripted import Scripted
+from cai.models.types import Reply, Request
 from cai.recipe import load_recipe
 from cai.report.page import write_report
 from cai.report.summary import stages_of
 from cai.run import Run, start
-from cai.screen import Screen
-from cai.store import Stage
+from cai.store.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -179,7 +179,7 @@ def test_the_divergence_is_that_of_the_two_models(whole: Path, tiny: Path) -> No
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from cai.rows import Answers
+    from cai.store.rows import Answers
     from cai.train.divergence import divergence, tokens
     from cai.train.rl.rollout import Talk
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cai.hardware import Hardware
-from cai.store import Stage
+from cai.store.stage import Stage
 from cai.train import devices
 
 Job = Callable[..., Path]

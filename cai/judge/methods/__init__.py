@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.methods.cot import cot
 from cai.judge.methods.critique import critique
 from cai.judge.methods.debate import debate
@@ -21,7 +21,7 @@ from cai.judge.methods.rules import ruled, rules
 from cai.judge.methods.score import rated, score
 from cai.judge.methods.single import ScoreOne
 from cai.judge.settings import Judging
-from cai.rows import Pair, Vote
+from cai.store.rows import Pair, Vote
 from constitution.model import Principle
 
 NO_CLAMP = (0.0, 1.0)

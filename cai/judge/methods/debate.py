@@ -7,10 +7,10 @@ arguers. The case for (A) always comes first; both orders even that out.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.methods.votes import begun, shown, style, verdict, written
 from cai.judge.settings import Judging
-from cai.rows import Pair, Vote
+from cai.store.rows import Pair, Vote
 from constitution import judging
 from constitution.model import Principle
 

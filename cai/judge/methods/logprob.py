@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.methods.votes import begun, shown, style, verdict
 from cai.judge.settings import Judging
-from cai.rows import Pair, Vote
+from cai.store.rows import Pair, Vote
 from constitution import judging
 from constitution.model import Principle
 

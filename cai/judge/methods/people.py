@@ -5,10 +5,10 @@ For pairs that came with people's labels, so that a reward model or a policy can
 
 from collections.abc import Sequence
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.methods.votes import ALONE, decided
 from cai.judge.settings import Judging
-from cai.rows import Pair, Vote
+from cai.store.rows import Pair, Vote
 
 
 async def people(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:

@@ -8,12 +8,12 @@ author gives them, and a calibration scales their sum.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.methods.single import Prompted, Reading, Wanted
 from cai.judge.methods.votes import ALONE, begun, by_scores
 from cai.judge.settings import Judging
-from cai.models import Request
-from cai.rows import Pair, Vote
+from cai.models.types import Request
+from cai.store.rows import Pair, Vote
 from constitution import judging, read
 from constitution.model import Principle, Proposition
 

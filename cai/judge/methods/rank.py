@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.methods.votes import begun, decided
 from cai.judge.settings import Judging
-from cai.models import Request
-from cai.rows import Pair, Vote, pair_id
+from cai.models.types import Request
+from cai.store.rows import Pair, Vote, pair_id
 from constitution import judging, read
 from constitution.model import Principle
 

@@ -5,12 +5,12 @@ The constitution is in the model's weights, if anywhere: no principle is shown a
 
 from collections.abc import Sequence
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.methods.single import Prompted, Wanted
 from cai.judge.methods.votes import ALONE, begun, by_scores
 from cai.judge.settings import Judging
-from cai.models import Request
-from cai.rows import Pair, Vote
+from cai.models.types import Request
+from cai.store.rows import Pair, Vote
 
 
 async def reward(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from cai.clean import Said, boilerplate
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.methods.single import Prompted, Wanted
 from cai.judge.methods.votes import ALONE, by_scores
 from cai.judge.settings import Judging
-from cai.rows import Pair, Vote
+from cai.store.rows import Pair, Vote
 from constitution import read
 
 INSULTS = re.compile(

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cai.flow import Ask
-from cai.rows import Message
+from cai.flow.ask import Ask
+from cai.store.rows import Message
 
 
 class Prompted(Protocol):

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cai.flow import Ask
+from cai.flow.ask import Ask
 from cai.judge.settings import Judging
 from cai.judge.statistics import sigmoid
-from cai.models import Request
-from cai.rows import Pair, Status, Vote
+from cai.models.types import Request
+from cai.store.rows import Pair, Status, Vote
 from constitution import judging, read
 from constitution.model import Principle
 from constitution.turns import Asked, Style

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cai.files import read_json, write_json
+from cai.store.files import read_json, write_json
 from cai.train.rl.loop import Loop
 from cai.train.rl.rollout import Asked, Rollout
 from cai.train.rl.shared import Processes

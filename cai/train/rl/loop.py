@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cai.rows import Prompt
 from cai.stages.ppo import Ppo
+from cai.store.rows import Prompt
 from cai.train.rl import advantages, kl
 from cai.train.rl.actor import Actor
 from cai.train.rl.learner import Learner, Lesson

@@ -14,11 +14,13 @@ from random import Random
 from typing import Any
 
 from cai.errors import RowError
-from cai.flow import Ask, Up
+from cai.flow.ask import Ask, Up
 from cai.judge.methods import METHODS
-from cai.models import NOBODY, ModelSpec, auto, open_model
-from cai.rows import decode
-from cai.slots import Slots
+from cai.models import concurrency
+from cai.models.concurrency import Slots
+from cai.models.open import open_model
+from cai.models.types import NO_MODEL, ModelSpec
+from cai.store.rows import decode
 from cai.train.rl.rollout import Asked
 from constitution import draw
 from constitution.load import load
@@ -74,9 +76,9 @@ class Rewards:
 
     async def _open(self) -> Up:
         if self.scoring.spec is None:
-            return NOBODY, Slots(NOBODY.concurrency)
+            return NO_MODEL, Slots(NO_MODEL.concurrency)
         model = await self.stack.enter_async_context(open_model(self.scoring.spec, Path(self.scoring.logs)))
-        return model, await self.stack.enter_async_context(auto.slots(model))
+        return model, await self.stack.enter_async_context(concurrency.open_slots(model))
 
     async def _one(self, asked: Asked, text: str) -> float | None:
         assert self.up is not None and self.method.score_one is not None

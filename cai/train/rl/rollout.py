@@ -11,7 +11,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from cai.models.sampling import Seeded
 from cai.models.weights import ends
-from cai.rows import Message, Prompt
+from cai.store.rows import Message, Prompt
 from cai.train.adapters import under
 from cai.train.rl.actor import Batch
 

@@ -19,11 +19,11 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import GenerationConfig
 
-from cai.models import ModelSpec, Request
 from cai.models.endpoint import Endpoint
+from cai.models.types import ModelSpec, Request
 from cai.models.vllm import START_SECONDS, Served, serve
-from cai.rows import decode
 from cai.stages.ppo import SERVER_SHARE
+from cai.store.rows import decode
 from cai.train.adapters import under
 from cai.train.rl.rollout import Limits, Talk, Written, cut
 from cai.train.rl.shared import Processes

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from toy import END, loop, settings, shape, tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
-from cai.models import ModelSpec, bundled
+from cai.models import bundled
+from cai.models.types import ModelSpec
 from cai.models.vllm import START_SECONDS
 from cai.train.rl.actor import Actor, Batch, logprobs
 from cai.train.rl.loop import MOST_WEIGHT, importance

@@ -11,8 +11,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-from cai.rows import Prompt
 from cai.stages.ppo import Ppo
+from cai.store.rows import Prompt
 from cai.train.rl.actor import Actor, Batch
 from cai.train.rl.loop import Loop, Score, Task
 from cai.train.rl.rollout import Generate, Limits, Talk

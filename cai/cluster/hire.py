@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from cai.errors import CaiError, UserError, first
-from cai.files import write_lines
-from cai.flow import Task
-from cai.handout import Handout
-from cai.screen import Bar, Screen
-from cai.storage import Storage
-from cai.store import Stage
-from cai.worker import PARTS, Made, Worker
+from cai.cluster.storage import Storage
+from cai.cluster.worker import PARTS, PartResult, Worker
+from cai.errors import CaiError, UserError
+from cai.flow.live import Job
+from cai.flow.screen import Screen
+from cai.store.files import write_lines
+from cai.store.stage import Stage
 
 TOKEN = f"{PARTS}/seen"
 OWNER = ".owner"
@@ -74,19 +73,7 @@ class Cluster:
         self.workers: dict[Place, tuple[Any, Any]] = {}
         self.there: set[str] = set()
 
-    async def through(self, task: Task, source: Stage, bars: Mapping[str, Bar]) -> None:
-        """Take the source's parts through the task's stages, wherever there is room.
-
-        Raises:
-            UserError, RunError: as a model's on one machine; or workers die again and again.
-        """
-        await asyncio.to_thread(self._share, task)
-        try:
-            await Handout(self, task, source, bars).done()
-        except BaseExceptionGroup as failed:
-            raise first(failed) from None
-
-    def _share(self, task: Task) -> None:
+    def share(self, task: Job) -> None:
         """Leave what workers need where they reach it: a sign, and the weights that this run trained."""
         sign = self.home / TOKEN
         write_lines(sign, [self._owner()])
@@ -125,7 +112,7 @@ class Cluster:
             self.there.add(name)
         return name
 
-    def take(self, stage: Stage, number: int, made: Made) -> None:
+    def take(self, stage: Stage, number: int, made: PartResult) -> None:
         """Give a finished part its place, in the run's folder and in the storage."""
         file = self.home / made.file
         if not self.storage.is_home:

@@ -10,16 +10,16 @@ from collections.abc import Collection
 from pathlib import Path
 
 from cai.errors import RunError
-from cai.files import whole_lines, write_json, write_lines
-from cai.ledger import Settings
-from cai.rows import encode
-from cai.store import Stage, open_part, part_number
+from cai.store.files import whole_lines, write_json, write_lines
+from cai.store.ledger import Fingerprint
+from cai.store.rows import encode
+from cai.store.stage import Stage, open_part, part_number
 
 WHOLE = "earlier.json"
 """The file that is written last: with it, a new folder is whole."""
 
 
-def reopen(stage: Stage, root: Path, settings: Settings, stale: Collection[str]) -> Path:
+def reopen(stage: Stage, root: Path, settings: Fingerprint, stale: Collection[str]) -> Path:
     """Open the stage for these rows, under these settings; returns where the folder as it was has gone.
 
     The new folder is made in ``.aside/`` and takes the old one's place at the end; killed in between, ``take_up`` goes on.

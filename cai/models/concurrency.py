@@ -1,9 +1,27 @@
-"""How many requests a model answers at once, and which of those that wait is next."""
+"""How many requests a model answers at once, and which of those that wait is next.
+
+``concurrency: auto`` keeps as many in flight as keep a vLLM server busy, by its own count of those that wait. A local vLLM
+never says 429: it takes every request and lets it wait. So the limit follows ``/metrics``: nothing waiting while rows of
+ours do means that there is room; a long queue means that requests only lose the cache they came with. A small queue stays,
+so that the server's next step always finds one.
+"""
 
 import asyncio
 import heapq
 import itertools
 import math
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from cai.models.types import Model
+
+START = 64
+MOST = 1024
+SECONDS = 1.0
+_GAUGE = re.compile(r"^vllm:num_requests_(running|waiting)(?:\{[^}]*\})? ([0-9.eE+]+)\s*$", re.M)
 
 TAIL_ROWS = 2
 """Rows for each slot that are the tail. Of fewer than one for each slot none waits, and nothing can be put in order."""
@@ -89,3 +107,71 @@ class Slots:
 
     def _rank(self, step: int) -> int:
         return step if self.tail else -step
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLoad:
+    """What a model's servers are doing: requests running, requests waiting."""
+
+    running: int
+    waiting: int
+
+
+@runtime_checkable
+class LoadReporter(Protocol):
+    """A model that can say what its servers are doing; ``most`` is what the limit may grow to."""
+
+    most: int
+
+    async def load(self) -> ServerLoad | None:
+        """None where no server tells."""
+        ...
+
+
+def read_load(metrics: str) -> ServerLoad | None:
+    """vLLM's ``/metrics`` page, engines summed; None where it is not vLLM's."""
+    found = {"running": 0.0, "waiting": 0.0}
+    lines = _GAUGE.findall(metrics)
+    for name, value in lines:
+        found[name] += float(value)
+    return ServerLoad(int(found["running"]), int(found["waiting"])) if lines else None
+
+
+def next_limit(open_slots: Slots, load: ServerLoad) -> int:
+    """The limit that follows from what the servers are doing."""
+    if load.waiting:
+        return load.running + load.running // 8 + 4
+    if open_slots.waiting and open_slots.busy >= open_slots.limit:
+        return open_slots.limit + open_slots.limit // 2 + 4
+    return open_slots.limit
+
+
+@asynccontextmanager
+async def open_slots(model: Model) -> AsyncIterator[Slots]:
+    """A model's slots; where its limit is to follow its servers, it does until the block is left."""
+    if not isinstance(model, LoadReporter) or model.most <= model.concurrency:
+        yield Slots(model.concurrency)
+        return
+    growing = Slots(model.concurrency, model.most)
+    task = asyncio.create_task(follow(model, growing))
+    try:
+        yield growing
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def follow(model: LoadReporter, open_slots: Slots) -> None:
+    """Until cancelled, or until the first look shows that no server tells what it is doing.
+
+    A later look that fails is one page that was not read: the limit stays until the next.
+    """
+    tells = False
+    while True:
+        await asyncio.sleep(SECONDS)
+        load = await model.load()
+        if load is None and not tells:
+            return
+        tells = True
+        if load is not None and open_slots.busy:
+            open_slots.resize(next_limit(open_slots, load))

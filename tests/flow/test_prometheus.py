@@ -7,10 +7,10 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from rich.console import Console
 
-from cai import metrics
 from cai.errors import UserError
-from cai.screen import Screen
-from cai.slots import Slots
+from cai.flow import prometheus
+from cai.flow.screen import Screen
+from cai.models.concurrency import Slots
 
 
 def test_rows_tokens_drops_and_requests_are_told_by_stage() -> None:
@@ -21,7 +21,7 @@ def test_rows_tokens_drops_and_requests_are_told_by_stage() -> None:
     bar.advance((100, 60, 20))
     bar.advance((10, 0, 2), "unreadable_critique")
     registry = CollectorRegistry()
-    registry.register(metrics.Collector(screen))
+    registry.register(prometheus.Collector(screen))
     page = generate_latest(registry).decode()
     for line in (
         'cai_rows_total{stage="revise"} 6.0',
@@ -40,8 +40,8 @@ def test_it_is_served_and_a_taken_port_is_a_sentence() -> None:
         port = free.getsockname()[1]
     screen = Screen(Console(quiet=True))
     screen.bar("sample", total=3)
-    metrics.serve(screen, port)
+    prometheus.serve(screen, port)
     page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
     assert 'cai_rows_wanted{stage="sample"} 3.0' in page
     with pytest.raises(UserError, match=f"--prometheus {port}: Address already in use; choose another port"):
-        metrics.serve(screen, port)
+        prometheus.serve(screen, port)

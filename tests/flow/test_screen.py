@@ -6,14 +6,14 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-import cai.screen
-from cai.screen import Screen
-from cai.slots import Slots
+import cai.flow.screen
+from cai.flow.screen import Screen
+from cai.models.concurrency import Slots
 
 
 def test_a_line_tells_rates_cache_requests_and_drops_by_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cai.screen, "LOG_SECONDS", 0.0)
-    monkeypatch.setattr(cai.screen, "DRAW_SECONDS", 0.0)
+    monkeypatch.setattr(cai.flow.screen, "LOG_SECONDS", 0.0)
+    monkeypatch.setattr(cai.flow.screen, "DRAW_SECONDS", 0.0)
     out = io.StringIO()
     bar = Screen(Console(file=out, soft_wrap=True)).bar("revise", total=10, done=3)
     bar.slots = Slots(64)

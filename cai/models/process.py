@@ -1,6 +1,6 @@
 """Keeps a child process no longer than its parent lives: also when the parent is killed with ``kill -9``.
 
-    python -m cai.keeper RECORD COMMAND ARG…
+    python -m cai.models.process RECORD COMMAND ARG…
 
 The parent holds the other end of this process's standard input. When that closes, for whatever reason, the child and
 all its descendants are ended. Servers and trainers are started through it, so that no orphan holds a GPU or a folder.
@@ -9,6 +9,7 @@ Should this process be killed outright, too, a record beside the log lets the ne
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def start(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subproce
     _end_left_behind(record)
     with log.open("ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "cai.keeper", str(record), *command],
+            [sys.executable, "-m", "cai.models.process", str(record), *command],
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -44,6 +45,18 @@ def stop(keeper: subprocess.Popen[bytes]) -> None:
     if keeper.stdin:
         keeper.stdin.close()
     keeper.wait()
+
+
+def cause(log: Path) -> str:
+    """The most telling line of a server's log: its last error, without the prefixes."""
+    lines = log.read_text(errors="replace").splitlines()[-400:] if log.exists() else []
+    errors = [line for line in lines if re.search(r"\w*(?:Error|Exception)\b: \S", line)]
+    # The last error is often only "engine core failed, see root cause above".
+    telling = [line for line in errors if "root cause" not in line] or lines[-1:]
+    if not telling:
+        return "it left no log"
+    named = re.search(r"\w*(?:Error|Exception): .*", telling[-1])
+    return (named.group() if named else telling[-1]).strip()[:300]
 
 
 def _end_left_behind(record: Path) -> None:

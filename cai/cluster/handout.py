@@ -11,17 +11,15 @@ import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cai.cluster.hire import Cluster, Place
+from cai.cluster.worker import PartOrder, PartResult, Progress
 from cai.errors import CaiError, RunError, UserError, first
-from cai.files import whole_lines
-from cai.flow import Task
-from cai.screen import Bar
-from cai.store import Stage, open_part
-from cai.worker import Doing, Made, Order
-
-if TYPE_CHECKING:
-    from cai.cluster import Cluster, Place
+from cai.flow.live import Job
+from cai.flow.screen import Bar
+from cai.store.files import whole_lines
+from cai.store.stage import Stage, open_part
 
 LOOK_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
@@ -29,10 +27,10 @@ MOST_DEATHS = 3
 
 
 @dataclass(slots=True)
-class Load:
+class WorkerLoad:
     """What all workers are doing, as a bar shows it."""
 
-    workers: dict["Place", tuple[int, int]] = field(default_factory=dict)
+    workers: dict[Place, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def busy(self) -> int:
@@ -45,7 +43,7 @@ class Load:
         return sum(queued for _, queued in self.workers.values())
 
 
-class Lost(Exception):
+class WorkerLost(Exception):
     """A worker is gone, with its machine or alone, or cannot go on.
 
     Attributes:
@@ -57,18 +55,31 @@ class Lost(Exception):
         self.error = error or RunError(why)
 
 
-class Handout:
+async def through(cluster: Cluster, job: Job, source: Stage, bars: Mapping[str, Bar]) -> None:
+    """Take the source's parts through the job's stages, wherever there is room.
+
+    Raises:
+        UserError, RunError: as a model's on one machine; or workers die again and again.
+    """
+    await asyncio.to_thread(cluster.share, job)
+    try:
+        await Dispatcher(cluster, job, source, bars).done()
+    except BaseExceptionGroup as failed:
+        raise first(failed) from None
+
+
+class Dispatcher:
     """One group of stages on its way over the cluster."""
 
-    def __init__(self, cluster: "Cluster", task: Task, source: Stage, bars: Mapping[str, Bar]) -> None:
+    def __init__(self, cluster: Cluster, task: Job, source: Stage, bars: Mapping[str, Bar]) -> None:
         self.cluster, self.task, self.source, self.bars = cluster, task, source, bars
-        self.stages = [work.stage for work in task.works]
+        self.stages = [work.folder for work in task.stages]
         self.begun = [stage.open_drops() for stage in self.stages]
         numbers = [number for number in source.parts() if not self.stages[-1].finished(number)]
         self.todo, self.left = deque(numbers), len(numbers)
         self.rows = max(1, next(iter(bars.values())).total // max(len(source.parts()), 1))
         self.changed, self.taking = asyncio.Event(), asyncio.Lock()
-        self.loads = {name: Load() for name in bars}
+        self.loads = {name: WorkerLoad() for name in bars}
         self.shown: dict[int, Counter[str]] = defaultdict(Counter)
         self.deaths: Counter[Place] = Counter()
         self.proven = False
@@ -92,7 +103,7 @@ class Handout:
             for task in employed.values():
                 task.cancel()
 
-    async def _hire(self, employed: dict["Place", asyncio.Task[None]]) -> None:
+    async def _hire(self, employed: dict[Place, asyncio.Task[None]]) -> None:
         """A worker for every place that has none; none for places that are gone."""
         there = await self.cluster.places(self.gpus)
         for place in [place for place, task in employed.items() if task.done()]:
@@ -113,7 +124,7 @@ class Handout:
             self.cluster.screen.say(f"the cluster has no node with a core{gpus}; waiting for one …")
         self.waiting = not there
 
-    async def _employ(self, place: "Place") -> None:
+    async def _employ(self, place: Place) -> None:
         """Keep one worker at work until nothing is left, or it is lost."""
         self.hiring.add(place)
         try:
@@ -126,14 +137,14 @@ class Handout:
                 count = 1 + math.ceil(window / self.rows)
                 await asyncio.gather(*(group.create_task(self._feed(place, worker)) for _ in range(count)))
                 watch.cancel()
-        except* Lost as lost:
-            await self._mourn(place, first(lost))
+        except* WorkerLost as lost:
+            await self._worker_lost(place, first(lost))
         finally:
             if place in self.hiring:
                 self.hiring.remove(place)
                 self.cluster.dismiss(place)
 
-    async def _feed(self, place: "Place", worker: Any) -> None:
+    async def _feed(self, place: Place, worker: Any) -> None:
         """Part after part, one at a time; several of these keep a worker's window full."""
         while (number := await self._next()) is not None:
             try:
@@ -157,16 +168,16 @@ class Handout:
                 worker.run_dry.remote()
         return number
 
-    def _order(self, number: int) -> Order:
+    def _order(self, number: int) -> PartOrder:
         first = next(place for place, stage in enumerate(self.stages) if not stage.finished(number))
         source = self.stages[first - 1] if first else self.source
         begun = [
             (list(whole_lines(open_part(stage.path(number)))), drops.get(number, ()))
             for stage, drops in zip(self.stages[first:], self.begun[first:], strict=True)
         ]
-        return Order(number, first, self.cluster.publish(source.path(number)), begun)
+        return PartOrder(number, first, self.cluster.publish(source.path(number)), begun)
 
-    async def _take(self, number: int, made: Sequence[Made]) -> None:
+    async def _take(self, number: int, made: Sequence[PartResult]) -> None:
         async with self.taking:
             for stage, each in zip(self.stages[-len(made) :], made, strict=True):
                 await asyncio.to_thread(self.cluster.take, stage, number, each)
@@ -180,7 +191,7 @@ class Handout:
         for name, count in self.shown.pop(number, Counter()).items():
             self.bars[name].at(self.bars[name].done - count)
 
-    async def _watch(self, place: "Place", worker: Any) -> None:
+    async def _watch(self, place: Place, worker: Any) -> None:
         """Show what a worker does."""
         try:
             while True:
@@ -190,14 +201,14 @@ class Handout:
             for load in self.loads.values():
                 load.workers.pop(place, None)
 
-    def _show(self, place: "Place", doing: Doing) -> None:
+    def _show(self, place: Place, doing: Progress) -> None:
         for number, name, tokens, reason in doing.rows:
             self.shown[number][name] += 1
             self.bars[name].advance(tokens, reason)
         for name, load in self.loads.items():
             load.workers[place] = doing.busy[name], doing.queued[name]
 
-    async def _mourn(self, place: "Place", lost: BaseException) -> None:
+    async def _worker_lost(self, place: Place, lost: BaseException) -> None:
         """Free what is left of a worker, and remember it where it is not its machine that is gone.
 
         What is wrong before any worker was ready is most likely wrong for all, and not tried again.
@@ -206,7 +217,7 @@ class Handout:
         self.cluster.screen.say(f"the worker on node {place.node[:8]} is lost; its open parts go to others")
         await asyncio.sleep(SETTLE_SECONDS)
         if place in await self.cluster.places(self.gpus):
-            assert isinstance(lost, Lost)
+            assert isinstance(lost, WorkerLost)
             self.error = lost.error
             hopeless = isinstance(lost.error, UserError) and not self.proven
             self.deaths[place] += MOST_DEATHS if hopeless else 1
@@ -227,11 +238,11 @@ async def _answered(call: Any) -> Any:
     except RayTaskError:  # a defect of ours
         raise
     except RayError:
-        raise Lost("its process was killed, or its machine cannot be reached") from None
+        raise WorkerLost("its process was killed, or its machine cannot be reached") from None
 
 
 def _checked(answer: Any) -> Any:
     """An answer that is no error; what stops one worker need not stop the others."""
     if isinstance(answer, CaiError):
-        raise Lost(str(answer), answer)
+        raise WorkerLost(str(answer), answer)
     return answer

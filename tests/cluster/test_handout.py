@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from cai import handout
-from cai.cluster import Place
+from cai.cluster import handout
+from cai.cluster.handout import Dispatcher
+from cai.cluster.hire import Place
+from cai.cluster.worker import PartResult, Progress
 from cai.errors import CaiError, RunError, UserError, first
-from cai.flow import Task, Work
-from cai.handout import Handout
-from cai.ledger import Tally
-from cai.models import ModelSpec
-from cai.screen import Screen
-from cai.store import Stage
-from cai.worker import Doing, Made
+from cai.flow.live import Job, RowStage
+from cai.flow.screen import Screen
+from cai.models.types import ModelSpec
+from cai.store.ledger import Tally
+from cai.store.stage import Stage
 from constitution.load import load
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PARTS = 12
 A, B = Place("a" * 8, 0, 1), Place("b" * 8, 0, 1)
 NOTHING = ({"answer": 0}, {"answer": 0})
@@ -33,7 +33,7 @@ async def ready(_: Any) -> int:
 
 async def made(_: Any) -> Any:
     await asyncio.sleep(0.02)
-    return [Made("file", Tally(1, 1, 1), [])], Doing([], *NOTHING)
+    return [PartResult("file", Tally(1, 1, 1), [])], Progress([], *NOTHING)
 
 
 def says(error: CaiError, after: float = 0.0) -> Answer:
@@ -60,8 +60,8 @@ class Workers:
         return list(self.answers)
 
     async def worker(self, place: Place) -> Any:
-        async def progress() -> Doing:
-            return Doing([], *NOTHING)
+        async def progress() -> Progress:
+            return Progress([], *NOTHING)
 
         methods = zip(("prepare", "part"), self.answers[place], strict=True)
         remotes = {name: SimpleNamespace(remote=answer) for name, answer in methods}
@@ -76,7 +76,7 @@ class Workers:
     def publish(self, path: Path) -> str:
         return path.name
 
-    def take(self, stage: Stage, number: int, _: Made) -> None:
+    def take(self, stage: Stage, number: int, _: PartResult) -> None:
         stage.path(number).write_text("")
 
 
@@ -92,11 +92,11 @@ def handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
         source.write_parts([{"id": str(number)} for number in range(PARTS)], 1)
         constitution = load(ROOT / "principles" / "harmless.yaml")
         spec = ModelSpec("policy", vllm="m", replicas=replicas)
-        task = Task([Work("answer", stage, dict, made, "policy")], {"policy": spec}, constitution, 0)  # type: ignore[arg-type]
+        task = Job([RowStage("answer", stage, dict, made, "policy")], {"policy": spec}, constitution, 0)  # type: ignore[arg-type]
         bars = {"answer": Screen().bar("answer", PARTS)}
         cluster: Any = Workers(answers)
         try:
-            asyncio.run(asyncio.wait_for(Handout(cluster, task, source, bars).done(), 20))
+            asyncio.run(asyncio.wait_for(Dispatcher(cluster, task, source, bars).done(), 20))
         except BaseExceptionGroup as failed:
             raise first(failed) from None
         return len(stage.parts())

@@ -6,17 +6,19 @@ from pathlib import Path
 import pytest
 
 from cai.errors import RowError, RunError
-from cai.flow import Ask, Step, flow
-from cai.ledger import Settings
-from cai.models import Reply, Request
+from cai.flow.ask import Ask
+from cai.flow.flow import flow
+from cai.flow.live import Live, RowStage
+from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
-from cai.rows import Answers, Draft, Drop, Prompt
-from cai.slots import Slots
-from cai.store import Stage
+from cai.models.types import Reply, Request
+from cai.store.ledger import Fingerprint
+from cai.store.rows import Answers, Draft, Drop, Prompt
+from cai.store.stage import Stage
 from constitution.load import load
 
-CONSTITUTION = load(Path(__file__).resolve().parents[1] / "principles" / "harmless.yaml")
-SETTINGS = Settings("s", {}, 0, "", {}, {})
+CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")
+SETTINGS = Fingerprint("s", {}, 0, "", {}, {})
 
 
 class Counting(Scripted):
@@ -45,10 +47,11 @@ def prompts(folder: Path, count: int, size: int) -> Stage:
     return source
 
 
-def step(folder: Path, work, model: Scripted, slots: int = 4, name: str = "answer", takes: type = Prompt) -> Step:  # type: ignore[no-untyped-def]
+def step(folder: Path, work, model: Scripted, slots: int = 4, name: str = "answer", takes: type = Prompt) -> Live:  # type: ignore[no-untyped-def]
     stage = Stage(folder / name)
     stage.begin(SETTINGS)
-    return Step(name, stage, takes, work, model, Slots(slots), CONSTITUTION, 0, None, lambda *_: None)
+    row_stage = RowStage(name, stage, takes, work, ("policy",))
+    return Live(row_stage, stage, {"policy": (model, Slots(slots))}, CONSTITUTION, 0)
 
 
 async def answer(row: Prompt, ask: Ask) -> list[Answers]:
@@ -61,9 +64,9 @@ def test_the_bound_holds_and_rows_keep_their_order(tmp_path: Path) -> None:
     one = step(tmp_path, answer, model)
     asyncio.run(flow([one], prompts(tmp_path, 50, 20), window=16))
     assert model.most == 4
-    assert [row.id for row in one.stage.all_rows(Answers)] == [f"p{number}" for number in range(50)]
-    assert one.stage.parts() == [0, 1, 2]
-    assert not list(one.stage.folder.glob("*.open"))
+    assert [row.id for row in one.folder.all_rows(Answers)] == [f"p{number}" for number in range(50)]
+    assert one.folder.parts() == [0, 1, 2]
+    assert not list(one.folder.folder.glob("*.open"))
 
 
 def test_stages_stream_and_each_writes_its_own_parts(tmp_path: Path) -> None:
@@ -73,7 +76,7 @@ def test_stages_stream_and_each_writes_its_own_parts(tmp_path: Path) -> None:
     model = Scripted(lambda request: "answer")
     steps = [step(tmp_path, answer, model), step(tmp_path, twice, model, name="twice", takes=Answers)]
     asyncio.run(flow(steps, prompts(tmp_path, 5, 3), window=4))
-    assert [row.id for row in steps[1].stage.rows(Answers, 1)] == ["p3/0", "p3/1", "p4/0", "p4/1"]
+    assert [row.id for row in steps[1].folder.rows(Answers, 1)] == ["p3/0", "p3/1", "p4/0", "p4/1"]
 
 
 def test_a_row_error_drops_the_row_and_a_run_error_keeps_what_is_written(tmp_path: Path) -> None:
@@ -89,7 +92,7 @@ def test_a_row_error_drops_the_row_and_a_run_error_keeps_what_is_written(tmp_pat
     source = prompts(tmp_path, 8, 8)
     with pytest.raises(RunError, match="the server is gone"):
         asyncio.run(flow([one], source, window=8))
-    assert [(drop["in"], drop["reason"]) for drop in one.stage.drops()] == [("p1", "context_too_long")]
+    assert [(drop["in"], drop["reason"]) for drop in one.folder.drops()] == [("p1", "context_too_long")]
 
     again = []
 
@@ -99,7 +102,7 @@ def test_a_row_error_drops_the_row_and_a_run_error_keeps_what_is_written(tmp_pat
 
     asyncio.run(flow([step(tmp_path, rest, Scripted(lambda request: "answer"))], source, window=8))
     assert again == ["p7"]
-    assert len(list(one.stage.all_rows(Answers))) == 7
+    assert len(list(one.folder.all_rows(Answers))) == 7
 
 
 def test_a_row_draws_the_same_whoever_runs_beside_it(tmp_path: Path) -> None:
@@ -110,7 +113,7 @@ def test_a_row_draws_the_same_whoever_runs_beside_it(tmp_path: Path) -> None:
 
         one = step(folder, seeded, Counting())
         asyncio.run(flow([one], prompts(folder, 12, 12), window))
-        return [row.draft.seed for row in one.stage.all_rows(Answers)]
+        return [row.draft.seed for row in one.folder.all_rows(Answers)]
 
     assert seeds(tmp_path / "a", 1) == seeds(tmp_path / "b", 12)
     assert len(set(seeds(tmp_path / "c", 3))) == 12
@@ -119,7 +122,7 @@ def test_a_row_draws_the_same_whoever_runs_beside_it(tmp_path: Path) -> None:
 def test_tokens_are_counted_for_each_row(tmp_path: Path) -> None:
     one = step(tmp_path, answer, Scripted(lambda request: "two words"))
     asyncio.run(flow([one], prompts(tmp_path, 3, 3), window=3))
-    tally = one.stage.part_tallies()[0]
+    tally = one.folder.part_tallies()[0]
     assert (tally.rows_in, tally.rows_kept, tally.tokens_in, tally.tokens_out) == (3, 3, 3, 6)
 
 
@@ -141,7 +144,8 @@ def test_a_run_that_fits_in_the_window_keeps_its_rows_as_they_end(tmp_path: Path
         return "answer"
 
     one = step(tmp_path, chain, Scripted(reply))
-    one.slots = Slots(64, most=1024)  # as `concurrency: auto` begins
+    one.asked = one.asked[0], Slots(64, most=1024)  # as `concurrency: auto` begins
+    one.up = {"policy": one.asked}
     with pytest.raises(RunError, match="the power is gone"):
         asyncio.run(flow([one], prompts(tmp_path, rows, 1000), window=2048))
-    assert one.stage.count_done() >= 0.45 * rows
+    assert one.folder.count_done() >= 0.45 * rows

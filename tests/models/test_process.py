@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cai import keeper
+from cai.models import process
 
 CHILD = """
 import os, subprocess, sys, time
@@ -20,8 +20,8 @@ time.sleep(60)
 PARENT = """
 import sys, time
 from pathlib import Path
-from cai import keeper
-keeper.start([sys.executable, "-c", {child!r}], Path({log!r}), {{}})
+from cai.models import process
+process.start([sys.executable, "-c", {child!r}], Path({log!r}), {{}})
 time.sleep(60)
 """
 
@@ -57,51 +57,51 @@ def test_child_and_grandchild_end_when_the_parent_is_killed(tmp_path: Path, apar
 
 
 def test_stop_ends_it_and_the_exit_code_is_the_child_s(tmp_path: Path) -> None:
-    sleeping = keeper.start([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", {})
-    keeper.stop(sleeping)
+    sleeping = process.start([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", {})
+    process.stop(sleeping)
     assert sleeping.returncode not in (None, 0)
-    failing = keeper.start([sys.executable, "-c", "print('said'); raise SystemExit(3)"], tmp_path / "log", {})
+    failing = process.start([sys.executable, "-c", "print('said'); raise SystemExit(3)"], tmp_path / "log", {})
     assert failing.wait(20) == 3
-    keeper.stop(failing)
+    process.stop(failing)
     assert "said" in (tmp_path / "log").read_text()
 
 
 def test_what_its_child_left_when_it_was_killed_ends_as_well(tmp_path: Path) -> None:
     """A launcher that runs out of memory must not leave processes that go on training."""
     pids = tmp_path / "pids"
-    kept = keeper.start([sys.executable, "-c", CHILD.format(path=str(pids), apart=True)], tmp_path / "log", {})
+    kept = process.start([sys.executable, "-c", CHILD.format(path=str(pids), apart=True)], tmp_path / "log", {})
     assert wait(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     child, grandchild = (int(pid) for pid in pids.read_text().split())
     os.kill(child, signal.SIGKILL)
     assert kept.wait(20) == 128 + signal.SIGKILL
     assert not alive(grandchild)
-    keeper.stop(kept)
+    process.stop(kept)
 
 
 @pytest.mark.parametrize("apart", [False, True])
 def test_what_a_killed_keeper_left_behind_ends_at_the_next_start(tmp_path: Path, apart: bool) -> None:
     child = CHILD.format(path=str(tmp_path / "pids"), apart=apart)
-    first = keeper.start([sys.executable, "-c", child], tmp_path / "server.log", {})
+    first = process.start([sys.executable, "-c", child], tmp_path / "server.log", {})
     assert wait(lambda: (tmp_path / "pids").exists() and len((tmp_path / "pids").read_text().split()) == 2)
     family = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     assert all(map(alive, family))
-    second = keeper.start([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "server.log", {})
+    second = process.start([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "server.log", {})
     try:
         assert wait(lambda: not any(map(alive, family)))
         assert second.poll() is None
     finally:
-        keeper.stop(second)
+        process.stop(second)
     assert not (tmp_path / "server.pid").exists()
 
 
 def test_a_server_of_another_run_that_goes_on_is_left_alone(tmp_path: Path) -> None:
     sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
-    first = keeper.start(sleeping, tmp_path / "server.log", {})
+    first = process.start(sleeping, tmp_path / "server.log", {})
     assert wait(lambda: (tmp_path / "server.pid").exists())
-    second = keeper.start(sleeping, tmp_path / "server.log", {})
+    second = process.start(sleeping, tmp_path / "server.log", {})
     time.sleep(0.3)
     assert first.poll() is None
-    keeper.stop(first)
-    keeper.stop(second)
+    process.stop(first)
+    process.stop(second)

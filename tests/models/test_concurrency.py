@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cai.slots import Slots
+from cai.models.concurrency import Slots
 
 
 @pytest.mark.parametrize(

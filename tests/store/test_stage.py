@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from cai.errors import RunError, UserError
-from cai.files import RunLock
-from cai.ledger import Settings, Tally
-from cai.part import Part, sort_drops
-from cai.rows import Answers, Draft, Drop
-from cai.store import Stage
+from cai.store.files import RunLock
+from cai.store.ledger import Fingerprint, Tally
+from cai.store.part import Part, sort_drops
+from cai.store.rows import Answers, Draft, Drop
+from cai.store.stage import Stage
 
-SETTINGS = Settings("s", {"rounds": 4, "model": "policy"}, 0, "c0", {}, {"prompts": "d0"})
+SETTINGS = Fingerprint("s", {"rounds": 4, "model": "policy"}, 0, "c0", {}, {"prompts": "d0"})
 
 
 def row(name: str) -> Answers:
@@ -55,7 +55,7 @@ def test_a_torn_last_line_is_cut_and_the_rest_kept(tmp_path: Path, cut: int) -> 
 
 def test_a_change_of_settings_is_refused_and_shown(tmp_path: Path) -> None:
     stage = Stage(tmp_path / "revise")
-    other = Settings("s", {"rounds": 2, "model": "policy"}, 0, "c0", {}, {"prompts": "d0"})
+    other = Fingerprint("s", {"rounds": 2, "model": "policy"}, 0, "c0", {}, {"prompts": "d0"})
     stage.begin(other)
     stage.begin(SETTINGS)  # nothing stands there yet that it could spoil
     stage.write_part(0, [row("a")])

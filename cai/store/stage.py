@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cai.errors import RunError, UserError
-from cai.files import append_line, append_to, move, read_json, whole_lines, write_json, write_lines
-from cai.ledger import Settings, Tally, differences, versions
-from cai.rows import Drop, decode, encode, plain
+from cai.store.files import append_line, append_to, move, read_json, whole_lines, write_json, write_lines
+from cai.store.ledger import Fingerprint, Tally, differences, versions
+from cai.store.rows import Drop, decode, encode, plain
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Stage:
         """The settings its rows are made under, or None where it was not begun."""
         return read_json(self.folder / "begun.json")
 
-    def begin(self, settings: Settings) -> None:
+    def begin(self, settings: Fingerprint) -> None:
         """Make the folder ready for rows made under these settings.
 
         Raises:
@@ -196,7 +196,7 @@ class Stage:
             found[number] = Tally(**data)
         return {number: tally for number, tally in found.items() if self.finished(number)}
 
-    def close(self, settings: Settings, tally: Tally, **more: Any) -> None:
+    def close(self, settings: Fingerprint, tally: Tally, **more: Any) -> None:
         """Seal the stage: the last thing written.
 
         Raises:
@@ -218,7 +218,7 @@ class Stage:
         shutil.move(self.folder, aside)
         return aside
 
-    def restamp(self, settings: Settings) -> None:
+    def restamp(self, settings: Fingerprint) -> None:
         """Let the rows stand as made under settings that would make the very same ones."""
         write_json(self.folder / "begun.json", settings.plain())
         if seal := self.seal:
@@ -235,22 +235,6 @@ class Stage:
     def earlier(self) -> dict[str, list[float]]:
         """What parts cost before they were reopened: part number → tokens in, cached, out, seconds."""
         return read_json(self.folder / "earlier.json") or {}
-
-
-def described(folder: Path) -> dict[str, Any]:
-    """What a run says of itself in ``run.json``: its recipe, its constitution, its stages.
-
-    Raises:
-        UserError: the file is not one that a run wrote.
-    """
-    path = folder / "run.json"
-    try:
-        data = read_json(path)
-    except RunError:
-        data = None
-    if not isinstance(data, dict) or not {"stages", "constitution_digest"} <= data.keys():
-        raise UserError(f"{path} is not what a run wrote there; run its recipe again, which writes it anew")
-    return data
 
 
 def open_part(path: Path) -> Path:

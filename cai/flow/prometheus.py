@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cai.errors import UserError
-from cai.screen import Bar, Screen
+from cai.flow.screen import Bar, Screen
 
 TOKENS = ("in", "cached", "out")
 

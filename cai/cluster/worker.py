@@ -17,15 +17,16 @@ from uuid import uuid4
 
 from rich.console import Console
 
+from cai.cluster.storage import Storage
 from cai.errors import CaiError, RunError
-from cai.files import write_lines
-from cai.fleet import Fleet
-from cai.flow import Backlog, Step, Task, flow_part
-from cai.ledger import Tally
-from cai.models import ModelSpec
-from cai.screen import Screen
-from cai.storage import Storage
-from cai.store import Stage, open_part
+from cai.flow.fleet import Fleet
+from cai.flow.flow import Backlog, flow_part
+from cai.flow.live import Job, Live, Observer
+from cai.flow.screen import Screen
+from cai.models.types import ModelSpec
+from cai.store.files import write_lines
+from cai.store.ledger import Tally
+from cai.store.stage import Stage, open_part
 
 PARTS = ".parts"
 """The folder in the storage for what has no place yet."""
@@ -35,7 +36,7 @@ SCRATCH = "cai-worker-"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class PartOrder:
     """A part to take through the stages of a task.
 
     Attributes:
@@ -51,7 +52,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class PartResult:
     """What one stage gave for a part: the name of its rows in the storage, its ledger, the rows left out."""
 
     file: str
@@ -60,7 +61,7 @@ class Made:
 
 
 @dataclass(slots=True)
-class Doing:
+class Progress:
     """What a worker did since it was last asked, and what it is doing.
 
     Attributes:
@@ -90,17 +91,17 @@ class Worker:
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
         self.fleet = Fleet(self.scratch / "logs", Screen(Console(quiet=True)))
         self.url, self.token, self.home = url, token, home
-        self.steps: list[Step] = []
-        self.doing = Doing()
+        self.steps: list[Live] = []
+        self.doing = Progress()
 
-    async def prepare(self, task: Task) -> int | CaiError:
+    async def prepare(self, task: Job) -> int | CaiError:
         """Bring the task's models up; returns how many rows can be open here at once."""
         try:
             self.storage = await asyncio.to_thread(Storage, self.url, Path(self.home))
             if not await asyncio.to_thread(self.storage.has, self.token):
                 raise self._blind()
             specs = {role: await self._here(spec) for role, spec in task.specs.items()}
-            self.steps = task.steps(await self.fleet.roles(specs))
+            self.steps = task.live(await self.fleet.roles(specs))
         except (CaiError, OSError) as error:
             return self._placed(error)
         self.backlog = Backlog(self.steps, more=True)
@@ -127,7 +128,7 @@ class Worker:
             spec = replace(spec, model=spec.title, **{spec.kind: str(self.scratch / name)})
         return replace(spec, replicas=1, port=None) if spec.vllm else spec
 
-    async def part(self, order: Order) -> tuple[list[Made], Doing] | CaiError:
+    async def part(self, order: PartOrder) -> tuple[list[PartResult], Progress] | CaiError:
         """Take a part through its stages, and leave their rows in the storage."""
         folder = self.scratch / uuid4().hex
         try:
@@ -135,16 +136,16 @@ class Worker:
             source = Stage(folder / "source")
             await asyncio.to_thread(self.storage.get, order.source, source.path(order.number))
             await flow_part(steps, source, order.number, self.places, self.turn, self.backlog)
-            made = [await asyncio.to_thread(self._leave, step.stage, order.number) for step in steps]
+            made = [await asyncio.to_thread(self._leave, step.folder, order.number) for step in steps]
             return made, await self.progress()
         except (CaiError, OSError) as error:
             return self._placed(error)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _begun(self, step: Step, order: Order, place: int, folder: Path) -> Step:
+    def _begun(self, step: Live, order: PartOrder, place: int, folder: Path) -> Live:
         """The step in a folder of its own, with what was done before."""
-        stage, number = Stage(folder / str(place) / step.stage.name), order.number
+        stage, number = Stage(folder / str(place) / step.name), order.number
         stage.folder.mkdir(parents=True)
         left_out = {}
         if place >= order.first:
@@ -155,20 +156,20 @@ class Worker:
         def on_row(name: str, tokens: Sequence[int], reason: str) -> None:
             self.doing.rows.append((number, name, tokens, reason))
 
-        return replace(step, stage=stage, left_out=left_out, on_row=on_row)
+        return replace(step, folder=stage, left_out=left_out, observer=Observer(on_row=on_row))
 
-    def _leave(self, stage: Stage, number: int) -> Made:
+    def _leave(self, stage: Stage, number: int) -> PartResult:
         name = f"{PARTS}/{uuid4().hex}.jsonl"
         self.storage.put(stage.path(number), name)
-        return Made(name, stage.part_tallies()[number], list(stage.drops()))
+        return PartResult(name, stage.part_tallies()[number], list(stage.drops()))
 
     async def run_dry(self) -> None:
         """No part is left to be handed out."""
         self.backlog.close()
 
-    async def progress(self) -> Doing:
+    async def progress(self) -> Progress:
         """What was done since the last call."""
-        done, self.doing = self.doing, Doing()
+        done, self.doing = self.doing, Progress()
         done.busy = {step.name: step.slots.busy for step in self.steps}
         done.queued = {step.name: step.slots.queued for step in self.steps}
         return done

@@ -15,11 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
-from cai.cluster import Place, places
+from cai.cluster.hire import Place, places
+from cai.cluster.storage import Storage
 from cai.recipe import load_recipe
-from cai.storage import Storage
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RECIPE = (ROOT / "tests" / "data" / "scripted.yaml").read_text(encoding="utf-8")
 SCRIPT = (ROOT / "tests" / "data" / "script.yaml").read_text(encoding="utf-8")
 ROWS = ("part-*.jsonl", "drops.jsonl", "*.parquet", "metrics.json")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cai.fleet import Fleet
-from cai.models import ModelSpec, Request
-from cai.screen import Screen
+from cai.flow.fleet import Fleet
+from cai.flow.screen import Screen
+from cai.models.types import ModelSpec, Request
 
-SCRIPT = str(Path(__file__).parent / "data" / "script.yaml")
-OTHER = str(Path(__file__).parent / "data" / "other.yaml")
+SCRIPT = str(Path(__file__).parents[1] / "data" / "script.yaml")
+OTHER = str(Path(__file__).parents[1] / "data" / "other.yaml")
 
 
 def test_roles_of_one_model_share_it_whatever_form_they_ask_in(tmp_path: Path) -> None:

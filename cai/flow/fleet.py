@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from cai.models import Model, ModelSpec, Reply, Request, auto, open_model
-from cai.screen import Screen
-from cai.slots import Slots
+from cai.flow.screen import Screen
+from cai.models import concurrency
+from cai.models.concurrency import Slots
+from cai.models.open import open_model
+from cai.models.types import Model, ModelSpec, Reply, Request
 
 
 class Fleet:
@@ -37,7 +39,7 @@ class Fleet:
             self.screen.say(f"starting {spec.kind} with {spec.title} …")
         stack = AsyncExitStack()
         model = await stack.enter_async_context(open_model(spec, self.logs))
-        slots = await stack.enter_async_context(auto.slots(model))
+        slots = await stack.enter_async_context(concurrency.open_slots(model))
         self.up.append((spec, model, slots, stack))
         return model, slots
 

@@ -1,0 +1,63 @@
+"""What a row function asks through: its model, the constitution, and the row's own random generator."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from cai.models.concurrency import Slots
+from cai.models.types import Model, Reply, Request
+from constitution.model import Constitution
+
+Up = tuple[Model, Slots]
+"""A model that is up, with its slots."""
+
+
+def generator(seed: int, stage: str, row_id: str) -> Random:
+    """A row's own random generator: the same after a resume and whatever the scheduling."""
+    return Random(f"{seed}/{stage}/{row_id}")
+
+
+@dataclass(slots=True)
+class Ask:
+    """What a row function asks through: its model, the constitution and the row's own random generator.
+
+    Attributes:
+        others: the models of all roles that the stage's block names.
+        on_reply: told the tokens (in, cached, out) of each reply as it comes.
+
+    The generator is seeded by run seed, stage and row id, so what a row draws is the same after a resume and whatever
+    the scheduling.
+    """
+
+    model: Model
+    slots: Slots
+    constitution: Constitution
+    row_id: str
+    rng: Random
+    steps: int = 0
+    tokens: list[int] = field(default_factory=lambda: [0, 0, 0])
+    others: Mapping[str, Up] = field(default_factory=dict)
+    on_reply: Callable[[Sequence[int]], None] = lambda tokens: None
+
+    async def __call__(self, request: Request) -> Reply:
+        """Answer a request; raises as ``Model.ask``."""
+        await self.slots.acquire(self.steps)
+        try:
+            reply = await self.model.ask(request, self.row_id)
+        finally:
+            self.slots.release()
+        self.steps += 1
+        tokens = (reply.tokens_in, reply.tokens_cached, reply.tokens_out)
+        for place, count in enumerate(tokens):
+            self.tokens[place] += count
+        self.on_reply(tokens)
+        return reply
+
+    def seed(self) -> int:
+        """The next request's seed."""
+        return self.rng.getrandbits(31)
+
+    def of(self, role: str) -> "Ask":
+        """The same row's way to another role's model; its tokens and draws are the row's."""
+        model, slots = self.others[role]
+        return replace(self, model=model, slots=slots)

@@ -1,0 +1,238 @@
+"""What is asked, what comes back, and how to reach a model.
+
+Six kinds of model answer requests: ``vllm`` (a server of our own), ``endpoints`` (servers that are there), ``local``
+(transformers in this process), ``reward`` (a reward model, in this process or on a vLLM server of our own), ``rewards``
+(several of those combined) and ``scripted`` (answers from a file or a function).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a model is asked.
+
+    Attributes:
+        messages: the conversation; its last message is the person's.
+        prompt: plain text instead of messages, for base models.
+        n: samples wanted.
+        choices: next tokens whose probabilities are wanted instead of a text, such as ("A", "B").
+        begin: a forced beginning of the answer, after which the model goes on.
+        score: whether a reward model's score of the conversation, answer included, is wanted instead of a text.
+        track: of the prompt, where it is known; some combinations of reward models go by it.
+        tokens: token ids instead of messages, for what learns from the sampled tokens; only vLLM's servers take them.
+    """
+
+    messages: tuple[Message, ...] = ()
+    prompt: str = ""
+    n: int = 1
+    max_tokens: int = 256
+    temperature: float = 1.0
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    choices: tuple[str, ...] = ()
+    begin: str = ""
+    score: bool = False
+    track: str = ""
+    tokens: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back.
+
+    Attributes:
+        texts: one for each sample, without the forced beginning.
+        finishes: "stop" or "length" for each text.
+        choice_logprobs: natural log-probability of each choice as the next token; a choice outside the server's top
+            tokens is missing.
+        tokens_in, tokens_cached, tokens_out: as counted by the server; cached ones are part of tokens_in.
+        score: a reward model's, where one was asked.
+        tokens, logprobs: the first sample's token ids and the natural log-probability with which each was drawn, for
+            requests of tokens.
+    """
+
+    texts: tuple[str, ...] = ()
+    finishes: tuple[str, ...] = ()
+    choice_logprobs: Mapping[str, float] = field(default_factory=dict)
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    model: str = ""
+    score: float = 0.0
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A role's block in a recipe; exactly one of ``KINDS`` says which kind it is.
+
+    Attributes:
+        vllm: Hub id, path or ``bundled/…`` of a model to serve with vLLM.
+        endpoints: base URLs of OpenAI-compatible servers that hold the same model.
+        local: Hub id, path or ``bundled/…`` to load with transformers in this process.
+        scripted: a file of answers.
+        reward: Hub id or path of a reward model; it answers with scores.
+        backend: of a reward model: "transformers" in this process (unless given), or "vllm", a server of our own.
+        scores: whether the endpoints hold a reward model, to be asked for scores (vLLM's ``/classify``).
+        rewards: role of a reward model → weight, for several combined.
+        combine: how: "weighted", "mean", "minimum" or "safety_first", see ``cai.models.types.combined``.
+        safety: the role that safety_first asks first.
+        threshold: the probability σ(score) of the safety model below which its score decides.
+        spread: standard deviations of the members' scores to subtract.
+        model: the name under which the endpoints know the model, and which stands in the rows.
+        api_key_env: the environment variable that holds the endpoints' key.
+        concurrency: requests in flight at once; None ("auto") follows a vLLM server's own figures.
+        timeout: seconds that one request may take.
+        patience: seconds to wait for servers that are gone or too busy before the run stops.
+        max_len: tokens of prompt and answer together; the model's own limit unless given.
+        dtype: of the weights; the server's own choice unless given.
+        replicas: vLLM servers to start; None means one for each group of GPUs.
+        tensor_parallel: GPUs of each replica.
+        gpu_memory: share of each GPU's memory that vLLM may take.
+        quantization: as vLLM's ``--quantization``.
+        lora: the folder of an adapter on top of the model.
+        port: of our vLLM server, the next ones for further replicas; free ones unless given.
+        args: further arguments for vLLM, as on its command line.
+        format: "chat" for models with a chat template, "transcript" for base models.
+    """
+
+    role: str
+    vllm: str = ""
+    endpoints: tuple[str, ...] = ()
+    local: str = ""
+    scripted: str = ""
+    model: str = ""
+    api_key_env: str = ""
+    concurrency: int | None = None
+    timeout: float = 600.0
+    patience: float = 300.0
+    max_len: int | None = None
+    dtype: str = ""
+    replicas: int | None = None
+    tensor_parallel: int = 1
+    gpu_memory: float | None = None
+    quantization: str = ""
+    lora: str = ""
+    port: int | None = None
+    args: tuple[str, ...] = ()
+    format: str = "chat"
+    reward: str = ""
+    backend: str = ""
+    scores: bool = False
+    rewards: Mapping[str, float] = field(default_factory=dict)
+    combine: str = "weighted"
+    safety: str = ""
+    threshold: float = 0.15
+    spread: float = 0.0
+    members: "tuple[ModelSpec, ...]" = ()
+    """How to reach the models of ``rewards``, in their order; filled in by the run."""
+
+    @property
+    def kind(self) -> str:
+        """One of ``KINDS``."""
+        return next(kind for kind in KINDS if getattr(self, kind))
+
+    @property
+    def hosted(self) -> bool:
+        """Whether the model takes this machine's accelerators or cores."""
+        return self.kind in ("vllm", "local", "reward") or any(each.hosted for each in self.members)
+
+    @property
+    def scorer(self) -> bool:
+        """Whether it answers with scores rather than texts."""
+        return bool(self.reward or self.rewards or self.scores)
+
+    @property
+    def served(self) -> str:
+        """What a vLLM server of ours is to hold; empty where there is none."""
+        return self.vllm or (self.reward if self.backend == "vllm" else "")
+
+    @property
+    def weights(self) -> str:
+        """The weights behind the role, for training; empty for endpoints, scripts and reward models."""
+        return self.vllm or self.local
+
+    @property
+    def title(self) -> str:
+        """The name that stands in the rows: the model's own rather than the role's."""
+        weights = f"{self.weights}+{self.lora}" if self.lora else self.weights
+        return self.model or weights or self.reward or self.scripted or (self.role if self.rewards else "")
+
+    def identity(self) -> dict[str, object]:
+        """What decides the rows this model gives; how fast or where it serves does not."""
+        known: dict[str, object] = {
+            "kind": self.kind,
+            "model": self.title,
+            "max_len": self.max_len,
+            "dtype": self.dtype,
+            "args": list(self.args),
+            "format": self.format,
+        }
+        # Only where given, so that runs made before these keys were there can go on.
+        more = {"quantization": self.quantization, "lora": self.lora, "scores": self.scores, **self._combination()}
+        return known | {key: value for key, value in more.items() if value}
+
+    def _combination(self) -> dict[str, object]:
+        """What decides the scores of several reward models together."""
+        if not self.rewards:
+            return {}
+        known = {key: getattr(self, key) for key in ("combine", "safety", "threshold", "spread")}
+        return {"rewards": dict(self.rewards), **known, "members": [each.identity() for each in self.members]}
+
+    def same_server(self, other: "ModelSpec") -> bool:
+        """Whether two roles can share one server; how they are asked, as chat or as transcript, is no matter of servers."""
+        mine, others = (
+            ({**each.identity(), "format": ""}, each.weights, each.endpoints, each.reward, each.scripted, each.backend)
+            for each in (self, other)
+        )
+        return mine == others
+
+
+KINDS = ("vllm", "endpoints", "local", "reward", "rewards", "scripted")
+
+
+class Model(Protocol):
+    """A model that is up.
+
+    Attributes:
+        continues: whether an answer goes on from a forced beginning, word for word.
+    """
+
+    name: str
+    concurrency: int
+    format: str
+
+    @property
+    def continues(self) -> bool: ...
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        """Answer one request.
+
+        Args:
+            row_id: keeps a row on one replica, for its cache.
+
+        Raises:
+            RowError: this request cannot be answered.
+            RunError: no request can.
+        """
+        ...
+
+
+class _Nobody:
+    """Stands where a stage asks no model."""
+
+    name, concurrency, format, continues = "none", 64, "chat", False
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        """Nothing is asked of it."""
+        raise AssertionError("a stage that names no model asked one")
+
+
+NO_MODEL = _Nobody()

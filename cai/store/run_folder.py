@@ -1,0 +1,43 @@
+"""A run's folder: what it says of itself, and the constitutions it was made under."""
+
+from pathlib import Path
+from typing import Any
+
+from cai.errors import RunError, UserError
+from cai.store.files import read_json
+from constitution.load import load
+from constitution.model import Constitution
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """What a run says of itself in ``run.json``: its recipe, its constitution, its stages.
+
+    Raises:
+        UserError: the file is not one that a run wrote.
+    """
+    path = folder / "run.json"
+    try:
+        data = read_json(path)
+    except RunError:
+        data = None
+    if not isinstance(data, dict) or not {"stages", "constitution_digest"} <= data.keys():
+        raise UserError(f"{path} is not what a run wrote there; run its recipe again, which writes it anew")
+    return data
+
+
+def constitution_file(folder: Path, known: str) -> Path:
+    """Where a run keeps a constitution that it used, by its digest."""
+    return folder / "constitutions" / f"{known}.yaml"
+
+
+def former_constitution(folder: Path, known: str, stage: str = "") -> Constitution:
+    """The constitution under which a run, or a stage of it, was made, by its digest.
+
+    Raises:
+        UserError: the run does not have it.
+    """
+    path = constitution_file(folder, known)
+    if not path.exists():
+        todo = f"; do {stage} again with: --redo {stage}" if stage else "; name the constitution's file instead"
+        raise UserError(f"{path} is gone, the constitution that made {stage or 'this run'}{todo}")
+    return load(path)
