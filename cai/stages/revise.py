@@ -30,7 +30,8 @@ class Revise:
         when_fine: what a critique that finds nothing leads to: "revise" all the same, as in the paper, "skip" this round's
             revision, or "stop" the chain there. Under the last two the draft stands as it was, which makes it no revision.
         judge: a role that compares each revision with the draft before it, under the same principle and in both orders; a
-            revision that it does not find better is not taken. None is asked unless named.
+            revision that it does not find better is not taken. None is asked unless named. With one, principles are drawn
+            among those that have a judgment question.
     """
 
     model: str
@@ -70,10 +71,14 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
 
 
 def chosen(row: Prompt, want: Revise, constitution: Constitution, rng: Random) -> tuple[Principle, ...]:
-    """The principle of each round; the first thing that a row draws from its generator."""
+    """The principle of each round; the first thing that a row draws from its generator.
+
+    Where a judge compares, principles are drawn among those with a judgment question alone.
+    """
     if row.track not in want.tracks:
         return ()
-    return draw.for_revision(constitution, row.about, want.choice, want.rounds, rng)
+    more = {"fits": draw.puts_question} if want.judge else {}
+    return draw.for_revision(constitution, row.about, want.choice, want.rounds, rng, **more)
 
 
 async def answer(row: Prompt, want: Revise, ask: Ask) -> Draft:
