@@ -60,13 +60,28 @@ def misplaced(role: str, scores: bool, models: Mapping[str, ModelSpec], steps: S
     return f'"{role}" is a reward model, which writes no answers; name another'
 
 
-def unjudged(block: "Block", constitution: Constitution) -> str:
-    """Why nothing can be judged by this constitution; empty where something can."""
-    found = method(block)
-    if found is None or not found.needs or any(map(found.judges_by, constitution.principles)):
-        return ""
-    what = "a judgment question" if found.needs == "judgment" else "propositions"
-    return f"no principle of {constitution.name} has {what}, which {block.name} needs; add {what} or one with it"
+def unjudged(block: "Block", constitution: Constitution) -> Iterator[str]:
+    """Where nothing can be judged by this constitution."""
+    tracks = getattr(block.want, "tracks", ())
+    for who, found in _judging(block):
+        if not found.needs:
+            continue
+        able = [each for each in constitution.principles if found.judges_by(each)]
+        if any(not tracks or not each.applies_to.track or set(tracks) & set(each.applies_to.track) for each in able):
+            continue
+        what = "a judgment question" if found.needs == "judgment" else "propositions"
+        where = f" that applies to the track {' or '.join(tracks)}" if able else ""
+        yield f"no principle of {constitution.name}{where} has {what}, which {who} needs; add {what} or one with it"
+
+
+def _judging(block: "Block") -> Iterator[tuple[str, Method]]:
+    """Who judges in a step, and how."""
+    if found := method(block):
+        yield block.name, found
+    if isinstance(block.want, Revise) and block.want.judge:
+        yield f"the judge of {block.name}", METHODS["logprob"]
+    if name := guards.scoring(getattr(block.want, "guards", {})):
+        yield f"the judge in the guards of {block.name}", METHODS[name]
 
 
 def not_fitted(block: "Block", models: Mapping[str, ModelSpec], constitution: str) -> Iterator[str]:

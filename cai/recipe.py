@@ -154,7 +154,7 @@ class _Reader:
             self.found += error.found
             return None
         for block in steps:
-            if text := mistakes.unjudged(block, constitution):
+            for text in mistakes.unjudged(block, constitution):
                 self.wrong(keys, text)
             for text in mistakes.not_fitted(block, models, digest(constitution)):
                 self.wrong((*block.keys, "calibration"), text)

@@ -25,16 +25,27 @@ from constitution.model import About, Constitution, Principle
 CHOICES = ("uniform", "weighted", "distinct", "by_tag", "all")
 
 
+def puts_question(principle: Principle) -> bool:
+    """Whether two answers can be compared under a principle: not one that serves critique only."""
+    return bool(principle.judgment)
+
+
 def for_revision(
-    constitution: Constitution, about: About, choice: str, rounds: int, rng: Random
+    constitution: Constitution,
+    about: About,
+    choice: str,
+    rounds: int,
+    rng: Random,
+    fits: Callable[[Principle], bool] = lambda principle: True,
 ) -> tuple[Principle, ...]:
     """The principle of each round of a chain; empty where none applies to the prompt.
 
     Args:
         choice: one of ``CHOICES``; "all" gives a round for each principle, whatever ``rounds`` says.
         rng: the row's own; one number is drawn from it for each round.
+        fits: which principles can be revised under; all unless told.
     """
-    there = _applying(constitution.principles, about)
+    there = _applying([each for each in constitution.principles if fits(each)], about)
     if choice == "all" or not there:
         return there
     drawn: list[Principle] = []
@@ -49,7 +60,7 @@ def for_judgment(
     about: About,
     choice: str,
     rng: Random,
-    fits: Callable[[Principle], bool] = lambda principle: bool(principle.judgment),
+    fits: Callable[[Principle], bool] = puts_question,
 ) -> tuple[Principle, ...]:
     """The principles of one comparison: one, or with "all" every one.
 

@@ -31,6 +31,11 @@ LETTERS = "ABCDEFGHIJ"
 CASE_STOPS = *USUAL_STOPS, "\n\nCase for ("
 
 
+def worked(constitution: Constitution) -> Sequence[JudgmentExemplar]:
+    """The worked comparisons that can be shown: those whose principle has a question."""
+    return [each for each in constitution.judgment if constitution.by_id[each.principle].judgment]
+
+
 def judgment(
     constitution: Constitution,
     principle: Principle,
@@ -43,7 +48,7 @@ def judgment(
     Args:
         answers: shown as (A) and (B), in this order.
     """
-    examples = [_judged(constitution, exemplar, style) for exemplar in constitution.judgment[: style.exemplars]]
+    examples = [_judged(constitution, exemplar, style) for exemplar in worked(constitution)[: style.exemplars]]
     last = _judgment_turn(constitution, principle, conversation(messages), answers, style)
     label = "Reasoning" if style.reasoning else ""
     return rendered(style.form, (opening(constitution, "judge"), examples, last), label, USUAL_STOPS)

@@ -40,10 +40,15 @@ class Context:
 
 
 def no_judgment(loaded: Loaded, _: Context) -> Found:
-    """A principle has no judgment question, so no preference is ever labelled under it."""
+    """A principle has no judgment question: no preference is labelled, no revision judged under it, no comparison shown."""
     for keys, principle in _own(loaded):
         if not principle.judgment:
             yield keys, principle.id, "no judgment question, so no preference is labelled under it; add one"
+    shown = judging.worked(loaded.constitution)
+    for number, exemplar in enumerate(loaded.source.data.get("exemplars", {}).get("judgment", [])):
+        if not any(exemplar["principle"] == each.principle for each in shown):
+            keys, id = ("exemplars", "judgment", number), exemplar["principle"]
+            yield keys, id, f'"{id}" has no judgment question, so this comparison is never shown; add one to it'
 
 
 def duplicate(loaded: Loaded, _: Context) -> Found:

@@ -11,6 +11,7 @@ from cai.errors import UserError
 from cai.judge.figures import position
 from cai.report import training
 from cai.report.format import PLOT, counts_text, interval, number, percent
+from cai.report.rows import unrevised
 from cai.report.summary import stages_of
 from cai.stages import trainers
 from cai.store.files import read_json
@@ -63,26 +64,30 @@ def _chains(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict[
         revised = (row for row in Stage(folder / each["name"]).all_rows(dict) if len(row["drafts"]) > 1)
         for row in islice(revised, rows):
             pairs = zip(row["drafts"], row["drafts"][1:], strict=False)
-            steps = [{**new, "changes": list(diff.words(old["text"], new["text"]))} for old, new in pairs]
+            steps = [
+                {**new, "unrevised": unrevised(new), "changes": list(diff.words(old["text"], new["text"]))}
+                for old, new in pairs
+            ]
             shown.append({**row, "steps": steps})
     return shown
 
 
 def _revised(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What each round changed on average, over all revised chains."""
-    rounds: dict[int, list[tuple[str, str]]] = {}
+    """What each round changed on average, over all red-team chains."""
+    rounds: dict[int, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
     for each in _done(stages, "revise"):
         for row in Stage(folder / each["name"]).all_rows(dict):
             if row["track"] == "redteam":
                 for number, draft in enumerate(row["drafts"]):
-                    rounds.setdefault(number, []).append((row["drafts"][max(number - 1, 0)]["text"], draft["text"]))
+                    rounds.setdefault(number, []).append((row["drafts"][max(number - 1, 0)], draft))
     return [
         {
             "round": number,
             "rows": len(pairs),
-            "words": sum(len(new.split()) for _, new in pairs) / len(pairs),
-            "unchanged": sum(old == new for old, new in pairs) if number else None,
-            "refusals": sum(reading.is_refusal(new) for _, new in pairs),
+            "words": sum(len(new["text"].split()) for _, new in pairs) / len(pairs),
+            "revised": sum(not unrevised(new) for _, new in pairs) if number else None,
+            "unchanged": sum(old["text"] == new["text"] for old, new in pairs) if number else None,
+            "refusals": sum(reading.is_refusal(new["text"]) for _, new in pairs),
         }
         for number, pairs in sorted(rounds.items())
     ]

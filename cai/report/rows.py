@@ -19,6 +19,8 @@ from cai.store.stage import Stage
 from constitution.source import nearest
 
 WIDTH = 100
+UNREVISED = {"fine": "the critique found nothing", "not_better": "the judge did not find it better"}
+"""Flag of a draft that is the one before it once more → why."""
 PEOPLE = {1.0: "a is better", 0.0: "b is better", 0.5: "even"}
 
 
@@ -106,6 +108,9 @@ def _print(row: dict[str, Any], diff: bool, console: Console) -> None:
         console.print(chain_text({**row, "drafts": row["drafts"][:1]}), markup=False)
         for number, (old, new) in enumerate(zip(row["drafts"], row["drafts"][1:], strict=False), 1):
             console.print(_block(f"critique {number}, under {new['principle']}", new["critique"]), markup=False)
+            if why := unrevised(new):
+                console.print(f"no revision in round {number}: {why}", markup=False)
+                continue
             console.print(f"revision {number}, as it differs:", markup=False)
             console.print(
                 Padding(difference(old["text"], new["text"], console.is_terminal), (0, 0, 0, 4), expand=False)
@@ -121,12 +126,20 @@ def _rows(stage: Stage) -> Any:
     return (row for file in files for batch in parquet.ParquetFile(file).iter_batches(64) for row in batch.to_pylist())
 
 
+def unrevised(draft: dict[str, Any]) -> str:
+    """Why a round left the answer as it was; empty where it did not."""
+    return next((why for flag, why in UNREVISED.items() if flag in draft["flags"]), "")
+
+
 def chain_text(row: dict[str, Any]) -> str:
     """A chain as a person reads it: prompt, draft, critique, revision."""
     lines = [f"── {row['id']} ({row['track']})", _block("prompt", row["messages"][-1]["content"])]
     for number, draft in enumerate(row["drafts"]):
         if number:
             lines.append(_block(f"critique {number}, under {draft['principle']}", draft["critique"]))
+        if why := unrevised(draft):
+            lines.append(f"no revision in round {number}: {why}")
+            continue
         lines.append(_block(f"revision {number}" if number else f"draft, by {draft['model']}", draft["text"]))
     return "\n".join(lines)
 

@@ -28,9 +28,10 @@ class Revise:
         tracks: which prompts' answers are revised.
         exemplars: how many of the constitution's exemplars to show; None shows all.
         when_fine: what a critique that finds nothing leads to: "revise" all the same, as in the paper, "skip" this round's
-            revision, or "stop" the chain there.
+            revision, or "stop" the chain there. Under the last two the draft stands as it was, which makes it no revision.
         judge: a role that compares each revision with the draft before it, under the same principle and in both orders; a
-            revision that it does not find better is not taken. None is asked unless named.
+            revision that it does not find better is not taken. None is asked unless named. With one, principles are drawn
+            among those that have a judgment question.
     """
 
     model: str
@@ -62,7 +63,7 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
             and "fine" not in draft.flags
             and not await _better(principle, row, (drafts[-1], draft), ask.of(want.judge))
         ):
-            draft = replace(draft, text=drafts[-1].text, finish=drafts[-1].finish, flags=("not_better",))
+            draft = _once_more(drafts[-1], draft.principle, draft.critique, "not_better")
         drafts.append(draft)
         if want.when_fine == "stop" and "fine" in draft.flags:
             break
@@ -70,10 +71,14 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
 
 
 def chosen(row: Prompt, want: Revise, constitution: Constitution, rng: Random) -> tuple[Principle, ...]:
-    """The principle of each round; the first thing that a row draws from its generator."""
+    """The principle of each round; the first thing that a row draws from its generator.
+
+    Where a judge compares, principles are drawn among those with a judgment question alone.
+    """
     if row.track not in want.tracks:
         return ()
-    return draw.for_revision(constitution, row.about, want.choice, want.rounds, rng)
+    more = {"fits": draw.puts_question} if want.judge else {}
+    return draw.for_revision(constitution, row.about, want.choice, want.rounds, rng, **more)
 
 
 async def answer(row: Prompt, want: Revise, ask: Ask) -> Draft:
@@ -91,7 +96,7 @@ async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: R
     if critique is None:
         return "unreadable_critique"
     if want.when_fine != "revise" and read.finds_nothing(critique):
-        return replace(draft, principle=principle.id, critique=critique, flags=("fine",))
+        return _once_more(draft, principle.id, critique, "fine")
     request = _request(asking.revision(ask.constitution, asked, critique, principle), want, ask)
     reply = await ask(request)
     revision = read.revision(reply.texts[0])
@@ -103,6 +108,11 @@ async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: R
     own = " ".join([*(message["content"] for message in row.messages), draft.text])
     flags = ("leaked_exemplar",) if leaks(revision, seen, own) else ()
     return Draft(revision, ask.model.name, reply.finishes[0], request.seed or 0, principle.id, critique, flags)
+
+
+def _once_more(draft: Draft, principle: str, critique: str, flag: str) -> Draft:
+    """A draft that stands for another round, with the model and seed that made it."""
+    return replace(draft, principle=principle, critique=critique, flags=(flag,))
 
 
 async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft], ask: Ask) -> bool:

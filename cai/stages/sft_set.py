@@ -2,6 +2,10 @@
 
 Bai et al. 2022, section 3.2, train on the revisions of all rounds; ``revisions: last`` takes only the last. A revision
 that was cut off is left out, because a model learns from it never to stop.
+
+A red-team prompt none of whose revisions was kept gives no example, whether a judge found none better or the critique found
+nothing wrong: that critique is the word of the model that wrote the answer, and what it overlooks is what this set must not
+teach. Prompts whose first answers are to be learnt belong on the track helpful.
 """
 
 from collections import Counter
@@ -11,6 +15,9 @@ from typing import Any
 
 from cai.clean import CHECKS, USUAL, Cleaner, Said
 from cai.store.rows import Chain, Drop
+
+STOOD = {"fine": "found_fine", "not_better": "not_better"}
+"""Flag of a draft that is no revision → the reason that is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +53,17 @@ def sft_set(rows: Iterable[Chain], want: SftSet, counts: Counter[str]) -> Iterat
     """
     cleaner = Cleaner(want.dedupe, want.similarity, want.decontaminate, want.ngram)
     for row in rows:
-        first = 1 if row.track == "redteam" else 0
-        wanted = list(enumerate(row.drafts))[first:]
-        if want.revisions == "last":
-            wanted = wanted[-1:]
-        wrong = {number: _wrong(row, number, want, cleaner) for number, _ in wanted}
-        counts.update(f"{reason}_drafts" for reason in wrong.values() if reason)
+        same = [STOOD[flag] for draft in row.drafts for flag in draft.flags if flag in STOOD]
+        wrong = {number: _wrong(row, number, want, cleaner) for number in _wanted(row, want)}
+        counts.update(f"{reason}_drafts" for reason in (*same, *wrong.values()) if reason)
         kept = [_example(row, number) for number, reason in wrong.items() if not reason]
-        yield kept or Drop(row.id, next(iter(wrong.values()), "no_revision"))
+        yield kept or Drop(row.id, next(iter((*wrong.values(), *same)), "no_revision"))
+
+
+def _wanted(row: Chain, want: SftSet) -> tuple[int, ...]:
+    """The numbers of the drafts that may be examples: revisions that were kept, and the answer to a helpful prompt."""
+    numbers = row.revisions if row.track == "redteam" else (0, *row.revisions)
+    return numbers[-1:] if want.revisions == "last" else numbers
 
 
 def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
@@ -69,13 +79,15 @@ def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
 
 def _example(row: Chain, number: int) -> dict[str, Any]:
     draft = row.drafts[number]
+    # Rounds that left the answer as it was are no revisions of it.
+    principles = [row.drafts[each].principle for each in row.revisions if each <= number]
     return {
         "prompt": list(row.messages),
         "completion": [{"role": "assistant", "content": draft.text}],
         "id": f"{row.id}/{number}",
         "source": row.source,
         "track": row.track,
-        "principles": [each.principle for each in row.drafts[1 : number + 1]],
-        "revision": number,
+        "principles": principles,
+        "revision": len(principles),
         "prompt_id": row.id,
     }

@@ -48,8 +48,8 @@ class Draft:
     """One answer. ``principle`` and ``critique`` led to it; both are empty for a first answer.
 
     ``finish`` is the server's reason for its end: "stop" or "length". ``seed`` is the request's. ``flags`` are what was
-    noticed of it as it was made: "leaked_exemplar", "fine" (its critique found nothing) or "not_better" (a judge preferred the
-    draft before it), and under the last two the draft before it stands.
+    noticed of it as it was made: "leaked_exemplar", "fine" (its critique found nothing) or "not_better" (a judge did not find
+    the revision better), and under the last two it is the draft before it, which stands.
     """
 
     text: str
@@ -63,13 +63,19 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A prompt's answer and its successive revisions."""
+    """A prompt's answer and its successive drafts, one for each round."""
 
     id: str
     messages: tuple[Message, ...]
     drafts: tuple[Draft, ...]
     source: str
     track: str
+
+    @property
+    def revisions(self) -> tuple[int, ...]:
+        """The numbers of the drafts that are revisions: neither the first answer nor the draft before them once more."""
+        rounds = enumerate(self.drafts[1:], 1)
+        return tuple(number for number, draft in rounds if not {"fine", "not_better"} & set(draft.flags))
 
 
 @dataclass(frozen=True, slots=True)
