@@ -26,7 +26,7 @@ from cai.slots import Slots
 from cai.stages.label import Label, label
 from cai.store import Stage
 from constitution.load import load
-from constitution.source import SHIPPED
+from constitution.shipped import SHIPPED
 
 CONSTITUTION = load(SHIPPED / "principles" / "harmless.yaml")
 

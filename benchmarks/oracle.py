@@ -33,7 +33,7 @@ from cai.models import ModelSpec
 from cai.rows import Preference
 from cai.screen import Screen
 from cai.store import Stage
-from constitution.source import SHIPPED
+from constitution.shipped import SHIPPED
 
 SPREAD = 2.0
 """Standard deviation of the difference in worth: an ideal judge is right on 77% of the pairs."""

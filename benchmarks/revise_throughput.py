@@ -30,7 +30,7 @@ from cai.stages.prompts import Prompts, PromptSource, read
 from cai.stages.revise import Revise, revise
 from cai.store import Stage
 from constitution.load import load
-from constitution.source import SHIPPED
+from constitution.shipped import SHIPPED
 
 
 class Recording:

@@ -10,7 +10,8 @@ from cai.errors import UserError
 from constitution.check import Finding, check
 from constitution.model import About
 from constitution.rules import Context
-from constitution.source import SHIPPED, InputError, Problem, read_yaml
+from constitution.shipped import HOME, SHIPPED, find
+from constitution.source import InputError, Problem, read_yaml
 
 if TYPE_CHECKING:
     from cai.recipe import Recipe
@@ -29,7 +30,7 @@ STARTER = {
 
 def check_paths(paths: Sequence[Path], context: Context | None = None) -> tuple[int, list[Finding]]:
     """Check files, and the YAML files of folders; returns how many, and what was found, each once."""
-    files = [file for path in paths for file in _files(path)]
+    files = [file for path in paths for file in _files(find(path) or path)]
     found = [finding for file in files for finding in _check_file(file, context or Context())]
     return len(files), list(dict.fromkeys(found))
 
@@ -127,7 +128,8 @@ def copy_starter(folder: Path) -> Iterator[tuple[Path, bool]]:
         new = not target.exists()
         if new:
             target.parent.mkdir(parents=True, exist_ok=True)
-            text = (SHIPPED / name).read_text(encoding="utf-8")
+            root = HOME if name.endswith(".schema.json") else SHIPPED
+            text = (root / name).read_text(encoding="utf-8")
             # Files name their schema in the first line, for editors.
             target.write_text(re.sub(r"\A(# .*\$schema=\.\./)\w+/", r"\1schemas/", text), encoding="utf-8")
         yield target, new

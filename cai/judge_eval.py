@@ -30,7 +30,8 @@ from cai.screen import Screen
 from cai.stages.label import Label
 from cai.store import Stage, described
 from constitution.model import Constitution
-from constitution.source import SHIPPED, find, nearest, parse_yaml
+from constitution.shipped import HOME, advice, find
+from constitution.source import nearest, parse_yaml
 
 NAME = "exam"
 JUDGE, REWARD = "judge", "reward-model"
@@ -122,8 +123,9 @@ def _sensible(exam: Exam) -> None:
         raise UserError("an exam needs the packages scikit-learn and statsmodels; run: make install")
     if not exam.data.startswith("hub:") and not Path(exam.data).is_file():
         raise UserError(f"there is no file {exam.data or 'without a name'}; name the pairs' file, or hub:OWNER/NAME")
-    if find(exam.constitution, Path()) is None:
-        raise UserError(f"--constitution: there is no file {exam.constitution}; name a constitution")
+    if find(exam.constitution) is None:
+        text = advice(exam.constitution, "name a constitution")
+        raise UserError(f"--constitution: there is no file {exam.constitution}; {text}")
     for name in exam.methods:
         if name not in (*EXAMINED, ALL):
             raise UserError(f'--method: there is no "{name}"; {nearest(name, [*EXAMINED, ALL])}')
@@ -214,7 +216,7 @@ def _set_aside_stale(run: Run) -> None:
 def _made_by(run: Run, block: Block) -> str:
     """A fingerprint of what settings do not hold: the code that puts questions and reads answers, and the model's own."""
     found = hashlib.sha256()
-    for file in sorted(each for pattern in CODE for each in SHIPPED.glob(pattern)):
+    for file in sorted(each for pattern in CODE for each in HOME.glob(pattern)):
         found.update(file.read_bytes())
     for role in block.roles():
         spec = run.spec(role)

@@ -77,8 +77,8 @@ def _from_jsonl(path: Path, check: Check) -> Iterator[dict[str, Any]]:
                 continue
             try:
                 data = json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{path}:{number}: not valid JSON: {error}") from None
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{path}:{number}: not valid JSON: {_why(error)}") from None
             if not isinstance(data, dict):
                 raise UserError(f"{path}:{number}: expected an object, one a line")
             yield data
@@ -88,11 +88,16 @@ def _from_json(path: Path, check: Check) -> Iterator[dict[str, Any]]:
     with _text(path) as file:
         try:
             data = json.load(file)
-        except ValueError as error:
-            raise UserError(f"{path}: not valid JSON: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}: not valid JSON: {_why(error)}") from None
     if not isinstance(data, list) or not all(isinstance(each, dict) for each in data):
         raise UserError(f"{path}: expected a list of objects, or JSONL under a name that ends in .jsonl")
     yield from data
+
+
+def _why(error: ValueError | RecursionError) -> str:
+    """What a parser of JSON could not read; of depth, Python would name its own stack."""
+    return "nested too deep; close the brackets" if isinstance(error, RecursionError) else str(error)
 
 
 def _from_parquet(path: Path, check: Check) -> Iterator[dict[str, Any]]:

@@ -30,7 +30,8 @@ def untemplated(want: Train, weights: str) -> str:
     settings = folder / "tokenizer_config.json"
     if (isinstance(want, Sft) and want.chat_template) or not settings.is_file() or any(folder.glob("chat_template*")):
         return ""
-    if json.loads(settings.read_text(encoding="utf-8")).get("chat_template"):
+    said = _settings(settings)
+    if not said or said.get("chat_template"):
         return ""
     if not isinstance(want, Sft):
         return f"{weights} is a base model without a chat template; train sft with chat_template first, and start from that"
@@ -56,11 +57,16 @@ def unloadable(spec: ModelSpec) -> str:
 
 def _architectures(folder: Path) -> list[str]:
     """What a folder's model is, by its own settings; empty where they do not say, or are none."""
+    return _settings(folder / "config.json").get("architectures") or []
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    """A model's own settings; none where the file is not there or is damaged, which its loader tells better."""
     try:
-        said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    return (said.get("architectures") or []) if isinstance(said, dict) else []
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def unable(own: Mapping[str, Any]) -> Found:

@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 
 from cai.errors import UserError
 from cai.models import KINDS, ModelSpec, bundled, scripted, vllm
-from constitution.source import Keys, Problem, Source, complain, find, parse_yaml, problems
+from constitution.shipped import find
+from constitution.source import Keys, Problem, Source, complain, parse_yaml, problems
 
 Wrong = Callable[[Keys, str], None]
 SCHEMA = Path(__file__).parent.parent / "recipe.schema.json"
