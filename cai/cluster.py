@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from cai.errors import CaiError, UserError, first
+from cai.errors import CaiError, UserError, first, install
 from cai.files import write_lines
 from cai.flow import Task
 from cai.handout import Handout
@@ -219,7 +219,7 @@ def connect(address: str) -> None:
         import ray
         from ray.exceptions import RayError
     except ImportError:
-        raise UserError("--ray needs the package ray[default]; run: make install, or pip install 'cai[ray]'") from None
+        raise UserError(f"--ray needs the package ray[default]; run: {install('ray')}") from None
     _answers(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)

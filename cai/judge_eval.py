@@ -18,7 +18,7 @@ import yaml
 from cai import calibration, redo
 from cai.agreement import agreement
 from cai.calibration import KINDS
-from cai.errors import UserError
+from cai.errors import UserError, install
 from cai.files import read_json, write_json
 from cai.marks import marked, marks
 from cai.methods import METHODS
@@ -120,7 +120,7 @@ def save_calibration(exam: Exam, out: Path, figures: dict[str, Any], folder: Pat
 
 def _sensible(exam: Exam) -> None:
     if importlib.util.find_spec("sklearn") is None or importlib.util.find_spec("statsmodels") is None:
-        raise UserError("an exam needs the packages scikit-learn and statsmodels; run: make install")
+        raise UserError(f"an exam needs the packages scikit-learn and statsmodels; run: {install('judge')}")
     if not exam.data.startswith("hub:") and not Path(exam.data).is_file():
         raise UserError(f"there is no file {exam.data or 'without a name'}; name the pairs' file, or hub:OWNER/NAME")
     if find(exam.constitution) is None:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TextIO
 
-from cai.errors import UserError
+from cai.errors import UserError, install
 
 ENDINGS = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".csv.gz")
 MOST = 1 << 30
@@ -38,7 +38,7 @@ def from_hub(name: str, split: str, config: str, check: Check) -> Iterator[dict[
     try:
         from datasets import load_dataset
     except ImportError:
-        raise UserError("reading a Hub dataset needs the package datasets; run: make install") from None
+        raise UserError(f"reading a Hub dataset needs the package datasets; run: {install('train')}") from None
     try:
         rows = load_dataset(name, config or None, split=split, streaming=True)
         for number, row in enumerate(rows):

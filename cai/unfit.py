@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cai.errors import install
 from cai.models import ModelSpec, gpus
 from cai.stages.sft import Sft
 from cai.stages.train import Train
@@ -46,7 +47,7 @@ def unloadable(spec: ModelSpec) -> str:
     if spec.kind not in ("local", "reward") or spec.served:
         return ""
     if importlib.util.find_spec("transformers") is None:
-        return "is loaded by the package transformers, which is not here; run: pip install 'cai[train]'"
+        return f"is loaded by the package transformers, which is not here; run: {install('train')}"
     held = _architectures(Path(spec.reward)) if spec.reward else []
     if held and all(each.endswith("ForCausalLM") for each in held):
         return (
@@ -82,7 +83,7 @@ def unable(own: Mapping[str, Any]) -> Found:
         if not gpus.visible():
             yield "quantization", "needs a GPU, and this machine shows none; take it out"
         if importlib.util.find_spec("bitsandbytes") is None:
-            yield "quantization", "needs the package bitsandbytes; run: pip install 'cai[qlora]', or take it out"
+            yield "quantization", f"needs the package bitsandbytes; take it out, or run: {install('qlora')}"
 
 
 def packing_needs() -> str:

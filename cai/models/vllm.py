@@ -21,7 +21,7 @@ from typing import Self
 import aiohttp
 
 from cai import keeper
-from cai.errors import RunError, UserError
+from cai.errors import RunError, UserError, install
 from cai.models import ModelSpec, bundled, gpus
 from cai.models.dialect import Scores
 from cai.models.endpoint import Endpoint, Transient
@@ -50,7 +50,7 @@ def check(spec: ModelSpec, here: bool = True) -> None:
     """
     if importlib.util.find_spec("vllm") is None:
         raise UserError(
-            f"models.{spec.role}: vLLM is not installed; run `make install`, or use `local:` or `endpoints:` instead"
+            f"models.{spec.role}: vLLM is not installed; use `local:` or `endpoints:` instead, or run: {install('vllm')}"
         )
     if not here:
         return
