@@ -27,7 +27,7 @@ from cai.store.ledger import Fingerprint
 from cai.store.rows import Draft, Drop, Pair, Preference
 from cai.store.stage import Stage
 from constitution.load import load
-from constitution.source import SHIPPED
+from constitution.shipped import SHIPPED
 
 CONSTITUTION = load(SHIPPED / "principles" / "harmless.yaml")
 

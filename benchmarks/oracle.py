@@ -33,7 +33,7 @@ from cai.judge.statistics import sigmoid
 from cai.models.types import ModelSpec
 from cai.store.rows import Preference
 from cai.store.stage import Stage
-from constitution.source import SHIPPED
+from constitution.shipped import SHIPPED
 
 SPREAD = 2.0
 """Standard deviation of the difference in worth: an ideal judge is right on 77% of the pairs."""

@@ -31,7 +31,7 @@ from cai.store.ledger import Fingerprint
 from cai.store.rows import Chain, Drop, Prompt
 from cai.store.stage import Stage
 from constitution.load import load
-from constitution.source import SHIPPED
+from constitution.shipped import SHIPPED
 
 
 class Recording:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from cai.errors import UserError
+from cai.errors import UserError, install
 
 LEAKED = 8
 COPY = 0.95
@@ -176,7 +176,7 @@ def _index(similarity: float) -> Callable[[str], bool]:
     try:
         from datasketch import MinHash, MinHashLSH
     except ImportError:
-        raise UserError("dedupe: near needs the package datasketch; run: make install") from None
+        raise UserError(f"dedupe: near needs the package datasketch; run: {install('clean')}") from None
     index: Any = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS)
 
     def near(text: str) -> bool:
@@ -203,7 +203,7 @@ def check_installed(checks: Iterable[str]) -> str:
     import importlib.util
 
     missing = "wrong_language" in checks and importlib.util.find_spec("py3langid") is None
-    return "wrong_language needs the package py3langid; run: make install" if missing else ""
+    return f"wrong_language needs the package py3langid; run: {install('clean')}" if missing else ""
 
 
 def _language(text: str) -> str:

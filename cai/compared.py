@@ -190,7 +190,7 @@ def _texts(said: Any) -> list[str]:
     if isinstance(said, str):
         try:
             said = json.loads(said)
-        except ValueError:
+        except (ValueError, RecursionError):
             said = [said]
     return [_text(each) for each in (said if isinstance(said, list) else [said])]
 

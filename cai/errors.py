@@ -11,6 +11,9 @@ Every message is one sentence that says what is wrong, where, and what to do.
 
 from constitution.source import InputError
 
+DISTRIBUTION = "cai-toolkit"
+"""What pip knows this package as."""
+
 
 class CaiError(Exception):
     """Base of the errors of ours, each with a sentence meant for people."""
@@ -36,6 +39,11 @@ class RowError(CaiError):
         super().__init__(detail or reason)
         self.reason = reason
         self.detail = detail
+
+
+def install(extra: str) -> str:
+    """What to run for the packages of one of our extras."""
+    return f"make install, or pip install '{DISTRIBUTION}[{extra}]'"
 
 
 def first(error: BaseException) -> BaseException:

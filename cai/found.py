@@ -10,7 +10,8 @@ from cai.judge import calibration
 from cai.judge.calibration import Calibration
 from cai.models.naming import read_weights
 from cai.stages.prompts import PromptSource
-from constitution.source import Keys, find
+from constitution.shipped import advice, find
+from constitution.source import Keys
 
 
 class Files:
@@ -28,7 +29,8 @@ class Files:
         """One file; None, and a problem, where it is not there."""
         path = find(name, self.beside)
         if path is None:
-            self.wrong(keys, f"there is no file {name} beside the recipe, in this folder or among the shipped files")
+            where = "beside the recipe, in this folder or among the shipped files"
+            self.wrong(keys, f"there is no file {name} {where}; {advice(name, 'check the path')}")
         return path
 
     def block(self, kind: str, block: dict[str, Any], keys: Keys) -> dict[str, Any]:

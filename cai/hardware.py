@@ -97,7 +97,7 @@ def unknown(hardware: Hardware) -> str:
         return ""
     try:
         found = yaml.safe_load(Path(hardware.kind).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):  # ValueError: no UTF-8, or the 30th of February
         found = None
     if isinstance(found, dict) and "distributed_type" in found:
         return ""

@@ -110,7 +110,7 @@ def size(folder: Path) -> Size | None:
     """A model's size from its config and the headers of its weights; None where they are not on this machine."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except OSError:
+    except (OSError, ValueError, RecursionError):
         return None
     config = {**config, **config.get("text_config", {})}
     tensors = {name: each for file in sorted(folder.glob("*.safetensors")) for name, each in _header(file).items()}

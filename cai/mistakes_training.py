@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cai import hardware, mistakes_guards, mistakes_online
-from cai.errors import RunError
+from cai.errors import RunError, install
 from cai.hardware import Hardware
 from cai.judge.methods.score import RATINGS
 from cai.models.types import ModelSpec
@@ -81,7 +81,7 @@ def installed(block: "Block") -> Iterator[tuple[tuple[str, ...], str]]:
     if not isinstance(want, Train):
         return
     if importlib.util.find_spec("trl") is None:
-        yield (), "training needs the package trl; run: make install"
+        yield (), f"training needs the package trl; run: {install('train')}"
     elif want.trl or want.EXPERIMENTAL:
         try:
             unknown = check_config(block.kind, list(want.trl))

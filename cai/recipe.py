@@ -27,6 +27,7 @@ from cai.stages import STAGES, read_block
 from cai.stages.train import Train
 from constitution.load import digest, load
 from constitution.model import Constitution
+from constitution.shipped import find
 from constitution.source import (
     InputError,
     Keys,
@@ -34,7 +35,6 @@ from constitution.source import (
     Source,
     close,
     complain,
-    find,
     load_schema,
     nearest,
     problems,
@@ -89,7 +89,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), here: bool = True) ->
     Raises:
         InputError: anything is wrong; the message has a sentence for each problem.
     """
-    return read_recipe(read_yaml(find(path, Path()) or path), overrides, here)
+    return read_recipe(read_yaml(find(path) or path), overrides, here)
 
 
 def read_recipe(

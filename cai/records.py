@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TextIO
 
-from cai.errors import UserError
+from cai.errors import UserError, install
 
 ENDINGS = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".csv.gz")
 MOST = 1 << 30
@@ -38,7 +38,7 @@ def from_hub(name: str, split: str, config: str, check: Check) -> Iterator[dict[
     try:
         from datasets import load_dataset
     except ImportError:
-        raise UserError("reading a Hub dataset needs the package datasets; run: make install") from None
+        raise UserError(f"reading a Hub dataset needs the package datasets; run: {install('train')}") from None
     try:
         rows = load_dataset(name, config or None, split=split, streaming=True)
         for number, row in enumerate(rows):
@@ -77,8 +77,8 @@ def _from_jsonl(path: Path, check: Check) -> Iterator[dict[str, Any]]:
                 continue
             try:
                 data = json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{path}:{number}: not valid JSON: {error}") from None
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{path}:{number}: not valid JSON: {_why(error)}") from None
             if not isinstance(data, dict):
                 raise UserError(f"{path}:{number}: expected an object, one a line")
             yield data
@@ -88,11 +88,16 @@ def _from_json(path: Path, check: Check) -> Iterator[dict[str, Any]]:
     with _text(path) as file:
         try:
             data = json.load(file)
-        except ValueError as error:
-            raise UserError(f"{path}: not valid JSON: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path}: not valid JSON: {_why(error)}") from None
     if not isinstance(data, list) or not all(isinstance(each, dict) for each in data):
         raise UserError(f"{path}: expected a list of objects, or JSONL under a name that ends in .jsonl")
     yield from data
+
+
+def _why(error: ValueError | RecursionError) -> str:
+    """What a parser of JSON could not read; of depth, Python would name its own stack."""
+    return "nested too deep; close the brackets" if isinstance(error, RecursionError) else str(error)
 
 
 def _from_parquet(path: Path, check: Check) -> Iterator[dict[str, Any]]:

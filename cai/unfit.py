@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cai.errors import install
 from cai.models import gpus
 from cai.models.types import ModelSpec
 from cai.stages.sft import Sft
@@ -31,7 +32,8 @@ def untemplated(want: Train, weights: str) -> str:
     settings = folder / "tokenizer_config.json"
     if (isinstance(want, Sft) and want.chat_template) or not settings.is_file() or any(folder.glob("chat_template*")):
         return ""
-    if json.loads(settings.read_text(encoding="utf-8")).get("chat_template"):
+    said = _settings(settings)
+    if not said or said.get("chat_template"):
         return ""
     if not isinstance(want, Sft):
         return f"{weights} is a base model without a chat template; train sft with chat_template first, and start from that"
@@ -46,7 +48,7 @@ def unloadable(spec: ModelSpec) -> str:
     if spec.kind not in ("local", "reward") or spec.served:
         return ""
     if importlib.util.find_spec("transformers") is None:
-        return "is loaded by the package transformers, which is not here; run: pip install 'cai[train]'"
+        return f"is loaded by the package transformers, which is not here; run: {install('train')}"
     held = _architectures(Path(spec.reward)) if spec.reward else []
     if held and all(each.endswith("ForCausalLM") for each in held):
         return (
@@ -57,11 +59,16 @@ def unloadable(spec: ModelSpec) -> str:
 
 def _architectures(folder: Path) -> list[str]:
     """What a folder's model is, by its own settings; empty where they do not say, or are none."""
+    return _settings(folder / "config.json").get("architectures") or []
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    """A model's own settings; none where the file is not there or is damaged, which its loader tells better."""
     try:
-        said = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    return (said.get("architectures") or []) if isinstance(said, dict) else []
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def unable(own: Mapping[str, Any]) -> Found:
@@ -77,7 +84,7 @@ def unable(own: Mapping[str, Any]) -> Found:
         if not gpus.visible():
             yield "quantization", "needs a GPU, and this machine shows none; take it out"
         if importlib.util.find_spec("bitsandbytes") is None:
-            yield "quantization", "needs the package bitsandbytes; run: pip install 'cai[qlora]', or take it out"
+            yield "quantization", f"needs the package bitsandbytes; take it out, or run: {install('qlora')}"
 
 
 def packing_needs() -> str:

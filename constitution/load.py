@@ -24,13 +24,13 @@ from constitution.model import (
     Principle,
     Proposition,
 )
+from constitution.shipped import advice, find
 from constitution.source import (
     InputError,
     Keys,
     Problem,
     Source,
     complain,
-    find,
     load_schema,
     nearest,
     problems,
@@ -63,12 +63,12 @@ def validator() -> Draft202012Validator:
 
 
 def load(path: Path) -> Constitution:
-    """Read a constitution with all that it includes.
+    """Read a constitution with all that it includes, from a path or the name of a shipped file.
 
     Raises:
         InputError: the file cannot be read or is not a valid constitution; the message lists every problem.
     """
-    return resolve(read_yaml(path)).constitution
+    return resolve(read_yaml(find(path) or path)).constitution
 
 
 def resolve(source: Source) -> Loaded:
@@ -161,7 +161,9 @@ class _Resolver:
         where = (*keys, "path") if (*keys, "path") in self.source.lines else keys
         if path is None:
             self.wrong(
-                where, f"there is no file {item['path']} beside this one, in this folder or among the shipped files"
+                where,
+                f"there is no file {item['path']} beside this one, in this folder or among the shipped files; "
+                f"{advice(item['path'], 'check the path')}",
             )
             return
         within = self.trail.within

@@ -8,6 +8,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -16,8 +17,9 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from constitution.shipped import advice
+
 Keys = tuple[str | int, ...]
-SHIPPED = Path(__file__).resolve().parent.parent
 MOST_BYTES = 16 * 2**20
 DEEPEST = 64
 
@@ -118,21 +120,12 @@ def read_yaml(path: Path) -> Source:
             raise _refusal(path, 0, f"is larger than {MOST_BYTES // 2**20} MiB; write less in one file")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise _refusal(path, 0, "there is no such file; check the path") from None
+        raise _refusal(path, 0, f"there is no such file; {advice(path, 'check the path')}") from None
     except UnicodeDecodeError as error:
         raise _refusal(path, 0, f"is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except OSError as error:
         raise _refusal(path, 0, f"cannot be read: {error.strerror}; check the path") from None
     return parse_yaml(text, path)
-
-
-def find(name: str | Path, beside: Path) -> Path | None:
-    """The first of: beside a file, in the current folder, among the shipped files."""
-    try:
-        path = Path(name).expanduser()
-        return next((root / path for root in (beside, Path(), SHIPPED) if (root / path).exists()), None)
-    except (OSError, RuntimeError, ValueError):  # too long a name, no such person, a NUL
-        return None
 
 
 def parse_yaml(text: str, path: Path) -> Source:
@@ -162,8 +155,18 @@ def parse_yaml(text: str, path: Path) -> Source:
 
 def _refuse(text: str, path: Path) -> None:
     """Tags can name code, aliases can grow without end, and depth can overflow the parser; none has a use here."""
+    try:
+        _look(yaml.parse(text, _Loader), path)
+    except yaml.MarkedYAMLError as error:
+        # libyaml reads up to 1024 characters ahead of its events, and since 0.2.6 has a limit of its own, in its own words.
+        with suppress(yaml.MarkedYAMLError):
+            _look(yaml.parse(text[: error.problem_mark.index] if error.problem_mark else text, yaml.SafeLoader), path)
+        raise
+
+
+def _look(events: Iterator[Any], path: Path) -> None:
     depth = 0
-    for event in yaml.parse(text, _Loader):
+    for event in events:
         line = event.start_mark.line + 1 if event.start_mark else 1
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:

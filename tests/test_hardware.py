@@ -73,6 +73,7 @@ def tiny(folder: Path) -> Path:
     [
         ("{kind: fsdp3}", "r.yaml:3: hardware: fsdp3 is no accelerate config"),
         ("principles/harmless.yaml", "is no accelerate config (YAML with distributed_type)"),
+        ("DEEP", "is no accelerate config (YAML with distributed_type)"),
         ("ddp", "hardware: ddp is for GPUs, and this machine shows none; take it out, or share the rows"),
         ("fsdp2", "hardware: ppo shares out rows, not weights"),
         ("zero3", "use ddp, and lora where the models are too large for one GPU"),
@@ -82,6 +83,7 @@ def tiny(folder: Path) -> Path:
     ],
 )
 def test_what_cannot_be_is_a_sentence(write: Write, tmp_path: Path, here: str, words: str) -> None:
+    write("DEEP", "[" * 900 + "]" * 900)
     path = write(
         "r.yaml",
         RECIPE.replace("HERE", here).replace("BASE", "policy").replace("scripted: none", "local: bundled/smollm2-135m"),

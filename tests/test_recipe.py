@@ -109,6 +109,7 @@ def test_a_mistake_is_one_clear_sentence(write: Write, old: str, new: str, words
     [
         ("rounds", "is not of the form key=value"),
         ("revise.rounds=[", "not valid YAML"),
+        ("revise.rounds=" + "[" * 1500, "nested more than 64 deep"),
         ("revize.rounds=2", 'did you mean "revise"?'),
         ("revise.round=2", 'did you mean "rounds"?'),
     ],

@@ -9,6 +9,7 @@ from cai.errors import UserError
 from constitution.check import Finding, check
 from constitution.model import About
 from constitution.rules import Context
+from constitution.shipped import find
 from constitution.source import InputError, Problem, read_yaml
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def check_paths(paths: Sequence[Path], context: Context | None = None) -> tuple[int, list[Finding]]:
     """Check files, and the YAML files of folders; returns how many, and what was found, each once."""
-    files = [file for path in paths for file in _files(path)]
+    files = [file for path in paths for file in _files(find(path) or path)]
     found = [finding for file in files for finding in _check_file(file, context or Context())]
     return len(files), list(dict.fromkeys(found))
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from constitution.source import SHIPPED
+from constitution.shipped import HOME, SHIPPED
 
 STARTER = {
     "principles/harmless.yaml": "principles/harmless.yaml",
@@ -25,7 +25,8 @@ def copy_starter(folder: Path) -> Iterator[tuple[Path, bool]]:
         new = not target.exists()
         if new:
             target.parent.mkdir(parents=True, exist_ok=True)
-            text = (SHIPPED / name).read_text(encoding="utf-8")
+            root = HOME if name.endswith(".schema.json") else SHIPPED
+            text = (root / name).read_text(encoding="utf-8")
             # Files name their schema in the first line, for editors.
             target.write_text(re.sub(r"\A(# .*\$schema=\.\./)\w+/", r"\1schemas/", text), encoding="utf-8")
         yield target, new

@@ -18,7 +18,7 @@ import yaml
 
 from cai import redo
 from cai.block import Block
-from cai.errors import UserError
+from cai.errors import UserError, install
 from cai.flow.screen import Screen
 from cai.judge import calibration
 from cai.judge.agreement import agreement
@@ -36,7 +36,8 @@ from cai.store.rows import Preference
 from cai.store.run_folder import described
 from cai.store.stage import Stage
 from constitution.model import Constitution
-from constitution.source import SHIPPED, find, nearest, parse_yaml
+from constitution.shipped import HOME, advice, find
+from constitution.source import nearest, parse_yaml
 
 NAME = "exam"
 JUDGE, REWARD = "judge", "reward-model"
@@ -148,11 +149,12 @@ def save_calibration(exam: JudgeEval, out: Path, figures: dict[str, Any], folder
 
 def _sensible(exam: JudgeEval) -> None:
     if importlib.util.find_spec("sklearn") is None or importlib.util.find_spec("statsmodels") is None:
-        raise UserError("an exam needs the packages scikit-learn and statsmodels; run: make install")
+        raise UserError(f"an exam needs the packages scikit-learn and statsmodels; run: {install('judge')}")
     if not exam.data.startswith("hub:") and not Path(exam.data).is_file():
         raise UserError(f"there is no file {exam.data or 'without a name'}; name the pairs' file, or hub:OWNER/NAME")
-    if find(exam.constitution, Path()) is None:
-        raise UserError(f"--constitution: there is no file {exam.constitution}; name a constitution")
+    if find(exam.constitution) is None:
+        text = advice(exam.constitution, "name a constitution")
+        raise UserError(f"--constitution: there is no file {exam.constitution}; {text}")
     for name in exam.methods:
         if name not in (*EXAMINED, ALL):
             raise UserError(f'--method: there is no "{name}"; {nearest(name, [*EXAMINED, ALL])}')
@@ -244,7 +246,7 @@ def _made_by(run: Run, block: Block) -> str:
     """A fingerprint of what settings do not hold: the code that puts questions and reads answers, and the model's own."""
     found = hashlib.sha256()
     for pattern in CODE:
-        files = sorted(SHIPPED.glob(pattern))
+        files = sorted(HOME.glob(pattern))
         assert files, f"{pattern} names no file: what puts the questions has moved"
         for file in files:
             found.update(file.read_bytes())

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from cai.cluster.storage import Storage
 from cai.cluster.worker import PARTS, PartResult, Worker
-from cai.errors import CaiError, UserError
+from cai.errors import CaiError, UserError, install
 from cai.flow.live import Job
 from cai.flow.screen import Screen
 from cai.store.files import write_lines
@@ -206,7 +206,7 @@ def connect(address: str) -> None:
         import ray
         from ray.exceptions import RayError
     except ImportError:
-        raise UserError("--ray needs the package ray[default]; run: make install, or pip install 'cai[ray]'") from None
+        raise UserError(f"--ray needs the package ray[default]; run: {install('ray')}") from None
     _answers(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from cai.errors import UserError
+from cai.errors import UserError, install
 from cai.flow.screen import Bar, Screen
 
 TOKENS = ("in", "cached", "out")
@@ -54,7 +54,7 @@ def serve(screen: Screen, port: int) -> None:
     try:
         from prometheus_client import CollectorRegistry, start_http_server
     except ImportError:
-        raise UserError("--prometheus needs the package prometheus-client; run: make install") from None
+        raise UserError(f"--prometheus needs the package prometheus-client; run: {install('metrics')}") from None
     registry = CollectorRegistry()
     registry.register(Collector(screen))
     try:

@@ -15,7 +15,7 @@ from typing import Any
 from cai.errors import RunError, UserError
 from cai.judge.statistics import EDGE, logit, sigmoid
 from cai.store.files import read_json, write_json
-from constitution.source import find
+from constitution.shipped import find
 
 KINDS = ("temperature", "isotonic")
 FOLDER = "judges"

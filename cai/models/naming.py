@@ -9,10 +9,11 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from cai.errors import UserError
+from cai.errors import UserError, install
 from cai.models import bundled, scripted, vllm
 from cai.models.types import KINDS, ModelSpec
-from constitution.source import Keys, Problem, Source, complain, find, parse_yaml, problems
+from constitution.shipped import find
+from constitution.source import Keys, Problem, Source, complain, parse_yaml, problems
 
 Wrong = Callable[[Keys, str], None]
 SCHEMA = Path(__file__).parent.parent / "recipe.schema.json"
@@ -96,7 +97,7 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
         vllm.check(spec)
     elif spec.kind in ("local", "reward") and importlib.util.find_spec("transformers") is None:
         raise UserError(
-            "--model: neither vLLM nor transformers is installed; run: make install, or name a server's URL"
+            f"--model: neither vLLM nor transformers is installed; name a server's URL, or run: {install('train')}"
         )
     elif spec.kind == "scripted":
         scripted.read_script(Path(spec.scripted))

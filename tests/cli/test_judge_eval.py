@@ -31,7 +31,7 @@ name: small
 principles:
   - {id: kind, critique: Say which words are unkind., revision: Say it kindly., judgment: Which answer is kinder?}
 """
-FITS = "calibration=broken", "calibration=empty"
+FITS = "calibration=broken", "calibration=empty", "calibration=deep"
 KNOWS = """\
 - {when: "Answer .A.: GOOD", choose: {A: 0.8, B: 0.1}}
 - {choose: {A: 0.1, B: 0.8}, say: ["One of them is kinder."]}
@@ -297,12 +297,14 @@ stages:
         (("--calibrate", "isotonic", "--name", "../x"), '"../x" is no name'),
         (("calibration=broken",), "broken.json is not a calibration"),
         (("calibration=empty",), "empty.json is not a calibration"),
+        (("calibration=deep",), "deep.json is not a calibration"),
         (("calibration=x", "--calibrate", "isotonic"), "fit what the judge itself says"),
         (("--limit", "5", "--calibrate", "isotonic", "--name", "x"), "too few to fit a calibration"),
     ],
 )
 def test_what_is_wrong_is_a_sentence(cai: Cai, write: Write, more: tuple[str, ...], says: str) -> None:
     write("judges/broken.json", "{")
+    write("judges/deep.json", "[" * 100_000)
     curve = {"kind": "isotonic", "temperature": 1, "xs": [], "ys": [], "judge": {}, "about": {}}
     folder = write("judges/empty.json", json.dumps(curve)).parent
     ran = sit(

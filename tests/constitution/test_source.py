@@ -49,6 +49,32 @@ def test_bad_yaml_is_one_sentence(text: str, words: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[" * 70, 1),
+        ("a: " + "[" * 990 + "]" * 990, 1),
+        ("a: " + "[" * 1010, 1),
+        ("a:\n  " + "{b: " * 2000, 2),
+        ("- " * 3000 + "a", 1),
+        ("".join(" " * deep + "a:\n" for deep in range(1500)), 65),
+        ("".join(" " * deep + "a:\n" for deep in range(60)) + " " * 60 + "[" * 1500, 61),
+    ],
+    ids=["70 lists", "990 lists", "1010 lists", "mappings", "items", "keys", "lists under keys"],
+)
+def test_depth_is_told_in_our_words_whatever_the_parser_s_own_limit(text: str, line: int) -> None:
+    with pytest.raises(InputError) as error:
+        parse_yaml(text, HERE)
+    assert str(error.value) == f"file.yaml:{line}: nested more than 64 deep; close the brackets"
+
+
+def test_what_is_not_too_deep_is_no_matter_of_depth() -> None:
+    assert parse_yaml("a: " + "[" * 60 + "]" * 60, HERE).data["a"] != []
+    brackets = "[" * 2000
+    with pytest.raises(InputError, match=r"^file\.yaml:3: not valid YAML"):
+        parse_yaml(f"a: '{brackets}'\nb: [1\nc: 2\n", HERE)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}#&*!|>'\"%@` \n\t1.e\0"), max_size=40))
 def test_any_text_is_data_or_a_sentence(text: str) -> None:

@@ -87,10 +87,11 @@ def test_an_answer_comes_with_its_tokens() -> None:
         web.Response(status=503),
         web.Response(status=429, headers={"Retry-After": "0"}),
         web.Response(status=200, text='{"choices": [', content_type="application/json"),
+        web.Response(status=200, text="[" * 100_000, content_type="application/json"),
         {"choices": []},
         {"error": "odd"},
     ],
-    ids=["500", "503", "429", "torn json", "no choices", "no answer"],
+    ids=["500", "503", "429", "torn json", "deep json", "no choices", "no answer"],
 )
 def test_passing_trouble_is_tried_again(trouble: Any) -> None:
     server = Server([trouble])

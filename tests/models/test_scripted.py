@@ -29,6 +29,7 @@ def test_the_first_matching_rule_answers(write: Write) -> None:
     ("text", "words"),
     [
         ("{}", "a script is a list of rules"),
+        ("[" * 1500, "s.yaml:1: nested more than 64 deep"),
         ("- {when: x}", "a rule needs `say` or `choose`"),
         ("- {say: [x], wen: y}", 'unknown key; did you mean "when"?'),
         ('- {say: [x], when: "("}', "not a regular expression"),

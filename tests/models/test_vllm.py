@@ -41,7 +41,9 @@ def test_a_port_in_use_is_a_sentence() -> None:
 
 def test_without_vllm_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="vLLM is not installed; run `make install`"):
+    with pytest.raises(
+        UserError, match=r"vLLM is not installed; use .* or run: make install, or pip install 'cai-toolkit\[vllm\]'"
+    ):
         vllm.check(SPEC)
 
 

@@ -60,6 +60,8 @@ def test_a_byte_order_mark_is_no_part_of_the_text(write: Write) -> None:
     [
         ("a.csv", "goal\nx\n", 'there is no column "prompt"; name one of: goal'),
         ("a.jsonl", '{"prompt": "x"}\n{oops\n', "a.jsonl:2: not valid JSON"),
+        ("a.jsonl", f'{{"prompt": "x"}}\n{"[" * 100_000}\n', "a.jsonl:2: not valid JSON: nested too deep"),
+        ("a.json", "[" * 100_000, "a.json: not valid JSON: nested too deep"),
         ("a.jsonl", "[1]\n", "expected an object"),
         ("a.txt", "x\n", "rows come from .jsonl, .json, .parquet, .csv files"),
         ("a.parquet", "x\n", "a.parquet: is not a Parquet file"),
