@@ -26,7 +26,7 @@ from server import end_server, running
 
 from cai.errors import CaiError
 from cai.flow.screen import Screen
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.run import start
 
 PROMPTS = 40

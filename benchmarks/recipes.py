@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from cai.flow.screen import Screen
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.run import start
 
 

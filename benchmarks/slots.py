@@ -24,7 +24,7 @@ import aiohttp
 from server import possible, running
 
 from cai.flow.screen import Screen
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.run import start
 from cai.store.stage import Stage
 

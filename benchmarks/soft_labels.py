@@ -24,7 +24,7 @@ from typing import Any
 from cai import dataset
 from cai.judge.statistics import logit, sigmoid
 from cai.stages.reward import Reward
-from cai.training import job
+from cai.train.launch.start import job
 
 WORDS = 40
 LENGTH = 6
@@ -101,7 +101,7 @@ def brier(model_folder: Path, held_out: Sequence[Case]) -> float:
 
     from cai.models.types import ModelSpec
     from cai.models.weights import load
-    from cai.train.scoring import rewards
+    from cai.train.shared.scoring import rewards
 
     spec = ModelSpec("reward", reward=str(model_folder), dtype="float32")
     model, tokenizer = load(spec, AutoModelForSequenceClassification, "right")

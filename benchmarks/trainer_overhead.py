@@ -34,7 +34,7 @@ from cai.stages.train import Aligned
 from cai.store.files import read_json
 from cai.store.rows import Prompt
 from cai.store.stage import Stage
-from cai.training import QUIET, job
+from cai.train.launch.start import QUIET, job
 
 ROOT = Path(__file__).parent.parent
 PROMPTS = ROOT / "principles" / "prompts" / "redteam.jsonl"

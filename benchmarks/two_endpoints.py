@@ -17,7 +17,7 @@ from pathlib import Path
 from server import running
 
 from cai.flow.screen import Screen
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.run import start
 
 RECIPE = """\

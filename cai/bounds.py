@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from cai.stages.rounds import Until
+from cai.stages.rounds import Bounds
 
 
-def broken(until: Until, figures: dict[str, Any]) -> list[str]:
+def broken(until: Bounds, figures: dict[str, Any]) -> list[str]:
     """The bounds that a round left, each as the end of a sentence; none where it is accepted."""
     return [
         *_not_won(until, figures["compared"]),
@@ -14,7 +14,7 @@ def broken(until: Until, figures: dict[str, Any]) -> list[str]:
     ]
 
 
-def _not_won(until: Until, compared: dict[str, Any]) -> list[str]:
+def _not_won(until: Bounds, compared: dict[str, Any]) -> list[str]:
     if until.win_rate is None or (compared["decided"] and compared["win_rate"] > until.win_rate):
         return []
     if not compared["decided"]:
@@ -22,14 +22,14 @@ def _not_won(until: Until, compared: dict[str, Any]) -> list[str]:
     return [f"its win rate of {compared['win_rate']:.0%} is not above {until.win_rate:.0%}"]
 
 
-def _too_far(until: Until, kl: float) -> list[str]:
+def _too_far(until: Bounds, kl: float) -> list[str]:
     # A policy that broke has a KL that is not a number, which is within no bound.
     if until.kl is None or kl <= until.kl:
         return []
     return [f"its KL of {kl:.3g} nats an answer is above {until.kl:g}"]
 
 
-def _too_long(until: Until, length: float | None) -> list[str]:
+def _too_long(until: Bounds, length: float | None) -> list[str]:
     if until.length is None:
         return []
     if length is None:

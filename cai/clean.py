@@ -39,7 +39,7 @@ _SENTENCE = re.compile(r"[^.!?\n]+[.!?]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Exchange:
     """An answer with what it answers.
 
     Attributes:
@@ -55,45 +55,45 @@ class Said:
     language: str = ""
 
 
-def meta_talk(said: Said) -> bool:
+def meta_talk(said: Exchange) -> bool:
     """Speaks of the revision instead of to the person: "Here is the revised response"."""
     return bool(_META.search(said.text[:300]) or _META.search(said.text[-200:])) and not _META.search(said.prompt)
 
 
-def boilerplate(said: Said) -> bool:
+def boilerplate(said: Exchange) -> bool:
     """Speaks of being a language model where nobody asked."""
     return bool(_BOILERPLATE.search(said.text)) and not re.search(r"\b(?:ai|language model|bot)\b", said.prompt, re.I)
 
 
-def leaked_exemplar(said: Said) -> bool:
+def leaked_exemplar(said: Exchange) -> bool:
     """Repeats eight words of the constitution's exemplars; noticed when the row was made."""
     return "leaked_exemplar" in said.flags
 
 
-def near_copy(said: Said) -> bool:
+def near_copy(said: Exchange) -> bool:
     """Hardly differs from the draft that it revises."""
     return bool(said.former) and _overlap(shingles(said.former, 3), shingles(said.text, 3)) >= COPY
 
 
-def emoji(said: Said) -> bool:
+def emoji(said: Exchange) -> bool:
     """More than two emoji, and none in the prompt."""
     return len(_EMOJI.findall(said.text)) > MOST_EMOJI and not _EMOJI.search(said.prompt)
 
 
-def loop(said: Said) -> bool:
+def loop(said: Exchange) -> bool:
     """Says the same sentence three times, or the same eight words."""
     repeated = Counter(_sentences(said.text)) + Counter(_grams(said.text, LEAKED))
     return max(repeated.values(), default=0) >= LOOPS
 
 
-def wrong_language(said: Said) -> bool:
+def wrong_language(said: Exchange) -> bool:
     """Answers in another language than the prompt's; short texts are let pass."""
     if min(len(_words(said.prompt)), len(_words(said.text))) < 8:
         return False
     return _language(said.text) != (said.language.partition("-")[0] or _language(said.prompt))
 
 
-CHECKS: Mapping[str, Callable[[Said], bool]] = {
+CHECKS: Mapping[str, Callable[[Exchange], bool]] = {
     check.__name__: check for check in (meta_talk, boilerplate, leaked_exemplar, near_copy, emoji, loop, wrong_language)
 }
 USUAL = ("meta_talk", "boilerplate", "leaked_exemplar", "emoji", "loop")
@@ -135,7 +135,7 @@ class Cleaner:
             for prompt in _prompts(path):
                 self.held |= self._marks(prompt)
 
-    def wrong(self, said: Said) -> str:
+    def wrong(self, said: Exchange) -> str:
         """The reason to leave an example out: "contaminated", "duplicate" or "repeated_closer"; empty where there is none."""
         if self.contaminated(said.prompt):
             return "contaminated"
@@ -152,7 +152,7 @@ class Cleaner:
         words = tuple(_words(prompt))
         return shingles(prompt, self.ngram) if len(words) >= self.ngram else {words}
 
-    def _duplicate(self, said: Said) -> bool:
+    def _duplicate(self, said: Exchange) -> bool:
         mark = _digest(" ".join(_words(f"{said.prompt} {said.text}")))
         if mark in self.seen:
             return True

@@ -10,9 +10,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cai import shapes
-from cai.block import Block
 from cai.flow.ask import Ask
 from cai.flow.live import RowStage
+from cai.recipe.block import Block
 from cai.stages.evaluate import Evaluate, answer, compare, describe, pairs
 from cai.stages.label import label
 from cai.stages.prompts import HELDOUT

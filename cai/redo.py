@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cai import change
-from cai.block import Block
 from cai.change import Effect
 from cai.errors import UserError
+from cai.recipe.block import Block
 from cai.store.files import RunLock
 from cai.store.ledger import Fingerprint
 from cai.store.reopen import reopen, take_up

@@ -11,13 +11,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai import ensemble, evaluation, mistakes, redo, shapes, verdict
-from cai.block import Block
+from cai import evaluation, redo, shapes, verdict
 from cai.errors import RunError
 from cai.flow.fleet import Fleet
 from cai.flow.screen import Screen
 from cai.models.types import ModelSpec
-from cai.recipe import Recipe
+from cai.recipe import ensemble
+from cai.recipe.block import Block, by_constitution
+from cai.recipe.recipe import Recipe
 from cai.report.summary import ledger_line
 from cai.store import run_folder
 from cai.store.files import RunLock, write_json, write_lines
@@ -66,7 +67,7 @@ class Run:
             stage=block.name,
             block=_fingerprinted(want),
             seed=self.recipe.seed + block.number,
-            constitution=digest(self.constitution) if mistakes.by_constitution(block) else "",
+            constitution=digest(self.constitution) if by_constitution(block) else "",
             models={role: self.spec(role).identity() for role in roles},
             inputs={each: self.settings(each).digest() for each in dict.fromkeys(upstream)},
         )

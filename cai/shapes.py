@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai import dataset, guards
-from cai.block import Block
+from cai import dataset
 from cai.errors import RunError, UserError
 from cai.flow.flow import flow
 from cai.flow.live import Job, Observer, RowStage
 from cai.flow.screen import Bar
 from cai.models.bundled import resolve
+from cai.recipe.block import Block
 from cai.stages import pairs as pair_files
 from cai.stages import prompts as prompt_files
 from cai.stages.dpo import Dpo
@@ -30,7 +30,8 @@ from cai.store.ledger import Fingerprint, Tally, versions
 from cai.store.part import sort_drops
 from cai.store.rows import Drop, Pair, Prompt, plain
 from cai.store.stage import Stage
-from cai.training import Where, job, train
+from cai.train.launch import guards
+from cai.train.launch.start import Where, job, train
 from constitution.load import digest
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai.block import Block
 from cai.bounds import broken
 from cai.errors import RunError
 from cai.models.bundled import resolve
+from cai.recipe.block import Block
 from cai.stages.rounds import Outcome, Verdict
 from cai.store.files import read_json, write_json
 from cai.store.ledger import Tally
 from cai.store.rows import Answers
 from cai.store.stage import Stage
-from cai.training import Where, train
+from cai.train.launch.start import Where, train
 
 if TYPE_CHECKING:
     from cai.run import Run

@@ -15,8 +15,8 @@ from constitution.turns import (
     CHAT,
     PLAIN,
     USUAL_STOPS,
-    Asked,
     Message,
+    Rendered,
     Style,
     Turn,
     conversation,
@@ -27,11 +27,11 @@ from constitution.turns import (
 )
 
 
-def answer(messages: Sequence[Message], form: str = CHAT) -> Asked:
+def answer(messages: Sequence[Message], form: str = CHAT) -> Rendered:
     """What asks for the assistant's next answer in a conversation."""
     if form == CHAT:
-        return Asked(tuple(messages))
-    return Asked(prompt=f"{conversation(messages)}\n\nAssistant:", stop=("\n\nHuman:",))
+        return Rendered(tuple(messages))
+    return Rendered(prompt=f"{conversation(messages)}\n\nAssistant:", stop=("\n\nHuman:",))
 
 
 def critique(
@@ -40,7 +40,7 @@ def critique(
     messages: Sequence[Message],
     answer: str,
     style: Style = PLAIN,
-) -> Asked:
+) -> Rendered:
     """What asks which words of ``answer`` go against ``principle``.
 
     Args:
@@ -52,7 +52,7 @@ def critique(
     return rendered(style.form, (opening(constitution, "review"), examples, last), "Critique", stops)
 
 
-def revision(constitution: Constitution, asked: Asked, critique: str, principle: Principle) -> Asked:
+def revision(constitution: Constitution, asked: Rendered, critique: str, principle: Principle) -> Rendered:
     """What asks for the revision, grown from what asked for the critique."""
     stops = stop_before(constitution.templates.critique), *USUAL_STOPS
     return grown(asked, critique, _revision_turn(constitution, principle), "Revision", stops)

@@ -11,8 +11,8 @@ from constitution.templates import fill
 from constitution.turns import (
     PLAIN,
     USUAL_STOPS,
-    Asked,
     Message,
+    Rendered,
     Style,
     Turn,
     conversation,
@@ -42,7 +42,7 @@ def judgment(
     messages: Sequence[Message],
     answers: tuple[str, str],
     style: Style = PLAIN,
-) -> Asked:
+) -> Rendered:
     """What asks which of two answers accords better with ``principle``.
 
     Args:
@@ -60,7 +60,7 @@ def criticized(
     said: tuple[Sequence[Message], tuple[str, str]],
     critiques: tuple[str, str],
     style: Style = PLAIN,
-) -> Asked:
+) -> Rendered:
     """A judgment that shows a critique of each answer after the question.
 
     Args:
@@ -80,33 +80,33 @@ def case(
     messages: Sequence[Message],
     answers: tuple[str, str],
     style: Style = PLAIN,
-) -> Asked:
+) -> Rendered:
     """What opens a debate: the comparison, and the request to speak for answer (A) (Irving et al. 2018)."""
     turn = _judgment_turn(constitution, principle, conversation(messages), answers, style)
     turn = Turn("user", f"{turn.text}\n\n{_speak(constitution, 'A')}")
     return rendered(style.form, (opening(constitution, "judge"), (), turn), "Case for (A)", CASE_STOPS)
 
 
-def other_case(constitution: Constitution, asked: Asked, said: str) -> Asked:
+def other_case(constitution: Constitution, asked: Rendered, said: str) -> Rendered:
     """The debate after (A) was spoken for: the request to speak for (B)."""
     return grown(asked, said, Turn("user", _speak(constitution, "B")), "Case for (B)", CASE_STOPS)
 
 
-def weighing(constitution: Constitution, asked: Asked, said: str) -> Asked:
+def weighing(constitution: Constitution, asked: Rendered, said: str) -> Rendered:
     """The debate after both cases: the request for the verdict."""
     return grown(asked, said, Turn("user", fill(constitution.templates.weigh, {})), "", USUAL_STOPS)
 
 
 def rating(
     constitution: Constitution, principle: Principle, messages: Sequence[Message], answer: str, form: str
-) -> Asked:
+) -> Rendered:
     """What asks how well one answer alone accords with ``principle``, from 1 to 10 (Lee et al. 2023, section 2.2.2)."""
     values = {**words_of(principle), "conversation": conversation(messages, answer), "question": principle.judgment}
     turn = Turn("user", fill(constitution.templates.score, values))
     return rendered(form, (opening(constitution, "grade"), (), turn), "", USUAL_STOPS)
 
 
-def statement(constitution: Constitution, says: str, messages: Sequence[Message], answer: str, form: str) -> Asked:
+def statement(constitution: Constitution, says: str, messages: Sequence[Message], answer: str, form: str) -> Rendered:
     """What asks whether a proposition about an answer is true (Mu et al. 2024, section 4.1)."""
     values = {"conversation": conversation(messages, answer), "proposition": says}
     turn = Turn("user", fill(constitution.templates.proposition, values))
@@ -115,7 +115,7 @@ def statement(constitution: Constitution, says: str, messages: Sequence[Message]
 
 def ranking(
     constitution: Constitution, principle: Principle, messages: Sequence[Message], answers: Sequence[str], form: str
-) -> Asked:
+) -> Rendered:
     """What asks for a ranking of several answers, shown as (A), (B), (C) … in this order."""
     shown = "\n\n".join(f"Answer ({letter}): {text}" for letter, text in zip(LETTERS, answers, strict=False))
     values = {

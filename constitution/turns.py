@@ -18,7 +18,7 @@ USUAL_STOPS = "\n\nHuman:", f"\n\n{BETWEEN}"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Rendered:
     """What is sent: either messages, or a prompt in plain text with the stops that end its answer."""
 
     messages: tuple[Message, ...] = ()
@@ -59,22 +59,24 @@ class Turn:
     label: str = ""
 
 
-def rendered(form: str, said: tuple[str, Sequence[Sequence[Turn]], Turn], label: str, stops: Sequence[str]) -> Asked:
+def rendered(form: str, said: tuple[str, Sequence[Sequence[Turn]], Turn], label: str, stops: Sequence[str]) -> Rendered:
     """The opening, the worked examples and the last turn in one form; ``label`` opens what a transcript is to go on with."""
     opening, examples, last = said
     if form == CHAT:
         turns = [Turn("system", opening), *(turn for example in examples for turn in example), last]
-        return Asked(tuple(map(message, turns)))
+        return Rendered(tuple(map(message, turns)))
     blocks = [opening, *("\n\n".join(_sections(example)) for example in examples), last.text]
-    return Asked(prompt=f"\n\n{BETWEEN}\n\n".join(blocks) + (f"\n\n{label}:" if label else "\n\n"), stop=given(*stops))
+    return Rendered(
+        prompt=f"\n\n{BETWEEN}\n\n".join(blocks) + (f"\n\n{label}:" if label else "\n\n"), stop=given(*stops)
+    )
 
 
-def grown(asked: Asked, reply: str, turn: Turn, label: str, stops: Sequence[str]) -> Asked:
+def grown(asked: Rendered, reply: str, turn: Turn, label: str, stops: Sequence[str]) -> Rendered:
     """The same conversation with the model's reply and our next turn; what was sent before is its prefix."""
     if asked.messages:
-        return Asked((*asked.messages, {"role": "assistant", "content": reply}, message(turn)))
+        return Rendered((*asked.messages, {"role": "assistant", "content": reply}, message(turn)))
     end = f"{label}:" if label else ""
-    return Asked(prompt=f"{asked.prompt} {reply}\n\n{turn.text}\n\n{end}", stop=given(*stops))
+    return Rendered(prompt=f"{asked.prompt} {reply}\n\n{turn.text}\n\n{end}", stop=given(*stops))
 
 
 def message(turn: Turn) -> Message:

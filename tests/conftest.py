@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from cai.flow.screen import Screen
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.run import start
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cai.clean import CHECKS, USUAL, Cleaner, Said, leaks
+from cai.clean import CHECKS, USUAL, Cleaner, Exchange, leaks
 from cai.errors import UserError
 from cai.stages.sft_set import SftSet, sft_set
 from cai.store.rows import Chain, Draft, Drop
@@ -29,20 +29,20 @@ WRONG = {
 @pytest.mark.parametrize(("check", "text"), [(name, text) for name, texts in WRONG.items() for text in texts])
 def test_each_check_finds_its_case_and_lets_a_good_answer_pass(check: str, text: str) -> None:
     former = f"{GOOD}" if check == "near_copy" else "Something else was said here before, at some length."
-    assert CHECKS[check](Said(PROMPT, text, former))
-    assert not CHECKS[check](Said(PROMPT, GOOD, "Something else was said here before, at some length."))
+    assert CHECKS[check](Exchange(PROMPT, text, former))
+    assert not CHECKS[check](Exchange(PROMPT, GOOD, "Something else was said here before, at some length."))
 
 
 def test_what_the_person_brought_up_is_no_fault() -> None:
-    assert not CHECKS["boilerplate"](Said("Are you an AI?", "Yes, as an AI I have no body."))
-    assert not CHECKS["meta_talk"](Said("Please send the revised version.", "Here is the revised version: …"))
-    assert not CHECKS["emoji"](Said("Three cheers 🎉", "🎉🎉🎉🎉 for you!"))
+    assert not CHECKS["boilerplate"](Exchange("Are you an AI?", "Yes, as an AI I have no body."))
+    assert not CHECKS["meta_talk"](Exchange("Please send the revised version.", "Here is the revised version: …"))
+    assert not CHECKS["emoji"](Exchange("Three cheers 🎉", "🎉🎉🎉🎉 for you!"))
 
 
 def test_a_language_that_the_file_names_counts() -> None:
     german = WRONG["wrong_language"][0]
-    assert not CHECKS["wrong_language"](Said(PROMPT, german, language="de-AT"))
-    assert not CHECKS["wrong_language"](Said(PROMPT, "Ja, natürlich."))  # too short to tell
+    assert not CHECKS["wrong_language"](Exchange(PROMPT, german, language="de-AT"))
+    assert not CHECKS["wrong_language"](Exchange(PROMPT, "Ja, natürlich."))  # too short to tell
 
 
 def test_a_leak_is_eight_words_of_an_exemplar_and_not_of_the_conversation() -> None:
@@ -90,8 +90,8 @@ def test_near_copies_agree_with_a_plain_count_of_shared_words() -> None:
     for changed, copy in ((1, True), (60, False)):
         cleaner = Cleaner("near", 0.8, (), 13)
         other = [f"x{number}" if number < changed else word for number, word in enumerate(base)]
-        assert cleaner.wrong(Said("a", " ".join(base))) == ""
-        assert (cleaner.wrong(Said("b", " ".join(other))) == "duplicate") is copy
+        assert cleaner.wrong(Exchange("a", " ".join(base))) == ""
+        assert (cleaner.wrong(Exchange("b", " ".join(other))) == "duplicate") is copy
 
 
 def test_a_closing_sentence_may_come_a_few_times() -> None:

@@ -17,7 +17,7 @@ from cai.errors import RunError
 from cai.flow.screen import Screen
 from cai.models.scripted import Scripted
 from cai.models.types import Reply, Request
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.run import start
 from constitution.diff import changes
 from constitution.load import digest, load

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from cai.bounds import broken
 from cai.flow.screen import Screen
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.report.summary import sentence
 from cai.run import Run
 from cai.stages.evaluate import Evaluate
-from cai.stages.rounds import Until
+from cai.stages.rounds import Bounds
 from constitution.source import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +71,7 @@ def test_a_round_is_steps_of_its_own(write: Write) -> None:
     assert recipe.block("round-3/dpo").want.reference == "start"
     assert recipe.block("round-3/evaluate").want.models == ("round-2", "round-3")
     assert recipe.block("round-3/evaluate").want.limit == 64
-    assert recipe.block("round-3/verdict").want.until == Until(kl=20)
+    assert recipe.block("round-3/verdict").want.until == Bounds(kl=20)
 
 
 def test_the_reference_may_be_the_policy_before(write: Write) -> None:
@@ -203,7 +203,7 @@ def test_the_comparison_takes_the_keys_of_evaluate() -> None:
     schema = json.loads((ROOT / "cai" / "recipe.schema.json").read_text())
     block = schema["properties"]["stages"]["items"]["properties"]["rounds"]["properties"]
     assert set(block["evaluate"]["properties"]) == {each.name for each in fields(Evaluate)} - {"models"}
-    assert set(block["until"]["properties"]) == {each.name for each in fields(Until)}
+    assert set(block["until"]["properties"]) == {each.name for each in fields(Bounds)}
     assert all(each["description"] for each in block["until"]["properties"].values())
 
 
@@ -218,20 +218,20 @@ UNDECIDED = {"won": 0, "decided": 0, "win_rate": None, "low": 0.0, "high": 1.0}
 @pytest.mark.parametrize(
     ("until", "seen", "words"),
     [
-        (Until(), figures(), []),
-        (Until(win_rate=0.6), figures(), ["its win rate of 60% is not above 60%"]),
-        (Until(), figures(compared=UNDECIDED), ["the judge decided no comparison"]),
-        (Until(win_rate=None), figures(compared=UNDECIDED), []),
-        (Until(kl=3.0), figures(), []),
-        (Until(kl=2.0), figures(), ["its KL of 3 nats an answer is above 2"]),
-        (Until(kl=2.0), figures(kl=float("nan")), ["its KL of nan nats an answer is above 2"]),
-        (Until(), figures(length=2.5), ["its answers' length ratio of 2.50 is outside 0.5 to 2"]),
-        (Until(), figures(length=0.4), ["its answers' length ratio of 0.40 is outside 0.5 to 2"]),
-        (Until(), figures(length=None), ["the initial policy's answers have no word to measure its length by"]),
-        (Until(length=None), figures(length=None), []),
+        (Bounds(), figures(), []),
+        (Bounds(win_rate=0.6), figures(), ["its win rate of 60% is not above 60%"]),
+        (Bounds(), figures(compared=UNDECIDED), ["the judge decided no comparison"]),
+        (Bounds(win_rate=None), figures(compared=UNDECIDED), []),
+        (Bounds(kl=3.0), figures(), []),
+        (Bounds(kl=2.0), figures(), ["its KL of 3 nats an answer is above 2"]),
+        (Bounds(kl=2.0), figures(kl=float("nan")), ["its KL of nan nats an answer is above 2"]),
+        (Bounds(), figures(length=2.5), ["its answers' length ratio of 2.50 is outside 0.5 to 2"]),
+        (Bounds(), figures(length=0.4), ["its answers' length ratio of 0.40 is outside 0.5 to 2"]),
+        (Bounds(), figures(length=None), ["the initial policy's answers have no word to measure its length by"]),
+        (Bounds(length=None), figures(length=None), []),
     ],
 )
-def test_a_round_is_accepted_where_all_bounds_hold(until: Until, seen: dict[str, Any], words: list[str]) -> None:
+def test_a_round_is_accepted_where_all_bounds_hold(until: Bounds, seen: dict[str, Any], words: list[str]) -> None:
     assert broken(until, seen) == words
 
 

@@ -57,7 +57,7 @@ def run(
     """Run a recipe; run it again to go on where it stopped."""
     from cai.cluster.hire import join
     from cai.flow.screen import Screen
-    from cai.recipe import load_recipe
+    from cai.recipe.read import load_recipe
     from cai.report.summary import print_summary
     from cai.run import start
 

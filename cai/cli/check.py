@@ -3,17 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cai.errors import UserError
+from cai.recipe.read import load_recipe
+from cai.recipe.recipe import Recipe
 from constitution.check import Finding, check
 from constitution.model import About
 from constitution.rules import Context
 from constitution.shipped import find
 from constitution.source import InputError, Problem, read_yaml
-
-if TYPE_CHECKING:
-    from cai.recipe import Recipe
 
 
 def check_paths(paths: Sequence[Path], context: Context | None = None) -> tuple[int, list[Finding]]:
@@ -38,7 +37,7 @@ def context(model: str | None, max_len: int | None, prompts: Sequence[Path]) -> 
 
 def _tokens(model: str) -> tuple[Callable[[str], int], int]:
     """The model's way to count, and the tokens of its context."""
-    from cai.models.naming import named
+    from cai.recipe.models import named
 
     spec = named(model, prefer="local")
     if not spec.weights:
@@ -85,8 +84,6 @@ def _check_file(path: Path, context: Context) -> list[Finding]:
         return [Finding("error", "yaml", problem) for problem in error.found]
     if not isinstance(source.data, dict) or not {"stages", "models"} & source.data.keys():
         return check(source, context)
-    from cai.recipe import load_recipe
-
     try:
         recipe = load_recipe(path)
     except InputError as error:
@@ -99,7 +96,7 @@ def _check_file(path: Path, context: Context) -> list[Finding]:
         return [unread, *check(read_yaml(recipe.constitution_file), context)]
 
 
-def _recipe_prompts(recipe: "Recipe") -> list[About] | None:
+def _recipe_prompts(recipe: Recipe) -> list[About] | None:
     """What a recipe's prompts are about; None where some are on the Hub and would have to be fetched."""
     wants = [block.want for block in recipe.blocks if block.kind == "prompts"]
     sources = [(track, each) for want in wants for track in ("redteam", "helpful") for each in getattr(want, track)]

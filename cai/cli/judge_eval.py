@@ -17,7 +17,6 @@ from typing import Any
 import yaml
 
 from cai import redo
-from cai.block import Block
 from cai.errors import UserError, install
 from cai.flow.screen import Screen
 from cai.judge import calibration
@@ -25,9 +24,11 @@ from cai.judge.agreement import agreement
 from cai.judge.calibration import KINDS
 from cai.judge.figures import figures, judged_pairs
 from cai.judge.methods import METHODS
-from cai.models.naming import named
 from cai.models.types import ModelSpec
-from cai.recipe import Recipe, read_recipe
+from cai.recipe.block import Block
+from cai.recipe.models import named
+from cai.recipe.read import read_recipe
+from cai.recipe.recipe import Recipe
 from cai.report import judge as judge_report
 from cai.run import Run
 from cai.stages.label import Label

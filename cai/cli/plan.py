@@ -2,8 +2,8 @@
 
 Tokens, rows and bytes for each prompt are measured on the sample and multiplied; time is tokens over the tokens/s that
 the sample reached with as many replicas. A stage that asks a trained model is measured with the model that it is trained
-from, which speaks as fast. Of training it says how much memory it takes (see ``cai.memory``), not how long; evaluation and
-report are not in it.
+from, which speaks as fast. Of training it says how much memory it takes (``cai.train.launch.memory``), not
+how long; evaluation and report are not in it.
 """
 
 import hashlib
@@ -14,18 +14,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cai import memory
-from cai.block import Block
 from cai.cli import plan_table
 from cai.cli.plan_table import Estimate, Plan
 from cai.errors import UserError
 from cai.flow.screen import Screen
+from cai.models.bundled import resolve
 from cai.models.concurrency import Slots
-from cai.recipe import Recipe, load_recipe
+from cai.models.types import ModelSpec
+from cai.recipe.block import Block
+from cai.recipe.read import load_recipe
+from cai.recipe.recipe import Recipe
 from cai.run import Run
+from cai.stages.ppo import SERVER_SHARE, Ppo
 from cai.stages.prompts import PromptSource, read
+from cai.stages.train import Train
 from cai.store.files import read_json, write_lines
 from cai.store.rows import Prompt, encode
+from cai.train.launch import memory
 
 MEASURED = ("source", "rows", "set")
 FEW = 16
@@ -88,9 +93,32 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
         for block in sources
     }
     stages = tuple(_estimate(run, block, times, replicas) for block in run.recipe.blocks)
-    drawn, trainers = sum(min(count, sample) for count in counts.values()), tuple(memory.needs(recipe))
+    drawn, trainers = sum(min(count, sample) for count in counts.values()), tuple(memory_needs(recipe))
     short = [memory.too_small(each, recipe.block(each.stage).want) for each in trainers]
     return Plan(prompts or whole, drawn, replicas, flying, stages, trainers, tuple(filter(None, short)))
+
+
+def memory_needs(recipe: Recipe) -> list[memory.Need]:
+    """What each trainer of a recipe takes; those whose base is not on this machine are left out."""
+    found = []
+    for block in recipe.blocks:
+        if block.table.shape != "train":
+            continue
+        base = block.want.base
+        while (trained := recipe.trains(base)) is not None:
+            base = trained.want.base
+        weights = recipe.models[base].weights if base in recipe.models else base
+        if (known := memory.size(Path(resolve(weights)))) is not None:
+            each = memory.need(block.name, block.kind, block.want, known, recipe.hardware)
+            found.append(replace(each, there=int(each.there * _left(each, block.want, recipe.models))))
+    return found
+
+
+def _left(each: memory.Need, want: Train, models: Mapping[str, ModelSpec]) -> float:
+    """The share of a GPU that the server which samples PPO's answers leaves to the training."""
+    if each.device == "CPU" or not isinstance(want, Ppo) or not want.rollouts:
+        return 1.0
+    return 1 - (models[want.rollouts].gpu_memory or SERVER_SHARE)
 
 
 def _draw(block: Block, sample: int, seed: int, file: Path) -> int:

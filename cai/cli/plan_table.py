@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from cai import memory
+from cai.train.launch import memory
 
 FULL = 4
 """Times as many prompts as requests in flight: fewer, and much of the time goes by while the last ones end."""

@@ -11,8 +11,8 @@ from cai.flow.screen import Screen
 from cai.judge import examples
 from cai.judge.methods import METHODS
 from cai.judge.settings import Judging
-from cai.models.naming import named
 from cai.models.types import Model
+from cai.recipe.models import named
 from cai.report import examples as examples_report
 from constitution.load import load
 

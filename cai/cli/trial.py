@@ -14,8 +14,8 @@ from cai.errors import RowError, RunError, UserError
 from cai.flow.ask import Ask, generator
 from cai.flow.screen import Screen
 from cai.models.concurrency import Slots
-from cai.models.naming import named
 from cai.models.types import Model, Reply, Request
+from cai.recipe.models import named
 from cai.report.differences import difference
 from cai.stages.prompts import TRACKS
 from cai.stages.revise import Revise, answer, chosen, revised_under

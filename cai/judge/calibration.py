@@ -119,7 +119,7 @@ def load(name: str, beside: Path) -> Calibration:
             f'there is no calibration "{name}"; fit one with: cai judge-eval … --calibrate temperature --name {name}'
         )
     try:
-        found = of(read_json(path))
+        found = parse(read_json(path))
         if not _sound(found):
             raise ValueError
         return found
@@ -140,6 +140,6 @@ def _sound(found: Calibration) -> bool:
     )
 
 
-def of(data: dict[str, Any]) -> Calibration:
+def parse(data: dict[str, Any]) -> Calibration:
     """A calibration as JSON has it."""
     return Calibration(**{**data, "xs": tuple(data["xs"]), "ys": tuple(data["ys"])})

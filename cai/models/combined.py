@@ -68,7 +68,7 @@ def log_odds(p: float) -> float:
     return math.log(p / (1 - p)) if 0 < p < 1 else math.copysign(math.inf, p - 0.5)
 
 
-def mistakes(spec: ModelSpec) -> Iterator[tuple[str, str]]:
+def problems(spec: ModelSpec) -> Iterator[tuple[str, str]]:
     """The key, and a sentence, for settings of a combination that do not go together."""
     if not spec.rewards:
         return

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cai import guards
 from cai.report.format import bin_of
 from cai.store.files import read_json
 from cai.store.stage import Stage
+from cai.train.launch import guards
 
 CURVES = {
     "loss": "loss",
@@ -60,11 +60,11 @@ def _guarded(lines: Sequence[Mapping[str, Any]], given: Mapping[str, Any] | None
     looks = [line for line in lines if "guard/words" in line]
     if not looks or given is None:
         return []
-    wanted, known = guards.of(given), []
+    wanted, known = guards.parse(given), []
     seen = [{**line, **{name.removeprefix("guard/"): line[name] for name in line if "/" in name}} for line in looks]
     before = next((each for each in seen if "entropy" in each), seen[0])
     for line, figures in zip(looks, seen, strict=True):
-        known.append((line["step"], guards.told(figures, before)))
+        known.append((line["step"], guards.measures(figures, before)))
     found = []
     for name, measure in guards.MEASURES.items():
         values = [(step, told[name]) for step, told in known if name in told]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.clean import Cleaner
-from cai.stages.of_scores import Candidate, candidates, completion
+from cai.stages.scored import Candidate, candidates, completion
 from cai.store.rows import Drop, Scored
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.clean import Cleaner
-from cai.stages.of_scores import candidates, completion
+from cai.stages.scored import candidates, completion
 from cai.store.rows import Drop, Scored
 
 

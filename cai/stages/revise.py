@@ -122,7 +122,7 @@ async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft]
     return judged.p_a is not None and judged.p_a < 0.5
 
 
-def _request(asked: asking.Asked, want: Revise, ask: Ask) -> Request:
+def _request(asked: asking.Rendered, want: Revise, ask: Ask) -> Request:
     return Request(
         asked.messages, asked.prompt, 1, want.max_tokens, want.temperature, want.top_p, asked.stop, ask.seed()
     )

@@ -1,7 +1,7 @@
 """Rounds: answer, judge and train again with the newest policy, as long as it gets better (Touvron et al. 2023, section 3.2.3).
 
 A block of rounds is no step itself: each of its rounds is a folder of ordinary steps, then a comparison of its policy with
-the one before, then a verdict; ``cai.rounds`` makes them. What is here are the settings.
+the one before, then a verdict; ``cai.recipe.rounds`` makes them. What is here are the settings.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Rounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Until:
+class Bounds:
     """When the rounds end: with the first round that leaves a bound; None is no bound.
 
     Attributes:
@@ -60,7 +60,7 @@ class Verdict:
     models: tuple[str, str]
     against: str
     first: str
-    until: Until
+    until: Bounds
 
 
 @dataclass(frozen=True, slots=True)

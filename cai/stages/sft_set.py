@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cai.clean import CHECKS, USUAL, Cleaner, Said
+from cai.clean import CHECKS, USUAL, Cleaner, Exchange
 from cai.store.rows import Chain, Drop
 
 STOOD = {"fine": "found_fine", "not_better": "not_better"}
@@ -72,7 +72,7 @@ def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
     if draft.finish == "length" and want.truncated == "drop":
         return "truncated"
     former = row.drafts[number - 1].text if number else ""
-    said = Said(row.messages[-1]["content"], draft.text, former, draft.flags)
+    said = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags)
     found = next((name for name in want.hygiene if CHECKS[name](said)), "")
     return found or cleaner.wrong(said)
 

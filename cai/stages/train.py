@@ -47,7 +47,7 @@ class Aligned(Train):
     """What trainers share that let a policy learn from feedback.
 
     Attributes:
-        guards: what is watched meanwhile, and what warns or stops, see ``cai.guards``.
+        guards: what is watched meanwhile, and what warns or stops, see ``cai.train.launch.guards``.
     """
 
     OWN = (*Train.OWN, "guards")

@@ -26,7 +26,7 @@ from cai.store.ledger import versions
 from cai.store.rows import Answers
 from cai.store.stage import Stage
 from cai.train.rl import kl
-from cai.train.rl.rollout import Talk
+from cai.train.rl.rollout import ChatTokens
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     began = time.monotonic()
     policy = load(job["policy"])
     initial = load(job["initial"], policy.dtype)
-    talk = Talk(AutoTokenizer.from_pretrained(job["policy"]), policy.generation_config)
+    talk = ChatTokens(AutoTokenizer.from_pretrained(job["policy"]), policy.generation_config)
     rows = list(Stage(Path(job["answers"])).all_rows(Answers))
     found = [divergence(policy, initial, *tokens(talk, row)) for row in rows]
     measured = {"answers": len(found), **summary(found), "seconds": round(time.monotonic() - began, 1)}
@@ -54,7 +54,7 @@ def load(weights: str, dtype: Any = "auto") -> Any:
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-def tokens(talk: Talk, row: Answers) -> tuple[list[int], list[int]]:
+def tokens(talk: ChatTokens, row: Answers) -> tuple[list[int], list[int]]:
     """The tokens of a conversation, and those of its answer with the one that ended it."""
     said = talk.tokenizer(row.draft.text, add_special_tokens=False)["input_ids"]
     return talk.ask(row.messages), said + ([talk.tokenizer.eos_token_id] if row.draft.finish == "stop" else [])

@@ -5,7 +5,7 @@
 The reference is the base model as saved on disk, which with LoRA is the model with the adapter switched off, unless the job
 names another. With soft labels the sigmoid loss becomes −p·log σ(βΔ) − (1−p)·log σ(−βΔ), where Δ is how much more the policy
 prefers the chosen answer than the reference does (Rafailov et al. 2023, section 4; Mitchell 2023, where p is the same for all
-pairs): see ``cai.train.soft``.
+pairs): see ``cai.train.shared.soft``.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
-from cai.train import job as jobs
-from cai.train.soft import PROB, keep_prob, log_brier, soft_term
+from cai.train.shared import job as jobs
+from cai.train.shared.soft import PROB, keep_prob, log_brier, soft_term
 
 COLUMNS = ["prompt", "chosen", "rejected"]
 

@@ -2,13 +2,13 @@
 
     python -m cai.train.grpo job.json
 
-See ``cai.train.groups`` for how answers are scored. TRL's loss is not quite the paper's: unless ``trl: {loss_type: grpo}``
+See ``cai.train.shared.groups`` for how answers are scored. TRL's loss is not quite the paper's: unless ``trl: {loss_type: grpo}``
 says so, it is DAPO's, a mean over all tokens of a batch rather than over those of each answer.
 """
 
 from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
-from cai.train import groups
+from cai.train.shared import groups
 
 
 def main() -> None:

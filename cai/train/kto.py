@@ -9,7 +9,7 @@ names another.
 from datasets import Dataset
 from trl import KTOConfig, KTOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
-from cai.train import job as jobs
+from cai.train.shared import job as jobs
 
 
 def main() -> None:

@@ -20,17 +20,18 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from cai.stages.ppo import Ppo
 from cai.store.stage import Stage
-from cai.train import checkpoints, questions, trackers
-from cai.train import job as jobs
+from cai.train.launch import checkpoints
 from cai.train.rl import held_out
 from cai.train.rl.actor import Actor
-from cai.train.rl.lookout import Lookout, first
-from cai.train.rl.loop import Loop, Task, load_state, state, steps_of
+from cai.train.rl.lookout import PpoMonitor, first
+from cai.train.rl.loop import Loop, PpoPlan, load_state, state, steps_of
 from cai.train.rl.loop import held_out as held_out_prompts
+from cai.train.rl.processes import Processes
 from cai.train.rl.rewards import Blocking, Scoring
-from cai.train.rl.rollout import Generate, Limits, Talk, Writer
-from cai.train.rl.serving import Sampler, Serving
-from cai.train.rl.shared import Processes
+from cai.train.rl.rollout import ChatTokens, Generate, Limits, Sampler
+from cai.train.rl.serving import ServerSettings, Serving
+from cai.train.shared import job as jobs
+from cai.train.shared import questions, trackers
 
 KEPT = 2
 """Checkpoints: the last one, and one more should that be torn."""
@@ -53,13 +54,13 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
     if text := _unable(job, want, processes):
         raise ValueError(text)
     policy, critic, tokenizer = _models(job, want, processes.device)
-    talk = Talk(tokenizer, policy.generation_config)
+    talk = ChatTokens(tokenizer, policy.generation_config)
     asked = questions.read(job, talk.ask, want.max_length - want.max_new_tokens)
     actor = Actor(policy, critic, want.lora, want.temperature)
     if want.gradient_checkpointing:
         for model in (actor.policy, actor.critic):
             model.gradient_checkpointing_enable({"use_reentrant": False})
-    task = Task(want, asked.train, steps_of(want, len(asked.train)), job.seed)
+    task = PpoPlan(want, asked.train, steps_of(want, len(asked.train)), job.seed)
     with closing(_writer(job, want, actor, talk, processes)) as writer:
         loop = Loop(actor, talk, writer, score, task, processes)
         done = _resume(job, loop)
@@ -82,14 +83,16 @@ def _unable(job: jobs.Job, want: Ppo, processes: Processes) -> str:
     return ""
 
 
-def _writer(job: jobs.Job, want: Ppo, actor: Actor, talk: Talk, processes: Processes) -> Writer:
+def _writer(job: jobs.Job, want: Ppo, actor: Actor, talk: ChatTokens, processes: Processes) -> Sampler:
     """What samples the answers: vLLM servers where the job names some, or the policy in this process."""
     limits = Limits(want.max_new_tokens, want.temperature, want.generate_batch_size)
     if not job.sampler:
         return Generate(actor.policy, talk.pad, talk.ends, limits)
     dtype = torch.bfloat16 if jobs.half(job) else torch.float32
     place = (job.out / "serving", dtype)
-    return Serving(actor.policy, talk, limits, Sampler.read({**job.sampler, "most": want.max_length}), place, processes)
+    return Serving(
+        actor.policy, talk, limits, ServerSettings.read({**job.sampler, "most": want.max_length}), place, processes
+    )
 
 
 def _walk(job: jobs.Job, loop: Loop, done: int, heldout: Any) -> dict[str, Any]:
@@ -98,13 +101,13 @@ def _walk(job: jobs.Job, loop: Loop, done: int, heldout: Any) -> dict[str, Any]:
     before = held_out.once(job.out / "before.json", loop.processes, lambda: held_out.answers(loop, asked))
     with ExitStack() as stack:
         judge = stack.enter_context(closing(Blocking(Scoring.read(job.judging)))) if job.judging else None
-        lookout = Lookout(loop, judge, asked, first(Stage(job.out).metrics()))
+        lookout = PpoMonitor(loop, judge, asked, first(Stage(job.out).metrics()))
         number, tokens = _steps(job, loop, done, lookout)
     found = held_out.compared(before, held_out.answers(loop, asked))
     return {**found, "steps": number, "tokens": tokens, "stopped": loop.stopped}
 
 
-def _steps(job: jobs.Job, loop: Loop, done: int, lookout: Lookout) -> tuple[int, int]:
+def _steps(job: jobs.Job, loop: Loop, done: int, lookout: PpoMonitor) -> tuple[int, int]:
     """The steps after those that are done; returns the last one's number, and the tokens written in all."""
     lines = Stage(job.out).metrics()
     number, tokens = done, int(lines[-1]["tokens"]) if lines else 0

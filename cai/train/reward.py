@@ -4,7 +4,7 @@
 
 With d = r_chosen − r_rejected and the label p = P(chosen is better), the loss is the cross-entropy of
 softmax(r_chosen, r_rejected) against (p, 1 − p) (Lee et al. 2023, section 2.2.1; Bai et al. 2022, section 4.1), see
-``cai.train.soft``. With ``margin: true`` the loss is −log σ(d − m) on hard labels, TRL's own (Touvron et al. 2023, section
+``cai.train.shared.soft``. With ``margin: true`` the loss is −log σ(d − m) on hard labels, TRL's own (Touvron et al. 2023, section
 3.2.2); a margin beside a soft label would say the same thing twice.
 """
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from trl import RewardConfig, RewardTrainer  # pyright: ignore[reportPrivateImportUsage]
 
-from cai.train import job as jobs
-from cai.train import scoring
-from cai.train.soft import PROB, keep_prob, log_brier, soft_term
+from cai.train.shared import job as jobs
+from cai.train.shared import scoring
+from cai.train.shared.soft import PROB, keep_prob, log_brier, soft_term
 
 SHOWN = ["prompt", "chosen", "rejected"]
 

@@ -2,12 +2,12 @@
 
     python -m cai.train.rloo job.json
 
-See ``cai.train.groups`` for how answers are scored. The KL is part of the reward of an answer.
+See ``cai.train.shared.groups`` for how answers are scored. The KL is part of the reward of an answer.
 """
 
 from trl import RLOOConfig, RLOOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
-from cai.train import groups
+from cai.train.shared import groups
 
 
 def main() -> None:

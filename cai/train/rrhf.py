@@ -15,13 +15,13 @@ from peft import get_peft_model
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, Trainer, TrainingArguments, set_seed
 
-from cai.train import job as jobs
-from cai.train.turns import texts, tokens
+from cai.train.shared import job as jobs
+from cai.train.shared.turns import texts, tokens
 
 IGNORED = -100
 
 
-class Groups:
+class RankedCollator:
     """Collates prompts with all their answers: one row an answer, those of a prompt together.
 
     A batch has ``input_ids``, ``attention_mask`` and ``labels`` of shape (answers, length), ``scores`` of shape (answers,)
@@ -147,7 +147,9 @@ def main() -> None:
     trainer = RrhfTrainer(
         model=get_peft_model(model, adapter) if adapter else model,
         args=args,
-        data_collator=Groups(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id),
+        data_collator=RankedCollator(
+            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        ),
         train_dataset=fitting[0],
         eval_dataset=fitting[1],
         processing_class=tokenizer,

@@ -15,9 +15,9 @@ from typing import Any
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 
-from cai import unfit
-from cai.train import job as jobs
-from cai.train import quantized, templates
+from cai.train.launch import needs
+from cai.train.shared import job as jobs
+from cai.train.shared import quantized, templates
 
 NUMBER = "row"
 """The column that tells, after tokenizing, which rows were kept."""
@@ -26,12 +26,12 @@ NUMBER = "row"
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(SFTConfig)
-    for key, text in unfit.unable(job.own):
+    for key, text in needs.unable(job.own):
         raise ValueError(f"{key} {text}")
     train, test = jobs.load(job, ["prompt", "completion", "track"])
     order = mixed(train["track"], job.own.get("mix") or {}, job.seed)
     args = arguments(job)
-    dressed = templates.dress(job, args.model_init_kwargs or {})
+    dressed = templates.prepare(job, args.model_init_kwargs or {})
     if not isinstance(dressed.model, str):
         args.model_init_kwargs = None
     trainer = SFTTrainer(
@@ -54,7 +54,7 @@ def arguments(job: jobs.Job) -> Any:
     """The TRL config, with packing where it was asked for or can be had."""
     packing = job.own.get("packing")
     if packing is None:
-        packing = not unfit.packing_needs() and job.own.get("bf16") is not False
+        packing = not needs.packing_needs() and job.own.get("bf16") is not False
     if not packing:
         return jobs.arguments(job, SFTConfig)
     # Only this attention keeps the examples of a row apart.

@@ -3,7 +3,7 @@
 python -m cai.train.simpo job.json
 """
 
-from cai.train import experimental
+from cai.train.shared import experimental
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cai.cli.plan import sampled
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "tests" / "data" / "scripted.yaml"

@@ -17,7 +17,7 @@ import pytest
 
 from cai.cluster.hire import Place, places
 from cai.cluster.storage import Storage
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = (ROOT / "tests" / "data" / "scripted.yaml").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 from constitution import ask, judging
 from constitution.load import load
 from constitution.model import Constitution
-from constitution.turns import FORMATS, TRANSCRIPT, Asked, Style
+from constitution.turns import FORMATS, TRANSCRIPT, Rendered, Style
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "data" / "golden"
@@ -43,7 +43,7 @@ def test_a_revision_goes_on_from_its_critique() -> None:
         revision = ask.revision(CONSTITUTION, critique, "It helps a thief.", FIRST)
         assert revision.messages[: len(critique.messages)] == critique.messages
         assert revision.prompt.startswith(critique.prompt)
-    assert [each["role"] for each in ask.revision(CONSTITUTION, Asked(tuple(ASKED)), "x", FIRST).messages[-2:]] == [
+    assert [each["role"] for each in ask.revision(CONSTITUTION, Rendered(tuple(ASKED)), "x", FIRST).messages[-2:]] == [
         "assistant",
         "user",
     ]
@@ -108,14 +108,14 @@ USES = (
 )
 
 
-def rendered(asked: Asked) -> str:
+def rendered(asked: Rendered) -> str:
     """As a golden file holds it."""
     if asked.messages:
         return "\n".join(f"<<{each['role']}>>\n{each['content']}" for each in asked.messages) + "\n"
     return f"{asked.prompt}<<stops: {asked.stop!r}>>\n"
 
 
-def every_use(constitution: Constitution, form: str) -> dict[str, Asked]:
+def every_use(constitution: Constitution, form: str) -> dict[str, Rendered]:
     principle, both = constitution.principles[0], ("one", "two")
     case = judging.case(constitution, principle, ASKED, both, Style(form=form))
     other = judging.other_case(constitution, case, "One is shorter.")

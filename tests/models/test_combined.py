@@ -8,7 +8,7 @@ import pytest
 
 from cai.errors import RowError, UserError
 from cai.judge.statistics import logit
-from cai.models.combined import Combined, combine, mistakes
+from cai.models.combined import Combined, combine, problems
 from cai.models.types import ModelSpec, Reply, Request
 
 
@@ -46,7 +46,7 @@ def test_each_rule(more: dict[str, Any], scores: dict[str, float], track: str, w
     ],
 )
 def test_settings_that_do_not_go_together_are_a_sentence(more: dict[str, Any], key: str, words: str) -> None:
-    [(found, text)] = mistakes(spec(TWO, **more))
+    [(found, text)] = problems(spec(TWO, **more))
     assert found == key
     assert words in text
 

@@ -148,7 +148,7 @@ def test_both_backends_and_an_endpoint_give_the_same_scores(tmp_path: Path) -> N
 
 def test_a_language_model_is_refused_before_a_run(tiny: Path) -> None:
     from cai.models import bundled
-    from cai.unfit import unloadable
+    from cai.train.launch.needs import unloadable
 
     assert unloadable(ModelSpec("rm", reward=str(tiny))) == ""
     language = bundled.ensure("smollm2-135m")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cai.errors import RunError
 from cai.flow.screen import Screen
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.report.rows import chain_text
 from cai.run import start
 from cai.stages.sft_set import SftSet, sft_set

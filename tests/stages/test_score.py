@@ -17,7 +17,7 @@ from cai.judge.methods import METHODS
 from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
 from cai.models.types import Request
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.run import start
 from cai.stages.label import Label, label
 from cai.stages.score import Score, chosen, score

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from cai.flow.screen import Screen
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.run import start
 from cai.stages.prefs import margin
 from cai.store.stage import Stage

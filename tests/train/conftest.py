@@ -49,7 +49,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the datasets of two scripted runs, cut to a few rows: sft_set, prefs, best, unpaired, ranked."""
     from cai.flow.screen import Screen
-    from cai.recipe import load_recipe
+    from cai.recipe.read import load_recipe
     from cai.run import start
 
     folder = tmp_path_factory.mktemp("sets")
@@ -68,7 +68,7 @@ def job(tiny: Path) -> Callable[..., Path]:
     """Writes the job file of a trainer, on the tiny model unless it says otherwise; returns its path."""
     from cai.stages import STAGES
     from cai.stages.train import Aligned
-    from cai.training import job as write_job
+    from cai.train.launch.start import job as write_job
 
     def write(kind: str, data: Path, out: Path, **config: object) -> Path:
         quiet = {"guards": {"every": 0}} if issubclass(STAGES[kind].want, Aligned) else {}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.stages.dpo import LOSSES
 from constitution.source import InputError
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from constitution.source import InputError
 
 RECIPE = """\
@@ -44,7 +44,7 @@ def test_an_answer_ends_once_and_prompts_without_room_are_left_out(tiny: Path) -
     from datasets import Dataset
     from transformers import AutoTokenizer
 
-    from cai.train.experimental import as_text
+    from cai.train.shared.experimental import as_text
 
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     asked = [[{"role": "user", "content": text}] for text in ("Short?", "Long? " * 50)]
@@ -63,7 +63,7 @@ def test_weights_are_trained_in_float32_unless_told(tiny: Path, tmp_path: Path) 
     import torch
     from transformers import AutoModelForCausalLM
 
-    from cai.train import job as jobs
+    from cai.train.shared import job as jobs
 
     AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16).save_pretrained(tmp_path / "half")
     given = jobs.Job("orpo", str(tmp_path / "half"), tmp_path, tmp_path, 0, {}, {})
@@ -80,7 +80,7 @@ def test_a_pair_too_long_is_counted_and_the_loss_stays_a_number(
     from datasets import load_dataset
     from transformers import AutoTokenizer
 
-    from cai.train.turns import texts, tokens
+    from cai.train.shared.turns import texts, tokens
 
     file = job(kind, sets / "prefs", tmp_path / "out", max_steps=3, max_length=56)
     rows = load_dataset(str(sets / "prefs"), cache_dir=str(tmp_path / "cache"))

@@ -70,7 +70,7 @@ def online(toys: Path, tmp_path: Path) -> Online:
     """Writes the job file of such a trainer; returns its path."""
     from cai.stages import STAGES
     from cai.store.rows import plain
-    from cai.training import job
+    from cai.train.launch.start import job
 
     def write(kind: str, name: str = "out", spec: Any = None, **given: object) -> Path:
         settings = {key: value for key, value in {**SETTINGS, **given}.items() if value is not None}
@@ -173,7 +173,7 @@ def test_the_score_of_a_reward_model_rises(online: Online, toys: Path, train_her
 
 @pytest.mark.parametrize("kind", [*KINDS, "ppo"])
 def test_two_processes_share_the_answers_of_a_step(online: Online, kind: str) -> None:
-    from cai.hardware import Hardware
+    from cai.train.launch.hardware import Hardware
 
     here = Hardware("cpu", 2)
     sizes = {"per_device_train_batch_size": 16}
@@ -195,7 +195,7 @@ def test_two_processes_share_the_answers_of_a_step(online: Online, kind: str) ->
 def test_every_prompt_is_met_as_often_as_there_are_epochs(epochs: int, steps: int) -> None:
     from types import SimpleNamespace
 
-    from cai.train.groups import met, places
+    from cai.train.shared.groups import met, places
 
     args = SimpleNamespace(generation_batch_size=32, num_generations=8, max_steps=-1, num_train_epochs=epochs)
     order = places(6, met(6, args), 0)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as parquet
 import pytest
 
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from constitution.source import InputError
 
 DATA = Path(__file__).resolve().parents[1] / "data"

@@ -48,7 +48,7 @@ def ppo_job(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[P
     from cai.stages.ppo import Ppo
     from cai.store.rows import Prompt
     from cai.store.stage import Stage
-    from cai.training import job
+    from cai.train.launch.start import job
 
     prompts = tmp_path_factory.mktemp("ppo") / "prompts"
     row = Prompt("0", ({"role": "user", "content": "Hello"},), "", "helpful")
@@ -134,7 +134,7 @@ def test_an_account_that_is_not_there_is_a_sentence_before_the_run(
 ) -> None:
     if not MORE.exists():
         pytest.skip("needs W&B, which make test installs")
-    program = "from cai.mistakes_training import unwelcome; print(unwelcome('wandb'))"
+    program = "from cai.recipe.checks.training import unwelcome; print(unwelcome('wandb'))"
     kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
     line = [str(MORE), "-W", "ignore", "-c", program]
     done = subprocess.run(line, capture_output=True, text=True, env={**kept, "HOME": str(tmp_path), **environment})
@@ -143,7 +143,7 @@ def test_an_account_that_is_not_there_is_a_sentence_before_the_run(
 
 
 def test_one_run_of_mlflow_for_all_trainings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cai.mistakes_training import unwelcome
+    from cai.train.launch.needs import unwelcome
 
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
         monkeypatch.delenv(name, raising=False)
@@ -153,7 +153,7 @@ def test_one_run_of_mlflow_for_all_trainings_is_refused(monkeypatch: pytest.Monk
 
 
 def test_a_package_that_is_missing_is_one_sentence(write: Callable[[str, str], Path]) -> None:
-    from cai.recipe import load_recipe
+    from cai.recipe.read import load_recipe
     from constitution.source import InputError
 
     text = (

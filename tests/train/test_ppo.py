@@ -64,7 +64,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def job(toy: Path) -> Callable[..., Path]:
     """Writes a PPO job on the toy; returns its path."""
     from cai.stages.ppo import Ppo
-    from cai.training import job as write_job
+    from cai.train.launch.start import job as write_job
 
     def write(out: Path, spec: dict[str, Any] | None = None, **config: Any) -> Path:
         want = Ppo(base=str(toy / "policy"), bf16=False, **{**SETTINGS, **config})
@@ -165,7 +165,7 @@ def test_two_processes_learn_from_what_one_server_samples(toy: Path, tmp_path: P
     from cai.models import bundled
     from cai.models.types import ModelSpec
     from cai.stages.ppo import Ppo
-    from cai.training import job as write_job
+    from cai.train.launch.start import job as write_job
 
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")

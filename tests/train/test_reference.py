@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from constitution.source import InputError
 
 Job = Callable[..., Path]

@@ -66,8 +66,8 @@ def test_a_lost_head_is_noticed(tiny: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from cai.train import scoring
-    from cai.train.job import Job
+    from cai.train.shared import scoring
+    from cai.train.shared.job import Job
 
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     model = AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=1, dtype=torch.float32).eval()
@@ -165,7 +165,7 @@ def test_an_ensemble_is_trained_used_and_reported(tiny: Path, tmp_path: Path) ->
     from rich.console import Console
 
     from cai.flow.screen import Screen
-    from cai.recipe import load_recipe
+    from cai.recipe.read import load_recipe
     from cai.run import start
     from cai.store.stage import Stage
 

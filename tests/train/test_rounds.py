@@ -25,7 +25,7 @@ from cai.errors import RunError
 from cai.flow.screen import Screen
 from cai.models.scripted import Scripted
 from cai.models.types import Reply, Request
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.report.page import write_report
 from cai.report.summary import stages_of
 from cai.run import Run, start
@@ -181,11 +181,11 @@ def test_the_divergence_is_that_of_the_two_models(whole: Path, tiny: Path) -> No
 
     from cai.store.rows import Answers
     from cai.train.divergence import divergence, tokens
-    from cai.train.rl.rollout import Talk
+    from cai.train.rl.rollout import ChatTokens
 
     own = whole / "round-1" / "dpo" / "model"
     policy, initial = (AutoModelForCausalLM.from_pretrained(path) for path in (own, tiny))
-    talk = Talk(AutoTokenizer.from_pretrained(own))
+    talk = ChatTokens(AutoTokenizer.from_pretrained(own))
     found = []
     for row in Stage(whole / "round-1" / "evaluate" / "answers-round-1").all_rows(Answers):
         asked, answer = tokens(talk, row)

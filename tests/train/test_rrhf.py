@@ -40,13 +40,13 @@ def test_the_trainer_s_loss_is_that_of_each_prompt_alone_averaged(tiny: Path, tm
     import torch
     from transformers import AutoModelForCausalLM, TrainingArguments
 
-    from cai.train.rrhf import Groups, RrhfTrainer, losses
+    from cai.train.rrhf import RankedCollator, RrhfTrainer, losses
 
     one = {"prompt_ids": [[5, 6], [5, 6]], "answer_ids": [[7, 8, 9], [10]], "scores": [1.0, 2.0]}
     two = {"prompt_ids": [[4]] * 3, "answer_ids": [[9, 9], [11, 12], [3]], "scores": [3.0, 1.0, 2.0]}
     model = AutoModelForCausalLM.from_pretrained(tiny)
     args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", remove_unused_columns=False)
-    trainer = RrhfTrainer(model=model, args=args, data_collator=Groups(0), rank_weight=3.0)
+    trainer = RrhfTrainer(model=model, args=args, data_collator=RankedCollator(0), rank_weight=3.0)
     wanted = []
     for each in (one, two):
         sums = []
@@ -56,5 +56,5 @@ def test_the_trainer_s_loss_is_that_of_each_prompt_alone_averaged(tiny: Path, tm
         lengths = torch.tensor([len(answer) for answer in each["answer_ids"]])
         rank, likelihood, _ = losses(torch.stack(sums), lengths, torch.tensor(each["scores"]))
         wanted.append(3 * rank + likelihood)
-    found = trainer.compute_loss(model, Groups(0)([one, two]))
+    found = trainer.compute_loss(model, RankedCollator(0)([one, two]))
     assert found.item() == pytest.approx((sum(wanted) / 2).item(), abs=1e-5)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from constitution.source import InputError
 
 TrainHere = Callable[[str, Path], dict[str, Any]]
@@ -61,7 +61,7 @@ def written(folder: Path, redteam: int = 8, helpful: int = 4) -> Path:
 
 def trained(train_here: TrainHere, base: Path, out: Path, **config: Any) -> dict[str, Any]:
     from cai.stages.sft import Sft
-    from cai.training import job as write_job
+    from cai.train.launch.start import job as write_job
 
     settings = {"bf16": False, "max_steps": 1, "per_device_train_batch_size": 2, **config}
     file = write_job("sft", Sft(base=str(base), **settings), str(base), (written(out / "data"), out), seed=0)
@@ -169,7 +169,7 @@ def test_adapters_merge_into_the_base_on_disk(base: Path, tmp_path: Path) -> Non
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    from cai.train.quantized import merged
+    from cai.train.shared.quantized import merged
 
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
     peft: Any = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))

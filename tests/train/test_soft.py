@@ -12,7 +12,7 @@ def test_the_soft_loss_is_the_cross_entropy_against_the_label() -> None:
     import torch
     from torch.nn.functional import logsigmoid
 
-    from cai.train.soft import soft_term
+    from cai.train.shared.soft import soft_term
 
     apart = torch.tensor([-3.0, -0.2, 0.0, 1.5])
     prob = torch.tensor([0.5, 0.6, 0.9, 1.0])
@@ -28,7 +28,7 @@ def trainer(tiny: Path, data: Path, cache: Path, arguments: dict[str, Any], **se
     from trl import DPOConfig  # pyright: ignore[reportPrivateImportUsage]
 
     from cai.train.dpo import COLUMNS, SoftDPOTrainer
-    from cai.train.soft import PROB as COLUMN
+    from cai.train.shared.soft import PROB as COLUMN
 
     rows = load_dataset("parquet", data_files=str(data / "train.parquet"), split="train", cache_dir=str(cache))
     rows = rows.select(range(4)).select_columns([*COLUMNS, COLUMN])

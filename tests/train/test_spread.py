@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from cai.hardware import Hardware
 from cai.store.stage import Stage
-from cai.train import devices
+from cai.train.launch.hardware import Hardware
+from cai.train.shared import devices
 
 Job = Callable[..., Path]
 TrainHere = Callable[[str, Path], dict[str, Any]]

@@ -124,6 +124,6 @@ def test_a_killed_training_ends_with_the_same_weights(
 
 
 def test_keys_that_trl_does_not_know_are_named() -> None:
-    from cai.training import check_config
+    from cai.train.launch.start import check_config
 
     assert check_config("sft", ["packing", "packign"]) == ["packign"]

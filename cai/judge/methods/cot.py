@@ -15,7 +15,7 @@ from cai.models.types import Request
 from cai.store.rows import Pair, Status, Vote
 from constitution import judging, read
 from constitution.model import Principle
-from constitution.turns import Asked
+from constitution.turns import Rendered
 
 
 async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
@@ -33,7 +33,7 @@ async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: Judg
     return votes
 
 
-def _reasoning(asked: Asked, want: Judging, seed: int) -> Request:
+def _reasoning(asked: Rendered, want: Judging, seed: int) -> Request:
     temperature = want.temperature if want.temperature is not None else 0.0 if want.samples == 1 else 1.0
     stop = (*asked.stop, "The answer is")
     return Request(asked.messages, asked.prompt, want.samples, want.max_tokens, temperature, stop=stop, seed=seed)

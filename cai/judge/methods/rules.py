@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from cai.clean import Said, boilerplate
+from cai.clean import Exchange, boilerplate
 from cai.flow.ask import Ask
 from cai.judge.methods.single import Prompted, Wanted
 from cai.judge.methods.votes import ALONE, by_scores
@@ -29,7 +29,7 @@ CLOSERS = re.compile(
     re.I,
 )
 
-DETECTORS: Mapping[str, Callable[[Said], float]] = MappingProxyType(
+DETECTORS: Mapping[str, Callable[[Exchange], float]] = MappingProxyType(
     {
         "refusal": lambda said: float(read.is_refusal(said.text)),
         "insult": lambda said: float(bool(INSULTS.search(said.text))),
@@ -50,9 +50,9 @@ async def rules(row: Pair, principle: None, orders: Sequence[str], want: Judging
 
 async def ruled(row: Prompted, answer: str, principle: None, want: Wanted, ask: Ask) -> float:
     """One answer's weighted sum; no model is asked."""
-    return points(Said(row.messages[-1]["content"], answer), want.rules or WEIGHTS)
+    return points(Exchange(row.messages[-1]["content"], answer), want.rules or WEIGHTS)
 
 
-def points(said: Said, weights: Mapping[str, float]) -> float:
+def points(said: Exchange, weights: Mapping[str, float]) -> float:
     """The weighted sum of what is detected in an answer."""
     return math.fsum(weight * DETECTORS[name](said) for name, weight in weights.items())

@@ -17,7 +17,7 @@ from cai.models.types import Request
 from cai.store.rows import Pair, Vote
 from constitution import judging, read
 from constitution.model import Principle
-from constitution.turns import Asked
+from constitution.turns import Rendered
 
 RATINGS = tuple(str(number) for number in range(1, 11))
 WORTH_ASKING = 0.001
@@ -49,7 +49,7 @@ async def read_one(row: Prompted, answer: str, principle: Principle, want: Wante
     return Reading(_mean(parts), mass, parts)
 
 
-async def ratings(asked: Asked, ask: Ask) -> dict[int, float]:
+async def ratings(asked: Rendered, ask: Ask) -> dict[int, float]:
     """The probability of each rating as the judge's answer."""
     begin = asked.begin(judging.RATING_BEGINS)
     request = Request(asked.messages, asked.prompt, choices=RATINGS, begin=begin, temperature=0.0)

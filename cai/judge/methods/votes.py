@@ -10,7 +10,7 @@ from cai.models.types import Request
 from cai.store.rows import Pair, Status, Vote
 from constitution import judging, read
 from constitution.model import Principle
-from constitution.turns import Asked, Style
+from constitution.turns import Rendered, Style
 
 ALONE = "alone"
 """The order of a vote that looked at each answer by itself."""
@@ -31,7 +31,7 @@ def begun(principle: Principle | None, order: str, want: Judging, ask: Ask) -> V
     return Vote(principle.id if principle else "", order, want.method, ask.model.name, ask.seed(), "unparsed")
 
 
-async def verdict(vote: Vote, asked: Asked, begin: str, want: Judging, ask: Ask) -> Vote:
+async def verdict(vote: Vote, asked: Rendered, begin: str, want: Judging, ask: Ask) -> Vote:
     """The vote with the letters' probabilities after ``begin``, which ends in the forced beginning of the answer."""
     request = Request(asked.messages, asked.prompt, choices=judging.CHOICES, begin=asked.begin(begin), temperature=0.0)
     logprobs = (await ask(request)).choice_logprobs
@@ -41,7 +41,7 @@ async def verdict(vote: Vote, asked: Asked, begin: str, want: Judging, ask: Ask)
     return decided(replace(vote, answer_mass=mass), p_first if vote.order == "ab" else 1 - p_first)
 
 
-async def written(asked: Asked, want: Judging, ask: Ask) -> tuple[str, Status | None]:
+async def written(asked: Rendered, want: Judging, ask: Ask) -> tuple[str, Status | None]:
     """A text that the judge reads before its verdict, and what is wrong with it; one that is cut off still serves."""
     request = Request(asked.messages, asked.prompt, 1, want.max_tokens, 0.0, stop=asked.stop, seed=ask.seed())
     text = (await ask(request)).texts[0].strip()

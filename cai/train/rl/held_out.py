@@ -7,11 +7,11 @@ from typing import Any
 
 from cai.store.files import read_json, write_json
 from cai.train.rl.loop import Loop
-from cai.train.rl.rollout import Asked, Rollout
-from cai.train.rl.shared import Processes
+from cai.train.rl.processes import Processes
+from cai.train.rl.rollout import Rollout, SeededPrompt
 
 
-def answers(loop: Loop, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+def answers(loop: Loop, asked: Sequence[SeededPrompt]) -> list[dict[str, Any]]:
     """An answer to each prompt: its text, score, length in tokens, KL to the reference in nats, and whether it ended."""
     if not asked:
         return []

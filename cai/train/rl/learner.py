@@ -11,11 +11,11 @@ from transformers import get_scheduler
 from cai.stages.ppo import Ppo
 from cai.train.rl import kl, losses
 from cai.train.rl.actor import Actor, Batch
-from cai.train.rl.shared import Processes
+from cai.train.rl.processes import Processes
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class PpoBatch:
     """What is learnt from: all of shape (rows, answer).
 
     Attributes:
@@ -52,7 +52,7 @@ class Learner:
             for name, each in self.optimizers.items()
         }
 
-    def learn(self, lesson: Lesson, rows: int, seed: int) -> dict[str, float]:
+    def learn(self, lesson: PpoBatch, rows: int, seed: int) -> dict[str, float]:
         """All passes over a batch; returns figures by their names in ``metrics.jsonl``.
 
         Args:
@@ -97,7 +97,7 @@ class Learner:
                 inside = mini[(mini >= mine.start) & (mini < mine.stop)] - mine.start
                 yield inside.sort().values.to(self.processes.device)
 
-    def _gradients(self, lesson: Lesson, mini: Tensor) -> dict[str, float]:
+    def _gradients(self, lesson: PpoBatch, mini: Tensor) -> dict[str, float]:
         """Gradients of a mini-batch in micro-batches, and what was seen on the way, as sums over all processes."""
         count = self.processes.sums({"tokens": lesson.batch.mask[mini].sum()})["tokens"]
         sums: dict[str, Tensor | float] = {}
@@ -108,7 +108,7 @@ class Learner:
         found = self.processes.sums({name: sums.get(name, 0.0) for name in names})
         return {**found, "tokens": count}
 
-    def _micro(self, lesson: Lesson, rows: Tensor, count: float) -> dict[str, Tensor]:
+    def _micro(self, lesson: PpoBatch, rows: Tensor, count: float) -> dict[str, Tensor]:
         """Add a micro-batch's gradients: the policy's first and then the critic's, so that one graph is held at a time."""
         want, batch, old = self.want, lesson.batch.rows(rows), lesson.old[rows]
         with self.processes.accelerator.autocast():

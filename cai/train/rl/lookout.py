@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cai import guards
+from cai.train.launch import guards
 from cai.train.rl import held_out
 from cai.train.rl.loop import Loop
 from cai.train.rl.rewards import Blocking
-from cai.train.rl.rollout import Asked, Rollout
+from cai.train.rl.rollout import Rollout, SeededPrompt
 
 POLICY = ("entropy", "kl")
 """Figures of a step that its answers' texts do not tell."""
 
 
-class Lookout:
+class PpoMonitor:
     """Looks at the answers of each step; its bounds are relative to the first.
 
     Args:
@@ -23,10 +23,10 @@ class Lookout:
     """
 
     def __init__(
-        self, loop: Loop, judge: Blocking | None, asked: Sequence[Asked], before: dict[str, float] | None
+        self, loop: Loop, judge: Blocking | None, asked: Sequence[SeededPrompt], before: dict[str, float] | None
     ) -> None:
         self.loop, self.judge, self.before = loop, judge, before
-        self.guards = guards.of(loop.want.guards)
+        self.guards = guards.parse(loop.want.guards)
         self.asked = asked[: self.guards.prompts]
 
     def look(self, number: int, figures: dict[str, float], rollout: Rollout) -> tuple[dict[str, Any], str]:
@@ -37,11 +37,11 @@ class Lookout:
         """
         if not self.guards.every:
             return {}, ""
-        found = guards.of_texts(self.loop.processes.all(rollout.texts))
+        found = guards.text_measures(self.loop.processes.all(rollout.texts))
         seen = found | {name: figures[name] for name in POLICY if name in figures}
         if self.before is None and set(POLICY) <= seen.keys():  # a step whose answers all went unread tells little
             self.before = seen
-        raised = guards.alarms(guards.told(seen, self.before or {}), self.guards)
+        raised = guards.alarms(guards.measures(seen, self.before or {}), self.guards)
         line: dict[str, Any] = {f"guard/{name}": value for name, value in found.items()}
         if raised:
             line["alarms"] = [each.text for each in raised]

@@ -19,11 +19,11 @@ from cai.stages.ppo import Ppo
 from cai.store.rows import Prompt
 from cai.train.rl import advantages, kl
 from cai.train.rl.actor import Actor
-from cai.train.rl.learner import Learner, Lesson
-from cai.train.rl.rollout import Asked, Rollout, Talk, Writer
-from cai.train.rl.shared import Processes
+from cai.train.rl.learner import Learner, PpoBatch
+from cai.train.rl.processes import Processes
+from cai.train.rl.rollout import ChatTokens, Rollout, Sampler, SeededPrompt
 
-Score = Callable[[Sequence[Asked], Sequence[str]], Sequence[float | None]]
+Score = Callable[[Sequence[SeededPrompt], Sequence[str]], Sequence[float | None]]
 """Answers → their scores; None where one cannot be read, which leaves the answer out."""
 
 
@@ -64,7 +64,7 @@ class Loop:
     """
 
     def __init__(
-        self, actor: Actor, talk: Talk, writer: Writer, score: Score, task: "Task", processes: Processes
+        self, actor: Actor, talk: ChatTokens, writer: Sampler, score: Score, task: "PpoPlan", processes: Processes
     ) -> None:
         self.actor, self.talk, self.writer, self.score = actor, talk, writer, score
         self.task, self.want, self.processes = task, task.want, processes
@@ -85,7 +85,7 @@ class Loop:
             self.coefficient.adapt(figures["kl"], self.want.batch_size)
         return figures, rollout, seen
 
-    def rollout(self, asked: Sequence[Asked]) -> Rollout:
+    def rollout(self, asked: Sequence[SeededPrompt]) -> Rollout:
         """Answers to these prompts, by the policy as it is."""
         self.actor.train(False)
         with self.processes.accelerator.autocast():  # as when its probabilities are taken
@@ -108,7 +108,7 @@ class Loop:
         mask = rollout.batch.mask & known.unsqueeze(1)
         return Seen(mask, old, reference, apart, values, scores, importance(old, rollout.drawn))
 
-    def _lesson(self, rollout: Rollout, seen: Seen) -> tuple[Lesson, dict[str, float]]:
+    def _lesson(self, rollout: Rollout, seen: Seen) -> tuple[PpoBatch, dict[str, float]]:
         mask, total = seen.mask, self.processes.sum
         rewards = self._rewards(seen)
         gained, returns = advantages.gae(rewards, seen.values * mask, mask, self.want.gamma, self.want.lam)
@@ -117,7 +117,7 @@ class Loop:
         )
         white = advantages.whiten(gained, mask, total(advantages.moments(gained, mask)))
         batch = type(rollout.batch)(rollout.batch.ids, rollout.batch.attention, mask)
-        return Lesson(batch, seen.old, seen.values, white * seen.weights, returns), {"explained_variance": explained}
+        return PpoBatch(batch, seen.old, seen.values, white * seen.weights, returns), {"explained_variance": explained}
 
     def _rewards(self, seen: Seen) -> Tensor:
         """The KL taken off at every token, the score added at the last (Ziegler et al. 2019, section 2.1)."""
@@ -160,7 +160,7 @@ def importance(policy: Tensor, drawn: Tensor | None) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class PpoPlan:
     """What a training works on.
 
     Attributes:
@@ -174,13 +174,15 @@ class Task:
     steps: int
     seed: int
 
-    def asked(self, step: int) -> list[Asked]:
+    def asked(self, step: int) -> list[SeededPrompt]:
         """The prompts of a step: the set is gone through again and again, each time in another order."""
         size, count = self.want.batch_size, len(self.questions)
         places = range((step - 1) * size, step * size)
         orders = {turn: self._order(turn) for turn in {place // count for place in places}}
         return [
-            Asked(self.questions[orders[place // count][place % count]], draw_seed(self.seed, "answer", step, row))
+            SeededPrompt(
+                self.questions[orders[place // count][place % count]], draw_seed(self.seed, "answer", step, row)
+            )
             for row, place in enumerate(places)
         ]
 
@@ -195,9 +197,9 @@ def draw_seed(seed: int, what: str, step: int, row: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{what}/{step}/{row}".encode()).digest()[:6])
 
 
-def held_out(questions: Sequence[Prompt], seed: int) -> list[Asked]:
+def held_out(questions: Sequence[Prompt], seed: int) -> list[SeededPrompt]:
     """Prompts to be answered before and after with the same draws."""
-    return [Asked(each, draw_seed(seed, "held out", 0, row)) for row, each in enumerate(questions)]
+    return [SeededPrompt(each, draw_seed(seed, "held out", 0, row)) for row, each in enumerate(questions)]
 
 
 def steps_of(want: Ppo, questions: int) -> int:

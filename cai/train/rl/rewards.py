@@ -21,7 +21,7 @@ from cai.models.concurrency import Slots
 from cai.models.open import open_model
 from cai.models.types import NO_MODEL, ModelSpec
 from cai.store.rows import decode
-from cai.train.rl.rollout import Asked
+from cai.train.rl.rollout import SeededPrompt
 from constitution import draw
 from constitution.load import load
 
@@ -60,7 +60,7 @@ class Rewards:
         self.stack = AsyncExitStack()
         self.up: Up | None = None
 
-    async def score(self, asked: Sequence[Asked], texts: Sequence[str]) -> list[float | None]:
+    async def score(self, asked: Sequence[SeededPrompt], texts: Sequence[str]) -> list[float | None]:
         """The score of each answer, or None where it cannot be read.
 
         Raises:
@@ -80,7 +80,7 @@ class Rewards:
         model = await self.stack.enter_async_context(open_model(self.scoring.spec, Path(self.scoring.logs)))
         return model, await self.stack.enter_async_context(concurrency.open_slots(model))
 
-    async def _one(self, asked: Asked, text: str) -> float | None:
+    async def _one(self, asked: SeededPrompt, text: str) -> float | None:
         assert self.up is not None and self.method.score_one is not None
         ask = Ask(*self.up, self.constitution, str(asked.seed), Random(asked.seed))
         drawn, choice = (), self.scoring.choice
@@ -101,7 +101,7 @@ class Blocking:
     def __init__(self, scoring: Scoring) -> None:
         self.rewards, self.loop = Rewards(scoring), asyncio.new_event_loop()
 
-    def __call__(self, asked: Sequence[Asked], texts: Sequence[str]) -> list[float | None]:
+    def __call__(self, asked: Sequence[SeededPrompt], texts: Sequence[str]) -> list[float | None]:
         """See ``Rewards.score``."""
         return self.loop.run_until_complete(self.rewards.score(asked, texts))
 

@@ -17,7 +17,7 @@ from cai.train.rl.actor import Batch
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SeededPrompt:
     """A prompt of a batch.
 
     Attributes:
@@ -48,7 +48,7 @@ class Rollout:
         drawn: log-probabilities with which the tokens were drawn, shape (rows, answer); None where the policy drew them itself.
     """
 
-    asked: Sequence[Asked]
+    asked: Sequence[SeededPrompt]
     batch: Batch
     texts: Sequence[str]
     ended: Tensor
@@ -56,7 +56,7 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Sample:
     """An answer as it was sampled.
 
     Attributes:
@@ -68,10 +68,10 @@ class Written:
     logprobs: Sequence[float] | None = None
 
 
-class Writer(Protocol):
+class Sampler(Protocol):
     """What samples answers: the policy itself, or a server that has its weights."""
 
-    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Written]:
+    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Sample]:
         """An answer to each prompt."""
         ...
 
@@ -95,9 +95,9 @@ class Generate:
         self.policy, self.pad, self.ends, self.limits = policy, pad, list(ends), limits
 
     @torch.no_grad()
-    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Written]:
+    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Sample]:
         """See ``Writer``."""
-        found: list[Written] = []
+        found: list[Sample] = []
         for start in range(0, len(prompts), self.limits.at_once):
             some = slice(start, start + self.limits.at_once)
             found += self._batch(prompts[some], seeds[some])
@@ -109,7 +109,7 @@ class Generate:
     def close(self) -> None:
         """Nothing was started."""
 
-    def _batch(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Written]:
+    def _batch(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Sample]:
         device = self.policy.device
         ids, attention = (each.to(device) for each in left_padded(prompts, self.pad))
         # A config of our own: the model's may cut off unlikely tokens or punish repetition, and then the probabilities
@@ -122,7 +122,7 @@ class Generate:
             out = self.policy.generate(
                 input_ids=ids, attention_mask=attention, generation_config=config, logits_processor=noise
             )
-        return [Written(cut(row, self.ends)) for row in out[:, ids.shape[1] :].tolist()]
+        return [Sample(cut(row, self.ends)) for row in out[:, ids.shape[1] :].tolist()]
 
 
 @contextmanager
@@ -171,7 +171,7 @@ def together(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]],
     return Batch(torch.cat([ids, after], 1), torch.cat([attention, mask.long()], 1), mask)
 
 
-class Talk:
+class ChatTokens:
     """Conversations in a tokenizer's own template.
 
     Raises:
@@ -190,7 +190,7 @@ class Talk:
         text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def rollout(self, asked: Sequence[Asked], writer: Writer, device: Any) -> Rollout:
+    def rollout(self, asked: Sequence[SeededPrompt], writer: Sampler, device: Any) -> Rollout:
         """Answers to a batch of prompts."""
         prompts = [self.ask(each.messages) for each in asked]
         written = writer.write(prompts, [each.seed for each in asked])
@@ -202,7 +202,7 @@ class Talk:
         return Rollout(asked, on_device, texts, ended, drawn(written, device))
 
 
-def drawn(written: Sequence[Written], device: Any) -> Tensor | None:
+def drawn(written: Sequence[Sample], device: Any) -> Tensor | None:
     """The log-probabilities with which tokens were drawn, shape (rows, longest); None where none are told."""
     told = [each.logprobs for each in written if each.logprobs is not None]
     if len(told) < len(written):

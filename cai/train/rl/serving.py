@@ -25,8 +25,8 @@ from cai.models.vllm import START_SECONDS, Served, serve
 from cai.stages.ppo import SERVER_SHARE
 from cai.store.rows import decode
 from cai.train.adapters import under
-from cai.train.rl.rollout import Limits, Talk, Written, cut
-from cai.train.rl.shared import Processes
+from cai.train.rl.processes import Processes
+from cai.train.rl.rollout import ChatTokens, Limits, Sample, cut
 
 T = TypeVar("T")
 NAME = "policy"
@@ -37,7 +37,7 @@ ENV = {"VLLM_SERVER_DEV_MODE": "1", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE"
 
 
 @dataclass(frozen=True, slots=True)
-class Sampler:
+class ServerSettings:
     """How the servers are to be started, as a job file has it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Sampler:
     most: int
 
     @classmethod
-    def read(cls, data: Mapping[str, Any]) -> "Sampler":
+    def read(cls, data: Mapping[str, Any]) -> "ServerSettings":
         """From a job file."""
         return decode(cls, data)
 
@@ -85,9 +85,9 @@ class Serving:
     def __init__(
         self,
         policy: Any,
-        talk: Talk,
+        talk: ChatTokens,
         limits: Limits,
-        sampler: Sampler,
+        sampler: ServerSettings,
         place: tuple[Path, torch.dtype],
         processes: Processes,
     ) -> None:
@@ -106,10 +106,10 @@ class Serving:
             there = sampler.there(urls)
             self.endpoint = self._wait(self.stack.enter_async_context(Endpoint(tuple(urls), NAME, there)))
 
-    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Written]:
+    def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Sample]:
         """See ``Writer``."""
 
-        async def all_of_them() -> list[Written]:
+        async def all_of_them() -> list[Sample]:
             return await asyncio.gather(*(self._one(*each) for each in zip(prompts, seeds, strict=True)))
 
         return self._wait(all_of_them())
@@ -132,14 +132,14 @@ class Serving:
         if self.processes.first:
             shutil.rmtree(self.weights.folder, ignore_errors=True)
 
-    async def _one(self, prompt: Sequence[int], seed: int) -> Written:
+    async def _one(self, prompt: Sequence[int], seed: int) -> Sample:
         limits = self.limits
         request = Request(
             tokens=tuple(prompt), max_tokens=limits.max_new_tokens, temperature=limits.temperature, seed=seed
         )
         reply = await self.endpoint.ask(request, str(seed))
         tokens = cut(reply.tokens, self.talk.ends)
-        return Written(tokens, reply.logprobs[: len(tokens)])
+        return Sample(tokens, reply.logprobs[: len(tokens)])
 
     def _wait(self, doing: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(doing, self.loop).result()
@@ -152,7 +152,7 @@ class Weights:
         folder: for all of them.
     """
 
-    def __init__(self, policy: Any, talk: Talk, folder: Path, dtype: torch.dtype) -> None:
+    def __init__(self, policy: Any, talk: ChatTokens, folder: Path, dtype: torch.dtype) -> None:
         self.policy, self.talk, self.folder, self.dtype = policy, talk, folder, dtype
         self.current, self.number = folder / "current", 0
 

@@ -10,9 +10,9 @@ from toy import END, WORDS, by_text, distribution, language, loop, models, objec
 from cai.train.adapters import under
 from cai.train.rl import advantages, kl, losses
 from cai.train.rl.actor import Actor
-from cai.train.rl.learner import Learner, Lesson
+from cai.train.rl.learner import Learner, PpoBatch
+from cai.train.rl.processes import Processes
 from cai.train.rl.rewards import Rewards, Scoring
-from cai.train.rl.shared import Processes
 
 
 def test_advantages_are_those_worked_out_by_hand() -> None:
@@ -72,14 +72,14 @@ def test_the_coefficient_moves_towards_its_target() -> None:
     assert adapted.value == pytest.approx(0.1 * 1.02 * 0.99)
 
 
-def lesson(actor: Actor, rows: int = 6) -> Lesson:
+def lesson(actor: Actor, rows: int = 6) -> PpoBatch:
     batch = random_batch(rows)
     draw = torch.Generator().manual_seed(1)
     shape = batch.mask.shape
     with torch.no_grad():
         old, values = actor.logprobs(batch)[0], actor.values(batch)
     old = old + 0.3 * torch.randn(shape, generator=draw)
-    return Lesson(batch, old, values, torch.randn(shape, generator=draw), torch.randn(shape, generator=draw))
+    return PpoBatch(batch, old, values, torch.randn(shape, generator=draw), torch.randn(shape, generator=draw))
 
 
 @pytest.mark.parametrize("lora", [None, 4])

@@ -18,9 +18,9 @@ from cai.models.types import ModelSpec
 from cai.models.vllm import START_SECONDS
 from cai.train.rl.actor import Actor, Batch, logprobs
 from cai.train.rl.loop import MOST_WEIGHT, importance
-from cai.train.rl.rollout import Limits, Talk, Writer, Written, drawn, together
-from cai.train.rl.serving import Sampler, Serving, Weights, merged
-from cai.train.rl.shared import Processes
+from cai.train.rl.processes import Processes
+from cai.train.rl.rollout import ChatTokens, Limits, Sample, Sampler, drawn, together
+from cai.train.rl.serving import ServerSettings, Serving, Weights, merged
 
 LORA = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
 
@@ -42,7 +42,7 @@ def test_what_is_served_is_the_policy_with_its_adapters_and_the_policy_stays_as_
     policy: Any = moved(get_peft_model(LlamaForCausalLM(shape(tie_word_embeddings=tied)), LORA))
     ids = torch.tensor([[2, 3, 4, 5, 6]])
     before = {key: each.clone() for key, each in policy.state_dict().items()}
-    weights = Weights(policy, Talk(tokenizer()), tmp_path / "serving", torch.float32)
+    weights = Weights(policy, ChatTokens(tokenizer()), tmp_path / "serving", torch.float32)
     weights.publish()
     kept = load_file(weights.current / "model.safetensors")
     assert ("lm_head.weight" in kept, "model.embed_tokens.weight" in kept) == (not tied, True)
@@ -57,7 +57,7 @@ def test_what_is_served_is_the_policy_with_its_adapters_and_the_policy_stays_as_
 
 def test_the_newest_weights_are_the_current_ones_and_older_ones_go(tmp_path: Path) -> None:
     policy = LlamaForCausalLM(shape())
-    weights = Weights(policy, Talk(tokenizer()), tmp_path / "serving", torch.bfloat16)
+    weights = Weights(policy, ChatTokens(tokenizer()), tmp_path / "serving", torch.bfloat16)
     for _ in range(3):
         weights.publish()
     weights.thin()
@@ -74,12 +74,12 @@ def test_tokens_drawn_by_another_computation_are_weighted() -> None:
     policy, sampler = torch.tensor([[-1.0, -2.0, -3.0]]), torch.tensor([[-1.0, -1.5, -9.0]])
     assert importance(policy, sampler).tolist()[0] == pytest.approx([1.0, 0.6065, MOST_WEIGHT], abs=1e-4)
     assert importance(policy, None).tolist() == [[1.0, 1.0, 1.0]]
-    assert drawn([Written([4, 5], [-1.0, -2.0]), Written([4], [-3.0])], "cpu") is not None
-    assert drawn([Written([4, 5])], "cpu") is None
+    assert drawn([Sample([4, 5], [-1.0, -2.0]), Sample([4], [-3.0])], "cpu") is not None
+    assert drawn([Sample([4, 5])], "cpu") is None
 
 
 def test_all_processes_wait_for_a_server_as_long_as_the_first_does() -> None:
-    sampler = Sampler(ModelSpec("policy", vllm="m", timeout=3600.0, patience=5.0), "logs", 128)
+    sampler = ServerSettings(ModelSpec("policy", vllm="m", timeout=3600.0, patience=5.0), "logs", 128)
     there = sampler.there(["http://one"])
     assert (there.timeout, there.patience, there.endpoints) == (3600.0, START_SECONDS, ("http://one",))
 
@@ -87,18 +87,18 @@ def test_all_processes_wait_for_a_server_as_long_as_the_first_does() -> None:
 class Elsewhere:
     """Writes as the policy does, with probabilities of its own; counts what it is told."""
 
-    def __init__(self, inner: Writer, off: float) -> None:
+    def __init__(self, inner: Sampler, off: float) -> None:
         self.inner, self.off, self.told = inner, off, 0
         self.actor: Actor | None = None
 
-    def write(self, prompts: Any, seeds: Any) -> list[Written]:
+    def write(self, prompts: Any, seeds: Any) -> list[Sample]:
         found = self.inner.write(prompts, seeds)
         batch = together(prompts, [each.tokens for each in found], 0)
         assert self.actor is not None
         with torch.no_grad():
             known = self.actor.logprobs(batch)[0]
         return [
-            Written(each.tokens, (row[: len(each.tokens)] - self.off).tolist())
+            Sample(each.tokens, (row[: len(each.tokens)] - self.off).tolist())
             for each, row in zip(found, known, strict=True)
         ]
 
@@ -125,14 +125,14 @@ def test_a_step_tells_how_far_the_server_is_from_the_policy_and_gives_it_the_new
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Talk, Serving]]:
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, ChatTokens, Serving]]:
     """The bundled model with adapters, and a vLLM server that samples for it at a temperature of 0.7."""
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")
     folder, model = tmp_path_factory.mktemp("serving"), bundled.ensure("smollm2-135m")
     policy = get_peft_model(AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), LORA)
-    talk = Talk(AutoTokenizer.from_pretrained(model), policy.generation_config)
-    sampler = Sampler(ModelSpec("policy", vllm="bundled/smollm2-135m"), str(folder / "logs"), 128)
+    talk = ChatTokens(AutoTokenizer.from_pretrained(model), policy.generation_config)
+    sampler = ServerSettings(ModelSpec("policy", vllm="bundled/smollm2-135m"), str(folder / "logs"), 128)
     place, processes = (folder / "serving", torch.float32), Processes(Accelerator(cpu=True))
     made = Serving(policy, talk, Limits(16, 0.7), sampler, place, processes)
     yield policy, talk, made
@@ -140,7 +140,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Tal
     assert not (folder / "serving").exists()
 
 
-def told(policy: Any, talk: Talk, serving: Serving) -> tuple[list[Written], torch.Tensor, Batch]:
+def told(policy: Any, talk: ChatTokens, serving: Serving) -> tuple[list[Sample], torch.Tensor, Batch]:
     prompts = [talk.ask([{"role": "user", "content": text}]) for text in ("Hello!", "Name a colour.", "Count to nine.")]
     written = serving.write(prompts, [1, 2, 3])
     batch = together(prompts, [each.tokens for each in written], talk.pad)
@@ -149,7 +149,7 @@ def told(policy: Any, talk: Talk, serving: Serving) -> tuple[list[Written], torc
 
 
 @pytest.mark.real
-def test_a_server_samples_from_the_policy_as_it_is(serving: tuple[Any, Talk, Serving]) -> None:
+def test_a_server_samples_from_the_policy_as_it_is(serving: tuple[Any, ChatTokens, Serving]) -> None:
     policy, talk, server = serving
     written, mine, batch = told(*serving)
     theirs = drawn(written, "cpu")

@@ -14,9 +14,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassifi
 from cai.stages.ppo import Ppo
 from cai.store.rows import Prompt
 from cai.train.rl.actor import Actor, Batch
-from cai.train.rl.loop import Loop, Score, Task
-from cai.train.rl.rollout import Generate, Limits, Talk
-from cai.train.rl.shared import Processes
+from cai.train.rl.loop import Loop, PpoPlan, Score
+from cai.train.rl.processes import Processes
+from cai.train.rl.rollout import ChatTokens, Generate, Limits
 
 WORDS = ("<pad>", "</s>", "say", ":", "a", "b", "c")
 END = 1
@@ -71,12 +71,12 @@ def settings(**more: object) -> Ppo:
 def loop(want: Ppo, score: Score, steps: int, accelerator: Accelerator | None = None, prompts: int = 4) -> Loop:
     processes = Processes(accelerator or Accelerator(cpu=True))
     actor = Actor(*models(), want.lora, want.temperature)
-    talk = Talk(tokenizer())
+    talk = ChatTokens(tokenizer())
     limits = Limits(want.max_new_tokens, want.temperature, want.generate_batch_size)
     writer = Generate(actor.policy, talk.pad, talk.ends, limits)
     ask = ["say", "say say", "a say", "b c say"]
     questions = [Prompt(str(n), ({"role": "user", "content": ask[n % 4]},), "toy", "helpful") for n in range(prompts)]
-    return Loop(actor, talk, writer, score, Task(want, questions, steps, 0), processes)
+    return Loop(actor, talk, writer, score, PpoPlan(want, questions, steps, 0), processes)
 
 
 def by_text(reward: Callable[[str], float]) -> Score:

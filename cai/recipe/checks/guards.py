@@ -1,0 +1,64 @@
+"""What a recipe's schema cannot say about the guards of a training: settings that do not go together, each a sentence."""
+
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+
+from cai.judge.methods import METHODS
+from cai.models.types import ModelSpec
+from cai.recipe.block import Block
+from cai.stages.online import Online
+from cai.stages.train import Aligned
+from cai.train.launch import guards
+
+Problems = Iterator[tuple[str, str]]
+"""The key in the block, and a sentence."""
+
+BESIDE = "a vLLM server of ours would have to be up beside the training; start it yourself and give it by `endpoints`"
+
+
+def problems(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Problems:
+    """All that is wrong with a block's ``guards`` beyond its schema."""
+    yield from (("guards", text) for text in [*_judge(want, models, before), *_bounds(want)])
+
+
+def served(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> bool:
+    """Whether a role, what it was trained from, or a member of a combination, is a vLLM server that we would start.
+
+    Args:
+        before: the steps that may have trained it.
+    """
+    if role in models:
+        members = [models[each] for each in models[role].rewards if each in models]
+        return any(each.served for each in (models[role], *members))
+    made = next((number for number, each in enumerate(before) if each.trains and each.role == role), None)
+    if made is None or before[made].kind == "reward":  # those that we trained are asked in the training's own process
+        return False
+    base = before[made].want.base
+    known = base in models or any(each.role == base for each in before[:made])
+    return served(base, models, before[:made]) if known else importlib.util.find_spec("vllm") is not None
+
+
+def _judge(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Iterator[str]:
+    judge, method = want.guards.get("judge", ""), guards.scoring(want.guards)
+    if judge and not METHODS[method].model_kind:
+        yield f"the method {method} asks no model; take judge out"
+    elif method and METHODS[method].model_kind and not judge:
+        yield f"no judge is named for the method {method}; give a role under `judge`"
+    if want.guards.get("every") == 0 and len(want.guards) > 1:
+        yield "every: 0 looks never, so that all else here does nothing; take one of them out"
+    if "chosen" in want.guards and isinstance(want, Online):
+        yield f"chosen is for trainers that learn from pairs, and {type(want).__name__.lower()} has none; take it out"
+    if want.guards.get("rules") and method != "rules":
+        yield "rules are for the method rules; take them out, or set `method: rules`"
+    if judge and isinstance(want, Online) and judge == want.reward:
+        yield f'the judge "{judge}" is what the policy learns from, and would see nothing wrong; name another'
+    if served(judge, models, before):
+        yield f'"{judge}": {BESIDE}'
+
+
+def _bounds(want: Aligned) -> Iterator[str]:
+    read = guards.parse(want.guards)
+    for act, bounds in (("warn", read.warn), ("stop", read.stop)):
+        for name, (least, most) in bounds.items():
+            if least is not None and most is not None and least > most:
+                yield f"{name}.{act} must rise, found [{least:g}, {most:g}]"

@@ -1,0 +1,178 @@
+"""What a recipe's schema cannot say about a step: settings that do not go together, each a sentence."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from cai.judge.calibration import DECIDES
+from cai.judge.methods import METHODS, Method
+from cai.models.types import ModelSpec
+from cai.recipe.block import Block, method
+from cai.recipe.checks import training
+from cai.stages.label import Label
+from cai.stages.ppo import Ppo
+from cai.stages.prefs import Prefs
+from cai.stages.revise import Revise
+from cai.stages.sample import Sample
+from cai.stages.score import Score
+from cai.train.launch import guards
+from constitution.model import Constitution
+
+Problems = Iterator[tuple[str, str]]
+"""The key in the block (or nothing, for the block itself), and a sentence."""
+
+
+def misplaced(role: str, scores: bool, models: Mapping[str, ModelSpec], steps: Sequence[Block], place: int) -> str:
+    """Why a role that is there cannot be named by a step; empty where it is not there at all.
+
+    Args:
+        scores: whether a reward model is wanted.
+        steps: all of them; ``place`` is the one that names it.
+    """
+    made = [number for number, each in enumerate(steps) if each.trains and each.role == role]
+    if role not in models and made and made[0] >= place:
+        return f'"{role}" is trained after this step; move it before' if made[0] > place else ""
+    if role not in models and not made:
+        return ""
+    if scores:
+        return f'"{role}" is no reward model; name one, or set `method: score`, by which a judge rates answers'
+    return f'"{role}" is a reward model, which writes no answers; name another'
+
+
+def unjudged(block: Block, constitution: Constitution) -> Iterator[str]:
+    """Where nothing can be judged by this constitution."""
+    tracks = getattr(block.want, "tracks", ())
+    for who, found in _judging(block):
+        if not found.needs:
+            continue
+        able = [each for each in constitution.principles if found.judges_by(each)]
+        if any(not tracks or not each.applies_to.track or set(tracks) & set(each.applies_to.track) for each in able):
+            continue
+        what = "a judgment question" if found.needs == "judgment" else "propositions"
+        where = f" that applies to the track {' or '.join(tracks)}" if able else ""
+        yield f"no principle of {constitution.name}{where} has {what}, which {who} needs; add {what} or one with it"
+
+
+def _judging(block: Block) -> Iterator[tuple[str, Method]]:
+    """Who judges in a step, and how."""
+    if found := method(block):
+        yield block.name, found
+    if isinstance(block.want, Revise) and block.want.judge:
+        yield f"the judge of {block.name}", METHODS["logprob"]
+    if name := guards.scoring(getattr(block.want, "guards", {})):
+        yield f"the judge in the guards of {block.name}", METHODS[name]
+
+
+def not_fitted(block: Block, models: Mapping[str, ModelSpec], constitution: str) -> Iterator[str]:
+    """Where a calibration was fitted for another judge than the one that it is named for.
+
+    Args:
+        constitution: the digest of the recipe's.
+    """
+    if not isinstance(block.want, Label):
+        return
+    for role, calibration in block.want.calibration.items():
+        model = models[role].title if role in models else ""
+        here = {"constitution": constitution, "model": model or calibration.judge.get("model")}
+        here |= {key: getattr(block.want, key) for key in DECIDES}
+        for key, was in calibration.judge.items():
+            # A model may be named by another path to it.
+            if _last(was) != _last(here.get(key, was)):
+                yield f"was fitted for {key} {was}, and this is {here[key]}; fit it anew with cai judge-eval, or take it out"
+
+
+def _last(value: object) -> object:
+    return value.rpartition("/")[2] if isinstance(value, str) else value
+
+
+def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Problems:
+    """All that is wrong with a step beyond its schema.
+
+    Args:
+        models: by role, those that the recipe names.
+        before: the steps before it.
+    """
+    yield from _too_many(block, models)
+    yield from training.problems(block.want, models, before)
+    match block.want:
+        case Label() as want:
+            yield from _judges(want)
+            yield from _settings(want)
+            yield from _group(want, block, before)
+        case Score() as want:
+            yield from _scorer(want)
+        case Sample(n=n, group=group) if n % group:
+            yield "n", f"must be a multiple of group ({group}), found {n}"
+        case Sample(temperature=0):
+            yield "temperature", "is 0, at which all answers to a prompt are the same; raise it"
+        case Ppo(rollouts=role) if role and not _served(role, models, before):
+            yield (
+                "rollouts",
+                f'"{role}" is no role of `models` with `vllm:`, whose servers could be started; name such a one',
+            )
+        case Prefs(margins=(full, most, some)) if not full >= most >= some:
+            yield "margins", "must fall: the probabilities from which the margin is 1, 2/3 and 1/3"
+
+
+def _served(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> bool:
+    """Whether a role that is there is a server of ours."""
+    return models[role].kind == "vllm" if role in models else all(each.role != role for each in before)
+
+
+def _too_many(block: Block, models: Mapping[str, ModelSpec]) -> Problems:
+    """A row stage asks all its models at once; an evaluation asks one after the other."""
+    if not isinstance(block.want, Label | Revise):
+        return
+    hosted = [models[role] for role in block.roles() if role in models and models[role].hosted]
+    if any(not hosted[0].same_server(each) for each in hosted[1:]):
+        key = "panel" if isinstance(block.want, Label) else "judge"
+        yield key, "two models would have to be up on this machine at once; give one of them by `endpoints`"
+
+
+def _judges(want: Label) -> Problems:
+    asks = METHODS[want.method].model_kind
+    if not asks and (want.model or want.panel):
+        yield "model" if want.model else "panel", f"the method {want.method} asks no model; take it out"
+    elif asks and not want.model and not want.panel:
+        yield "", "names no judge; give a role under `model`, or several under `panel`"
+    elif want.model and want.panel:
+        yield "panel", "stands beside `model`; name all judges under `panel`, each with a weight, and take `model` out"
+    for role in want.calibration.keys() - set(want.judges):
+        if not role:
+            yield "calibration", "names one fit for a panel; name one for each role: {role: name}"
+            continue
+        yield "calibration", f'"{role}" is not a judge of this step; name one of: {", ".join(want.judges)}'
+
+
+def _scorer(want: Score) -> Problems:
+    asks = METHODS[want.method].model_kind
+    if not asks and want.model:
+        yield "model", f"the method {want.method} asks no model; take it out"
+    elif asks and not want.model:
+        yield "", "names no judge; give a role under `model`"
+    if want.rules and want.method != "rules":
+        yield "rules", "are for the method rules; take them out"
+
+
+def _settings(want: Label) -> Problems:
+    low, high = want.clamp or (0.0, 1.0)
+    if not 0 <= low <= 0.5 <= high <= 1:
+        yield "clamp", f"must hold one half between two probabilities, found [{low}, {high}]"
+    if want.combine != "average" and want.choice != "all":
+        yield "combine", "is for several principles of one comparison; add `choice: all`"
+    for key, usual in (("samples", 1), ("temperature", None)):
+        if getattr(want, key) != usual and want.method != "cot":
+            yield key, f"is for the method cot; {want.method} has no sampled reasoning; take it out"
+    if want.samples > 1 and want.temperature == 0:
+        yield "temperature", "is 0, at which all reasonings are the same; take it out, or `samples`"
+    if want.rules and want.method != "rules":
+        yield "rules", "are for the method rules; take them out"
+
+
+def _group(want: Label, block: Block, before: Sequence[Block]) -> Problems:
+    source = next((each.want for each in before if each.name == block.reads), None)
+    if want.method == "people" and isinstance(source, Sample):
+        yield "method", f"nobody compared the answers of {block.reads}; people is for a `pairs` stage"
+    if isinstance(source, Sample) and source.group > 2 and want.method != "rank":
+        yield (
+            "method",
+            f"{block.reads} gives groups of {source.group} answers, which only rank compares; use it, or `group: 2`",
+        )

@@ -1,0 +1,93 @@
+"""The files that a recipe names: beside it, in the current folder, or among the shipped ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cai.clean import check_installed
+from cai.errors import UserError
+from cai.judge import calibration
+from cai.judge.calibration import Calibration
+from cai.recipe.models import read_weights
+from cai.stages.prompts import PromptSource
+from constitution.shipped import advice, find
+from constitution.source import Keys
+
+
+class Files:
+    """Finds them, and tells of those that are not there.
+
+    Args:
+        beside: the recipe's folder.
+        wrong: is told each problem: where it stands, and a sentence.
+    """
+
+    def __init__(self, beside: Path, wrong: Callable[[Keys, str], None]) -> None:
+        self.beside, self.wrong = beside, wrong
+
+    def file(self, keys: Keys, name: str) -> Path | None:
+        """One file; None, and a problem, where it is not there."""
+        path = find(name, self.beside)
+        if path is None:
+            where = "beside the recipe, in this folder or among the shipped files"
+            self.wrong(keys, f"there is no file {name} {where}; {advice(name, 'check the path')}")
+        return path
+
+    def block(self, kind: str, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
+        """A step's block with its files found."""
+        if kind == "prompts":
+            block = self._sources(block, keys)
+        if kind == "pairs":
+            block = self._located(block, keys)
+        if "decontaminate" in block:
+            where = (*keys, "decontaminate")
+            block["decontaminate"] = [str(self.file(where, each) or each) for each in block["decontaminate"]]
+        if block.get("calibration"):
+            block["calibration"] = self._calibrations(block, (*keys, "calibration"))
+        if block.get("chat_template"):
+            block["chat_template"] = self._template(block["chat_template"], (*keys, "chat_template"))
+        if missing := check_installed(block.get("hygiene", ())):
+            self.wrong((*keys, "hygiene"), missing)
+        return block
+
+    def _template(self, name: str, keys: Keys) -> str:
+        """A chat template's file or model, found; "chatml" is a word of its own."""
+        if name == "chatml":
+            return name
+        return (
+            str(self.file(keys, name) or name)
+            if name.endswith(".jinja")
+            else read_weights(name, keys, self.beside, self.wrong)
+        )
+
+    def _calibrations(self, block: dict[str, Any], keys: Keys) -> dict[str, Calibration]:
+        """Role → the fit that is named for it."""
+        given = block["calibration"]
+        found = {}
+        for role, name in (given if isinstance(given, dict) else {block.get("model", ""): given}).items():
+            try:
+                found[role] = calibration.load(name, self.beside)
+            except UserError as error:
+                self.wrong(keys, str(error))
+        return found
+
+    def _sources(self, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
+        for track in ("redteam", "helpful"):
+            given = block.get(track) or []
+            items = given if isinstance(given, list) else [given]
+            block[track] = [self._source(item, (*keys, track)) for item in items]
+        if not block["redteam"] and not block["helpful"]:
+            self.wrong(keys, "needs prompts: name a file under redteam or helpful")
+        return block
+
+    def _source(self, item: str | dict[str, Any], keys: Keys) -> PromptSource:
+        fields = self._located({"path": item} if isinstance(item, str) else item, keys)
+        return PromptSource(**{**fields, "tags": tuple(fields.get("tags", ()))})
+
+    def _located(self, given: dict[str, Any], keys: Keys) -> dict[str, Any]:
+        """A source with its file found."""
+        if bool(given.get("path")) == bool(given.get("hub")):
+            self.wrong(keys, "needs exactly one of path and hub")
+        elif given.get("path"):
+            return {**given, "path": str(self.file(keys, given["path"]) or given["path"])}
+        return given

@@ -1,0 +1,123 @@
+"""A role's block in a recipe, or a model named on the command line, → ``ModelSpec``, with a sentence for each mistake."""
+
+import importlib.util
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from cai.errors import UserError, install
+from cai.models import bundled, scripted, vllm
+from cai.models.types import KINDS, ModelSpec
+from cai.recipe.schema import SCHEMA
+from constitution.shipped import find
+from constitution.source import Keys, Problem, Source, complain, parse_yaml, problems
+
+Wrong = Callable[[Keys, str], None]
+COMMAND = Path("--model")
+COMBINING = ("combine", "safety", "threshold", "spread")
+
+
+def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong: Wrong) -> ModelSpec:
+    """A block that the schema allows → how to reach the model; mistakes go to ``wrong``."""
+    if isinstance(block.get("vllm"), dict):
+        served = block["vllm"]
+        if twice := served.keys() & (block.keys() - {"vllm", "model"}):
+            wrong((*keys, "vllm", min(twice)), f'"{min(twice)}" is there twice, in vllm and beside it; take one out')
+        block = {**block, **served, "vllm": served["model"], "model": block.get("model", "")}
+    kinds = [kind for kind in KINDS if block.get(kind)]
+    if len(kinds) != 1:
+        wrong(keys, f"needs exactly one of {', '.join(KINDS)}, found {', '.join(kinds) or 'none'}")
+        return ModelSpec(role, scripted="none")
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}
+    if fields.get("concurrency") == "auto":
+        del fields["concurrency"]
+    for key, kind in (("backend", "reward"), ("scores", "endpoints"), *((key, "rewards") for key in COMBINING)):
+        if key in block and kind != kinds[0]:
+            wrong((*keys, key), f"is for `{kind}`, and this role is given by `{kinds[0]}`; take it out")
+    if kinds[0] == "endpoints" and "model" not in block:
+        wrong(keys, '"model" is missing: the name under which the endpoints know the model; add it')
+    if kinds[0] == "scripted":
+        path = find(block["scripted"], beside)
+        if path is None:
+            wrong((*keys, "scripted"), f"there is no file {block['scripted']}; check the path")
+        fields["scripted"] = str(path) if path else "none"
+    elif kinds[0] in ("vllm", "local", "reward"):
+        fields[kinds[0]] = read_weights(block[kinds[0]], (*keys, kinds[0]), beside, wrong)
+    return ModelSpec(role, **fields)
+
+
+def read_weights(name: str, keys: Keys, beside: Path, wrong: Wrong) -> str:
+    """A bundled model, a folder that is there, or what looks like a Hub id."""
+    if name.startswith(bundled.PREFIX):
+        try:
+            bundled.source_file(name.removeprefix(bundled.PREFIX))
+        except UserError as error:
+            wrong(keys, str(error))
+        return name
+    path = find(name, beside)
+    if path is not None:
+        if not (path / "config.json").exists():
+            wrong(keys, f"{path} is not a model's folder: it has no config.json")
+        return str(path.resolve())
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        wrong(keys, f"there is no model at {name}; give a folder, a Hub id (owner/name) or bundled/smollm2-135m")
+    return name
+
+
+def named(text: str, prefer: str = "vllm") -> ModelSpec:
+    """A model named on the command line.
+
+    Args:
+        text: a Hub id, a folder or ``bundled/…``; the URL of a server, with ``#NAME`` where it has several models; a
+            script of answers (``….yaml``); or a recipe's block, such as ``{vllm: ID, max_len: 8192}``.
+        prefer: "vllm", "local" or "reward", for a name alone; "local" where vLLM is not installed.
+
+    Raises:
+        InputError: it names no model, or one that cannot be reached from here.
+    """
+    text = text.strip()
+    if not text:
+        raise UserError("--model is empty; name a model, such as bundled/smollm2-135m or a server's URL")
+    if text.startswith("{"):
+        spec = _from_block(text)
+    elif text.startswith(("http://", "https://")):
+        url, _, name = text.partition("#")
+        spec = ModelSpec("model", endpoints=(url,), model=name)
+    else:
+        installed = importlib.util.find_spec("vllm") is not None
+        kind = "scripted" if text.endswith((".yaml", ".yml")) else prefer if installed or prefer != "vllm" else "local"
+        spec = _checked({kind: text}, Source(COMMAND, {}, {}))
+    if spec.rewards:
+        raise UserError("--model: rewards combines the roles of a recipe; name one reward model here")
+    if spec.served:
+        vllm.check(spec)
+    elif spec.kind in ("local", "reward") and importlib.util.find_spec("transformers") is None:
+        raise UserError(
+            f"--model: neither vLLM nor transformers is installed; name a server's URL, or run: {install('train')}"
+        )
+    elif spec.kind == "scripted":
+        scripted.read_script(Path(spec.scripted))
+    return spec
+
+
+def _from_block(text: str) -> ModelSpec:
+    source = parse_yaml(text, COMMAND)
+    complain(problems(source, _validator()))
+    return _checked(source.data, source)
+
+
+def _checked(block: dict[str, Any], source: Source) -> ModelSpec:
+    found: list[Problem] = []
+    spec = read_model("model", block, (), Path(), lambda keys, text: found.append(source.problem(keys, text)))
+    complain([Problem(COMMAND, 0, "", problem.text) for problem in found])
+    return spec
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    return Draft202012Validator({"$ref": "#/$defs/model", "$defs": schema["$defs"]})

@@ -1,0 +1,139 @@
+"""What a machine, or a base model, cannot do of a training step, though its settings are right."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cai.errors import install
+from cai.models import gpus
+from cai.models.types import ModelSpec
+from cai.stages.sft import Sft
+from cai.stages.train import Train
+
+Problems = Iterator[tuple[str, str]]
+"""The key in the block, and a sentence."""
+
+SIGN_IN = """
+import sys
+try:
+    import wandb
+    wandb.login(verify=False)
+except Exception as error:
+    sys.exit(" ".join(str(error).split()))
+"""
+
+
+def problems(want: Train) -> Problems:
+    """What this machine cannot do of a training block."""
+    if isinstance(want, Sft):
+        yield from unable({"packing": want.packing, "quantization": want.quantization, "lora": want.lora})
+
+
+def untemplated(want: Train, weights: str) -> str:
+    """Why a base model cannot be trained on conversations yet; empty where it can, or where it is not on this machine.
+
+    Args:
+        weights: the base's folder, or its name on the Hub.
+    """
+    folder = Path(weights)
+    settings = folder / "tokenizer_config.json"
+    if (isinstance(want, Sft) and want.chat_template) or not settings.is_file() or any(folder.glob("chat_template*")):
+        return ""
+    said = _settings(settings)
+    if not said or said.get("chat_template"):
+        return ""
+    if not isinstance(want, Sft):
+        return f"{weights} is a base model without a chat template; train sft with chat_template first, and start from that"
+    return (
+        f"{weights} is a base model without a chat template; set chat_template to chatml, to a .jinja file, or to a model whose "
+        "template it is to get"
+    )
+
+
+def unloadable(spec: ModelSpec) -> str:
+    """Why a model cannot be loaded into this process; empty where it can, or where it is not to be."""
+    if spec.kind not in ("local", "reward") or spec.served:
+        return ""
+    if importlib.util.find_spec("transformers") is None:
+        return f"is loaded by the package transformers, which is not here; run: {install('train')}"
+    held = _architectures(Path(spec.reward)) if spec.reward else []
+    if held and all(each.endswith("ForCausalLM") for each in held):
+        return (
+            f"{spec.reward} is a {held[0]}, which gives no scores; name a reward model, such as the stage reward makes"
+        )
+    return ""
+
+
+def _architectures(folder: Path) -> list[str]:
+    """What a folder's model is, by its own settings; empty where they do not say, or are none."""
+    return _settings(folder / "config.json").get("architectures") or []
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    """A model's own settings; none where the file is not there or is damaged, which its loader tells better."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def unable(own: Mapping[str, Any]) -> Problems:
+    """What this machine cannot do of the ``sft`` settings; the trainer asks again, for it can be run by hand."""
+    if own.get("packing") and (missing := packing_needs()):
+        yield "packing", f"needs {missing}; take it out, and examples are padded instead"
+    if own.get("quantization"):
+        if not own.get("lora"):
+            yield (
+                "quantization",
+                "is for LoRA, for four-bit weights cannot be trained themselves; add lora: 16, or take it out",
+            )
+        if not gpus.visible():
+            yield "quantization", "needs a GPU, and this machine shows none; take it out"
+        if importlib.util.find_spec("bitsandbytes") is None:
+            yield "quantization", f"needs the package bitsandbytes; take it out, or run: {install('qlora')}"
+
+
+def packing_needs() -> str:
+    """What is missing for packing; empty where nothing is."""
+    if not gpus.visible():
+        return "a GPU with FlashAttention, and this machine shows no GPU"
+    if importlib.util.find_spec("flash_attn") is None:
+        return "FlashAttention, and the package flash-attn is not installed"
+    return ""
+
+
+def logger(logs: str) -> str:
+    """What is missing for the figures to go there; empty where nothing is."""
+    if logs == "none" or importlib.util.find_spec(logs) is not None:
+        return ""
+    return (
+        f"{logs} needs the package {logs}; run: pip install {logs}, or say none: metrics.jsonl is written in any case"
+    )
+
+
+def unwelcome(logs: str) -> str:
+    """Why the figures would not get where they are to go, by the environment; empty where they would."""
+    if logs == "mlflow":
+        taken = [name for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID") if os.environ.get(name)]
+        need = "each training is a run of its own, in an experiment that MLFLOW_EXPERIMENT_NAME may name; unset"
+        return f"{need} {' and '.join(taken)}" if taken else ""
+    if logs == "wandb" and (said := _refused_by_wandb()):
+        return f"W&B says: {said} (or export WANDB_MODE=offline, and later run: wandb sync runs/NAME/STAGE/wandb/offline-run-*)"
+    return ""
+
+
+def _refused_by_wandb() -> str:
+    """What W&B says of the account that it knows; empty where it takes it, or needs none. It does not ask its server."""
+    line = [sys.executable, "-W", "ignore", "-c", SIGN_IN]
+    env = {**os.environ, "WANDB_SILENT": "true"}  # it would otherwise ask who is signed in, to say so
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env, timeout=60)
+    except subprocess.TimeoutExpired:
+        return ""
+    return (done.stderr.strip().splitlines() or ["it fails without a word"])[-1] if done.returncode else ""

@@ -1,0 +1,134 @@
+"""A training stage as a run sees it: a job file, and a process of its own that does the work.
+
+The process is ``python -m cai.train.<stage> job.json`` and can be run by hand like that, or under ``accelerate launch``.
+Paths pass between the two, never live models. The process appends its metrics to ``metrics.jsonl`` as it goes.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cai.errors import RunError
+from cai.models import process
+from cai.models.bundled import resolve
+from cai.models.process import cause
+from cai.stages.train import Train
+from cai.store.files import whole_lines, write_json
+from cai.train.launch import checkpoints, memory
+from cai.train.launch.hardware import Hardware
+
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a training runs on and where its figures go besides ``metrics.jsonl``: neither decides what it learns from.
+
+    Attributes:
+        logs: "tensorboard", "wandb", "mlflow", "trackio" or "none".
+        run: what the training is called there, ``recipe/block``; by its folder where it is empty.
+    """
+
+    hardware: Hardware = field(default_factory=Hardware)
+    logs: str = "none"
+    run: str = ""
+
+
+def job(
+    kind: str, want: Train, base: str, places: tuple[Path, Path], seed: int, beside: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the job file that the training process reads; returns its path.
+
+    Args:
+        places: the folder of the data, and that of the stage.
+        beside: "scoring", "judging" and "sampler", see ``cai.train.shared.job.Job``.
+    """
+    data, out = places
+    block = {key: value for key, value in asdict(want).items() if key not in ("base", "trl")}
+    settings = {
+        "kind": kind,
+        "base": resolve(base),
+        "data": str(data),
+        "out": str(out),
+        "seed": seed,
+        "own": {key: block.pop(key) for key in want.OWN},
+        "config": {**block, **want.trl},
+        **(beside or {}),
+    }
+    write_json(out / "job.json", settings)
+    return out / "job.json"
+
+
+async def train(
+    kind: str, job_file: Path, log: Path, where: Where, on_metrics: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Run the training process to its end; returns the manifest it leaves.
+
+    Args:
+        on_metrics: called with each line the process adds to ``metrics.jsonl``.
+
+    Raises:
+        RunError: it failed; its last error is in the message.
+    """
+    out = job_file.parent
+    log.unlink(missing_ok=True)
+    metrics, last = out / "metrics.jsonl", checkpoints.last_checkpoint(out / "checkpoints")
+    # Before it starts: what it does again is then read once, and from where it begins.
+    checkpoints.rewind(metrics, checkpoints.step_of(last) if last else 0)
+    line = [*where.hardware.command(), "-m", f"cai.train.{kind}", str(job_file), "--figures-to", where.logs]
+    line += ["--figures-as", where.run] if where.run else []
+    child = process.start(line, log, {**QUIET, **where.hardware.environment()})
+    seen = metrics.stat().st_size if metrics.exists() else 0
+    try:
+        while child.poll() is None:
+            seen = _tail(metrics, seen, on_metrics)
+            await asyncio.sleep(0.5)
+        _tail(metrics, seen, on_metrics)
+    finally:
+        await asyncio.shield(asyncio.to_thread(process.stop, child))
+    if child.returncode != 0:
+        raise RunError(f"{kind} {_why(job_file, log, child.returncode)}, in {out}; the whole log is {log}")
+    return json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+
+
+def check_config(kind: str, keys: list[str]) -> list[str]:
+    """Keys that TRL's config for this stage does not have; asked of TRL itself in a process of its own."""
+    line = [sys.executable, "-m", f"cai.train.{kind}", "--unknown-keys", *keys]
+    done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, **QUIET})
+    if done.returncode != 0:
+        raise RunError(f"TRL's settings for {kind} cannot be read: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    return done.stdout.split()
+
+
+def _why(job_file: Path, log: Path, code: int) -> str:
+    """Why a training failed."""
+    settings, metrics = json.loads(job_file.read_text(encoding="utf-8")), job_file.with_name("metrics.jsonl")
+    lines = list(whole_lines(metrics))
+    said = log.read_text(errors="replace")[-20_000:] if log.exists() else ""
+    done = json.loads(lines[-1])["step"] if lines else 0
+    return memory.ran_out(said, code, settings, done) or f"failed: {cause(log)}"
+
+
+def _tail(path: Path, seen: int, on_metrics: Callable[[dict[str, Any]], None]) -> int:
+    """Pass on the whole lines after ``seen`` bytes; returns how far it read."""
+    if not path.exists():
+        return seen
+    with path.open("rb") as file:
+        file.seek(seen)
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            seen += len(line)
+            on_metrics(json.loads(line))
+    return seen

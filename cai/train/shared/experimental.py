@@ -1,0 +1,79 @@
+"""What orpo and simpo share: trainers that TRL calls experimental, and can take out in any release.
+
+They are imported when they are needed. What those trainers leave to their callers is done here: the model is loaded in
+float32 (by its path they take the checkpoint's own type, and in bfloat16 steps of 1e-6 are rounded away), and prompts that
+fill ``max_length`` alone are left out and counted (with no token of an answer left their loss is not a number).
+"""
+
+import importlib
+from typing import Any
+
+from datasets import Dataset
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from cai.store.ledger import versions
+from cai.train.shared import job as jobs
+from cai.train.shared.turns import texts, tokens
+
+LAST = "1.16"
+"""The TRL that these were tried with."""
+
+
+def load(module: str, name: str) -> tuple[type, type]:
+    """A trainer of TRL's and its config.
+
+    Args:
+        module: under ``trl.experimental``.
+        name: what both names begin with, such as "ORPO".
+
+    Raises:
+        SystemExit: this TRL has it no longer; the message is a sentence.
+    """
+    try:
+        found = importlib.import_module(f"trl.experimental.{module}")
+        return getattr(found, f"{name}Trainer"), getattr(found, f"{name}Config")
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("trl.experimental"):
+            raise
+        here = versions().get("trl", "?")
+        missing = f"trl.experimental.{module}.{name}Trainer"
+        raise SystemExit(
+            f"TRL {here} has no {missing}; TRL {LAST} had it: install trl=={LAST}.*, or use dpo instead"
+        ) from None
+
+
+def run(module: str, name: str, **fixed: Any) -> None:
+    """Train on the job named on the command line.
+
+    Args:
+        module, name: as in ``load``.
+        fixed: settings of the config that make the method what it is.
+    """
+    trainer_type, config = load(module, name)
+    job = jobs.from_command_line(config)
+    job = jobs.with_config(job, job.config | fixed)
+    train, test = jobs.load(job, ["prompt", "chosen", "rejected"])
+    tokenizer, args = AutoTokenizer.from_pretrained(job.base), jobs.arguments(job, config)
+    fitting = [as_text(each, tokenizer, args.max_length) if each is not None else None for each in (train, test)]
+    trainer = trainer_type(
+        model=jobs.model(job, args),
+        args=args,
+        train_dataset=fitting[0],
+        eval_dataset=fitting[1],
+        processing_class=tokenizer,
+        peft_config=jobs.lora(job, "CAUSAL_LM"),
+        callbacks=[jobs.Progress(job.out)],
+    )
+    rows = jobs.counted(trainer, train, test)
+    jobs.save(trainer, job, jobs.train(trainer, job), rows)
+
+
+def as_text(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+    """Pairs as plain texts, without those whose prompt leaves no room for an answer."""
+
+    def rendered(row: dict[str, Any]) -> dict[str, str]:
+        prompt, chosen = texts(tokenizer, row["prompt"], row["chosen"])
+        return {"prompt": prompt, "chosen": chosen, "rejected": texts(tokenizer, row["prompt"], row["rejected"])[1]}
+
+    plain = rows.map(rendered, remove_columns=rows.column_names)
+    return plain.filter(lambda row: len(tokens(tokenizer, row["prompt"])) < max_length)

@@ -1,0 +1,178 @@
+"""What GRPO and RLOO share: each prompt gets a group of answers, which are scored as in PPO and compared with one another.
+
+The reward is ``cai.train.rl.rewards``: a reward model's, a judge's under the constitution (direct RLAIF, Lee et al. 2023, section
+2.2.2), or that of rules. TRL is given a function, never a model, because it would pass a whole batch through that at once.
+An answer without a score is left out of its group.
+"""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import TrainerCallback
+
+from cai.store.rows import Prompt
+from cai.train.rl import held_out, kl
+from cai.train.rl.actor import beside, reference_of
+from cai.train.rl.loop import draw_seed
+from cai.train.rl.loop import held_out as held_out_prompts
+from cai.train.rl.processes import Processes
+from cai.train.rl.rewards import Rewards, Scoring
+from cai.train.rl.rollout import ChatTokens, Generate, Limits, Rollout, SeededPrompt
+from cai.train.shared import job as jobs
+from cai.train.shared import questions
+
+NUMBER = "number"
+"""The column by which the reward function knows a prompt."""
+AT_ONCE = 16
+"""Held-out prompts answered at once."""
+READ_AT_ONCE = 4
+"""Answers whose probabilities of all tokens are held at once."""
+
+
+def main(trainer_type: type, config: type) -> None:
+    """Train on the job named on the command line, with one of TRL's trainers."""
+    job = jobs.from_command_line(config)
+    settings = {
+        key: value for key, value in job.config.items() if key != "max_length"
+    }  # a limit of ours, none of TRL's
+    args = jobs.arguments(jobs.with_config(job, settings), config)
+    model = jobs.model(job, args)
+    tokenizer = jobs.left_tokenizer(job)
+    talk = ChatTokens(tokenizer, model.generation_config)
+    asked = questions.read(job, talk.ask, job.config["max_length"] - job.config["max_completion_length"])
+    reward = GroupReward(job, asked.train)
+    trainer: Any = trainer_type(
+        model=model,
+        reward_funcs=reward,
+        args=args,
+        train_dataset=dataset(asked.train, args, job.seed),
+        processing_class=tokenizer,
+        peft_config=jobs.lora(job, "CAUSAL_LM"),
+        callbacks=[jobs.Progress(job.out)],
+    )
+    look = HeldOutLook(job, trainer, talk, reward, held_out_prompts(asked.heldout[: job.own["eval_prompts"]], job.seed))
+    trainer.add_callback(look)
+    metrics = jobs.train(trainer, job)
+    metrics |= held_out.compared(look.before(), look.answers())
+    asyncio.run_coroutine_threadsafe(reward.rewards.close(), trainer.async_loop).result()
+    jobs.save(trainer, job, metrics, asked.counts(job.own["eval_prompts"]))
+
+
+def dataset(prompts: Sequence[Prompt], args: Any, seed: int) -> Dataset:
+    """The prompts as TRL reads them, numbered, as often as they are met, each time in another order.
+
+    TRL would begin its shuffling anew when a training is resumed, and in every epoch leave out prompts that fill no batch.
+    So it is given one long epoch, in an order of ours.
+    """
+    rows = [{"prompt": list(each.messages), NUMBER: number} for number, each in enumerate(prompts)]
+    order = places(len(prompts), met(len(prompts), args), seed)
+    args.num_train_epochs, args.shuffle_dataset = 1, False
+    return Dataset.from_list(rows).select(order)  # pyright: ignore[reportArgumentType]
+
+
+def met(prompts: int, args: Any) -> int:
+    """How many prompts a training meets, full batches all."""
+    batch = args.generation_batch_size // args.num_generations
+    if args.max_steps > 0:
+        batches = args.max_steps * args.gradient_accumulation_steps / (args.steps_per_generation * args.num_iterations)
+    else:
+        batches = args.num_train_epochs * prompts / batch
+    return math.ceil(batches) * batch
+
+
+def places(count: int, wanted: int, seed: int) -> list[int]:
+    """So many places, from all there are again and again, each time in another order."""
+    found: list[int] = []
+    for turn in range(-(-wanted // count)):
+        order = list(range(count))
+        Random(f"{seed}/order/{turn}").shuffle(order)
+        found += order
+    return found[:wanted]
+
+
+class GroupReward:
+    """The reward function that TRL calls with each batch, in an event loop of its own."""
+
+    def __init__(self, job: jobs.Job, prompts: Sequence[Prompt]) -> None:
+        self.prompts, self.seed, self.shown = prompts, job.seed, job.out / "answers.jsonl"
+        self.rewards = Rewards(Scoring.read(job.scoring or {}))
+        self.__name__ = self.rewards.scoring.method  # by which TRL names its figures
+
+    async def __call__(
+        self, completions: Sequence[Any], number: Sequence[int], trainer_state: Any, **_: Any
+    ) -> list[float | None]:
+        """The score of each answer; None where it cannot be read.
+
+        Answers to the same prompt are judged under the same principle, for their scores are compared; the next time that
+        the prompt is met, another may be drawn.
+        """
+        step = trainer_state.global_step
+        asked = [self._asked(self.prompts[each], step) for each in number]
+        texts = [each[-1]["content"].strip() for each in completions]
+        scores = await self.rewards.score(asked, texts)
+        if trainer_state.is_world_process_zero:
+            questions.show(self.shown, step + 1, asked, texts, scores)
+        return scores
+
+    def _asked(self, prompt: Prompt, step: int) -> SeededPrompt:
+        return SeededPrompt(prompt, draw_seed(self.seed, f"principle/{prompt.id}", step, 0))
+
+
+class HeldOutLook(TrainerCallback):
+    """Answers held-out prompts before the training begins, and whenever asked.
+
+    Args:
+        asked: the prompts; each answer is drawn by the seed that stands with it, before and after.
+    """
+
+    def __init__(
+        self, job: jobs.Job, trainer: Any, talk: ChatTokens, reward: GroupReward, asked: Sequence[SeededPrompt]
+    ) -> None:
+        self.job, self.trainer, self.talk, self.reward, self.asked = job, trainer, talk, reward, asked
+        self.limits = Limits(job.config["max_completion_length"], job.config["temperature"], AT_ONCE)
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """The first moment at which the model is where it will be trained."""
+        self.before()
+
+    def before(self) -> list[dict[str, Any]]:
+        """The answers of the policy that the training began with."""
+        return held_out.once(self.job.out / "before.json", Processes(self.trainer.accelerator), self.answers)
+
+    @torch.no_grad()
+    def answers(self) -> list[dict[str, Any]]:
+        """See ``cai.train.rl.held_out.answers``; the KL is None where there is no reference."""
+        processes = Processes(self.trainer.accelerator)
+        # Where the weights are spread, a pass needs all processes: then each answers all prompts.
+        spread = self.trainer.is_fsdp_enabled or self.trainer.is_deepspeed_enabled
+        mine = self.asked if spread else processes.mine(self.asked)
+        found = self._answers(mine, processes.device) if mine else []
+        return found if spread else processes.all(found)
+
+    def _answers(self, asked: Sequence[SeededPrompt], device: Any) -> list[dict[str, Any]]:
+        model = self.trainer.accelerator.unwrap_model(self.trainer.model_wrapped)
+        training = model.training
+        model.eval()
+        rollout = self.talk.rollout(asked, Generate(model, self.talk.pad, self.talk.ends, self.limits), device)
+        scoring = self.reward.rewards.score(rollout.asked, rollout.texts)
+        scores = asyncio.run_coroutine_threadsafe(scoring, self.trainer.async_loop).result()
+        found = held_out.told(rollout, scores, self._kl(model, rollout))
+        model.train(training)
+        return found
+
+    def _kl(self, model: Any, rollout: Rollout) -> list[float] | list[None]:
+        """Of each answer to the reference, in nats."""
+        reference = reference_of(self.trainer, model)
+        if reference is None:
+            return [None] * len(rollout.texts)
+        found: list[float] = []
+        for start in range(0, len(rollout.texts), READ_AT_ONCE):
+            batch = rollout.batch.rows(slice(start, start + READ_AT_ONCE))
+            apart = kl.over_all_tokens(*beside(model, reference, batch, self.limits.temperature))
+            found += (apart * batch.mask).sum(1).tolist()
+        return found

@@ -1,0 +1,73 @@
+"""The prompts of trainers that answer them themselves: those of a ``prompts`` stage, its held-out ones apart."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cai.stages.prompts import HELDOUT
+from cai.store.rows import Message, Prompt
+from cai.store.stage import Stage
+from cai.train.rl.rollout import SeededPrompt
+from cai.train.shared.job import Job
+
+SHOWN = 4
+"""Answers of each step that are kept to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Prompts to train on, and prompts to look with; ``too_long`` ones and those of ``other_track`` are left out."""
+
+    train: Sequence[Prompt]
+    heldout: Sequence[Prompt]
+    left_out: dict[str, int]
+
+    def counts(self, most: int) -> dict[str, int]:
+        """Rows for the manifest.
+
+        Args:
+            most: held-out prompts that were looked with, at the most.
+        """
+        looked = min(len(self.heldout), most)
+        left_out = {**self.left_out, "beyond_eval_prompts": len(self.heldout) - looked}
+        return {"train": len(self.train), "test": looked, **left_out}
+
+
+def read(job: Job, ask: Callable[[Sequence[Message]], Sequence[int]], most: int) -> Questions:
+    """The prompts of the job's tracks that leave room for an answer.
+
+    Args:
+        ask: a conversation → its tokens.
+        most: tokens of a prompt.
+
+    Raises:
+        ValueError: there is none.
+    """
+    tracks = job.own["tracks"]
+    parts = {
+        "train": list(Stage(job.data).all_rows(Prompt)),
+        "heldout": list(Stage(job.data / HELDOUT).all_rows(Prompt)),
+    }
+    of_track = {name: [row for row in rows if row.track in tracks] for name, rows in parts.items()}
+    kept = {name: [row for row in rows if len(ask(row.messages)) <= most] for name, rows in of_track.items()}
+    if not kept["train"]:
+        raise ValueError(
+            f"{job.data} has no prompt of the tracks {', '.join(tracks)} with at most {most} tokens; "
+            "name other tracks, or raise max_length"
+        )
+    left_out = {
+        "other_track": len(parts["train"]) - len(of_track["train"]),
+        "too_long": sum(len(of_track[name]) - len(kept[name]) for name in parts),
+    }
+    return Questions(kept["train"], kept["heldout"], left_out)
+
+
+def show(
+    path: Path, step: int, asked: Sequence[SeededPrompt], texts: Sequence[str], scores: Sequence[float | None]
+) -> None:
+    """Keep a few answers of a step with their scores, to be read."""
+    with path.open("a", encoding="utf-8") as file:
+        for each, text, score in list(zip(asked, texts, scores, strict=True))[:SHOWN]:
+            row = {"step": step, "prompt": each.messages[-1]["content"], "text": text, "score": score}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -1,0 +1,120 @@
+"""The chat template of a model that is trained, and the token that ends the assistant's turn in it.
+
+A base model has no template. Which one it gets is the recipe's choice, never a guess: the wrong one trains well and then
+talks to nobody.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, set_seed
+
+from cai.models.bundled import resolve
+from cai.train.shared.job import Job
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+CHATML_TOKENS = ("<|im_start|>", "<|im_end|>")
+MARK = "AnswerGoesHere"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model ready for conversations.
+
+    Attributes:
+        model: its path; or the model itself, where its embeddings had to grow.
+        end: the token that ends the assistant's turn.
+    """
+
+    model: str | PreTrainedModel
+    tokenizer: Any
+    end: str
+
+
+def prepare(job: Job, model_kwargs: dict[str, Any]) -> Prepared:
+    """The base model with its own chat template, or with the one that ``chat_template`` names.
+
+    Args:
+        model_kwargs: for loading the model, where that is needed here.
+
+    Raises:
+        ValueError: there is no template, it ends no turn, or its tokens cannot be learnt with LoRA.
+    """
+    tokenizer: Any = AutoTokenizer.from_pretrained(job.base)
+    choice = job.own.get("chat_template")
+    if not choice and not tokenizer.chat_template:
+        raise ValueError(
+            f"{job.base} is a base model without a chat template: set chat_template to chatml, to a .jinja file, or to a "
+            "model whose template it is to get"
+        )
+    if not choice:
+        return Prepared(job.base, tokenizer, turn_end(tokenizer))
+    added = install(tokenizer, choice)
+    if added and job.own.get("lora"):
+        raise ValueError(
+            f"chat_template: {choice} adds {' and '.join(added)} to the model's vocabulary, which LoRA does not train: take "
+            "lora out, or choose a template whose tokens the model has"
+        )
+    end = turn_end(tokenizer)
+    tokenizer.eos_token = end  # by which generation stops, here and in servers
+    return Prepared(grown(job, tokenizer, model_kwargs) if added else job.base, tokenizer, end)
+
+
+def install(tokenizer: Any, choice: str) -> list[str]:
+    """Give the tokenizer a template with its tokens; returns those that were new to it."""
+    if choice == "chatml":
+        # A tokenizer that begins each text with its own first token was trained that way.
+        begins = tokenizer.bos_token_id is not None and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
+        tokenizer.chat_template = "{{ bos_token }}" * begins + CHATML
+        wanted = CHATML_TOKENS
+    elif choice.endswith(".jinja"):
+        tokenizer.chat_template, wanted = Path(choice).read_text(encoding="utf-8"), ()
+    else:
+        other: Any = AutoTokenizer.from_pretrained(resolve(choice))
+        if not other.chat_template:
+            raise ValueError(f"chat_template: {choice} has no chat template of its own; name another model, or chatml")
+        tokenizer.chat_template = other.chat_template
+        wanted = [
+            token for token in other.get_added_vocab() if token in other.chat_template or token == other.eos_token
+        ]
+    added = [token for token in wanted if token not in tokenizer.get_vocab()]
+    # Special also where the words were there as plain text, so that they are one token and never part of an answer.
+    if wanted:
+        tokenizer.add_special_tokens({"extra_special_tokens": list(wanted)}, replace_extra_special_tokens=False)
+    return added
+
+
+def turn_end(tokenizer: Any) -> str:
+    """The token that the chat template puts after the assistant's answer.
+
+    Raises:
+        ValueError: it puts none there, so that a model could not learn to stop.
+    """
+    said = [{"role": "user", "content": "question"}, {"role": "assistant", "content": MARK}]
+    text = tokenizer.apply_chat_template(said, tokenize=False)
+    _, said_so, rest = text.rpartition(MARK)
+    tail = tokenizer.tokenize(rest, add_special_tokens=False) if said_so else []
+    known = {*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens}
+    end = next((token for token in tail if token in known), None)
+    if end is None:
+        raise ValueError(
+            "the chat template puts no special token after the assistant's answer, so a model could not learn to stop: end "
+            "the assistant's turn with one, such as {{ eos_token }}"
+        )
+    return end
+
+
+def grown(job: Job, tokenizer: Any, model_kwargs: dict[str, Any]) -> PreTrainedModel:
+    """The base model with embeddings for the tokens that are new, drawn around the mean of the others."""
+    set_seed(job.seed)
+    model: Any = AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": torch.float32, **model_kwargs})
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer))
+    for config in (model.config, model.generation_config):
+        config.eos_token_id = tokenizer.eos_token_id
+    return model

@@ -1,0 +1,183 @@
+"""Guards at work while one of TRL's trainers learns: held-out prompts are answered now and then, and looked at.
+
+Answers are drawn with generators of their own, so that a training that is watched ends with the same weights as one that is
+not. PPO has its own answers to look at at every step, see ``cai.train.ppo``.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast_object_list
+from pyarrow import parquet
+from transformers import AutoModelForCausalLM, TrainerCallback
+
+from cai import dataset
+from cai.stages.prompts import HELDOUT
+from cai.store.files import read_json, write_json
+from cai.store.rows import Prompt, content_id
+from cai.store.stage import Stage
+from cai.train.launch import guards
+from cai.train.rl import kl
+from cai.train.rl.actor import beside, distributions, reference_of
+from cai.train.rl.loop import held_out
+from cai.train.rl.rewards import Blocking, Scoring
+from cai.train.rl.rollout import ChatTokens, Generate, Limits, Rollout, SeededPrompt
+
+AT_ONCE = 4
+"""Answers whose probabilities of all tokens are held at once."""
+RECENT = 10
+"""Logged steps over which the chosen answers' log-probability is averaged."""
+
+
+class TrainerMonitor(TrainerCallback):
+    """Looks at the policy before, every so many steps, and at the end; warns, and stops where asked.
+
+    Attributes:
+        stopped: why it ended the training; empty where it did not.
+    """
+
+    def __init__(self, trainer: Any, job: Any) -> None:
+        self.trainer, self.job, self.guards = trainer, job, guards.parse(job.own["guards"])
+        self.talk = ChatTokens(trainer.processing_class, trainer.model.generation_config)
+        prompts = self._fitting(held_out_prompts(job.data, job.own.get("tracks")))
+        self.asked = held_out(prompts[: self.guards.prompts], job.seed)
+        self.judge = Blocking(Scoring.read(job.judging)) if job.judging else None
+        self.stopped, self.reference, self.last = "", None, -1
+
+    def _fitting(self, there: Sequence[Prompt]) -> list[Prompt]:
+        """Those that leave room for an answer, as in what is trained on.
+
+        Raises:
+            ValueError: none does.
+        """
+        most, wanted = (self.job.config | self.job.own)["max_length"], self.guards.max_new_tokens
+        found = [row for row in there if len(self.talk.ask(row.messages)) + wanted <= most]
+        if there and not found:
+            raise ValueError(
+                f"guards: no held-out prompt and an answer of max_new_tokens ({wanted}) are within max_length ({most}); lower one, "
+                "or raise the other"
+            )
+        return found
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        path = self.job.out / "guard.json"
+        if not path.exists() and self.trainer.is_world_process_zero():
+            write_json(path, self._figures())
+            self._write(state, read_json(path), [])
+        self.trainer.accelerator.wait_for_everyone()
+        self.before = read_json(path)
+        self.last = state.global_step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step % self.guards.every == 0:
+            self._look(state, control)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step != self.last:
+            self._look(state, control)
+        if self.judge:
+            self.judge.close()
+
+    def _look(self, state: Any, control: Any) -> None:
+        self.last = state.global_step
+        found: list[Any] = [""]
+        if self.trainer.is_world_process_zero():
+            figures = self._figures() | self._chosen(state)
+            raised = guards.alarms(guards.measures(figures, self.before), self.guards)
+            self._write(state, figures, raised)
+            found = ["; ".join(each.text for each in raised if each.stops)]
+        if self.trainer.accelerator.num_processes > 1:
+            broadcast_object_list(found)
+        self.stopped = found[0]
+        control.should_training_stop = control.should_training_stop or bool(self.stopped)
+
+    @torch.no_grad()
+    def _figures(self) -> dict[str, float]:
+        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+        learning = model.training
+        model.eval()
+        limits = Limits(self.guards.max_new_tokens, 1.0, self.guards.prompts)
+        writer = Generate(model, self.talk.pad, self.talk.ends, limits)
+        with self.trainer.accelerator.autocast():
+            rollout = self.talk.rollout(self.asked, writer, model.device)
+            figures = guards.text_measures(rollout.texts) | self._apart(model, rollout)
+        if self.judge:
+            figures |= judged(self.judge, self.asked, rollout.texts)
+        model.train(learning)
+        return figures
+
+    def _apart(self, model: Any, rollout: Rollout) -> dict[str, float]:
+        """Entropy of a token, and the KL of an answer to the reference, where there is one.
+
+        The KL is taken over all tokens at every state of the sampled answers, so that a few answers tell enough.
+        """
+        reference = reference_of(self.trainer, model) or self._base(model)
+        sums = {"entropy": 0.0, "kl": 0.0}
+        for start in range(0, len(rollout.texts), AT_ONCE):
+            batch = rollout.batch.rows(slice(start, start + AT_ONCE))
+            mine, theirs = (
+                beside(model, reference, batch, 1.0) if reference else (distributions(model, batch, 1.0), None)
+            )
+            sums["entropy"] += (-(mine.exp() * mine).sum(-1) * batch.mask).sum().item()
+            if theirs is not None:
+                sums["kl"] += (kl.over_all_tokens(mine, theirs) * batch.mask).sum().item()
+        found = {"entropy": sums["entropy"] / max(int(rollout.batch.mask.sum()), 1)}
+        return {**found, "kl": sums["kl"] / len(rollout.texts)} if reference is not None else found
+
+    def _base(self, model: Any) -> Any:
+        """For a trainer without a reference: the base once more, at the cost of its weights, where a recipe bounds the KL."""
+        if self.reference is None and "kl" in self.job.own["guards"]:
+            base = AutoModelForCausalLM.from_pretrained(self.job.base, dtype=model.dtype)
+            self.reference = base.to(model.device).eval()
+        return self.reference
+
+    def _chosen(self, state: Any) -> dict[str, float]:
+        """How much the chosen answers' log-probability changed, as a share of what it was."""
+        logged = [each["logps/chosen"] for each in state.log_history if "logps/chosen" in each]
+        if len(logged) < 2:
+            return {}
+        few = min(RECENT, len(logged) // 2)
+        first, last = sum(logged[:few]) / few, sum(logged[-few:]) / few
+        return {"chosen": (last - first) / abs(first)} if first else {}
+
+    def _write(self, state: Any, figures: Mapping[str, float], raised: Sequence[guards.Alarm]) -> None:
+        line = {f"guard/{name}": value for name, value in figures.items()}
+        line |= {"alarms": [each.text for each in raised]} if raised else {}
+        with (self.job.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **line}) + "\n")
+
+
+def watched(trainer: Any, job: Any) -> TrainerMonitor | None:
+    """Watch a trainer, if its block has guards, and its weights are whole on every device."""
+    wanted = job.own.get("guards")
+    spread = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    if wanted is None or not guards.parse(wanted).every or spread:
+        return None
+    watch = TrainerMonitor(trainer, job)
+    if not watch.asked:  # nothing was held out
+        return None
+    trainer.add_callback(watch)
+    return watch
+
+
+def judged(judge: Blocking, asked: Sequence[SeededPrompt], texts: Sequence[str]) -> dict[str, float]:
+    """The held-out judge's mean score, of the answers that it could read."""
+    known = [score for score in judge(asked, texts) if score is not None]
+    return {"judge": sum(known) / len(known)} if known else {}
+
+
+def held_out_prompts(data: Path, tracks: Sequence[str] | None) -> list[Prompt]:
+    """The prompts that a trainer is not shown: of a ``prompts`` stage, or of a dataset's test side, or its first ones."""
+    if (data / HELDOUT).exists():
+        rows = Stage(data / HELDOUT).all_rows(Prompt)
+        return [row for row in rows if tracks is None or row.track in tracks]
+    files = dataset.files(data, "test") or dataset.files(data, "train")
+    found: dict[str, Prompt] = {}
+    for file in files:
+        for row in parquet.read_table(file, columns=["prompt", "track"]).to_pylist():
+            messages = tuple(row["prompt"])
+            found.setdefault(content_id(messages), Prompt(content_id(messages), messages, data.name, row["track"]))
+    return list(found.values())

@@ -1,0 +1,146 @@
+"""Recipes: what they resolve to, and the sentence for each mistake."""
+
+import json
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import pytest
+
+from cai.models.types import ModelSpec
+from cai.recipe.read import load_recipe
+from cai.stages import STAGES
+from cai.stages.prompts import PromptSource
+from constitution.source import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+Write = Callable[[str, str], Path]
+GOOD = """\
+name: good
+constitution: principles/harmless.yaml
+models:
+  policy: {local: bundled/smollm2-135m}
+  judge: {endpoints: ["http://localhost:1/v1"], model: big}
+stages:
+  - prompts: {redteam: principles/prompts/redteam.jsonl}
+  - revise: {model: policy, rounds: 4}
+  - sft_set: {}
+  - sft: {base: policy, learning_rate: 1e-5}
+  - sample: {model: sft}
+  - label: {model: judge}
+  - label: {as: second, model: judge, method: logprob}
+  - prefs: {from: label}
+  - dpo: {base: sft}
+"""
+
+
+def test_a_good_recipe_resolves(write: Write) -> None:
+    recipe = load_recipe(write("r.yaml", GOOD))
+    assert recipe.block("sft").want.learning_rate == 1e-5
+    assert recipe.block("prefs").reads == "label"
+    assert recipe.block("second").reads == "sample"
+    assert recipe.models["judge"].endpoints == ("http://localhost:1/v1",)
+
+
+def test_the_shipped_recipe_is_right() -> None:
+    assert [block.name for block in load_recipe(ROOT / "runs" / "quickstart.yaml").blocks][-1] == "report"
+
+
+def test_overrides_reach_stages_models_and_the_top(write: Write) -> None:
+    changes = ["revise.rounds=2", "second.method=cot", "models.judge.model=other", "seed=3", "sft.learning_rate=2e-6"]
+    recipe = load_recipe(write("r.yaml", GOOD), changes)
+    assert recipe.block("revise").want.rounds == 2
+    assert recipe.block("second").want.method == "cot"
+    assert recipe.models["judge"].model == "other"
+    assert recipe.seed == 3
+    assert recipe.block("sft").want.learning_rate == 2e-6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("rounds: 4", "round: 4", 'r.yaml:8: stages[1].revise.round: unknown key; did you mean "rounds"?'),
+        ("rounds: 4", "rounds: four", 'r.yaml:8: stages[1].revise.rounds: expected a whole number, found "four"'),
+        ("- sft_set", "- sftset", 'stages[2].sftset: unknown key; did you mean "sft_set"?'),
+        ("model: sft}", "model: stf}", 'stages[4].sample.model: there is no model "stf"; did you mean "sft"?'),
+        ("harmless.yaml", "harmles.yaml", "r.yaml:2: constitution: there is no file principles/harmles.yaml"),
+        ("redteam.jsonl", "none.jsonl", "stages[0].prompts.redteam: there is no file"),
+        ("bundled/smollm2-135m", "./nowhere", "models.policy.local: there is no model at ./nowhere"),
+        ("bundled/smollm2-135m", "bundled/big", 'there is no bundled model "big"'),
+        ("local: bundled/smollm2-135m", "", "models.policy: needs at least 1 key, found none"),
+        ("rounds: 4", "rounds: 4, judge: jugde", 'stages[1].revise.judge: there is no model "jugde"'),
+        ("  - sft_set: {}\n", "", "stages[2].sft: needs a sft_set or best stage before it"),
+        ("as: second, ", "", 'there is already a stage "label"'),
+        ("from: label", "from: lable", 'no label stage before this one is called "lable"'),
+        ("base: sft}", "base: judge}", '"judge" has no weights to train'),
+        (", model: big", "", '"model" is missing: the name under which the endpoints know the model'),
+        ("model: judge}\n", "model: judge, clamp: [0.6, 0.9]}\n", "must hold one half between two probabilities"),
+        ("model: sft}", "model: sft, n: 3}", "stages[4].sample.n: must be a multiple of group (2), found 3"),
+        ("model: sft}", "model: sft, n: 4, group: 4}", "stages[5].label.method: sample gives groups of 4 answers"),
+        ("model: judge}\n", "method: cot}\n", "stages[5].label: names no judge"),
+        ("model: judge}\n", "model: judge, panel: {judge: 2}}\n", "stages[5].label.panel: stands beside `model`"),
+        ("model: judge}\n", "panel: {jugde: 2}}\n", 'stages[5].label.panel: there is no model "jugde"'),
+        ("model: judge}\n", "panel: {policy: 1, sft: 1, judge: -1}}\n", "stages[5].label.panel.judge"),
+        ("model: judge}\n", "model: judge, method: rules}\n", "label.model: the method rules asks no model"),
+        ("model: judge}\n", "model: judge, method: reward}\n", 'label.model: "judge" is no reward model; name one'),
+        ("model: judge}\n", "model: judge, combine: minimum}\n", "label.combine: is for several principles"),
+        ("model: judge}\n", "model: judge, calibration: none-such}\n", 'there is no calibration "none-such"'),
+        ("method: logprob}", "method: logprob, samples: 4}", "label.samples: is for the method cot"),
+        ("method: logprob}", "method: logprob, rules: {length: 1}}", "label.rules: are for the method rules"),
+        ("from: label}", "from: label, margins: [0.6, 0.8, 0.9]}", "prefs.margins: must fall"),
+        ("name: good", "name: a/b", "r.yaml:1: name: a name has letters"),
+        (
+            "\n  - sft_set",
+            "\n    sft_set",
+            "stages[1]: an item holds one step; begin each with a - of its own, found revise",
+        ),
+    ],
+)
+def test_a_mistake_is_one_clear_sentence(write: Write, old: str, new: str, words: str) -> None:
+    assert old in GOOD
+    path = write("r.yaml", GOOD.replace(old, new, 1))
+    with pytest.raises(InputError) as error:
+        load_recipe(path)
+    assert words in str(error.value).replace(str(path), "r.yaml")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("rounds", "is not of the form key=value"),
+        ("revise.rounds=[", "not valid YAML"),
+        ("revise.rounds=" + "[" * 1500, "nested more than 64 deep"),
+        ("revize.rounds=2", 'did you mean "revise"?'),
+        ("revise.round=2", 'did you mean "rounds"?'),
+    ],
+)
+def test_a_wrong_override_is_a_sentence(write: Write, override: str, words: str) -> None:
+    with pytest.raises(InputError) as error:
+        load_recipe(write("r.yaml", GOOD), [override])
+    assert words in str(error.value)
+
+
+def described(schema: dict, key: dict) -> str:
+    """What a key's entry says of it, here or where it refers to."""
+    found = key.get("description", "")
+    for step in key.get("$ref", "").split("/")[1:]:
+        schema = schema[step]
+    return found or schema["description"]
+
+
+def test_the_schema_has_the_very_keys_of_the_blocks() -> None:
+    schema = json.loads((ROOT / "cai" / "recipe.schema.json").read_text())
+    stages = schema["properties"]["stages"]["items"]["properties"]
+    assert stages.keys() == STAGES.keys()
+    for kind, table in STAGES.items():
+        keys = set(stages[kind]["properties"]) - {"as", "from"}
+        assert keys == {field.name for field in fields(table.want)}, kind
+        required = {
+            each.name for each in fields(table.want) if each.default is MISSING and each.default_factory is MISSING
+        }
+        assert set(stages[kind].get("required", ())) == required, kind
+        assert all(described(schema, each) for each in stages[kind]["properties"].values()), kind
+    known = {field.name for field in fields(ModelSpec)} - {"role", "members"}
+    assert {key for name in ("model", "served") for key in schema["$defs"][name]["properties"]} == known
+    assert all(each.get("description") for each in schema["$defs"]["served"]["properties"].values())
+    assert set(schema["$defs"]["source"]["properties"]) == {field.name for field in fields(PromptSource)}
