@@ -95,10 +95,7 @@ async def _pass(run: "Run", block: Block, work: Work, source: Stage) -> Tally:
         stage.begin(settings)
         await shapes.through(run, [work], source)
         shapes.seal_rows(stage, settings, source)
-    tally = Tally()
-    for part in stage.part_tallies().values():
-        tally.add(part)
-    return tally
+    return stage.tally()
 
 
 def _described(stage: Stage, role: str) -> dict[str, Any]:

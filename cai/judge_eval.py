@@ -205,7 +205,7 @@ def _set_aside_stale(run: Run) -> None:
     for block in run.recipe.blocks:
         was, made_by = run.stage(block.name).begun, _made_by(run, block)
         if was is not None and (known.get(block.name) != made_by or was != run.settings(block.name).plain()):
-            redo.stage(run, block.name)
+            redo.afresh(run, block.name)
             run.screen.say(f"{block.name}: something changed since it was done; set aside, and asked anew")
         known[block.name] = made_by
     write_json(file, known)

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai import change, ensemble, evaluation, mistakes, redo, shapes, verdict
+from cai import audit, change, dataset, ensemble, evaluation, mistakes, redo, shapes, verdict
 from cai.errors import RunError
 from cai.files import RunLock, write_json, write_lines
 from cai.fleet import Fleet
@@ -20,6 +20,7 @@ from cai.models import ModelSpec
 from cai.recipe import Block, Recipe
 from cai.report.summary import ledger_line
 from cai.screen import Screen
+from cai.stages.prompts import HELDOUT
 from cai.store import Stage
 from constitution.load import digest
 from constitution.save import dump
@@ -108,16 +109,40 @@ class Run:
             InputError, RunError: see their sentences; what was written stays.
         """
         with RunLock(self.folder):
+            for line in redo.take_up(self):
+                self.screen.say(line)
             for block in self.recipe.blocks:
                 if (self.folder / block.name).exists():
                     self.stage(block.name).begin(self.settings(block.name))
+                    if block.table.shape != "set":  # whose files are counted when a training reads them
+                        self.whole(block)
             self._describe()
             try:
                 await self._walk()
+                redo.forget(self)
             finally:
                 await self.fleet.close()
                 if self.cluster:
                     await self.cluster.close()
+
+    def whole(self, block: Block) -> None:
+        """Make sure that a stage's rows are those that were written, before others are made from them.
+
+        Raises:
+            RunError: see ``audit.whole``; of a dataset, ``dataset.whole``.
+        """
+        stage = self.stage(block.name)
+        match block.table.shape:
+            case "rows":
+                audit.whole(stage)
+            case "source" if stage.seal:
+                audit.whole(stage)
+                audit.whole(Stage(stage.folder / HELDOUT), block.name)
+            case "set" if stage.seal:
+                dataset.whole(stage.folder, stage.seal.get("splits", {}), block.name)
+            case "evaluate":
+                for begun in stage.folder.glob("*/begun.json"):
+                    audit.whole(Stage(begun.parent), block.name)
 
     def _describe(self) -> None:
         """What status, show and report need to know of the recipe."""
@@ -147,9 +172,6 @@ class Run:
                 continue
             group = self._group(left)
             del left[: len(group)]
-            for block in group:
-                if self.stage(block.name).seal and block.table.shape in ("source", "rows"):
-                    self.stage(block.name).whole()
             if all(self.stage(block.name).seal for block in group):
                 self.screen.say(", ".join(block.name for block in group) + ": done before")
                 continue
@@ -209,7 +231,7 @@ def start(
     """Run a recipe to its end, after setting aside what is to be done again; see ``Run.walk`` and ``cai.redo``."""
     run = Run(recipe, folder, screen, cluster)
     if redo_stage:
-        screen.say(f"set aside: {', '.join(redo.stage(run, redo_stage)) or 'nothing'}")
+        screen.say(redo.stage(run, redo_stage))
     if redo_changed:
         for line in redo.changed(run):
             screen.say(line)

@@ -126,11 +126,15 @@ def seal_rows(stage: Stage, settings: Settings, source: Stage) -> None:
     """Seal a row stage from the ledgers of its parts.
 
     Raises:
-        RunError: it kept no row, so that what follows would work on nothing.
+        RunError: it kept no row, so that what follows would work on nothing; or it has not had every row of its source.
     """
-    tally = Tally()
-    for part in stage.part_tallies().values():
-        tally.add(part)
+    tally = stage.tally()
+    if tally.rows_in != (there := source.tally().rows_out):
+        redo = stage.name if stage.name == settings.stage else settings.stage.rpartition("/")[0]
+        raise RunError(
+            f"{stage.folder} has a ledger of {tally.rows_in} rows, and {source.folder} has {there}; do it again with: "
+            f"--redo {redo}"
+        )
     # Only drops need an order, so only their ids are looked up, in the parts that have some.
     left_out = {drop["in"]: drop["part"] for drop in stage.drops()}
     parts = sorted(set(left_out.values()))
@@ -208,6 +212,7 @@ async def training(run: "Run", block: Block) -> None:
     manifest = stage.folder / "manifest.json"
     if not manifest.exists():
         data = run.folder / block.reads
+        run.whole(run.recipe.block(block.reads))
         seed = run.recipe.seed + block.number
         beside = _beside(run, want)
         job_file = job(block.kind, _referred(run, want), run.weights(want.base), (data, stage.folder), seed, beside)
