@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cai import shapes
+from cai.errors import RunError
 from cai.files import write_json
 from cai.flow import Ask, Work
 from cai.ledger import Settings, Tally
@@ -43,6 +44,22 @@ async def evaluate(run: "Run", block: Block) -> None:
         metrics[role]["compared"] = _by_track(votes)
     write_json(stage.folder / "metrics.json", metrics)
     _seal(run, block, prompts, tally)
+
+
+def check(run: "Run") -> None:
+    """Make sure that there is something to compare on, as soon as that can be known.
+
+    Raises:
+        RunError: an evaluation's prompts stage has set none aside.
+    """
+    for block in run.recipe.blocks:
+        if block.kind != "evaluate" or not (prompts := run.stage(block.reads)).seal:
+            continue
+        if not Stage(prompts.folder / HELDOUT).tally().rows_out:
+            raise RunError(
+                f"{block.name} compares on held-out prompts, and {block.reads} has set none of {prompts.tally().rows_out} "
+                f"aside; give it more prompts or a larger share under heldout, and run with: --redo {block.reads}"
+            )
 
 
 def _order(run: "Run", want: Evaluate) -> list[str]:

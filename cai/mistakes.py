@@ -107,6 +107,8 @@ def of(block: "Block", models: Mapping[str, ModelSpec], before: Sequence["Block"
             yield from _group(want, block, before)
         case Score() as want:
             yield from _scorer(want)
+        case Evaluate() if any(each.name == block.reads and not each.want.heldout for each in before):
+            yield "", f"compares on held-out prompts, and {block.reads} sets none aside; give it a share under heldout"
         case Sample(n=n, group=group) if n % group:
             yield "n", f"must be a multiple of group ({group}), found {n}"
         case Sample(temperature=0):

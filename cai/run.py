@@ -183,6 +183,7 @@ class Run:
                 self.screen.say(ledger_line(self.stage(block.name).seal or {}))
 
     async def _do(self, group: list[Block]) -> None:
+        evaluation.check(self)  # before models start, and trainers, for what nobody could compare
         match group[0].table.shape:
             case "source":
                 shapes.SOURCES[group[0].kind](self, group[0])

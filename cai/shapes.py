@@ -87,6 +87,9 @@ SOURCES = {"prompts": prompts, "pairs": pairs}
 
 
 async def rows(run: "Run", group: list[Block]) -> None:
+    """Take rows through row stages, and seal those; raises RunError where there is no row, before a model starts."""
+    if not run.stage(group[0].reads).tally().rows_out:
+        raise RunError(f"{group[0].name} has no row to work on, as {group[0].reads} gave none; give that more to read")
     await through(run, [_work(run, block) for block in group], run.stage(group[0].reads))
     for block in group:
         seal_rows(run.stage(block.name), run.settings(block.name), run.stage(block.reads))
