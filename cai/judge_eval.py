@@ -35,7 +35,6 @@ from constitution.source import SHIPPED, find, nearest, parse_yaml
 NAME = "exam"
 JUDGE, REWARD = "judge", "reward-model"
 ALL = "all"
-SMALL = 1 << 20
 NAMES = re.compile(r"[A-Za-z0-9](?!.*\.json$)[A-Za-z0-9._-]*")
 CODE = (
     *("constitution/*.py", "cai/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
@@ -212,17 +211,13 @@ def _set_aside_stale(run: Run) -> None:
 
 
 def _made_by(run: Run, block: Block) -> str:
-    """A fingerprint of what settings do not hold: the code that puts questions and reads answers, and the model's own."""
+    """A fingerprint of what settings do not hold: the code that puts questions and reads answers, and where the model is."""
     found = hashlib.sha256()
     for file in sorted(each for pattern in CODE for each in SHIPPED.glob(pattern)):
         found.update(file.read_bytes())
     for role in block.roles():
         spec = run.spec(role)
         found.update(repr((spec.endpoints, spec.model)).encode())
-        for path in (Path(spec.scripted or "-"), *sorted(Path(spec.weights or spec.reward or "-").glob("*"))):
-            if path.is_file():
-                size, changed = path.stat().st_size, path.stat().st_mtime_ns
-                found.update(path.read_bytes() if size < SMALL else repr((path.name, size, changed)).encode())
     return found.hexdigest()[:16]
 
 

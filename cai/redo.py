@@ -171,7 +171,7 @@ def _changed(run: "Run") -> list[str]:
 
 def _effect(run: "Run", block: Block, moved: set[str]) -> list[Effect]:
     settings, stage = run.settings(block.name), run.stage(block.name)
-    was = stage.begun
+    was = stage.begun and _current(run, block.name, stage.begun)
     if was is None or was == settings.plain():
         return []
     change.only_constitution(block.name, was, settings)
@@ -191,11 +191,40 @@ def _apply(run: "Run", effect: Effect) -> None:
             (stage.folder / "seal.json").unlink(missing_ok=True)
         if ids:
             reopen.reopen(drawn, run.folder, _within(settings, stage, drawn), set(ids))
-    # What is stamped last is the stage itself: until then the same command finds it changed and goes on.
+    stamp(stage, settings)
+
+
+def stamp(stage: Stage, settings: Settings) -> None:
+    """Let a stage's rows, and those in folders of its own, stand as made under settings that would make the very same ones.
+
+    What is stamped last is the stage itself: killed before, the same command finds it changed and goes on.
+    """
     for begun in stage.folder.glob("*/begun.json"):
         inner = Stage(begun.parent)
         inner.restamp(_within(settings, stage, inner))
     stage.restamp(settings)
+
+
+def renew(run: "Run", name: str) -> None:
+    """Bring what a stage was begun under into the words of today; its rows are the same."""
+    stage, now = run.stage(name), run.settings(name)
+    begun = stage.begun
+    if begun is None or begun == now.plain() or (current := _current(run, name, begun)) == begun:
+        return
+    if current == now.plain():
+        stamp(stage, now)
+    else:
+        write_json(stage.folder / "begun.json", current)
+
+
+def _current(run: "Run", name: str, begun: dict[str, Any]) -> dict[str, Any]:
+    """What a stage was begun under, in today's words where models stand in it by the names of their files."""
+    now, former = run.settings(name).plain(), run.settings(name, former=True).plain()
+    found = {**begun, "models": now["models"]} if begun["models"] == former["models"] else dict(begun)
+    for part in ("block", "inputs"):
+        same = {key for key, was in begun[part].items() if key in now[part] and was == former[part][key]}
+        found[part] = begun[part] | {key: now[part][key] for key in same}
+    return found
 
 
 def _within(settings: Settings, stage: Stage, inner: Stage) -> Settings:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cai import audit, change, dataset, ensemble, evaluation, mistakes, redo, shapes, verdict
+from cai.block import SINGLE
 from cai.errors import RunError
 from cai.files import RunLock, write_json, write_lines
 from cai.fleet import Fleet
 from cai.ledger import Settings
-from cai.models import ModelSpec
+from cai.models import ModelSpec, content
 from cai.recipe import Block, Recipe
 from cai.report.summary import ledger_line
 from cai.screen import Screen
@@ -24,6 +25,7 @@ from cai.stages.prompts import HELDOUT
 from cai.store import Stage
 from constitution.load import digest
 from constitution.save import dump
+from constitution.source import find
 
 if TYPE_CHECKING:
     from cai.cluster import Cluster
@@ -41,34 +43,46 @@ class Run:
         self.recipe, self.folder, self.screen, self.cluster = recipe, folder, screen, cluster
         self.fleet = Fleet(folder / "logs", screen)
         self.constitution = recipe.constitution
-        self.known: dict[str, Settings] = {}
+        self.known: dict[tuple[str, bool], Settings] = {}
         self.streams = True
 
     def stage(self, name: str) -> Stage:
         """The folder of a stage."""
         return Stage(self.folder / name, name)
 
-    def settings(self, name: str) -> Settings:
-        """What decides a stage's rows; the digests of the stages it builds on stand for their rows."""
-        if name not in self.known:
-            self.known[name] = self._settings(self.recipe.block(name))
-        return self.known[name]
+    def settings(self, name: str, former: bool = False) -> Settings:
+        """What decides a stage's rows; the digests of the stages it builds on stand for their rows.
 
-    def _settings(self, block: Block) -> Settings:
+        Args:
+            former: as they were written before models were known by what their files hold.
+        """
+        if (name, former) not in self.known:
+            self.known[name, former] = self._settings(self.recipe.block(name), former)
+        return self.known[name, former]
+
+    def _settings(self, block: Block, former: bool) -> Settings:
         want = asdict(block.want)
         roles = dict.fromkeys(block.roles())
         upstream = [*([block.reads] if block.reads else []), *block.after]
         upstream += [step for role in roles for step in self.recipe.behind(role)]
         if block.kind == "report":
             upstream = [each.name for each in self.recipe.blocks if each.name != block.name]
+        called = {role: role if former else self._called(role) for role in roles}
+        want |= {key: called[want[key]] for key in SINGLE if want.get(key) in called}
+        specs = {called[role]: self.spec(role) for role in roles}
         return Settings(
             stage=block.name,
             block=_fingerprinted(want),
             seed=self.recipe.seed + block.number,
             constitution=digest(self.constitution) if mistakes.by_constitution(block) else "",
-            models={role: self.spec(role).identity() for role in roles},
-            inputs={each: self.settings(each).digest() for each in dict.fromkeys(upstream)},
+            models={role: _by_name(spec) if former else spec.identity() for role, spec in specs.items()},
+            inputs={each: self.settings(each, former).digest() for each in dict.fromkeys(upstream)},
         )
+
+    def _called(self, role: str) -> str:
+        """How settings name a model: a folder that only training names by what it holds."""
+        known = role in self.recipe.models or self.recipe.trains(role)
+        return role if known else content.digest(self.spec(role).weights) or role
 
     def weights(self, base: str) -> str:
         """Where training starts from: the weights behind a role, or the path or Hub id itself."""
@@ -81,15 +95,17 @@ class Run:
             return ensemble.together(known, self.spec) if known.rewards else known
         block = self.recipe.trains(role)
         if block is None:  # a path or Hub id that only training names
-            kind = "vllm" if importlib.util.find_spec("vllm") else "local"
-            return replace(ModelSpec(role), **{kind: role})
+            kind, path = "vllm" if importlib.util.find_spec("vllm") else "local", find(role, self.recipe.path.parent)
+            return replace(ModelSpec(role, picked=True), **{kind: str(path.resolve()) if path else role})
         base = self.spec(block.want.base)
         if block.kind == "reward":
             path = str((self.folder / block.name / "model").resolve())
-            return ensemble.spec_of(role, block, ModelSpec(role, reward=path, max_len=base.max_len, model=role))
+            return ensemble.spec_of(
+                role, block, ModelSpec(role, reward=path, max_len=base.max_len, model=role, trained=True)
+            )
         # Training puts every example in the chat template, so its result is a chat model whatever its base was.
         trained = {base.kind: str((self.folder / block.name / "model").resolve()), "format": "chat"}
-        return replace(base, role=role, model=role, **trained)
+        return replace(base, role=role, model=role, trained=True, **trained)
 
     def go(self) -> None:
         """Walk from outside of asyncio; a person may stop it.
@@ -113,6 +129,7 @@ class Run:
                 self.screen.say(line)
             for block in self.recipe.blocks:
                 if (self.folder / block.name).exists():
+                    redo.renew(self, block.name)
                     self.stage(block.name).begin(self.settings(block.name))
                     if block.table.shape != "set":  # whose files are counted when a training reads them
                         self.whole(block)
@@ -239,6 +256,10 @@ def start(
     run.go()
 
 
+def _by_name(spec: ModelSpec) -> dict[str, Any]:
+    return spec.by_name() | ({"model": spec.role} if spec.picked and not spec.trained else {})
+
+
 def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
     """Prompt files by content rather than by path, so that a moved file changes nothing and an edited one does."""
     for track in ("redteam", "helpful"):
@@ -249,8 +270,11 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
     if "hub" in want and want["path"]:
         want["sha256"] = _content(want["path"])
         want["path"] = Path(want["path"]).name
-    if str(want.get("chat_template")).endswith(".jinja"):
-        want["chat_template"] = _content(want["chat_template"])
+    template = str(want.get("chat_template") or "")
+    if template.endswith(".jinja"):
+        want["chat_template"] = _content(template)
+    elif template != "chatml" and (held := content.digest(template)):
+        want["chat_template"] = held
     if "decontaminate" in want:
         want["decontaminate"] = [_content(path) for path in want["decontaminate"]]
     return want
