@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from cai import audit
 from cai.errors import UserError
 from cai.flow.ask import generator
 from cai.stages import STAGES, read_block
@@ -145,7 +146,7 @@ def effect(folder: Path, known: Mapping[str, str], new: Constitution, moved: Set
     old = former_constitution(folder, begun["constitution"], name)
     touched = {}
     for drawn, takes, source, drawing in _drawing(folder, known, begun):
-        source.whole()
+        audit.whole(source)
         rows = list(source.so_far(takes))
         touched[drawn] = list(drawing.touched(rows, old, new)), len(rows)
     return Effect(name, kind, "reopen" if any(ids for ids, _ in touched.values()) else "stands", touched)

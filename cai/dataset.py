@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cai.errors import RunError
+
 SHARD_BYTES = 500_000_000
 BATCH_ROWS = 2_000
 
@@ -120,6 +122,27 @@ def write(folder: Path, rows: Iterable[dict[str, Any]], test_prompts: set[str]) 
 def files(folder: Path, split: str) -> list[str]:
     """The Parquet files of a split; empty where it has no rows."""
     return sorted(map(str, folder.glob(f"{split}*.parquet")))
+
+
+def whole(folder: Path, splits: Mapping[str, int], redo: str) -> None:
+    """Make sure that a dataset has the rows that it was written with, by its files' own counts.
+
+    Args:
+        splits: split → rows.
+        redo: the stage that made it.
+
+    Raises:
+        RunError: a file is gone, or is another one.
+    """
+    import pyarrow.parquet as parquet
+
+    for split, rows in splits.items():
+        there = sum(parquet.read_metadata(file).num_rows for file in files(folder, split))
+        if there != rows:
+            raise RunError(
+                f"{folder} should have {rows} {split} rows and has {there}; put its Parquet files back, or do the stage again "
+                f"with: --redo {redo}"
+            )
 
 
 def card(title: str, about: str, facts: Mapping[str, object], has_test: bool) -> str:

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cai import shapes
+from cai.errors import RunError
 from cai.flow.ask import Ask
 from cai.flow.live import RowStage
 from cai.recipe.block import Block
@@ -44,6 +45,22 @@ async def evaluate(run: "Run", block: Block) -> None:
         metrics[role]["compared"] = _by_track(votes)
     write_json(stage.folder / "metrics.json", metrics)
     _seal(run, block, prompts, tally)
+
+
+def check(run: "Run") -> None:
+    """Make sure that there is something to compare on, as soon as that can be known.
+
+    Raises:
+        RunError: an evaluation's prompts stage has set none aside.
+    """
+    for block in run.recipe.blocks:
+        if block.kind != "evaluate" or not (prompts := run.stage(block.reads)).seal:
+            continue
+        if not Stage(prompts.folder / HELDOUT).tally().rows_out:
+            raise RunError(
+                f"{block.name} compares on held-out prompts, and {block.reads} has set none of {prompts.tally().rows_out} "
+                f"aside; give it more prompts or a larger share under heldout, and run with: --redo {block.reads}"
+            )
 
 
 def _order(run: "Run", want: Evaluate) -> list[str]:
@@ -96,10 +113,7 @@ async def _pass(run: "Run", block: Block, work: RowStage, source: Stage) -> Tall
         stage.begin(settings)
         await shapes.through(run, [work], source)
         shapes.seal_rows(stage, settings, source)
-    tally = Tally()
-    for part in stage.part_tallies().values():
-        tally.add(part)
-    return tally
+    return stage.tally()
 
 
 def _described(stage: Stage, role: str) -> dict[str, Any]:

@@ -1,36 +1,58 @@
-"""Rows that are done, to be done again: a stage with all that is built on it, or only what a changed constitution touches."""
+"""Rows that are done, to be done again: a stage with all that is built on it, or only what a changed constitution touches.
+
+What is under way stands in the run's ``redo.json`` from before anything is set aside until all of it is sealed again. So a
+redo that was stopped goes on, by the same command or without its option, and what was done since is not set aside again.
+"""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cai import change
+from cai import change, verdict
 from cai.change import Effect
-from cai.errors import UserError
+from cai.errors import RunError, UserError
 from cai.recipe.block import Block
-from cai.store.files import RunLock
+from cai.store import reopen
+from cai.store.files import RunLock, read_json, write_json
 from cai.store.ledger import Fingerprint
-from cai.store.reopen import reopen, take_up
 from cai.store.stage import Stage
 from constitution.source import nearest
 
 if TYPE_CHECKING:
     from cai.run import Run
 
+RECORD = "redo.json"
 
-def stage(run: "Run", name: str) -> list[str]:
-    """Set a stage and all that is built on it aside, to be done again; returns their names."""
+
+def stage(run: "Run", name: str) -> str:
+    """Set a stage and all that is built on it aside, to be done again, or go on with doing so; returns a line that says it.
+
+    Where this redo is under way, what was done since stands, but for what was done under other settings or cannot be
+    gone on with.
+
+    Raises:
+        UserError: the recipe has no such stage.
+    """
     names = [block.name for block in run.recipe.blocks]
     if name not in names:
         raise UserError(f'--redo {name}: the recipe has no stage "{name}"; {nearest(name, names)}')
-    stale = {name}
-    for block in run.recipe.blocks:
-        if stale & run.settings(block.name).inputs.keys():
-            stale.add(block.name)
-    moved = [each for each in names if each in stale and (run.folder / each).exists()]
     with RunLock(run.folder):
-        for each in reversed(moved):  # killed in between, no stage is left that looks newer than its input
-            run.stage(each).set_aside(run.folder)
-    return moved
+        take_up_moves(run)
+        record = _under_way(run)
+        stale = _built_on(run, {name})
+        begun = name in record["stages"]
+        spoilt = _built_on(run, {each for each in stale if _spoilt(run, each)}) if begun else stale
+        moved = [each for each in stale if each in spoilt and (run.folder / each).exists()]
+        record["stages"][name], record["aside"] = stale, moved
+        _write(run, record)
+        take_up_moves(run)
+    said = f"set aside: {', '.join(moved) or 'nothing'}"
+    return f"the redo of {name} goes on, {said}; to begin it anew, delete {run.folder / RECORD}" if begun else said
+
+
+def afresh(run: "Run", name: str) -> None:
+    """Set a stage and all that is built on it aside, whatever is under way."""
+    with RunLock(run.folder):
+        _set_aside(run, _built_on(run, {name}))
 
 
 def changed(run: "Run") -> list[str]:
@@ -43,25 +65,118 @@ def changed(run: "Run") -> list[str]:
         RunError: rows are gone from which others were made.
     """
     with RunLock(run.folder):
-        take_up(run.folder)
-        run.keep_constitution()
-        plan: list[Effect] = []
-        for block in run.recipe.blocks:
-            plan += _effect(run, block, {each.stage for each in plan if each.action != "stands"})
-        # What is built on a stage goes first, so that a kill in between leaves no stage that looks newer than its input.
-        for each in reversed(plan):
-            _apply(run, each)
+        take_up_moves(run)
+        return _changed(run)
+
+
+def take_up(run: "Run") -> list[str]:
+    """Finish what a killed redo had begun to set aside or to open, under the run's lock; lines as of ``changed``.
+
+    Raises:
+        UserError, RunError: as ``changed``.
+    """
+    take_up_moves(run)
+    return _changed(run) if _record(run)["changed"] else []
+
+
+def take_up_moves(run: "Run") -> None:
+    """Put every folder where a killed redo was about to put it."""
+    reopen.take_up(run.folder)
+    record = _record(run)
+    if record["aside"]:
+        _set_aside(run, record["aside"])
+        _write(run, {**record, "aside": []})
+
+
+def forget(run: "Run") -> None:
+    """Strike out what is done again."""
+    _write(run, _under_way(run))
+
+
+def _record(run: "Run") -> dict[str, Any]:
+    """What is under way.
+
+    ``stages``: the stage named → it and all that is built on it; ``aside``: what is still to be moved, in order;
+    ``changed``: whether a changed constitution's effects are being applied.
+    """
+    return {"stages": {}, "aside": [], "changed": False, **(read_json(run.folder / RECORD) or {})}
+
+
+def _write(run: "Run", record: dict[str, Any]) -> None:
+    if any(record.values()):
+        write_json(run.folder / RECORD, record)
+    else:
+        (run.folder / RECORD).unlink(missing_ok=True)
+
+
+def _under_way(run: "Run") -> dict[str, Any]:
+    """The record without the redos whose stages are sealed again."""
+    record = _record(run)
+    blocks = {block.name: block for block in run.recipe.blocks}
+    unsealed = {name for name in blocks if not (run.folder / name / "seal.json").exists()}
+    left = {name for name in unsealed if not verdict.not_run(run, blocks[name])}
+    return {**record, "stages": {name: stale for name, stale in record["stages"].items() if left & {*stale}}}
+
+
+def _built_on(run: "Run", names: set[str]) -> list[str]:
+    """Stages and all that is built on them, in order; last those that the recipe has no more, but may have again."""
+    inputs = {block.name: run.settings(block.name).inputs.keys() for block in run.recipe.blocks}
+    inputs |= {name: stage.begun["inputs"].keys() for name, stage in _others(run).items() if stage.begun}
+    found = set(names)
+    while more := {name for name, needs in inputs.items() if found & needs} - found:
+        found |= more
+    return [name for name in inputs if name in found]
+
+
+def _others(run: "Run") -> dict[str, Stage]:
+    """The stages in the run's folder that its recipe does not have."""
+    known = {block.name for block in run.recipe.blocks}
+    begun = [path.parent for depth in ("*", "*/*") for path in run.folder.glob(f"{depth}/begun.json")]
+    names = [
+        str(path.relative_to(run.folder)) for path in begun if path.parent not in begun
+    ]  # not an evaluation's inner
+    return {name: run.stage(name) for name in sorted(names) if name not in known and not name.startswith(".")}
+
+
+def _spoilt(run: "Run", name: str) -> bool:
+    """Whether a stage that was begun again cannot be gone on with: other settings decide it now, or its rows are no use."""
+    block, stage = next((each for each in run.recipe.blocks if each.name == name), None), run.stage(name)
+    if block is None or not stage.folder.exists():
+        return False
+    try:
+        run.whole(block)
+        kept_none = stage.tally().rows_in > 0 and not stage.tally().rows_out and not stage.opened()
+        return kept_none or stage.begun != run.settings(name).plain()
+    except RunError:
+        return True
+
+
+def _set_aside(run: "Run", names: list[str]) -> None:
+    for name in reversed(names):  # killed in between, no stage is left that looks newer than its input
+        if (run.folder / name).exists():
+            reopen.set_aside(run.stage(name), run.folder)
+
+
+def _changed(run: "Run") -> list[str]:
+    run.keep_constitution()
+    plan: list[Effect] = []
+    for block in run.recipe.blocks:
+        plan += _effect(run, block, {each.stage for each in plan if each.action != "stands"})
+    _write(run, {**_record(run), "changed": True})
+    # What is built on a stage goes first, so that a kill in between leaves no stage that looks newer than its input.
+    for each in reversed(plan):
+        _apply(run, each)
+    _write(run, {**_record(run), "changed": False})
     return [_line(each) for each in plan]
 
 
 def _effect(run: "Run", block: Block, moved: set[str]) -> list[Effect]:
     settings, stage = run.settings(block.name), run.stage(block.name)
-    was = stage.begun
+    was = stage.begun and _current(run, block.name, stage.begun)
     if was is None or was == settings.plain():
         return []
     change.only_constitution(block.name, was, settings)
-    if stage.seal and block.table.shape in ("source", "rows"):
-        stage.whole()
+    run.whole(block)
     known = {"name": block.name, "kind": block.kind, "reads": block.reads}
     return [change.effect(run.folder, known, run.constitution, moved)]
 
@@ -69,19 +184,48 @@ def _effect(run: "Run", block: Block, moved: set[str]) -> list[Effect]:
 def _apply(run: "Run", effect: Effect) -> None:
     stage, settings = run.stage(effect.stage), run.settings(effect.stage)
     if effect.action == "aside":
-        stage.set_aside(run.folder)
+        reopen.set_aside(stage, run.folder)
         return
     for name, (ids, _) in effect.touched.items():
         drawn = Stage(run.folder / name)
         if ids and drawn.folder != stage.folder:  # an evaluation's comparisons: it is sealed when they are done again
             (stage.folder / "seal.json").unlink(missing_ok=True)
         if ids:
-            reopen(drawn, run.folder, _within(settings, stage, drawn), set(ids))
-    # What is stamped last is the stage itself: until then the same command finds it changed and goes on.
+            reopen.reopen(drawn, run.folder, _within(settings, stage, drawn), set(ids))
+    stamp(stage, settings)
+
+
+def stamp(stage: Stage, settings: Fingerprint) -> None:
+    """Let a stage's rows, and those in folders of its own, stand as made under settings that would make the very same ones.
+
+    What is stamped last is the stage itself: killed before, the same command finds it changed and goes on.
+    """
     for begun in stage.folder.glob("*/begun.json"):
         inner = Stage(begun.parent)
         inner.restamp(_within(settings, stage, inner))
     stage.restamp(settings)
+
+
+def renew(run: "Run", name: str) -> None:
+    """Bring what a stage was begun under into the words of today; its rows are the same."""
+    stage, now = run.stage(name), run.settings(name)
+    begun = stage.begun
+    if begun is None or begun == now.plain() or (current := _current(run, name, begun)) == begun:
+        return
+    if current == now.plain():
+        stamp(stage, now)
+    else:
+        write_json(stage.folder / "begun.json", current)
+
+
+def _current(run: "Run", name: str, begun: dict[str, Any]) -> dict[str, Any]:
+    """What a stage was begun under, in today's words where models stand in it by the names of their files."""
+    now, former = run.settings(name).plain(), run.settings(name, former=True).plain()
+    found = {**begun, "models": now["models"]} if begun["models"] == former["models"] else dict(begun)
+    for part in ("block", "inputs"):
+        same = {key for key, was in begun[part].items() if key in now[part] and was == former[part][key]}
+        found[part] = begun[part] | {key: now[part][key] for key in same}
+    return found
 
 
 def _within(settings: Fingerprint, stage: Stage, inner: Stage) -> Fingerprint:

@@ -11,21 +11,24 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cai import evaluation, redo, shapes, verdict
+from cai import audit, dataset, evaluation, redo, shapes, verdict
 from cai.errors import RunError
 from cai.flow.fleet import Fleet
 from cai.flow.screen import Screen
+from cai.models import content
 from cai.models.types import ModelSpec
 from cai.recipe import ensemble
-from cai.recipe.block import Block, by_constitution
+from cai.recipe.block import SINGLE, Block, by_constitution
 from cai.recipe.recipe import Recipe
 from cai.report.summary import ledger_line
+from cai.stages.prompts import HELDOUT
 from cai.store import run_folder
 from cai.store.files import RunLock, write_json, write_lines
 from cai.store.ledger import Fingerprint
 from cai.store.stage import Stage
 from constitution.load import digest
 from constitution.save import dump
+from constitution.shipped import find
 
 if TYPE_CHECKING:
     from cai.cluster.hire import Cluster
@@ -43,34 +46,46 @@ class Run:
         self.recipe, self.folder, self.screen, self.cluster = recipe, folder, screen, cluster
         self.fleet = Fleet(folder / "logs", screen)
         self.constitution = recipe.constitution
-        self.known: dict[str, Fingerprint] = {}
+        self.known: dict[tuple[str, bool], Fingerprint] = {}
         self.streams = True
 
     def stage(self, name: str) -> Stage:
         """The folder of a stage."""
         return Stage(self.folder / name, name)
 
-    def settings(self, name: str) -> Fingerprint:
-        """What decides a stage's rows; the digests of the stages it builds on stand for their rows."""
-        if name not in self.known:
-            self.known[name] = self._settings(self.recipe.block(name))
-        return self.known[name]
+    def settings(self, name: str, former: bool = False) -> Fingerprint:
+        """What decides a stage's rows; the digests of the stages it builds on stand for their rows.
 
-    def _settings(self, block: Block) -> Fingerprint:
+        Args:
+            former: as they were written before models were known by what their files hold.
+        """
+        if (name, former) not in self.known:
+            self.known[name, former] = self._settings(self.recipe.block(name), former)
+        return self.known[name, former]
+
+    def _settings(self, block: Block, former: bool) -> Fingerprint:
         want = asdict(block.want)
         roles = dict.fromkeys(block.roles())
         upstream = [*([block.reads] if block.reads else []), *block.after]
         upstream += [step for role in roles for step in self.recipe.behind(role)]
         if block.kind == "report":
             upstream = [each.name for each in self.recipe.blocks if each.name != block.name]
+        called = {role: role if former else self._called(role) for role in roles}
+        want |= {key: called[want[key]] for key in SINGLE if want.get(key) in called}
+        specs = {called[role]: self.spec(role) for role in roles}
         return Fingerprint(
             stage=block.name,
             block=_fingerprinted(want),
             seed=self.recipe.seed + block.number,
             constitution=digest(self.constitution) if by_constitution(block) else "",
-            models={role: self.spec(role).identity() for role in roles},
-            inputs={each: self.settings(each).digest() for each in dict.fromkeys(upstream)},
+            models={role: _by_name(spec) if former else spec.identity() for role, spec in specs.items()},
+            inputs={each: self.settings(each, former).digest() for each in dict.fromkeys(upstream)},
         )
+
+    def _called(self, role: str) -> str:
+        """How settings name a model: a folder that only training names by what it holds."""
+        known = role in self.recipe.models or self.recipe.trains(role)
+        return role if known else content.digest(self.spec(role).weights) or role
 
     def weights(self, base: str) -> str:
         """Where training starts from: the weights behind a role, or the path or Hub id itself."""
@@ -83,15 +98,17 @@ class Run:
             return ensemble.together(known, self.spec) if known.rewards else known
         block = self.recipe.trains(role)
         if block is None:  # a path or Hub id that only training names
-            kind = "vllm" if importlib.util.find_spec("vllm") else "local"
-            return replace(ModelSpec(role), **{kind: role})
+            kind, path = "vllm" if importlib.util.find_spec("vllm") else "local", find(role, self.recipe.path.parent)
+            return replace(ModelSpec(role, picked=True), **{kind: str(path.resolve()) if path else role})
         base = self.spec(block.want.base)
         if block.kind == "reward":
             path = str((self.folder / block.name / "model").resolve())
-            return ensemble.spec_of(role, block, ModelSpec(role, reward=path, max_len=base.max_len, model=role))
+            return ensemble.spec_of(
+                role, block, ModelSpec(role, reward=path, max_len=base.max_len, model=role, trained=True)
+            )
         # Training puts every example in the chat template, so its result is a chat model whatever its base was.
         trained = {base.kind: str((self.folder / block.name / "model").resolve()), "format": "chat"}
-        return replace(base, role=role, model=role, **trained)
+        return replace(base, role=role, model=role, trained=True, **trained)
 
     def go(self) -> None:
         """Walk from outside of asyncio; a person may stop it.
@@ -111,16 +128,41 @@ class Run:
             InputError, RunError: see their sentences; what was written stays.
         """
         with RunLock(self.folder):
+            for line in redo.take_up(self):
+                self.screen.say(line)
             for block in self.recipe.blocks:
                 if (self.folder / block.name).exists():
+                    redo.renew(self, block.name)
                     self.stage(block.name).begin(self.settings(block.name))
+                    if block.table.shape != "set":  # whose files are counted when a training reads them
+                        self.whole(block)
             self._describe()
             try:
                 await self._walk()
+                redo.forget(self)
             finally:
                 await self.fleet.close()
                 if self.cluster:
                     await self.cluster.close()
+
+    def whole(self, block: Block) -> None:
+        """Make sure that a stage's rows are those that were written, before others are made from them.
+
+        Raises:
+            RunError: see ``audit.whole``; of a dataset, ``dataset.whole``.
+        """
+        stage = self.stage(block.name)
+        match block.table.shape:
+            case "rows":
+                audit.whole(stage)
+            case "source" if stage.seal:
+                audit.whole(stage)
+                audit.whole(Stage(stage.folder / HELDOUT), block.name)
+            case "set" if stage.seal:
+                dataset.whole(stage.folder, stage.seal.get("splits", {}), block.name)
+            case "evaluate":
+                for begun in stage.folder.glob("*/begun.json"):
+                    audit.whole(Stage(begun.parent), block.name)
 
     def _describe(self) -> None:
         """What status, show and report need to know of the recipe."""
@@ -152,9 +194,6 @@ class Run:
                 continue
             group = self._group(left)
             del left[: len(group)]
-            for block in group:
-                if self.stage(block.name).seal and block.table.shape in ("source", "rows"):
-                    self.stage(block.name).whole()
             if all(self.stage(block.name).seal for block in group):
                 self.screen.say(", ".join(block.name for block in group) + ": done before")
                 continue
@@ -166,6 +205,7 @@ class Run:
                 self.screen.say(ledger_line(self.stage(block.name).seal or {}))
 
     async def _do(self, group: list[Block]) -> None:
+        evaluation.check(self)  # before models start, and trainers, for what nobody could compare
         match group[0].table.shape:
             case "source":
                 shapes.SOURCES[group[0].kind](self, group[0])
@@ -214,11 +254,15 @@ def start(
     """Run a recipe to its end, after setting aside what is to be done again; see ``Run.walk`` and ``cai.redo``."""
     run = Run(recipe, folder, screen, cluster)
     if redo_stage:
-        screen.say(f"set aside: {', '.join(redo.stage(run, redo_stage)) or 'nothing'}")
+        screen.say(redo.stage(run, redo_stage))
     if redo_changed:
         for line in redo.changed(run):
             screen.say(line)
     run.go()
+
+
+def _by_name(spec: ModelSpec) -> dict[str, Any]:
+    return spec.by_name() | ({"model": spec.role} if spec.picked and not spec.trained else {})
 
 
 def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
@@ -231,8 +275,11 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
     if "hub" in want and want["path"]:
         want["sha256"] = _content(want["path"])
         want["path"] = Path(want["path"]).name
-    if str(want.get("chat_template")).endswith(".jinja"):
-        want["chat_template"] = _content(want["chat_template"])
+    template = str(want.get("chat_template") or "")
+    if template.endswith(".jinja"):
+        want["chat_template"] = _content(template)
+    elif template != "chatml" and (held := content.digest(template)):
+        want["chat_template"] = held
     if "decontaminate" in want:
         want["decontaminate"] = [_content(path) for path in want["decontaminate"]]
     return want

@@ -90,6 +90,9 @@ SOURCES = {"prompts": prompts, "pairs": pairs}
 
 
 async def rows(run: "Run", group: list[Block]) -> None:
+    """Take rows through row stages, and seal those; raises RunError where there is no row, before a model starts."""
+    if not run.stage(group[0].reads).tally().rows_out:
+        raise RunError(f"{group[0].name} has no row to work on, as {group[0].reads} gave none; give that more to read")
     await through(run, [_work(run, block) for block in group], run.stage(group[0].reads))
     for block in group:
         seal_rows(run.stage(block.name), run.settings(block.name), run.stage(block.reads))
@@ -131,11 +134,15 @@ def seal_rows(stage: Stage, settings: Fingerprint, source: Stage) -> None:
     """Seal a row stage from the ledgers of its parts.
 
     Raises:
-        RunError: it kept no row, so that what follows would work on nothing.
+        RunError: it kept no row, so that what follows would work on nothing; or it has not had every row of its source.
     """
-    tally = Tally()
-    for part in stage.part_tallies().values():
-        tally.add(part)
+    tally = stage.tally()
+    if tally.rows_in != (there := source.tally().rows_out):
+        redo = stage.name if stage.name == settings.stage else settings.stage.rpartition("/")[0]
+        raise RunError(
+            f"{stage.folder} has a ledger of {tally.rows_in} rows, and {source.folder} has {there}; do it again with: "
+            f"--redo {redo}"
+        )
     # Only drops need an order, so only their ids are looked up, in the parts that have some.
     left_out = {drop["in"]: drop["part"] for drop in stage.drops()}
     parts = sorted(set(left_out.values()))
@@ -213,6 +220,7 @@ async def training(run: "Run", block: Block) -> None:
     manifest = stage.folder / "manifest.json"
     if not manifest.exists():
         data = run.folder / block.reads
+        run.whole(run.recipe.block(block.reads))
         seed = run.recipe.seed + block.number
         beside = _beside(run, want)
         job_file = job(block.kind, _referred(run, want), run.weights(want.base), (data, stage.folder), seed, beside)

@@ -161,7 +161,7 @@ def test_a_ledger_that_is_gone_is_a_sentence(scripted_run: Run, constitution: Pa
     folder = scripted_run(f"constitution={constitution}")
     (folder / "revise" / "parts.jsonl").unlink()
     edit(constitution)
-    with pytest.raises(RunError, match="do the stage again with: --redo revise"):
+    with pytest.raises(RunError, match=r"parts\.jsonl has no line for part 0, .* do it again with: --redo revise"):
         scripted_run(f"constitution={constitution}", only_changed=True)
 
 
@@ -253,6 +253,7 @@ class Killed(BaseException):
     """Stands for ``kill -9``: nothing of ours catches it."""
 
 
+@pytest.mark.parametrize("again", [True, False])
 @pytest.mark.parametrize("moment", range(4))
 def test_a_redo_that_is_killed_between_two_renames_goes_on(
     scripted_run: Run,
@@ -260,9 +261,13 @@ def test_a_redo_that_is_killed_between_two_renames_goes_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     moment: int,
+    again: bool,
     asked: list[tuple[str, Reply]],
 ) -> None:
-    """Before a reopened folder takes its place, or after; of the first stage that is reopened, or of a later one."""
+    """Before a reopened folder takes its place, or after; of the first stage that is reopened, or of a later one.
+
+    It goes on by the same command, and by a plain one.
+    """
     folder = scripted_run(f"constitution={constitution}", "prompts.heldout=0.4")
     edit(constitution)
     touched = effects_on(folder, load(constitution))
@@ -280,8 +285,9 @@ def test_a_redo_that_is_killed_between_two_renames_goes_on(
         patched.setattr(Path, "rename", rename)
         with pytest.raises(Killed):
             scripted_run(f"constitution={constitution}", "prompts.heldout=0.4", only_changed=True)
-    scripted_run(f"constitution={constitution}", "prompts.heldout=0.4", only_changed=True)
+    scripted_run(f"constitution={constitution}", "prompts.heldout=0.4", only_changed=again)
     assert {row for row, _ in asked} == set.union(*touched.values())
+    assert not (folder / "redo.json").exists()
     fresh = scripted_run(f"constitution={constitution}", "prompts.heldout=0.4", out=tmp_path / "fresh")
     assert contents(folder) == contents(fresh)
 

@@ -43,7 +43,6 @@ from constitution.source import nearest, parse_yaml
 NAME = "exam"
 JUDGE, REWARD = "judge", "reward-model"
 ALL = "all"
-SMALL = 1 << 20
 NAMES = re.compile(r"[A-Za-z0-9](?!.*\.json$)[A-Za-z0-9._-]*")
 CODE = (
     *("constitution/*.py", "cai/judge/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
@@ -237,14 +236,14 @@ def _set_aside_stale(run: Run) -> None:
     for block in run.recipe.blocks:
         was, made_by = run.stage(block.name).begun, _made_by(run, block)
         if was is not None and (known.get(block.name) != made_by or was != run.settings(block.name).plain()):
-            redo.stage(run, block.name)
+            redo.afresh(run, block.name)
             run.screen.say(f"{block.name}: something changed since it was done; set aside, and asked anew")
         known[block.name] = made_by
     write_json(file, known)
 
 
 def _made_by(run: Run, block: Block) -> str:
-    """A fingerprint of what settings do not hold: the code that puts questions and reads answers, and the model's own."""
+    """A fingerprint of what settings do not hold: the code that puts questions and reads answers, and where the model is."""
     found = hashlib.sha256()
     for pattern in CODE:
         files = sorted(HOME.glob(pattern))
@@ -254,10 +253,6 @@ def _made_by(run: Run, block: Block) -> str:
     for role in block.roles():
         spec = run.spec(role)
         found.update(repr((spec.endpoints, spec.model)).encode())
-        for path in (Path(spec.scripted or "-"), *sorted(Path(spec.weights or spec.reward or "-").glob("*"))):
-            if path.is_file():
-                size, changed = path.stat().st_size, path.stat().st_mtime_ns
-                found.update(path.read_bytes() if size < SMALL else repr((path.name, size, changed)).encode())
     return found.hexdigest()[:16]
 
 

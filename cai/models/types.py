@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cai.models import content
+
 Message = dict[str, str]
 
 
@@ -133,6 +135,8 @@ class ModelSpec:
     spread: float = 0.0
     members: "tuple[ModelSpec, ...]" = ()
     """How to reach the models of ``rewards``, in their order; filled in by the run."""
+    trained: bool = False  # by this run, whose steps stand for what it holds
+    picked: bool = False  # its kind is what happens to be installed, as nobody named one
 
     @property
     def kind(self) -> str:
@@ -166,7 +170,21 @@ class ModelSpec:
         return self.model or weights or self.reward or self.scripted or (self.role if self.rewards else "")
 
     def identity(self) -> dict[str, object]:
-        """What decides the rows this model gives; how fast or where it serves does not."""
+        """What decides the rows this model gives; how fast or where it serves does not, nor where its files lie."""
+        known = {**self.by_name(), **({} if self.trained else self._held())}
+        if self.members:
+            known["members"] = [each.identity() for each in self.members]
+        return known | ({"kind": "picked"} if self.picked else {})
+
+    def _held(self) -> Mapping[str, object]:
+        """The model and its adapter by what their files hold; by their names where they are no files here."""
+        name = self.weights or self.reward or self.scripted
+        held, adapter = content.digest(name), content.digest(self.lora)
+        found = {"weights": held, "model": self.model} if held else {"weights": name} if self.model and name else {}
+        return found | ({"lora": adapter} if adapter else {})
+
+    def by_name(self) -> dict[str, object]:
+        """As ``identity``, by the names of its files: so it stands in runs that were begun before contents were looked at."""
         known: dict[str, object] = {
             "kind": self.kind,
             "model": self.title,
@@ -184,12 +202,12 @@ class ModelSpec:
         if not self.rewards:
             return {}
         known = {key: getattr(self, key) for key in ("combine", "safety", "threshold", "spread")}
-        return {"rewards": dict(self.rewards), **known, "members": [each.identity() for each in self.members]}
+        return {"rewards": dict(self.rewards), **known, "members": [each.by_name() for each in self.members]}
 
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server; how they are asked, as chat or as transcript, is no matter of servers."""
         mine, others = (
-            ({**each.identity(), "format": ""}, each.weights, each.endpoints, each.reward, each.scripted, each.backend)
+            ({**each.by_name(), "format": ""}, each.weights, each.endpoints, each.reward, each.scripted, each.backend)
             for each in (self, other)
         )
         return mine == others

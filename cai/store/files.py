@@ -3,7 +3,8 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -81,9 +82,34 @@ def whole_lines(path: Path) -> Iterator[str]:
                 yield line[:-1].decode("utf-8")
 
 
+def json_objects(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON object of each complete line.
+
+    Raises:
+        RunError: a line holds something else; ours are written whole, so it was damaged from outside.
+    """
+    for number, line in enumerate(whole_lines(path), 1):
+        yield json_object(line, path, number)
+
+
+def json_object(line: str | bytes, path: Path, number: int) -> dict[str, Any]:
+    """The JSON object of one line of a file; raises as ``json_objects``."""
+    with suppress(ValueError, RecursionError):
+        if isinstance(data := json.loads(line), dict):
+            return data
+    raise RunError(f"{path} is damaged: its line {number} is no JSON object; put it back as it was, or redo its stage")
+
+
+def count_lines(path: Path) -> int:
+    """How many complete lines a file has."""
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(16 * BLOCK), b""))
+
+
 def append_to(path: Path) -> TextIO:
     """A file open at its end, which is cut after its last complete line; raises as ``write_lines``."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             _cut(path)
         return path.open("a", encoding="utf-8")
@@ -116,6 +142,14 @@ def append_line(file: TextIO, line: str) -> None:
         raise cannot_write(Path(file.name), error) from None
 
 
+def sync(file: TextIO) -> None:
+    """Bring what was appended to the disk itself, where a power cut leaves it; raises as ``write_lines``."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        raise cannot_write(Path(file.name), error) from None
+
+
 def read_json(path: Path) -> Any:
     """A JSON file's data, or None where there is no such file.
 
@@ -128,6 +162,16 @@ def read_json(path: Path) -> Any:
         raise RunError(
             f"{path} is damaged, as it is not JSON ({error}); restore it, or move {path.parent} away"
         ) from None
+
+
+def read_object(path: Path, keys: Set[str]) -> dict[str, Any] | None:
+    """The object of a JSON file that has these keys at least; otherwise as ``read_json``."""
+    data = read_json(path)
+    if data is None or (isinstance(data, dict) and keys <= data.keys()):
+        return data
+    raise RunError(
+        f"{path} is damaged, as it is no object with {', '.join(sorted(keys))}; restore it, or do its stage again with --redo"
+    )
 
 
 def cannot_write(path: Path, error: OSError) -> RunError:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from cai.store.files import append_line, append_to, whole_lines, write_lines
+from cai.store.files import append_line, append_to, json_objects, sync, whole_lines, write_lines
 from cai.store.ledger import Tally
 from cai.store.rows import Drop, encode, plain
 from cai.store.stage import Stage, open_part
@@ -23,7 +23,7 @@ class Part:
         self.began = time.monotonic()
         self.path = open_part(stage.path(number))
         self.done: dict[str, dict[str, Any]] = {}
-        for data in (*map(json.loads, whole_lines(self.path)), *drops):
+        for data in (*json_objects(self.path), *drops):
             self.done[data["in"]] = data
         self.lines = append_to(self.path)
         self.drops = append_to(stage.folder / "drops.jsonl")
@@ -54,8 +54,8 @@ class Part:
             rows += data["out"]
         tally.rows_out = len(rows)
         tally.counts.update(filter(None, map(count, rows)) if count else ())
-        self.stage.account(self.number, self.stage.with_earlier(self.number, tally))
-        write_lines(self.stage.path(self.number), [encode(row) for row in rows])
+        sync(self.drops)  # a power cut must not leave a ledger that tells of drops which are in no file
+        self.stage.complete(self.number, list(map(encode, rows)), self.stage.with_earlier(self.number, tally))
         self.close()
         self.path.unlink()
         return rows

@@ -4,13 +4,14 @@ For stages whose rows keep the id of the row they are made from. Parts without a
 others, the rows that stand become the lines of an open part, and the tokens already spent stay in the ledger.
 """
 
-import json
 import shutil
+import time
 from collections.abc import Collection
+from itertools import count
 from pathlib import Path
 
 from cai.errors import RunError
-from cai.store.files import whole_lines, write_json, write_lines
+from cai.store.files import json_objects, write_json, write_lines
 from cai.store.ledger import Fingerprint
 from cai.store.rows import encode
 from cai.store.stage import Stage, open_part, part_number
@@ -35,17 +36,31 @@ def reopen(stage: Stage, root: Path, settings: Fingerprint, stale: Collection[st
     shutil.rmtree(fresh.folder, ignore_errors=True)
     write_json(fresh.folder / "begun.json", settings.plain())
     _Reopening(stage, fresh, frozenset(stale)).write()
-    aside = stage.set_aside(root)
+    aside = set_aside(stage, root)
     fresh.folder.rename(stage.folder)
     return aside
 
 
+def set_aside(stage: Stage, root: Path) -> Path:
+    """Move a stage's folder out of the way, its rows kept, to ``.aside/``; returns where it is now."""
+    name = root / ".aside" / f"{stage.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    aside = next(path for number in count(1) if not (path := name.with_name(f"{name.name}-{number}")).exists())
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(stage.folder, aside)
+    return aside
+
+
 def take_up(root: Path) -> None:
-    """Put every reopened stage in its place whose old folder a killed process had already moved away."""
+    """Put every reopened stage in its place whose old folder a killed process had already moved away.
+
+    What such a process had not got as far with is deleted: later, it would take the place of rows that are newer.
+    """
     for fresh in (root / ".aside").glob(".*.reopening"):
         folder = root / fresh.name.removeprefix(".").removesuffix(".reopening").replace("+", "/")
         if folder.parent.is_dir() and not folder.exists() and (fresh / WHOLE).exists():
             fresh.rename(folder)
+        else:
+            shutil.rmtree(fresh)
 
 
 def _beside(folder: Path, root: Path) -> Path:
@@ -75,7 +90,7 @@ class _Reopening:
     def _finished(self, number: int) -> None:
         if number not in self.tallies:
             ledger = self.stage.folder / "parts.jsonl"
-            raise RunError(f"{ledger} has no line for part {number}; do the stage again with: --redo {self.stage.name}")
+            raise RunError(f"{ledger} has no line for part {number}; do it again with: --redo {self.stage.name}")
         rows, dropped = list(self.stage.rows(dict, number)), self._dropped(number)
         if not self.stale & {*(row["id"] for row in rows), *(drop["in"] for drop in dropped)}:
             shutil.copyfile(self.stage.path(number), self.fresh.path(number))
@@ -91,12 +106,11 @@ class _Reopening:
 
     def _unfinished(self, path: Path) -> None:
         number, kept = part_number(path), []
-        for line in whole_lines(path):
-            done = json.loads(line)
+        for done in json_objects(path):
             if done["in"] in self.stale:
                 self._spend(number, *done["tokens"])
             else:
-                kept.append(line)
+                kept.append(encode(done))
         for drop in self._dropped(number):
             if drop["in"] in self.stale:
                 self._spend(number, *drop["tokens"])

@@ -1,10 +1,11 @@
 """A run's folder: what it says of itself, and the constitutions it was made under."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cai.errors import RunError, UserError
-from cai.store.files import read_json
+from cai.store.files import read_object
 from constitution.load import load
 from constitution.model import Constitution
 
@@ -16,13 +17,14 @@ def described(folder: Path) -> dict[str, Any]:
         UserError: the file is not one that a run wrote.
     """
     path = folder / "run.json"
-    try:
-        data = read_json(path)
-    except RunError:
-        data = None
-    if not isinstance(data, dict) or not {"stages", "constitution_digest"} <= data.keys():
-        raise UserError(f"{path} is not what a run wrote there; run its recipe again, which writes it anew")
-    return data
+    with suppress(RunError):
+        data = read_object(path, {"stages", "constitution_digest"}) or {}
+        stages = data.get("stages")
+        if isinstance(stages, list) and all(
+            isinstance(each, dict) and {"name", "kind"} <= each.keys() for each in stages
+        ):
+            return data
+    raise UserError(f"{path} is not what a run wrote there; run its recipe again, which writes it anew")
 
 
 def constitution_file(folder: Path, known: str) -> Path:

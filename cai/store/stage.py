@@ -6,21 +6,33 @@ line, the rows are sorted to input order, fsynced and renamed. A run killed at a
 are there; a torn last line is cut.
 """
 
-import json
-import shutil
-import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cai.errors import RunError, UserError
-from cai.store.files import append_line, append_to, move, read_json, whole_lines, write_json, write_lines
+from cai.store.files import (
+    append_line,
+    append_to,
+    count_lines,
+    json_object,
+    json_objects,
+    move,
+    read_json,
+    read_object,
+    sync,
+    whole_lines,
+    write_json,
+    write_lines,
+)
 from cai.store.ledger import Fingerprint, Tally, differences, versions
 from cai.store.rows import Drop, decode, encode, plain
 
 T = TypeVar("T")
+BEGUN = {"block", "seed", "constitution", "models", "inputs"}
+SEAL = {"stage", "rows_in", "rows_kept", "dropped", "rows_out", "counts"}
 
 
 class Stage:
@@ -38,20 +50,25 @@ class Stage:
     @property
     def seal(self) -> dict[str, Any] | None:
         """The seal's content, or None where the stage is not complete."""
-        return read_json(self.folder / "seal.json")
+        return read_object(self.folder / "seal.json", SEAL)
 
     @property
     def begun(self) -> dict[str, Any] | None:
         """The settings its rows are made under, or None where it was not begun."""
-        return read_json(self.folder / "begun.json")
+        return read_object(self.folder / "begun.json", BEGUN)
 
     def begin(self, settings: Fingerprint) -> None:
         """Make the folder ready for rows made under these settings.
 
         Raises:
-            UserError: it holds rows made under others; the message shows what differs.
+            UserError: it holds rows made under others, and the message shows what differs; or nobody knows under which.
         """
         begun, now = self.begun, settings.plain()
+        if begun is None and self._worked():
+            raise UserError(
+                f"{self.folder} holds rows, and begun.json that said under which settings they were made is gone; put it "
+                f"back, or do the stage again with: --redo {self.name}"
+            )
         if begun is not None and begun != now and self._worked():
             what = differences(begun, now)
             rest = [each for each in what if not each.startswith(("constitution:", "inputs."))]
@@ -66,12 +83,12 @@ class Stage:
 
     def _worked(self) -> bool:
         """Whether anything stands in the folder that other settings would spoil."""
-        files = (path for path in self.folder.rglob("*") if path.is_file())
-        return any(path.stat().st_size for path in files if path.name not in ("begun.json", "job.json"))
+        files = (path for path in self.folder.rglob("[!.]*") if path.name not in ("begun.json", "job.json"))
+        return any(path.is_file() and path.stat().st_size for path in files)
 
     def parts(self) -> list[int]:
         """The numbers of the finished parts."""
-        return sorted(map(part_number, self.folder.glob("part-*.jsonl")))
+        return sorted(map(part_number, self._files(".jsonl")))
 
     def finished(self, number: int) -> bool:
         """Whether a part is complete."""
@@ -82,10 +99,15 @@ class Stage:
         return self.folder / f"part-{number:05d}.jsonl"
 
     def rows(self, kind: type[T], number: int) -> Iterator[T]:
-        """The rows of a finished part."""
-        with self.path(number).open(encoding="utf-8") as lines:
-            for line in lines:
-                yield decode(kind, json.loads(line))
+        """The rows of a finished part.
+
+        Raises:
+            RunError: a line is no such row.
+        """
+        path = self.path(number)
+        with path.open("rb") as lines:
+            for place, line in enumerate(lines, 1):
+                yield _row(kind, json_object(line, path, place), f"line {place} of {path}")
 
     def count(self, number: int) -> int:
         """How many rows a finished part has."""
@@ -99,21 +121,23 @@ class Stage:
 
     def opened(self) -> list[Path]:
         """The files of parts in progress; one that a kill left beside its finished part is none."""
-        files = sorted(self.folder.glob("part-*.jsonl.open"))
-        return [path for path in files if not self.finished(part_number(path))]
+        return [path for path in self._files(".jsonl.open") if not self.finished(part_number(path))]
+
+    def _files(self, ending: str) -> list[Path]:
+        """The files of parts; a copy that somebody made beside one is none."""
+        paths = self.folder.glob(f"part-*{ending}")
+        return sorted(path for path in paths if path.name.removeprefix("part-").removesuffix(ending).isdigit())
 
     def so_far(self, kind: type[T]) -> Iterator[T]:
         """The rows of finished parts, then those of parts in progress."""
         yield from self.all_rows(kind)
         for path in self.opened():
-            for line in whole_lines(path):
-                yield from (decode(kind, row) for row in json.loads(line)["out"])
+            for line in json_objects(path):
+                yield from (_row(kind, row, str(path)) for row in line["out"])
 
     def write_part(self, number: int, rows: Iterable[Any]) -> None:
         """Write a whole part at once."""
-        lines = [encode(row) for row in rows]
-        write_lines(self.path(number), lines)
-        self.account(number, Tally(len(lines), len(lines), len(lines)))
+        self.complete(number, list(map(encode, rows)), None)
 
     def write_parts(self, rows: Iterable[Any], size: int) -> None:
         """Write rows as whole parts of so many."""
@@ -127,19 +151,36 @@ class Stage:
         Args:
             file: its rows, whole, on this file system.
             drops: those of its rows that were left out and are not in ``drops.jsonl`` yet.
+
+        Raises:
+            RunError: the file has not all rows.
         """
+        if (rows := count_lines(file)) != tally.rows_out:
+            raise RunError(f"{file} came over with {rows} rows of {tally.rows_out}; run the same command again")
         open_part(self.path(number)).touch()  # killed from here on, the part is one in progress, not one that is gone
         with append_to(self.folder / "drops.jsonl") as lines:
             for drop in drops:
                 append_line(lines, encode(drop))
-        self.account(number, self.with_earlier(number, tally))
+            sync(lines)
+        self._account(number, self.with_earlier(number, tally), file.stat().st_size)
         move(file, self.path(number))
         open_part(self.path(number)).unlink(missing_ok=True)
 
-    def account(self, number: int, tally: Tally) -> None:
-        """Write a part's ledger."""
+    def complete(self, number: int, lines: Sequence[str], tally: Tally | None) -> None:
+        """Write a whole part, its ledger first: a part that is there is in the ledger, whenever the run is killed.
+
+        Args:
+            tally: of what it took; each line is a row in and a row out where there is none.
+        """
+        known = tally or Tally(len(lines), len(lines), len(lines))
+        self._account(number, known, sum(len(line.encode()) + 1 for line in lines))
+        write_lines(self.path(number), lines)
+
+    def _account(self, number: int, tally: Tally, size: int) -> None:
+        """Write a part's ledger, with the size of its file by which a later change is seen without reading it."""
         with append_to(self.folder / "parts.jsonl") as ledger:
-            append_line(ledger, encode({"part": number, **tally.plain()}))
+            append_line(ledger, encode({"part": number, "bytes": size, **tally.plain()}))
+            sync(ledger)
 
     def write_drops(self, drops: Iterable[Drop]) -> None:
         """Write all drops of a stage that works on the whole set."""
@@ -147,7 +188,7 @@ class Stage:
 
     def drops(self) -> Iterator[dict[str, Any]]:
         """The rows left out, with their reasons."""
-        return map(json.loads, whole_lines(self.folder / "drops.jsonl"))
+        return json_objects(self.folder / "drops.jsonl")
 
     def open_drops(self) -> dict[int, list[dict[str, Any]]]:
         """The rows left out of parts that are not finished, by part."""
@@ -159,25 +200,7 @@ class Stage:
 
     def metrics(self) -> list[dict[str, Any]]:
         """What a trainer reported as it went, a step each."""
-        return [json.loads(line) for line in whole_lines(self.folder / "metrics.jsonl")]
-
-    def lost(self) -> list[Path]:
-        """Parts that were finished and are not there any more."""
-        numbers = {json.loads(line)["part"] for line in whole_lines(self.folder / "parts.jsonl")}
-        opened = set(map(part_number, self.opened()))
-        return [self.path(number) for number in sorted(numbers - opened) if not self.finished(number)]
-
-    def whole(self) -> None:
-        """Make sure that what was finished is there.
-
-        Raises:
-            RunError: a part is gone, or all of them.
-        """
-        lost = self.lost() or ([] if self.begun is None or self.seal is None or self.parts() else [self.path(0)])
-        if lost:
-            raise RunError(
-                f"{lost[0]} is gone, though {self.name} was done; put it back, or do it again with: --redo {self.name}"
-            )
+        return list(json_objects(self.folder / "metrics.jsonl"))
 
     def count_done(self) -> int:
         """How many input rows are done, kept or dropped, by the ledger and by the parts in progress."""
@@ -188,13 +211,32 @@ class Stage:
 
     def part_tallies(self) -> dict[int, Tally]:
         """The ledgers of the finished parts."""
-        found = {}
-        for line in whole_lines(self.folder / "parts.jsonl"):
-            data = json.loads(line)
-            number = data.pop("part")
-            data["dropped"], data["counts"] = Counter(data["dropped"]), Counter(data["counts"])
-            found[number] = Tally(**data)
-        return {number: tally for number, tally in found.items() if self.finished(number)}
+        return {number: tally for number, (tally, _) in self.ledger().items() if self.finished(number)}
+
+    def tally(self) -> Tally:
+        """The ledger of all finished parts together."""
+        whole = Tally()
+        for part in self.part_tallies().values():
+            whole.add(part)
+        return whole
+
+    def ledger(self) -> dict[int, tuple[Tally, int | None]]:
+        """The ledger of every part that was ever finished, and how many bytes it had, where that was written.
+
+        Raises:
+            RunError: a line is no ledger.
+        """
+        path, found = self.folder / "parts.jsonl", {}
+        for data in json_objects(path):
+            try:
+                number, size = data.pop("part"), data.pop("bytes", None)
+                data["dropped"], data["counts"] = Counter(data["dropped"]), Counter(data["counts"])
+                found[number] = Tally(**data), size
+            except (KeyError, TypeError):
+                raise RunError(
+                    f"{path} is damaged: a line of it is no part's ledger; put it back as it was, or redo its stage"
+                ) from None
+        return found
 
     def close(self, settings: Fingerprint, tally: Tally, **more: Any) -> None:
         """Seal the stage: the last thing written.
@@ -206,17 +248,6 @@ class Stage:
             raise RunError(f"{self.folder}: the ledger does not add up: {tally}")
         made = {"stage": self.name, "digest": settings.digest(), "inputs": settings.inputs}
         write_json(self.folder / "seal.json", {**made, **tally.plain(), **more, "versions": versions()})
-
-    def set_aside(self, root: Path) -> Path:
-        """Move the folder out of the way, its rows kept, to ``.aside/``."""
-        aside = root / ".aside" / f"{self.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = aside.with_name(f"{aside.name}-{number}")
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(self.folder, aside)
-        return aside
 
     def restamp(self, settings: Fingerprint) -> None:
         """Let the rows stand as made under settings that would make the very same ones."""
@@ -235,6 +266,16 @@ class Stage:
     def earlier(self) -> dict[str, list[float]]:
         """What parts cost before they were reopened: part number → tokens in, cached, out, seconds."""
         return read_json(self.folder / "earlier.json") or {}
+
+
+def _row(kind: type[T], data: Any, where: str) -> T:
+    """A row from its data; raises as ``Stage.rows``."""
+    try:
+        return decode(kind, data)
+    except (AttributeError, KeyError, TypeError):
+        raise RunError(
+            f"{where} is damaged: it is no {kind.__name__.lower()}; put the file back as it was, or redo its stage"
+        ) from None
 
 
 def open_part(path: Path) -> Path:

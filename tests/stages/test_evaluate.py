@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from cai.errors import RunError
 from cai.judge.statistics import wilson
 from cai.stages.evaluate import compare
 from cai.store.rows import Draft, Pair, Preference
 from cai.store.stage import Stage
+from constitution.source import InputError
 
 ASKED = ({"role": "user", "content": "Hi"},)
 PAIR = Pair("p", "p", ASKED, Draft("a", "m", "stop", 0), Draft("b", "m", "stop", 0), "redteam")
@@ -48,3 +50,32 @@ def test_models_answer_the_held_out_prompts_with_the_same_draws(scripted_run: Ca
     aside = Stage(run / "prompts" / "heldout")
     assert metrics["other"]["all"]["answers"] == sum(1 for _ in aside.all_rows(dict))
     assert metrics["other"]["compared"]["all"]["compared"] == 0, "equal answers are not compared"
+
+
+def test_no_share_held_out_is_refused_before_anything_starts(scripted_run: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match="evaluate: compares on held-out prompts, and prompts sets none aside; give"):
+        scripted_run("prompts.heldout=0")
+
+
+@pytest.fixture
+def one_prompt(write: Callable[[str, str], Path]) -> tuple[str, str]:
+    """Settings for a run on a single prompt; it is there twice, as both tracks want a file."""
+    file = write("one.jsonl", '{"id": "one", "prompt": "How?"}\n')
+    return f"prompts.redteam={file}", f"prompts.helpful={file}"
+
+
+def test_no_prompt_held_out_is_a_sentence_before_models_start(
+    scripted_run: Callable[..., Path], tmp_path: Path, one_prompt: tuple[str, str]
+) -> None:
+    with pytest.raises(RunError, match=r"prompts has set none of 1 aside; .* run with: --redo prompts$"):
+        scripted_run(*one_prompt)
+    assert not list((tmp_path / "scripted" / "revise").glob("part-*"))
+    assert not (tmp_path / "scripted" / "evaluate").exists()
+
+
+def test_all_prompts_held_out_leave_nothing_to_revise(
+    scripted_run: Callable[..., Path], tmp_path: Path, one_prompt: tuple[str, str]
+) -> None:
+    with pytest.raises(RunError, match="revise has no row to work on, as prompts gave none; "):
+        scripted_run(*one_prompt, "prompts.heldout=0.9")
+    assert not (tmp_path / "scripted" / "revise" / "seal.json").exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cai.audit import lost
 from cai.errors import RunError, UserError
 from cai.store.files import RunLock
 from cai.store.ledger import Fingerprint, Tally
@@ -103,19 +104,35 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
         pass
 
 
-def test_a_part_taken_over_is_whole_or_in_progress(tmp_path: Path) -> None:
+def test_a_part_taken_over_is_whole_or_in_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(tmp_path / "s")
     stage.begin(SETTINGS)
     drops = [{"part": 0, "in": "b", "id": "b", "reason": "refused", "detail": "", "partial": None, "tokens": [0, 0, 0]}]
     tally = Tally(2, 1, 1, Counter(refused=1))
-    with pytest.raises(RunError, match="cannot write"):  # as a kill before the last step would leave it
-        stage.adopt(0, tmp_path / "gone.jsonl", tally, drops)
-    assert not stage.finished(0) and not stage.lost() and stage.count_done() == 1
+    made = tmp_path / "made.jsonl"
+    made.write_text('{"id": "a"}\n')
+
+    def killed(file: Path, to: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cai.store.move", killed)
+        with pytest.raises(KeyboardInterrupt):  # before the last step
+            stage.adopt(0, made, tally, drops)
+    assert not stage.finished(0) and not lost(stage) and stage.count_done() == 1
     assert [drop["in"] for drop in stage.open_drops()[0]] == ["b"]
     (stage.folder / "earlier.json").write_text('{"0": [1000, 0, 7, 1.5]}')  # what the part cost before it was reopened
-    (tmp_path / "made.jsonl").write_text('{"id": "a"}\n')
-    stage.adopt(0, tmp_path / "made.jsonl", tally, [])
+    stage.adopt(0, made, tally, [])
     assert list(stage.rows(dict, 0)) == [{"id": "a"}]
     assert (stage.part_tallies()[0].tokens_in, stage.part_tallies()[0].tokens_out) == (1000, 7)
     assert stage.count_done() == 2 and not stage.opened()
     assert [drop["in"] for drop in stage.drops()] == ["b"]
+
+
+def test_a_part_that_lost_rows_on_its_way_is_not_taken_over(tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "s")
+    stage.begin(SETTINGS)
+    (tmp_path / "made.jsonl").write_text('{"id": "a"}\n')
+    with pytest.raises(RunError, match=r"made\.jsonl came over with 1 rows of 2; run the same command again"):
+        stage.adopt(0, tmp_path / "made.jsonl", Tally(2, 2, 2), [])
+    assert not stage.finished(0) and not stage.ledger()

@@ -29,6 +29,7 @@ from cai.recipe.read import load_recipe
 from cai.report.page import write_report
 from cai.report.summary import stages_of
 from cai.run import Run, start
+from cai.store import reopen
 from cai.store.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -322,16 +323,16 @@ def test_a_step_done_again_takes_the_later_rounds_with_it(whole: Path, recipe: P
 def test_redo_broken_off_leaves_no_step_without_what_it_was_made_from(
     go: Go, copied: Path, recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moved, real = [], Stage.set_aside
+    moved, real = [], reopen.set_aside
 
-    def at_most_three(self: Stage, root: Path) -> Path:
+    def at_most_three(stage: Stage, root: Path) -> Path:
         if len(moved) == 3:
             raise RunError("broken off")
-        moved.append(self.name)
-        return real(self, root)
+        moved.append(stage.name)
+        return real(stage, root)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Stage, "set_aside", at_most_three)
+        patched.setattr(reopen, "set_aside", at_most_three)
         with pytest.raises(RunError, match="broken off"):
             go(copied, redo="round-2/label")
     run = Run(load_recipe(recipe), copied / "turns", Screen(Console(quiet=True)))

@@ -7,6 +7,7 @@ from cai.judge.methods import METHODS, Method
 from cai.models.types import ModelSpec
 from cai.recipe.block import Block, method
 from cai.recipe.checks import training
+from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
 from cai.stages.ppo import Ppo
 from cai.stages.prefs import Prefs
@@ -99,6 +100,8 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield from _group(want, block, before)
         case Score() as want:
             yield from _scorer(want)
+        case Evaluate() if any(each.name == block.reads and not each.want.heldout for each in before):
+            yield "", f"compares on held-out prompts, and {block.reads} sets none aside; give it a share under heldout"
         case Sample(n=n, group=group) if n % group:
             yield "n", f"must be a multiple of group ({group}), found {n}"
         case Sample(temperature=0):

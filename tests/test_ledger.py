@@ -1,0 +1,177 @@
+"""Rows that were lost or gained outside of a run: they are told by the ledgers, and nothing is made from them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cai import audit, dataset
+from cai.errors import RunError, UserError
+from cai.store.ledger import Fingerprint
+from cai.store.part import Part
+from cai.store.rows import Drop, Prompt
+from cai.store.stage import Stage
+
+Run = Callable[..., Path]
+FOLDERS = {
+    "prompts": "prompts",
+    "prompts/heldout": "prompts",
+    "revise": "revise",
+    "label": "label",
+    "evaluate/answers-policy": "evaluate",
+    "evaluate/votes-other": "evaluate",
+}
+"""Folders of rows, and the stage to be done again where they are damaged."""
+SETTINGS = Fingerprint("s", {}, 0, "c0", {}, {})
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines(keepends=True)
+
+
+def cut(path: Path) -> None:
+    path.write_text("".join(lines(path)[:-1]), encoding="utf-8")
+
+
+def twice(path: Path) -> None:
+    path.write_text("".join([*lines(path), lines(path)[-1]]), encoding="utf-8")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("damage", [cut, twice])
+def test_a_sealed_part_with_other_rows_than_its_ledger_stops_the_run(
+    scripted_run: Run, folder: str, damage: Callable[[Path], None]
+) -> None:
+    run = scripted_run("prompts.heldout=0.3")
+    part = run / folder / "part-00000.jsonl"
+    rows = len(lines(part))
+    damage(part)
+    words = (
+        rf"{folder}/part-00000\.jsonl should have {rows} rows and has {len(lines(part))};.*--redo {FOLDERS[folder]}$"
+    )
+    with pytest.raises(RunError, match=words):
+        scripted_run("prompts.heldout=0.3")
+    with pytest.raises(RunError, match=words):  # what is done again must not be made from them either
+        scripted_run("prompts.heldout=0.3", redo="report")
+
+
+def test_a_run_without_its_ledgers_is_not_sealed_as_nothing(scripted_run: Run) -> None:
+    folder = scripted_run()
+    (folder / "revise" / "parts.jsonl").unlink()
+    (folder / "revise" / "seal.json").unlink()
+    with pytest.raises(RunError, match=r"parts\.jsonl has no line for part 0, .* again with: --redo revise$"):
+        scripted_run()
+    assert not (folder / "revise" / "seal.json").exists()
+
+
+def test_a_stage_whose_seal_alone_is_gone_is_sealed_as_it_was(scripted_run: Run) -> None:
+    seal = scripted_run() / "revise" / "seal.json"
+    was = json.loads(seal.read_text())
+    seal.unlink()
+    scripted_run()
+    assert json.loads(seal.read_text()) == was
+
+
+def test_rows_that_went_with_their_ledger_are_missed_by_the_seal(scripted_run: Run) -> None:
+    folder = scripted_run()
+    rows = sum(len(lines(path)) for path in folder.glob("revise/part-*.jsonl"))
+    gone = sorted(folder.glob("revise/part-*.jsonl"))[-1]
+    left = rows - len(lines(gone))
+    gone.unlink()
+    cut(folder / "revise" / "parts.jsonl")
+    with pytest.raises(RunError, match=rf"parts\.jsonl tells of {left} rows, .* seal of {rows}; .*--redo revise$"):
+        scripted_run()
+
+
+def test_drops_that_are_gone_stop_the_run(scripted_run: Run) -> None:
+    drops = scripted_run() / "sample" / "drops.jsonl"
+    assert lines(drops)
+    cut(drops)
+    with pytest.raises(RunError, match=r"sample/drops\.jsonl should have \d+ rows of part \d and has \d+; .* sample$"):
+        scripted_run()
+
+
+def test_rows_whose_settings_are_gone_are_not_taken_for_rows_of_these(scripted_run: Run) -> None:
+    folder = scripted_run()
+    (folder / "revise" / "begun.json").unlink()
+    with pytest.raises(UserError, match=r"revise holds rows, and begun\.json .* is gone; .*--redo revise"):
+        scripted_run("revise.rounds=1")
+
+
+def part(tmp_path: Path, name: str) -> Stage:
+    """A stage of one finished part that kept a and b and dropped c."""
+    stage = Stage(tmp_path / name)
+    stage.begin(SETTINGS)
+    made = Part(stage, 0)
+    for row in ("a", "b"):
+        made.put(row, [Prompt(row, (), "", "redteam")], (1, 0, 1))
+    made.drop(Drop("c", "empty"), (1, 0, 0))
+    made.finish(["a", "b", "c"])
+    return stage
+
+
+def test_a_finished_part_of_an_open_stage_is_looked_at_too(tmp_path: Path) -> None:
+    stage = part(tmp_path, "s")
+    audit.whole(stage)
+    cut(stage.path(0))
+    with pytest.raises(RunError, match=r"part-00000\.jsonl should have 2 rows and has 1;"):
+        audit.whole(stage)
+
+
+def test_a_ledger_from_before_bytes_were_in_it_is_counted_by_lines(tmp_path: Path) -> None:
+    stage = part(tmp_path, "s")
+    ledger = stage.folder / "parts.jsonl"
+    known = json.loads(ledger.read_text())
+    del known["bytes"]
+    ledger.write_text(json.dumps(known) + "\n")
+    audit.whole(stage)
+    twice(stage.path(0))
+    with pytest.raises(RunError, match="should have 2 rows and has 3;"):
+        audit.whole(stage)
+
+
+def test_a_row_that_a_person_rewrote_is_a_row(tmp_path: Path) -> None:
+    stage = part(tmp_path, "s")
+    stage.path(0).write_text(stage.path(0).read_text().replace("redteam", "helpful"))
+    audit.whole(stage)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("part-00000.jsonl", "{torn"), ("part-00000.jsonl", "[]\n"), ("parts.jsonl", "{x\n"), ("drops.jsonl", "5\n")],
+)
+def test_lines_that_are_no_rows_are_a_sentence(tmp_path: Path, name: str, text: str) -> None:
+    stage = part(tmp_path, "s")
+    (stage.folder / name).write_text(text)
+    damaged = rf"{name} (is damaged: its line 1 is no JSON object|should have 2 rows and has)"
+    with pytest.raises(RunError, match=damaged):
+        audit.whole(stage)
+    if name.startswith("part-"):
+        with pytest.raises(RunError, match=r"part-00000\.jsonl is damaged: its line 1 is no JSON object"):
+            list(stage.all_rows(Prompt))
+
+
+@pytest.mark.parametrize(("name", "text"), [("seal.json", "5"), ("seal.json", "{}"), ("begun.json", "[]")])
+def test_a_seal_that_is_none_is_a_sentence(tmp_path: Path, name: str, text: str) -> None:
+    stage = part(tmp_path, "s")
+    (stage.folder / name).write_text(text)
+    with pytest.raises(RunError, match=rf"{name} is damaged, as it is no object with .* again with --redo"):
+        _ = stage.begun, stage.seal
+
+
+def test_a_copy_beside_a_part_is_no_part(tmp_path: Path) -> None:
+    stage = part(tmp_path, "s")
+    for name in ("part-copy.jsonl", "part-00000 (copy).jsonl", "part-00000 (copy).jsonl.open"):
+        (stage.folder / name).write_bytes(stage.path(0).read_bytes())
+    audit.whole(stage)
+    assert stage.parts() == [0] and not stage.opened()
+
+
+def test_a_dataset_that_lost_a_file_is_not_trained_on(tmp_path: Path) -> None:
+    rows = [{"prompt_id": str(number), "text": "t"} for number in range(6)]
+    splits = dataset.write(tmp_path, iter(rows), {"0"})
+    dataset.whole(tmp_path, splits, "sets")
+    (tmp_path / "test.parquet").unlink()
+    with pytest.raises(RunError, match=r"should have 1 test rows and has 0; .*--redo sets$"):
+        dataset.whole(tmp_path, splits, "sets")
