@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.clean import Cleaner
-from cai.rows import Drop, Scored
+from cai.rows import Drop, Scored, content_key
 from cai.stages.of_scores import Candidate, candidates, completion
 
 
@@ -60,5 +60,5 @@ def _example(row: Scored, answer: Candidate) -> dict[str, Any]:
         "track": row.track,
         "principles": [row.principle] if row.principle else [],
         "revision": 0,
-        "prompt_id": row.prompt_id,
+        "prompt_id": content_key(row.messages),
     }

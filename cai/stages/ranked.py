@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.clean import Cleaner
-from cai.rows import Drop, Scored
+from cai.rows import Drop, Scored, content_key
 from cai.stages.of_scores import candidates, completion
 
 
@@ -48,6 +48,6 @@ def ranked(rows: Iterable[Scored], want: Ranked, counts: Counter[str]) -> Iterat
                 "scores": [each.score for each in found],
                 "id": row.id,
                 "track": row.track,
-                "prompt_id": row.prompt_id,
+                "prompt_id": content_key(row.messages),
             }
             yield [example]

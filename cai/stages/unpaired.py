@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.clean import Cleaner
-from cai.rows import Drop, Scored
+from cai.rows import Drop, Scored, content_key
 from cai.stages.of_scores import Candidate, candidates, completion
 
 
@@ -61,5 +61,5 @@ def _example(row: Scored, answer: Candidate, good: bool) -> dict[str, Any]:
         "label": good,
         "id": f"{row.id}/{answer.number}",
         "track": row.track,
-        "prompt_id": row.prompt_id,
+        "prompt_id": content_key(row.messages),
     }
