@@ -275,10 +275,14 @@ def content_key(messages: Sequence[Message]) -> int:
 
     A hash of 64 bits: among a million prompts two that differ share one with a probability of 3 in a hundred million.
     """
-    said = [
-        (each["role"], " ".join(unicodedata.normalize("NFKC", each["content"]).casefold().split())) for each in messages
-    ]
-    return int.from_bytes(hashlib.blake2b(json.dumps(said).encode(), digest_size=8).digest())
+    said = "\n".join(f"{each['role']} {_bare(each['content'])}" for each in messages)
+    return int.from_bytes(hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+
+
+def _bare(text: str) -> str:
+    """A text in one line, case and Unicode forms folded."""
+    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(folded.split())
 
 
 def content_id(messages: Sequence[Message]) -> str:

@@ -19,7 +19,7 @@ from cai.ledger import Settings, Tally, versions
 from cai.models.vllm import resolve
 from cai.part import sort_drops
 from cai.recipe import Block
-from cai.rows import Drop, Pair, Prompt, content_key, plain
+from cai.rows import Drop, Pair, Prompt, plain
 from cai.screen import Bar
 from cai.stages import pairs as pair_files
 from cai.stages import prompts as prompt_files
@@ -44,10 +44,10 @@ def prompts(run: "Run", block: Block) -> None:
     counts: Counter[str] = Counter()
 
     def kept() -> Iterator[Prompt]:
-        for row in prompt_files.read(want):
+        for row, key in prompt_files.keyed(want):
             if isinstance(row, Drop):
                 drops.append(row)
-            elif content_key(row.messages) in aside:
+            elif key in aside:
                 counts["heldout"] += 1
             elif drop := others.drop(row.id, row.messages):
                 drops.append(drop)

@@ -64,44 +64,48 @@ def read(want: Prompts) -> Iterator[Prompt | Drop]:
     Raises:
         UserError: a file or a column is not there, or a line cannot be read.
     """
+    return (row for row, _ in keyed(want))
+
+
+def keyed(want: Prompts, said: dict[str, set[int]] | None = None) -> Iterator[tuple[Prompt | Drop, int]]:
+    """The same with each prompt's key (``content_key``); 0 where a row is left out.
+
+    Args:
+        said: gains the keys, by track.
+    """
     seen: set[str] = set()
-    said: dict[str, set[int]] = {track: set() for track in TRACKS}
+    said = {} if said is None else said
     for track, sources in zip(TRACKS, (want.redteam, want.helpful), strict=True):
         for source in sources:
             for number, data in enumerate(_records(source)):
                 if source.limit is not None and number >= source.limit:
                     break
                 row = _prompt(data, number, source, track, seen)
-                yield row if isinstance(row, Drop) else _on_one_track(row, said)
+                yield (row, 0) if isinstance(row, Drop) else _on_one_track(row, said)
 
 
-def _on_one_track(row: Prompt, said: dict[str, set[int]]) -> Prompt | Drop:
-    """The prompt, unless another track has it.
-
-    Args:
-        said: the keys of the prompts before it, by track; gains its own.
-    """
+def _on_one_track(row: Prompt, said: dict[str, set[int]]) -> tuple[Prompt | Drop, int]:
+    """The prompt with its key, unless another track has it."""
     key = content_key(row.messages)
     for track in said.keys() - {row.track}:
         if key in said[track]:
-            return Drop(row.id, "duplicate", f"{row.source}: the same prompt is there on the track {track}")
-    said[row.track].add(key)
-    return row
+            return Drop(row.id, "duplicate", f"{row.source}: the same prompt is there on the track {track}"), 0
+    said.setdefault(row.track, set()).add(key)
+    return row, key
 
 
 def aside(want: Prompts, seed: int) -> set[int]:
     """The keys of the prompts that a block holds out, by its files: a share of each track."""
-    tracks: dict[str, set[int]] = {track: set() for track in TRACKS}
-    for row in read(want) if want.heldout else ():
-        if isinstance(row, Prompt):
-            tracks[row.track].add(content_key(row.messages))
+    tracks: dict[str, set[int]] = {}
+    for _ in keyed(want, tracks) if want.heldout else ():
+        pass
     return {key for keys in tracks.values() for key in held_out(keys, want.heldout, seed)}
 
 
 def those(want: Prompts, keys: Set[int]) -> Iterator[Prompt]:
     """The prompts with these keys, in order."""
-    rows = read(want) if keys else ()
-    return (row for row in rows if isinstance(row, Prompt) and content_key(row.messages) in keys)
+    rows = keyed(want) if keys else ()
+    return (row for row, key in rows if key in keys and isinstance(row, Prompt))
 
 
 def held_out(keys: Iterable[K], share: float, seed: int) -> set[K]:
@@ -109,7 +113,7 @@ def held_out(keys: Iterable[K], share: float, seed: int) -> set[K]:
 
     At least one is set aside, and one is left, where there are two and the share is above zero.
     """
-    unique = set(keys)
+    unique = keys if isinstance(keys, Set) else set(keys)
     count = round(share * len(unique))
     if share > 0 and len(unique) > 1:
         count = min(max(count, 1), len(unique) - 1)
