@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from cai.errors import UserError, install
+from cai.store.rows import Drop, Message, content_key
 
 LEAKED = 8
 COPY = 0.95
@@ -21,6 +22,8 @@ LOOPS = 3
 CLOSERS = (5, 0.02)
 SHINGLE = 5
 PERMUTATIONS = 128
+SHARED = 8
+MOST_SEQUENCES = 1_000_000
 
 _META = re.compile(
     r"\b(?:here(?:['\u2019]s| is) (?:the|a|my|an) (?:\w+ )?(?:revis|rewrit|improv|updat|edit)\w*|"
@@ -169,6 +172,55 @@ class Cleaner:
         self.closers[mark] += 1
         least, share = CLOSERS
         return self.closers[mark] > max(least, share * self.count)
+
+
+class HeldOut:
+    """The prompts that a recipe holds out, by hashes of them: what no row may be made of, and what is near to them.
+
+    A prompt is near a held-out one where what the person says in it shares ``SHARED`` words in a row with that; one of fewer
+    words where all its words are the same. Beyond ``most`` sequences of words only those stay whose hash is a multiple of
+    two, then of four, and so on, so that memory is bounded and a near prompt is found by a sample of its words.
+
+    Attributes:
+        every: one in so many sequences of words is kept.
+    """
+
+    def __init__(self, prompts: Iterable[Sequence[Message]], most: int = MOST_SEQUENCES) -> None:
+        self.keys: set[int] = set()
+        self.marks: set[int] = set()
+        self.every = 1
+        for messages in prompts:
+            self.keys.add(content_key(messages))
+            self.marks |= self._marks(messages)
+            while len(self.marks) > most:
+                self.every *= 2
+                self.marks = {mark for mark in self.marks if mark % self.every == 0}
+
+    def drop(self, id: str, messages: Sequence[Message]) -> Drop | None:
+        """Why a row is not trained on; None where its prompt is not held out."""
+        if content_key(messages) not in self.keys:
+            return None
+        return Drop(id, "held_out", "a stage of prompts holds it out, for evaluation alone")
+
+    def near(self, messages: Sequence[Message]) -> bool:
+        """Whether a prompt shares a sequence of words with a held-out one."""
+        return not self.marks.isdisjoint(self._marks(messages))
+
+    def describe(self, near: int, rows: int) -> str:
+        """For a dataset's card: how many there are, and how many of its training rows are near to one."""
+        if not self.keys:
+            return "none: this recipe holds no prompts out"
+        sample = f", by a sample of one in {self.every} sequences" if self.every > 1 else ""
+        return (
+            f"{len(self.keys)} held out by this recipe, none of them among the rows; {near} of {rows} training rows share "
+            f"{SHARED} words in a row with one (case and punctuation apart{sample}), and stay"
+        )
+
+    def _marks(self, messages: Sequence[Message]) -> set[int]:
+        words = _words(" ".join(each["content"] for each in messages if each["role"] == "user"))
+        starts = range(max(len(words) - SHARED, 0) + 1)
+        marks = (int.from_bytes(_digest(" ".join(words[start : start + SHARED]))[:8]) for start in starts)
+        return {mark for mark in marks if mark % self.every == 0}
 
 
 def _index(similarity: float) -> Callable[[str], bool]:

@@ -1,9 +1,9 @@
 """Parquet datasets beside their card: ``train.parquet``, ``test.parquet``, ``README.md``.
 
-Split by prompt: no prompt is on both sides. Shards are numbered once a file would pass 500 MB.
+Split by prompt: no prompt is on both sides, by what it says. Shards are numbered once a file would pass 500 MB.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,8 @@ class Shards:
             self.writer = None
 
 
-def write(folder: Path, rows: Iterable[dict[str, Any]], test_prompts: set[str]) -> dict[str, int]:
-    """Write the splits; ``prompt_id`` says which side a row is on and is not written.
+def write(folder: Path, rows: Iterable[dict[str, Any]], test_prompts: Set[Any]) -> dict[str, int]:
+    """Write the splits; ``prompt_id``, which rows of one prompt share, says which side a row is on and is not written.
 
     Returns:
         split → rows.

@@ -7,6 +7,7 @@ whole set, or where a second model of this machine's would have to come up besid
 import asyncio
 import hashlib
 import importlib.util
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,7 @@ class Run:
         specs = {called[role]: self.spec(role) for role in roles}
         return Fingerprint(
             stage=block.name,
-            block=_fingerprinted(want),
+            block=_fingerprinted(want) | self._held_out(block),
             seed=self.recipe.seed + block.number,
             constitution=digest(self.constitution) if by_constitution(block) else "",
             models={role: _by_name(spec) if former else spec.identity() for role, spec in specs.items()},
@@ -86,6 +87,14 @@ class Run:
         """How settings name a model: a folder that only training names by what it holds."""
         known = role in self.recipe.models or self.recipe.trains(role)
         return role if known else content.digest(self.spec(role).weights) or role
+
+    def _held_out(self, block: Block) -> dict[str, Any]:
+        """What decides which rows of a source are left out because another stage holds their prompts out."""
+        if block.table.shape != "source":
+            return {}
+        others = [each for each in self.recipe.blocks if each.kind == "prompts" and each.name != block.name]
+        found = {each.name: _decided(_fingerprinted(asdict(each.want))) for each in others if each.want.heldout}
+        return {"held_out": found} if found else {}
 
     def weights(self, base: str) -> str:
         """Where training starts from: the weights behind a role, or the path or Hub id itself."""
@@ -283,6 +292,12 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
     if "decontaminate" in want:
         want["decontaminate"] = [_content(path) for path in want["decontaminate"]]
     return want
+
+
+def _decided(prompts: dict[str, Any]) -> str:
+    """A fingerprint of what decides which prompts a block holds out."""
+    text = json.dumps({key: prompts[key] for key in ("redteam", "helpful", "heldout")}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _content(path: str) -> str:

@@ -4,13 +4,14 @@ A stage function opens no file and knows no folder; here its rows come from the 
 and here its ledger is sealed.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cai import dataset
+from cai.clean import HeldOut
 from cai.errors import RunError, UserError
 from cai.flow.flow import flow
 from cai.flow.live import Job, Observer, RowStage
@@ -40,37 +41,58 @@ if TYPE_CHECKING:
 
 def prompts(run: "Run", block: Block) -> None:
     want, stage = block.want, run.stage(block.name)
+    # The files are read again rather than held: of a million prompts only ids and hashes are ever in memory.
+    aside, others = prompt_files.aside(want, run.recipe.seed), held_out(run, block.name)
     drops: list[Drop] = []
-    tracks: dict[str, list[str]] = defaultdict(list)
-    for row in prompt_files.read(want):
-        if isinstance(row, Drop):
-            drops.append(row)
-        else:
-            tracks[row.track].append(row.id)
-    count = sum(map(len, tracks.values()))
+    counts: Counter[str] = Counter()
+
+    def kept() -> Iterator[Prompt]:
+        for row, key in prompt_files.keyed(want):
+            if isinstance(row, Drop):
+                drops.append(row)
+            elif key in aside:
+                counts["heldout"] += 1
+            elif drop := others.drop(row.id, row.messages):
+                drops.append(drop)
+            else:
+                counts["kept"] += 1
+                yield row
+
+    stage.write_parts(kept(), want.part_size)
+    count = counts.total()
     if not count:
         why = f": {drops[0].detail}" if drops else ": the files are empty"
         raise UserError(f"{block.name}: no prompt could be read{why}; name a file with prompts")
-    aside = {each for ids in tracks.values() for each in prompt_files.held_out(ids, want.heldout, run.recipe.seed)}
-    tracks.clear()
-    # The files are read again rather than held: of a million prompts only ids are ever in memory.
-    kept = (row for row in prompt_files.read(want) if isinstance(row, Prompt) and row.id not in aside)
-    stage.write_parts(kept, want.part_size)
-    held = (row for row in prompt_files.read(want) if isinstance(row, Prompt) and row.id in aside)
+    held = prompt_files.those(want, aside)
     Stage(stage.folder / prompt_files.HELDOUT).write_parts(held, want.part_size)
     stage.write_drops(drops)
     reasons = Counter(drop.reason for drop in drops)
-    tally = Tally(count + len(drops), count, count, reasons, counts=Counter(heldout=len(aside)))
+    tally = Tally(count + len(drops), count, count, reasons, counts=Counter(heldout=counts["heldout"]))
     stage.close(run.settings(block.name), tally)
 
 
+def held_out(run: "Run", but: str = "") -> HeldOut:
+    """What the recipe's stages of prompts hold out, but for one; of those that are still to come, by their files."""
+
+    def prompts_of(block: Block) -> Iterable[Prompt]:
+        stage = run.stage(block.name)
+        if stage.seal:
+            return Stage(stage.folder / prompt_files.HELDOUT).all_rows(Prompt)
+        return prompt_files.those(block.want, prompt_files.aside(block.want, run.recipe.seed))
+
+    blocks = (each for each in run.recipe.blocks if each.kind == "prompts" and each.name != but)
+    return HeldOut(row.messages for block in blocks for row in prompts_of(block))
+
+
 def pairs(run: "Run", block: Block) -> None:
-    stage, drops, kept = run.stage(block.name), [], Counter()
+    stage, drops, kept, held = run.stage(block.name), [], Counter(), held_out(run)
 
     def sorted_out() -> Iterator[Pair]:
         for row in pair_files.read(block.want):
             if isinstance(row, Drop):
                 drops.append(row)
+            elif drop := held.drop(row.id, row.messages):
+                drops.append(drop)
             else:
                 kept["pairs"] += 1
                 kept["tied"] += row.people != () and sum(row.people) / len(row.people) == 0.5
@@ -160,38 +182,52 @@ def whole_set(run: "Run", block: Block) -> None:
     stage, table, settings = run.stage(block.name), block.table, run.settings(block.name)
     source = run.stage(block.reads)
     assert table.work is not None and table.takes is not None
-    work, takes = table.work, table.takes
+    work, takes, held = table.work, table.takes, held_out(run)
     tally, drops = Tally(), []
 
+    def free(drops: list[Drop]) -> Iterator[Any]:
+        for row in source.all_rows(takes):
+            if drop := held.drop(row.id, row.messages):
+                drops.append(drop)
+            else:
+                yield row
+
     def examples(tally: Tally, drops: list[Drop]) -> Iterator[dict[str, Any]]:
-        for result in work(source.all_rows(takes), block.want, tally.counts):
-            tally.rows_in += 1
+        for result in work(free(drops), block.want, tally.counts):
             if isinstance(result, Drop):
                 drops.append(result)
-                tally.dropped[result.reason] += 1
                 continue
             tally.rows_kept += 1
             yield from result
 
-    ids = {example["prompt_id"] for example in examples(Tally(), [])}
-    test = prompt_files.held_out(ids, block.want.test, run.recipe.seed)
-    splits = dataset.write(stage.folder, examples(tally, drops), test)
+    def looked_at(examples: Iterator[dict[str, Any]], test: Set[int]) -> Iterator[dict[str, Any]]:
+        for example in examples:
+            if example["prompt_id"] not in test and held.near(example["prompt"]):
+                tally.counts["near_held_out"] += 1
+            yield example
+
+    keys = {example["prompt_id"] for example in examples(Tally(), [])}
+    test = prompt_files.held_out(keys, block.want.test, run.recipe.seed)
+    splits = dataset.write(stage.folder, looked_at(examples(tally, drops), test), test)
     tally.rows_out = sum(splits.values())
+    tally.dropped = Counter(drop.reason for drop in drops)
+    tally.rows_in = tally.rows_kept + len(drops)
     stage.write_drops(drops)
     if not tally.rows_out:
         reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common())
         raise RunError(f"{block.name} has no examples ({reasons}); see {stage.folder / 'drops.jsonl'}")
-    _card(run, block, stage, splits, tally)
+    _card(run, block, stage, splits, tally, held)
     stage.close(settings, tally, splits=splits)
 
 
-def _card(run: "Run", block: Block, stage: Stage, splits: dict[str, int], tally: Tally) -> None:
+def _card(run: "Run", block: Block, stage: Stage, splits: dict[str, int], tally: Tally, held: HeldOut) -> None:
     """The dataset's README, and its manifest for programs."""
     facts = {
         "made by": f"cai, recipe {run.recipe.name}, stage {block.name}, seed {run.recipe.seed}",
         "constitution": f"{run.constitution.name} {run.constitution.version} ({digest(run.constitution)})",
         "models": ", ".join(_made_by(run, block)),
         **{f"{split} rows": count for split, count in splits.items()},
+        "held-out prompts": held.describe(tally.counts["near_held_out"], splits["train"]),
         "rows left out": ", ".join(f"{reason} {count}" for reason, count in sorted(tally.dropped.items())) or "none",
     }
     about = " ".join((block.table.work.__doc__ or "").split("\n")[0].split()) if block.table.work else ""

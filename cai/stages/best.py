@@ -10,7 +10,7 @@ from typing import Any
 
 from cai.clean import Cleaner
 from cai.stages.scored import Candidate, candidates, completion
-from cai.store.rows import Drop, Scored
+from cai.store.rows import Drop, Scored, content_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +60,5 @@ def _example(row: Scored, answer: Candidate) -> dict[str, Any]:
         "track": row.track,
         "principles": [row.principle] if row.principle else [],
         "revision": 0,
-        "prompt_id": row.prompt_id,
+        "prompt_id": content_key(row.messages),
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.clean import Cleaner
-from cai.store.rows import Draft, Drop, Preference
+from cai.store.rows import Draft, Drop, Preference, content_key
 
 MARGINS = (0.95, 0.8, 0.65)
 
@@ -84,7 +84,7 @@ def _example(row: Preference, p_a: float, p_label: float, want: Prefs) -> dict[s
         "judge": ", ".join(dict.fromkeys(vote.model for vote in row.votes)),
         "id": row.id,
         "track": row.pair.track,
-        "prompt_id": row.pair.prompt_id,
+        "prompt_id": content_key(row.messages),
     }
 
 

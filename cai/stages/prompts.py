@@ -2,18 +2,23 @@
 
 A prompt file is JSONL, one object a line with ``prompt`` (text) or ``messages``, optionally ``id``, ``track``,
 ``category``, ``tags`` and ``language``. Without an id, the hash of the content is it; an id seen before is dropped as a duplicate.
+
+Prompts that say the same under ids of their own are rows of their own, as for several answers to each, but one prompt for what
+is held out (``content_key``). On another track such a prompt is dropped: a red-team prompt's answer is no helpful example.
 """
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cai import records
 from cai.errors import UserError
-from cai.store.rows import Drop, Prompt, content_id, is_text
+from cai.store.rows import Drop, Prompt, content_id, content_key, is_text
+
+K = TypeVar("K", str, int)
 
 HELDOUT = "heldout"
 """The folder below the stage's with the prompts that no training stage sees."""
@@ -59,21 +64,56 @@ def read(want: Prompts) -> Iterator[Prompt | Drop]:
     Raises:
         UserError: a file or a column is not there, or a line cannot be read.
     """
+    return (row for row, _ in keyed(want))
+
+
+def keyed(want: Prompts, said: dict[str, set[int]] | None = None) -> Iterator[tuple[Prompt | Drop, int]]:
+    """The same with each prompt's key (``content_key``); 0 where a row is left out.
+
+    Args:
+        said: gains the keys, by track.
+    """
     seen: set[str] = set()
+    said = {} if said is None else said
     for track, sources in zip(TRACKS, (want.redteam, want.helpful), strict=True):
         for source in sources:
             for number, data in enumerate(_records(source)):
                 if source.limit is not None and number >= source.limit:
                     break
-                yield _prompt(data, number, source, track, seen)
+                row = _prompt(data, number, source, track, seen)
+                yield (row, 0) if isinstance(row, Drop) else _on_one_track(row, said)
 
 
-def held_out(ids: Iterable[str], share: float, seed: int) -> set[str]:
-    """The ids set aside: the share with the smallest hashes, so that the choice depends on nothing else.
+def _on_one_track(row: Prompt, said: dict[str, set[int]]) -> tuple[Prompt | Drop, int]:
+    """The prompt with its key, unless another track has it."""
+    key = content_key(row.messages)
+    for track in said.keys() - {row.track}:
+        if key in said[track]:
+            return Drop(row.id, "duplicate", f"{row.source}: the same prompt is there on the track {track}"), 0
+    said.setdefault(row.track, set()).add(key)
+    return row, key
+
+
+def aside(want: Prompts, seed: int) -> set[int]:
+    """The keys of the prompts that a block holds out, by its files: a share of each track."""
+    tracks: dict[str, set[int]] = {}
+    for _ in keyed(want, tracks) if want.heldout else ():
+        pass
+    return {key for keys in tracks.values() for key in held_out(keys, want.heldout, seed)}
+
+
+def those(want: Prompts, keys: Set[int]) -> Iterator[Prompt]:
+    """The prompts with these keys, in order."""
+    rows = keyed(want) if keys else ()
+    return (row for row, key in rows if key in keys and isinstance(row, Prompt))
+
+
+def held_out(keys: Iterable[K], share: float, seed: int) -> set[K]:
+    """The keys set aside: the share with the smallest hashes, so that the choice depends on nothing else.
 
     At least one is set aside, and one is left, where there are two and the share is above zero.
     """
-    unique = set(ids)
+    unique = keys if isinstance(keys, Set) else set(keys)
     count = round(share * len(unique))
     if share > 0 and len(unique) > 1:
         count = min(max(count, 1), len(unique) - 1)

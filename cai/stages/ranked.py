@@ -7,7 +7,7 @@ from typing import Any
 
 from cai.clean import Cleaner
 from cai.stages.scored import candidates, completion
-from cai.store.rows import Drop, Scored
+from cai.store.rows import Drop, Scored, content_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,6 @@ def ranked(rows: Iterable[Scored], want: Ranked, counts: Counter[str]) -> Iterat
                 "scores": [each.score for each in found],
                 "id": row.id,
                 "track": row.track,
-                "prompt_id": row.prompt_id,
+                "prompt_id": content_key(row.messages),
             }
             yield [example]

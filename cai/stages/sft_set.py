@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cai.clean import CHECKS, USUAL, Cleaner, Exchange
-from cai.store.rows import Chain, Drop
+from cai.store.rows import Chain, Drop, content_key
 
 STOOD = {"fine": "found_fine", "not_better": "not_better"}
 """Flag of a draft that is no revision → the reason that is counted."""
@@ -89,5 +89,5 @@ def _example(row: Chain, number: int) -> dict[str, Any]:
         "track": row.track,
         "principles": principles,
         "revision": len(principles),
-        "prompt_id": row.id,
+        "prompt_id": content_key(row.messages),
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 from cai.clean import Cleaner
 from cai.stages.scored import Candidate, candidates, completion
-from cai.store.rows import Drop, Scored
+from cai.store.rows import Drop, Scored, content_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +61,5 @@ def _example(row: Scored, answer: Candidate, good: bool) -> dict[str, Any]:
         "label": good,
         "id": f"{row.id}/{answer.number}",
         "track": row.track,
-        "prompt_id": row.prompt_id,
+        "prompt_id": content_key(row.messages),
     }
