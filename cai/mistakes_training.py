@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from cai import hardware, mistakes_guards, mistakes_online
-from cai.errors import RunError, install
+from cai.errors import UserError, install
 from cai.hardware import Hardware
 from cai.methods.score import RATINGS
 from cai.models import ModelSpec
@@ -23,8 +23,8 @@ from cai.stages.score import Score
 from cai.stages.sft import Sft
 from cai.stages.train import Aligned, Train
 from cai.stages.unpaired import Unpaired
-from cai.training import check_config
-from constitution.source import nearest
+from cai.train import configs
+from constitution.source import close, nearest
 
 if TYPE_CHECKING:
     from cai.recipe import Block
@@ -82,14 +82,19 @@ def installed(block: "Block") -> Iterator[tuple[tuple[str, ...], str]]:
         return
     if importlib.util.find_spec("trl") is None:
         yield (), f"training needs the package trl; run: {install('train')}"
-    elif want.trl or want.EXPERIMENTAL:
-        try:
-            unknown = check_config(block.kind, list(want.trl))
-        except RunError as error:
-            yield (), str(error)
-            return
-        for key in unknown:
-            yield ("trl", key), "the config of this trainer has no such key"
+        return
+    try:
+        known = configs.keys(block.kind)
+    except UserError as error:
+        yield (), str(error)
+        return
+    for key in want.trl:
+        if key not in known:
+            meant = close(key, sorted(known))
+            more = (
+                f'did you mean "{meant}"?' if meant else f"{configs.CONFIGS[block.kind]} has none like it; take it out"
+            )
+            yield ("trl", key), f"unknown key; {more}"
 
 
 def surroundings(where: Hardware, logs: str, steps: "Sequence[Block]", here: bool) -> Found:
