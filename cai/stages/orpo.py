@@ -13,7 +13,5 @@ class Orpo(Aligned):
         beta: weight of the odds ratio, λ in the paper (equation 6).
     """
 
-    EXPERIMENTAL = True
-
     learning_rate: float = 8e-6
     beta: float = 0.1

@@ -15,8 +15,6 @@ class Simpo(Aligned):
         cpo_alpha: weight of the chosen answer's likelihood; the paper has none, TRL's own default is 1.
     """
 
-    EXPERIMENTAL = True
-
     learning_rate: float = 1e-6
     beta: float = 2.0
     simpo_gamma: float = 1.0

@@ -22,9 +22,6 @@ class Train:
     OWN: ClassVar[tuple[str, ...]] = ("lora", "bf16")
     """Keys that are ours; all others go to the trainer's config under their own names."""
 
-    EXPERIMENTAL: ClassVar[bool] = False
-    """Whether its trainer is one that TRL may take out in any release."""
-
     base: str
     learning_rate: float = 1e-5
     lr_scheduler_type: str = "constant"

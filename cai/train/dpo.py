@@ -90,7 +90,7 @@ def of_answers(logps: torch.Tensor, mask: torch.Tensor, ld_alpha: float | None) 
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line(DPOConfig)
+    job = jobs.from_command_line()
     args = jobs.arguments(job, DPOConfig)
     soft = job.own.get("soft_labels", False)
     train, test = jobs.load(job, [*COLUMNS, PROB] if soft else COLUMNS)

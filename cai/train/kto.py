@@ -14,7 +14,7 @@ from cai.train.shared import job as jobs
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line(KTOConfig)
+    job = jobs.from_command_line()
     args = jobs.arguments(job, KTOConfig)
     train, test = jobs.load(job, ["prompt", "completion", "label"])
     check_both(train)

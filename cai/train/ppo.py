@@ -39,7 +39,7 @@ KEPT = 2
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line(Ppo)
+    job = jobs.from_command_line()
     want = Ppo(base=job.base, **job.config, **job.own)
     accelerator = _accelerator(job)
     score = Blocking(Scoring.read(job.scoring or {}))

@@ -55,7 +55,7 @@ def columns(own: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line(RewardConfig)
+    job = jobs.from_command_line()
     shown = columns(job.own)
     train, test = jobs.load(job, shown)
     trainer = (SoftRewardTrainer if PROB in shown else RewardTrainer)(

@@ -136,7 +136,7 @@ def settings(job: jobs.Job) -> TrainingArguments:
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line(TrainingArguments)
+    job = jobs.from_command_line()
     train, test = jobs.load(job, ["prompt", "completions", "scores"])
     args, tokenizer = settings(job), AutoTokenizer.from_pretrained(job.base)
     set_seed(job.seed)  # adapters begin with random weights

@@ -25,7 +25,7 @@ NUMBER = "row"
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line(SFTConfig)
+    job = jobs.from_command_line()
     for key, text in needs.unable(job.own):
         raise ValueError(f"{key} {text}")
     train, test = jobs.load(job, ["prompt", "completion", "track"])

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,19 +25,18 @@ stages:
   - prefs: {}
   - orpo: {base: policy}
 """
-GONE = "import sys\nsys.modules['trl.experimental.orpo'] = None\n"
 
 
 def test_a_recipe_says_before_it_starts_that_this_trl_has_the_trainer_no_longer(
-    write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+    write: Callable[[str, str], Path],
+    cai: Callable[..., subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = write("gone/sitecustomize.py", GONE).parent
+    folder = write("gone/trl/__init__.py", "").parent.parent
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
-    with pytest.raises(InputError) as error:
-        load_recipe(write("r.yaml", RECIPE))
-    said = str(error.value)
+    said = cai("check", write("r.yaml", RECIPE)).stdout
     assert "r.yaml:10: stages[4].orpo: " in said
-    assert "has no trl.experimental.orpo.ORPOTrainer; TRL 1.16 had it: install trl==1.16.*, or use dpo instead" in said
+    assert "has no trl.experimental.orpo.ORPOConfig; TRL 1.16 had it: install trl==1.16.*, or use dpo instead" in said
     assert "Traceback" not in said
 
 

@@ -121,9 +121,3 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert train_here(kind, killed)["resumed_from"] >= 2
     first, second = weights(whole(kind)), weights(tmp_path / "killed")
     assert all(first[name].equal(second[name]) for name in first)
-
-
-def test_keys_that_trl_does_not_know_are_named() -> None:
-    from cai.train.launch.start import check_config
-
-    assert check_config("sft", ["packing", "packign"]) == ["packign"]

@@ -9,6 +9,11 @@ from cai.judge.methods.score import RATINGS
 from cai.models.types import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.checks import guards, online
+from cai import hardware, mistakes_guards, mistakes_online
+from cai.errors import UserError, install
+from cai.hardware import Hardware
+from cai.methods.score import RATINGS
+from cai.models import ModelSpec
 from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto
 from cai.stages.online import Online
@@ -24,6 +29,8 @@ from cai.train.launch.hardware import Hardware
 from cai.train.launch.needs import logger, unwelcome
 from cai.train.launch.start import check_config
 from constitution.source import nearest
+from cai.train import configs
+from constitution.source import close, nearest
 
 Problems = Iterator[tuple[str, str]]
 OURS = ("output_dir", "seed", "report_to", "run_name", "save_strategy", "use_cpu")
@@ -70,14 +77,19 @@ def installed(block: Block) -> Iterator[tuple[tuple[str, ...], str]]:
         return
     if importlib.util.find_spec("trl") is None:
         yield (), f"training needs the package trl; run: {install('train')}"
-    elif want.trl or want.EXPERIMENTAL:
-        try:
-            unknown = check_config(block.kind, list(want.trl))
-        except RunError as error:
-            yield (), str(error)
-            return
-        for key in unknown:
-            yield ("trl", key), "the config of this trainer has no such key"
+        return
+    try:
+        known = configs.keys(block.kind)
+    except UserError as error:
+        yield (), str(error)
+        return
+    for key in want.trl:
+        if key not in known:
+            meant = close(key, sorted(known))
+            more = (
+                f'did you mean "{meant}"?' if meant else f"{configs.CONFIGS[block.kind]} has none like it; take it out"
+            )
+            yield ("trl", key), f"unknown key; {more}"
 
 
 def surroundings(where: Hardware, logs: str, steps: Sequence[Block], here: bool) -> Problems:

@@ -6,9 +6,6 @@ Paths pass between the two, never live models. The process appends its metrics t
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -100,15 +97,6 @@ async def train(
     if child.returncode != 0:
         raise RunError(f"{kind} {_why(job_file, log, child.returncode)}, in {out}; the whole log is {log}")
     return json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-
-
-def check_config(kind: str, keys: list[str]) -> list[str]:
-    """Keys that TRL's config for this stage does not have; asked of TRL itself in a process of its own."""
-    line = [sys.executable, "-m", f"cai.train.{kind}", "--unknown-keys", *keys]
-    done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, **QUIET})
-    if done.returncode != 0:
-        raise RunError(f"TRL's settings for {kind} cannot be read: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-    return done.stdout.split()
 
 
 def _why(job_file: Path, log: Path, code: int) -> str:

@@ -14,9 +14,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from cai.store.ledger import versions
 from cai.train.shared import job as jobs
 from cai.train.shared.turns import texts, tokens
-
-LAST = "1.16"
-"""The TRL that these were tried with."""
+from cai.train import configs
+from cai.train import job as jobs
+from cai.train.turns import texts, tokens
 
 
 def load(module: str, name: str) -> tuple[type, type]:
@@ -35,11 +35,7 @@ def load(module: str, name: str) -> tuple[type, type]:
     except (ModuleNotFoundError, AttributeError) as error:
         if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("trl.experimental"):
             raise
-        here = versions().get("trl", "?")
-        missing = f"trl.experimental.{module}.{name}Trainer"
-        raise SystemExit(
-            f"TRL {here} has no {missing}; TRL {LAST} had it: install trl=={LAST}.*, or use dpo instead"
-        ) from None
+        raise SystemExit(configs.gone(f"trl.experimental.{module}.{name}Trainer")) from None
 
 
 def run(module: str, name: str, **fixed: Any) -> None:
@@ -50,7 +46,7 @@ def run(module: str, name: str, **fixed: Any) -> None:
         fixed: settings of the config that make the method what it is.
     """
     trainer_type, config = load(module, name)
-    job = jobs.from_command_line(config)
+    job = jobs.from_command_line()
     job = jobs.with_config(job, job.config | fixed)
     train, test = jobs.load(job, ["prompt", "chosen", "rejected"])
     tokenizer, args = AutoTokenizer.from_pretrained(job.base), jobs.arguments(job, config)

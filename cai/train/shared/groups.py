@@ -36,7 +36,7 @@ READ_AT_ONCE = 4
 
 def main(trainer_type: type, config: type) -> None:
     """Train on the job named on the command line, with one of TRL's trainers."""
-    job = jobs.from_command_line(config)
+    job = jobs.from_command_line()
     settings = {
         key: value for key, value in job.config.items() if key != "max_length"
     }  # a limit of ours, none of TRL's

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,19 +56,14 @@ class Job:
     run: str = ""
 
 
-def from_command_line(config: type) -> Job:
-    """The job named on the command line; ``--unknown-keys`` prints those that the TRL config lacks, and ends."""
+def from_command_line() -> Job:
+    """The job named on the command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("job", nargs="?", type=Path)
-    parser.add_argument("--unknown-keys", nargs="*")
+    parser.add_argument("job", type=Path)
     # No launcher has an option that begins like this one; torchrun would take --logs for its own.
     parser.add_argument("--figures-to", default="none")
     parser.add_argument("--figures-as", default="")
     given = parser.parse_args()
-    if given.unknown_keys is not None:
-        known = {field.name for field in fields(config)}
-        print("\n".join(key for key in given.unknown_keys if key not in known))
-        raise SystemExit(0)
     data = json.loads(given.job.read_text(encoding="utf-8"))
     set_seed(data["seed"])  # by it adapters and new heads begin
     places = {key: Path(data[key]) for key in ("data", "out")}
