@@ -30,7 +30,7 @@ def test_vllm_s_page_is_read_and_engines_are_summed() -> None:
 async def reached(slots: int | None, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """The limit after a while against a server with so many slots (None: one that tells nothing), and the most that ran."""
     monkeypatch.setattr(concurrency, "SECONDS", 0.03)
-    places, state = asyncio.Semaphore(slots or 8), {"running": 0, "waiting": 0, "most": 0}
+    places, state = asyncio.Semaphore(slots or 8), {"running": 0, "waiting": 0, "most": 0, "done": 0}
 
     async def chat(_: web.Request) -> web.Response:
         state["waiting"] += 1
@@ -40,6 +40,7 @@ async def reached(slots: int | None, monkeypatch: pytest.MonkeyPatch) -> tuple[i
             state["most"] = max(state["most"], state["running"])
             await asyncio.sleep(random.uniform(0.1, 0.3))
             state["running"] -= 1
+            state["done"] += 1
         choice = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}
         return web.json_response({"model": "m", "choices": [choice]})
 
@@ -72,7 +73,8 @@ async def reached(slots: int | None, monkeypatch: pytest.MonkeyPatch) -> tuple[i
                     held.release()
 
             tasks = [asyncio.create_task(one(number)) for number in range(3000)]
-            await asyncio.sleep(1.0)
+            while state["done"] < 6 * (slots or 8):
+                await asyncio.sleep(0.01)
             seen = []
             for _ in range(20):
                 await asyncio.sleep(0.03)
