@@ -38,9 +38,9 @@ os.environ |= {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What shares an expensive start stays in one process, and the longest of it comes first; all else fills the gaps."""
-    if importlib.util.find_spec("xdist") is None:
+    if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
         if name := shared_start(item):
