@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from cai.hardware import Hardware
+from cai.train.launch.hardware import Hardware
 from forks import killed_at, together
 from toy import models, tokenizer
 

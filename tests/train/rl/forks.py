@@ -16,7 +16,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from cai.hardware import Hardware
+from cai.train.launch.hardware import Hardware
 
 KINDS = ("sft", "dpo", "orpo", "simpo", "kto", "rrhf", "reward", "ppo", "grpo", "rloo")
 FORKS = multiprocessing.get_context("forkserver")
