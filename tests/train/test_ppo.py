@@ -11,12 +11,12 @@ from typing import Any
 
 import psutil
 import pytest
-from cai.train.launch.hardware import Hardware
 from forks import killed_at, together
 from toy import models, tokenizer
 
 from cai.store.rows import Prompt, plain
 from cai.store.stage import Stage
+from cai.train.launch.hardware import Hardware
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSTITUTION = str(ROOT / "principles" / "harmless.yaml")
