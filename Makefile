@@ -1,5 +1,6 @@
 # make demo        install, then run runs/quickstart.yaml to its end (about a quarter of an hour on two cores)
-# make test        install, also W&B, MLflow, trackio and DeepSpeed in .venv/more, then run every test
+# make test        install, also W&B, MLflow, trackio and DeepSpeed in .venv/more, then run the tests
+# make test-all    the same, with the tests that are long by nature
 # make lint        formatting, lint, types
 # make install     make .venv with everything in it, for this machine's GPU or without one, in the versions that were tested
 # make drift       print which installed versions differ from those
@@ -29,7 +30,10 @@ endif
 PLAIN := sed -nE '/^(pip|triton|torch[a-z]+|(nvidia|cuda)-.*)==/d; s/^([a-z0-9-]+==[^+ ]+).*/\1/p'
 FREEZE = $(BIN)/uv pip freeze --quiet --python $(1)/bin/python | $(PLAIN)
 
-.PHONY: install demo test lint drift constraints clean
+# Tests that share an expensive start stay in one process, see tests/conftest.py.
+PYTEST := $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
+.PHONY: install demo test test-all lint drift constraints clean
 
 install: .venv/installed
 
@@ -51,7 +55,10 @@ demo: install
 	$(BIN)/cai run runs/quickstart.yaml
 
 test: install .venv/more/installed
-	$(BIN)/pytest
+	$(PYTEST)
+
+test-all: install .venv/more/installed
+	$(PYTEST) -m ''
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
+from cai.models.process import GRACE_SECONDS
 from cai.store.stage import Stage
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,29 +23,14 @@ pytestmark = pytest.mark.real
 needs_all = pytest.mark.skipif(sys.platform != "linux", reason="vLLM's CPU build runs on Linux")
 
 
-def until(ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 400) -> None:
-    end = time.monotonic() + seconds
+def until(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     while not ready():
         assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < end, "the moment to kill it never came"
         time.sleep(0.05)
 
 
 def lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def children(word: str) -> list[str]:
-    """Command lines of running processes that hold a word."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if word in line:
-            found.append(line)
-    return found
 
 
 class Story:
@@ -52,6 +39,7 @@ class Story:
     def __init__(self, out: Path) -> None:
         self.out, self.run = out, out / "real"
         self.written: list[bytes] = []
+        self.below: list[list[str]] = []
         self.orphans: list[str] = []
         self.said = ""
 
@@ -65,24 +53,23 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     def begin() -> subprocess.Popen[bytes]:
         return subprocess.Popen(line, cwd=ROOT, stdout=log, stderr=log)
 
-    def kill(process: subprocess.Popen[bytes], word: str) -> None:
+    def kill(process: subprocess.Popen[bytes]) -> None:
+        below = psutil.Process(process.pid).children(recursive=True)
+        story.below.append([" ".join(each.cmdline()) for each in below])
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        end = time.monotonic() + 40
-        while children(word) and time.monotonic() < end:
-            time.sleep(0.2)
-        story.orphans += children(word)
+        story.orphans += [str(each) for each in psutil.wait_procs(below, 10 * GRACE_SECONDS)[1]]
 
     generating = begin()
     opened = story.run / "revise" / "part-00000.jsonl.open"
     until(lambda: lines(opened) >= 2, generating)
-    kill(generating, "vllm.entrypoints")
+    kill(generating)
     story.written = [part for part in opened.read_bytes().split(b"\n")[:-1] if part.endswith(b"}")]
 
     training = begin()
     checkpoint = story.run / "sft" / "checkpoints" / "checkpoint-2" / "complete"
     until(lambda: checkpoint.exists() and lines(story.run / "sft" / "metrics.jsonl") >= 3, training)
-    kill(training, "cai.train.sft")
+    kill(training)
 
     ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     story.said = ended.stdout
@@ -92,6 +79,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 @needs_all
 def test_killing_the_run_leaves_no_server_and_no_trainer(story: Story) -> None:
+    for word, below in zip(("vllm.entrypoints", "cai.train.sft"), story.below, strict=True):
+        assert any(word in line for line in below)
     assert story.orphans == []
 
 

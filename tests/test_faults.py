@@ -14,8 +14,8 @@ from faults import FOR_GOOD, OF_ONE_ROW, PASSING, PROMPTS, Outcome
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off and probes in hundredths of seconds."""
-    monkeypatch.setattr("cai.models.types.endpoint._backoff", lambda _: 0.01)
-    monkeypatch.setattr("cai.models.types.endpoint.PROBE_SECONDS", 0.05)
+    monkeypatch.setattr("cai.models.endpoint._backoff", lambda _: 0.01)
+    monkeypatch.setattr("cai.models.endpoint.PROBE_SECONDS", 0.05)
 
 
 def whole(found: Outcome) -> bool:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,27 +32,36 @@ def contents(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
+def written(out: Path) -> int:
+    """Rows that are on disk, finished or not; fewer while a part gets its name."""
+    found = 0
+    for path in (out / "scripted").rglob("part-*.jsonl*"):
+        with suppress(FileNotFoundError):
+            found += path.read_bytes().count(b"\n")
+    return found
+
+
 def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
-    began = time.monotonic()
     subprocess.run(command(tmp_path, tmp_path / "whole"), check=True, cwd=ROOT, capture_output=True)
-    took = time.monotonic() - began
     whole = contents(tmp_path / "whole")
     assert any("revise/part-" in name for name in whole)
+    step = written(tmp_path / "whole") // 10
 
-    line = command(tmp_path, tmp_path / "killed")
-    rng, kills, interrupted, most = random.Random(0), 0, 0, {}
-    while kills < 10:
+    line, out = command(tmp_path, tmp_path / "killed"), tmp_path / "killed"
+    rng, most = random.Random(0), {}
+    for _ in range(10):
+        until = written(out) + rng.randrange(step)
         process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(rng.uniform(0.3, max(took * 0.6, 0.6)))
+        while not (out / "scripted" / "run.json").exists() or written(out) < until:
+            assert process.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.002)
         os.kill(process.pid, signal.SIGKILL)
-        interrupted += process.wait() == -signal.SIGKILL
-        kills += 1
-        for path in (tmp_path / "killed").rglob("*.open"):
+        process.wait()
+        for path in out.rglob("*.open"):
             lines = path.read_bytes().count(b"\n")
             assert lines >= most.get(path, 0), "rows that were written are gone"
             most[path] = lines
-    assert interrupted >= 3, "the kills came too late to test anything"
     subprocess.run(line, check=True, cwd=ROOT, capture_output=True)
-    killed = contents(tmp_path / "killed")
+    killed = contents(out)
     assert killed.keys() == whole.keys()
     assert [name for name in whole if killed[name] != whole[name]] == []

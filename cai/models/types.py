@@ -84,7 +84,7 @@ class ModelSpec:
         backend: of a reward model: "transformers" in this process (unless given), or "vllm", a server of our own.
         scores: whether the endpoints hold a reward model, to be asked for scores (vLLM's ``/classify``).
         rewards: role of a reward model → weight, for several combined.
-        combine: how: "weighted", "mean", "minimum" or "safety_first", see ``cai.models.types.combined``.
+        combine: how: "weighted", "mean", "minimum" or "safety_first", see ``cai.models.combined``.
         safety: the role that safety_first asks first.
         threshold: the probability σ(score) of the safety model below which its score decides.
         spread: standard deviations of the members' scores to subtract.

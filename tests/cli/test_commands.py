@@ -3,9 +3,9 @@
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -251,11 +251,11 @@ def test_no_examples_is_a_sentence(cai: Cai, write: Write) -> None:
 
 
 @pytest.mark.real
-def test_a_real_server_judges_transcripts(cai: Cai, tmp_path: Path) -> None:
-    """The bundled model cannot judge; that its answers are read is what can be asked of it here."""
-    model = "{vllm: bundled/smollm2-135m, max_len: 4096, format: transcript}"
+def test_a_real_server_judges_transcripts(cai: Cai, real_server: Any) -> None:
+    """A random model cannot judge; that its answers are read is what can be asked of it here."""
+    model = f"{{endpoints: ['{real_server.url}'], model: {real_server.served.name}, format: transcript}}"
     line = ("test", "principles/harmless.yaml", "--principle", "privacy", "--exemplars", "2", "--json", "--model")
-    ran = subprocess.run([sys.executable, "-m", "cai.cli", *line, model], capture_output=True, text=True, cwd=ROOT)
+    ran = cai(*line, model)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)["all"]
     assert found["examples"] == 4

@@ -5,10 +5,11 @@ import math
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
+from threading import Event, Thread
 from typing import Any
 
 import oracle as known
@@ -224,24 +225,35 @@ def listening() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+class Silent(BaseHTTPRequestHandler):
+    """A server that has a model and never answers it; tells when it is asked."""
+
+    asked = Event()
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"data": [{"id": "m"}]}')
+
+    def do_POST(self) -> None:
+        self.asked.set()
+        self.rfile.read()  # until the other side has gone
+
+    def log_message(self, *_: object) -> None: ...
+
+
 def test_stopped_by_a_person_it_says_how_to_go_on(write: Write, tmp_path: Path) -> None:
-    line = [
-        sys.executable,
-        "-m",
-        "cai.cli",
-        "judge-eval",
-        pairs_file(write),
-        "--constitution",
-        write("s.yaml", CONSTITUTION),
-    ]
-    line += ["--model", write("slow.yaml", "- {choose: {A: 0.8, B: 0.1}, delay: 30}\n"), "--out", tmp_path / "exam"]
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
+    Thread(target=server.serve_forever, daemon=True).start()
+    model = f"{{endpoints: ['http://127.0.0.1:{server.server_port}/v1'], model: m}}"
+    line = [sys.executable, "-m", "cai.cli", "judge-eval", pairs_file(write), "--model", model]
+    line += ["--constitution", write("s.yaml", CONSTITUTION), "--out", tmp_path / "exam"]
     running = subprocess.Popen(list(map(str, line)), stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=listening)
-    while not (tmp_path / "exam" / "logprob" / "begun.json").exists():
-        time.sleep(0.1)
+    while not Silent.asked.wait(0.1):
         assert running.poll() is None
-    time.sleep(1)
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=60)
+    _, said = running.communicate()
+    server.shutdown()
     assert running.returncode == 1
     assert said.strip() == "error: stopped; run the same command again to go on"
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import pytest
 
 from cai.cluster.hire import Place, places
 from cai.cluster.storage import Storage
+from cai.cluster.worker import SCRATCH
 from cai.recipe.read import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,28 +41,47 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("AWS_ENDPOINT_URL", url)
         for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(key, "test")
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(urllib.request.Request(f"{url}/rows", method="PUT"))
-                break
-            except OSError:
-                time.sleep(0.1)
+        while not answers(urllib.request.Request(f"{url}/rows", method="PUT")):
+            assert server.poll() is None, "the S3 server ended"
+            time.sleep(0.05)
         yield "s3://rows"
     server.terminate()
     server.wait()
     log.close()
 
 
+def answers(request: urllib.request.Request) -> bool:
+    try:
+        return bool(urllib.request.urlopen(request))
+    except OSError:
+        return False
+
+
 @pytest.fixture(scope="module")
 def cluster(bucket: str) -> Iterator[Any]:
-    """Three nodes of one core each."""
+    """Three nodes of one core each; they take the time to start that they need."""
+    from ray._private import services
     from ray.cluster_utils import Cluster
 
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    for _ in range(2):
-        nodes.add_node(num_cpus=1)
-    yield nodes
-    nodes.shutdown()
+    there = services.get_node
+
+    def until_there(*node: Any) -> Any:
+        while True:
+            try:
+                return there(*node)
+            except RuntimeError:
+                time.sleep(0.05)
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Ray itself gives up on a node that is not there after half a minute.
+        patch.setattr(services, "get_node", until_there)
+        for step in ("gcs_server_port_wait_time_s", "worker_register_timeout_seconds"):
+            patch.setenv(f"RAY_{step}", "3600")
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        for _ in range(2):
+            nodes.add_node(num_cpus=1)
+        yield nodes
+        nodes.shutdown()
 
 
 @pytest.fixture
@@ -136,9 +157,12 @@ def test_a_node_that_joins_works_and_one_lost_or_a_worker_killed_costs_nothing_b
         assert process.poll() is None
         time.sleep(0.05)
     workers(stays)[0].kill()
-    time.sleep(1.0)  # for the new node's worker to have parts open
+    scratch = f"{SCRATCH}{workers(goes)[0].pid}-*/*/**/*.open"
+    while not list(Path(tempfile.gettempdir()).glob(scratch)):
+        assert process.poll() is None
+        time.sleep(0.05)
     cluster.remove_node(goes, allow_graceful=False)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate()
     assert process.returncode == 0, said
     for node in (stays, goes):
         assert f"the worker on node {node.node_id[:8]} is lost; its open parts go to others" in said

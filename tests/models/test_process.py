@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,16 @@ from cai.models import process
 
 CHILD = """
 import os, subprocess, sys, time
-grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session={apart})
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"], start_new_session={apart})
 open({path!r}, "w").write(f"{{os.getpid()}} {{grandchild.pid}}")
-time.sleep(60)
+time.sleep(3600)
 """
 PARENT = """
 import sys, time
 from pathlib import Path
 from cai.models import process
 process.start([sys.executable, "-c", {child!r}], Path({log!r}), {{}})
-time.sleep(60)
+time.sleep(3600)
 """
 
 
@@ -33,13 +34,15 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait(until, seconds: float = 20.0) -> bool:  # type: ignore[no-untyped-def]
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if until():
-            return True
-        time.sleep(0.05)
-    return False
+def wait(until: Callable[[], bool]) -> None:
+    while not until():
+        time.sleep(0.01)
+
+
+def family(pids: Path) -> list[int]:
+    """A child and its grandchild, once both are there."""
+    wait(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+    return [int(pid) for pid in pids.read_text().split()]
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -48,20 +51,19 @@ def test_child_and_grandchild_end_when_the_parent_is_killed(tmp_path: Path, apar
     pids = tmp_path / "pids"
     child = CHILD.format(path=str(pids), apart=apart)
     parent = subprocess.Popen([sys.executable, "-c", PARENT.format(child=child, log=str(tmp_path / "log"))])
-    assert wait(lambda: pids.exists() and len(pids.read_text().split()) == 2)
-    family = [int(pid) for pid in pids.read_text().split()]
-    assert all(map(alive, family))
+    both = family(pids)
+    assert all(map(alive, both))
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    assert wait(lambda: not any(map(alive, family)))
+    wait(lambda: not any(map(alive, both)))
 
 
 def test_stop_ends_it_and_the_exit_code_is_the_child_s(tmp_path: Path) -> None:
-    sleeping = process.start([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", {})
+    sleeping = process.start([sys.executable, "-c", "import time; time.sleep(3600)"], tmp_path / "log", {})
     process.stop(sleeping)
     assert sleeping.returncode not in (None, 0)
     failing = process.start([sys.executable, "-c", "print('said'); raise SystemExit(3)"], tmp_path / "log", {})
-    assert failing.wait(20) == 3
+    assert failing.wait() == 3
     process.stop(failing)
     assert "said" in (tmp_path / "log").read_text()
 
@@ -70,10 +72,9 @@ def test_what_its_child_left_when_it_was_killed_ends_as_well(tmp_path: Path) -> 
     """A launcher that runs out of memory must not leave processes that go on training."""
     pids = tmp_path / "pids"
     kept = process.start([sys.executable, "-c", CHILD.format(path=str(pids), apart=True)], tmp_path / "log", {})
-    assert wait(lambda: pids.exists() and len(pids.read_text().split()) == 2)
-    child, grandchild = (int(pid) for pid in pids.read_text().split())
+    child, grandchild = family(pids)
     os.kill(child, signal.SIGKILL)
-    assert kept.wait(20) == 128 + signal.SIGKILL
+    assert kept.wait() == 128 + signal.SIGKILL
     assert not alive(grandchild)
     process.stop(kept)
 
@@ -82,14 +83,13 @@ def test_what_its_child_left_when_it_was_killed_ends_as_well(tmp_path: Path) -> 
 def test_what_a_killed_keeper_left_behind_ends_at_the_next_start(tmp_path: Path, apart: bool) -> None:
     child = CHILD.format(path=str(tmp_path / "pids"), apart=apart)
     first = process.start([sys.executable, "-c", child], tmp_path / "server.log", {})
-    assert wait(lambda: (tmp_path / "pids").exists() and len((tmp_path / "pids").read_text().split()) == 2)
-    family = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    both = family(tmp_path / "pids")
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    assert all(map(alive, family))
-    second = process.start([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "server.log", {})
+    assert all(map(alive, both))
+    second = process.start([sys.executable, "-c", "import time; time.sleep(3600)"], tmp_path / "server.log", {})
     try:
-        assert wait(lambda: not any(map(alive, family)))
+        wait(lambda: not any(map(alive, both)))
         assert second.poll() is None
     finally:
         process.stop(second)
@@ -97,11 +97,12 @@ def test_what_a_killed_keeper_left_behind_ends_at_the_next_start(tmp_path: Path,
 
 
 def test_a_server_of_another_run_that_goes_on_is_left_alone(tmp_path: Path) -> None:
-    sleeping = [sys.executable, "-c", "import time; time.sleep(60)"]
+    sleeping = [sys.executable, "-c", "import time; time.sleep(3600)"]
     first = process.start(sleeping, tmp_path / "server.log", {})
-    assert wait(lambda: (tmp_path / "server.pid").exists())
+    record = tmp_path / "server.pid"
+    wait(record.exists)
     second = process.start(sleeping, tmp_path / "server.log", {})
-    time.sleep(0.3)
+    wait(lambda: str(second.pid) in record.read_text().split())
     assert first.poll() is None
     process.stop(first)
     process.stop(second)

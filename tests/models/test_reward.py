@@ -11,24 +11,14 @@ from cai.models.types import ModelSpec, Request
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random classifier with the bundled model's tokenizer."""
+def scorer(tokenizer: Any, shape: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random classifier of a few weights."""
     import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
-
-    from cai.models import bundled
+    from transformers import LlamaConfig, LlamaForSequenceClassification
 
     folder = tmp_path_factory.mktemp("reward")
-    tokenizer = AutoTokenizer.from_pretrained(bundled.ensure("smollm2-135m"))
     torch.manual_seed(0)
-    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        **shape,
-        num_labels=1,
-        pad_token_id=tokenizer.pad_token_id,
-        max_position_embeddings=64,
-    )
+    config = LlamaConfig(**{**shape, "num_labels": 1, "max_position_embeddings": 128})
     LlamaForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -39,12 +29,12 @@ def said(text: str) -> Request:
     return Request(messages, score=True)
 
 
-def test_scores_are_those_of_one_at_a_time(tiny: Path) -> None:
+def test_scores_are_those_of_one_at_a_time(scorer: Path) -> None:
     import torch
 
     from cai.models.reward import Reward
 
-    model = Reward(ModelSpec("rm", reward=str(tiny)))
+    model = Reward(ModelSpec("rm", reward=str(scorer)))
     texts = ["Yes.", "No, and here is why it is not so.", "Perhaps another time."]
 
     async def together() -> list[float]:
@@ -60,31 +50,31 @@ def test_scores_are_those_of_one_at_a_time(tiny: Path) -> None:
     assert len(set(found)) == 3
 
 
-def test_what_is_too_long_is_the_row_s_error(tiny: Path) -> None:
+def test_what_is_too_long_is_the_row_s_error(scorer: Path) -> None:
     from cai.models.reward import Reward
 
-    model = Reward(ModelSpec("rm", reward=str(tiny)))
+    model = Reward(ModelSpec("rm", reward=str(scorer)))
     with pytest.raises(RowError) as error:
-        asyncio.run(model.ask(said("long " * 100), "r"))
+        asyncio.run(model.ask(said("long " * 200), "r"))
     assert error.value.reason == "context_too_long"
 
 
-def test_a_reward_model_writes_nothing(tiny: Path) -> None:
+def test_a_reward_model_writes_nothing(scorer: Path) -> None:
     from cai.models.reward import Reward
 
-    model = Reward(ModelSpec("rm", reward=str(tiny)))
+    model = Reward(ModelSpec("rm", reward=str(scorer)))
     with pytest.raises(UserError, match="scores answers and writes none"):
         asyncio.run(model.ask(Request(({"role": "user", "content": "Hi"},)), "r"))
 
 
-def test_a_turn_that_ends_in_the_padding_scores_as_transformers_does(tiny: Path) -> None:
+def test_a_turn_that_ends_in_the_padding_scores_as_transformers_does(scorer: Path) -> None:
     """There transformers reads the score one token earlier; no other server would know."""
     import torch
 
     from cai.models.reward import Reward
     from cai.models.weights import conversation
 
-    model = Reward(ModelSpec("rm", reward=str(tiny)))
+    model = Reward(ModelSpec("rm", reward=str(scorer)))
     model.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}"
     model.tokenizer.pad_token = "<|im_end|>"
     model.model.config.pad_token_id = model.tokenizer.pad_token_id
@@ -98,20 +88,17 @@ def test_a_turn_that_ends_in_the_padding_scores_as_transformers_does(tiny: Path)
 
 
 @pytest.mark.real
-def test_both_backends_and_an_endpoint_give_the_same_scores(tmp_path: Path) -> None:
+def test_both_backends_and_an_endpoint_give_the_same_scores(
+    tokenizer: Any, shape: dict[str, Any], tmp_path: Path
+) -> None:
     """vLLM's classify endpoint, with the conversation as tokens and as messages, beside transformers in this process."""
     import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForSequenceClassification
+    from transformers import LlamaConfig, LlamaForSequenceClassification
 
-    from cai.models import bundled
     from cai.models.open import open_model
 
-    tokenizer = AutoTokenizer.from_pretrained(bundled.ensure("smollm2-135m"))
     torch.manual_seed(0)
-    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = LlamaConfig(vocab_size=len(tokenizer), **shape, num_labels=1, pad_token_id=tokenizer.pad_token_id)
-    config.max_position_embeddings = 256
-    model = LlamaForSequenceClassification(config)
+    model = LlamaForSequenceClassification(LlamaConfig(**{**shape, "num_labels": 1, "max_position_embeddings": 256}))
     with torch.no_grad():  # scores of some size, on both sides of zero: an activation would show
         model.score.weight.mul_(50)
     model.save_pretrained(tmp_path / "rm")
@@ -146,10 +133,10 @@ def test_both_backends_and_an_endpoint_give_the_same_scores(tmp_path: Path) -> N
     assert max(here) - min(here) > 0.1
 
 
-def test_a_language_model_is_refused_before_a_run(tiny: Path) -> None:
+def test_a_language_model_is_refused_before_a_run(scorer: Path) -> None:
     from cai.models import bundled
     from cai.train.launch.needs import unloadable
 
-    assert unloadable(ModelSpec("rm", reward=str(tiny))) == ""
+    assert unloadable(ModelSpec("rm", reward=str(scorer))) == ""
     language = bundled.ensure("smollm2-135m")
     assert "is a LlamaForCausalLM, which gives no scores" in unloadable(ModelSpec("rm", reward=str(language)))

@@ -1,5 +1,6 @@
-"""A model of a few thousand weights, small datasets from scripted runs, and jobs on them."""
+"""Small datasets from scripted runs, and jobs on them."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -12,37 +13,6 @@ from rich.console import Console
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 ROWS = {"train": 12, "test": 3}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Models of a few thousand weights are slower on several threads than on one, here and in processes begun from here."""
-    import torch
-
-    threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("OMP_NUM_THREADS", "1")
-        torch.set_num_threads(1)
-        yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Llama with the bundled model's tokenizer."""
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    from cai.models import bundled
-
-    folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = AutoTokenizer.from_pretrained(bundled.ensure("smollm2-135m"))
-    torch.manual_seed(0)
-    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **shape, **ids)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +62,19 @@ def train_here() -> Callable[..., dict[str, Any]]:
         return json.loads((file.parent / "manifest.json").read_text())
 
     return run
+
+
+@pytest.fixture(scope="module")
+def trains_here(train_here: Callable[..., dict[str, Any]]) -> Iterator[None]:
+    """The trainings of runs that are started in this process are done in it, too."""
+
+    async def train(kind: str, job_file: Path, *_: object) -> dict[str, Any]:
+        return await asyncio.to_thread(train_here, kind, job_file)  # some run a loop of their own
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("cai.shapes", "cai.verdict"):
+            patch.setattr(f"{module}.train", train)
+        yield
 
 
 @pytest.fixture

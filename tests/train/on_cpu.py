@@ -1,12 +1,14 @@
-"""Runs a trainer with its weights spread over CPU processes: ``on_cpu.py MODULE JOB``, under ``accelerate launch``.
+"""Runs trainers with their weights spread over CPU processes: ``on_cpu.py JOB…``, under ``accelerate launch``.
 
 accelerate spreads weights on accelerators alone, though PyTorch and DeepSpeed do it on CPUs as well. So it is told that these
 processes have accelerators, and that their device is the CPU; all else is as on GPUs.
 """
 
+import json
 import os
 import runpy
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch.distributed
@@ -44,5 +46,8 @@ if __name__ == "__main__":
     if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
         with_deepspeed()
     PartialState._prepare_backend = spread
-    runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
-    print(AcceleratorState().distributed_type)
+    for job in sys.argv[1:]:
+        kind = json.loads(Path(job).read_text())["kind"]
+        sys.argv = [kind, job]
+        runpy.run_module(f"cai.train.{kind}", run_name="__main__", alter_sys=True)
+        print(AcceleratorState().distributed_type)

@@ -1,16 +1,12 @@
 """GRPO and RLOO on a language of seven words: the reward rises, whoever gives it, and a killed training goes on."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import killed_at, together
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("grpo", "rloo")
@@ -29,16 +25,6 @@ RULES = {"method": "rules", "rules": {"length": -100.0}}  # minus one for each w
 
 Train = Callable[[str, Path], dict[str, Any]]
 Online = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -173,16 +159,11 @@ def test_the_score_of_a_reward_model_rises(online: Online, toys: Path, train_her
 
 @pytest.mark.parametrize("kind", [*KINDS, "ppo"])
 def test_two_processes_share_the_answers_of_a_step(online: Online, kind: str) -> None:
-    from cai.train.launch.hardware import Hardware
-
-    here = Hardware("cpu", 2)
     sizes = {"per_device_train_batch_size": 16}
     if kind == "ppo":
         sizes |= {"batch_size": 32, "max_new_tokens": 6, "num_generations": None, "max_completion_length": None}
     file = online(kind, reward="", max_steps=6, **RULES, **sizes)
-    line = [*here.command(), "-m", f"cai.train.{kind}", str(file)]
-    done = subprocess.run(line, cwd=ROOT, env={**os.environ, **here.environment()}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    together(kind, file, 2)
     manifest = json.loads((file.parent / "manifest.json").read_text())
     assert manifest["processes"] == 2
     found = rewards(file.parent)
@@ -207,20 +188,13 @@ def test_every_prompt_is_met_as_often_as_there_are_epochs(epochs: int, steps: in
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_killed_training_ends_with_the_same_weights(online: Online, train_here: Train, kind: str) -> None:
-    whole, killed = online(kind, "whole", reward="", **RULES), online(kind, "killed", reward="", **RULES)
+    whole, broken = online(kind, "whole", reward="", **RULES), online(kind, "killed", reward="", **RULES)
     train_here(kind, whole)
-    line = [sys.executable, "-m", f"cai.train.{kind}", killed]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}  # as in this process: sums in another order end in other weights
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
-    while not (killed.parent / "checkpoints" / "checkpoint-5" / "complete").exists():
-        assert process.poll() is None, "training ended before it could be killed"
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    manifest = train_here(kind, killed)
+    killed_at(5, kind, broken)
+    manifest = train_here(kind, broken)
     assert manifest["resumed_from"] >= 5
-    first, second = weights(whole.parent / "model"), weights(killed.parent / "model")
+    first, second = weights(whole.parent / "model"), weights(broken.parent / "model")
     assert all(first[name].equal(second[name]) for name in first)
     undisturbed = json.loads((whole.parent / "manifest.json").read_text())["metrics"]
     assert manifest["metrics"]["eval_gain"] == undisturbed["eval_gain"]
-    assert rewards(killed.parent) == rewards(whole.parent)
+    assert rewards(broken.parent) == rewards(whole.parent)

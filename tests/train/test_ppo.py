@@ -3,20 +3,20 @@
 import importlib.util
 import json
 import os
-import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
+from forks import killed_at, together
 from toy import models, tokenizer
 
 from cai.store.rows import Prompt, plain
 from cai.store.stage import Stage
+from cai.train.launch.hardware import Hardware
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSTITUTION = str(ROOT / "principles" / "harmless.yaml")
@@ -77,19 +77,11 @@ def job(toy: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="module")
-def whole(job: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(job: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory, train_here: TrainHere) -> Path:
     """A PPO training that nothing disturbed."""
     out = tmp_path_factory.mktemp("whole")
-    run(job(out))
+    train_here("ppo", job(out))
     return out
-
-
-def run(file: Path, *launcher: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    line = [sys.executable, *launcher, "-m", "cai.train.ppo", str(file)]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env=env)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done
 
 
 def lines(out: Path) -> list[dict[str, Any]]:
@@ -127,17 +119,12 @@ def test_the_policy_it_leaves_answers(whole: Path, toy: Path) -> None:
     assert any(not value.equal(before[name]) for name, value in model.state_dict().items())
 
 
-def test_a_killed_training_ends_with_the_same_weights(whole: Path, job: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_killed_training_ends_with_the_same_weights(
+    whole: Path, job: Callable[..., Path], tmp_path: Path, train_here: TrainHere
+) -> None:
     file = job(tmp_path)
-    line = [sys.executable, "-m", "cai.train.ppo", str(file)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
-    while not (tmp_path / "checkpoints" / "checkpoint-2" / "complete").exists():
-        assert process.poll() is None, "training ended before it could be killed"
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    run(file)
+    killed_at(2, "ppo", file)
+    train_here("ppo", file)
     assert json.loads((tmp_path / "manifest.json").read_text())["resumed_from"] >= 2
     first, second = weights(whole), weights(tmp_path)
     assert all(first[name].equal(second[name]) for name in first)
@@ -148,39 +135,24 @@ def test_a_killed_training_ends_with_the_same_weights(whole: Path, job: Callable
 def test_two_processes_do_what_one_does(whole: Path, job: Callable[..., Path], tmp_path: Path) -> None:
     import torch
 
-    run(job(tmp_path), "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    alone, together = weights(whole), weights(tmp_path)
-    assert all(torch.allclose(alone[name], together[name], atol=1e-4) for name in alone)
+    together("ppo", job(tmp_path), 2)
+    alone, shared = weights(whole), weights(tmp_path)
+    assert all(torch.allclose(alone[name], shared[name], atol=1e-4) for name in alone)
     for one, two in zip(lines(whole), lines(tmp_path), strict=True):
         for name in ("reward", "kl", "loss/policy", "loss/value", "explained_variance"):
             assert two[name] == pytest.approx(one[name], abs=1e-3), name
 
 
 @pytest.mark.real
-def test_two_processes_learn_from_what_one_server_samples(toy: Path, tmp_path: Path) -> None:
-    """Both processes ask a vLLM server that has the policy's weights at every step."""
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    from cai.models import bundled
+def test_two_processes_learn_from_what_one_server_samples(toy: Path, tiny: Path, tmp_path: Path) -> None:
+    """Both processes, begun as a run begins them, ask a vLLM server that has the policy's weights at every step."""
     from cai.models.types import ModelSpec
     from cai.stages.ppo import Ppo
     from cai.train.launch.start import job as write_job
 
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")
-    reads = AutoTokenizer.from_pretrained(bundled.ensure("smollm2-135m"))
-    torch.manual_seed(0)
-    ids = {"vocab_size": len(reads), "eos_token_id": reads.eos_token_id, "pad_token_id": reads.pad_token_id}
-    sizes = {
-        "hidden_size": 128,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-    }  # heads of 64: vLLM's
-    LlamaForCausalLM(LlamaConfig(**ids, **sizes)).save_pretrained(tmp_path / "base")
-    reads.save_pretrained(tmp_path / "base")
-    spec = ModelSpec("policy", vllm=str(tmp_path / "base"))
+    spec = ModelSpec("policy", vllm=str(tiny))
     small = {"lora": 4, "max_steps": 2, "batch_size": 4, "per_device_train_batch_size": 2, "eval_prompts": 2}
     want = Ppo(base=spec.vllm, bf16=False, **{**SETTINGS, **small}, rollouts="policy")
     beside = {
@@ -188,12 +160,17 @@ def test_two_processes_learn_from_what_one_server_samples(toy: Path, tmp_path: P
         "sampler": {"spec": plain(spec), "logs": str(tmp_path / "logs")},
     }
     file = write_job("ppo", want, want.base, (toy / "prompts", tmp_path / "ppo"), 0, beside)
-    run(file, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    here = Hardware("cpu", 2)
+    line, env = [*here.command(), "-m", "cai.train.ppo", str(file)], {**os.environ, **here.environment()}
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr[-2000:]
     found = lines(tmp_path / "ppo")
     assert [each["step"] for each in found] == [1, 2]
     assert found[1]["kl"] > 1e-4  # it learns
     assert all(each["kl_drawn"] < 1e-4 for each in found)  # and the server's policy is the one that learnt
     assert not (tmp_path / "ppo" / "serving").exists()
+    lines_of_processes = (each.info["cmdline"] or () for each in psutil.process_iter(["cmdline"]))
+    assert not [line for line in lines_of_processes if str(tmp_path) in " ".join(line)], "a server is left behind"
 
 
 def test_a_reward_model_scores_and_the_critic_starts_from_it(

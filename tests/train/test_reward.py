@@ -1,8 +1,6 @@
 """Reward models as they are trained, saved and described: margins, held-out figures, and a head that got lost."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,9 @@ def manifest(out: Path) -> dict[str, Any]:
     return json.loads((out / "manifest.json").read_text())
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_held_out_figures_are_those_of_the_saved_model(
-    scripted_run: Callable[..., Path], tmp_path: Path, job: Job
+    scripted_run: Callable[..., Path], tmp_path: Path, job: Job, train_here: TrainHere
 ) -> None:
     """The figures can be had again by asking the saved model through the very role that a recipe uses."""
     import asyncio
@@ -33,9 +32,7 @@ def test_held_out_figures_are_those_of_the_saved_model(
 
     data = scripted_run("prefs.test=0.5") / "prefs"
     file = job("reward", data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2, bf16=True)
-    line = [sys.executable, "-m", "cai.train.reward", str(file)]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    train_here("reward", file)
     held = manifest(tmp_path / "rm")["held_out"]
     rows = parquet.read_table(data / "test.parquet").to_pylist()
     model = Reward(ModelSpec("rm", reward=str(tmp_path / "rm" / "model")))
@@ -158,6 +155,8 @@ stages:
 """
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("trains_here")
 def test_an_ensemble_is_trained_used_and_reported(tiny: Path, tmp_path: Path) -> None:
     """Two models from two seeds judge together; done again after one is lost, only that one is trained."""
     import shutil

@@ -4,21 +4,15 @@ The policies are sampled and trained; the labeller is scripted, and so is the he
 each test says.
 """
 
-import asyncio
 import copy
-import importlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import killed
 from rich.console import Console
 
 from cai.errors import RunError
@@ -71,25 +65,13 @@ def recipe(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def go(recipe: Path) -> Iterator[Go]:
+def go(recipe: Path, trains_here: None) -> Iterator[Go]:
     """Runs the recipe, its processes in this one, where torch is loaded already; returns the run's folder.
 
     Takes where it goes, overrides, whom the judge prefers by round (the newer policy unless told), what is done again, and
     another recipe.
     """
-    import torch
-
-    torch.set_num_threads(1)
     prefers: dict[str, str] = {}
-
-    async def train(
-        kind: str, job_file: Path, log: Path, where: object, on_metrics: Callable[[dict[str, Any]], None]
-    ) -> None:
-        line, sys.argv = sys.argv, [kind, str(job_file)]
-        try:
-            await asyncio.to_thread(importlib.import_module(f"cai.train.{kind}").main)  # some run a loop of their own
-        finally:
-            sys.argv = line
 
     def run(
         out: Path, *overrides: str, likes: Mapping[str, str] | None = None, redo: str | None = None, path: Path = recipe
@@ -102,8 +84,6 @@ def go(recipe: Path) -> Iterator[Go]:
         return out / loaded.name
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("cai.shapes", "cai.verdict"):
-            patch.setattr(f"{module}.train", train)
         yield run
 
 
@@ -266,18 +246,12 @@ def test_the_initial_policy_stays_where_the_first_round_leaves_its_bounds(
     assert json.loads((folder / "rounds" / "seal.json").read_text())["policy"] == "start"
 
 
-def test_killed_within_a_round_it_ends_as_if_it_was_not(go: Go, whole: Path, copied: Path, recipe: Path) -> None:
-    line = [sys.executable, "-m", "cai.cli", "run", str(recipe), "--out", str(copied), "--redo", "round-2/sample"]
-    folder, job = copied / whole.name, copied / whole.name / "round-2" / "dpo" / "job.json"
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(line, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 120
-    while not (job.exists() and (folder / ".aside").exists()):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < end, "the moment to kill it never came"
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+def test_killed_within_a_round_it_ends_as_if_it_was_not(
+    go: Go, whole: Path, copied: Path, recipe: Path, tmp_path: Path
+) -> None:
+    folder, line = copied / whole.name, ["run", str(recipe), "--out", str(copied), "--redo", "round-2/sample"]
+    log = folder / "logs" / "round-2" / "dpo.log"  # the trainings of the other runs here leave none
+    killed("cai.cli", line, tmp_path / "log", log)
     assert not (folder / "round-2" / "dpo" / "seal.json").exists()
     go(copied)
     for path in sorted((whole / "round-2").rglob("part-*.jsonl")):

@@ -34,52 +34,66 @@ def sharp(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(hardware: str, kind: str, file: Path, python: str = sys.executable) -> str:
-    """A training on two CPU processes; returns what it printed."""
-    line = [python, *Hardware(hardware, 2).command()[1:], str(HERE / "on_cpu.py"), f"cai.train.{kind}", str(file)]
+CASES = {"fsdp2": (("dpo", None), ("dpo", 4)), "zero3": (("dpo", None), ("reward", 4))}
+"""What is trained on two processes, one after the other: a kind and a rank of LoRA."""
+
+
+def run(hardware: str, jobs: list[Path], python: str) -> str:
+    """Trainings on two CPU processes; returns what these printed."""
+    line = [python, *Hardware(hardware, 2).command()[1:], str(HERE / "on_cpu.py"), *map(str, jobs)]
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(HERE.parents[1])}
     done = subprocess.run(line, cwd=HERE.parents[1], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def alike(sets: Path, sharp: Path, tmp_path_factory: pytest.TempPathFactory, job: Job) -> Callable[..., Path]:
+    """Writes jobs that do the same on any number of processes: batches of four."""
+    folder = tmp_path_factory.mktemp("alike")
+
+    def write(hardware: str, kind: str, lora: int | None, processes: int) -> Path:
+        same = {"base": str(sharp), "max_steps": 2, "learning_rate": 1e-3, "lora": lora}
+        same |= {"loss_type": ("sigmoid",)} if kind == "dpo" else {}
+        out = folder / f"{hardware}-{kind}-{lora}-{processes}"
+        return job(kind, sets / "prefs", out, **same, per_device_train_batch_size=4 // processes)
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def spread(alike: Callable[..., Path]) -> Callable[[str], str]:
+    """What was printed by all trainings on a hardware, done once."""
+    done: dict[str, str] = {}
+
+    def train(hardware: str) -> str:
+        if hardware not in done:
+            jobs = [alike(hardware, *case, 2) for case in CASES[hardware]]
+            done[hardware] = run(hardware, jobs, str(MORE) if hardware == "zero3" else sys.executable)
+        return done[hardware]
+
+    return train
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("lora", [None, 4])
+@pytest.mark.parametrize(("hardware", "case"), [(hardware, case) for hardware in CASES for case in CASES[hardware]])
 def test_two_processes_that_share_the_weights_train_what_one_does(
-    sets: Path, sharp: Path, tmp_path: Path, job: Job, train_here: TrainHere, lora: int | None
-) -> None:
-    import torch
-    from safetensors.torch import load_file
-
-    same = {"base": str(sharp), "max_steps": 2, "learning_rate": 1e-3, "loss_type": ("sigmoid",), "lora": lora}
-    train_here("dpo", job("dpo", sets / "prefs", tmp_path / "one", **same, per_device_train_batch_size=4))
-    said = run("fsdp2", "dpo", job("dpo", sets / "prefs", tmp_path / "two", **same, per_device_train_batch_size=2))
-    assert "DistributedType.FSDP" in said
-    first = Stage(tmp_path / "two").metrics()[0]
-    assert first["rewards/chosen"] == pytest.approx(0, abs=1e-3)  # the policy is its reference
-    one, two = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two"))
-    before = load_file(sharp / "model.safetensors")
-    assert all(torch.allclose(one[name], two[name], atol=2e-4) for name in one)
-    assert max((two[name] - before[name]).abs().max().item() for name in two) > 1e-3
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("kind", "lora"), [("dpo", None), ("reward", 4)])
-def test_deepspeed_trains_what_one_process_does(
-    kind: str, lora: int | None, sets: Path, sharp: Path, tmp_path: Path, job: Job, train_here: TrainHere
+    hardware: str, case: tuple[str, int | None], sharp: Path, alike: Any, spread: Any, train_here: TrainHere
 ) -> None:
     """Of a reward model the first process reads the saved copy alone, to see that it scores as the trained one."""
     import torch
     from safetensors.torch import load_file
 
-    if not MORE.exists():
+    if hardware == "zero3" and not MORE.exists():
         pytest.skip("needs DeepSpeed, which make test installs")
-    same = {"base": str(sharp), "max_steps": 2, "learning_rate": 1e-3, "lora": lora}
-    same |= {"loss_type": ("sigmoid",)} if kind == "dpo" else {}
-    train_here(kind, job(kind, sets / "prefs", tmp_path / "one", **same, per_device_train_batch_size=4))
-    file = job(kind, sets / "prefs", tmp_path / "two", **same, per_device_train_batch_size=2)
-    assert "DistributedType.DEEPSPEED" in run("zero3", kind, file, str(MORE))
-    one, two = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two"))
+    kinds = {"fsdp2": "DistributedType.FSDP", "zero3": "DistributedType.DEEPSPEED"}
+    assert spread(hardware).count(kinds[hardware]) >= len(CASES[hardware])
+    together, alone = (alike(hardware, *case, processes) for processes in (2, 1))
+    train_here(case[0], alone)
+    if case[0] == "dpo":
+        first = Stage(together.parent).metrics()[0]
+        assert first["rewards/chosen"] == pytest.approx(0, abs=1e-3)  # the policy is its reference
+    one, two = (load_file(file.parent / "model" / "model.safetensors") for file in (alone, together))
     assert all(torch.allclose(one[name], two[name], atol=2e-4) for name in one)
     before = load_file(sharp / "model.safetensors")
     assert max((two[name] - before[name]).abs().max().item() for name in two.keys() & before.keys()) > 1e-3

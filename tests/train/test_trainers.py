@@ -2,18 +2,13 @@
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import killed_at
 
-ROOT = Path(__file__).resolve().parents[2]
 DATA = {
     "sft": "sft_set",
     "dpo": "prefs",
@@ -110,14 +105,8 @@ def weights(folder: Path) -> dict[str, Any]:
 def test_a_killed_training_ends_with_the_same_weights(
     whole: Callable[[str], Path], sets: Path, tmp_path: Path, job: Job, train_here: Train, kind: str
 ) -> None:
-    killed = job(kind, sets / DATA[kind], tmp_path / "killed", **SETTINGS)
-    line = [sys.executable, "-m", f"cai.train.{kind}", killed]
-    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (killed.parent / "checkpoints" / "checkpoint-2" / "complete").exists():
-        assert process.poll() is None, "training ended before it could be killed"
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert train_here(kind, killed)["resumed_from"] >= 2
+    file = job(kind, sets / DATA[kind], tmp_path / "killed", **SETTINGS)
+    killed_at(2, kind, file)
+    assert train_here(kind, file)["resumed_from"] >= 2
     first, second = weights(whole(kind)), weights(tmp_path / "killed")
     assert all(first[name].equal(second[name]) for name in first)

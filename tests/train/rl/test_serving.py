@@ -1,7 +1,7 @@
 """Answers from a vLLM server while the policy learns: the weights it is given are the policy's, and so are its samples."""
 
-import importlib.util
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ from safetensors.torch import load_file
 from toy import END, loop, settings, shape, tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
-from cai.models import bundled
 from cai.models.types import ModelSpec
-from cai.models.vllm import START_SECONDS
+from cai.models.vllm import START_SECONDS, Served
 from cai.train.rl.actor import Actor, Batch, logprobs
 from cai.train.rl.loop import MOST_WEIGHT, importance
 from cai.train.rl.processes import Processes
@@ -124,20 +123,33 @@ def test_a_step_tells_how_far_the_server_is_from_the_policy_and_gives_it_the_new
     assert stepped(0.3)[0]["kl_drawn"] > 0.01
 
 
-@pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, ChatTokens, Serving]]:
-    """The bundled model with adapters, and a vLLM server that samples for it at a temperature of 0.7."""
-    if importlib.util.find_spec("vllm") is None:
-        pytest.skip("vLLM is not installed")
-    folder, model = tmp_path_factory.mktemp("serving"), bundled.ensure("smollm2-135m")
-    policy = get_peft_model(AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), LORA)
-    talk = ChatTokens(AutoTokenizer.from_pretrained(model), policy.generation_config)
-    sampler = ServerSettings(ModelSpec("policy", vllm="bundled/smollm2-135m"), str(folder / "logs"), 128)
-    place, processes = (folder / "serving", torch.float32), Processes(Accelerator(cpu=True))
-    made = Serving(policy, talk, Limits(16, 0.7), sampler, place, processes)
+@pytest.fixture
+def serving(
+    real_server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Any, ChatTokens, Serving]]:
+    """A policy with adapters, and the vLLM server of all tests that samples for it at a temperature of 0.7.
+
+    That ``Serving`` starts servers of its own, and ends them, is seen in test_ppo.
+    """
+
+    @asynccontextmanager
+    async def running(spec: ModelSpec, *_: object) -> AsyncIterator[Served]:
+        async with Served(real_server.spec, real_server.served.servers) as served:
+            await served.reload(Path(spec.vllm).resolve())
+            yield served
+            await served.reload(real_server.model)
+
+    monkeypatch.setattr("cai.train.rl.serving.serve", running)
+    torch.manual_seed(0)
+    policy = get_peft_model(AutoModelForCausalLM.from_pretrained(real_server.model, dtype=torch.float32), LORA)
+    talk = ChatTokens(AutoTokenizer.from_pretrained(real_server.model), policy.generation_config)
+    place, processes = (tmp_path / "serving", torch.float32), Processes(Accelerator(cpu=True))
+    made = Serving(
+        policy, talk, Limits(16, 0.7), ServerSettings(real_server.spec, str(tmp_path), 128), place, processes
+    )
     yield policy, talk, made
     made.close()
-    assert not (folder / "serving").exists()
+    assert not (tmp_path / "serving").exists()
 
 
 def told(policy: Any, talk: ChatTokens, serving: Serving) -> tuple[list[Sample], torch.Tensor, Batch]:
