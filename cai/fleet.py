@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from cai.models import Model, ModelSpec, Reply, Request, auto, open_model
+from cai.models.launch import computes_in
 from cai.screen import Screen
 from cai.slots import Slots
 
@@ -34,7 +35,7 @@ class Fleet:
             if known.same_server(spec):
                 return (model if known.format == spec.format else _Formed(model, spec.format)), slots
         if spec.hosted:
-            self.screen.say(f"starting {spec.kind} with {spec.title} …")
+            self.screen.say(f"starting {spec.kind} with {spec.title}{computes_in(spec)} …")
         stack = AsyncExitStack()
         model = await stack.enter_async_context(open_model(spec, self.logs))
         slots = await stack.enter_async_context(auto.slots(model))

@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cai.hardware import Hardware
-from cai.models import ModelSpec, gpus
+from cai.models import ModelSpec
 from cai.models.vllm import resolve
 from cai.stages.ppo import SERVER_SHARE, Ppo
 from cai.stages.train import Train
@@ -128,8 +128,7 @@ def need(stage: str, kind: str, want: Train, base: Size, hardware: Hardware) -> 
     trained = want.lora * base.sides if want.lora else count
     models = 2 if kind == "ppo" else 1
     share = hardware.count if hardware.sharded else 1
-    device = "GPU" if hardware.kind != "cpu" and gpus.visible() else "CPU"
-    half = want.bf16 if want.bf16 is not None else device == "GPU"
+    device, half = hardware.device, hardware.dtype(want.bf16) == "bfloat16"
     reference = 4 * count if kind in REFERENCE and not want.lora and getattr(want, "beta", 1) != 0 else 0
     tokens = want.per_device_train_batch_size * SIDES.get(kind, 1) * want.max_length
     return Need(

@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, s
 from cai import dataset
 from cai.files import write_json
 from cai.ledger import versions
+from cai.models import cpu
 from cai.models.weights import whole
 from cai.train import adapters, checkpoints, devices, quantized, trackers
 from cai.train.watch import watched
@@ -76,14 +77,14 @@ def from_command_line(config: type) -> Job:
 
 def arguments(job: Job, config: type) -> Any:
     """The TRL config of a job."""
-    cpu = not torch.cuda.is_available()
+    gpu = torch.cuda.is_available()
     return config(
         **{
             "output_dir": str(job.out / "checkpoints"),
             "seed": job.seed,
-            "use_cpu": cpu,
+            "use_cpu": not gpu,
             "bf16": half(job),
-            "dataloader_pin_memory": not cpu,
+            "dataloader_pin_memory": gpu,
             "logging_steps": 1,
             "ddp_timeout": PATIENCE,
             "save_strategy": "steps",
@@ -129,9 +130,9 @@ def reference(job: Job, args: Any) -> Any:
 
 
 def half(job: Job) -> bool:
-    """Whether to compute in bfloat16: as the job says, or where the hardware has it."""
+    """Whether to compute in bfloat16: as the job says, or where the hardware multiplies it."""
     wanted = job.own.get("bf16")
-    return wanted if wanted is not None else torch.cuda.is_available() or devices.fast_bf16()
+    return wanted if wanted is not None else torch.cuda.is_available() or cpu.dtype() == "bfloat16"
 
 
 def lora(job: Job, task: str, modules_to_save: list[str] | None = None) -> LoraConfig | None:
