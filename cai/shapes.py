@@ -302,7 +302,7 @@ def _scorer(run: "Run", role: str) -> dict[str, Any]:
 
 
 async def _watched(run: "Run", block: Block, job_file: Path) -> None:
-    run.screen.say(f"training {block.name} …")
+    run.screen.say(f"training {block.name} in {run.recipe.hardware.dtype(block.want.bf16)} …")
     bars: list[Bar] = []
 
     def on_metrics(line: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from cai.flow.screen import Screen
 from cai.models import concurrency
 from cai.models.concurrency import Slots
+from cai.models.launch import computes_in
 from cai.models.open import open_model
 from cai.models.types import Model, ModelSpec, Reply, Request
 
@@ -36,7 +37,7 @@ class Fleet:
             if known.same_server(spec):
                 return (model if known.format == spec.format else _Formed(model, spec.format)), slots
         if spec.hosted:
-            self.screen.say(f"starting {spec.kind} with {spec.title} …")
+            self.screen.say(f"starting {spec.kind} with {spec.title}{computes_in(spec)} …")
         stack = AsyncExitStack()
         model = await stack.enter_async_context(open_model(spec, self.logs))
         slots = await stack.enter_async_context(concurrency.open_slots(model))

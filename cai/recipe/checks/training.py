@@ -4,16 +4,11 @@ import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
-from cai.errors import RunError, install
+from cai.errors import UserError, install
 from cai.judge.methods.score import RATINGS
 from cai.models.types import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.checks import guards, online
-from cai import hardware, mistakes_guards, mistakes_online
-from cai.errors import UserError, install
-from cai.hardware import Hardware
-from cai.methods.score import RATINGS
-from cai.models import ModelSpec
 from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto
 from cai.stages.online import Online
@@ -24,12 +19,10 @@ from cai.stages.score import Score
 from cai.stages.sft import Sft
 from cai.stages.train import Aligned, Train
 from cai.stages.unpaired import Unpaired
+from cai.train import configs
 from cai.train.launch import hardware
 from cai.train.launch.hardware import Hardware
 from cai.train.launch.needs import logger, unwelcome
-from cai.train.launch.start import check_config
-from constitution.source import nearest
-from cai.train import configs
 from constitution.source import close, nearest
 
 Problems = Iterator[tuple[str, str]]

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from cai.models import gpus
+from cai.models import cpu, gpus
 
 CONFIGS = Path(__file__).parents[1] / "hardware"
 SPREAD = ("ddp", "fsdp2", "zero3")
@@ -44,6 +44,16 @@ class Hardware:
         if self.kind in ("auto", "cpu"):
             return self.processes or 1
         return self.processes or int(_config(self.kind).get("num_processes") or 1)
+
+    @property
+    def device(self) -> str:
+        """What computes: "GPU" or "CPU"."""
+        return "GPU" if self.kind != "cpu" and gpus.visible() else "CPU"
+
+    def dtype(self, bf16: bool | None) -> str:
+        """What a trainer computes in: as its block says, or bfloat16 where the device multiplies it itself."""
+        half = bf16 if bf16 is not None else self.device == "GPU" or cpu.dtype() == "bfloat16"
+        return "bfloat16" if half else "float32"
 
     @property
     def sharded(self) -> bool:

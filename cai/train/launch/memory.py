@@ -36,7 +36,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cai.models import gpus
 from cai.stages.ppo import Ppo
 from cai.stages.train import Train
 from cai.train.launch.hardware import Hardware
@@ -124,8 +123,7 @@ def need(stage: str, kind: str, want: Train, base: Size, hardware: Hardware) -> 
     trained = want.lora * base.sides if want.lora else count
     models = 2 if kind == "ppo" else 1
     share = hardware.count if hardware.sharded else 1
-    device = "GPU" if hardware.kind != "cpu" and gpus.visible() else "CPU"
-    half = want.bf16 if want.bf16 is not None else device == "GPU"
+    device, half = hardware.device, hardware.dtype(want.bf16) == "bfloat16"
     reference = 4 * count if kind in REFERENCE and not want.lora and getattr(want, "beta", 1) != 0 else 0
     tokens = want.per_device_train_batch_size * SIDES.get(kind, 1) * want.max_length
     return Need(

@@ -28,11 +28,6 @@ def check_reference(trainer: Any) -> None:
         )
 
 
-def fast_bf16() -> bool:
-    """Whether this CPU multiplies in bfloat16; emulated, autocast is slower than float32."""
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-
-
 def peak_memory() -> int:
     """The most bytes that this process had: of the GPU's memory where it had one, else of the machine's."""
     if torch.cuda.is_available():

@@ -11,12 +11,9 @@ from typing import Any
 from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from cai.store.ledger import versions
+from cai.train import configs
 from cai.train.shared import job as jobs
 from cai.train.shared.turns import texts, tokens
-from cai.train import configs
-from cai.train import job as jobs
-from cai.train.turns import texts, tokens
 
 
 def load(module: str, name: str) -> tuple[type, type]:

@@ -18,6 +18,7 @@ from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
 
 from cai import dataset
+from cai.models import cpu
 from cai.models.weights import whole
 from cai.store.files import write_json
 from cai.store.ledger import versions
@@ -73,14 +74,14 @@ def from_command_line() -> Job:
 
 def arguments(job: Job, config: type) -> Any:
     """The TRL config of a job."""
-    cpu = not torch.cuda.is_available()
+    gpu = torch.cuda.is_available()
     return config(
         **{
             "output_dir": str(job.out / "checkpoints"),
             "seed": job.seed,
-            "use_cpu": cpu,
+            "use_cpu": not gpu,
             "bf16": half(job),
-            "dataloader_pin_memory": not cpu,
+            "dataloader_pin_memory": gpu,
             "logging_steps": 1,
             "ddp_timeout": PATIENCE,
             "save_strategy": "steps",
@@ -126,9 +127,9 @@ def reference(job: Job, args: Any) -> Any:
 
 
 def half(job: Job) -> bool:
-    """Whether to compute in bfloat16: as the job says, or where the hardware has it."""
+    """Whether to compute in bfloat16: as the job says, or where the hardware multiplies it."""
     wanted = job.own.get("bf16")
-    return wanted if wanted is not None else torch.cuda.is_available() or devices.fast_bf16()
+    return wanted if wanted is not None else torch.cuda.is_available() or cpu.dtype() == "bfloat16"
 
 
 def lora(job: Job, task: str, modules_to_save: list[str] | None = None) -> LoraConfig | None:

