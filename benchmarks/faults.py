@@ -27,7 +27,7 @@ from server import end_server, running
 from cai.errors import CaiError
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
-from cai.run import start
+from cai.run.walk import start
 
 PROMPTS = 40
 RECIPE = """\

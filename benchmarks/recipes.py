@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
-from cai.run import start
+from cai.run.walk import start
 
 
 @contextmanager

@@ -19,13 +19,14 @@ from pathlib import Path
 
 import aiohttp
 
+from cai.data.prompts import PromptSource, read
 from cai.flow.flow import flow
 from cai.flow.live import Live, RowStage
 from cai.models.concurrency import Slots
 from cai.models.dialect import Vllm
 from cai.models.types import Model, ModelSpec, Reply, Request
 from cai.models.vllm import Served, serve
-from cai.stages.prompts import Prompts, PromptSource, read
+from cai.stages.prompts import Prompts
 from cai.stages.revise import Revise, revise
 from cai.store.ledger import Fingerprint
 from cai.store.rows import Chain, Drop, Prompt
@@ -53,7 +54,7 @@ class Recording:
 def prompts(count: int) -> list[Prompt]:
     """The first red-team prompts of the shipped file."""
     source = PromptSource(str(SHIPPED / "principles" / "prompts" / "redteam.jsonl"), limit=count)
-    return [row for row in read(Prompts((source,))) if isinstance(row, Prompt)]
+    return [row for row in read(Prompts((source,)).sources) if isinstance(row, Prompt)]
 
 
 async def stage(model: Recording, rows: list[Prompt], rounds: int, folder: Path) -> float:

@@ -25,7 +25,7 @@ from server import possible, running
 
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
-from cai.run import start
+from cai.run.walk import start
 from cai.store.stage import Stage
 
 PORT = 8101

@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from cai import dataset
+from cai.data import dataset
 from cai.judge.statistics import logit, sigmoid
 from cai.stages.reward import Reward
 from cai.train.launch.start import job

@@ -26,7 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from cai import dataset
+from cai.data import dataset
 from cai.models.bundled import resolve
 from cai.stages import STAGES
 from cai.stages.online import Online

@@ -18,7 +18,7 @@ from server import running
 
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
-from cai.run import start
+from cai.run.walk import start
 
 RECIPE = """\
 name: two

@@ -19,7 +19,7 @@ from cai.flow.screen import Screen
 from cai.models.types import ModelSpec
 from cai.models.vllm import Served, serve
 from cai.recipe.read import load_recipe
-from cai.run import start
+from cai.run.walk import start
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tests" / "data"

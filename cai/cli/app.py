@@ -59,7 +59,7 @@ def run(
     from cai.flow.screen import Screen
     from cai.recipe.read import load_recipe
     from cai.report.summary import print_summary
-    from cai.run import start
+    from cai.run.walk import start
 
     screen = Screen()
     loaded = load_recipe(recipe, overrides or [], here=ray is None)

@@ -57,14 +57,15 @@ def _tokens(model: str) -> tuple[Callable[[str], int], int]:
 
 
 def _abouts(path: Path, more: dict[str, Any], track: str) -> set[About]:
-    from cai.stages.prompts import Prompts, PromptSource, read
+    from cai.data.prompts import PromptSource, read
+    from cai.stages.prompts import Prompts
     from cai.store.rows import Prompt
 
     if not path.is_file():
         raise UserError(f"{path}: there is no such file of prompts; check the path")
     source = PromptSource(**{**more, "path": str(path)})
     want = Prompts(helpful=(source,)) if track == "helpful" else Prompts(redteam=(source,))
-    return {row.about for row in read(want) if isinstance(row, Prompt)}
+    return {row.about for row in read(want.sources) if isinstance(row, Prompt)}
 
 
 def _files(path: Path) -> list[Path]:

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from cai import change
-from cai.change import Effect
 from cai.flow.screen import Screen
 from cai.report.differences import difference
 from cai.report.summary import run_folder
+from cai.run import effects
+from cai.run.effects import Effect
 from cai.store.run_folder import described, former_constitution
 from constitution.diff import Change, changes
 from constitution.load import load
@@ -28,13 +28,13 @@ def diff_constitutions(old: Path, new: Path, run: str | None, as_json: bool) -> 
     """What changed, and what a run would have to do again."""
     before, after = _constitution(old), _constitution(new)
     found = list(changes(before, after))
-    effects = list(change.effects(run_folder(run), after)) if run else []
+    touched = list(effects.effects(run_folder(run), after)) if run else []
     if as_json:
-        print(json.dumps(_as_json(found, effects), indent=2, ensure_ascii=False))
+        print(json.dumps(_as_json(found, touched), indent=2, ensure_ascii=False))
     else:
         console = Screen().console
         console.soft_wrap = False
-        _show(before, after, found, effects, console)
+        _show(before, after, found, touched, console)
 
 
 def _constitution(path: Path) -> Constitution:

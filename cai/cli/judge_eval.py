@@ -16,7 +16,6 @@ from typing import Any
 
 import yaml
 
-from cai import redo
 from cai.errors import UserError, install
 from cai.flow.screen import Screen
 from cai.judge import calibration
@@ -30,7 +29,9 @@ from cai.recipe.models import named
 from cai.recipe.read import read_recipe
 from cai.recipe.recipe import Recipe
 from cai.report import judge as judge_report
-from cai.run import Run
+from cai.run import redo
+from cai.run.context import Run
+from cai.run.walk import go
 from cai.stages.label import Label
 from cai.store.files import read_json, write_json
 from cai.store.rows import Preference
@@ -47,7 +48,7 @@ NAMES = re.compile(r"[A-Za-z0-9](?!.*\.json$)[A-Za-z0-9._-]*")
 CODE = (
     *("constitution/*.py", "cai/judge/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
     *("cai/judge/compare.py", "cai/judge/settings.py", "cai/judge/settle.py", "cai/judge/calibration.py"),
-    *("cai/compared.py", "cai/records.py"),
+    *("cai/data/comparisons.py", "cai/data/records.py"),
 )
 """What puts questions, reads answers and settles votes: a change of it makes an exam stale."""
 SETTABLE = {each.name for each in fields(Label)} - {"model", "panel", "method"}
@@ -114,7 +115,7 @@ def judge_eval(
     recipe = _recipe(exam, {role: replace(spec, role=role) for role, spec in models.items() if spec}, out)
     run = Run(recipe, out, screen)
     _set_aside_stale(run)
-    run.go()
+    go(run)
     figures = {
         "data": exam.data,
         "constitution": recipe.constitution.name,

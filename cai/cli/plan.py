@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cai.cli import plan_table
 from cai.cli.plan_table import Estimate, Plan
+from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
 from cai.flow.screen import Screen
 from cai.models.bundled import resolve
@@ -24,9 +25,9 @@ from cai.models.types import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
-from cai.run import Run
+from cai.run.context import Run
+from cai.run.walk import go
 from cai.stages.ppo import SERVER_SHARE, Ppo
-from cai.stages.prompts import PromptSource, read
 from cai.stages.train import Train
 from cai.store.files import read_json, write_lines
 from cai.store.rows import Prompt, encode
@@ -84,7 +85,7 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
     counts = {block.name: _draw(block, sample, recipe.seed, folder / f"{block.name}.jsonl") for block in sources}
     run = Run(replace(recipe, blocks=tuple(sampled(recipe, sample, folder))), folder, screen)
     run.streams = False  # so that each stage's seconds are its own
-    run.go()
+    go(run)
     flying = max((bar.slots.peak for bar in screen.shown.values() if isinstance(bar.slots, Slots)), default=0)
     whole = sum(counts.values())
     scale = (prompts or whole) / whole
@@ -136,7 +137,7 @@ def _draw(block: Block, sample: int, seed: int, file: Path) -> int:
 
     def all_prompts() -> Iterator[tuple[bytes, Prompt]]:
         nonlocal count
-        for row in read(block.want):
+        for row in read(block.want.sources):
             if isinstance(row, Prompt):
                 count += 1
                 yield hashlib.sha256(f"{seed}/{row.id}".encode()).digest(), row

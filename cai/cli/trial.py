@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from cai.cli.shared import one_of, with_model
+from cai.data.prompts import TRACKS
 from cai.errors import RowError, RunError, UserError
 from cai.flow.ask import Ask, generator
 from cai.flow.screen import Screen
@@ -17,7 +18,6 @@ from cai.models.concurrency import Slots
 from cai.models.types import Model, Reply, Request
 from cai.recipe.models import named
 from cai.report.differences import difference
-from cai.stages.prompts import TRACKS
 from cai.stages.revise import Revise, answer, chosen, revised_under
 from cai.store.rows import Draft, Prompt, content_id, is_text
 from constitution import draw

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cai.clean import check_installed
+from cai.data.clean import check_installed
+from cai.data.prompts import PromptSource
 from cai.errors import UserError
 from cai.judge import calibration
 from cai.judge.calibration import Calibration
 from cai.recipe.models import read_weights
-from cai.stages.prompts import PromptSource
 from constitution.shipped import advice, find
 from constitution.source import Keys
 

@@ -1,6 +1,6 @@
 """Pairs of answers that are there already → pairs to be judged, with what people said of them.
 
-Read as they come, by their columns: see ``cai.compared``. The same pair in several rows was compared by several people.
+Read as they come, by their columns: see ``cai.data.comparisons``. The same pair in several rows was compared by several people.
 Which answer becomes a is drawn by the pair's own hash, so that the better one stands on either side.
 """
 
@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cai import records
-from cai.compared import Compared, Unusable, checked, compared, form, several, word_of
+from cai.data import records
+from cai.data.comparisons import Comparison, Unusable, checked, comparisons, form, several, word_of
 from cai.errors import UserError
 from cai.store.rows import Draft, Drop, Pair, content_id
 
@@ -65,7 +65,7 @@ def _each(want: Pairs, base: int | None) -> Iterator[Pair | Drop]:
     name = Path(want.path or want.hub).name
     for number, data in enumerate(_records(want), 1):
         try:
-            for each in compared(data, want.columns, base):
+            for each in comparisons(data, want.columns, base):
                 try:
                     yield _pair(checked(each), str(data.get("track") or want.track))
                 except Unusable as error:
@@ -108,7 +108,7 @@ def _records(want: Pairs) -> Iterator[dict[str, Any]]:
         yield data
 
 
-def _pair(found: Compared, track: str) -> Pair:
+def _pair(found: Comparison, track: str) -> Pair:
     context = content_id(found.messages)
     ordered = sorted((found.first.strip(), found.second.strip()))
     digest = hashlib.sha256(json.dumps([context, *ordered], ensure_ascii=False).encode()).digest()

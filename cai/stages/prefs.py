@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cai.clean import Cleaner
+from cai.data.clean import Cleaner
 from cai.store.rows import Draft, Drop, Preference, content_key
 
 MARGINS = (0.95, 0.8, 0.65)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cai.clean import Cleaner
+from cai.data.clean import Cleaner
 from cai.stages.scored import candidates, completion
 from cai.store.rows import Drop, Scored, content_key
 

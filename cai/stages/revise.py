@@ -7,7 +7,7 @@ are answered and left as they are: helpful ones keep the tuned model helpful.
 from dataclasses import dataclass, replace
 from random import Random
 
-from cai.clean import leaks
+from cai.data.clean import leaks
 from cai.flow.ask import Ask
 from cai.judge.compare import compare as compare
 from cai.judge.settings import Judging

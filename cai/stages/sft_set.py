@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cai.clean import CHECKS, USUAL, Cleaner, Exchange
+from cai.data.clean import CHECKS, USUAL, Cleaner, Exchange
 from cai.store.rows import Chain, Drop, content_key
 
 STOOD = {"fine": "found_fine", "not_better": "not_better"}
@@ -28,7 +28,7 @@ class SftSet:
         revisions: "all" rounds, or the "last".
         truncated: "drop" or "keep" answers that were cut off at the token limit.
         test: share of prompts on the test side.
-        hygiene: the checks that leave an answer out, see ``cai.clean.CHECKS``.
+        hygiene: the checks that leave an answer out, see ``cai.data.clean.CHECKS``.
         dedupe: "exact", "near" (by MinHash) or "none".
         similarity: from which two answers are near copies.
         decontaminate: prompt files of evaluations, whose prompts must not be learnt from.

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
-from cai.run import Run
+from cai.run.context import Run
 from constitution.source import InputError
 
 Write = Callable[[str, str], Path]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from cai.data.prompts import PromptSource
 from cai.models.types import ModelSpec
 from cai.recipe.read import load_recipe
 from cai.stages import STAGES
-from cai.stages.prompts import PromptSource
 from constitution.source import InputError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,12 +11,13 @@ import pyarrow.parquet as parquet
 import pytest
 from rich.console import Console
 
-from cai.clean import HeldOut
+from cai.data.clean import HeldOut
+from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
-from cai.run import start
-from cai.stages.prompts import Prompts, PromptSource, read
+from cai.run.walk import start
+from cai.stages.prompts import Prompts
 from cai.store.rows import Drop, content_key, encode
 from cai.store.stage import Stage
 

@@ -12,7 +12,7 @@ from cai.errors import RunError
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.report.rows import chain_text
-from cai.run import start
+from cai.run.walk import start
 from cai.stages.sft_set import SftSet, sft_set
 from cai.store.rows import Chain, Draft, Drop, plain
 from cai.store.stage import Stage

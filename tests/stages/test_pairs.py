@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cai.compared import Unusable, checked, compared
+from cai.data.comparisons import Unusable, checked, comparisons
 from cai.errors import UserError
 from cai.stages.pairs import Pairs, read
 from cai.store.rows import Drop, Pair
@@ -86,20 +86,20 @@ def better(pair: Pair) -> str:
     ],
 )
 def test_each_form_is_read(row: dict[str, Any], prompt: str, texts: tuple[str, str], people: tuple[float, ...]) -> None:
-    [found] = compared(row, {}, None)
+    [found] = comparisons(row, {}, None)
     assert found.messages[-1] == {"role": "user", "content": prompt}
     assert (found.first.strip(), found.second.strip(), found.people) == (*texts, people)
 
 
 def test_multiple_choice_gives_every_right_answer_beside_every_wrong_one() -> None:
-    found = compared({"prompt": "2+2?", "corrects": ["4", "four"], "incorrects": ["5", "3", "22"]}, {})
+    found = comparisons({"prompt": "2+2?", "corrects": ["4", "four"], "incorrects": ["5", "3", "22"]}, {})
     assert len(found) == 6
     assert {each.people for each in found} == {(1.0,)}
 
 
 def test_columns_of_other_names_can_be_told() -> None:
     row = {"q": "How?", "x": "Yes.", "y": "No.", "human": "y", "label": "spam"}
-    [found] = compared(row, {"prompt": "q", "a": "x", "b": "y", "label": "human"})
+    [found] = comparisons(row, {"prompt": "q", "a": "x", "b": "y", "label": "human"})
     assert (found.first, found.people) == ("Yes.", (0.0,))
 
 
@@ -120,7 +120,7 @@ def test_columns_of_other_names_can_be_told() -> None:
 )
 def test_what_is_no_pair_has_a_reason(row: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unusable) as error:
-        list(map(checked, compared(row, {})))
+        list(map(checked, comparisons(row, {})))
     assert error.value.reason == reason
 
 
@@ -179,7 +179,7 @@ def test_a_front_part_is_read_by_the_whole_file_s_numbers(write: Write) -> None:
 
 def test_parts_of_a_message_are_its_text() -> None:
     said = [{"role": "assistant", "content": [{"type": "text", "text": "Yes"}, {"type": "text", "text": "."}]}]
-    [found] = compared({"prompt": "How?", "chosen": said, "rejected": 7}, {})
+    [found] = comparisons({"prompt": "How?", "chosen": said, "rejected": 7}, {})
     assert (found.first, found.second) == ("Yes.", "7")
 
 
@@ -192,12 +192,12 @@ def test_a_conversation_in_the_answers_is_the_whole_context() -> None:
     row = {"prompt": "Hi"} | {
         key: [*before, {"role": "assistant", "content": text}] for key, text in (("chosen", "So."), ("rejected", "No."))
     }
-    [found] = compared(row, {})
+    [found] = comparisons(row, {})
     assert found.messages == tuple(before)
 
 
 def test_an_instruction_s_input_belongs_to_it() -> None:
-    [found] = compared(
+    [found] = comparisons(
         {"instruction": "Sum up.", "input": "A tale.", "output_1": "x", "output_2": "y", "preference": 1}, {}
     )
     assert found.messages[-1]["content"] == "Sum up.\n\nA tale."

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from cai.stages.prompts import Prompts, PromptSource, held_out, read
+from cai.data.prompts import PromptSource, held_out, read
+from cai.stages.prompts import Prompts
 from cai.store.rows import Drop, Prompt
 from constitution.source import InputError
 
@@ -18,7 +19,7 @@ Write = Callable[[str, str], Path]
 
 
 def texts(source: PromptSource) -> list[str]:
-    return [row.messages[-1]["content"] for row in read(Prompts((source,))) if isinstance(row, Prompt)]
+    return [row.messages[-1]["content"] for row in read(Prompts((source,)).sources) if isinstance(row, Prompt)]
 
 
 def test_a_named_column_of_csv_and_parquet(write: Write, tmp_path: Path) -> None:

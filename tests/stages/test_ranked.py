@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from cai import dataset
+from cai.data import dataset
 from cai.stages.ranked import Ranked, ranked
 from cai.store.rows import Drop, Scored
 

@@ -10,7 +10,6 @@ from random import Random
 import pytest
 from rich.console import Console
 
-from cai.change import Drawing
 from cai.flow.ask import Ask, generator
 from cai.flow.screen import Screen
 from cai.judge.methods import METHODS
@@ -18,7 +17,8 @@ from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
 from cai.models.types import Request
 from cai.recipe.read import load_recipe
-from cai.run import start
+from cai.run.effects import Drawing
+from cai.run.walk import start
 from cai.stages.label import Label, label
 from cai.stages.score import Score, chosen, score
 from cai.store.rows import Draft, Drop, Pair, Scored

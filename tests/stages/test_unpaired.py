@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
-from cai.run import start
+from cai.run.walk import start
 from cai.stages.unpaired import Unpaired, unpaired
 from cai.store.rows import Drop, Scored
 from cai.store.stage import Stage

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cai.audit import lost
 from cai.errors import RunError, UserError
+from cai.store.audit import lost
 from cai.store.files import RunLock
 from cai.store.ledger import Fingerprint, Tally
 from cai.store.part import Part, sort_drops
@@ -116,7 +116,7 @@ def test_a_part_taken_over_is_whole_or_in_progress(tmp_path: Path, monkeypatch: 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("cai.store.move", killed)
+        patched.setattr("cai.store.stage.move", killed)
         with pytest.raises(KeyboardInterrupt):  # before the last step
             stage.adopt(0, made, tally, drops)
     assert not stage.finished(0) and not lost(stage) and stage.count_done() == 1

@@ -20,7 +20,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the datasets of two scripted runs, cut to a few rows: sft_set, prefs, best, unpaired, ranked."""
     from cai.flow.screen import Screen
     from cai.recipe.read import load_recipe
-    from cai.run import start
+    from cai.run.walk import start
 
     folder = tmp_path_factory.mktemp("sets")
     for name, made in (("scripted", ("sft_set", "prefs")), ("scored", ("best", "unpaired", "ranked"))):
@@ -72,7 +72,7 @@ def trains_here(train_here: Callable[..., dict[str, Any]]) -> Iterator[None]:
         return await asyncio.to_thread(train_here, kind, job_file)  # some run a loop of their own
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("cai.shapes", "cai.verdict"):
+        for module in ("cai.run.training", "cai.run.rounds"):
             patch.setattr(f"{module}.train", train)
         yield
 

@@ -85,7 +85,7 @@ def test_a_lost_head_is_noticed(tiny: Path, tmp_path: Path) -> None:
 
 def written(folder: Path) -> Path:
     """Three pairs to train on and three held out, as ``prefs`` writes them."""
-    from cai import dataset
+    from cai.data import dataset
 
     folder.mkdir()
     rows = [
@@ -165,7 +165,7 @@ def test_an_ensemble_is_trained_used_and_reported(tiny: Path, tmp_path: Path) ->
 
     from cai.flow.screen import Screen
     from cai.recipe.read import load_recipe
-    from cai.run import start
+    from cai.run.walk import start
     from cai.store.stage import Stage
 
     (tmp_path / "r.yaml").write_text(RECIPE.format(data=ROOT / "tests" / "data", tiny=tiny))

@@ -22,7 +22,8 @@ from cai.models.types import Reply, Request
 from cai.recipe.read import load_recipe
 from cai.report.page import write_report
 from cai.report.summary import stages_of
-from cai.run import Run, start
+from cai.run.context import Run
+from cai.run.walk import start
 from cai.store import reopen
 from cai.store.stage import Stage
 
@@ -262,7 +263,7 @@ def test_killed_within_a_round_it_ends_as_if_it_was_not(
     assert states(folder) == states(whole)
 
 
-@pytest.mark.parametrize("where", ["cai.verdict.train", "cai.verdict.os.link"])
+@pytest.mark.parametrize("where", ["cai.run.rounds.train", "cai.run.rounds.os.link"])
 def test_broken_off_within_a_verdict_or_the_settling_it_goes_on(
     go: Go, whole: Path, copied: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:

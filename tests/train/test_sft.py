@@ -39,7 +39,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(folder: Path, redteam: int = 8, helpful: int = 4) -> Path:
     """A small SL-CAI set."""
-    from cai import dataset
+    from cai.data import dataset
 
     folder.mkdir()
     rows = [

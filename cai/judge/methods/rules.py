@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from cai.clean import Exchange, boilerplate
+from cai.data.clean import Exchange, boilerplate
 from cai.flow.ask import Ask
 from cai.judge.methods.single import Prompted, Wanted
 from cai.judge.methods.votes import ALONE, by_scores

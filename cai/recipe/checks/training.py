@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
+from cai.data.prompts import TRACKS
 from cai.errors import UserError, install
 from cai.judge.methods.score import RATINGS
 from cai.models.types import ModelSpec
@@ -13,7 +14,6 @@ from cai.stages.dpo import SMOOTHED, Dpo
 from cai.stages.kto import Kto
 from cai.stages.online import Online
 from cai.stages.ppo import Ppo
-from cai.stages.prompts import TRACKS
 from cai.stages.reward import Reward
 from cai.stages.score import Score
 from cai.stages.sft import Sft

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from cai.clean import Exchange, boilerplate
+from cai.data.clean import Exchange, boilerplate
 from cai.judge.methods.rules import CLOSERS
 
 Bounds = tuple[float | None, float | None]

@@ -17,7 +17,7 @@ from datasets import Dataset, load_dataset
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
 
-from cai import dataset
+from cai.data import dataset
 from cai.models import cpu
 from cai.models.weights import whole
 from cai.store.files import write_json

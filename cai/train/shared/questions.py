@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cai.stages.prompts import HELDOUT
+from cai.data.prompts import HELDOUT
 from cai.store.rows import Message, Prompt
 from cai.store.stage import Stage
 from cai.train.rl.rollout import SeededPrompt

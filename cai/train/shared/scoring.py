@@ -12,7 +12,7 @@ import torch
 from pyarrow import parquet
 from transformers import AutoModelForSequenceClassification
 
-from cai import dataset
+from cai.data import dataset
 from cai.judge.reward_figures import figures
 from cai.models.reward import scores
 from cai.models.types import ModelSpec

@@ -14,8 +14,8 @@ from accelerate.utils import broadcast_object_list
 from pyarrow import parquet
 from transformers import AutoModelForCausalLM, TrainerCallback
 
-from cai import dataset
-from cai.stages.prompts import HELDOUT
+from cai.data import dataset
+from cai.data.prompts import HELDOUT
 from cai.store.files import read_json, write_json
 from cai.store.rows import Prompt, content_id
 from cai.store.stage import Stage

@@ -1,19 +1,15 @@
-"""Walk a recipe's stages: skip those that are sealed, bring models up and down, seal what is complete.
+"""What a recipe's steps are made of: their folders, what decides their rows, and how each role's model is reached."""
 
-Adjacent row stages whose models can be up together stream into each other; a barrier stands where a stage needs the
-whole set, or where a second model of this machine's would have to come up beside the first.
-"""
-
-import asyncio
 import hashlib
 import importlib.util
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cai import audit, dataset, evaluation, redo, shapes, verdict
-from cai.errors import RunError
+from cai.cluster.hire import Cluster
+from cai.data import dataset
+from cai.data.prompts import HELDOUT
 from cai.flow.fleet import Fleet
 from cai.flow.screen import Screen
 from cai.models import content
@@ -21,18 +17,13 @@ from cai.models.types import ModelSpec
 from cai.recipe import ensemble
 from cai.recipe.block import SINGLE, Block, by_constitution
 from cai.recipe.recipe import Recipe
-from cai.report.summary import ledger_line
-from cai.stages.prompts import HELDOUT
-from cai.store import run_folder
-from cai.store.files import RunLock, write_json, write_lines
+from cai.store import audit, run_folder
+from cai.store.files import write_lines
 from cai.store.ledger import Fingerprint
 from cai.store.stage import Stage
 from constitution.load import digest
 from constitution.save import dump
 from constitution.shipped import find
-
-if TYPE_CHECKING:
-    from cai.cluster.hire import Cluster
 
 
 class Run:
@@ -43,7 +34,7 @@ class Run:
         cluster: where row stages are done; here unless given.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, screen: Screen, cluster: "Cluster | None" = None) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, screen: Screen, cluster: Cluster | None = None) -> None:
         self.recipe, self.folder, self.screen, self.cluster = recipe, folder, screen, cluster
         self.fleet = Fleet(folder / "logs", screen)
         self.constitution = recipe.constitution
@@ -119,41 +110,6 @@ class Run:
         trained = {base.kind: str((self.folder / block.name / "model").resolve()), "format": "chat"}
         return replace(base, role=role, model=role, trained=True, **trained)
 
-    def go(self) -> None:
-        """Walk from outside of asyncio; a person may stop it.
-
-        Raises:
-            RunError: it was stopped; and as ``walk``.
-        """
-        try:
-            asyncio.run(self.walk())
-        except KeyboardInterrupt:
-            raise RunError("stopped; run the same command again to go on") from None
-
-    async def walk(self) -> None:
-        """Every stage that is not sealed, in order.
-
-        Raises:
-            InputError, RunError: see their sentences; what was written stays.
-        """
-        with RunLock(self.folder):
-            for line in redo.take_up(self):
-                self.screen.say(line)
-            for block in self.recipe.blocks:
-                if (self.folder / block.name).exists():
-                    redo.renew(self, block.name)
-                    self.stage(block.name).begin(self.settings(block.name))
-                    if block.table.shape != "set":  # whose files are counted when a training reads them
-                        self.whole(block)
-            self._describe()
-            try:
-                await self._walk()
-                redo.forget(self)
-            finally:
-                await self.fleet.close()
-                if self.cluster:
-                    await self.cluster.close()
-
     def whole(self, block: Block) -> None:
         """Make sure that a stage's rows are those that were written, before others are made from them.
 
@@ -173,101 +129,11 @@ class Run:
                 for begun in stage.folder.glob("*/begun.json"):
                     audit.whole(Stage(begun.parent), block.name)
 
-    def _describe(self) -> None:
-        """What status, show and report need to know of the recipe."""
-        stages = [_told(block) for block in self.recipe.blocks]
-        known = {
-            "recipe": self.recipe.name,
-            "seed": self.recipe.seed,
-            "constitution": self.constitution.name,
-            "constitution_version": self.constitution.version,
-            "constitution_digest": digest(self.constitution),
-            "principles": {each.id: each.title for each in self.constitution.principles},
-            "models": {role: spec.title for role, spec in self.recipe.models.items()},
-            "stages": stages,
-        }
-        write_json(self.folder / "run.json", known)
-        self.keep_constitution()
-
     def keep_constitution(self) -> None:
         """Before any row is made under it: what a later change touches is told by comparison."""
         write_lines(
             run_folder.constitution_file(self.folder, digest(self.constitution)), [dump(self.constitution).rstrip()]
         )
-
-    async def _walk(self) -> None:
-        left = list(self.recipe.blocks)
-        while left:
-            if verdict.not_run(self, left[0]):
-                del left[0]
-                continue
-            group = self._group(left)
-            del left[: len(group)]
-            if all(self.stage(block.name).seal for block in group):
-                self.screen.say(", ".join(block.name for block in group) + ": done before")
-                continue
-            group = [block for block in group if not self.stage(block.name).seal]
-            for block in group:
-                self.stage(block.name).begin(self.settings(block.name))
-            await self._do(group)
-            for block in group:
-                self.screen.say(ledger_line(self.stage(block.name).seal or {}))
-
-    async def _do(self, group: list[Block]) -> None:
-        evaluation.check(self)  # before models start, and trainers, for what nobody could compare
-        match group[0].table.shape:
-            case "source":
-                shapes.SOURCES[group[0].kind](self, group[0])
-            case "rows":
-                await shapes.rows(self, group)
-            case "set":
-                shapes.whole_set(self, group[0])
-            case "train":
-                await shapes.training(self, group[0])
-            case "rounds":
-                await verdict.rounds(self, group[0])
-            case "evaluate":
-                await evaluation.evaluate(self, group[0])
-            case _:
-                shapes.report(self, group[0])
-
-    def _group(self, left: list[Block]) -> list[Block]:
-        """The first block and the row stages after it that can stream from it."""
-        group, hosted = [left[0]], self._hosted(left[0])
-        for block in left[1:]:
-            streams = group[-1].table.shape == block.table.shape == "rows" and block.reads == group[-1].name
-            together = hosted + [spec for spec in self._hosted(block) if not any(map(spec.same_server, hosted))]
-            if not streams or not self.streams or len(together) > 1:
-                break
-            group, hosted = [*group, block], together
-        return group
-
-    def _hosted(self, block: Block) -> list[ModelSpec]:
-        return [spec for role in block.roles() if (spec := self.spec(role)).hosted]
-
-
-def _told(block: Block) -> dict[str, Any]:
-    """What status, show and report need to know of a step."""
-    known: dict[str, Any] = {"name": block.name, "kind": block.kind, "reads": block.reads}
-    return known | ({"rounds": block.rounds, "round": block.round} if block.round else {})
-
-
-def start(
-    recipe: Recipe,
-    folder: Path,
-    screen: Screen,
-    redo_stage: str | None = None,
-    redo_changed: bool = False,
-    cluster: "Cluster | None" = None,
-) -> None:
-    """Run a recipe to its end, after setting aside what is to be done again; see ``Run.walk`` and ``cai.redo``."""
-    run = Run(recipe, folder, screen, cluster)
-    if redo_stage:
-        screen.say(redo.stage(run, redo_stage))
-    if redo_changed:
-        for line in redo.changed(run):
-            screen.say(line)
-    run.go()
 
 
 def _by_name(spec: ModelSpec) -> dict[str, Any]:

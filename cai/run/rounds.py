@@ -8,24 +8,21 @@ import os
 import shutil
 import statistics
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cai.bounds import broken
 from cai.errors import RunError
 from cai.models.bundled import resolve
 from cai.recipe.block import Block
-from cai.stages.rounds import Outcome, Verdict
+from cai.run.context import Run
+from cai.stages.rounds import Bounds, Outcome, Verdict
 from cai.store.files import read_json, write_json
 from cai.store.ledger import Tally
 from cai.store.rows import Answers
 from cai.store.stage import Stage
 from cai.train.launch.start import Where, train
 
-if TYPE_CHECKING:
-    from cai.run import Run
 
-
-def not_run(run: "Run", block: Block) -> bool:
+def not_run(run: Run, block: Block) -> bool:
     """Whether a step belongs to a round after one that was not accepted."""
     earlier = [each for each in run.recipe.blocks if each.rounds == block.rounds and 0 < each.round < block.round]
     return any(_rejected(run.stage(each.name)) for each in earlier if isinstance(each.want, Verdict))
@@ -36,7 +33,7 @@ def _rejected(stage: Stage) -> bool:
     return seal is not None and not seal["verdict"]["accepted"]
 
 
-async def rounds(run: "Run", block: Block) -> None:
+async def rounds(run: Run, block: Block) -> None:
     """Judge one round, or settle what all of them came to."""
     if isinstance(block.want, Outcome):
         _settle(run, block, block.want)
@@ -44,7 +41,7 @@ async def rounds(run: "Run", block: Block) -> None:
         await _decide(run, block, block.want)
 
 
-async def _decide(run: "Run", block: Block, want: Verdict) -> None:
+async def _decide(run: Run, block: Block, want: Verdict) -> None:
     """Measure how far the policy went, and say whether it is accepted.
 
     Raises:
@@ -69,7 +66,7 @@ async def _decide(run: "Run", block: Block, want: Verdict) -> None:
     stage.close(run.settings(block.name), Tally(len(mine), len(mine), seconds=seconds), verdict=verdict)
 
 
-async def _measured(run: "Run", block: Block, want: Verdict, answers: Path) -> dict[str, Any]:
+async def _measured(run: Run, block: Block, want: Verdict, answers: Path) -> dict[str, Any]:
     """What ``cai.train.divergence`` finds; two models need the whole machine, as training does."""
     await run.fleet.need([])
     if run.cluster:
@@ -95,7 +92,7 @@ def _ratio(mine: list[int], first: list[int]) -> float | None:
     return statistics.fmean(mine) / statistics.fmean(first) if sum(first) else None
 
 
-def _settle(run: "Run", block: Block, want: Outcome) -> None:
+def _settle(run: Run, block: Block, want: Outcome) -> None:
     """Give the last accepted policy its place; without one, the initial policy stays."""
     stage = run.stage(block.name)
     seals = [seal for name in want.verdicts if (seal := run.stage(name).seal)]
@@ -136,3 +133,38 @@ def _linked(source: str, to: str) -> None:
         os.link(os.path.realpath(source), to)
     except OSError:
         shutil.copyfile(source, to)
+
+
+def broken(until: Bounds, figures: dict[str, Any]) -> list[str]:
+    """The bounds that a round left, each as the end of a sentence; none where it is accepted."""
+    return [
+        *_not_won(until, figures["compared"]),
+        *_too_far(until, figures["kl"]),
+        *_too_long(until, figures["length"]),
+    ]
+
+
+def _not_won(until: Bounds, compared: dict[str, Any]) -> list[str]:
+    if until.win_rate is None or (compared["decided"] and compared["win_rate"] > until.win_rate):
+        return []
+    if not compared["decided"]:
+        return ["the judge decided no comparison"]
+    return [f"its win rate of {compared['win_rate']:.0%} is not above {until.win_rate:.0%}"]
+
+
+def _too_far(until: Bounds, kl: float) -> list[str]:
+    # A policy that broke has a KL that is not a number, which is within no bound.
+    if until.kl is None or kl <= until.kl:
+        return []
+    return [f"its KL of {kl:.3g} nats an answer is above {until.kl:g}"]
+
+
+def _too_long(until: Bounds, length: float | None) -> list[str]:
+    if until.length is None:
+        return []
+    if length is None:
+        return ["the initial policy's answers have no word to measure its length by"]
+    low, high = until.length
+    return (
+        [] if low <= length <= high else [f"its answers' length ratio of {length:.2f} is outside {low:g} to {high:g}"]
+    )

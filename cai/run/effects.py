@@ -10,13 +10,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from cai import audit
 from cai.errors import UserError
 from cai.flow.ask import generator
 from cai.stages import STAGES, read_block
 from cai.stages.label import chosen as chosen_to_label
 from cai.stages.revise import chosen as chosen_to_revise
 from cai.stages.score import chosen as chosen_to_score
+from cai.store import audit
 from cai.store.ledger import Fingerprint, differences
 from cai.store.rows import Pair
 from cai.store.run_folder import described, former_constitution

@@ -49,7 +49,7 @@ _ROLES = {"Human": "user", "Assistant": "assistant", "System": "system"}
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Comparison:
     """Two answers as a file has them.
 
     Attributes:
@@ -70,7 +70,7 @@ class Unusable(ValueError):
         self.reason = reason
 
 
-def compared(data: Mapping[str, Any], columns: Mapping[str, str], base: int | None = None) -> list[Compared]:
+def comparisons(data: Mapping[str, Any], columns: Mapping[str, str], base: int | None = None) -> list[Comparison]:
     """The pairs of one row.
 
     Args:
@@ -83,17 +83,17 @@ def compared(data: Mapping[str, Any], columns: Mapping[str, str], base: int | No
     match form(data, columns):
         case "chosen":
             messages, first, second = _answered(data, ("chosen", "rejected"), columns)
-            return [Compared(messages, first, second, (1.0,))]
+            return [Comparison(messages, first, second, (1.0,))]
         case "choice":
             messages = _prompt(data, columns)
             right, wrong = _texts(data["corrects"]), _texts(data["incorrects"])
             if not right or not wrong:
                 raise Unusable("no_answers", "corrects or incorrects is empty")
-            return [Compared(messages, *both, (1.0,)) for both in product(right, wrong)]
+            return [Comparison(messages, *both, (1.0,)) for both in product(right, wrong)]
         case (a, b, label):
             messages, first, second = _answered(data, (a, b), columns)
             people = tuple(_preferred(each, a, b, base) for each in several(data.get(label)))
-            return [Compared(messages, first, second, people)]
+            return [Comparison(messages, first, second, people)]
         case _:
             raise Unusable("no_pair", "has not the columns of the first row")
 
@@ -219,7 +219,7 @@ def _preferred(label: Any, a: str, b: str, base: int | None) -> float:
     raise Unusable("unreadable_label", f"the label {json.dumps(label, default=str)} names neither {a} nor {b}")
 
 
-def checked(pair: Compared) -> Compared:
+def checked(pair: Comparison) -> Comparison:
     """The pair itself.
 
     Raises:

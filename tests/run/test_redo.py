@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cai.change import effects
 from cai.errors import RunError, UserError
 from cai.flow.screen import Screen
 from cai.models.scripted import Scripted
 from cai.models.types import Reply, Request
 from cai.recipe.read import load_recipe
-from cai.run import start
+from cai.run.effects import effects
+from cai.run.walk import start
 from constitution.load import load
 from constitution.model import Constitution
 from constitution.save import dump
 from constitution.templates import Templates
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HARMLESS = ROOT / "principles" / "harmless.yaml"
 Run = Callable[..., Path]
 Write = Callable[[str, str], Path]
@@ -317,7 +317,7 @@ def test_a_redo_that_was_killed_and_edited_again_goes_on(
     folder = scripted_run(f"constitution={constitution}")
     edit(constitution)
     with monkeypatch.context() as patched:
-        patched.setattr("cai.run.Run.walk", lambda self: (_ for _ in ()).throw(Killed()))
+        patched.setattr("cai.run.walk.walk", lambda run: (_ for _ in ()).throw(Killed()))
         with pytest.raises(Killed):
             scripted_run(f"constitution={constitution}", only_changed=True)
     text = constitution.read_text(encoding="utf-8").replace("Say plainly where", "Say bluntly where")

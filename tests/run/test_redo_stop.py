@@ -14,11 +14,11 @@ from cai.flow.screen import Screen
 from cai.models.scripted import Scripted
 from cai.models.types import Reply, Request
 from cai.recipe.read import load_recipe
-from cai.run import start
+from cai.run.walk import start
 from cai.store import reopen
 from cai.store.stage import Stage
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
 Run = Callable[..., Path]
 Write = Callable[[str, str], Path]

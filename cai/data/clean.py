@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from cai.data.prompts import PromptSource, read
 from cai.errors import UserError, install
-from cai.store.rows import Drop, Message, content_key
+from cai.store.rows import Drop, Message, Prompt, content_key
 
 LEAKED = 8
 COPY = 0.95
@@ -243,10 +244,7 @@ def _index(similarity: float) -> Callable[[str], bool]:
 
 
 def _prompts(path: str) -> Iterable[str]:
-    from cai.stages.prompts import Prompts, PromptSource, read
-    from cai.store.rows import Prompt
-
-    rows = read(Prompts((PromptSource(path),)))
+    rows = read({"redteam": [PromptSource(path)]})
     return (row.messages[-1]["content"] for row in rows if isinstance(row, Prompt))
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cai import audit, dataset
+from cai.data import dataset
 from cai.errors import RunError, UserError
+from cai.store import audit
 from cai.store.ledger import Fingerprint
 from cai.store.part import Part
 from cai.store.rows import Drop, Prompt

@@ -7,29 +7,27 @@ evaluation that is killed goes on where it was. ``metrics.json`` holds the figur
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cai import shapes
+from cai.data.prompts import HELDOUT
 from cai.errors import RunError
 from cai.flow.ask import Ask
 from cai.flow.live import RowStage
 from cai.recipe.block import Block
+from cai.run import rows
+from cai.run.context import Run
 from cai.stages.evaluate import Evaluate, answer, compare, describe, pairs
 from cai.stages.label import label
-from cai.stages.prompts import HELDOUT
 from cai.store.files import write_json
 from cai.store.ledger import Fingerprint, Tally
 from cai.store.rows import Answers, Drop, Pair, Preference, Prompt
 from cai.store.stage import Stage
 
-if TYPE_CHECKING:
-    from cai.run import Run
-
 PART_SIZE = 500
 TRACKS = ("redteam", "helpful")
 
 
-async def evaluate(run: "Run", block: Block) -> None:
+async def evaluate(run: Run, block: Block) -> None:
     """Answer, compare, count, seal."""
     stage, want = run.stage(block.name), block.want
     heldout = Stage(run.folder / block.reads / HELDOUT)
@@ -47,7 +45,7 @@ async def evaluate(run: "Run", block: Block) -> None:
     _seal(run, block, prompts, tally)
 
 
-def check(run: "Run") -> None:
+def check(run: Run) -> None:
     """Make sure that there is something to compare on, as soon as that can be known.
 
     Raises:
@@ -63,7 +61,7 @@ def check(run: "Run") -> None:
             )
 
 
-def _order(run: "Run", want: Evaluate) -> list[str]:
+def _order(run: Run, want: Evaluate) -> list[str]:
     """The judge's own model last, so that its server is up already when the judging begins."""
     judge = run.spec(want.judge)
     return sorted(want.models, key=lambda role: run.spec(role).same_server(judge))
@@ -77,7 +75,7 @@ def _limited(stage: Stage, heldout: Stage, limit: int | None) -> Stage:
     return some
 
 
-async def _answers(run: "Run", block: Block, role: str, prompts: Stage) -> Tally:
+async def _answers(run: Run, block: Block, role: str, prompts: Stage) -> Tally:
     stage = Stage(run.folder / block.name / f"answers-{role}")
     want = block.want
 
@@ -87,7 +85,7 @@ async def _answers(run: "Run", block: Block, role: str, prompts: Stage) -> Tally
     return await _pass(run, block, RowStage(_drawn(stage, block), stage, Prompt, work, (role,)), prompts)
 
 
-async def _votes(run: "Run", block: Block, role: str) -> Tally:
+async def _votes(run: Run, block: Block, role: str) -> Tally:
     folder, want = run.folder / block.name, block.want
     source = Stage(folder / f"pairs-{role}")
     both = [Stage(folder / f"answers-{each}").all_rows(Answers) for each in (want.models[0], role)]
@@ -105,14 +103,14 @@ def _drawn(stage: Stage, block: Block) -> str:
     return f"{block.name}/{stage.name.partition('-')[0]}"
 
 
-async def _pass(run: "Run", block: Block, work: RowStage, source: Stage) -> Tally:
+async def _pass(run: Run, block: Block, work: RowStage, source: Stage) -> Tally:
     """One row stage under the evaluation's folder, sealed on its own."""
     stage = work.folder
     settings: Fingerprint = replace(run.settings(block.name), stage=f"{block.name}/{stage.name}")
     if stage.seal is None:
         stage.begin(settings)
-        await shapes.through(run, [work], source)
-        shapes.seal_rows(stage, settings, source)
+        await rows.run_rows(run, [work], source)
+        rows.seal_rows(stage, settings, source)
     return stage.tally()
 
 
@@ -129,7 +127,7 @@ def _by_track(votes: list[Preference]) -> dict[str, Any]:
     }
 
 
-def _seal(run: "Run", block: Block, prompts: Stage, spent: Tally) -> None:
+def _seal(run: Run, block: Block, prompts: Stage, spent: Tally) -> None:
     """The ledger counts prompts: kept are those that every model answered."""
     stage = run.stage(block.name)
     ids = [row.id for row in prompts.all_rows(Prompt)]

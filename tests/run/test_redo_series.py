@@ -18,13 +18,13 @@ from cai.flow.screen import Screen
 from cai.models.scripted import Scripted
 from cai.models.types import Reply, Request
 from cai.recipe.read import load_recipe
-from cai.run import start
+from cai.run.walk import start
 from constitution.diff import changes
 from constitution.load import digest, load
 from constitution.model import AppliesTo, Constitution
 from constitution.save import dump
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RECIPE = """\
 name: series
 seed: 3

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cai import redo
 from cai.errors import UserError
 from cai.flow.screen import Screen
 from cai.models.scripted import Scripted
 from cai.models.types import Reply, Request
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
-from cai.run import Run
+from cai.run import redo
+from cai.run.context import Run
 from cai.store.files import write_json
 from cai.store.stage import Stage
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
 Write = Callable[[str, str], Path]
 RECIPE = """\
@@ -100,7 +100,9 @@ def test_what_is_installed_decides_no_rows(
     found = []
     for installed in (True, False):
         have = {"vllm": find_spec("json") if installed else None}
-        monkeypatch.setattr("cai.run.importlib.util.find_spec", lambda name, have=have: have.get(name, find_spec(name)))
+        monkeypatch.setattr(
+            "cai.run.context.importlib.util.find_spec", lambda name, have=have: have.get(name, find_spec(name))
+        )
         found.append(settings(read, tmp_path / "run"))
     assert found[0] == found[1]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cai.clean import CHECKS, USUAL, Cleaner, Exchange, leaks
+from cai.data.clean import CHECKS, USUAL, Cleaner, Exchange, leaks
 from cai.errors import UserError
 from cai.stages.sft_set import SftSet, sft_set
 from cai.store.rows import Chain, Draft, Drop
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "How do I get a stain of red wine out of a wool carpet?"
 GOOD = "Blot it at once with a dry cloth. Then use cold water with a little dish soap, and blot again. Never rub."
 WRONG = {

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """\
 - {when: "^Revision request", say: ["A kinder answer, number {seed}."], delay: 0.004}
 - {when: "Critique request", say: ["It is careless ({seed}).", "It is rude ({seed}).", "-"]}

@@ -5,25 +5,23 @@ redo that was stopped goes on, by the same command or without its option, and wh
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cai import change, verdict
-from cai.change import Effect
 from cai.errors import RunError, UserError
 from cai.recipe.block import Block
+from cai.run import effects, rounds
+from cai.run.context import Run
+from cai.run.effects import Effect
 from cai.store import reopen
 from cai.store.files import RunLock, read_json, write_json
 from cai.store.ledger import Fingerprint
 from cai.store.stage import Stage
 from constitution.source import nearest
 
-if TYPE_CHECKING:
-    from cai.run import Run
-
 RECORD = "redo.json"
 
 
-def stage(run: "Run", name: str) -> str:
+def stage(run: Run, name: str) -> str:
     """Set a stage and all that is built on it aside, to be done again, or go on with doing so; returns a line that says it.
 
     Where this redo is under way, what was done since stands, but for what was done under other settings or cannot be
@@ -49,16 +47,16 @@ def stage(run: "Run", name: str) -> str:
     return f"the redo of {name} goes on, {said}; to begin it anew, delete {run.folder / RECORD}" if begun else said
 
 
-def afresh(run: "Run", name: str) -> None:
+def afresh(run: Run, name: str) -> None:
     """Set a stage and all that is built on it aside, whatever is under way."""
     with RunLock(run.folder):
         _set_aside(run, _built_on(run, {name}))
 
 
-def changed(run: "Run") -> list[str]:
+def changed(run: Run) -> list[str]:
     """Let what a changed constitution leaves as it is stand, and open what it touches; a line for each stage.
 
-    See ``cai.change.effect`` for what becomes of a stage; one that stands is stamped with the new settings.
+    See ``cai.run.effects.effect`` for what becomes of a stage; one that stands is stamped with the new settings.
 
     Raises:
         UserError: something else than the constitution changed too, or the former constitution is not kept.
@@ -69,7 +67,7 @@ def changed(run: "Run") -> list[str]:
         return _changed(run)
 
 
-def take_up(run: "Run") -> list[str]:
+def take_up(run: Run) -> list[str]:
     """Finish what a killed redo had begun to set aside or to open, under the run's lock; lines as of ``changed``.
 
     Raises:
@@ -79,7 +77,7 @@ def take_up(run: "Run") -> list[str]:
     return _changed(run) if _record(run)["changed"] else []
 
 
-def take_up_moves(run: "Run") -> None:
+def take_up_moves(run: Run) -> None:
     """Put every folder where a killed redo was about to put it."""
     reopen.take_up(run.folder)
     record = _record(run)
@@ -88,12 +86,12 @@ def take_up_moves(run: "Run") -> None:
         _write(run, {**record, "aside": []})
 
 
-def forget(run: "Run") -> None:
+def forget(run: Run) -> None:
     """Strike out what is done again."""
     _write(run, _under_way(run))
 
 
-def _record(run: "Run") -> dict[str, Any]:
+def _record(run: Run) -> dict[str, Any]:
     """What is under way.
 
     ``stages``: the stage named → it and all that is built on it; ``aside``: what is still to be moved, in order;
@@ -102,23 +100,23 @@ def _record(run: "Run") -> dict[str, Any]:
     return {"stages": {}, "aside": [], "changed": False, **(read_json(run.folder / RECORD) or {})}
 
 
-def _write(run: "Run", record: dict[str, Any]) -> None:
+def _write(run: Run, record: dict[str, Any]) -> None:
     if any(record.values()):
         write_json(run.folder / RECORD, record)
     else:
         (run.folder / RECORD).unlink(missing_ok=True)
 
 
-def _under_way(run: "Run") -> dict[str, Any]:
+def _under_way(run: Run) -> dict[str, Any]:
     """The record without the redos whose stages are sealed again."""
     record = _record(run)
     blocks = {block.name: block for block in run.recipe.blocks}
     unsealed = {name for name in blocks if not (run.folder / name / "seal.json").exists()}
-    left = {name for name in unsealed if not verdict.not_run(run, blocks[name])}
+    left = {name for name in unsealed if not rounds.not_run(run, blocks[name])}
     return {**record, "stages": {name: stale for name, stale in record["stages"].items() if left & {*stale}}}
 
 
-def _built_on(run: "Run", names: set[str]) -> list[str]:
+def _built_on(run: Run, names: set[str]) -> list[str]:
     """Stages and all that is built on them, in order; last those that the recipe has no more, but may have again."""
     inputs = {block.name: run.settings(block.name).inputs.keys() for block in run.recipe.blocks}
     inputs |= {name: stage.begun["inputs"].keys() for name, stage in _others(run).items() if stage.begun}
@@ -128,7 +126,7 @@ def _built_on(run: "Run", names: set[str]) -> list[str]:
     return [name for name in inputs if name in found]
 
 
-def _others(run: "Run") -> dict[str, Stage]:
+def _others(run: Run) -> dict[str, Stage]:
     """The stages in the run's folder that its recipe does not have."""
     known = {block.name for block in run.recipe.blocks}
     begun = [path.parent for depth in ("*", "*/*") for path in run.folder.glob(f"{depth}/begun.json")]
@@ -138,7 +136,7 @@ def _others(run: "Run") -> dict[str, Stage]:
     return {name: run.stage(name) for name in sorted(names) if name not in known and not name.startswith(".")}
 
 
-def _spoilt(run: "Run", name: str) -> bool:
+def _spoilt(run: Run, name: str) -> bool:
     """Whether a stage that was begun again cannot be gone on with: other settings decide it now, or its rows are no use."""
     block, stage = next((each for each in run.recipe.blocks if each.name == name), None), run.stage(name)
     if block is None or not stage.folder.exists():
@@ -151,13 +149,13 @@ def _spoilt(run: "Run", name: str) -> bool:
         return True
 
 
-def _set_aside(run: "Run", names: list[str]) -> None:
+def _set_aside(run: Run, names: list[str]) -> None:
     for name in reversed(names):  # killed in between, no stage is left that looks newer than its input
         if (run.folder / name).exists():
             reopen.set_aside(run.stage(name), run.folder)
 
 
-def _changed(run: "Run") -> list[str]:
+def _changed(run: Run) -> list[str]:
     run.keep_constitution()
     plan: list[Effect] = []
     for block in run.recipe.blocks:
@@ -170,18 +168,18 @@ def _changed(run: "Run") -> list[str]:
     return [_line(each) for each in plan]
 
 
-def _effect(run: "Run", block: Block, moved: set[str]) -> list[Effect]:
+def _effect(run: Run, block: Block, moved: set[str]) -> list[Effect]:
     settings, stage = run.settings(block.name), run.stage(block.name)
     was = stage.begun and _current(run, block.name, stage.begun)
     if was is None or was == settings.plain():
         return []
-    change.only_constitution(block.name, was, settings)
+    effects.only_constitution(block.name, was, settings)
     run.whole(block)
     known = {"name": block.name, "kind": block.kind, "reads": block.reads}
-    return [change.effect(run.folder, known, run.constitution, moved)]
+    return [effects.effect(run.folder, known, run.constitution, moved)]
 
 
-def _apply(run: "Run", effect: Effect) -> None:
+def _apply(run: Run, effect: Effect) -> None:
     stage, settings = run.stage(effect.stage), run.settings(effect.stage)
     if effect.action == "aside":
         reopen.set_aside(stage, run.folder)
@@ -206,7 +204,7 @@ def stamp(stage: Stage, settings: Fingerprint) -> None:
     stage.restamp(settings)
 
 
-def renew(run: "Run", name: str) -> None:
+def renew(run: Run, name: str) -> None:
     """Bring what a stage was begun under into the words of today; its rows are the same."""
     stage, now = run.stage(name), run.settings(name)
     begun = stage.begun
@@ -218,7 +216,7 @@ def renew(run: "Run", name: str) -> None:
         write_json(stage.folder / "begun.json", current)
 
 
-def _current(run: "Run", name: str, begun: dict[str, Any]) -> dict[str, Any]:
+def _current(run: Run, name: str, begun: dict[str, Any]) -> dict[str, Any]:
     """What a stage was begun under, in today's words where models stand in it by the names of their files."""
     now, former = run.settings(name).plain(), run.settings(name, former=True).plain()
     found = {**begun, "models": now["models"]} if begun["models"] == former["models"] else dict(begun)

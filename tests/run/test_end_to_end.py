@@ -18,7 +18,7 @@ import pytest
 from cai.models.process import GRACE_SECONDS
 from cai.store.stage import Stage
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.real
 needs_all = pytest.mark.skipif(sys.platform != "linux", reason="vLLM's CPU build runs on Linux")
 

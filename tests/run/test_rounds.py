@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cai.run.rounds import broken
 from rich.console import Console
 
-from cai.bounds import broken
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.report.summary import sentence
-from cai.run import Run
+from cai.run.context import Run
 from cai.stages.evaluate import Evaluate
 from cai.stages.rounds import Bounds
 from constitution.source import InputError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 Write = Callable[[str, str], Path]
 RECIPE = """\
 name: good

@@ -1,0 +1,79 @@
+"""How row stages are done: their rows go through models, here or over a cluster, and their parts are sealed."""
+
+from typing import Any
+
+from cai.cluster import handout
+from cai.errors import RunError
+from cai.flow.flow import flow
+from cai.flow.live import Job, Observer, RowStage
+from cai.recipe.block import Block
+from cai.run.context import Run
+from cai.store.ledger import Fingerprint
+from cai.store.part import sort_drops
+from cai.store.rows import Drop
+from cai.store.stage import Stage
+
+
+async def rows(run: Run, group: list[Block]) -> None:
+    """Take rows through row stages, and seal those; raises RunError where there is no row, before a model starts."""
+    if not run.stage(group[0].reads).tally().rows_out:
+        raise RunError(f"{group[0].name} has no row to work on, as {group[0].reads} gave none; give that more to read")
+    await run_rows(run, [_work(run, block) for block in group], run.stage(group[0].reads))
+    for block in group:
+        seal_rows(run.stage(block.name), run.settings(block.name), run.stage(block.reads))
+
+
+def _work(run: Run, block: Block) -> RowStage:
+    table, want = block.table, block.want
+    assert table.work is not None and table.takes is not None
+
+    async def do(row: Any, ask: Any) -> list[Any] | Drop:
+        out = await table.work(row, want, ask)  # pyright: ignore[reportOptionalCall]
+        return out if isinstance(out, list | Drop) else [out]
+
+    return RowStage(block.name, run.stage(block.name), table.takes, do, tuple(block.roles()))
+
+
+async def run_rows(run: Run, works: list[RowStage], source: Stage) -> None:
+    """Take the source's rows through row stages, here or over a cluster, with a bar for each."""
+    roles = list(dict.fromkeys(role for work in works for role in work.roles))
+    task = Job(works, {role: run.spec(role) for role in roles}, run.constitution, run.recipe.seed)
+    total = sum(map(source.count, source.parts()))
+    if run.cluster:
+        with run.screen.bars():
+            bars = {work.name: run.screen.bar(work.name, total, work.folder.count_done()) for work in works}
+            await handout.through(run.cluster, task, source, bars)
+        return
+    steps = task.live(await run.fleet.roles(task.specs))
+    with run.screen.bars():
+        bars = {work.name: run.screen.bar(work.name, total, work.folder.count_done()) for work in works}
+        for step in steps:
+            bars[step.name].slots = step.slots
+            step.observer = Observer(on_row=lambda name, tokens, reason: bars[name].advance(tokens, reason))
+        await flow(steps, source, 2 * max(step.slots.most for step in steps))
+
+
+def seal_rows(stage: Stage, settings: Fingerprint, source: Stage) -> None:
+    """Seal a row stage from the ledgers of its parts.
+
+    Raises:
+        RunError: it kept no row, so that what follows would work on nothing; or it has not had every row of its source.
+    """
+    tally = stage.tally()
+    if tally.rows_in != (there := source.tally().rows_out):
+        redo = stage.name if stage.name == settings.stage else settings.stage.rpartition("/")[0]
+        raise RunError(
+            f"{stage.folder} has a ledger of {tally.rows_in} rows, and {source.folder} has {there}; do it again with: "
+            f"--redo {redo}"
+        )
+    # Only drops need an order, so only their ids are looked up, in the parts that have some.
+    left_out = {drop["in"]: drop["part"] for drop in stage.drops()}
+    parts = sorted(set(left_out.values()))
+    numbered = ((place, row["id"]) for number in parts for place, row in enumerate(source.rows(dict, number)))
+    sort_drops(stage, {row_id: place for place, row_id in numbered if row_id in left_out})
+    if tally.rows_in and not tally.rows_out:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common())
+        raise RunError(
+            f"{stage.name} kept none of {tally.rows_in} rows ({reasons}); see {stage.folder / 'drops.jsonl'}"
+        )
+    stage.close(settings, tally)

@@ -1,0 +1,88 @@
+"""How sources are done: prompts and pairs are read, what is held out is set aside, and the rest written as parts."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from cai.data import prompts as prompt_files
+from cai.data.clean import HeldOut
+from cai.errors import UserError
+from cai.recipe.block import Block
+from cai.run.context import Run
+from cai.stages import pairs as pair_files
+from cai.store.ledger import Tally
+from cai.store.rows import Drop, Pair, Prompt
+from cai.store.stage import Stage
+
+
+def prompts(run: Run, block: Block) -> None:
+    want, stage = block.want, run.stage(block.name)
+    # The files are read again rather than held: of a million prompts only ids and hashes are ever in memory.
+    aside, others = prompt_files.aside(want.sources, want.heldout, run.recipe.seed), held_out(run, block.name)
+    drops: list[Drop] = []
+    counts: Counter[str] = Counter()
+
+    def kept() -> Iterator[Prompt]:
+        for row, key in prompt_files.keyed(want.sources):
+            if isinstance(row, Drop):
+                drops.append(row)
+            elif key in aside:
+                counts["heldout"] += 1
+            elif drop := others.drop(row.id, row.messages):
+                drops.append(drop)
+            else:
+                counts["kept"] += 1
+                yield row
+
+    stage.write_parts(kept(), want.part_size)
+    count = counts.total()
+    if not count:
+        why = f": {drops[0].detail}" if drops else ": the files are empty"
+        raise UserError(f"{block.name}: no prompt could be read{why}; name a file with prompts")
+    held = prompt_files.those(want.sources, aside)
+    Stage(stage.folder / prompt_files.HELDOUT).write_parts(held, want.part_size)
+    stage.write_drops(drops)
+    reasons = Counter(drop.reason for drop in drops)
+    tally = Tally(count + len(drops), count, count, reasons, counts=Counter(heldout=counts["heldout"]))
+    stage.close(run.settings(block.name), tally)
+
+
+def held_out(run: Run, but: str = "") -> HeldOut:
+    """What the recipe's stages of prompts hold out, but for one; of those that are still to come, by their files."""
+
+    def prompts_of(block: Block) -> Iterable[Prompt]:
+        stage = run.stage(block.name)
+        if stage.seal:
+            return Stage(stage.folder / prompt_files.HELDOUT).all_rows(Prompt)
+        return prompt_files.those(
+            block.want.sources, prompt_files.aside(block.want.sources, block.want.heldout, run.recipe.seed)
+        )
+
+    blocks = (each for each in run.recipe.blocks if each.kind == "prompts" and each.name != but)
+    return HeldOut(row.messages for block in blocks for row in prompts_of(block))
+
+
+def pairs(run: Run, block: Block) -> None:
+    stage, drops, kept, held = run.stage(block.name), [], Counter(), held_out(run)
+
+    def sorted_out() -> Iterator[Pair]:
+        for row in pair_files.read(block.want):
+            if isinstance(row, Drop):
+                drops.append(row)
+            elif drop := held.drop(row.id, row.messages):
+                drops.append(drop)
+            else:
+                kept["pairs"] += 1
+                kept["tied"] += row.people != () and sum(row.people) / len(row.people) == 0.5
+                yield row
+
+    stage.write_parts(sorted_out(), block.want.part_size)
+    reasons = Counter(drop.reason for drop in drops)
+    if not kept["pairs"]:
+        why = f": {drops[0].detail}" if drops else ": the file is empty"
+        raise UserError(f"{block.name}: no pair could be read{why}; name a file with pairs")
+    stage.write_drops(drops)
+    count = kept.pop("pairs")
+    stage.close(run.settings(block.name), Tally(count + len(drops), count, count, reasons, counts=+kept))
+
+
+SOURCES = {"prompts": prompts, "pairs": pairs}

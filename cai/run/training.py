@@ -1,0 +1,95 @@
+"""How trainers are run: a job file, a process of its own, and the ledger of what it read."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cai.flow.screen import Bar
+from cai.models.bundled import resolve
+from cai.recipe.block import Block
+from cai.run.context import Run
+from cai.stages.dpo import Dpo
+from cai.stages.kto import Kto
+from cai.stages.online import Online
+from cai.stages.ppo import Ppo
+from cai.stages.train import Aligned, Train
+from cai.store import run_folder
+from cai.store.files import read_json
+from cai.store.ledger import Tally
+from cai.store.rows import plain
+from cai.train.launch import guards
+from cai.train.launch.start import Where, job, train
+from constitution.load import digest
+
+
+async def training(run: Run, block: Block) -> None:
+    await run.fleet.need([])  # training gets the whole machine
+    if run.cluster:
+        await run.cluster.release()
+    stage, settings, want = run.stage(block.name), run.settings(block.name), block.want
+    manifest = stage.folder / "manifest.json"
+    if not manifest.exists():
+        data = run.folder / block.reads
+        run.whole(run.recipe.block(block.reads))
+        seed = run.recipe.seed + block.number
+        beside = _job_extras(run, want)
+        job_file = job(
+            block.kind, _with_reference(run, want), run.weights(want.base), (data, stage.folder), seed, beside
+        )
+        with run.screen.bars():
+            await _watched(run, block, job_file)
+    done = read_json(manifest)
+    rows = done["rows"]
+    left_out = {reason: count for reason, count in rows.items() if reason not in ("train", "test", "repeated")}
+    dropped, counts = +Counter(left_out), +Counter(repeated=rows.get("repeated", 0))
+    kept = rows["train"] + rows["test"]
+    tally = Tally(
+        kept + dropped.total(), kept, 0, dropped, seconds=done["seconds"], tokens_in=done["tokens"], counts=counts
+    )
+    stage.close(settings, tally, metrics=done["metrics"])
+
+
+def _with_reference(run: Run, want: Train) -> Train:
+    """A block with the weights of its reference rather than their role; none where they are the base's own."""
+    if not isinstance(want, Dpo | Kto) or not want.reference:
+        return want
+    weights = run.weights(want.reference)
+    return replace(want, reference="" if weights == run.weights(want.base) else resolve(weights))
+
+
+def _job_extras(run: Run, want: Train) -> dict[str, Any]:
+    """What a trainer asks: for answers of its policy, for their scores, and its guards' judge; for its job file."""
+    found = {}
+    if isinstance(want, Online):
+        given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules")}
+        found["scoring"] = {**given, **_scorer(run, want.reward)}
+    if isinstance(want, Aligned) and (method := guards.scoring(want.guards)):
+        given = {"method": method, "rules": want.guards.get("rules", {})}
+        found["judging"] = {**given, **_scorer(run, want.guards.get("judge", ""))}
+    if isinstance(want, Ppo) and want.rollouts:
+        found["sampler"] = {"spec": plain(run.spec(want.rollouts)), "logs": str((run.folder / "logs").resolve())}
+    return found
+
+
+def _scorer(run: Run, role: str) -> dict[str, Any]:
+    kept = run_folder.constitution_file(run.folder, digest(run.constitution))
+    spec = plain(run.spec(role)) if role else None
+    return {"spec": spec, "constitution": str(kept.resolve()), "logs": str((run.folder / "logs").resolve())}
+
+
+async def _watched(run: Run, block: Block, job_file: Path) -> None:
+    run.screen.say(f"training {block.name} in {run.recipe.hardware.dtype(block.want.bf16)} …")
+    bars: list[Bar] = []
+
+    def on_metrics(line: dict[str, Any]) -> None:
+        if not bars:
+            bars.append(run.screen.bar(block.name, line["steps"], unit="steps"))
+        shown = ("loss", "rewards/accuracies", "accuracy", "reward", "kl")
+        words = [f"{key} {line[key]:.3g}" for key in shown if line.get(key) is not None]
+        bars[0].at(line["step"], ", ".join(words))
+        for alarm in line.get("alarms", ()):
+            run.screen.say(f"{block.name}, step {line['step']}: {alarm}")
+
+    where = Where(run.recipe.hardware, run.recipe.logs, f"{run.recipe.name}/{block.name}")
+    await train(block.kind, job_file, run.folder / "logs" / f"{block.name}.log", where, on_metrics)

@@ -1,0 +1,162 @@
+"""Walk a recipe's stages: skip those that are sealed, bring models up and down, seal what is complete.
+
+Adjacent row stages whose models can be up together stream into each other; a barrier stands where a stage needs the
+whole set, or where a second model of this machine's would have to come up beside the first.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from cai.cluster.hire import Cluster
+from cai.errors import RunError
+from cai.flow.screen import Screen
+from cai.models.types import ModelSpec
+from cai.recipe.block import Block
+from cai.recipe.recipe import Recipe
+from cai.report.summary import ledger_line
+from cai.run import evaluation, redo, rounds, rows, sets, sources, training
+from cai.run.context import Run
+from cai.store.files import RunLock, write_json
+from cai.store.ledger import Tally
+from constitution.load import digest
+
+
+def start(
+    recipe: Recipe,
+    folder: Path,
+    screen: Screen,
+    redo_stage: str | None = None,
+    redo_changed: bool = False,
+    cluster: Cluster | None = None,
+) -> None:
+    """Run a recipe to its end, after setting aside what is to be done again; see ``walk`` and ``cai.run.redo``."""
+    run = Run(recipe, folder, screen, cluster)
+    if redo_stage:
+        screen.say(redo.stage(run, redo_stage))
+    if redo_changed:
+        for line in redo.changed(run):
+            screen.say(line)
+    go(run)
+
+
+def go(run: Run) -> None:
+    """Walk from outside of asyncio; a person may stop it.
+
+    Raises:
+        RunError: it was stopped; and as ``walk``.
+    """
+    try:
+        asyncio.run(walk(run))
+    except KeyboardInterrupt:
+        raise RunError("stopped; run the same command again to go on") from None
+
+
+async def walk(run: Run) -> None:
+    """Every stage that is not sealed, in order.
+
+    Raises:
+        InputError, RunError: see their sentences; what was written stays.
+    """
+    with RunLock(run.folder):
+        for line in redo.take_up(run):
+            run.screen.say(line)
+        for block in run.recipe.blocks:
+            if (run.folder / block.name).exists():
+                redo.renew(run, block.name)
+                run.stage(block.name).begin(run.settings(block.name))
+                if block.table.shape != "set":  # whose files are counted when a training reads them
+                    run.whole(block)
+        _describe(run)
+        try:
+            await _stages(run)
+            redo.forget(run)
+        finally:
+            await run.fleet.close()
+            if run.cluster:
+                await run.cluster.close()
+
+
+def _describe(run: Run) -> None:
+    """What status, show and report need to know of the recipe."""
+    stages = [_told(block) for block in run.recipe.blocks]
+    known = {
+        "recipe": run.recipe.name,
+        "seed": run.recipe.seed,
+        "constitution": run.constitution.name,
+        "constitution_version": run.constitution.version,
+        "constitution_digest": digest(run.constitution),
+        "principles": {each.id: each.title for each in run.constitution.principles},
+        "models": {role: spec.title for role, spec in run.recipe.models.items()},
+        "stages": stages,
+    }
+    write_json(run.folder / "run.json", known)
+    run.keep_constitution()
+
+
+def _told(block: Block) -> dict[str, Any]:
+    """What status, show and report need to know of a step."""
+    known: dict[str, Any] = {"name": block.name, "kind": block.kind, "reads": block.reads}
+    return known | ({"rounds": block.rounds, "round": block.round} if block.round else {})
+
+
+async def _stages(run: Run) -> None:
+    left = list(run.recipe.blocks)
+    while left:
+        if rounds.not_run(run, left[0]):
+            del left[0]
+            continue
+        group = _group(run, left)
+        del left[: len(group)]
+        if all(run.stage(block.name).seal for block in group):
+            run.screen.say(", ".join(block.name for block in group) + ": done before")
+            continue
+        group = [block for block in group if not run.stage(block.name).seal]
+        for block in group:
+            run.stage(block.name).begin(run.settings(block.name))
+        await _do(run, group)
+        for block in group:
+            run.screen.say(ledger_line(run.stage(block.name).seal or {}))
+
+
+async def _do(run: Run, group: list[Block]) -> None:
+    evaluation.check(run)  # before models start, and trainers, for what nobody could compare
+    match group[0].table.shape:
+        case "source":
+            sources.SOURCES[group[0].kind](run, group[0])
+        case "rows":
+            await rows.rows(run, group)
+        case "set":
+            sets.whole_set(run, group[0])
+        case "train":
+            await training.training(run, group[0])
+        case "rounds":
+            await rounds.rounds(run, group[0])
+        case "evaluate":
+            await evaluation.evaluate(run, group[0])
+        case _:
+            report(run, group[0])
+
+
+def report(run: Run, block: Block) -> None:
+    from cai.report.page import write_report
+
+    stage = run.stage(block.name)
+    write_report(run.folder, stage.folder / "report.html", block.want.rows)
+    stage.close(run.settings(block.name), Tally())
+
+
+def _group(run: Run, left: list[Block]) -> list[Block]:
+    """The first block and the row stages after it that can stream from it."""
+    group, hosted = [left[0]], _hosted(run, left[0])
+    for block in left[1:]:
+        streams = group[-1].table.shape == block.table.shape == "rows" and block.reads == group[-1].name
+        together = hosted + [spec for spec in _hosted(run, block) if not any(map(spec.same_server, hosted))]
+        if not streams or not run.streams or len(together) > 1:
+            break
+        group, hosted = [*group, block], together
+    return group
+
+
+def _hosted(run: Run, block: Block) -> list[ModelSpec]:
+    return [spec for role in block.roles() if (spec := run.spec(role)).hosted]
