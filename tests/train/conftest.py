@@ -1,8 +1,6 @@
 """Small datasets from scripted runs, and jobs on them."""
 
 import asyncio
-import contextlib
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -77,21 +75,6 @@ def trains_here(train_here: Callable[..., dict[str, Any]]) -> Iterator[None]:
         for module in ("cai.shapes", "cai.verdict"):
             patch.setattr(f"{module}.train", train)
         yield
-
-
-@pytest.fixture
-def asks_trl_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether TRL's configs know a recipe's ``trl:`` keys is asked in this process, where TRL is loaded already."""
-    import importlib
-
-    def check(kind: str, keys: list[str]) -> list[str]:
-        said = io.StringIO()
-        with monkeypatch.context() as patch, contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
-            patch.setattr(sys, "argv", [kind, "--unknown-keys", *keys])
-            importlib.import_module(f"cai.train.{kind}").main()
-        return said.getvalue().split()
-
-    monkeypatch.setattr("cai.recipe.checks.training.check_config", check)
 
 
 @pytest.fixture

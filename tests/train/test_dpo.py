@@ -72,7 +72,6 @@ def test_the_losses_are_those_of_trl_and_of_the_schema() -> None:
         ("ld_alpha: 2", "dpo.ld_alpha: "),
     ],
 )
-@pytest.mark.usefixtures("asks_trl_here")
 def test_a_mistake_is_one_clear_sentence(write: Callable[[str, str], Path], keys: str, words: str) -> None:
     with pytest.raises(InputError) as error:
         load_recipe(write("r.yaml", RECIPE.replace("KEYS", keys)))

@@ -104,7 +104,6 @@ def test_answers_with_line_separators_of_other_kinds_are_rewound(tmp_path: Path)
         ("ppo: {base: m, method: rules, rollouts: w}", 'there is no model "w"; known: a, j, m, made, v'),
     ],
 )
-@pytest.mark.usefixtures("asks_trl_here")
 def test_settings_that_do_not_go_together_are_a_sentence(tmp_path: Path, block: str, words: str) -> None:
     from cai.recipe.read import load_recipe
     from constitution.source import InputError
