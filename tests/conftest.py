@@ -53,9 +53,9 @@ GROUPS = ("vllm", "torch", "ray", "")
 
 def shared_start(item: pytest.Item) -> str:
     """What has to be started for a test, and is started once for all of its kind."""
-    if item.get_closest_marker("real"):
+    if item.path.name == "test_end_to_end.py" or "real_server" in getattr(item, "fixturenames", ()):
         return "vllm"
-    if item.path.is_relative_to(ROOT / "tests" / "train"):
+    if item.path.name in ("test_local.py", "test_reward.py") or item.path.is_relative_to(ROOT / "tests" / "train"):
         return "torch"
     return "ray" if item.path.name == "test_cluster.py" else ""
 

@@ -215,7 +215,9 @@ def test_a_replica_that_fails_is_left_alone_and_its_rows_move() -> None:
     assert len(sick.bodies) <= 20  # those that were on their way when it began to fail, and a probe or two
 
 
-def test_a_replica_that_is_well_again_gets_rows_again() -> None:
+def test_a_replica_that_is_well_again_gets_rows_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "REST_SECONDS", 3600.0)
+
     async def scene() -> int:
         sick, well = Server([web.Response(status=500) for _ in range(3)]), Server()
         urls = await sick.__aenter__(), await well.__aenter__()
@@ -225,7 +227,7 @@ def test_a_replica_that_is_well_again_gets_rows_again() -> None:
                     await client.ask(ASKED, f"before {row}")
                 failed = len(sick.bodies)
                 assert failed == 3
-                await asyncio.sleep(0.25)
+                client.replicas[0].rests_until = 0.0
                 for row in range(8):
                     await client.ask(ASKED, f"after {row}")
                 return len(sick.bodies) - failed

@@ -71,7 +71,12 @@ def test_weights_are_trained_in_float32_unless_told(tiny: Path, tmp_path: Path) 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["orpo", "simpo"])
 def test_a_pair_too_long_is_counted_and_the_loss_stays_a_number(
-    sets: Path, tmp_path: Path, job: Callable[..., Path], train_here: Callable[[str, Path], dict[str, Any]], kind: str
+    sets: Path,
+    tiny: Path,
+    tmp_path: Path,
+    job: Callable[..., Path],
+    train_here: Callable[[str, Path], dict[str, Any]],
+    kind: str,
 ) -> None:
     """TRL cuts all of an answer whose prompt fills max_length, and divides by its length."""
     from datasets import load_dataset
@@ -79,16 +84,15 @@ def test_a_pair_too_long_is_counted_and_the_loss_stays_a_number(
 
     from cai.train.shared.turns import texts, tokens
 
-    file = job(kind, sets / "prefs", tmp_path / "out", max_steps=3, max_length=56)
-    rows = load_dataset(str(sets / "prefs"), cache_dir=str(tmp_path / "cache"))
-    manifest = train_here(kind, file)
-    tokenizer = AutoTokenizer.from_pretrained(manifest["base"])
-    lengths = [
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    lengths = sorted(
         len(tokens(tokenizer, texts(tokenizer, row["prompt"], row["chosen"])[0]))
-        for split in rows.values()
+        for split in load_dataset(str(sets / "prefs"), cache_dir=str(tmp_path / "cache")).values()
         for row in split
-    ]
-    long = sum(length >= 56 for length in lengths)
+    )
+    most = lengths[len(lengths) // 2]
+    manifest = train_here(kind, job(kind, sets / "prefs", tmp_path / "out", max_steps=3, max_length=most))
+    long = sum(length >= most for length in lengths)
     assert 0 < long < len(lengths)
     assert manifest["rows"]["too_long"] == long
     assert math.isfinite(manifest["metrics"]["eval_loss"])

@@ -163,7 +163,7 @@ def test_two_processes_share_the_answers_of_a_step(online: Online, kind: str) ->
     if kind == "ppo":
         sizes |= {"batch_size": 32, "max_new_tokens": 6, "num_generations": None, "max_completion_length": None}
     file = online(kind, reward="", max_steps=6, **RULES, **sizes)
-    together(kind, file, 2)
+    together(kind, file)
     manifest = json.loads((file.parent / "manifest.json").read_text())
     assert manifest["processes"] == 2
     found = rewards(file.parent)

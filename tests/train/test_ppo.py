@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +14,6 @@ from toy import models, tokenizer
 
 from cai.store.rows import Prompt, plain
 from cai.store.stage import Stage
-from cai.train.launch.hardware import Hardware
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSTITUTION = str(ROOT / "principles" / "harmless.yaml")
@@ -135,7 +132,7 @@ def test_a_killed_training_ends_with_the_same_weights(
 def test_two_processes_do_what_one_does(whole: Path, job: Callable[..., Path], tmp_path: Path) -> None:
     import torch
 
-    together("ppo", job(tmp_path), 2)
+    together("ppo", job(tmp_path))
     alone, shared = weights(whole), weights(tmp_path)
     assert all(torch.allclose(alone[name], shared[name], atol=1e-4) for name in alone)
     for one, two in zip(lines(whole), lines(tmp_path), strict=True):
@@ -145,7 +142,7 @@ def test_two_processes_do_what_one_does(whole: Path, job: Callable[..., Path], t
 
 @pytest.mark.real
 def test_two_processes_learn_from_what_one_server_samples(toy: Path, tiny: Path, tmp_path: Path) -> None:
-    """Both processes, begun as a run begins them, ask a vLLM server that has the policy's weights at every step."""
+    """Both processes ask a vLLM server that has the policy's weights at every step."""
     from cai.models.types import ModelSpec
     from cai.stages.ppo import Ppo
     from cai.train.launch.start import job as write_job
@@ -160,10 +157,7 @@ def test_two_processes_learn_from_what_one_server_samples(toy: Path, tiny: Path,
         "sampler": {"spec": plain(spec), "logs": str(tmp_path / "logs")},
     }
     file = write_job("ppo", want, want.base, (toy / "prompts", tmp_path / "ppo"), 0, beside)
-    here = Hardware("cpu", 2)
-    line, env = [*here.command(), "-m", "cai.train.ppo", str(file)], {**os.environ, **here.environment()}
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, env=env)
-    assert done.returncode == 0, done.stderr[-2000:]
+    together("ppo", file)
     found = lines(tmp_path / "ppo")
     assert [each["step"] for each in found] == [1, 2]
     assert found[1]["kl"] > 1e-4  # it learns

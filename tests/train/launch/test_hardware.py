@@ -33,13 +33,13 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
-def test_processes_on_the_cpu_share_a_recipe_s_rows(tmp_path: Path) -> None:
+def test_processes_on_the_cpu_share_a_recipe_s_rows(tiny: Path, tmp_path: Path) -> None:
     """A whole recipe, its sft on two processes, and then its resumption: what it ran on decides nothing that is done."""
     recipe = yaml.safe_load((ROOT / "tests" / "data" / "scripted.yaml").read_text(encoding="utf-8"))
     recipe |= {"hardware": {"kind": "cpu", "processes": 2}}
     recipe["models"] = {"policy": {"scripted": str(ROOT / "tests" / "data" / "script.yaml")}}
     kept = [each for each in recipe["stages"] if next(iter(each)) in ("prompts", "revise", "sft_set")]
-    settings = {"base": str(tiny(tmp_path / "tiny")), "max_steps": 2, "per_device_train_batch_size": 2, "bf16": False}
+    settings = {"base": str(tiny), "max_steps": 2, "per_device_train_batch_size": 2, "bf16": False}
     recipe["stages"] = [*kept, {"sft": settings}]
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     line = [sys.executable, "-m", "cai.cli", "run", str(tmp_path / "r.yaml"), "--out", str(tmp_path)]
@@ -53,20 +53,6 @@ def test_processes_on_the_cpu_share_a_recipe_s_rows(tmp_path: Path) -> None:
     again = subprocess.run([*line, "hardware=cpu", "logs=none"], capture_output=True, text=True, cwd=ROOT)
     assert again.returncode == 0, again.stderr
     assert json.loads((tmp_path / recipe["name"] / "sft" / "manifest.json").read_text()) == manifest
-
-
-def tiny(folder: Path) -> Path:
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    from cai.models import bundled
-
-    tokenizer = AutoTokenizer.from_pretrained(bundled.ensure("smollm2-135m"))
-    torch.manual_seed(0)
-    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **shape)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.mark.parametrize(

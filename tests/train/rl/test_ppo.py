@@ -122,12 +122,12 @@ def test_a_bandit_is_solved(lora: int | None) -> None:
     # One token: seven arms. The best policy under a KL of weight 0.25 is known: π_ref·exp(r/β), normalised.
     arms = {"a": 1.0, "b": 0.8, "c": -1.0}
     want = settings(max_new_tokens=1, batch_size=128, lora=lora, learning_rate=1e-2 if lora else 3e-3)
-    trained = loop(want, by_text(lambda text: arms.get(text, 0.0)), 60)
+    trained = loop(want, by_text(lambda text: arms.get(text, 0.0)), 20)
     prompt = trained.talk.ask([{"role": "user", "content": "say"}])
     answers = language(1)
     rewards = torch.tensor([arms.get(WORDS[answer[0]], 0.0) for answer in answers])
     reference = distribution(trained.actor.policy, prompt, answers)
-    first, *_, figures = (trained.step(number)[0] for number in range(1, 61))
+    first, *_, figures = (trained.step(number)[0] for number in range(1, 21))
     reached, before, best = objective(distribution(trained.actor.policy, prompt, answers), reference, rewards, 0.25)
     assert before < 0.5 * best
     assert reached == pytest.approx(best, rel=0.02)
@@ -215,20 +215,21 @@ def said(answer: tuple[int, ...]) -> str:
     return " ".join(WORDS[token] for token in answer if token > 1)
 
 
-def test_a_language_of_two_tokens_is_solved() -> None:
+@pytest.mark.parametrize(("steps", "within"), [(25, 0.1), pytest.param(100, 0.02, marks=pytest.mark.slow)])
+def test_a_language_of_two_tokens_is_solved(steps: int, within: float) -> None:
     # "b" pays only when "a" went before: the first token's worth shows one token later.
     def reward(text: str) -> float:
         return {"a b": 1.0, "a": 0.3, "c": 0.5, "b b": -0.5}.get(text, 0.0)
 
     want = settings(max_new_tokens=2, batch_size=128, learning_rate=1e-3)
-    trained = loop(want, by_text(reward), 100)
+    trained = loop(want, by_text(reward), steps)
     prompt = trained.talk.ask([{"role": "user", "content": "say"}])
     answers = language(2)
     rewards = torch.tensor([reward(said(answer)) for answer in answers])
     reference = distribution(trained.actor.policy, prompt, answers)
     assert math.isclose(reference.exp().sum().item(), 1.0, rel_tol=1e-4)
-    for number in range(1, 101):
+    for number in range(1, steps + 1):
         trained.step(number)
     reached, before, best = objective(distribution(trained.actor.policy, prompt, answers), reference, rewards, 0.25)
     assert before < 0.5 * best
-    assert reached == pytest.approx(best, rel=0.02)
+    assert reached == pytest.approx(best, rel=within)
