@@ -141,8 +141,9 @@ def save_calibration(exam: JudgeEval, out: Path, figures: dict[str, Any], folder
         "ece_after": found["calibrated"].get("ece"),
     }
     judge = {key: begun["block"][key] for key in calibration.DECIDES}
-    [model] = begun["models"].values() or [{}]
-    judge |= {"constitution": begun["constitution"], "model": model.get("model") or found["model"]}
+    [(role, model)] = begun["models"].items() or [("", {})]
+    judge |= {"constitution": begun["constitution"], "model": described(out)["models"].get(role) or found["model"]}
+    judge |= {"weights": model["weights"]} if model.get("weights") else {}
     path = folder / calibration.FOLDER / f"{exam.name}.json"
     calibration.save(replace(fitted, judge=judge, about=about), path)
     return path

@@ -46,13 +46,14 @@ def _counts(path: Path) -> bool:
 @cache  # for this process: a run asks again and again
 def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
     found = hashlib.sha256()
-    large = sum(size for name, size, _ in files if name.endswith(WEIGHTS)) > WHOLE
+    weights = [size for name, size, _ in files if name.endswith(WEIGHTS)]
+    large, reads = sum(weights) > WHOLE, READS // max(len(weights), 1)
     for name, size, _ in files:
         path = Path(name)
         sampled = large and path.suffix in WEIGHTS
         # A file alone may have any name, a folder's files are known to each other by theirs.
         found.update(repr((path.name if len(files) > 1 else "", size)).encode())
-        found.update(_sampled(path, size) if sampled else _whole(path))
+        found.update(_sampled(path, size, reads) if sampled else _whole(path))
     return found.hexdigest()[:16]
 
 
@@ -61,14 +62,14 @@ def _whole(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _sampled(path: Path, size: int) -> bytes:
+def _sampled(path: Path, size: int, reads: int) -> bytes:
     """A digest of a file's header and of some of each tensor."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         start, regions = _tensors(file, size)
         file.seek(0)
         found.update(file.read(start))
-        blocks = max(2, READS // len(regions)) if regions else 0
+        blocks = max(2, reads // max(len(regions), 1))
         for begin, end in regions:
             for place, length in _blocks(begin, end, blocks):
                 file.seek(place)

@@ -117,14 +117,15 @@ class Run:
             RunError: see ``audit.whole``; of a dataset, ``dataset.whole``.
         """
         stage = self.stage(block.name)
+        seal = stage.seal
         match block.table.shape:
             case "rows":
                 audit.whole(stage)
-            case "source" if stage.seal:
+            case "source" if seal:
                 audit.whole(stage)
                 audit.whole(Stage(stage.folder / HELDOUT), block.name)
-            case "set" if stage.seal:
-                dataset.whole(stage.folder, stage.seal.get("splits", {}), block.name)
+            case "set" if seal:
+                dataset.whole(stage.folder, seal.get("splits", {}), block.name)
             case "evaluate":
                 for begun in stage.folder.glob("*/begun.json"):
                     audit.whole(Stage(begun.parent), block.name)

@@ -130,9 +130,8 @@ def _others(run: Run) -> dict[str, Stage]:
     """The stages in the run's folder that its recipe does not have."""
     known = {block.name for block in run.recipe.blocks}
     begun = [path.parent for depth in ("*", "*/*") for path in run.folder.glob(f"{depth}/begun.json")]
-    names = [
-        str(path.relative_to(run.folder)) for path in begun if path.parent not in begun
-    ]  # not an evaluation's inner
+    # Those within another stage's folder, such as an evaluation's comparisons, go with it.
+    names = [str(path.relative_to(run.folder)) for path in begun if path.parent not in begun]
     return {name: run.stage(name) for name in sorted(names) if name not in known and not name.startswith(".")}
 
 

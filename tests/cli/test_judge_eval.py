@@ -291,6 +291,12 @@ stages:
     wrong = cai("run", "r.yaml", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "r.yaml:6: stages[1].label.calibration: was fitted for method logprob, and this is cot" in wrong.stderr
+    judge = (tmp_path / "judge.yaml").rename(tmp_path / "moved.yaml")
+    write("r.yaml", recipe.format(method="logprob").replace("judge.yaml", "moved.yaml"))
+    assert cai("run", "r.yaml", cwd=tmp_path).returncode == 0
+    judge.write_text(judge.read_text() + "- {say: [Never.]}\n")
+    other = cai("run", "r.yaml", cwd=tmp_path)
+    assert other.returncode == 2 and "label.calibration: was fitted for weights " in other.stderr
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_the_schema_has_the_very_keys_of_the_blocks() -> None:
         }
         assert set(stages[kind].get("required", ())) == required, kind
         assert all(described(schema, each) for each in stages[kind]["properties"].values()), kind
-    known = {field.name for field in fields(ModelSpec)} - {"role", "members"}
+    known = {field.name for field in fields(ModelSpec)} - {"role", "members", "trained", "picked"}
     assert {key for name in ("model", "served") for key in schema["$defs"][name]["properties"]} == known
     assert all(each.get("description") for each in schema["$defs"]["served"]["properties"].values())
     assert set(schema["$defs"]["source"]["properties"]) == {field.name for field in fields(PromptSource)}

@@ -28,7 +28,7 @@ def command(folder: Path, out: Path) -> list[str]:
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    files = {path for pattern in ROWS for path in (out / "scripted").rglob(pattern)}
+    files = {path for pattern in ROWS for path in (out / "scripted").rglob(pattern) if ".aside" not in path.parts}
     return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
@@ -65,3 +65,28 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     killed = contents(out)
     assert killed.keys() == whole.keys()
     assert [name for name in whole if killed[name] != whole[name]] == []
+
+
+def rows_of(stage: Path) -> int:
+    """Rows that are on disk, in finished parts and open ones."""
+    return sum(path.read_bytes().count(b"\n") for path in stage.glob("part-*"))
+
+
+def test_a_redo_that_is_killed_again_and_again_is_done_in_the_end(tmp_path: Path) -> None:
+    line = command(tmp_path, tmp_path / "out")
+    subprocess.run(line, check=True, cwd=ROOT, capture_output=True)
+    whole, folder, done = contents(tmp_path / "out"), tmp_path / "out" / "scripted", 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            [*line, "--redo", "revise"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while not list((folder / ".aside").glob("revise-*")) or rows_of(folder / "revise") < done + 10:
+            assert process.poll() is None, "the redo ended before it could be killed"
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert rows_of(folder / "revise") >= done + 10, "rows that were written are gone"
+        done = rows_of(folder / "revise")
+    subprocess.run([*line, "--redo", "revise"], check=True, cwd=ROOT, capture_output=True)
+    assert contents(tmp_path / "out") == whole
+    assert len(list((folder / ".aside").glob("revise-*"))) == 1

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cai.run.rounds import broken
 from rich.console import Console
 
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.report.summary import sentence
 from cai.run.context import Run
+from cai.run.rounds import broken
 from cai.stages.evaluate import Evaluate
 from cai.stages.rounds import Bounds
 from constitution.source import InputError

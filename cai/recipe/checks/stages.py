@@ -74,6 +74,8 @@ def not_fitted(block: Block, models: Mapping[str, ModelSpec], constitution: str)
         model = models[role].title if role in models else ""
         here = {"constitution": constitution, "model": model or calibration.judge.get("model")}
         here |= {key: getattr(block.want, key) for key in DECIDES}
+        if role in models and (held := models[role].identity().get("weights")) and "weights" in calibration.judge:
+            here |= {"weights": held, "model": calibration.judge["model"]}  # what it holds says more than its name
         for key, was in calibration.judge.items():
             # A model may be named by another path to it.
             if _last(was) != _last(here.get(key, was)):
