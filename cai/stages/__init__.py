@@ -1,8 +1,11 @@
-"""The stages, as a table that reads like the method.
+"""The stages, as a table that reads like the method; one file a word of the recipe.
 
-A stage of shape *rows* is ``async (row, want, ask) → row | list | Drop``; one of shape *set* sees the whole set at once;
-*train* is a process of its own. ``reads`` is the kind of stage whose output is its input: the nearest one before it,
-unless the block says ``from``.
+A stage of shape *rows* is ``async (row, want, ask) → row | list | Drop``, where ``want`` is its block and ``ask`` its way to
+models; one of shape *set* sees the whole set at once; *train* is a process of its own. ``reads`` is the kind of stage whose
+output is its input: the nearest one before it, unless the block says ``from``. To add one: a file with its block (a frozen
+dataclass) and its function, a line in ``STAGES`` below, and the block's keys in ``cai/recipe.schema.json``.
+
+imports: judge, flow, data
 """
 
 from collections.abc import Callable, Mapping

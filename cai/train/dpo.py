@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.train.shared import fit, loading, saving
 from cai.train.shared import job as jobs
 from cai.train.shared.soft import PROB, keep_prob, log_brier, soft_term
 
@@ -91,20 +92,20 @@ def of_answers(logps: torch.Tensor, mask: torch.Tensor, ld_alpha: float | None) 
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line()
-    args = jobs.arguments(job, DPOConfig)
+    args = fit.arguments(job, DPOConfig)
     soft = job.own.get("soft_labels", False)
-    train, test = jobs.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
+    train, test = loading.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
     trainer = (SoftDPOTrainer if soft else DPOTrainer)(
         model=job.base,
-        ref_model=jobs.reference(job, args),
+        ref_model=loading.reference(job, args),
         args=args,
         train_dataset=train,
         eval_dataset=test,
-        peft_config=jobs.lora(job, "CAUSAL_LM"),
-        callbacks=[jobs.Progress(job.out)],
+        peft_config=loading.lora(job, "CAUSAL_LM"),
+        callbacks=[fit.Progress(job.out)],
     )
-    rows = jobs.counted(trainer, train, test)
-    jobs.save(trainer, job, jobs.train(trainer, job), rows)
+    rows = fit.counted(trainer, train, test)
+    saving.save(trainer, job, fit.train(trainer, job), rows)
 
 
 if __name__ == "__main__":

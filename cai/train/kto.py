@@ -9,29 +9,30 @@ names another.
 from datasets import Dataset
 from trl import KTOConfig, KTOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.train.shared import fit, loading, saving
 from cai.train.shared import job as jobs
 
 
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line()
-    args = jobs.arguments(job, KTOConfig)
-    train, test = jobs.load(job, ["prompt", "completion", "label"])
+    args = fit.arguments(job, KTOConfig)
+    train, test = loading.load(job, ["prompt", "completion", "label"])
     check_both(train)
     # TRL estimates the divergence from answers to the other prompts of a batch, and takes the rows in their order, in which
     # the answers to one prompt stand together: without a shuffle the others would be answers to the same prompt.
     train, test = train.shuffle(seed=job.seed), test.shuffle(seed=job.seed) if test else None
     trainer = KTOTrainer(
         model=job.base,
-        ref_model=jobs.reference(job, args),
+        ref_model=loading.reference(job, args),
         args=args,
         train_dataset=train,
         eval_dataset=test,
-        peft_config=jobs.lora(job, "CAUSAL_LM"),
-        callbacks=[jobs.Progress(job.out)],
+        peft_config=loading.lora(job, "CAUSAL_LM"),
+        callbacks=[fit.Progress(job.out)],
     )
-    rows = jobs.counted(trainer, train, test)
-    jobs.save(trainer, job, jobs.train(trainer, job), rows)
+    rows = fit.counted(trainer, train, test)
+    saving.save(trainer, job, fit.train(trainer, job), rows)
 
 
 def check_both(train: Dataset) -> None:

@@ -30,8 +30,8 @@ from cai.train.rl.processes import Processes
 from cai.train.rl.rewards import Blocking, Scoring
 from cai.train.rl.rollout import ChatTokens, Generate, Limits, Sampler
 from cai.train.rl.serving import ServerSettings, Serving
+from cai.train.shared import fit, loading, questions, saving, trackers
 from cai.train.shared import job as jobs
-from cai.train.shared import questions, trackers
 
 KEPT = 2
 """Checkpoints: the last one, and one more should that be torn."""
@@ -68,9 +68,9 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
     metrics |= {"seconds": round(time.monotonic() - began, 1), "resumed_from": done}
     processes.accelerator.wait_for_everyone()
     if processes.first:
-        jobs.save_model(actor.policy.float(), tokenizer, job)  # merged as it was trained, not rounded
+        saving.save_model(actor.policy.float(), tokenizer, job)  # merged as it was trained, not rounded
         more = {key: metrics.pop(key) for key in ("steps", "tokens")}
-        jobs.manifest(job, metrics, asked.counts(want.eval_prompts), more)
+        saving.manifest(job, metrics, asked.counts(want.eval_prompts), more)
     processes.accelerator.end_training()
 
 
@@ -88,7 +88,7 @@ def _writer(job: jobs.Job, want: Ppo, actor: Actor, talk: ChatTokens, processes:
     limits = Limits(want.max_new_tokens, want.temperature, want.generate_batch_size)
     if not job.sampler:
         return Generate(actor.policy, talk.pad, talk.ends, limits)
-    dtype = torch.bfloat16 if jobs.half(job) else torch.float32
+    dtype = torch.bfloat16 if loading.half(job) else torch.float32
     place = (job.out / "serving", dtype)
     return Serving(
         actor.policy, talk, limits, ServerSettings.read({**job.sampler, "most": want.max_length}), place, processes
@@ -138,7 +138,7 @@ def _over(want: Ppo, figures: Mapping[str, float]) -> str:
 def _models(job: jobs.Job, want: Ppo, device: Any) -> tuple[Any, Any, Any]:
     """The policy, a critic that reads its tokens, and its tokenizer."""
     # Adapters learn on top of weights that stay; weights that learn need float32.
-    dtype = torch.bfloat16 if want.lora and device.type == "cuda" and jobs.half(job) else torch.float32
+    dtype = torch.bfloat16 if want.lora and device.type == "cuda" and loading.half(job) else torch.float32
     tokenizer = AutoTokenizer.from_pretrained(job.base)
     policy = AutoModelForCausalLM.from_pretrained(job.base, dtype=dtype).to(device)
     source = _critic_source(job, want, tokenizer)
@@ -169,8 +169,8 @@ def _accelerator(job: jobs.Job) -> Accelerator:
     cpu = not torch.cuda.is_available()
     accelerator = Accelerator(
         cpu=cpu,
-        mixed_precision="bf16" if jobs.half(job) else "no",
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=jobs.PATIENCE))],
+        mixed_precision="bf16" if loading.half(job) else "no",
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(seconds=fit.PATIENCE))],
         log_with=None if job.logs == "none" else job.logs,
         project_dir=str(job.out),
     )

@@ -12,8 +12,8 @@ from typing import Any
 
 from trl import RewardConfig, RewardTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.train.shared import fit, loading, saving, scoring
 from cai.train.shared import job as jobs
-from cai.train.shared import scoring
 from cai.train.shared.soft import PROB, keep_prob, log_brier, soft_term
 
 SHOWN = ["prompt", "chosen", "rejected"]
@@ -57,19 +57,19 @@ def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line()
     shown = columns(job.own)
-    train, test = jobs.load(job, shown)
+    train, test = loading.load(job, shown)
     trainer = (SoftRewardTrainer if PROB in shown else RewardTrainer)(
         model=job.base,
-        args=jobs.arguments(job, RewardConfig),
+        args=fit.arguments(job, RewardConfig),
         train_dataset=train,
         eval_dataset=test,
-        peft_config=jobs.lora(job, "SEQ_CLS", ["score"]),
-        callbacks=[jobs.Progress(job.out)],
+        peft_config=loading.lora(job, "SEQ_CLS", ["score"]),
+        callbacks=[fit.Progress(job.out)],
     )
-    rows = jobs.counted(trainer, train, test)
-    metrics = jobs.train(trainer, job)
+    rows = fit.counted(trainer, train, test)
+    metrics = fit.train(trainer, job)
     before = scoring.probe(trainer, job)
-    jobs.save(trainer, job, metrics, rows, lambda folder: scoring.check(folder, before, job))
+    saving.save(trainer, job, metrics, rows, lambda folder: scoring.check(folder, before, job))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from peft import get_peft_model
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, Trainer, TrainingArguments, set_seed
 
+from cai.train.shared import fit, loading, saving
 from cai.train.shared import job as jobs
 from cai.train.shared.turns import texts, tokens
 
@@ -129,7 +130,7 @@ def encoded(rows: Dataset, tokenizer: Any, max_length: int) -> Dataset:
 def settings(job: jobs.Job) -> TrainingArguments:
     """transformers' arguments of a job; an evaluation batch has as many prompts as a training batch."""
     same = {"per_device_eval_batch_size": job.config["per_device_train_batch_size"]}
-    args = jobs.arguments(jobs.with_config(job, same | job.config), TrainingArguments)
+    args = fit.arguments(jobs.with_config(job, same | job.config), TrainingArguments)
     args.remove_unused_columns = False
     return args
 
@@ -137,10 +138,10 @@ def settings(job: jobs.Job) -> TrainingArguments:
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line()
-    train, test = jobs.load(job, ["prompt", "completions", "scores"])
+    train, test = loading.load(job, ["prompt", "completions", "scores"])
     args, tokenizer = settings(job), AutoTokenizer.from_pretrained(job.base)
     set_seed(job.seed)  # adapters begin with random weights
-    model, adapter = jobs.model(job, args), jobs.lora(job, "CAUSAL_LM")
+    model, adapter = loading.model(job, args), loading.lora(job, "CAUSAL_LM")
     if adapter and args.gradient_checkpointing:
         model.enable_input_require_grads()
     fitting = [encoded(each, tokenizer, job.own["max_length"]) if each else None for each in (train, test)]
@@ -153,11 +154,11 @@ def main() -> None:
         train_dataset=fitting[0],
         eval_dataset=fitting[1],
         processing_class=tokenizer,
-        callbacks=[jobs.Progress(job.out)],
+        callbacks=[fit.Progress(job.out)],
         rank_weight=job.own["rank_weight"],
     )
-    rows = jobs.counted(trainer, train, test)
-    jobs.save(trainer, job, jobs.train(trainer, job), rows)
+    rows = fit.counted(trainer, train, test)
+    saving.save(trainer, job, fit.train(trainer, job), rows)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from cai.train.launch import needs
+from cai.train.shared import fit, loading, quantized, saving, templates
 from cai.train.shared import job as jobs
-from cai.train.shared import quantized, templates
 
 NUMBER = "row"
 """The column that tells, after tokenizing, which rows were kept."""
@@ -28,7 +28,7 @@ def main() -> None:
     job = jobs.from_command_line()
     for key, text in needs.unable(job.own):
         raise ValueError(f"{key} {text}")
-    train, test = jobs.load(job, ["prompt", "completion", "track"])
+    train, test = loading.load(job, ["prompt", "completion", "track"])
     order = mixed(train["track"], job.own.get("mix") or {}, job.seed)
     args = arguments(job)
     dressed = templates.prepare(job, args.model_init_kwargs or {})
@@ -41,13 +41,13 @@ def main() -> None:
         eval_dataset=test.remove_columns("track") if test else None,
         processing_class=dressed.tokenizer,
         quantization_config=quantized.config(job.own),
-        peft_config=jobs.lora(job, "CAUSAL_LM"),
-        callbacks=[jobs.Progress(job.out)],
+        peft_config=loading.lora(job, "CAUSAL_LM"),
+        callbacks=[fit.Progress(job.out)],
     )
     cut = check_turn_ends(trainer, dressed.end)
     rows = {**counted(trainer, len(train), order), "test": len(test) if test else 0}
-    metrics = jobs.train(trainer, job)
-    jobs.save(trainer, job, metrics, rows, turn_end={"token": dressed.end, "cut_share": cut})
+    metrics = fit.train(trainer, job)
+    saving.save(trainer, job, metrics, rows, turn_end={"token": dressed.end, "cut_share": cut})
 
 
 def arguments(job: jobs.Job) -> Any:
@@ -56,10 +56,10 @@ def arguments(job: jobs.Job) -> Any:
     if packing is None:
         packing = not needs.packing_needs() and job.own.get("bf16") is not False
     if not packing:
-        return jobs.arguments(job, SFTConfig)
+        return fit.arguments(job, SFTConfig)
     # Only this attention keeps the examples of a row apart.
     kwargs = {"attn_implementation": "flash_attention_2", **job.config.get("model_init_kwargs", {})}
-    return jobs.arguments(replace(job, config={**job.config, "packing": True, "model_init_kwargs": kwargs}), SFTConfig)
+    return fit.arguments(replace(job, config={**job.config, "packing": True, "model_init_kwargs": kwargs}), SFTConfig)
 
 
 def mixed(tracks: list[str], mix: Mapping[str, float], seed: int) -> list[int]:

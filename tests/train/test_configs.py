@@ -11,7 +11,7 @@ import pytest
 from cai.recipe.read import load_recipe
 from cai.stages import STAGES
 from cai.stages.train import Train
-from cai.train import configs
+from cai.train.launch import configs
 from constitution.source import InputError
 
 FIELDS = """

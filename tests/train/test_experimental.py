@@ -61,11 +61,12 @@ def test_weights_are_trained_in_float32_unless_told(tiny: Path, tmp_path: Path) 
     from transformers import AutoModelForCausalLM
 
     from cai.train.shared import job as jobs
+    from cai.train.shared import loading
 
     AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16).save_pretrained(tmp_path / "half")
     given = jobs.Job("orpo", str(tmp_path / "half"), tmp_path, tmp_path, 0, {}, {})
-    assert jobs.model(given, SimpleNamespace(model_init_kwargs=None)).dtype == torch.float32
-    assert jobs.model(given, SimpleNamespace(model_init_kwargs={"dtype": "bfloat16"})).dtype == torch.bfloat16
+    assert loading.model(given, SimpleNamespace(model_init_kwargs=None)).dtype == torch.float32
+    assert loading.model(given, SimpleNamespace(model_init_kwargs={"dtype": "bfloat16"})).dtype == torch.bfloat16
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -19,8 +19,7 @@ from cai.stages.score import Score
 from cai.stages.sft import Sft
 from cai.stages.train import Aligned, Train
 from cai.stages.unpaired import Unpaired
-from cai.train import configs
-from cai.train.launch import hardware
+from cai.train.launch import configs, hardware
 from cai.train.launch.hardware import Hardware
 from cai.train.launch.needs import logger, unwelcome
 from constitution.source import close, nearest

@@ -11,7 +11,8 @@ from typing import Any
 from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from cai.train import configs
+from cai.train.launch import configs
+from cai.train.shared import fit, loading, saving
 from cai.train.shared import job as jobs
 from cai.train.shared.turns import texts, tokens
 
@@ -45,20 +46,20 @@ def run(module: str, name: str, **fixed: Any) -> None:
     trainer_type, config = load(module, name)
     job = jobs.from_command_line()
     job = jobs.with_config(job, job.config | fixed)
-    train, test = jobs.load(job, ["prompt", "chosen", "rejected"])
-    tokenizer, args = AutoTokenizer.from_pretrained(job.base), jobs.arguments(job, config)
+    train, test = loading.load(job, ["prompt", "chosen", "rejected"])
+    tokenizer, args = AutoTokenizer.from_pretrained(job.base), fit.arguments(job, config)
     fitting = [as_text(each, tokenizer, args.max_length) if each is not None else None for each in (train, test)]
     trainer = trainer_type(
-        model=jobs.model(job, args),
+        model=loading.model(job, args),
         args=args,
         train_dataset=fitting[0],
         eval_dataset=fitting[1],
         processing_class=tokenizer,
-        peft_config=jobs.lora(job, "CAUSAL_LM"),
-        callbacks=[jobs.Progress(job.out)],
+        peft_config=loading.lora(job, "CAUSAL_LM"),
+        callbacks=[fit.Progress(job.out)],
     )
-    rows = jobs.counted(trainer, train, test)
-    jobs.save(trainer, job, jobs.train(trainer, job), rows)
+    rows = fit.counted(trainer, train, test)
+    saving.save(trainer, job, fit.train(trainer, job), rows)
 
 
 def as_text(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:

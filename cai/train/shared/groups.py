@@ -23,8 +23,8 @@ from cai.train.rl.loop import held_out as held_out_prompts
 from cai.train.rl.processes import Processes
 from cai.train.rl.rewards import Rewards, Scoring
 from cai.train.rl.rollout import ChatTokens, Generate, Limits, Rollout, SeededPrompt
+from cai.train.shared import fit, loading, questions, saving
 from cai.train.shared import job as jobs
-from cai.train.shared import questions
 
 NUMBER = "number"
 """The column by which the reward function knows a prompt."""
@@ -40,9 +40,9 @@ def main(trainer_type: type, config: type) -> None:
     settings = {
         key: value for key, value in job.config.items() if key != "max_length"
     }  # a limit of ours, none of TRL's
-    args = jobs.arguments(jobs.with_config(job, settings), config)
-    model = jobs.model(job, args)
-    tokenizer = jobs.left_tokenizer(job)
+    args = fit.arguments(jobs.with_config(job, settings), config)
+    model = loading.model(job, args)
+    tokenizer = loading.left_tokenizer(job)
     talk = ChatTokens(tokenizer, model.generation_config)
     asked = questions.read(job, talk.ask, job.config["max_length"] - job.config["max_completion_length"])
     reward = GroupReward(job, asked.train)
@@ -52,15 +52,15 @@ def main(trainer_type: type, config: type) -> None:
         args=args,
         train_dataset=dataset(asked.train, args, job.seed),
         processing_class=tokenizer,
-        peft_config=jobs.lora(job, "CAUSAL_LM"),
-        callbacks=[jobs.Progress(job.out)],
+        peft_config=loading.lora(job, "CAUSAL_LM"),
+        callbacks=[fit.Progress(job.out)],
     )
     look = HeldOutLook(job, trainer, talk, reward, held_out_prompts(asked.heldout[: job.own["eval_prompts"]], job.seed))
     trainer.add_callback(look)
-    metrics = jobs.train(trainer, job)
+    metrics = fit.train(trainer, job)
     metrics |= held_out.compared(look.before(), look.answers())
     asyncio.run_coroutine_threadsafe(reward.rewards.close(), trainer.async_loop).result()
-    jobs.save(trainer, job, metrics, asked.counts(job.own["eval_prompts"]))
+    saving.save(trainer, job, metrics, asked.counts(job.own["eval_prompts"]))
 
 
 def dataset(prompts: Sequence[Prompt], args: Any, seed: int) -> Dataset:

@@ -6,17 +6,16 @@ environment names another by ``WANDB_PROJECT`` or ``MLFLOW_EXPERIMENT_NAME``.
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accelerate import Accelerator
 
-if TYPE_CHECKING:
-    from cai.train.shared.job import Job
+from cai.train.shared.job import Job
 
 TENSORBOARD = "tensorboard"
 
 
-def settings(job: "Job") -> dict[str, Any]:
+def settings(job: Job) -> dict[str, Any]:
     """What transformers' trainers have to be told, which take some of it from the environment alone."""
     project = job.run.partition("/")[0]
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.out / TENSORBOARD)
@@ -26,7 +25,7 @@ def settings(job: "Job") -> dict[str, Any]:
     return {"report_to": job.logs, "run_name": job.run, "project": project}
 
 
-def hold(job: "Job") -> None:
+def hold(job: Job) -> None:
     """Begin the run of one of transformers' trainers where that would end it too early; MLflow ends it with the process.
 
     Their MLflow callback ends its run after the last step, and the held-out figures would be another run, without a name.
@@ -37,7 +36,7 @@ def hold(job: "Job") -> None:
         mlflow.start_run(run_name=job.run)
 
 
-def begin(accelerator: Accelerator, job: "Job") -> None:
+def begin(accelerator: Accelerator, job: Job) -> None:
     """Begin the run of a training that is none of transformers'; ``accelerator.log`` and ``end_training`` do the rest."""
     project = settings(job)["project"]
     names = {"tensorboard": TENSORBOARD, "wandb": os.environ["WANDB_PROJECT"], "mlflow": project, "trackio": project}

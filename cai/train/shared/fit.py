@@ -1,0 +1,97 @@
+"""The fit itself: a TRL config from a job, metrics and checkpoints on the way, and what a killed training goes on from."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+from transformers import TrainerCallback
+
+from cai.train.launch import checkpoints
+from cai.train.shared import devices, trackers
+from cai.train.shared.job import Job
+from cai.train.shared.loading import half
+from cai.train.shared.watch import watched
+
+PATIENCE = 7200
+"""Seconds that processes wait for one another: one of them may wait for a server to start, or for a judge."""
+
+
+def arguments(job: Job, config: type) -> Any:
+    """The TRL config of a job."""
+    gpu = torch.cuda.is_available()
+    return config(
+        **{
+            "output_dir": str(job.out / "checkpoints"),
+            "seed": job.seed,
+            "use_cpu": not gpu,
+            "bf16": half(job),
+            "dataloader_pin_memory": gpu,
+            "logging_steps": 1,
+            "ddp_timeout": PATIENCE,
+            "save_strategy": "steps",
+            "save_total_limit": 2,
+            "disable_tqdm": True,
+            **trackers.settings(job),
+            **job.config,
+        }
+    )
+
+
+def counted(trainer: Any, train: Dataset, test: Dataset | None) -> dict[str, int]:
+    """Rows that a trainer took and those that it left out as too long, for ``save``.
+
+    Args:
+        train, test: what it was given.
+
+    Raises:
+        ValueError: it took none.
+    """
+    kept = {"train": len(trainer.train_dataset), "test": len(trainer.eval_dataset) if test else 0}
+    if not kept["train"]:
+        raise ValueError(f"max_length leaves none of the {len(train)} training rows; raise it")
+    return {**kept, "too_long": len(train) + len(test or ()) - sum(kept.values())}
+
+
+class Progress(TrainerCallback):
+    """Appends each line of metrics to ``metrics.jsonl`` and marks checkpoints as complete."""
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / "metrics.jsonl"
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **(logs or {})}) + "\n")
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        PartialState().wait_for_everyone()  # each process writes its own random state
+        if state.is_world_process_zero and folder.exists():
+            (folder / checkpoints.COMPLETE).touch()
+
+
+def train(trainer: Any, job: Job) -> dict[str, Any]:
+    """Train from the last complete checkpoint, or from the start; returns the metrics on the held-out split."""
+    if trainer.is_world_process_zero():
+        tidied = checkpoints.last_checkpoint(Path(trainer.args.output_dir))
+        for name in ("metrics.jsonl", "answers.jsonl"):
+            checkpoints.rewind(job.out / name, checkpoints.step_of(tidied) if tidied else 0)
+        trackers.hold(job)
+    trainer.accelerator.wait_for_everyone()
+    checkpoint = checkpoints.last_checkpoint(Path(trainer.args.output_dir))
+    devices.check_reference(trainer)
+    began = time.monotonic()
+    watch = watched(trainer, job)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
+    return {
+        **metrics,
+        **({"stopped": watch.stopped} if watch and watch.stopped else {}),
+        "seconds": round(time.monotonic() - began, 1),
+        "resumed_from": checkpoints.step_of(checkpoint) if checkpoint else 0,
+    }

@@ -1,0 +1,66 @@
+"""What a training begins with: its models, their precision and adapters, and its rows."""
+
+from typing import Any
+
+import torch
+from datasets import Dataset, load_dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from cai.data import dataset
+from cai.models import cpu
+from cai.train import adapters
+from cai.train.shared.job import Job
+
+
+def half(job: Job) -> bool:
+    """Whether to compute in bfloat16: as the job says, or where the hardware multiplies it."""
+    wanted = job.own.get("bf16")
+    return wanted if wanted is not None else torch.cuda.is_available() or cpu.dtype() == "bfloat16"
+
+
+def lora(job: Job, task: str, modules_to_save: list[str] | None = None) -> LoraConfig | None:
+    """LoRA on every linear layer, or None where all weights are trained."""
+    rank = job.own.get("lora")
+    return adapters.config(rank, task, modules_to_save) if rank else None
+
+
+def model(job: Job, args: Any) -> Any:
+    """The causal language model to train, in float32 unless ``model_init_kwargs`` says otherwise.
+
+    Args:
+        args: the job's config; its ``model_init_kwargs``, where it has such, are used up.
+    """
+    given = getattr(args, "model_init_kwargs", None) or {}
+    if given:
+        args.model_init_kwargs = None  # a trainer that is given a model refuses them
+    return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", **given})
+
+
+def left_tokenizer(job: Job) -> Any:
+    """The base's tokenizer for generation, where prompts end at the same place."""
+    return AutoTokenizer.from_pretrained(job.base, padding_side="left", truncation_side="left")
+
+
+def reference(job: Job, args: Any) -> Any:
+    """The model that the policy is held to, where the job names another than its base; None leaves it to the trainer.
+
+    Args:
+        args: the job's config; its ``model_init_kwargs`` are for this model, too.
+    """
+    given = getattr(args, "model_init_kwargs", None) or {}
+    weights = job.own.get("reference")
+    return AutoModelForCausalLM.from_pretrained(weights, **{"dtype": "float32", **given}) if weights else None
+
+
+def load(job: Job, columns: list[str]) -> tuple[Dataset, Dataset | None]:
+    """The training and the test split of the job's data, with the columns that the trainer takes."""
+    splits = []
+    for split in ("train", "test"):
+        files = dataset.files(job.data, split)
+        cache = str(job.out / "cache")
+        rows = load_dataset("parquet", data_files=files, split="train", cache_dir=cache) if files else None
+        splits.append(rows.select_columns(columns) if rows is not None else None)
+    if splits[0] is None:
+        raise ValueError(f"{job.data} has no training rows; see its drops.jsonl for the reasons")
+    return splits[0], splits[1]
