@@ -1,17 +1,20 @@
 """What a user sees while a run goes on: bars in a terminal, plain lines in a log."""
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
-LOG_SECONDS = 15.0
+LOG_SECONDS = 10.0
+"""Between two lines of a log, whether a row has ended meanwhile or not."""
 DRAW_SECONDS = 0.1
+BEAT_SECONDS = 1.0
 COUNT_WIDTH = 9
 
 
@@ -31,18 +34,23 @@ class Bar:
     def __init__(self, screen: "Screen", name: str, total: int, done: int, unit: str) -> None:
         self.screen, self.name, self.total, self.done, self.unit = screen, name, total, done, unit
         self.first, self.began = done, time.monotonic()
-        self.tokens = [0, 0, 0]
+        self.tokens, self.requests = [0, 0, 0], 0
         self.dropped: Counter[str] = Counter()
         self.slots: Open | None = None
         self.said = self.drawn = self.began
         self.task: TaskID | None = None
         if screen.progress is not None:
-            self.task = screen.progress.add_task(name, total=total, completed=done, note="")
+            self.task = screen.progress.add_task(name, total=total, completed=done, note="", left="")
+
+    def reply(self, tokens: Sequence[int]) -> None:
+        """One request more is answered, with its tokens (in, cached, out)."""
+        self.requests += 1
+        self._spend(tokens)
+        self.look()
 
     def advance(self, tokens: Sequence[int] = (0, 0, 0), reason: str = "") -> None:
-        """One row more, with its tokens (in, cached, out) and, if it was dropped, why."""
-        for place, count in enumerate(tokens):
-            self.tokens[place] += count
+        """One row more, with its tokens unless its replies were told, and, if it was dropped, why."""
+        self._spend(tokens)
         if reason:
             self.dropped[reason] += 1
         self.at(self.done + 1)
@@ -50,21 +58,32 @@ class Bar:
     def at(self, done: int, note: str = "") -> None:
         """So many are done."""
         self.done = done
+        self.look(note)
+
+    def look(self, note: str = "") -> None:
+        """Show how far it is, unless that was shown a moment ago."""
         now = time.monotonic()
-        if now - self.drawn < DRAW_SECONDS and done < self.total:
+        if now - self.drawn < DRAW_SECONDS and self.done < self.total:
             return
         self.drawn = now
         if self.screen.progress is not None and self.task is not None:
-            self.screen.progress.update(self.task, completed=done, note=note or self.note())
+            self.screen.progress.update(self.task, completed=self.done, note=note or self.note(), left=self.left())
         elif now - self.said >= LOG_SECONDS:
-            self.said = now
-            self.screen.say(f"{self.name}: {done}/{self.total} {self.unit}, {note or self.note()}{self._left()}")
+            self.said, left = now, self.left()
+            text = f"{self.name}: {self.done}/{self.total} {self.unit}, {note or self.note()}"
+            self.screen.say(f"{text}, about {left} left" if left else text)
+
+    def _spend(self, tokens: Sequence[int]) -> None:
+        for place, count in enumerate(tokens):
+            self.tokens[place] += count
 
     def note(self) -> str:
         """Rates so far, cache hits, requests in flight and waiting, drops by reason."""
         seconds = max(time.monotonic() - self.began, 1e-9)
         asked, cached, out = self.tokens
         words = [f"{(self.done - self.first) / seconds:.1f} {self.unit}/s"]
+        if self.requests:
+            words.append(f"{self.requests:,} requests answered")
         if out:
             words.append(f"{out / seconds:,.0f} tokens/s")
         if cached:
@@ -76,12 +95,13 @@ class Bar:
             words.append(f"{self.dropped.total()} dropped ({reasons})")
         return ", ".join(words)
 
-    def _left(self) -> str:
-        new = self.done - self.first
-        if not new or self.done >= self.total:
+    def left(self) -> str:
+        """The time left, ``4 min``; empty until more rows have ended than are open, before which it would say nothing."""
+        new, open_rows = self.done - self.first, self.slots.busy if self.slots is not None else 0
+        if new <= open_rows or self.done >= self.total:
             return ""
         left = (self.total - self.done) * (time.monotonic() - self.began) / new
-        return f", about {left:.0f} s left"
+        return f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min" if left < 6000 else f"{left / 3600:.1f} h"
 
 
 class Screen:
@@ -106,13 +126,30 @@ class Screen:
             TextColumn("{task.description:<14}"),
             BarColumn(16, table_column=Column(min_width=16)),
             MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=COUNT_WIDTH, justify="right")),
-            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+            TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True, min_width=6, justify="right")),
             # Where a terminal is narrow, this is what is cut.
             TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
         )
         with Progress(*columns, console=self.console, transient=True, expand=True) as self.progress:
             yield
         self.progress = None
+
+    @asynccontextmanager
+    async def live(self) -> AsyncIterator[None]:
+        """As ``bars``; what is shown moves on by itself, so that a stage whose rows take long is not silent."""
+        with self.bars():
+            beat = asyncio.create_task(self._beat())
+            try:
+                yield
+            finally:
+                beat.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            for bar in list(self.shown.values()):
+                if bar.done < bar.total and bar.requests:
+                    bar.look()
 
     def bar(self, name: str, total: int, done: int = 0, unit: str = "rows") -> Bar:
         """A bar for one stage."""

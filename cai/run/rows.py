@@ -40,16 +40,19 @@ async def run_rows(run: Run, works: list[RowStage], source: Stage) -> None:
     task = Job(works, {role: run.spec(role) for role in roles}, run.constitution, run.recipe.seed)
     total = sum(map(source.count, source.parts()))
     if run.cluster:
-        with run.screen.bars():
+        async with run.screen.live():
             bars = {work.name: run.screen.bar(work.name, total, work.folder.count_done()) for work in works}
             await handout.through(run.cluster, task, source, bars)
         return
     steps = task.live(await run.fleet.roles(task.specs))
-    with run.screen.bars():
+    async with run.screen.live():
         bars = {work.name: run.screen.bar(work.name, total, work.folder.count_done()) for work in works}
         for step in steps:
             bars[step.name].slots = step.slots
-            step.observer = Observer(on_row=lambda name, tokens, reason: bars[name].advance(tokens, reason))
+            step.observer = Observer(
+                on_reply=lambda name, tokens: bars[name].reply(tokens),
+                on_row=lambda name, tokens, reason: bars[name].advance(reason=reason),
+            )
         await flow(steps, source, 2 * max(step.slots.most for step in steps))
 
 
