@@ -25,7 +25,7 @@ def whole(stage: Stage, redo: str = "") -> None:
 
 
 def _wrong(stage: Stage) -> Iterator[str]:
-    yield from _lost(stage)
+    yield from (f"{path} is gone, though {stage.name} was done" for path in lost(stage))
     yield from _changed(stage)
     yield from _missing_drops(stage)
     yield from _unsealed(stage)
@@ -35,13 +35,6 @@ def lost(stage: Stage) -> list[Path]:
     """Parts that were finished and are not there any more."""
     opened = set(map(part_number, stage.opened()))
     return [stage.path(number) for number in sorted(stage.ledger().keys() - opened) if not stage.finished(number)]
-
-
-def _lost(stage: Stage) -> Iterator[str]:
-    """Parts that are gone, all of them where even their ledger is."""
-    emptied = stage.begun is not None and stage.seal is not None and not stage.parts()
-    for path in lost(stage) or ([stage.path(0)] if emptied else []):
-        yield f"{path} is gone, though {stage.name} was done"
 
 
 def _changed(stage: Stage) -> Iterator[str]:

@@ -43,13 +43,15 @@ def test_wilson_s_interval_is_the_published_one(won: int, of: int, low: float, h
 
 
 def test_models_answer_the_held_out_prompts_with_the_same_draws(scripted_run: Callable[..., Path]) -> None:
-    run = scripted_run("models.other={scripted: script.yaml, concurrency: 3}", "evaluate.models=[policy, other]")
+    same = "models.other={scripted: script.yaml, concurrency: 3}", "evaluate.models=[policy, other]"
+    run = scripted_run(*same)
     first, second = (list(Stage(run / "evaluate" / f"answers-{role}").all_rows(dict)) for role in ("policy", "other"))
     assert [row["draft"]["text"] for row in first] == [row["draft"]["text"] for row in second]
     metrics = json.loads((run / "evaluate" / "metrics.json").read_text())
     aside = Stage(run / "prompts" / "heldout")
     assert metrics["other"]["all"]["answers"] == sum(1 for _ in aside.all_rows(dict))
     assert metrics["other"]["compared"]["all"]["compared"] == 0, "equal answers are not compared"
+    assert scripted_run(*same) == run, "an evaluation of nothing to compare is done, too"
 
 
 def test_no_share_held_out_is_refused_before_anything_starts(scripted_run: Callable[..., Path]) -> None:

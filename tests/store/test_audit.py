@@ -85,6 +85,14 @@ def test_rows_that_went_with_their_ledger_are_missed_by_the_seal(scripted_run: R
         scripted_run()
 
 
+def test_a_stage_without_any_file_of_rows_is_missed_by_its_seal(scripted_run: Run) -> None:
+    folder = scripted_run() / "revise"
+    for path in (*folder.glob("part-*.jsonl"), folder / "parts.jsonl"):
+        path.unlink()
+    with pytest.raises(RunError, match=r"parts\.jsonl tells of 0 rows, and the stage's seal of \d+; .*--redo revise$"):
+        scripted_run()
+
+
 def test_drops_that_are_gone_stop_the_run(scripted_run: Run) -> None:
     drops = scripted_run() / "sample" / "drops.jsonl"
     assert lines(drops)
