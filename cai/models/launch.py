@@ -18,8 +18,12 @@ QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-CPU_ENV = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
-CPU_BATCHED_TOKENS = 8192
+CPU_ENV = {
+    "VLLM_CPU_KVCACHE_SPACE": "2",
+    "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+    # A step may read as many tokens as one prompt can have, and the engine waits for it as long as it takes.
+    "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": str(24 * 3600),
+}
 
 
 def command(spec: ModelSpec, model: str, port: int, on_cpu: bool) -> list[str]:
@@ -30,8 +34,7 @@ def command(spec: ModelSpec, model: str, port: int, on_cpu: bool) -> list[str]:
     line += ["--host", "127.0.0.1", "--port", str(port)]
     line += ["--enable-prompt-tokens-details", "--disable-uvicorn-access-log"]
     if on_cpu:
-        batched = str(max(CPU_BATCHED_TOKENS, spec.max_len or 0))
-        line += ["--enforce-eager", "--no-enable-chunked-prefill", "--max-num-batched-tokens", batched]
+        line += ["--enforce-eager", "--no-enable-chunked-prefill"]
     if spec.reward:
         line += ["--runner", "pooling", "--convert", "classify"]
     if spec.max_len:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cai.errors import RunError, UserError
-from cai.models import cpu, gpus, vllm
+from cai.models import cpu, gpus, launch, vllm
 from cai.models.types import ModelSpec, Reply, Request
 
 SPEC = ModelSpec("policy", vllm="some/model", max_len=4096, args=("--seed", "1"))
@@ -36,6 +36,16 @@ def test_a_gpu_gets_the_plain_command_and_a_cpu_its_own(
     assert line[line.index("--dtype") + 1] == dtype
     told = vllm.command(replace(SPEC, dtype="float16"), "some/model", 8000, True)
     assert told[told.index("--dtype") + 1] == "float16"
+
+
+def test_a_step_on_a_cpu_reads_what_one_prompt_may_be_long_and_takes_as_long_as_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """vLLM reads 2,048 tokens or one whole prompt in a step unless told, and gives up a step of another process after 300 s."""
+    assert "--max-num-batched-tokens" not in vllm.command(SPEC, "some/model", 8000, True)
+    monkeypatch.setattr(launch, "is_cpu_build", lambda: True)
+    [told] = launch.environments(SPEC)
+    assert int(told["VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS"]) >= 3600
 
 
 def test_a_port_in_use_is_a_sentence() -> None:
