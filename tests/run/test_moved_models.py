@@ -16,6 +16,7 @@ from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
 from cai.run import redo
 from cai.run.context import Run
+from cai.run.walk import go
 from cai.store.files import write_json
 from cai.store.stage import Stage
 
@@ -123,12 +124,12 @@ def scripts(write: Write) -> Recipe:
 
 
 def test_a_script_that_says_something_else_is_another_model(tmp_path: Path, write: Write) -> None:
-    Run(scripts(write), tmp_path / "out", Screen(Console(quiet=True))).go()
-    Run(scripts(write), tmp_path / "out", Screen(Console(quiet=True))).go()
+    go(Run(scripts(write), tmp_path / "out", Screen(Console(quiet=True))))
+    go(Run(scripts(write), tmp_path / "out", Screen(Console(quiet=True))))
     script = tmp_path / "other.yaml"
     script.write_text(script.read_text().replace('say: ["', 'say: ["Well. '), encoding="utf-8")
     with pytest.raises(UserError, match=r"evaluate holds rows made under other settings \(models\.other\.weights: "):
-        Run(load_recipe(tmp_path / "mine.yaml"), tmp_path / "out", Screen(Console(quiet=True))).go()
+        go(Run(load_recipe(tmp_path / "mine.yaml"), tmp_path / "out", Screen(Console(quiet=True))))
 
 
 @pytest.mark.parametrize("edited", [False, True])
@@ -140,7 +141,7 @@ def test_a_run_begun_when_models_were_known_by_their_names_goes_on(
     text = (tmp_path / "mine.yaml").read_text().replace("principles/harmless.yaml", "con.yaml")
     write("mine.yaml", text)
     run = Run(load_recipe(tmp_path / "mine.yaml"), tmp_path / "out", Screen(Console(quiet=True)))
-    run.go()
+    go(run)
     for block in run.recipe.blocks:
         redo.stamp(run.stage(block.name), run.settings(block.name, former=True))
     begun = json.loads((tmp_path / "out" / "revise" / "begun.json").read_text())
@@ -159,7 +160,7 @@ def test_a_run_begun_when_models_were_known_by_their_names_goes_on(
     again = Run(load_recipe(tmp_path / "mine.yaml"), tmp_path / "out", Screen(Console(quiet=True)))
     if edited:
         redo.changed(again)
-    again.go()
+    go(again)
     assert not asked
     for path in (tmp_path / "out").glob("*/begun.json"):
         assert Stage(path.parent).begun == again.settings(path.parent.name).plain()
@@ -169,10 +170,10 @@ def test_a_run_begun_when_models_were_known_by_their_names_goes_on(
 
 def test_what_else_changed_is_told_without_the_change_of_words(tmp_path: Path, write: Write) -> None:
     run = Run(scripts(write), tmp_path / "out", Screen(Console(quiet=True)))
-    run.go()
+    go(run)
     stage = run.stage("revise")
     write_json(stage.folder / "begun.json", run.settings("revise", former=True).plain())
     other = load_recipe(tmp_path / "mine.yaml", ["revise.rounds=1"])
     with pytest.raises(UserError) as error:
-        Run(other, tmp_path / "out", Screen(Console(quiet=True))).go()
+        go(Run(other, tmp_path / "out", Screen(Console(quiet=True))))
     assert "(block.rounds: 2 → 1)" in str(error.value)
