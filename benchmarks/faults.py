@@ -238,7 +238,7 @@ def clock_jump(folder: Path) -> Outcome:
 def two_at_once(folder: Path) -> tuple[Outcome, Outcome]:
     """A second process on the same run's folder, which is refused, and what becomes of the first."""
     server = Faulty()
-    server.seconds = 0.15
+    server.held = True
     with serving(server) as url:
         said: list[str] = []
         first = threading.Thread(target=lambda: said.append(run(folder, url)))
@@ -249,6 +249,7 @@ def two_at_once(folder: Path) -> tuple[Outcome, Outcome]:
         (folder / "elsewhere").mkdir()
         (folder / "elsewhere" / "faults").symlink_to(folder / "run")
         second = subprocess.run(line, capture_output=True, text=True)
+        server.held = False
         first.join()
         return Outcome(faults=1, said=second.stderr.strip()), outcome(folder, said[0], server)
 

@@ -24,11 +24,14 @@ class Faulty:
     def __init__(self, fault: Answer | None = None, every: int = 5, loading: int = 0) -> None:
         self.fault, self.every, self.loading, self.seconds = fault, every, loading, 0.003
         self.asked = self.failed = self.listed = 0
+        self.held = False  # while it is, nothing is answered
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.asked += 1
         await asyncio.sleep(self.seconds)
+        while self.held:
+            await asyncio.sleep(self.seconds)
         if self.fault and self.asked % self.every == 0:
             odd = self.fault(request, body)
             if odd is not None:

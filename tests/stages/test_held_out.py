@@ -17,7 +17,6 @@ from cai.errors import UserError
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.run.walk import start
-from cai.stages.prompts import Prompts
 from cai.store.rows import Drop, content_key, encode
 from cai.store.stage import Stage
 
@@ -179,7 +178,7 @@ def test_no_stage_of_prompts_trains_on_what_another_holds_out(write: Write, tmp_
 def test_an_answer_to_a_red_team_prompt_is_no_helpful_one(write: Write) -> None:
     redteam = write("redteam.jsonl", lines([{"id": "a", "prompt": "Hurt him?"}, {"id": "b", "prompt": "Hurt him?"}]))
     helpful = write("helpful.jsonl", lines([{"id": "c", "prompt": "hurt  him?"}, {"id": "d", "prompt": "Greet him?"}]))
-    found = list(read(Prompts((PromptSource(str(redteam)),), (PromptSource(str(helpful)),))))
+    found = list(read({"redteam": [PromptSource(str(redteam))], "helpful": [PromptSource(str(helpful))]}))
     assert [getattr(row, "reason", row.id) for row in found] == ["a", "b", "duplicate", "d"]
     assert "the same prompt is there on the track redteam" in getattr(found[2], "detail", "")
 

@@ -36,7 +36,7 @@ def test_messages_end_with_the_person(write: Write) -> None:
         {"role": "user", "content": "Go on"},
     ]
     path = write("a.jsonl", json.dumps({"messages": good}) + "\n" + json.dumps({"messages": good[:2]}) + "\n")
-    first, second = read(Prompts((PromptSource(str(path)),)))
+    first, second = read({"redteam": [PromptSource(str(path))]})
     assert isinstance(first, Prompt)
     assert first.messages == tuple(good)
     assert isinstance(second, Drop)
@@ -47,7 +47,7 @@ def test_equal_prompts_with_ids_stay_apart_and_without_ids_are_one(write: Write)
     path = write(
         "a.jsonl", '{"id": "x", "prompt": "Hi"}\n{"id": "y", "prompt": "Hi"}\n{"prompt": "Hi"}\n{"prompt": "Hi"}\n'
     )
-    rows = list(read(Prompts((PromptSource(str(path)),))))
+    rows = list(read({"redteam": [PromptSource(str(path))]}))
     assert [row.reason if isinstance(row, Drop) else "kept" for row in rows] == ["kept", "kept", "kept", "duplicate"]
 
 
@@ -73,12 +73,12 @@ def test_a_byte_order_mark_is_no_part_of_the_text(write: Write) -> None:
 def test_faults_are_sentences(tmp_path: Path, name: str, text: str, words: str) -> None:
     (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(InputError, match=re.escape(words)):
-        list(read(Prompts((PromptSource(str(tmp_path / name)),))))
+        list(read({"redteam": [PromptSource(str(tmp_path / name))]}))
 
 
 def test_a_track_that_is_none_drops_its_row(write: Write) -> None:
     path = write("a.jsonl", '{"prompt": "a", "track": ["x"]}\n{"prompt": "b", "track": "helpful"}\n')
-    dropped, kept = read(Prompts((PromptSource(str(path)),)))
+    dropped, kept = read({"redteam": [PromptSource(str(path))]})
     assert isinstance(dropped, Drop)
     assert dropped.reason == "unknown_track"
     assert "row 1: track ['x']; known: redteam, helpful" in dropped.detail
@@ -110,7 +110,7 @@ SHARED = ROOT.parent / "shared" / "data"
 
 def test_a_long_field_of_a_csv_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("prompt\n" + "x" * 200_000)
-    [row] = read(Prompts((PromptSource(str(tmp_path / "a.csv")),)))
+    [row] = read({"redteam": [PromptSource(str(tmp_path / "a.csv"))]})
     assert isinstance(row, Prompt)
     assert len(row.messages[0]["content"]) == 200_000
 
