@@ -65,9 +65,7 @@ def test_a_key_that_is_none_of_the_config_s_is_a_sentence(
 
 def test_a_recipe_with_keys_for_a_trainer_is_checked_without_torch(write: Callable[[str, str], Path]) -> None:
     path = write("r.yaml", RECIPE.replace("KEYS", "{weight_decay: 0.1}"))
-    code = (
-        f"import sys; from pathlib import Path; from cai.recipe.read import load_recipe; load_recipe(Path({str(path)!r})); "
-    )
+    code = f"import sys; from pathlib import Path; from cai.recipe.read import load_recipe; load_recipe(Path({str(path)!r})); "
     code += "print(sorted({'torch', 'trl', 'transformers'} & sys.modules.keys()))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.stdout == "[]\n", ran.stderr
