@@ -21,7 +21,10 @@ from cai.train.rl.processes import Processes
 from cai.train.rl.rollout import ChatTokens, Limits, Sample, Sampler, drawn, together
 from cai.train.rl.serving import ServerSettings, Serving, Weights, merged
 
-LORA = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+
+def adapted(policy: Any) -> Any:
+    """The policy under fresh adapters; peft writes the model's name into the config, which is not to meet another model."""
+    return get_peft_model(policy, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"))
 
 
 def moved(policy: Any, seed: int = 1) -> Any:
@@ -38,7 +41,7 @@ def test_what_is_served_is_the_policy_with_its_adapters_and_the_policy_stays_as_
     tmp_path: Path, tied: bool
 ) -> None:
     torch.manual_seed(0)
-    policy: Any = moved(get_peft_model(LlamaForCausalLM(shape(tie_word_embeddings=tied)), LORA))
+    policy: Any = moved(adapted(LlamaForCausalLM(shape(tie_word_embeddings=tied))))
     ids = torch.tensor([[2, 3, 4, 5, 6]])
     before = {key: each.clone() for key, each in policy.state_dict().items()}
     weights = Weights(policy, ChatTokens(tokenizer()), tmp_path / "serving", torch.float32)
@@ -141,7 +144,7 @@ def serving(
 
     monkeypatch.setattr("cai.train.rl.serving.serve", running)
     torch.manual_seed(0)
-    policy = get_peft_model(AutoModelForCausalLM.from_pretrained(real_server.model, dtype=torch.float32), LORA)
+    policy = adapted(AutoModelForCausalLM.from_pretrained(real_server.model, dtype=torch.float32))
     talk = ChatTokens(AutoTokenizer.from_pretrained(real_server.model), policy.generation_config)
     place, processes = (tmp_path / "serving", torch.float32), Processes(Accelerator(cpu=True))
     made = Serving(
