@@ -1,9 +1,12 @@
 """The models that are up: brought up when a stage needs them, down when the next does not."""
 
-from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
+from cai.errors import RunError
 from cai.flow.screen import Screen
 from cai.models import concurrency
 from cai.models.concurrency import Slots
@@ -12,42 +15,78 @@ from cai.models.open import open_model
 from cai.models.types import Model, ModelSpec, Reply, Request
 
 
+@runtime_checkable
+class Exchangeable(Protocol):
+    """A model whose servers may take another one's weights."""
+
+    async def takes(self, spec: ModelSpec) -> bool:
+        """Whether it became that model."""
+        ...
+
+
+@dataclass(slots=True)
+class Entry:
+    """A model that is up, how it was asked for, and what brings it down."""
+
+    spec: ModelSpec
+    model: Model
+    slots: Slots
+    stack: AsyncExitStack
+
+
 class Fleet:
     """The models that are up. Of those that this machine hosts, only the ones in use stay."""
 
     def __init__(self, logs: Path, screen: Screen) -> None:
         self.logs, self.screen = logs, screen
-        self.up: list[tuple[ModelSpec, Model, Slots, AsyncExitStack]] = []
+        self.up: list[Entry] = []
 
     async def need(self, specs: Iterable[ModelSpec]) -> list[tuple[Model, Slots]]:
-        """Bring these models up, one after the other, and down what is hosted here and not among them."""
+        """Bring these models up, one after the other, and down what is hosted here and not among them.
+
+        A server whose model is needed no more takes the weights of one that is, where the two differ in nothing else.
+        """
         specs = list(specs)
         for entry in list(self.up):
-            if entry[0].hosted and not any(entry[0].same_server(spec) for spec in specs):
+            wanted = not entry.spec.hosted or any(entry.spec.same_server(spec) for spec in specs)
+            if not (wanted or await self._exchanged(entry, specs)):
                 self.up.remove(entry)
-                await entry[3].aclose()
+                await entry.stack.aclose()
         return [await self._one(spec) for spec in specs]
+
+    async def _exchanged(self, entry: Entry, specs: Sequence[ModelSpec]) -> bool:
+        """Whether a model that is up became one of these that is not."""
+        missing = [spec for spec in specs if not any(each.spec.same_server(spec) for each in self.up)]
+        with suppress(RunError):  # a server that cannot is ended, and another one is started
+            for spec in missing:
+                if isinstance(entry.model, Exchangeable) and await entry.model.takes(spec):
+                    self.screen.say(f"the server of {entry.spec.title} takes the weights of {spec.title}")
+                    entry.spec = spec
+                    return True
+        return False
 
     async def roles(self, specs: Mapping[str, ModelSpec]) -> dict[str, tuple[Model, Slots]]:
         """Bring up the models of these roles, as ``need`` does."""
         return dict(zip(specs, await self.need(specs.values()), strict=True))
 
     async def _one(self, spec: ModelSpec) -> tuple[Model, Slots]:
-        for known, model, slots, _ in self.up:
-            if known.same_server(spec):
-                return (model if known.format == spec.format else _Formed(model, spec.format)), slots
+        for each in self.up:
+            if each.spec.same_server(spec):
+                return (
+                    each.model if each.model.format == spec.format else _Formed(each.model, spec.format)
+                ), each.slots
         if spec.hosted:
             self.screen.say(f"starting {spec.kind} with {spec.title}{computes_in(spec)} …")
         stack = AsyncExitStack()
         model = await stack.enter_async_context(open_model(spec, self.logs))
         slots = await stack.enter_async_context(concurrency.open_slots(model))
-        self.up.append((spec, model, slots, stack))
+        self.up.append(Entry(spec, model, slots, stack))
         return model, slots
 
     async def close(self) -> None:
         """Bring every model down."""
         while self.up:
-            await self.up.pop()[3].aclose()
+            await self.up.pop().stack.aclose()
 
 
 class _Formed:

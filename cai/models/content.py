@@ -77,6 +77,14 @@ def _sampled(path: Path, size: int, reads: int) -> bytes:
     return found.digest()
 
 
+def shapes(path: Path) -> dict[str, list[int]]:
+    """Name → shape of the tensors of a safetensors file, which begins with them."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = _header(file.read(length)) if length <= LONGEST_HEADER else {}
+    return {name: each["shape"] for name, each in header.items() if name != "__metadata__"}
+
+
 def _tensors(file: BinaryIO, size: int) -> tuple[int, list[Region]]:
     """Where the tensors begin, and where each is; all as one where the file has no header of safetensors."""
     length = int.from_bytes(file.read(8), "little")

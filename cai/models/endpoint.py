@@ -70,6 +70,10 @@ class Replica:
 class Endpoint:
     """One model on one or more servers; use as ``async with``.
 
+    Attributes:
+        name: the model's, for the rows.
+        wire_name: under which the servers know it, where that is another.
+
     Raises:
         UserError: on entering: no server answers, or none has the model.
     """
@@ -77,6 +81,7 @@ class Endpoint:
     def __init__(self, urls: tuple[str, ...], model: str, spec: ModelSpec) -> None:
         self.replicas = [Replica(url) for url in urls]
         self.name = model
+        self.wire_name = ""
         self.format = spec.format
         # "auto" follows a server's own figures, where it has some.
         self.concurrency = spec.concurrency or concurrency.START * len(urls)
@@ -159,7 +164,7 @@ class Endpoint:
         return least
 
     async def _post(self, replica: Replica, request: Request) -> Reply:
-        path, body = self.dialect.body(self.name, request)
+        path, body = self.dialect.body(self.wire_name or self.name, request)
         replica.load += 1
         replica.asked += 1
         try:

@@ -18,9 +18,15 @@ QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+DEV_MODE = {"VLLM_SERVER_DEV_MODE": "1"}
+"""Opens the pages by which a server takes other weights, see ``cai.models.vllm.Served.takes``: to this machine alone."""
 CPU_ENV = {
     "VLLM_CPU_KVCACHE_SPACE": "2",
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
+    # The engine computes in its own process: one process less to start, which imports all that the others did.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    # Threads that wait sleep: by spinning they would take the cores from who computes beside them, and fall to a tenth.
+    "OMP_WAIT_POLICY": "PASSIVE",
     # A step may read as many tokens as one prompt can have, and the engine waits for it as long as it takes.
     "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": str(24 * 3600),
 }
@@ -64,13 +70,14 @@ def dtype(spec: ModelSpec, on_cpu: bool) -> str:
 
 def environments(spec: ModelSpec) -> list[dict[str, str]]:
     """What each replica's process is told: its GPUs, or its cores."""
+    always = QUIET | ({} if any(each.startswith("--host") for each in spec.args) else DEV_MODE)
     if is_cpu_build():
         count = spec.replicas or 1
         bound = [{"VLLM_CPU_OMP_THREADS_BIND": gpus.cores(number, count)} for number in range(count)]
-        return [QUIET | CPU_ENV | (cores if count > 1 else {}) for cores in bound]
+        return [always | CPU_ENV | (cores if count > 1 else {}) for cores in bound]
     groups = gpus.groups(gpus.visible(), spec.tensor_parallel)
     count = spec.replicas or len(groups) or 1
-    return [QUIET | ({"CUDA_VISIBLE_DEVICES": groups[number]} if groups else {}) for number in range(count)]
+    return [always | ({"CUDA_VISIBLE_DEVICES": groups[number]} if groups else {}) for number in range(count)]
 
 
 @cache

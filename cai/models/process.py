@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from cai.models.bundled import cache_folder
+
 GRACE_SECONDS = 15.0
 PR_SET_CHILD_SUBREAPER = 36
 """See ``man 2 prctl``."""
@@ -34,10 +36,20 @@ def start(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subproce
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **env},
+            env={**os.environ, **_bytecode(), **env},
             # Ctrl-C in a terminal goes to the whole group: the run ends its children itself, in order.
             start_new_session=True,
         )
+
+
+def _bytecode() -> dict[str, str]:
+    """Where this process is told to keep no bytecode, as in many containers, children keep theirs in the cache.
+
+    Each of them would otherwise compile torch, TRL and vLLM anew, which takes longer than to import them.
+    """
+    if not sys.dont_write_bytecode:
+        return {}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(cache_folder().with_name("bytecode"))}
 
 
 def stop(keeper: subprocess.Popen[bytes]) -> None:

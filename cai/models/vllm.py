@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -16,10 +17,11 @@ import aiohttp
 
 from cai.errors import RunError, UserError, install
 from cai.models import gpus, process
+from cai.models.blueprint import blueprint
 from cai.models.bundled import resolve
 from cai.models.dialect import Scores
 from cai.models.endpoint import Endpoint, Transient
-from cai.models.launch import command, environments, is_cpu_build
+from cai.models.launch import command, dtype, environments, is_cpu_build
 from cai.models.process import cause
 from cai.models.types import ModelSpec
 
@@ -101,11 +103,15 @@ class Server:
 
 
 class Served(Endpoint):
-    """An endpoint whose servers are ours: one that dies is started again, and when none comes back the run is told why."""
+    """An endpoint whose servers are ours: one that dies is started again, and when none comes back the run is told why.
 
-    def __init__(self, spec: ModelSpec, servers: Sequence[Server]) -> None:
+    Args:
+        model: where the weights lie.
+    """
+
+    def __init__(self, spec: ModelSpec, servers: Sequence[Server], model: str) -> None:
         super().__init__(tuple(f"{server.url}/v1" for server in servers), spec.title, spec)
-        self.servers = servers
+        self.servers, self.model, self.wire_name = servers, model, spec.title
         self.watching: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -118,6 +124,24 @@ class Served(Endpoint):
             task.cancel()
         await asyncio.gather(*self.watching, return_exceptions=True)
         await super().__aexit__()
+
+    async def takes(self, spec: ModelSpec) -> bool:
+        """Take the weights of another role's model, where it differs from the one that is up in these alone.
+
+        The servers go on under the name that they were started with; rows are given the new one.
+        """
+        if not exchangeable(self.spec, spec):
+            return False
+        model = await asyncio.to_thread(resolve, spec.vllm)
+        told = dtype(spec, is_cpu_build())
+        kept, wanted = await asyncio.to_thread(lambda: (blueprint(self.model, told), blueprint(model, told)))
+        if not kept or kept != wanted:
+            return False
+        for server in self.servers:  # first, so that one that dies meanwhile comes back with the new weights
+            server.line = [model if each == self.model else each for each in server.line]
+        self.spec, self.name, self.format, self.model = spec, spec.title, spec.format, model
+        await self.reload(Path(model))
+        return True
 
     async def reload(self, weights: Path) -> None:
         """Let every server take the weights of a folder, of the same model (vLLM 0.31, with ``VLLM_SERVER_DEV_MODE=1``).
@@ -186,13 +210,21 @@ async def serve(spec: ModelSpec, logs: Path, more: Mapping[str, str] | None = No
             line = command(spec, model, port, is_cpu_build())
             servers.append(Server(spec, line, port, log, {**env, **(more or {})}))
         await asyncio.gather(*(server.ready() for server in servers))
-        async with Served(spec, servers) as served:
+        async with Served(spec, servers, model) as served:
             if spec.reward:
                 served.dialect = await asyncio.to_thread(_scores, model)
             yield served
     finally:
         stops = (asyncio.to_thread(process.stop, server.process) for server in servers)
         await asyncio.shield(asyncio.gather(*stops))
+
+
+def exchangeable(spec: ModelSpec, other: ModelSpec) -> bool:
+    """Whether two roles' servers are started alike, but for a model that is whole weights and no more."""
+    if not (spec.vllm and other.vllm) or spec.lora or spec.quantization:
+        return False
+    unlike = {"role": "", "vllm": "", "model": "", "format": "", "trained": False, "picked": False}
+    return replace(spec, **unlike) == replace(other, **unlike)
 
 
 def _scores(model: str) -> Scores:

@@ -18,13 +18,14 @@ from cai.store import run_folder
 from cai.store.files import read_json
 from cai.store.ledger import Tally
 from cai.store.rows import plain
-from cai.train.launch import guards
+from cai.train.launch import guards, memory
 from cai.train.launch.start import Where, job, train
 from constitution.load import digest
 
 
 async def training(run: Run, block: Block) -> None:
-    await run.fleet.need([])  # training gets the whole machine
+    if not _room_beside_servers(run, block):
+        await run.fleet.need([])  # training gets the whole machine
     if run.cluster:
         await run.cluster.release()
     stage, settings, want = run.stage(block.name), run.settings(block.name), block.want
@@ -48,6 +49,18 @@ async def training(run: Run, block: Block) -> None:
         kept + dropped.total(), kept, 0, dropped, seconds=done["seconds"], tokens_in=done["tokens"], counts=counts
     )
     stage.close(settings, tally, metrics=done["metrics"])
+
+
+def _room_beside_servers(run: Run, block: Block) -> bool:
+    """Whether the servers that are up, idle meanwhile, may stay: on a CPU with enough memory, where no answers are asked for."""
+    hardware, want = run.recipe.hardware, block.want
+    served = all(each.spec.served for each in run.fleet.up if each.spec.hosted)
+    if isinstance(want, Online) or hardware.device != "CPU" or not served:
+        return False
+    size = memory.size(Path(resolve(run.weights(want.base))))
+    return size is not None and memory.fits_beside(
+        memory.need(block.name, block.kind, want, size, hardware), hardware.count
+    )
 
 
 def _with_reference(run: Run, want: Train) -> Train:

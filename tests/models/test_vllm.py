@@ -6,7 +6,6 @@ Here a small program stands in for vLLM; vLLM itself runs in test_end_to_end and
 import asyncio
 import importlib.util
 import os
-import signal
 import socket
 import sys
 from dataclasses import replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stand_in import ASKED, kill
 
 from cai.errors import RunError, UserError
 from cai.models import cpu, gpus, launch, vllm
@@ -94,59 +94,6 @@ def test_replicas_get_gpus_or_cores_of_their_own(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     with pytest.raises(UserError, match="3 replicas on 2 GPUs each need 6, and this machine has 5"):
         vllm.check(ModelSpec("policy", vllm="some/model", replicas=3, tensor_parallel=2))
-
-
-STAND_IN = """
-import sys
-from aiohttp import web
-
-weights = "as started"
-
-async def chat(request):
-    choice = {"index": 0, "message": {"content": sys.argv[2]}, "finish_reason": "stop"}
-    return web.json_response({"model": "some/model", "choices": [choice]})
-
-async def models(_):
-    return web.json_response({"data": [{"id": "some/model", "owned_by": "vllm"}]})
-
-async def told(request):
-    global weights
-    asked = await request.json()
-    if "missing" in str(asked):
-        return web.Response(status=500, text="no such weights")
-    weights = asked.get("kwargs", {}).get("weights_path", weights)
-    return web.Response()
-
-async def completion(request):
-    asked = await request.json()
-    choice = {"text": weights, "token_ids": asked["prompt"], "logprobs": {"token_logprobs": [-1.0] * len(asked["prompt"])}}
-    return web.json_response({"choices": [choice]})
-
-async def well(_):
-    return web.Response()
-
-app = web.Application()
-app.add_routes([web.post("/v1/chat/completions", chat), web.get("/v1/models", models), web.get("/health", well)])
-app.add_routes([web.post("/collective_rpc", told), web.post("/reset_prefix_cache", told), web.post("/v1/completions", completion)])
-web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
-"""
-ASKED = Request(({"role": "user", "content": "Hi"},))
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        vllm, "command", lambda spec, model, port, on_cpu: [sys.executable, "-c", STAND_IN, str(port), "Hello"]
-    )
-    monkeypatch.setattr(vllm, "check", lambda spec: None)
-    monkeypatch.setattr(vllm, "WATCH_SECONDS", 0.1)
-    monkeypatch.setattr("cai.models.endpoint.PROBE_SECONDS", 0.1)
-
-
-def kill(served: vllm.Served, number: int) -> None:
-    """Kill a server behind its keeper's back."""
-    record = served.servers[number].log.with_suffix(".pid").read_text().splitlines()
-    os.kill(int(record[1].split()[0]), signal.SIGKILL)
 
 
 @pytest.mark.usefixtures("stand_in")

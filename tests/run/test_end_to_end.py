@@ -67,8 +67,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     story.written = [part for part in opened.read_bytes().split(b"\n")[:-1] if part.endswith(b"}")]
 
     training = begin()
-    checkpoint = story.run / "sft" / "checkpoints" / "checkpoint-2" / "complete"
-    until(lambda: checkpoint.exists() and lines(story.run / "sft" / "metrics.jsonl") >= 3, training)
+    checkpoint = story.run / "dpo" / "checkpoints" / "checkpoint-2" / "complete"
+    until(lambda: checkpoint.exists() and lines(story.run / "dpo" / "metrics.jsonl") >= 3, training)
     kill(training)
 
     ended = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
@@ -79,7 +79,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 @needs_all
 def test_killing_the_run_leaves_no_server_and_no_trainer(story: Story) -> None:
-    for word, below in zip(("vllm.entrypoints", "cai.train.sft"), story.below, strict=True):
+    for word, below in zip(("vllm.entrypoints", "cai.train.dpo"), story.below, strict=True):
         assert any(word in line for line in below)
     assert story.orphans == []
 
@@ -95,10 +95,10 @@ def test_rows_written_before_the_kill_were_not_done_again(story: Story) -> None:
 
 @needs_all
 def test_training_went_on_from_its_checkpoint(story: Story) -> None:
-    steps = [line["step"] for line in Stage(story.run / "sft").metrics() if "loss" in line]
+    steps = [line["step"] for line in Stage(story.run / "dpo").metrics() if "loss" in line]
     assert steps == [1, 2, 3, 4, 5, 6]
-    log = (story.run / "logs" / "sft.log").read_text()
-    assert json.loads((story.run / "sft" / "manifest.json").read_text())["resumed_from"] >= 2, log[-500:]
+    log = (story.run / "logs" / "dpo.log").read_text()
+    assert json.loads((story.run / "dpo" / "manifest.json").read_text())["resumed_from"] >= 2, log[-500:]
 
 
 @needs_all
@@ -159,4 +159,4 @@ def test_the_summary_and_the_report_tell_the_outcome(story: Story) -> None:
     for words in ("wins against the first", "What the principles changed", "Held out", "far too small"):
         assert words in page
     metrics = json.loads((story.run / "evaluate" / "metrics.json").read_text())
-    assert metrics["dpo"]["compared"]["all"]["compared"] > 0
+    assert metrics["sft"]["compared"]["all"]["compared"] > 0

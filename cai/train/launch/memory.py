@@ -29,13 +29,13 @@ import math
 import os
 import re
 import shutil
-import struct
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cai.models import content
 from cai.stages.ppo import Ppo
 from cai.stages.train import Train
 from cai.train.launch.hardware import Hardware
@@ -107,7 +107,9 @@ def size(folder: Path) -> Size | None:
     except (OSError, ValueError, RecursionError):
         return None
     config = {**config, **config.get("text_config", {})}
-    tensors = {name: each for file in sorted(folder.glob("*.safetensors")) for name, each in _header(file).items()}
+    tensors = {
+        name: each for file in sorted(folder.glob("*.safetensors")) for name, each in content.shapes(file).items()
+    }
     keys = ("hidden_size", "intermediate_size", "num_hidden_layers", "vocab_size")
     if not tensors or any(key not in config for key in keys):
         return None
@@ -187,6 +189,26 @@ def ran_out(log: str, code: int, job: Mapping[str, Any], done: int) -> str:
     )
 
 
+def fits_beside(each: Need, processes: int) -> bool:
+    """Whether a training on a CPU has room in what other processes have left of the machine's memory."""
+    return each.device == "CPU" and processes * each.all <= SAFE * available()
+
+
+def available() -> int:
+    """Bytes of memory that this machine, or the container it is, has to give now; 0 where that cannot be told."""
+    kilobytes = re.search(r"^MemAvailable:\s*(\d+)", _text("/proc/meminfo"), re.M)
+    limit, used = _text("/sys/fs/cgroup/memory.max").strip(), _text("/sys/fs/cgroup/memory.current").strip()
+    free = int(kilobytes[1]) * 1024 if kilobytes else 0
+    return min(free, int(limit) - int(used)) if limit.isdigit() and used.isdigit() else free
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
 def _held(want: Train, half: bool) -> int:
     """Twice the bytes that a weight takes: four bits are half of one."""
     if getattr(want, "quantization", None) == "4bit":
@@ -221,11 +243,3 @@ def _there(device: str) -> int:
     line = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     asked = subprocess.run(line, capture_output=True, text=True).stdout.split()
     return min((int(each) for each in asked if each.isdigit()), default=0) * 2**20
-
-
-def _header(file: Path) -> dict[str, list[int]]:
-    """Name → shape of the tensors of a safetensors file, which begins with them."""
-    with file.open("rb") as opened:
-        [length] = struct.unpack("<Q", opened.read(8))
-        found = json.loads(opened.read(length))
-    return {name: each["shape"] for name, each in found.items() if name != "__metadata__"}

@@ -20,6 +20,7 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from cai.models.endpoint import Endpoint
+from cai.models.launch import DEV_MODE
 from cai.models.types import ModelSpec, Request
 from cai.models.vllm import START_SECONDS, Served, serve
 from cai.stages.ppo import SERVER_SHARE
@@ -32,8 +33,8 @@ T = TypeVar("T")
 NAME = "policy"
 # As drawn: after the temperature, so that they are probabilities of the same thing as the policy's own.
 ARGS = ("--logprobs-mode", "processed_logprobs")
-# Reloading is one of vLLM's pages for development. What a launcher told this process is not for its servers.
-ENV = {"VLLM_SERVER_DEV_MODE": "1", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
+# What a launcher told this process is not for its servers.
+ENV = DEV_MODE | {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
 
 
 @dataclass(frozen=True, slots=True)
