@@ -65,7 +65,7 @@ class Server:
     """
 
     def __init__(self, spec: ModelSpec, line: list[str], port: int, log: Path, env: Mapping[str, str]) -> None:
-        self.spec, self.line, self.log, self.env = spec, line, log, env
+        self.spec, self.line, self.port, self.log, self.env = spec, line, port, log, env
         self.url = f"http://127.0.0.1:{port}"
         self.restarts = 0
         log.unlink(missing_ok=True)
@@ -138,7 +138,7 @@ class Served(Endpoint):
         if not kept or kept != wanted:
             return False
         for server in self.servers:  # first, so that one that dies meanwhile comes back with the new weights
-            server.line = [model if each == self.model else each for each in server.line]
+            server.line = command(replace(spec, model=self.wire_name), model, server.port, is_cpu_build())
         self.spec, self.name, self.format, self.model = spec, spec.title, spec.format, model
         await self.reload(Path(model))
         return True

@@ -16,7 +16,7 @@ from cai.flow.fleet import Fleet
 from cai.flow.screen import Screen
 from cai.models import vllm
 from cai.models.blueprint import blueprint
-from cai.models.types import ModelSpec, Request
+from cai.models.types import ModelSpec, Reply, Request
 
 
 def edited(file: str, change: Callable[[Any], object]) -> Callable[[Path], object]:
@@ -131,28 +131,40 @@ def test_a_server_that_cannot_take_them_is_replaced(
 
 
 @pytest.mark.real
-def test_a_real_server_answers_as_the_model_whose_weights_it_took_also_after_a_crash(
+def test_a_real_server_answers_as_the_model_whose_weights_it_took_also_after_it_was_killed(
     real_server: Any, tiny: Path
 ) -> None:
-    """The first model's verdicts are sure by its weights, the other's are those of a random model."""
+    """The first model's verdicts can be read, the other's are those of a random model."""
     served: vllm.Served = real_server.served
     asked = Request(({"role": "user", "content": "Which is better?"},), choices=("A", "B"), begin="The answer is: (")
+    long = Request(({"role": "user", "content": "Count to ten."},), max_tokens=500)
     random = replace(real_server.spec, role="sft", vllm=str(tiny), model="sft", trained=True)
 
-    async def scene() -> list[int]:
-        counts = [await read()]
-        for spec in (random, real_server.spec):
-            assert await served.takes(spec)
-            assert served.name == spec.title
-            counts.append(await read())
-            if spec is random:
-                kill(served, 0)
-                counts.append(await read())
-        return counts
-
-    async def read() -> int:
+    async def verdict() -> int:
         return len((await served.ask(asked, "row")).choice_logprobs)
 
-    restarts = served.servers[0].restarts
-    assert real_server.wait(scene()) == [2, 0, 0, 2]
-    assert served.servers[0].restarts == restarts + 1
+    async def scene() -> None:
+        assert await verdict() == 2
+        assert await served.takes(random)
+        assert served.name == "sft"
+        assert await verdict() == 0
+        replies = await killed_while_it_answers()
+        assert len(replies) == 16
+        assert all(reply.tokens_out for reply in replies)
+        assert await verdict() == 0
+        assert await served.load() is not None
+        assert await served.takes(real_server.spec)
+        assert await verdict() == 2
+
+    async def killed_while_it_answers() -> list[Reply]:
+        begun = [asyncio.create_task(served.ask(long, str(row))) for row in range(16)]
+        while not any(each.done() for each in begun):
+            load = await served.load()
+            if load is not None and load.running:
+                break
+            await asyncio.sleep(0.01)
+        kill(served, 0)
+        return await asyncio.gather(*begun)
+
+    real_server.wait(scene())
+    assert [server.restarts for server in served.servers] == [1]

@@ -1,6 +1,6 @@
 """Our own servers: their command lines, what is said when they cannot be had, and that one which dies comes back.
 
-Here a small program stands in for vLLM; vLLM itself runs in test_end_to_end and, killed, at the end of this file.
+Here a small program stands in for vLLM; vLLM itself runs in test_end_to_end and, killed, in test_exchange.py.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from stand_in import ASKED, kill
@@ -154,27 +153,3 @@ def test_a_server_that_dies_again_and_again_stops_the_run_with_its_log(
     monkeypatch.setattr(vllm, "MOST_RESTARTS", 1)
     with pytest.raises(RunError, match=r"server of some/model ended 2 times \(MemoryError: no room\); see "):
         asyncio.run(scene())
-
-
-@pytest.mark.real
-def test_a_real_server_that_is_killed_comes_back(real_server: Any) -> None:
-    served: vllm.Served = real_server.served
-    asked = Request(({"role": "user", "content": "Count to ten."},), max_tokens=500)
-
-    async def scene() -> list[Reply]:
-        first = [asyncio.create_task(served.ask(asked, str(row))) for row in range(16)]
-        while not any(each.done() for each in first):
-            load = await served.load()
-            if load is not None and load.running:
-                break
-            await asyncio.sleep(0.01)
-        kill(served, 0)
-        replies = await asyncio.gather(*first)
-        replies += [await served.ask(asked, f"later {row}") for row in range(2)]
-        assert await served.load() is not None
-        return replies
-
-    replies = real_server.wait(scene())
-    assert len(replies) == 18
-    assert all(reply.texts[0] for reply in replies)
-    assert [server.restarts for server in served.servers] == [1]

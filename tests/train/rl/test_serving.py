@@ -137,7 +137,7 @@ def serving(
 
     @asynccontextmanager
     async def running(spec: ModelSpec, *_: object) -> AsyncIterator[Served]:
-        async with Served(real_server.spec, real_server.served.servers) as served:
+        async with Served(real_server.spec, real_server.served.servers, spec.vllm) as served:
             await served.reload(Path(spec.vllm).resolve())
             yield served
             await served.reload(real_server.model)
