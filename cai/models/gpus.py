@@ -24,6 +24,11 @@ def groups(devices: Sequence[str], size: int) -> list[str]:
     return [",".join(devices[start : start + size]) for start in range(0, len(devices) - size + 1, size)]
 
 
+def usable_cores() -> int:
+    """How many of this machine's cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cores(number: int, count: int) -> str:
     """The cores of one CPU replica of several, as vLLM's ``VLLM_CPU_OMP_THREADS_BIND`` takes them: ``0-3``."""
     usable = sorted(os.sched_getaffinity(0))

@@ -6,6 +6,7 @@ are prefilled whole.
 """
 
 import importlib.metadata
+import os
 import sys
 from functools import cache
 
@@ -23,13 +24,13 @@ DEV_MODE = {"VLLM_SERVER_DEV_MODE": "1"}
 CPU_ENV = {
     "VLLM_CPU_KVCACHE_SPACE": "2",
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
-    # The engine computes in its own process: one process less to start, which imports all that the others did.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     # Threads that wait sleep: by spinning they would take the cores from who computes beside them, and fall to a tenth.
     "OMP_WAIT_POLICY": "PASSIVE",
     # A step may read as many tokens as one prompt can have, and the engine waits for it as long as it takes.
     "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": str(24 * 3600),
 }
+# The engine computes in its own process: one process less to start, which imports all that the others did.
+ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 
 
 def command(spec: ModelSpec, model: str, port: int, on_cpu: bool) -> list[str]:
@@ -72,12 +73,21 @@ def environments(spec: ModelSpec) -> list[dict[str, str]]:
     """What each replica's process is told: its GPUs, or its cores."""
     always = QUIET | ({} if any(each.startswith("--host") for each in spec.args) else DEV_MODE)
     if is_cpu_build():
-        count = spec.replicas or 1
-        bound = [{"VLLM_CPU_OMP_THREADS_BIND": gpus.cores(number, count)} for number in range(count)]
-        return [always | CPU_ENV | (cores if count > 1 else {}) for cores in bound]
+        return [always | CPU_ENV | cores for cores in _cores(spec)]
     groups = gpus.groups(gpus.visible(), spec.tensor_parallel)
     count = spec.replicas or len(groups) or 1
     return [always | ({"CUDA_VISIBLE_DEVICES": groups[number]} if groups else {}) for number in range(count)]
+
+
+def _cores(spec: ModelSpec) -> list[dict[str, str]]:
+    """A server alone on a machine has a thread for each core, free to go where there is room; several are bound to their own."""
+    count = spec.replicas or 1
+    if count > 1:
+        return [{"VLLM_CPU_OMP_THREADS_BIND": gpus.cores(number, count)} for number in range(count)]
+    if spec.tensor_parallel > 1:
+        return [{}]
+    # torch would take one for each two cores where these are two threads of one.
+    return [ONE_PROCESS | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(gpus.usable_cores())}]
 
 
 @cache
