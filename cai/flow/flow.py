@@ -7,15 +7,19 @@ steps go first, so that rows end (are on disk, and leave the server's cache) bef
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from cai.errors import first
+from cai.errors import RunError, first
 from cai.flow.live import Live, status_of
 from cai.store.part import Part
 from cai.store.rows import decode
 from cai.store.stage import Stage
+
+SAVE_SECONDS = 5.0
+"""Between two times that a stage's clock is saved: what a kill can take of its figure."""
 
 
 class Backlog:
@@ -59,7 +63,7 @@ async def flow(steps: Sequence[Live], source: Stage, window: int) -> None:
     backlog = Backlog(steps)
     backlog.add(sum(way.source.count(way.number) for way in ways))
     try:
-        async with asyncio.TaskGroup() as group:
+        async with clocks([step.folder for step in steps]), asyncio.TaskGroup() as group:
             for way in ways:
                 await _start(group, places, backlog, way)
     except BaseExceptionGroup as failed:
@@ -83,6 +87,28 @@ async def flow_part(
             await _start(group, places, backlog, way)
     except BaseExceptionGroup as failed:
         raise first(failed) from None
+
+
+@asynccontextmanager
+async def clocks(stages: Sequence[Stage]) -> AsyncIterator[None]:
+    """Save now and then how long the stages have worked, and once more when the block is left."""
+
+    def save() -> None:
+        with suppress(RunError):  # of a disk that cannot be written the rows tell
+            for stage in stages:
+                stage.clock.save()
+
+    async def again() -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            save()
+
+    task = asyncio.create_task(again())
+    try:
+        yield
+    finally:
+        task.cancel()
+        save()
 
 
 @dataclass(frozen=True, slots=True)

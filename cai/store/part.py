@@ -1,7 +1,6 @@
 """A part in progress: rows are appended as they finish, and sorted to input order when all are there."""
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,13 +19,13 @@ class Part:
 
     def __init__(self, stage: Stage, number: int, drops: Iterable[dict[str, Any]] = ()) -> None:
         self.stage, self.number = stage, number
-        self.began = time.monotonic()
         self.path = open_part(stage.path(number))
         self.done: dict[str, dict[str, Any]] = {}
         for data in (*json_objects(self.path), *drops):
             self.done[data["in"]] = data
         self.lines = append_to(self.path)
         self.drops = append_to(stage.folder / "drops.jsonl")
+        stage.clock.start()
 
     def put(self, row_id: str, out: Sequence[Any], tokens: Sequence[int]) -> None:
         """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
@@ -42,7 +41,7 @@ class Part:
 
     def finish(self, order: Sequence[str], count: Any = None) -> list[dict[str, Any]]:
         """Complete the part: sort to input order, fsync, rename. Returns its rows."""
-        tally = Tally(rows_in=len(order), seconds=time.monotonic() - self.began)
+        tally = Tally(rows_in=len(order), seconds=self.stage.clock.lap())
         rows: list[dict[str, Any]] = []
         for row_id in order:
             data = self.done[row_id]
@@ -62,6 +61,7 @@ class Part:
 
     def close(self) -> None:
         """Let go of the files."""
+        self.stage.clock.stop()
         self.lines.close()
         self.drops.close()
 
