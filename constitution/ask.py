@@ -8,6 +8,7 @@ asked is in ``judging``.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from constitution.model import Constitution, CritiqueRevisionExemplar, Principle
 from constitution.templates import fill
@@ -58,6 +59,7 @@ def revision(constitution: Constitution, asked: Rendered, critique: str, princip
     return grown(asked, critique, _revision_turn(constitution, principle), "Revision", stops)
 
 
+@lru_cache(maxsize=64)
 def stop_before(template: str) -> str:
     """What a transcript's section that puts a request begins with: a model that goes on past its own answer writes it.
 
