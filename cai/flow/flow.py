@@ -130,10 +130,10 @@ async def _start(group: asyncio.TaskGroup, places: asyncio.Semaphore, backlog: B
     """Start one input part's rows; the part is finished in the background when the last of them is done."""
     parts = [Part(step.folder, way.number, step.left_out.get(way.number, ())) for step in way.steps]
     rows = list(way.source.rows(way.steps[0].stage.takes, way.number))
-    tasks = []
+    ways, tasks = list(zip(way.steps, parts, strict=True)), []
     for row in rows:
         await places.acquire()
-        tasks.append(group.create_task(_advance(row, list(zip(way.steps, parts, strict=True)), places, backlog)))
+        tasks.append(group.create_task(_advance(row, ways, places, backlog)))
     group.create_task(_finish(parts, [row.id for row in rows], tasks))
 
 

@@ -21,6 +21,7 @@ class Part:
         self.stage, self.number = stage, number
         self.path = open_part(stage.path(number))
         self.done: dict[str, dict[str, Any]] = {}
+        self.written: dict[str, list[str]] = {}
         for data in (*json_objects(self.path), *drops):
             self.done[data["in"]] = data
         self.lines = append_to(self.path)
@@ -30,7 +31,9 @@ class Part:
     def put(self, row_id: str, out: Sequence[Any], tokens: Sequence[int]) -> None:
         """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
         data = {"in": row_id, "tokens": list(tokens), "out": plain(out)}
-        append_line(self.lines, encode(data))
+        rows = self.written[row_id] = list(map(encode, data["out"]))  # kept, as the finished part has the same lines
+        head = encode({"in": row_id, "tokens": data["tokens"]})
+        append_line(self.lines, f'{head[:-1]},"out":[{",".join(rows)}]}}')
         self.done[row_id] = data
 
     def drop(self, drop: Drop, tokens: Sequence[int]) -> None:
@@ -43,6 +46,7 @@ class Part:
         """Complete the part: sort to input order, fsync, rename. Returns its rows."""
         tally = Tally(rows_in=len(order), seconds=self.stage.clock.lap())
         rows: list[dict[str, Any]] = []
+        lines: list[str] = []
         for row_id in order:
             data = self.done[row_id]
             tally.spend(data.get("tokens") or (0, 0, 0))
@@ -51,10 +55,11 @@ class Part:
                 continue
             tally.rows_kept += 1
             rows += data["out"]
+            lines += self.written.get(row_id) or map(encode, data["out"])
         tally.rows_out = len(rows)
         tally.counts.update(filter(None, map(count, rows)) if count else ())
         sync(self.drops)  # a power cut must not leave a ledger that tells of drops which are in no file
-        self.stage.complete(self.number, list(map(encode, rows)), self.stage.with_earlier(self.number, tally))
+        self.stage.complete(self.number, lines, self.stage.with_earlier(self.number, tally))
         self.close()
         self.path.unlink()
         return rows
