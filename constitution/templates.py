@@ -142,12 +142,12 @@ class _Line:
     """A line of a template, which is read once and filled for every row.
 
     Attributes:
-        words: before, between and after its placeholders.
-        names: of the placeholders.
+        form: the line as ``%`` takes it.
+        names: of its placeholders.
         optional: whether it is left out where they are all empty.
     """
 
-    words: tuple[str, ...]
+    form: str
     names: tuple[str, ...]
     optional: bool
 
@@ -155,8 +155,7 @@ class _Line:
         return not self.optional or any(map(values.get, self.names))
 
     def filled(self, values: Mapping[str, str]) -> str:
-        first, *others = self.words
-        return first + "".join(values.get(name, "") + words for name, words in zip(self.names, others, strict=True))
+        return self.form % tuple([values.get(name, "") for name in self.names])
 
 
 @lru_cache(maxsize=256)
@@ -165,14 +164,6 @@ def _lines(template: str) -> tuple[_Line, ...]:
 
 
 def _line(text: str) -> _Line:
-    words, names, end = [""], [], 0
-    for token in _TOKEN.finditer(text):
-        words[-1] += text[end : token.start()]
-        end = token.end()
-        if token.group(1) is None:
-            words[-1] += token.group()[0]
-        else:
-            names.append(token.group(1))
-            words.append("")
-    words[-1] += text[end:]
-    return _Line(tuple(words), tuple(names), bool(names) and OPTIONAL.issuperset(names))
+    names = tuple(token.group(1) for token in _TOKEN.finditer(text) if token.group(1) is not None)
+    form = _TOKEN.sub(lambda token: token.group()[0] if token.group(1) is None else "%s", text.replace("%", "%%"))
+    return _Line(form, names, bool(names) and OPTIONAL.issuperset(names))
