@@ -6,7 +6,7 @@ from typing import Any
 
 from cai.store.files import append_line, append_to, json_objects, sync, whole_lines, write_lines
 from cai.store.ledger import Tally
-from cai.store.rows import Drop, encode, plain
+from cai.store.rows import Drop, encode, plain, shallow
 from cai.store.stage import Stage, open_part
 
 
@@ -30,11 +30,10 @@ class Part:
 
     def put(self, row_id: str, out: Sequence[Any], tokens: Sequence[int]) -> None:
         """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
-        data = {"in": row_id, "tokens": list(tokens), "out": plain(out)}
-        rows = self.written[row_id] = list(map(encode, data["out"]))  # kept, as the finished part has the same lines
-        head = encode({"in": row_id, "tokens": data["tokens"]})
-        append_line(self.lines, f'{head[:-1]},"out":[{",".join(rows)}]}}')
-        self.done[row_id] = data
+        data = {"in": row_id, "tokens": list(tokens)}
+        rows = self.written[row_id] = list(map(encode, out))  # kept, as the finished part has the same lines
+        append_line(self.lines, f'{encode(data)[:-1]},"out":[{",".join(rows)}]}}')
+        self.done[row_id] = {**data, "out": out}
 
     def drop(self, drop: Drop, tokens: Sequence[int]) -> None:
         """Write that one input row is left out."""
@@ -54,7 +53,7 @@ class Part:
                 tally.dropped[data["reason"]] += 1
                 continue
             tally.rows_kept += 1
-            rows += data["out"]
+            rows += map(shallow, data["out"])
             lines += self.written.get(row_id) or map(encode, data["out"])
         tally.rows_out = len(rows)
         tally.counts.update(filter(None, map(count, rows)) if count else ())

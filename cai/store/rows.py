@@ -230,22 +230,21 @@ def encode(row: Any) -> str:
     return _JSON.encode(row)
 
 
-def _fields(row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in _readers(type(row))}
+def shallow(row: Any) -> dict[str, Any]:
+    """A row's fields by name; what is plain data already is left as it is."""
+    return row if isinstance(row, dict) else {name: getattr(row, name) for name in _readers(type(row))}
 
 
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_fields)
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=shallow)
 
 
 def plain(value: Any) -> Any:
     """A row as JSON has it. Unlike ``dataclasses.asdict`` it copies no text, as rows never change."""
-    if isinstance(value, str | int | float) or value is None:
+    if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, tuple | list):
         return [plain(each) for each in value]
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    return {name: plain(each) for name, each in _fields(value).items()}
+    return {name: plain(each) for name, each in shallow(value).items()}
 
 
 def decode(kind: type[T], data: Any) -> T:
