@@ -6,9 +6,10 @@ steps go first, so that rows end (are on disk, and leave the server's cache) bef
 """
 
 import asyncio
+import gc
 import math
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,9 @@ from cai.store.stage import Stage
 
 SAVE_SECONDS = 5.0
 """Between two times that a stage's clock is saved: what a kill can take of its figure."""
+
+OBJECTS = 10_000
+"""New ones between two looks for cycles; Python's own 700 are those of a few requests."""
 
 
 class Backlog:
@@ -63,9 +67,10 @@ async def flow(steps: Sequence[Live], source: Stage, window: int) -> None:
     backlog = Backlog(steps)
     backlog.add(sum(way.source.count(way.number) for way in ways))
     try:
-        async with clocks([step.folder for step in steps]), asyncio.TaskGroup() as group:
-            for way in ways:
-                await _start(group, places, backlog, way)
+        with seldom_collected():
+            async with clocks([step.folder for step in steps]), asyncio.TaskGroup() as group:
+                for way in ways:
+                    await _start(group, places, backlog, way)
     except BaseExceptionGroup as failed:
         raise first(failed) from None
 
@@ -87,6 +92,17 @@ async def flow_part(
             await _start(group, places, backlog, way)
     except BaseExceptionGroup as failed:
         raise first(failed) from None
+
+
+@contextmanager
+def seldom_collected() -> Iterator[None]:
+    """Python looks for unreachable cycles less often until the block is left: rows and requests leave hardly any behind."""
+    first, *others = gc.get_threshold()
+    gc.set_threshold(max(first, OBJECTS) if first else 0, *others)  # 0 is a collector that somebody switched off
+    try:
+        yield
+    finally:
+        gc.set_threshold(first, *others)
 
 
 @asynccontextmanager

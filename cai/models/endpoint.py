@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from functools import partial
 from typing import Any, Self
 
@@ -120,10 +120,10 @@ class Endpoint:
         except Transient as error:  # only now, as what tries again takes as long to set up as a request takes
             return await again(error, partial(self._once, request, row_id, failed), self.spec.patience)
 
-    async def _once(self, request: Request, row_id: str, failed: set[Replica]) -> Reply:
+    def _once(self, request: Request, row_id: str, failed: set[Replica]) -> Awaitable[Reply]:
         replica = self._choose(row_id, failed)
         failed.add(replica)
-        return await self._post(replica, request)
+        return self._post(replica, request)
 
     def _choose(self, row_id: str, failed: Collection[Replica]) -> Replica:
         """The row's own replica, whose cache has its beginning, while that is well; else the one with least to do."""
