@@ -19,7 +19,7 @@ from cai.store.part import Part
 from cai.store.rows import decode
 from cai.store.stage import Stage
 
-SAVE_SECONDS = 5.0
+SAVE_SECONDS = 2.0
 """Between two times that a stage's clock is saved: what a kill can take of its figure."""
 
 OBJECTS = 10_000
