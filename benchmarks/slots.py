@@ -36,7 +36,7 @@ RECIPE = """\
 name: slots
 constitution: principles/harmless.yaml
 models:
-  policy: {{endpoints: ["{url}/v1"], model: mock}}
+  policy: {{endpoints: ["{url}/v1"], model: mock, concurrency: {concurrency}}}
 stages:
   - prompts: {{redteam: {prompts}, heldout: 0}}
   - revise: {{model: policy, rounds: 1, exemplars: 0}}
@@ -49,12 +49,12 @@ def stats(url: str) -> dict[str, float]:
         return json.load(answer)
 
 
-def ours(url: str, count: int, folder: Path) -> dict[str, float]:
+def ours(url: str, count: int, folder: Path, concurrency: int | str = "auto") -> dict[str, float]:
     """The stage as ``cai run`` runs it."""
     prompts = folder / "prompts.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": f"Prompt {number}?"}) + "\n" for number in range(count)))
     recipe = folder / "slots.yaml"
-    recipe.write_text(RECIPE.format(url=url, prompts=prompts))
+    recipe.write_text(RECIPE.format(url=url, prompts=prompts, concurrency=concurrency))
     start(load_recipe(recipe), folder / "run", Screen())
     return stats(url)
 

@@ -8,9 +8,10 @@ asked is in ``judging``.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from constitution.model import Constitution, CritiqueRevisionExemplar, Principle
-from constitution.templates import fill
+from constitution.templates import Templates, fill
 from constitution.turns import (
     CHAT,
     PLAIN,
@@ -46,8 +47,10 @@ def critique(
     Args:
         messages: the conversation before the answer.
     """
-    examples = [_worked(constitution, exemplar) for exemplar in constitution.critique_revision[: style.exemplars]]
-    last = _critique_turn(constitution, principle, conversation(messages, answer))
+    by_id, templates = constitution.by_id, constitution.templates
+    shown = constitution.critique_revision[: style.exemplars]
+    examples = [_worked(templates, by_id[exemplar.principle], exemplar) for exemplar in shown]
+    last = _critique_turn(templates, principle, conversation(messages, answer))
     stops = stop_before(constitution.templates.revision), *USUAL_STOPS
     return rendered(style.form, (opening(constitution, "review"), examples, last), "Critique", stops)
 
@@ -55,9 +58,10 @@ def critique(
 def revision(constitution: Constitution, asked: Rendered, critique: str, principle: Principle) -> Rendered:
     """What asks for the revision, grown from what asked for the critique."""
     stops = stop_before(constitution.templates.critique), *USUAL_STOPS
-    return grown(asked, critique, _revision_turn(constitution, principle), "Revision", stops)
+    return grown(asked, critique, _revision_turn(constitution.templates, principle), "Revision", stops)
 
 
+@lru_cache(maxsize=64)
 def stop_before(template: str) -> str:
     """What a transcript's section that puts a request begins with: a model that goes on past its own answer writes it.
 
@@ -72,21 +76,22 @@ def stop_before(template: str) -> str:
     return own[start:].rstrip() if start >= 0 and re.search(r"\w", own[start:]) else ""
 
 
-def _critique_turn(constitution: Constitution, principle: Principle, shown: str) -> Turn:
+def _critique_turn(templates: Templates, principle: Principle, shown: str) -> Turn:
     values = {**words_of(principle), "request": principle.critique, "conversation": shown}
-    return Turn("user", fill(constitution.templates.critique, values))
+    return Turn("user", fill(templates.critique, values))
 
 
-def _revision_turn(constitution: Constitution, principle: Principle) -> Turn:
-    return Turn("user", fill(constitution.templates.revision, {**words_of(principle), "request": principle.revision}))
+def _revision_turn(templates: Templates, principle: Principle) -> Turn:
+    return Turn("user", fill(templates.revision, {**words_of(principle), "request": principle.revision}))
 
 
-def _worked(constitution: Constitution, exemplar: CritiqueRevisionExemplar) -> list[Turn]:
-    principle = constitution.by_id[exemplar.principle]
+@lru_cache(maxsize=256)
+def _worked(templates: Templates, principle: Principle, exemplar: CritiqueRevisionExemplar) -> tuple[Turn, ...]:
+    """An exemplar's turns, which are the same in every request."""
     shown = conversation([{"role": "user", "content": exemplar.prompt}], exemplar.answer)
-    return [
-        _critique_turn(constitution, principle, shown),
+    return (
+        _critique_turn(templates, principle, shown),
         Turn("assistant", exemplar.critique, "Critique"),
-        _revision_turn(constitution, principle),
+        _revision_turn(templates, principle),
         Turn("assistant", exemplar.revision, "Revision"),
-    ]
+    )

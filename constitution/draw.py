@@ -88,10 +88,17 @@ def _draw(there: Sequence[Principle], about: About, choice: str, rng: Random) ->
     number = rng.getrandbits(64).to_bytes(8, "big")
     if choice == "by_tag":
         there = [each for each in there if not set(each.tags).isdisjoint(about.tags)] or there
-    return min(there, key=lambda each: _wait(number, each.id) / (each.weight if choice == "weighted" else 1.0))
+    times = _waits(number, there)
+    if choice == "weighted":
+        times = [time / each.weight for time, each in zip(times, there, strict=True)]
+    return there[times.index(min(times))]
 
 
-def _wait(number: bytes, principle: str) -> float:
-    """An exponential waiting time of rate 1, fixed by the number and the principle's id."""
-    digest = blake2b(principle.encode(), key=number, digest_size=8).digest()
-    return -math.log((int.from_bytes(digest, "big") + 0.5) / 2**64)
+def _waits(number: bytes, principles: Sequence[Principle]) -> list[float]:
+    """Exponential waiting times of rate 1, each fixed by the number and its principle's id."""
+    keyed, times = blake2b(key=number, digest_size=8), []
+    for principle in principles:
+        own = keyed.copy()
+        own.update(principle.id.encode())
+        times.append(-math.log((int.from_bytes(own.digest(), "big") + 0.5) / 2**64))
+    return times

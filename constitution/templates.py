@@ -8,6 +8,7 @@ so that a principle without a ``negative`` leaves no trace of the line that woul
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,21 +134,36 @@ def mistakes(field: str, text: str) -> Iterator[str]:
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """The template with its placeholders replaced, without the lines whose placeholders are all empty."""
-    lines = ((line, _placeholders(line)) for line in template.split("\n"))
-    kept = [
-        _filled(line, values)
-        for line, names in lines
-        if not names or not names <= OPTIONAL or any(values.get(name) for name in names)
-    ]
-    return "\n".join(kept).strip("\n")
+    return "\n".join(line.filled(values) for line in _lines(template) if line.shows(values)).strip("\n")
 
 
-def _placeholders(line: str) -> set[str]:
-    return {token.group(1) for token in _TOKEN.finditer(line) if token.group(1) is not None}
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a template, which is read once and filled for every row.
+
+    Attributes:
+        form: the line as ``%`` takes it.
+        names: of its placeholders.
+        optional: whether it is left out where they are all empty.
+    """
+
+    form: str
+    names: tuple[str, ...]
+    optional: bool
+
+    def shows(self, values: Mapping[str, str]) -> bool:
+        return not self.optional or any(map(values.get, self.names))
+
+    def filled(self, values: Mapping[str, str]) -> str:
+        return self.form % tuple([values.get(name, "") for name in self.names])
 
 
-def _filled(line: str, values: Mapping[str, str]) -> str:
-    def value(token: re.Match[str]) -> str:
-        return values.get(token.group(1), "") if token.group(1) is not None else token.group()[0]
+@lru_cache(maxsize=256)
+def _lines(template: str) -> tuple[_Line, ...]:
+    return tuple(map(_line, template.split("\n")))
 
-    return _TOKEN.sub(value, line)
+
+def _line(text: str) -> _Line:
+    names = tuple(token.group(1) for token in _TOKEN.finditer(text) if token.group(1) is not None)
+    form = _TOKEN.sub(lambda token: token.group()[0] if token.group(1) is None else "%s", text.replace("%", "%%"))
+    return _Line(form, names, bool(names) and OPTIONAL.issuperset(names))

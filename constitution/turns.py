@@ -4,6 +4,7 @@ label, ending in the label that the model is to go on from. The same templates m
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from constitution.model import Constitution, Principle
 from constitution.templates import fill
@@ -95,7 +96,12 @@ def given(*stops: str) -> tuple[str, ...]:
 
 def opening(constitution: Constitution, use: str) -> str:
     """What a conversation with a model begins with, by the template's name."""
-    return fill(getattr(constitution.templates, use), {"preamble": constitution.preamble})
+    return _opening(getattr(constitution.templates, use), constitution.preamble)
+
+
+@lru_cache(maxsize=64)
+def _opening(template: str, preamble: str) -> str:
+    return fill(template, {"preamble": preamble})
 
 
 def words_of(principle: Principle) -> Mapping[str, str]:

@@ -10,12 +10,13 @@ import contextlib
 import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cai.cluster.hire import Cluster, Place
 from cai.cluster.worker import PartOrder, PartResult, Progress
 from cai.errors import CaiError, RunError, UserError, first
+from cai.flow.flow import clocks
 from cai.flow.live import Job
 from cai.flow.screen import Bar
 from cai.store.files import whole_lines
@@ -93,7 +94,7 @@ class Dispatcher:
 
     async def done(self) -> None:
         """Hire until every part has its place."""
-        async with asyncio.TaskGroup() as self.group:
+        async with clocks(self.stages), asyncio.TaskGroup() as self.group:
             employed: dict[Place, asyncio.Task[None]] = {}
             while self.left:
                 await self._hire(employed)
@@ -147,6 +148,8 @@ class Dispatcher:
     async def _feed(self, place: Place, worker: Any) -> None:
         """Part after part, one at a time; several of these keep a worker's window full."""
         while (number := await self._next()) is not None:
+            for stage in self._unfinished(number):
+                stage.clock.start()
             try:
                 order = await asyncio.to_thread(self._order, number)
                 made, doing = _checked(await _answered(worker.part.remote(order)))
@@ -168,6 +171,10 @@ class Dispatcher:
                 worker.run_dry.remote()
         return number
 
+    def _unfinished(self, number: int) -> Sequence[Stage]:
+        """The stages that a part has not been through."""
+        return [stage for stage in self.stages if not stage.finished(number)]
+
     def _order(self, number: int) -> PartOrder:
         first = next(place for place, stage in enumerate(self.stages) if not stage.finished(number))
         source = self.stages[first - 1] if first else self.source
@@ -180,13 +187,18 @@ class Dispatcher:
     async def _take(self, number: int, made: Sequence[PartResult]) -> None:
         async with self.taking:
             for stage, each in zip(self.stages[-len(made) :], made, strict=True):
-                await asyncio.to_thread(self.cluster.take, stage, number, each)
+                # Not its worker's seconds: parts of several workers overlap.
+                tally = replace(each.tally, seconds=stage.clock.lap())
+                await asyncio.to_thread(self.cluster.take, stage, number, replace(each, tally=tally))
+                stage.clock.stop()
         self.shown.pop(number, None)
         self.left -= 1
         self.changed.set()
 
     def _put_back(self, number: int) -> None:
         """Let others do a part; what a worker told of it does not count."""
+        for stage in self._unfinished(number):
+            stage.clock.stop()
         self.todo.appendleft(number)
         for name, count in self.shown.pop(number, Counter()).items():
             self.bars[name].at(self.bars[name].done - count)

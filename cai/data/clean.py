@@ -105,8 +105,9 @@ USUAL = ("meta_talk", "boilerplate", "leaked_exemplar", "emoji", "loop")
 
 def leaks(text: str, shown: Sequence[str], conversation: str) -> bool:
     """Whether a text repeats eight words of what was shown as an example, and not of its own conversation."""
-    repeated = _all_shingles(tuple(shown)) & shingles(text, LEAKED)
-    return bool(repeated - shingles(conversation, LEAKED))
+    known = _all_shingles(tuple(shown))
+    repeated = known & shingles(text, LEAKED) if known else known
+    return bool(repeated) and not repeated <= shingles(conversation, LEAKED)
 
 
 @lru_cache(maxsize=8)

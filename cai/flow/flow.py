@@ -6,16 +6,24 @@ steps go first, so that rows end (are on disk, and leave the server's cache) bef
 """
 
 import asyncio
+import gc
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from cai.errors import first
+from cai.errors import RunError, first
 from cai.flow.live import Live, status_of
 from cai.store.part import Part
 from cai.store.rows import decode
 from cai.store.stage import Stage
+
+SAVE_SECONDS = 2.0
+"""Between two times that a stage's clock is saved: what a kill can take of its figure."""
+
+OBJECTS = 10_000
+"""New ones between two looks for cycles; Python's own 700 are those of a few requests."""
 
 
 class Backlog:
@@ -59,9 +67,10 @@ async def flow(steps: Sequence[Live], source: Stage, window: int) -> None:
     backlog = Backlog(steps)
     backlog.add(sum(way.source.count(way.number) for way in ways))
     try:
-        async with asyncio.TaskGroup() as group:
-            for way in ways:
-                await _start(group, places, backlog, way)
+        with seldom_collected():
+            async with clocks([step.folder for step in steps]), asyncio.TaskGroup() as group:
+                for way in ways:
+                    await _start(group, places, backlog, way)
     except BaseExceptionGroup as failed:
         raise first(failed) from None
 
@@ -85,6 +94,39 @@ async def flow_part(
         raise first(failed) from None
 
 
+@contextmanager
+def seldom_collected() -> Iterator[None]:
+    """Python looks for unreachable cycles less often until the block is left: rows and requests leave hardly any behind."""
+    first, *others = gc.get_threshold()
+    gc.set_threshold(max(first, OBJECTS) if first else 0, *others)  # 0 is a collector that somebody switched off
+    try:
+        yield
+    finally:
+        gc.set_threshold(first, *others)
+
+
+@asynccontextmanager
+async def clocks(stages: Sequence[Stage]) -> AsyncIterator[None]:
+    """Save now and then how long the stages have worked, and once more when the block is left."""
+
+    def save() -> None:
+        with suppress(RunError):  # of a disk that cannot be written the rows tell
+            for stage in stages:
+                stage.clock.save()
+
+    async def again() -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            save()
+
+    task = asyncio.create_task(again())
+    try:
+        yield
+    finally:
+        task.cancel()
+        save()
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """What is left to do of one input part: the steps that have not finished it, and where their rows come from."""
@@ -104,10 +146,10 @@ async def _start(group: asyncio.TaskGroup, places: asyncio.Semaphore, backlog: B
     """Start one input part's rows; the part is finished in the background when the last of them is done."""
     parts = [Part(step.folder, way.number, step.left_out.get(way.number, ())) for step in way.steps]
     rows = list(way.source.rows(way.steps[0].stage.takes, way.number))
-    tasks = []
+    ways, tasks = list(zip(way.steps, parts, strict=True)), []
     for row in rows:
         await places.acquire()
-        tasks.append(group.create_task(_advance(row, list(zip(way.steps, parts, strict=True)), places, backlog)))
+        tasks.append(group.create_task(_advance(row, ways, places, backlog)))
     group.create_task(_finish(parts, [row.id for row in rows], tasks))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from cai.errors import RowError
@@ -118,10 +119,7 @@ class Live:
 
     def _ask(self, row_id: str) -> Ask:
         rng = generator(self.seed, self.name, row_id)
-
-        def on_reply(tokens: Sequence[int]) -> None:
-            self.observer.on_reply(self.name, tokens)
-
+        on_reply = partial(self.observer.on_reply, self.name)
         return Ask(*self.asked, self.constitution, row_id, rng, others=self.up, on_reply=on_reply)
 
 

@@ -10,37 +10,23 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
+from functools import partial
 from typing import Any, Self
 
 import aiohttp
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
 from cai.models.dialect import OpenAI, Scores, Vllm
+from cai.models.retries import Transient, again, retry_after
 from cai.models.types import ModelSpec, Reply, Request
 
-TRIES = 6
 FAILURES_BEFORE_REST = 3
 REST_SECONDS = 5.0
 LONGEST_REST = 60.0
-LONGEST_AFTER = 300.0
 PROBE_SECONDS = 2.0
 HOMES = 100_000
-
-
-class Transient(Exception):
-    """Worth another try.
-
-    Attributes:
-        after: the server's Retry-After, in seconds.
-        busy: whether the server is well and only wants to be asked later.
-    """
-
-    def __init__(self, text: str, after: float | None = None, busy: bool = False) -> None:
-        super().__init__(text)
-        self.after, self.busy = after, busy
 
 
 class Replica:
@@ -134,21 +120,15 @@ class Endpoint:
 
     async def _try(self, request: Request, row_id: str) -> Reply:
         failed: set[Replica] = set()
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(Transient), wait=_wait, stop=self._enough, reraise=True
-        ):
-            with attempt:
-                replica = self._choose(row_id, failed)
-                failed.add(replica)
-                return await self._post(replica, request)
-        raise AssertionError("unreachable")
+        try:
+            return await self._once(request, row_id, failed)
+        except Transient as error:  # only now, as what tries again takes as long to set up as a request takes
+            return await again(error, partial(self._once, request, row_id, failed), self.spec.patience)
 
-    def _enough(self, state: RetryCallState) -> bool:
-        """A server that is only busy is asked again for longer than one that fails."""
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, Transient) and error.busy:
-            return (state.seconds_since_start or 0.0) > self.spec.patience
-        return state.attempt_number >= TRIES
+    def _once(self, request: Request, row_id: str, failed: set[Replica]) -> Awaitable[Reply]:
+        replica = self._choose(row_id, failed)
+        failed.add(replica)
+        return self._post(replica, request)
 
     def _choose(self, row_id: str, failed: Collection[Replica]) -> Replica:
         """The row's own replica, whose cache has its beginning, while that is well; else the one with least to do."""
@@ -195,9 +175,9 @@ class Endpoint:
             case 404:
                 raise RunError(f"{response.url.origin()} does not know the model {self.name}: {text}")
             case 429:
-                raise Transient(f"429 {text}", _seconds(response.headers.get("Retry-After")), busy=True)
+                raise Transient(f"429 {text}", retry_after(response.headers.get("Retry-After")), busy=True)
             case status if status in (408, 409) or status >= 500:
-                after = _seconds(response.headers.get("Retry-After"))
+                after = retry_after(response.headers.get("Retry-After"))
                 # With a time to come back, a 503 is a server that is busy, such as one that still loads.
                 raise Transient(f"{status} {text}", after, busy=status == 503 and after is not None)
         if "context length" in text or "context_length" in text or "too long" in text:
@@ -281,20 +261,3 @@ class Endpoint:
             raise UserError(f'{replica.url} has no model "{self.name}"; it has: {", ".join(names)}')
         if not self.spec.scorer and any(each.get("owned_by") == "vllm" for each in listed):
             self.dialect = Vllm()
-
-
-_backoff = wait_random_exponential(multiplier=0.5, max=20)
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, Transient) and error.after is not None:
-        return error.after
-    return _backoff(state)
-
-
-def _seconds(header: str | None) -> float | None:
-    try:
-        return min(float(header), LONGEST_AFTER) if header else None
-    except ValueError:  # Retry-After may be a date; back-off then does as well
-        return None

@@ -20,9 +20,10 @@ from cai.models import gpus, process
 from cai.models.blueprint import blueprint
 from cai.models.bundled import resolve
 from cai.models.dialect import Scores
-from cai.models.endpoint import Endpoint, Transient
+from cai.models.endpoint import Endpoint
 from cai.models.launch import command, dtype, environments, is_cpu_build
 from cai.models.process import cause
+from cai.models.retries import Transient
 from cai.models.types import ModelSpec
 
 START_SECONDS = 1800.0

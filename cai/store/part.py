@@ -1,13 +1,12 @@
 """A part in progress: rows are appended as they finish, and sorted to input order when all are there."""
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cai.store.files import append_line, append_to, json_objects, sync, whole_lines, write_lines
 from cai.store.ledger import Tally
-from cai.store.rows import Drop, encode, plain
+from cai.store.rows import Drop, encode, plain, shallow
 from cai.store.stage import Stage, open_part
 
 
@@ -20,19 +19,21 @@ class Part:
 
     def __init__(self, stage: Stage, number: int, drops: Iterable[dict[str, Any]] = ()) -> None:
         self.stage, self.number = stage, number
-        self.began = time.monotonic()
         self.path = open_part(stage.path(number))
         self.done: dict[str, dict[str, Any]] = {}
+        self.written: dict[str, list[str]] = {}
         for data in (*json_objects(self.path), *drops):
             self.done[data["in"]] = data
         self.lines = append_to(self.path)
         self.drops = append_to(stage.folder / "drops.jsonl")
+        stage.clock.start()
 
     def put(self, row_id: str, out: Sequence[Any], tokens: Sequence[int]) -> None:
         """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
-        data = {"in": row_id, "tokens": list(tokens), "out": plain(out)}
-        append_line(self.lines, encode(data))
-        self.done[row_id] = data
+        data = {"in": row_id, "tokens": list(tokens)}
+        rows = self.written[row_id] = list(map(encode, out))  # kept, as the finished part has the same lines
+        append_line(self.lines, f'{encode(data)[:-1]},"out":[{",".join(rows)}]}}')
+        self.done[row_id] = {**data, "out": out}
 
     def drop(self, drop: Drop, tokens: Sequence[int]) -> None:
         """Write that one input row is left out."""
@@ -42,8 +43,9 @@ class Part:
 
     def finish(self, order: Sequence[str], count: Any = None) -> list[dict[str, Any]]:
         """Complete the part: sort to input order, fsync, rename. Returns its rows."""
-        tally = Tally(rows_in=len(order), seconds=time.monotonic() - self.began)
+        tally = Tally(rows_in=len(order), seconds=self.stage.clock.lap())
         rows: list[dict[str, Any]] = []
+        lines: list[str] = []
         for row_id in order:
             data = self.done[row_id]
             tally.spend(data.get("tokens") or (0, 0, 0))
@@ -51,17 +53,19 @@ class Part:
                 tally.dropped[data["reason"]] += 1
                 continue
             tally.rows_kept += 1
-            rows += data["out"]
+            rows += map(shallow, data["out"])
+            lines += self.written.get(row_id) or map(encode, data["out"])
         tally.rows_out = len(rows)
         tally.counts.update(filter(None, map(count, rows)) if count else ())
         sync(self.drops)  # a power cut must not leave a ledger that tells of drops which are in no file
-        self.stage.complete(self.number, list(map(encode, rows)), self.stage.with_earlier(self.number, tally))
+        self.stage.complete(self.number, lines, self.stage.with_earlier(self.number, tally))
         self.close()
         self.path.unlink()
         return rows
 
     def close(self) -> None:
         """Let go of the files."""
+        self.stage.clock.stop()
         self.lines.close()
         self.drops.close()
 

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from cai.errors import RunError
+from cai.store.clock import CLOCK
 from cai.store.files import json_objects, write_json, write_lines
 from cai.store.ledger import Fingerprint
 from cai.store.rows import encode
@@ -85,6 +86,8 @@ class _Reopening:
         standing = [drop for drop in self.drops if drop["in"] not in self.stale]
         write_lines(self.fresh.folder / "drops.jsonl", list(map(encode, standing)))
         write_lines(self.fresh.folder / "parts.jsonl", self.whole)
+        if (clock := self.stage.folder / CLOCK).exists():
+            shutil.copyfile(clock, self.fresh.folder / CLOCK)
         write_json(self.fresh.folder / WHOLE, self.earlier)
 
     def _finished(self, number: int) -> None:

@@ -7,7 +7,7 @@ never by their text.
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from itertools import combinations
@@ -227,42 +227,50 @@ def pairs_of(row: Pair) -> list[Pair]:
 
 def encode(row: Any) -> str:
     """One line of JSON; the same row always gives the same bytes."""
-    return json.dumps(plain(row), ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(row)
+
+
+def shallow(row: Any) -> dict[str, Any]:
+    """A row's fields by name; what is plain data already is left as it is."""
+    return row if isinstance(row, dict) else {name: getattr(row, name) for name in _readers(type(row))}
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=shallow)
 
 
 def plain(value: Any) -> Any:
     """A row as JSON has it. Unlike ``dataclasses.asdict`` it copies no text, as rows never change."""
-    if isinstance(value, str | int | float) or value is None:
+    if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, tuple | list):
         return [plain(each) for each in value]
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    return {name: plain(getattr(value, name)) for name in _hints(type(value))}
+    return {name: plain(each) for name, each in shallow(value).items()}
 
 
 def decode(kind: type[T], data: Any) -> T:
     """Plain data → a row type, nested rows and tuples included; ``dict`` leaves it plain."""
     if kind is dict:
         return data
-    hints = _hints(kind)
-    return kind(**{name: _value(hints[name], value) for name, value in data.items() if name in hints})
+    readers = _readers(kind)
+    return kind(**{name: readers[name](value) for name, value in data.items() if name in readers})
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _readers(kind: type) -> dict[str, Callable[[Any], Any]]:
+    """Field → what makes its value of plain data; looked up once for each row type."""
     hints = get_type_hints(kind)
-    return {each.name: hints[each.name] for each in fields(kind)}  # pyright: ignore[reportArgumentType]
+    return {each.name: _reader(hints[each.name]) for each in fields(kind)}  # pyright: ignore[reportArgumentType]
 
 
-def _value(hint: Any, value: Any) -> Any:
-    if value is None:
-        return None
+def _reader(hint: Any) -> Callable[[Any], Any]:
     if get_origin(hint) in (Union, UnionType):
         hint = next(each for each in get_args(hint) if each is not type(None))
     if get_origin(hint) is tuple:
-        return tuple(_value(get_args(hint)[0], each) for each in value)
-    return decode(hint, value) if is_dataclass(hint) and isinstance(hint, type) else value
+        inner = _reader(get_args(hint)[0])
+        return lambda value: None if value is None else tuple(map(inner, value))
+    if is_dataclass(hint) and isinstance(hint, type):
+        return lambda value: None if value is None else decode(hint, value)
+    return lambda value: value
 
 
 def is_text(text: str) -> bool:

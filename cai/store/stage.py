@@ -8,11 +8,13 @@ are there; a torn last line is cut.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cai.errors import RunError, UserError
+from cai.store.clock import CLOCK, Clock
 from cai.store.files import (
     append_line,
     append_to,
@@ -56,6 +58,13 @@ class Stage:
     def begun(self) -> dict[str, Any] | None:
         """The settings its rows are made under, or None where it was not begun."""
         return read_object(self.folder / "begun.json", BEGUN)
+
+    @cached_property
+    def clock(self) -> Clock:
+        """How long it has worked, earlier sessions included; its parts start, stop and read it."""
+        tallies = self.part_tallies()
+        reopened = (spent[3] for number, spent in self.earlier().items() if int(number) not in tallies)
+        return Clock(self.folder / CLOCK, sum(tally.seconds for tally in tallies.values()) + sum(reopened))
 
     def begin(self, settings: Fingerprint) -> None:
         """Make the folder ready for rows made under these settings.
@@ -246,6 +255,7 @@ class Stage:
         """
         if tally.rows_in != tally.rows_kept + tally.dropped.total():
             raise RunError(f"{self.folder}: the ledger does not add up: {tally}")
+        (self.folder / CLOCK).unlink(missing_ok=True)
         made = {"stage": self.name, "digest": settings.digest(), "inputs": settings.inputs}
         write_json(self.folder / "seal.json", {**made, **tally.plain(), **more, "versions": versions()})
 

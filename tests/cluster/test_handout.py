@@ -1,6 +1,7 @@
 """Handing parts out when places fail: workers that answer as a cluster's do, without the cluster."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,7 +34,7 @@ async def ready(_: Any) -> int:
 
 async def made(_: Any) -> Any:
     await asyncio.sleep(0.02)
-    return [PartResult("file", Tally(1, 1, 1), [])], Progress([], *NOTHING)
+    return [PartResult("file", Tally(1, 1, 1, seconds=1.0), [])], Progress([], *NOTHING)
 
 
 def says(error: CaiError, after: float = 0.0) -> Answer:
@@ -117,6 +118,21 @@ def test_a_place_that_fails_is_left_alone_and_the_others_do_the_rest(
     handed_out: Callable[..., int], prepare: Answer, part: Answer
 ) -> None:
     assert handed_out({A: (ready, made), B: (prepare, part)}) == PARTS
+
+
+def test_seconds_of_workers_side_by_side_count_once(handed_out: Callable[..., int], monkeypatch: Any) -> None:
+    spent: list[float] = []
+    take = Workers.take
+
+    def taken(self: Workers, stage: Stage, number: int, part: PartResult) -> None:
+        spent.append(part.tally.seconds)
+        take(self, stage, number, part)
+
+    monkeypatch.setattr(Workers, "take", taken)
+    began = time.monotonic()
+    assert handed_out({A: (ready, made), B: (ready, made)}) == PARTS
+    # Twelve parts of 0.02 s and more each, two and more at a time: one after the other they would be more than passed.
+    assert 0.02 <= sum(spent) <= time.monotonic() - began
 
 
 def test_a_place_that_fails_is_replaced_where_replicas_are_counted(handed_out: Callable[..., int]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 import cai.models.endpoint as endpoint
+import cai.models.retries as retries
 from cai.errors import RowError, RunError, UserError
 from cai.models.types import ModelSpec, Reply, Request
 
@@ -54,7 +55,7 @@ class Server:
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off and probes in milliseconds."""
-    monkeypatch.setattr(endpoint, "_backoff", lambda _: 0.001)
+    monkeypatch.setattr(retries, "_backoff", lambda _: 0.001)
     monkeypatch.setattr(endpoint, "PROBE_SECONDS", 0.02)
     monkeypatch.setattr(endpoint, "REST_SECONDS", 0.2)
 
@@ -167,9 +168,9 @@ def test_a_server_that_comes_back_within_the_patience_is_waited_for() -> None:
 
 
 def test_a_server_that_is_busy_is_asked_again_beyond_the_usual_tries_and_rests_for_nobody() -> None:
-    busy = Server([web.Response(status=429) for _ in range(3 * endpoint.TRIES)])
+    busy = Server([web.Response(status=429) for _ in range(3 * retries.TRIES)])
     assert ask(busy)[0].texts == ("Hello",)
-    assert len(busy.bodies) == 3 * endpoint.TRIES + 1
+    assert len(busy.bodies) == 3 * retries.TRIES + 1
 
 
 def test_a_server_that_stays_busy_stops_the_run_and_drops_nothing() -> None:

@@ -1,0 +1,68 @@
+"""What fails for a moment is tried again, with back-off and honouring Retry-After."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+TRIES = 6
+LONGEST_AFTER = 300.0
+T = TypeVar("T")
+
+
+class Transient(Exception):
+    """Worth another try.
+
+    Attributes:
+        after: the server's Retry-After, in seconds.
+        busy: whether the server is well and only wants to be asked later.
+    """
+
+    def __init__(self, text: str, after: float | None = None, busy: bool = False) -> None:
+        super().__init__(text)
+        self.after, self.busy = after, busy
+
+
+async def again(first: Transient, attempt: Callable[[], Awaitable[T]], patience: float) -> T:
+    """Try again what failed with ``first``; a server that is only busy is asked for longer than one that fails.
+
+    Args:
+        patience: seconds to ask a busy one.
+
+    Raises:
+        Transient: the last try's.
+    """
+
+    def enough(state: RetryCallState) -> bool:
+        error = _error(state)
+        if error and error.busy:
+            return (state.seconds_since_start or 0.0) > patience
+        return state.attempt_number >= TRIES
+
+    async for each in AsyncRetrying(retry=retry_if_exception_type(Transient), wait=_wait, stop=enough, reraise=True):
+        with each:
+            if each.retry_state.attempt_number == 1:
+                raise first
+            return await attempt()
+    raise AssertionError("unreachable")
+
+
+_backoff = wait_random_exponential(multiplier=0.5, max=20)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = _error(state)
+    return error.after if error and error.after is not None else _backoff(state)
+
+
+def _error(state: RetryCallState) -> Transient | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, Transient) else None
+
+
+def retry_after(header: str | None) -> float | None:
+    """A Retry-After; None where there is none, or a date: back-off then does as well."""
+    try:
+        return min(float(header), LONGEST_AFTER) if header else None
+    except ValueError:
+        return None

@@ -1,0 +1,55 @@
+"""The wall time in which a stage worked: parts overlap in time, and each moment counts once."""
+
+import time
+from pathlib import Path
+
+from cai.store.files import read_object, write_json
+
+CLOCK = ".clock.json"
+"""A file of the stage's folder; hidden, as it decides no row."""
+
+
+class Clock:
+    """Runs while any part of a stage is open.
+
+    A part's ledger tells of the time since the one before it was finished, so that the parts' seconds add up to the stage's.
+    All that it has run is in a file, saved now and then, from where a session goes on after one that was killed.
+
+    Args:
+        path: the file; gone once the stage is sealed.
+        told: seconds that the ledgers tell of.
+    """
+
+    def __init__(self, path: Path, told: float) -> None:
+        self.path, self.told = path, told
+        saved = read_object(path, {"seconds"})
+        self.worked = max(told, float(saved["seconds"]) if saved else 0.0)
+        self.open, self.looked = 0, 0.0
+
+    def start(self) -> None:
+        """One part more is open."""
+        self._look()
+        self.open += 1
+
+    def stop(self) -> None:
+        """One part fewer is."""
+        self._look()
+        self.open -= 1
+
+    def lap(self) -> float:
+        """The seconds that no ledger tells of, for the ledger of a part that is finished now."""
+        self._look()
+        untold, self.told = self.worked - self.told, self.worked
+        return untold
+
+    def save(self) -> None:
+        """Keep how long it has run; raises as ``write_json``."""
+        self._look()
+        if self.worked:
+            write_json(self.path, {"seconds": round(self.worked, 3)})
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self.open:
+            self.worked += now - self.looked
+        self.looked = now
