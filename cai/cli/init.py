@@ -11,6 +11,7 @@ STARTER = {
     "principles/README.md": "principles/README.md",
     "principles/prompts/redteam.jsonl": "principles/prompts/redteam.jsonl",
     "principles/prompts/helpful.jsonl": "principles/prompts/helpful.jsonl",
+    "principles/prompts/short.jsonl": "principles/prompts/short.jsonl",
     "runs/quickstart.yaml": "runs/quickstart.yaml",
     "constitution/constitution.schema.json": "schemas/constitution.schema.json",
     "cai/recipe.schema.json": "schemas/recipe.schema.json",
