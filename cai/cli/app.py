@@ -57,12 +57,13 @@ def run(
     """Run a recipe; run it again to go on where it stopped."""
     from cai.cluster.hire import join
     from cai.flow.screen import Screen
+    from cai.models.machine import this_machine
     from cai.recipe.read import load_recipe
     from cai.report.summary import print_summary
     from cai.run.walk import start
 
     screen = Screen()
-    loaded = load_recipe(recipe, overrides or [], here=ray is None)
+    loaded = load_recipe(recipe, overrides or [], this_machine(here=ray is None))
     folder = out / loaded.name
     if prometheus:
         from cai.flow.prometheus import serve

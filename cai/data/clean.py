@@ -248,14 +248,6 @@ def _prompts(path: str) -> Iterable[str]:
     return (row.messages[-1]["content"] for row in rows if isinstance(row, Prompt))
 
 
-def check_installed(checks: Iterable[str]) -> str:
-    """What is missing for these checks, as a sentence; empty where nothing is."""
-    import importlib.util
-
-    missing = "wrong_language" in checks and importlib.util.find_spec("py3langid") is None
-    return f"wrong_language needs the package py3langid; run: {install('clean')}" if missing else ""
-
-
 def _language(text: str) -> str:
     import py3langid
 

@@ -15,6 +15,8 @@ from typing import Any
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.models.machine import Machine, this_machine
+from cai.stages.sft import Sft
 from cai.train.launch import needs
 from cai.train.shared import fit, loading, quantized, saving, templates
 from cai.train.shared import job as jobs
@@ -26,11 +28,15 @@ NUMBER = "row"
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line()
-    for key, text in needs.unable(job.own):
+    machine, want = (
+        this_machine(),
+        Sft(job.base, **{key: job.own.get(key) for key in ("packing", "quantization", "lora")}),
+    )
+    for key, text in needs.unable(want, machine):
         raise ValueError(f"{key} {text}")
     train, test = loading.load(job, ["prompt", "completion", "track"])
     order = mixed(train["track"], job.own.get("mix") or {}, job.seed)
-    args = arguments(job)
+    args = arguments(job, machine)
     dressed = templates.prepare(job, args.model_init_kwargs or {})
     if not isinstance(dressed.model, str):
         args.model_init_kwargs = None
@@ -50,11 +56,11 @@ def main() -> None:
     saving.save(trainer, job, metrics, rows, turn_end={"token": dressed.end, "cut_share": cut})
 
 
-def arguments(job: jobs.Job) -> Any:
+def arguments(job: jobs.Job, machine: Machine) -> Any:
     """The TRL config, with packing where it was asked for or can be had."""
     packing = job.own.get("packing")
     if packing is None:
-        packing = not needs.packing_needs() and job.own.get("bf16") is not False
+        packing = not needs.packing_needs(machine) and job.own.get("bf16") is not False
     if not packing:
         return fit.arguments(job, SFTConfig)
     # Only this attention keeps the examples of a row apart.

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cai.judge.calibration import DECIDES
 from cai.judge.methods import METHODS, Method
+from cai.models.machine import Machine
 from cai.models.types import ModelSpec
 from cai.recipe.block import Block, method
 from cai.recipe.checks import training
@@ -86,7 +87,7 @@ def _last(value: object) -> object:
     return value.rpartition("/")[2] if isinstance(value, str) else value
 
 
-def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Problems:
+def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Block], machine: Machine) -> Problems:
     """All that is wrong with a step beyond its schema.
 
     Args:
@@ -94,7 +95,7 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
         before: the steps before it.
     """
     yield from _too_many(block, models)
-    yield from training.problems(block.want, models, before)
+    yield from training.problems(block.want, models, before, machine)
     match block.want:
         case Label() as want:
             yield from _judges(want)
