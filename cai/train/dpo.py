@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.stages.dpo import Dpo
 from cai.train.shared import fit, loading, saving
 from cai.train.shared import job as jobs
 from cai.train.shared.soft import PROB, keep_prob, log_brier, soft_term
@@ -91,9 +92,8 @@ def of_answers(logps: torch.Tensor, mask: torch.Tensor, ld_alpha: float | None) 
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line()
-    args = fit.arguments(job, DPOConfig)
-    soft = job.own.get("soft_labels", False)
+    job = jobs.from_command_line(Dpo)
+    args, soft = arguments(job), job.want.soft_labels
     train, test = loading.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
     trainer = (SoftDPOTrainer if soft else DPOTrainer)(
         model=job.base,
@@ -106,6 +106,22 @@ def main() -> None:
     )
     rows = fit.counted(trainer, train, test)
     saving.save(trainer, job, fit.train(trainer, job), rows)
+
+
+def arguments(job: jobs.Job[Dpo]) -> DPOConfig:
+    """The TRL config."""
+    want = job.want
+    return fit.arguments(
+        job,
+        DPOConfig,
+        max_length=want.max_length,
+        beta=want.beta,
+        loss_type=list(want.loss_type),
+        loss_weights=want.loss_weights and list(want.loss_weights),
+        label_smoothing=want.label_smoothing,
+        ld_alpha=want.ld_alpha,
+        precompute_ref_log_probs=want.precompute_ref_log_probs,
+    )
 
 
 if __name__ == "__main__":

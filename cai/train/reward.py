@@ -12,6 +12,7 @@ from typing import Any
 
 from trl import RewardConfig, RewardTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.stages.reward import Reward
 from cai.train.shared import fit, loading, saving, scoring
 from cai.train.shared import job as jobs
 from cai.train.shared.soft import PROB, keep_prob, log_brier, soft_term
@@ -40,27 +41,28 @@ class SoftRewardTrainer(RewardTrainer):
         return (loss, outputs) if return_outputs else loss
 
 
-def columns(own: dict[str, Any]) -> list[str]:
+def columns(want: Reward) -> list[str]:
     """What the trainer is shown of each row.
 
     Raises:
         ValueError: soft labels and margins were asked for together.
     """
-    if own.get("margin") and own.get("soft_labels", True):
+    if want.margin and want.soft_labels:
         raise ValueError("margin: true is for hard labels; set soft_labels: false beside it, or take margin out")
-    if own.get("margin"):
+    if want.margin:
         return [*SHOWN, "margin"]
-    return [*SHOWN, PROB] if own.get("soft_labels", True) else SHOWN
+    return [*SHOWN, PROB] if want.soft_labels else SHOWN
 
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line()
-    shown = columns(job.own)
+    job = jobs.from_command_line(Reward)
+    shown, want = columns(job.want), job.want
+    centred = {"center_rewards_coefficient": want.center_rewards_coefficient}
     train, test = loading.load(job, shown)
     trainer = (SoftRewardTrainer if PROB in shown else RewardTrainer)(
         model=job.base,
-        args=fit.arguments(job, RewardConfig),
+        args=fit.arguments(job, RewardConfig, max_length=want.max_length, **centred),
         train_dataset=train,
         eval_dataset=test,
         peft_config=loading.lora(job, "SEQ_CLS", ["score"]),

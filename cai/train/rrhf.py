@@ -15,6 +15,7 @@ from peft import get_peft_model
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, Trainer, TrainingArguments, set_seed
 
+from cai.stages.rrhf import Rrhf
 from cai.train.shared import fit, loading, saving
 from cai.train.shared import job as jobs
 from cai.train.shared.turns import texts, tokens
@@ -127,24 +128,23 @@ def encoded(rows: Dataset, tokenizer: Any, max_length: int) -> Dataset:
     return found.filter(lambda row: all(row["answer_ids"]))
 
 
-def settings(job: jobs.Job) -> TrainingArguments:
+def settings(job: jobs.Job[Rrhf]) -> TrainingArguments:
     """transformers' arguments of a job; an evaluation batch has as many prompts as a training batch."""
-    same = {"per_device_eval_batch_size": job.config["per_device_train_batch_size"]}
-    args = fit.arguments(jobs.with_config(job, same | job.config), TrainingArguments)
+    args = fit.arguments(job, TrainingArguments, per_device_eval_batch_size=job.want.per_device_train_batch_size)
     args.remove_unused_columns = False
     return args
 
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line()
+    job = jobs.from_command_line(Rrhf)
     train, test = loading.load(job, ["prompt", "completions", "scores"])
     args, tokenizer = settings(job), AutoTokenizer.from_pretrained(job.base)
     set_seed(job.seed)  # adapters begin with random weights
     model, adapter = loading.model(job, args), loading.lora(job, "CAUSAL_LM")
     if adapter and args.gradient_checkpointing:
         model.enable_input_require_grads()
-    fitting = [encoded(each, tokenizer, job.own["max_length"]) if each else None for each in (train, test)]
+    fitting = [encoded(each, tokenizer, job.want.max_length) if each else None for each in (train, test)]
     trainer = RrhfTrainer(
         model=get_peft_model(model, adapter) if adapter else model,
         args=args,
@@ -155,7 +155,7 @@ def main() -> None:
         eval_dataset=fitting[1],
         processing_class=tokenizer,
         callbacks=[fit.Progress(job.out)],
-        rank_weight=job.own["rank_weight"],
+        rank_weight=job.want.rank_weight,
     )
     rows = fit.counted(trainer, train, test)
     saving.save(trainer, job, fit.train(trainer, job), rows)

@@ -11,9 +11,10 @@ from typing import Any
 from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from cai.stages.train import Train
 from cai.train.launch import configs
 from cai.train.shared import fit, loading, saving
-from cai.train.shared import job as jobs
+from cai.train.shared.job import Job
 from cai.train.shared.turns import texts, tokens
 
 
@@ -36,18 +37,17 @@ def load(module: str, name: str) -> tuple[type, type]:
         raise SystemExit(configs.gone(f"trl.experimental.{module}.{name}Trainer")) from None
 
 
-def run(module: str, name: str, **fixed: Any) -> None:
-    """Train on the job named on the command line.
+def run(module: str, name: str, job: Job[Train], **settings: object) -> None:
+    """Train on a job.
 
     Args:
         module, name: as in ``load``.
-        fixed: settings of the config that make the method what it is.
+        settings: what the block has for the trainer's config beside what all have.
     """
     trainer_type, config = load(module, name)
-    job = jobs.from_command_line()
-    job = jobs.with_config(job, job.config | fixed)
     train, test = loading.load(job, ["prompt", "chosen", "rejected"])
-    tokenizer, args = AutoTokenizer.from_pretrained(job.base), fit.arguments(job, config)
+    tokenizer = AutoTokenizer.from_pretrained(job.base)
+    args = fit.arguments(job, config, max_length=job.want.max_length, **settings)
     fitting = [as_text(each, tokenizer, args.max_length) if each is not None else None for each in (train, test)]
     trainer = trainer_type(
         model=loading.model(job, args),

@@ -15,17 +15,20 @@ import torch
 from datasets import Dataset
 from transformers import TrainerCallback
 
+from cai.stages.grpo import Grpo
+from cai.stages.rloo import Rloo
 from cai.store.rows import Prompt
 from cai.train.rl import held_out, kl
 from cai.train.rl.actor import beside, reference_of
 from cai.train.rl.loop import draw_seed
 from cai.train.rl.loop import held_out as held_out_prompts
 from cai.train.rl.processes import Processes
-from cai.train.rl.rewards import Rewards, Scoring
+from cai.train.rl.rewards import Rewards
 from cai.train.rl.rollout import ChatTokens, Generate, Limits, Rollout, SeededPrompt
 from cai.train.shared import fit, loading, questions, saving
-from cai.train.shared import job as jobs
+from cai.train.shared.job import Job
 
+Grouped = Grpo | Rloo
 NUMBER = "number"
 """The column by which the reward function knows a prompt."""
 AT_ONCE = 16
@@ -34,17 +37,14 @@ READ_AT_ONCE = 4
 """Answers whose probabilities of all tokens are held at once."""
 
 
-def main(trainer_type: type, config: type) -> None:
-    """Train on the job named on the command line, with one of TRL's trainers."""
-    job = jobs.from_command_line()
-    settings = {
-        key: value for key, value in job.config.items() if key != "max_length"
-    }  # a limit of ours, none of TRL's
-    args = fit.arguments(jobs.with_config(job, settings), config)
+def main(trainer_type: type, config: type, job: Job[Grouped]) -> None:
+    """Train on a job, with one of TRL's trainers; ``max_length`` is a limit of ours, none of TRL's."""
+    want = job.want
+    args = arguments(job, config)
     model = loading.model(job, args)
     tokenizer = loading.left_tokenizer(job)
     talk = ChatTokens(tokenizer, model.generation_config)
-    asked = questions.read(job, talk.ask, job.config["max_length"] - job.config["max_completion_length"])
+    asked = questions.read(job, talk.ask, want.max_length - want.max_completion_length)
     reward = GroupReward(job, asked.train)
     trainer: Any = trainer_type(
         model=model,
@@ -55,12 +55,25 @@ def main(trainer_type: type, config: type) -> None:
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
-    look = HeldOutLook(job, trainer, talk, reward, held_out_prompts(asked.heldout[: job.own["eval_prompts"]], job.seed))
+    look = HeldOutLook(job, trainer, talk, reward, held_out_prompts(asked.heldout[: want.eval_prompts], job.seed))
     trainer.add_callback(look)
     metrics = fit.train(trainer, job)
     metrics |= held_out.compared(look.before(), look.answers())
     asyncio.run_coroutine_threadsafe(reward.rewards.close(), trainer.async_loop).result()
-    saving.save(trainer, job, metrics, asked.counts(job.own["eval_prompts"]))
+    saving.save(trainer, job, metrics, asked.counts(want.eval_prompts))
+
+
+def arguments(job: Job[Grouped], config: type) -> Any:
+    """The TRL config."""
+    want = job.want
+    return fit.arguments(
+        job,
+        config,
+        temperature=want.temperature,
+        num_generations=want.num_generations,
+        max_completion_length=want.max_completion_length,
+        beta=want.beta,
+    )
 
 
 def dataset(prompts: Sequence[Prompt], args: Any, seed: int) -> Dataset:
@@ -98,9 +111,10 @@ def places(count: int, wanted: int, seed: int) -> list[int]:
 class GroupReward:
     """The reward function that TRL calls with each batch, in an event loop of its own."""
 
-    def __init__(self, job: jobs.Job, prompts: Sequence[Prompt]) -> None:
+    def __init__(self, job: Job[Grouped], prompts: Sequence[Prompt]) -> None:
         self.prompts, self.seed, self.shown = prompts, job.seed, job.out / "answers.jsonl"
-        self.rewards = Rewards(Scoring.read(job.scoring or {}))
+        assert job.scoring is not None
+        self.rewards = Rewards(job.scoring)
         self.__name__ = self.rewards.scoring.method  # by which TRL names its figures
 
     async def __call__(
@@ -131,10 +145,10 @@ class HeldOutLook(TrainerCallback):
     """
 
     def __init__(
-        self, job: jobs.Job, trainer: Any, talk: ChatTokens, reward: GroupReward, asked: Sequence[SeededPrompt]
+        self, job: Job[Grouped], trainer: Any, talk: ChatTokens, reward: GroupReward, asked: Sequence[SeededPrompt]
     ) -> None:
         self.job, self.trainer, self.talk, self.reward, self.asked = job, trainer, talk, reward, asked
-        self.limits = Limits(job.config["max_completion_length"], job.config["temperature"], AT_ONCE)
+        self.limits = Limits(job.want.max_completion_length, job.want.temperature, AT_ONCE)
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
         """The first moment at which the model is where it will be trained."""

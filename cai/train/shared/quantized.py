@@ -13,9 +13,9 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, BitsAndBytesConfig
 
 
-def config(own: dict[str, Any]) -> BitsAndBytesConfig | None:
+def config(quantization: str | None) -> BitsAndBytesConfig | None:
     """NormalFloat with double quantization, computed in bfloat16, as published; None where it was not asked for."""
-    if own.get("quantization") != "4bit":
+    if quantization != "4bit":
         return None
     return BitsAndBytesConfig(
         load_in_4bit=True,

@@ -13,6 +13,7 @@ from accelerate import PartialState
 from peft import PeftModel
 
 from cai.models.weights import whole
+from cai.stages.train import Train
 from cai.store.files import write_json
 from cai.store.ledger import versions
 from cai.train.shared import devices, quantized
@@ -21,7 +22,7 @@ from cai.train.shared.job import Job
 
 def save(
     trainer: Any,
-    job: Job,
+    job: Job[Train],
     metrics: dict[str, Any],
     rows: dict[str, int],
     check: Callable[[Path], dict[str, Any]] | None = None,
@@ -48,7 +49,7 @@ def save(
 def save_model(
     model: Any,
     tokenizer: Any,
-    job: Job,
+    job: Job[Train],
     check: Callable[[Path], dict[str, Any]] | None = None,
     state: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -75,14 +76,14 @@ def save_model(
     return found
 
 
-def manifest(job: Job, metrics: dict[str, Any], rows: dict[str, int], more: dict[str, Any]) -> None:
+def manifest(job: Job[Train], metrics: dict[str, Any], rows: dict[str, int], more: dict[str, Any]) -> None:
     """Say what was trained, which is the last thing done, and let the checkpoints go."""
     known = {
         "stage": job.kind,
         "base": job.base,
         "data": _fingerprint(job.data),
         "seed": job.seed,
-        "config": job.config | job.own,
+        "config": job.settings,
         "rows": rows,
         "stopped": metrics.pop("stopped", ""),
         "metrics": metrics,

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, set_seed
 
 from cai.models.bundled import resolve
+from cai.stages.sft import Sft
 from cai.train.shared.job import Job
 
 CHATML = (
@@ -36,7 +37,7 @@ class Prepared:
     end: str
 
 
-def prepare(job: Job, model_kwargs: dict[str, Any]) -> Prepared:
+def prepare(job: Job[Sft], model_kwargs: dict[str, Any]) -> Prepared:
     """The base model with its own chat template, or with the one that ``chat_template`` names.
 
     Args:
@@ -46,7 +47,7 @@ def prepare(job: Job, model_kwargs: dict[str, Any]) -> Prepared:
         ValueError: there is no template, it ends no turn, or its tokens cannot be learnt with LoRA.
     """
     tokenizer: Any = AutoTokenizer.from_pretrained(job.base)
-    choice = job.own.get("chat_template")
+    choice = job.want.chat_template
     if not choice and not tokenizer.chat_template:
         raise ValueError(
             f"{job.base} is a base model without a chat template: set chat_template to chatml, to a .jinja file, or to a "
@@ -55,7 +56,7 @@ def prepare(job: Job, model_kwargs: dict[str, Any]) -> Prepared:
     if not choice:
         return Prepared(job.base, tokenizer, turn_end(tokenizer))
     added = install(tokenizer, choice)
-    if added and job.own.get("lora"):
+    if added and job.want.lora:
         raise ValueError(
             f"chat_template: {choice} adds {' and '.join(added)} to the model's vocabulary, which LoRA does not train: take "
             "lora out, or choose a template whose tokens the model has"
@@ -109,7 +110,7 @@ def turn_end(tokenizer: Any) -> str:
     return end
 
 
-def grown(job: Job, tokenizer: Any, model_kwargs: dict[str, Any]) -> PreTrainedModel:
+def grown(job: Job[Sft], tokenizer: Any, model_kwargs: dict[str, Any]) -> PreTrainedModel:
     """The base model with embeddings for the tokens that are new, drawn around the mean of the others."""
     set_seed(job.seed)
     model: Any = AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": torch.float32, **model_kwargs})

@@ -16,6 +16,8 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 
 from cai.data import dataset
 from cai.data.prompts import HELDOUT
+from cai.stages.online import Online
+from cai.stages.train import Aligned, Train
 from cai.store.files import read_json, write_json
 from cai.store.rows import Prompt, content_id
 from cai.store.stage import Stage
@@ -23,8 +25,9 @@ from cai.train.launch import guards
 from cai.train.rl import kl
 from cai.train.rl.actor import beside, distributions, reference_of
 from cai.train.rl.loop import held_out
-from cai.train.rl.rewards import Blocking, Scoring
+from cai.train.rl.rewards import Blocking
 from cai.train.rl.rollout import ChatTokens, Generate, Limits, Rollout, SeededPrompt
+from cai.train.shared.job import Job
 
 AT_ONCE = 4
 """Answers whose probabilities of all tokens are held at once."""
@@ -39,12 +42,13 @@ class TrainerMonitor(TrainerCallback):
         stopped: why it ended the training; empty where it did not.
     """
 
-    def __init__(self, trainer: Any, job: Any) -> None:
-        self.trainer, self.job, self.guards = trainer, job, guards.parse(job.own["guards"])
+    def __init__(self, trainer: Any, job: Job[Train], want: Aligned) -> None:
+        self.trainer, self.job, self.want = trainer, job, want
+        self.guards = guards.parse(want.guards)
         self.talk = ChatTokens(trainer.processing_class, trainer.model.generation_config)
-        prompts = self._fitting(held_out_prompts(job.data, job.own.get("tracks")))
+        prompts = self._fitting(held_out_prompts(job.data, want.tracks if isinstance(want, Online) else None))
         self.asked = held_out(prompts[: self.guards.prompts], job.seed)
-        self.judge = Blocking(Scoring.read(job.judging)) if job.judging else None
+        self.judge = Blocking(job.judging) if job.judging else None
         self.stopped, self.reference, self.last = "", None, -1
 
     def _fitting(self, there: Sequence[Prompt]) -> list[Prompt]:
@@ -53,7 +57,7 @@ class TrainerMonitor(TrainerCallback):
         Raises:
             ValueError: none does.
         """
-        most, wanted = (self.job.config | self.job.own)["max_length"], self.guards.max_new_tokens
+        most, wanted = self.want.max_length, self.guards.max_new_tokens
         found = [row for row in there if len(self.talk.ask(row.messages)) + wanted <= most]
         if there and not found:
             raise ValueError(
@@ -129,7 +133,7 @@ class TrainerMonitor(TrainerCallback):
 
     def _base(self, model: Any) -> Any:
         """For a trainer without a reference: the base once more, at the cost of its weights, where a recipe bounds the KL."""
-        if self.reference is None and "kl" in self.job.own["guards"]:
+        if self.reference is None and "kl" in self.want.guards:
             base = AutoModelForCausalLM.from_pretrained(self.job.base, dtype=model.dtype)
             self.reference = base.to(model.device).eval()
         return self.reference
@@ -150,13 +154,12 @@ class TrainerMonitor(TrainerCallback):
             file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **line}) + "\n")
 
 
-def watched(trainer: Any, job: Any) -> TrainerMonitor | None:
+def watched(trainer: Any, job: Job[Train]) -> TrainerMonitor | None:
     """Watch a trainer, if its block has guards, and its weights are whole on every device."""
-    wanted = job.own.get("guards")
-    spread = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
-    if wanted is None or not guards.parse(wanted).every or spread:
+    spread, want = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled, job.want
+    if not isinstance(want, Aligned) or not guards.parse(want.guards).every or spread:
         return None
-    watch = TrainerMonitor(trainer, job)
+    watch = TrainerMonitor(trainer, job, want)
     if not watch.asked:  # nothing was held out
         return None
     trainer.add_callback(watch)
