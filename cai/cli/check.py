@@ -1,6 +1,6 @@
 """``cai check``: constitutions and recipes, before they cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,14 @@ def _tokens(model: str) -> tuple[Callable[[str], int], int]:
     from cai.models.bundled import resolve
 
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(resolve(spec.weights))
-        config: Any = AutoConfig.from_pretrained(resolve(spec.weights))
+        tokenizer = AutoTokenizer.from_pretrained(resolve(spec.weights))
+        config = AutoConfig.from_pretrained(resolve(spec.weights))
     except (OSError, ValueError) as error:
         raise UserError(f"--model: {spec.weights} cannot be loaded: {str(error).splitlines()[0]}") from None
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False)), config.max_position_embeddings
 
 
-def _abouts(path: Path, more: dict[str, Any], track: str) -> set[About]:
+def _abouts(path: Path, more: Mapping[str, Any], track: str) -> set[About]:
     from cai.data.prompts import PromptSource, read
     from cai.stages.prompts import Prompts
     from cai.store.rows import Prompt

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -62,7 +61,7 @@ def _show(
         console.print(Text("the run stands as it is"))
 
 
-def _as_json(found: Sequence[Change], effects: Sequence[Effect]) -> dict[str, Any]:
+def _as_json(found: Sequence[Change], effects: Sequence[Effect]) -> dict[str, object]:
     """For programs: every change, and what becomes of each stage, with the ids of the rows touched."""
     stages = {each.stage: {"action": each.action, "touched": each.ids, "rows": each.rows} for each in effects}
     return {"changes": [asdict(change) for change in found], "stages": stages}

@@ -9,12 +9,11 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cai.errors import first
 from cai.flow.live import Live, status_of
 from cai.store.part import Part
-from cai.store.rows import decode
+from cai.store.rows import Row, decode
 from cai.store.stage import Stage
 
 
@@ -111,7 +110,7 @@ async def _start(group: asyncio.TaskGroup, places: asyncio.Semaphore, backlog: B
     group.create_task(_finish(parts, [row.id for row in rows], tasks))
 
 
-async def _advance(row: Any, ways: list[tuple[Live, Part]], places: asyncio.Semaphore, backlog: Backlog) -> None:
+async def _advance(row: Row, ways: list[tuple[Live, Part]], places: asyncio.Semaphore, backlog: Backlog) -> None:
     try:
         await _through(row, ways)
     finally:
@@ -119,7 +118,7 @@ async def _advance(row: Any, ways: list[tuple[Live, Part]], places: asyncio.Sema
         backlog.add(-1)
 
 
-async def _through(row: Any, ways: list[tuple[Live, Part]]) -> None:
+async def _through(row: Row, ways: list[tuple[Live, Part]]) -> None:
     (step, part), *rest = ways
     done = part.done.get(row.id)
     out = await step.do(row, part) if done is None else done.get("out", [])
@@ -130,4 +129,4 @@ async def _through(row: Any, ways: list[tuple[Live, Part]]) -> None:
 async def _finish(parts: list[Part], order: list[str], tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks)
     for part in parts:
-        order = [row["id"] for row in part.finish(order, status_of)]
+        order = [str(row["id"]) for row in part.finish(order, status_of)]

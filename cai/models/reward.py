@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from cai.errors import RowError, UserError
 from cai.models.batches import BATCH, Batches
@@ -47,7 +47,7 @@ class Reward:
 
 
 @torch.inference_mode()
-def scores(model: Any, tokenizer: Any, conversations: Sequence[list[int]]) -> list[float]:
+def scores(model: PreTrainedModel, tokenizer: Any, conversations: Sequence[list[int]]) -> list[float]:
     """The raw score of each conversation: the classifier's one logit, without an activation.
 
     Args:

@@ -6,9 +6,9 @@ Its columns are those of ``sft_set``. A group does not tell its prompt's file, s
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cai.data.clean import Cleaner
+from cai.data.dataset import CompletionRow
 from cai.stages.scored import Candidate, candidates, completion
 from cai.store.rows import Drop, Scored, content_key
 
@@ -33,7 +33,7 @@ class Best:
     ngram: int = 13
 
 
-def best(rows: Iterable[Scored], want: Best, counts: Counter[str]) -> Iterator[list[dict[str, Any]] | Drop]:
+def best(rows: Iterable[Scored], want: Best, counts: Counter[str]) -> Iterator[list[CompletionRow] | Drop]:
     """The examples of each group, or why it gives none.
 
     Args:
@@ -51,7 +51,7 @@ def best(rows: Iterable[Scored], want: Best, counts: Counter[str]) -> Iterator[l
             yield [_example(row, each) for each in kept]
 
 
-def _example(row: Scored, answer: Candidate) -> dict[str, Any]:
+def _example(row: Scored, answer: Candidate) -> CompletionRow:
     return {
         "prompt": list(row.messages),
         "completion": completion(answer.draft),

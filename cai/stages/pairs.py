@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from cai.data import records
 from cai.data.comparisons import Comparison, Unusable, checked, comparisons, form, several, word_of
@@ -93,7 +92,7 @@ def _numbering(want: Pairs) -> int | None:
     return 0 if "0" in numbers else 1 if "2" in numbers else None
 
 
-def _records(want: Pairs) -> Iterator[dict[str, Any]]:
+def _records(want: Pairs) -> Iterator[records.Record]:
     rows = (
         records.from_hub(want.hub, want.split, want.config, lambda _: None)
         if want.hub

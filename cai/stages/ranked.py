@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cai.data.clean import Cleaner
+from cai.data.dataset import RankedRow
 from cai.stages.scored import candidates, completion
 from cai.store.rows import Drop, Scored, content_key
 
@@ -26,7 +26,7 @@ class Ranked:
     ngram: int = 13
 
 
-def ranked(rows: Iterable[Scored], want: Ranked, counts: Counter[str]) -> Iterator[list[dict[str, Any]] | Drop]:
+def ranked(rows: Iterable[Scored], want: Ranked, counts: Counter[str]) -> Iterator[list[RankedRow] | Drop]:
     """The ranking of each group, or why it gives none; a group of equal scores says nothing of an order.
 
     Args:
@@ -42,7 +42,7 @@ def ranked(rows: Iterable[Scored], want: Ranked, counts: Counter[str]) -> Iterat
         elif found[0].score == found[-1].score:
             yield Drop(row.id, "equal_scores")
         else:
-            example = {
+            example: RankedRow = {
                 "prompt": list(row.messages),
                 "completions": [completion(each.draft) for each in found],
                 "scores": [each.score for each in found],

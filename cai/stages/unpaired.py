@@ -7,9 +7,9 @@ and what lies between them is in a dead band, left out and counted.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cai.data.clean import Cleaner
+from cai.data.dataset import MarkedRow
 from cai.stages.scored import Candidate, candidates, completion
 from cai.store.rows import Drop, Scored, content_key
 
@@ -34,7 +34,7 @@ class Unpaired:
     ngram: int = 13
 
 
-def unpaired(rows: Iterable[Scored], want: Unpaired, counts: Counter[str]) -> Iterator[list[dict[str, Any]] | Drop]:
+def unpaired(rows: Iterable[Scored], want: Unpaired, counts: Counter[str]) -> Iterator[list[MarkedRow] | Drop]:
     """The marked answers of each group, or why it gives none.
 
     Args:
@@ -54,7 +54,7 @@ def unpaired(rows: Iterable[Scored], want: Unpaired, counts: Counter[str]) -> It
         yield examples or Drop(row.id, "dead_band" if found else "truncated")
 
 
-def _example(row: Scored, answer: Candidate, good: bool) -> dict[str, Any]:
+def _example(row: Scored, answer: Candidate, good: bool) -> MarkedRow:
     return {
         "prompt": list(row.messages),
         "completion": completion(answer.draft),

@@ -38,7 +38,7 @@ class RunLock:
         self.file.close()
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: object) -> None:
     """Write a JSON file so that it is either whole or not there."""
     write_lines(path, [json.dumps(data, indent=2, ensure_ascii=False)])
 

@@ -12,14 +12,23 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from itertools import combinations
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from constitution.model import About
 
+Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+"""What a JSON file holds."""
 Message = dict[str, str]
 Track = Literal["redteam", "helpful"]
 Status = Literal["ok", "tie", "inconsistent", "unparsed", "refused", "truncated", "error"]
 T = TypeVar("T")
+
+
+class Row(Protocol):
+    """A row of any kind: it has an id."""
+
+    @property
+    def id(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +218,7 @@ class Drop:
     id: str
     reason: str
     detail: str = ""
-    partial: Any = None
+    partial: object = None
 
 
 def pair_id(row: Pair, one: int, other: int) -> str:
@@ -225,12 +234,12 @@ def pairs_of(row: Pair) -> list[Pair]:
     ]
 
 
-def encode(row: Any) -> str:
+def encode(row: object) -> str:
     """One line of JSON; the same row always gives the same bytes."""
     return json.dumps(plain(row), ensure_ascii=False, separators=(",", ":"))
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A row as JSON has it. Unlike ``dataclasses.asdict`` it copies no text, as rows never change."""
     if isinstance(value, str | int | float) or value is None:
         return value

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from cai.store.files import write_json
 from cai.store.ledger import versions
@@ -44,7 +44,7 @@ def main() -> None:
     write_json(Path(job["out"]) / "manifest.json", {**measured, "versions": versions()})
 
 
-def load(weights: str, dtype: Any = "auto") -> Any:
+def load(weights: str, dtype: torch.dtype | str = "auto") -> PreTrainedModel:
     """A causal language model to read with.
 
     Args:
@@ -61,7 +61,7 @@ def tokens(talk: ChatTokens, row: Answers) -> tuple[list[int], list[int]]:
 
 
 @torch.inference_mode()
-def divergence(policy: Any, other: Any, asked: Sequence[int], answer: Sequence[int]) -> float:
+def divergence(policy: PreTrainedModel, other: PreTrainedModel, asked: Sequence[int], answer: Sequence[int]) -> float:
     """Σ over the places of an answer of KL(policy ‖ other), in nats; 0 for an answer without a token."""
     if not answer:
         return 0.0

@@ -13,12 +13,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from cai.stages.dpo import Dpo
 from cai.train.shared import fit, loading, saving
 from cai.train.shared import job as jobs
-from cai.train.shared.soft import PROB, keep_prob, log_brier, soft_term
+from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_prob, log_brier, soft_term
 
 COLUMNS = ["prompt", "chosen", "rejected"]
 
@@ -34,19 +35,19 @@ class SoftDPOTrainer(DPOTrainer):
         )
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self, model: nn.Module, inputs: Inputs, return_outputs: bool = False, num_items_in_batch: Count = None
+    ) -> Loss:
         """The parent's loss plus (1 − p)·βΔ, averaged over the batch, with the sigmoid loss's weight."""
         prob = inputs.pop(PROB)  # what stays in the inputs goes to the model
         with log_probs(self.model, self.ref_model) as seen:
-            found: Any = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            found = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         loss = found[0] if return_outputs else found
         apart = self.beta * self._apart(inputs, seen)
         loss = loss + self.sigmoid_weight * soft_term(apart, prob)
         log_brier(self, apart, prob)
         return (loss, found[1]) if return_outputs else loss
 
-    def _apart(self, inputs: Any, seen: list[torch.Tensor]) -> torch.Tensor:
+    def _apart(self, inputs: Inputs, seen: list[torch.Tensor]) -> torch.Tensor:
         """Δ of each pair, from what the models said in the parent's own forward passes."""
         mask = inputs["completion_mask"][:, 1:]
         chosen, rejected = of_answers(seen[0], mask, self.ld_alpha).chunk(2)
@@ -64,9 +65,9 @@ def log_probs(*models: Any) -> Iterator[list[torch.Tensor]]:
     """
     seen: list[torch.Tensor] = []
 
-    def keep(module: Any, given: Any, output: Any) -> None:
-        if getattr(output, "log_probs", None) is not None:
-            seen.append(output.log_probs)
+    def keep(module: nn.Module, given: object, output: object) -> None:
+        if (log_probs := getattr(output, "log_probs", None)) is not None:
+            seen.append(log_probs)
 
     with ExitStack() as stack:
         for model in filter(None, models):

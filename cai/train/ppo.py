@@ -9,16 +9,23 @@ A training that was killed goes on from its last checkpoint and ends with the sa
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import timedelta
 from typing import Any
 
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from cai.stages.ppo import Ppo
+from cai.store.rows import Prompt
 from cai.store.stage import Stage
 from cai.train.launch import checkpoints
 from cai.train.rl import held_out
@@ -97,7 +104,7 @@ def _writer(job: Job[Ppo], actor: Actor, talk: ChatTokens, processes: Processes)
     )
 
 
-def _walk(job: Job[Ppo], loop: Loop, done: int, heldout: Any) -> dict[str, Any]:
+def _walk(job: Job[Ppo], loop: Loop, done: int, heldout: Sequence[Prompt]) -> dict[str, float | str]:
     """All steps that are left, between answers to held-out prompts; returns figures for the manifest."""
     asked = held_out_prompts(heldout, job.seed)
     before = held_out.once(job.out / "before.json", loop.processes, lambda: held_out.answers(loop, asked))
@@ -137,20 +144,20 @@ def _over(want: Ppo, figures: Mapping[str, float]) -> str:
     return ""
 
 
-def _models(job: Job[Ppo], device: Any) -> tuple[Any, Any, Any]:
+def _models(job: Job[Ppo], device: torch.device) -> tuple[PreTrainedModel, PreTrainedModel, PreTrainedTokenizerBase]:
     """The policy, a critic that reads its tokens, and its tokenizer."""
     # Adapters learn on top of weights that stay; weights that learn need float32.
     dtype = torch.bfloat16 if job.want.lora and device.type == "cuda" and loading.half(job) else torch.float32
     tokenizer = AutoTokenizer.from_pretrained(job.base)
-    policy = AutoModelForCausalLM.from_pretrained(job.base, dtype=dtype).to(device)
+    policy: Any = AutoModelForCausalLM.from_pretrained(job.base, dtype=dtype)
     source = _critic_source(job, tokenizer)
-    critic = AutoModelForSequenceClassification.from_pretrained(source, num_labels=1, dtype=dtype).to(device)
+    critic: Any = AutoModelForSequenceClassification.from_pretrained(source, num_labels=1, dtype=dtype)
     if source == job.base:
         torch.nn.init.zeros_(critic.score.weight)  # a critic that knows nothing expects nothing
-    return policy, critic, tokenizer
+    return policy.to(device), critic.to(device), tokenizer
 
 
-def _critic_source(job: Job[Ppo], tokenizer: Any) -> str:
+def _critic_source(job: Job[Ppo], tokenizer: PreTrainedTokenizerBase) -> str:
     """The weights the critic starts from: the reward model's where it reads the policy's tokens, or the policy's.
 
     Raises:
@@ -205,7 +212,7 @@ def _save(job: Job[Ppo], loop: Loop, number: int) -> None:
     loop.processes.accelerator.wait_for_everyone()
 
 
-def _log(job: Job[Ppo], loop: Loop, number: int, figures: Mapping[str, Any]) -> None:
+def _log(job: Job[Ppo], loop: Loop, number: int, figures: Mapping[str, object]) -> None:
     if loop.processes.first:
         with (job.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": number, "steps": loop.task.steps, **figures}) + "\n")

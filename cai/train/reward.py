@@ -10,12 +10,13 @@ softmax(r_chosen, r_rejected) against (p, 1 − p) (Lee et al. 2023, section 2.2
 
 from typing import Any
 
+from torch import nn
 from trl import RewardConfig, RewardTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from cai.stages.reward import Reward
 from cai.train.shared import fit, loading, saving, scoring
 from cai.train.shared import job as jobs
-from cai.train.shared.soft import PROB, keep_prob, log_brier, soft_term
+from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_prob, log_brier, soft_term
 
 SHOWN = ["prompt", "chosen", "rejected"]
 
@@ -28,8 +29,8 @@ class SoftRewardTrainer(RewardTrainer):
         keep_prob(self)
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self, model: nn.Module, inputs: Inputs, return_outputs: bool = False, num_items_in_batch: Count = None
+    ) -> Loss:
         """The parent's loss plus (1 − p)·d, averaged over the batch."""
         prob = inputs.pop(PROB)  # what stays in the inputs goes to the model
         found: Any = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)

@@ -7,20 +7,31 @@ With p_i the mean log-probability of the tokens of answer i and r_i its score, t
 """
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 import torch
 from datasets import Dataset
 from peft import get_peft_model
+from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import AutoTokenizer, Trainer, TrainingArguments, set_seed
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
 from cai.stages.rrhf import Rrhf
 from cai.train.shared import fit, loading, saving
 from cai.train.shared import job as jobs
+from cai.train.shared.soft import Count, Inputs, Loss
 from cai.train.shared.turns import texts, tokens
 
 IGNORED = -100
+
+
+class Ranking(TypedDict):
+    """A prompt with its answers: their token ids, the prompt's as each has them before it, and their scores."""
+
+    prompt_ids: list[list[int]]
+    answer_ids: list[list[int]]
+    scores: list[float]
 
 
 class RankedCollator:
@@ -33,7 +44,7 @@ class RankedCollator:
     def __init__(self, pad: int) -> None:
         self.pad = pad
 
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, examples: Sequence[Ranking]) -> dict[str, torch.Tensor]:
         rows = [pair for each in examples for pair in zip(each["prompt_ids"], each["answer_ids"], strict=True)]
         longest = max(len(prompt) + len(answer) for prompt, answer in rows)
 
@@ -62,8 +73,8 @@ class RrhfTrainer(Trainer):
         self._parts: dict[str, list[float]] = defaultdict(list)
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self, model: nn.Module, inputs: Inputs, return_outputs: bool = False, num_items_in_batch: Count = None
+    ) -> Loss:
         """The mean loss of the batch's prompts."""
         outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
         logps, lengths = answer_logps(outputs.logits, inputs["labels"])
@@ -114,10 +125,10 @@ def losses(
     return apart.clamp(min=0).sum(), -logps[scores.argmax()], (apart < 0).float().mean()
 
 
-def encoded(rows: Dataset, tokenizer: Any, max_length: int) -> Dataset:
+def encoded(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
     """Rankings as token ids: answers are cut at ``max_length``, prompts that leave them no room are left out."""
 
-    def encode(row: dict[str, Any]) -> dict[str, Any]:
+    def encode(row: Mapping[str, Any]) -> dict[str, list[list[int]]]:
         pairs = [texts(tokenizer, row["prompt"], each) for each in row["completions"]]
         prompts = [tokens(tokenizer, prompt) for prompt, _ in pairs]
         rooms = [max(max_length - len(each), 0) for each in prompts]

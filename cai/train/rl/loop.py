@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from cai.stages.ppo import Ppo
 from cai.store.rows import Prompt
 from cai.train.rl import advantages, kl
 from cai.train.rl.actor import Actor
-from cai.train.rl.learner import Learner, PpoBatch
+from cai.train.rl.learner import Learner, LearnerState, PpoBatch
 from cai.train.rl.processes import Processes
 from cai.train.rl.rollout import ChatTokens, Rollout, Sampler, SeededPrompt
 
@@ -209,7 +209,17 @@ def steps_of(want: Ppo, questions: int) -> int:
     return max(1, -(-int(want.num_train_epochs * questions) // want.batch_size))
 
 
-def state(loop: Loop, number: int) -> dict[str, Any]:
+class LoopState(TypedDict):
+    """A checkpoint of a training."""
+
+    step: int
+    weights: dict[str, dict[str, Tensor]]
+    learner: LearnerState
+    kl_coef: float
+    stopped: str
+
+
+def state(loop: Loop, number: int) -> LoopState:
     """All that a checkpoint keeps; what is drawn depends on the step alone and needs no keeping."""
     return {
         "step": number,
@@ -220,7 +230,7 @@ def state(loop: Loop, number: int) -> dict[str, Any]:
     }
 
 
-def load_state(loop: Loop, kept: dict[str, Any]) -> None:
+def load_state(loop: Loop, kept: LoopState) -> None:
     """Go on from a checkpoint."""
     loop.actor.load(kept["weights"])
     loop.learner.load(kept["learner"])

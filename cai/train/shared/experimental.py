@@ -6,12 +6,13 @@ fill ``max_length`` alone are left out and counted (with no token of an answer l
 """
 
 import importlib
-from typing import Any
+from collections.abc import Mapping
 
 from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from cai.stages.train import Train
+from cai.store.rows import Message
 from cai.train.launch import configs
 from cai.train.shared import fit, loading, saving
 from cai.train.shared.job import Job
@@ -65,7 +66,7 @@ def run(module: str, name: str, job: Job[Train], **settings: object) -> None:
 def as_text(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
     """Pairs as plain texts, without those whose prompt leaves no room for an answer."""
 
-    def rendered(row: dict[str, Any]) -> dict[str, str]:
+    def rendered(row: Mapping[str, list[Message]]) -> dict[str, str]:
         prompt, chosen = texts(tokenizer, row["prompt"], row["chosen"])
         return {"prompt": prompt, "chosen": chosen, "rejected": texts(tokenizer, row["prompt"], row["rejected"])[1]}
 

@@ -2,19 +2,19 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
 from datasets import Dataset
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from cai.stages.train import Train
 from cai.train.launch import checkpoints
 from cai.train.shared import devices, trackers
-from cai.train.shared.job import Job
+from cai.train.shared.job import Figures, Job
 from cai.train.shared.loading import half
 from cai.train.shared.watch import watched
 
@@ -86,28 +86,35 @@ class Progress(TrainerCallback):
     def __init__(self, out: Path) -> None:
         self.path = out / "metrics.jsonl"
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, object] | None = None,
+        **_: object,
+    ) -> None:
         if not state.is_world_process_zero:
             return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **(logs or {})}) + "\n")
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         PartialState().wait_for_everyone()  # each process writes its own random state
         if state.is_world_process_zero and folder.exists():
             (folder / checkpoints.COMPLETE).touch()
 
 
-def train(trainer: Any, job: Job[Train]) -> dict[str, Any]:
+def train(trainer: Trainer, job: Job[Train]) -> Figures:
     """Train from the last complete checkpoint, or from the start; returns the metrics on the held-out split."""
     if trainer.is_world_process_zero():
-        tidied = checkpoints.last_checkpoint(Path(trainer.args.output_dir))
+        tidied = checkpoints.last_checkpoint(Path(str(trainer.args.output_dir)))
         for name in ("metrics.jsonl", "answers.jsonl"):
             checkpoints.rewind(job.out / name, checkpoints.step_of(tidied) if tidied else 0)
         trackers.hold(job)
     trainer.accelerator.wait_for_everyone()
-    checkpoint = checkpoints.last_checkpoint(Path(trainer.args.output_dir))
+    checkpoint = checkpoints.last_checkpoint(Path(str(trainer.args.output_dir)))
     devices.check_reference(trainer)
     began = time.monotonic()
     watch = watched(trainer, job)

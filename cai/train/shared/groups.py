@@ -13,13 +13,15 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import TrainerCallback
+from torch import nn
+from transformers import TrainerCallback, TrainerState
 
 from cai.stages.grpo import Grpo
 from cai.stages.rloo import Rloo
-from cai.store.rows import Prompt
+from cai.store.rows import Message, Prompt
 from cai.train.rl import held_out, kl
 from cai.train.rl.actor import beside, reference_of
+from cai.train.rl.held_out import HeldOutAnswer
 from cai.train.rl.loop import draw_seed
 from cai.train.rl.loop import held_out as held_out_prompts
 from cai.train.rl.processes import Processes
@@ -118,7 +120,7 @@ class GroupReward:
         self.__name__ = self.rewards.scoring.method  # by which TRL names its figures
 
     async def __call__(
-        self, completions: Sequence[Any], number: Sequence[int], trainer_state: Any, **_: Any
+        self, completions: Sequence[Sequence[Message]], number: Sequence[int], trainer_state: TrainerState, **_: object
     ) -> list[float | None]:
         """The score of each answer; None where it cannot be read.
 
@@ -145,21 +147,26 @@ class HeldOutLook(TrainerCallback):
     """
 
     def __init__(
-        self, job: Job[Grouped], trainer: Any, talk: ChatTokens, reward: GroupReward, asked: Sequence[SeededPrompt]
+        self,
+        job: Job[Grouped],
+        trainer: Any,
+        talk: ChatTokens,
+        reward: GroupReward,
+        asked: Sequence[SeededPrompt],
     ) -> None:
         self.job, self.trainer, self.talk, self.reward, self.asked = job, trainer, talk, reward, asked
         self.limits = Limits(job.want.max_completion_length, job.want.temperature, AT_ONCE)
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
+    def on_train_begin(self, *_: object, **__: object) -> None:
         """The first moment at which the model is where it will be trained."""
         self.before()
 
-    def before(self) -> list[dict[str, Any]]:
+    def before(self) -> list[HeldOutAnswer]:
         """The answers of the policy that the training began with."""
         return held_out.once(self.job.out / "before.json", Processes(self.trainer.accelerator), self.answers)
 
     @torch.no_grad()
-    def answers(self) -> list[dict[str, Any]]:
+    def answers(self) -> list[HeldOutAnswer]:
         """See ``cai.train.rl.held_out.answers``; the KL is None where there is no reference."""
         processes = Processes(self.trainer.accelerator)
         # Where the weights are spread, a pass needs all processes: then each answers all prompts.
@@ -168,7 +175,7 @@ class HeldOutLook(TrainerCallback):
         found = self._answers(mine, processes.device) if mine else []
         return found if spread else processes.all(found)
 
-    def _answers(self, asked: Sequence[SeededPrompt], device: Any) -> list[dict[str, Any]]:
+    def _answers(self, asked: Sequence[SeededPrompt], device: torch.device) -> list[HeldOutAnswer]:
         model = self.trainer.accelerator.unwrap_model(self.trainer.model_wrapped)
         training = model.training
         model.eval()
@@ -179,7 +186,7 @@ class HeldOutLook(TrainerCallback):
         model.train(training)
         return found
 
-    def _kl(self, model: Any, rollout: Rollout) -> list[float] | list[None]:
+    def _kl(self, model: nn.Module, rollout: Rollout) -> list[float] | list[None]:
         """Of each answer to the reference, in nats."""
         reference = reference_of(self.trainer, model)
         if reference is None:

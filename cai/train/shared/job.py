@@ -14,6 +14,8 @@ from cai.stages.train import Train
 from cai.store.rows import plain
 from cai.train.rl.rewards import Scoring
 
+Figures = dict[str, float | str]
+"""A training's figures on its held-out rows, with its seconds, and why it stopped before its end, if it did."""
 W_co = TypeVar("W_co", bound=Train, covariant=True)
 
 

@@ -5,7 +5,13 @@ from typing import Any
 import torch
 from datasets import Dataset, load_dataset
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainingArguments,
+)
 
 from cai.data import dataset
 from cai.models import cpu
@@ -27,7 +33,7 @@ def lora(job: Job[Train], task: str, modules_to_save: list[str] | None = None) -
     return adapters.config(job.want.lora, task, modules_to_save) if job.want.lora else None
 
 
-def model(job: Job[Train], args: Any) -> Any:
+def model(job: Job[Train], args: Any) -> PreTrainedModel:
     """The causal language model to train, in float32 unless ``model_init_kwargs`` says otherwise.
 
     Args:
@@ -39,12 +45,12 @@ def model(job: Job[Train], args: Any) -> Any:
     return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", **given})
 
 
-def left_tokenizer(job: Job[Train]) -> Any:
+def left_tokenizer(job: Job[Train]) -> PreTrainedTokenizerBase:
     """The base's tokenizer for generation, where prompts end at the same place."""
     return AutoTokenizer.from_pretrained(job.base, padding_side="left", truncation_side="left")
 
 
-def reference(job: Job[Dpo | Kto], args: Any) -> Any:
+def reference(job: Job[Dpo | Kto], args: TrainingArguments) -> PreTrainedModel | None:
     """The model that the policy is held to, where the job names another than its base; None leaves it to the trainer.
 
     Args:

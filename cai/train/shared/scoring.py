@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 from pyarrow import parquet
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from cai.data import dataset
+from cai.data.dataset import PreferenceRow
 from cai.judge.reward_figures import figures
 from cai.models.reward import scores
 from cai.models.types import ModelSpec
@@ -29,21 +30,25 @@ COARSE = 0.05
 Rewards = tuple[float, float]
 
 
-def rows(job: Job[Reward], split: str, most: int | None = None) -> list[dict[str, Any]]:
+def rows(job: Job[Reward], split: str, most: int | None = None) -> list[PreferenceRow]:
     """The first rows of a split, with all their columns; none where there is no such split."""
     files = dataset.files(job.data, split)
     found = [row for file in files for row in parquet.read_table(file).slice(0, most).to_pylist()]
     return found[:most]
 
 
-def rewards(model: Any, tokenizer: Any, examples: Sequence[dict[str, Any]]) -> list[Rewards]:
+def rewards(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[PreferenceRow]
+) -> list[Rewards]:
     """Of each pair the chosen answer's score and the rejected one's, in logits."""
     said = [example["prompt"] + example[side] for example in examples for side in ("chosen", "rejected")]
     found = scores(model, tokenizer, [conversation(tokenizer, each) for each in said])
     return list(zip(found[::2], found[1::2], strict=True))
 
 
-def fitting(job: Job[Reward], tokenizer: Any, examples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def fitting(
+    job: Job[Reward], tokenizer: PreTrainedTokenizerBase, examples: Sequence[PreferenceRow]
+) -> list[PreferenceRow]:
     """The pairs of which both sides are within ``max_length``; training leaves out the others too."""
     most = job.want.max_length
     return [
@@ -64,7 +69,7 @@ def probe(trainer: Any, job: Job[Reward]) -> list[Rewards]:
     return rewards(model, trainer.processing_class, _probed(job, trainer.processing_class))
 
 
-def check(folder: Path, before: Sequence[Rewards], job: Job[Reward]) -> dict[str, Any]:
+def check(folder: Path, before: Sequence[Rewards], job: Job[Reward]) -> dict[str, object]:
     """Load the saved model and score with it; returns its figures for the manifest.
 
     Args:
@@ -98,7 +103,7 @@ def same(before: Sequence[Rewards], after: Sequence[Rewards], tolerance: float) 
     return max((abs(one - two) for one, two in both), default=0.0)
 
 
-def _probed(job: Job[Reward], tokenizer: Any) -> list[dict[str, Any]]:
+def _probed(job: Job[Reward], tokenizer: PreTrainedTokenizerBase) -> list[PreferenceRow]:
     return fitting(job, tokenizer, rows(job, "train", 4 * PROBED))[:PROBED]
 
 

@@ -9,16 +9,20 @@ from typing import Any
 
 import torch
 
+Inputs = dict[str, torch.Tensor]
+Loss = torch.Tensor | tuple[torch.Tensor, Any]
+Count = torch.Tensor | int | None
+Row = dict[str, Any]
 PROB = "chosen_prob"
 
 
 class WithProb:
     """A collator that keeps ``chosen_prob`` beside what TRL's own collator makes."""
 
-    def __init__(self, inner: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
+    def __init__(self, inner: Callable[[list[Row]], Inputs]) -> None:
         self.inner = inner
 
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, examples: list[Row]) -> Inputs:
         batch = self.inner(examples)
         batch[PROB] = torch.tensor([example[PROB] for example in examples])
         return batch

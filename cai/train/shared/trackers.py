@@ -6,7 +6,6 @@ environment names another by ``WANDB_PROJECT`` or ``MLFLOW_EXPERIMENT_NAME``.
 
 import importlib
 import os
-from typing import Any
 
 from accelerate import Accelerator
 
@@ -16,7 +15,7 @@ from cai.train.shared.job import Job
 TENSORBOARD = "tensorboard"
 
 
-def settings(job: Job[Train]) -> dict[str, Any]:
+def settings(job: Job[Train]) -> dict[str, str]:
     """What transformers' trainers have to be told, which take some of it from the environment alone."""
     project = job.run.partition("/")[0]
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.out / TENSORBOARD)

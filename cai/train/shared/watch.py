@@ -12,7 +12,15 @@ from typing import Any
 import torch
 from accelerate.utils import broadcast_object_list
 from pyarrow import parquet
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import (
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from cai.data import dataset
 from cai.data.prompts import HELDOUT
@@ -66,7 +74,9 @@ class TrainerMonitor(TrainerCallback):
             )
         return found
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         path = self.job.out / "guard.json"
         if not path.exists() and self.trainer.is_world_process_zero():
             write_json(path, self._figures())
@@ -75,27 +85,27 @@ class TrainerMonitor(TrainerCallback):
         self.before = read_json(path)
         self.last = state.global_step
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if state.global_step % self.guards.every == 0:
             self._look(state, control)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if state.global_step != self.last:
             self._look(state, control)
         if self.judge:
             self.judge.close()
 
-    def _look(self, state: Any, control: Any) -> None:
+    def _look(self, state: TrainerState, control: TrainerControl) -> None:
         self.last = state.global_step
-        found: list[Any] = [""]
+        stopped = [""]
         if self.trainer.is_world_process_zero():
             figures = self._figures() | self._chosen(state)
             raised = guards.alarms(guards.measures(figures, self.before), self.guards)
             self._write(state, figures, raised)
-            found = ["; ".join(each.text for each in raised if each.stops)]
+            stopped = ["; ".join(each.text for each in raised if each.stops)]
         if self.trainer.accelerator.num_processes > 1:
-            broadcast_object_list(found)
-        self.stopped = found[0]
+            broadcast_object_list(stopped)
+        self.stopped = stopped[0]
         control.should_training_stop = control.should_training_stop or bool(self.stopped)
 
     @torch.no_grad()
@@ -113,7 +123,7 @@ class TrainerMonitor(TrainerCallback):
         model.train(learning)
         return figures
 
-    def _apart(self, model: Any, rollout: Rollout) -> dict[str, float]:
+    def _apart(self, model: PreTrainedModel, rollout: Rollout) -> dict[str, float]:
         """Entropy of a token, and the KL of an answer to the reference, where there is one.
 
         The KL is taken over all tokens at every state of the sampled answers, so that a few answers tell enough.
@@ -131,14 +141,14 @@ class TrainerMonitor(TrainerCallback):
         found = {"entropy": sums["entropy"] / max(int(rollout.batch.mask.sum()), 1)}
         return {**found, "kl": sums["kl"] / len(rollout.texts)} if reference is not None else found
 
-    def _base(self, model: Any) -> Any:
+    def _base(self, model: PreTrainedModel) -> PreTrainedModel | None:
         """For a trainer without a reference: the base once more, at the cost of its weights, where a recipe bounds the KL."""
         if self.reference is None and "kl" in self.want.guards:
-            base = AutoModelForCausalLM.from_pretrained(self.job.base, dtype=model.dtype)
+            base: Any = AutoModelForCausalLM.from_pretrained(self.job.base, dtype=model.dtype)
             self.reference = base.to(model.device).eval()
         return self.reference
 
-    def _chosen(self, state: Any) -> dict[str, float]:
+    def _chosen(self, state: TrainerState) -> dict[str, float]:
         """How much the chosen answers' log-probability changed, as a share of what it was."""
         logged = [each["logps/chosen"] for each in state.log_history if "logps/chosen" in each]
         if len(logged) < 2:
@@ -147,14 +157,14 @@ class TrainerMonitor(TrainerCallback):
         first, last = sum(logged[:few]) / few, sum(logged[-few:]) / few
         return {"chosen": (last - first) / abs(first)} if first else {}
 
-    def _write(self, state: Any, figures: Mapping[str, float], raised: Sequence[guards.Alarm]) -> None:
+    def _write(self, state: TrainerState, figures: Mapping[str, float], raised: Sequence[guards.Alarm]) -> None:
         line = {f"guard/{name}": value for name, value in figures.items()}
         line |= {"alarms": [each.text for each in raised]} if raised else {}
         with (self.job.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **line}) + "\n")
 
 
-def watched(trainer: Any, job: Job[Train]) -> TrainerMonitor | None:
+def watched(trainer: Trainer, job: Job[Train]) -> TrainerMonitor | None:
     """Watch a trainer, if its block has guards, and its weights are whole on every device."""
     spread, want = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled, job.want
     if not isinstance(want, Aligned) or not guards.parse(want.guards).every or spread:
