@@ -110,10 +110,10 @@ class _Trail:
                 self.known[at] = _resolve(read_yaml(path), self)
             except InputError as error:
                 self.known[at] = error
-        found = self.known[at]
-        if isinstance(found, InputError):
-            raise found
-        return found
+        loaded = self.known[at]
+        if isinstance(loaded, InputError):
+            raise loaded
+        return loaded
 
 
 def _resolve(source: Source, trail: _Trail) -> Loaded:

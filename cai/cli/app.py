@@ -63,7 +63,7 @@ def run(
     from cai.run.walk import start
 
     screen = Screen()
-    loaded = load_recipe(recipe, overrides or [], this_machine(here=ray is None))
+    loaded = load_recipe(recipe, overrides or [], this_machine(serves_here=ray is None))
     folder = out / loaded.name
     if prometheus:
         from cai.flow.prometheus import serve

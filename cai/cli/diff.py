@@ -26,14 +26,14 @@ SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yel
 def diff_constitutions(old: Path, new: Path, run: str | None, as_json: bool) -> None:
     """What changed, and what a run would have to do again."""
     before, after = _constitution(old), _constitution(new)
-    found = list(changes(before, after))
+    differences = list(changes(before, after))
     touched = list(effects.effects(run_folder(run), after)) if run else []
     if as_json:
-        print(json.dumps(_as_json(found, touched), indent=2, ensure_ascii=False))
+        print(json.dumps(_as_json(differences, touched), indent=2, ensure_ascii=False))
     else:
         console = Screen().console
         console.soft_wrap = False
-        _show(before, after, found, touched, console)
+        _show(before, after, differences, touched, console)
 
 
 def _constitution(path: Path) -> Constitution:

@@ -273,8 +273,8 @@ def shingles(text: str, size: int) -> set[tuple[str, ...]]:
 
 def _sentences(text: str) -> list[str]:
     """Sentences of three words or more, as sequences of words."""
-    found = (" ".join(_words(each)) for each in _SENTENCE.findall(text))
-    return [each for each in found if each.count(" ") >= 2]
+    sentences = (" ".join(_words(each)) for each in _SENTENCE.findall(text))
+    return [each for each in sentences if each.count(" ") >= 2]
 
 
 def _overlap(first: Set[object], second: Set[object]) -> float:

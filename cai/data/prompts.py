@@ -142,8 +142,8 @@ def _words(tags: object) -> list[str]:
 
 
 def _messages(asked: object) -> tuple[dict[str, str], ...] | None:
-    found = _said(asked)
-    return found if found and all(is_text(each["content"]) for each in found) else None
+    messages = _said(asked)
+    return messages if messages and all(is_text(each["content"]) for each in messages) else None
 
 
 def _said(asked: object) -> tuple[dict[str, str], ...] | None:

@@ -119,10 +119,10 @@ def load(name: str, beside: Path) -> Calibration:
             f'there is no calibration "{name}"; fit one with: cai judge-eval … --calibrate temperature --name {name}'
         )
     try:
-        found = parse(read_json(path))
-        if not _sound(found):
+        curve = parse(read_json(path))
+        if not _sound(curve):
             raise ValueError
-        return found
+        return curve
     except (KeyError, TypeError, ValueError, RunError):
         raise UserError(f"{path} is not a calibration; fit it anew with: cai judge-eval … --calibrate") from None
 

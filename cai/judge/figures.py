@@ -70,8 +70,8 @@ class JudgedPair:
     @property
     def longer(self) -> float:
         """What taking the longer answer scores."""
-        apart = len(self.row.pair.a.text) - len(self.row.pair.b.text)
-        return 0.5 if apart == 0 else float((apart > 0) == (self.people > 0.5))
+        difference = len(self.row.pair.a.text) - len(self.row.pair.b.text)
+        return 0.5 if difference == 0 else float((difference > 0) == (self.people > 0.5))
 
 
 def judged_pairs(rows: Iterable[Preference]) -> Iterator[JudgedPair]:
@@ -93,7 +93,7 @@ def figures(all_pairs: Sequence[JudgedPair], want: Judging, kind: str = "") -> J
     read = [each for each in all_pairs if each.p is not None]
     labelled = [each for each in pairs if each.row.status == "ok"]
     votes = [vote for each in all_pairs for vote in each.row.votes]
-    found: JudgeFigures[Share] = {
+    marks: JudgeFigures[Share] = {
         "pairs": len(pairs),
         "contexts": len({each.context for each in pairs}),
         "people_even": len(all_pairs) - len(pairs),
@@ -118,8 +118,8 @@ def figures(all_pairs: Sequence[JudgedPair], want: Judging, kind: str = "") -> J
         },
     }
     if kind:
-        found["calibrated"] = {"kind": kind, **cross_validated(read, kind)}
-    return found
+        marks["calibrated"] = {"kind": kind, **cross_validated(read, kind)}
+    return marks
 
 
 def calibration(read: Sequence[JudgedPair]) -> CalibrationFigures:
@@ -282,8 +282,8 @@ def mean(
         sums[each.context][0] += value(each)
         sums[each.context][1] += 1
     totals = numpy.array(list(sums.values()))
-    mean, apart = float(totals[:, 0].sum() / totals[:, 1].sum()), totals[:, 0] / totals[:, 1]
-    if len(totals) < FEW or apart.min() == apart.max():
+    mean, means = float(totals[:, 0].sum() / totals[:, 1].sum()), totals[:, 0] / totals[:, 1]
+    if len(totals) < FEW or means.min() == means.max():
         (least, most), count = bounds, len(totals)
         low, high = (least + each * (most - least) for each in wilson((mean - least) / (most - least) * count, count))
         return Share(mean, low, high, len(pairs))

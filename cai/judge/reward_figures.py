@@ -28,7 +28,7 @@ def figures(examples: Sequence[PreferenceRow], rewards: Sequence[tuple[float, fl
     pairs = [_marked(example, scores, soft) for example, scores in zip(examples, rewards, strict=True)]
     decided = [each for each in pairs if each.people != 0.5]
     principles = ((name, each) for each, example in zip(pairs, examples, strict=True) for name in _principles(example))
-    found = {
+    shares = {
         "pairs": len(decided),
         "labels": "soft" if soft else "hard",
         "accuracy": mean(decided, right),
@@ -40,7 +40,7 @@ def figures(examples: Sequence[PreferenceRow], rewards: Sequence[tuple[float, fl
         "by_track": by((each.row.pair.track, each) for each in decided),
         "by_principle": by((name, each) for name, each in principles if each.people != 0.5),
     }
-    return plain(found)
+    return plain(shares)
 
 
 def correlation(xs: Sequence[float], ys: Sequence[float]) -> dict[str, float | None]:

@@ -28,15 +28,15 @@ class Machine:
     Attributes:
         gpus: the devices that may be used, as ``CUDA_VISIBLE_DEVICES`` names them.
         packages: which of ``PACKAGES`` are installed.
-        here: whether it is this one that serves and trains, and so must have what that takes.
+        serves_here: whether it is this one that serves and trains, and so must have what that takes.
     """
 
     gpus: tuple[str, ...] = ()
     packages: frozenset[str] = frozenset(PACKAGES)
-    here: bool = True
+    serves_here: bool = True
 
 
-def this_machine(here: bool = True) -> Machine:
+def this_machine(serves_here: bool = True) -> Machine:
     """The machine of this process, as it is now."""
     installed = frozenset(name for name in PACKAGES if importlib.util.find_spec(name) is not None)
-    return Machine(tuple(devices.visible()), installed, here)
+    return Machine(tuple(devices.visible()), installed, serves_here)

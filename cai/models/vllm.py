@@ -42,7 +42,7 @@ def check(spec: ModelSpec, machine: Machine | None = None) -> None:
         raise UserError(
             f"models.{spec.role}: vLLM is not installed; use `local:` or `endpoints:` instead, or run: {install('vllm')}"
         )
-    if not machine.here:
+    if not machine.serves_here:
         return
     if spec.port is not None:
         with socket.socket() as probe:

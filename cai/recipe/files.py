@@ -60,13 +60,13 @@ class Files:
     def _calibrations(self, block: dict[str, Any], keys: Keys) -> dict[str, Calibration]:
         """Role → the fit that is named for it."""
         given = block["calibration"]
-        found = {}
+        fits = {}
         for role, name in (given if isinstance(given, dict) else {block.get("model", ""): given}).items():
             try:
-                found[role] = calibration.load(name, self.beside)
+                fits[role] = calibration.load(name, self.beside)
             except UserError as error:
                 self.wrong(keys, str(error))
-        return found
+        return fits
 
     def _sources(self, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
         for track in ("redteam", "helpful"):

@@ -111,9 +111,9 @@ def _from_block(text: str) -> ModelSpec:
 
 
 def _checked(block: dict[str, Any], source: Source) -> ModelSpec:
-    found: list[Problem] = []
-    spec = read_model("model", block, (), Path(), lambda keys, text: found.append(source.problem(keys, text)))
-    complain([Problem(COMMAND, 0, "", problem.text) for problem in found])
+    mistakes: list[Problem] = []
+    spec = read_model("model", block, (), Path(), lambda keys, text: mistakes.append(source.problem(keys, text)))
+    complain([Problem(COMMAND, 0, "", problem.text) for problem in mistakes])
     return spec
 
 

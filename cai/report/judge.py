@@ -47,8 +47,8 @@ def table(figures: ExamFigures, width: int) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading, justify in columns:
         shown.add_column(heading, justify=justify, overflow="fold")  # pyright: ignore[reportArgumentType]
-    for name, found in figures["methods"].items():
-        shown.add_row(name, *cells(found)[: len(columns) - 1])
+    for name, method in figures["methods"].items():
+        shown.add_row(name, *cells(method)[: len(columns) - 1])
     shown.add_section()
     first = next(iter(figures["methods"].values()))
     for name, share in first["floors"].items():
@@ -77,8 +77,8 @@ def cells(found: MethodFigures) -> list[str]:
 
 def sentences(figures: ExamFigures) -> Iterator[str]:
     """What the figures say, a line for each method."""
-    for name, found in figures["methods"].items():
-        yield f"{name}: {' '.join(verdict(found))}"
+    for name, method in figures["methods"].items():
+        yield f"{name}: {' '.join(verdict(method))}"
 
 
 def verdict(found: MethodFigures) -> Iterator[str]:
@@ -146,9 +146,9 @@ def write(folder: Path, figures: ExamFigures) -> Path:
     text = pages.get_template("judge_eval.html.j2").render(
         exam=figures,
         columns=COLUMNS,
-        cells={name: cells(found) for name, found in figures["methods"].items()},
-        verdicts={name: list(verdict(found)) for name, found in figures["methods"].items()},
-        plots={name: [bin_of(each) for each in found["curve"]] for name, found in figures["methods"].items()},
+        cells={name: cells(method) for name, method in figures["methods"].items()},
+        verdicts={name: list(verdict(method)) for name, method in figures["methods"].items()},
+        plots={name: [bin_of(each) for each in method["curve"]] for name, method in figures["methods"].items()},
         mistakes={name: mistakes(folder, name) for name in figures["methods"]},
         plot=PLOT,
     )

@@ -105,12 +105,12 @@ def _revised(folder: Path, stages: list[StageState]) -> list[Shown]:
 
 def _votes(folder: Path, stages: list[StageState], rows: int) -> list[Shown]:
     """For each label stage: its figures and some preferences whole."""
-    found: list[Shown] = []
+    labels: list[Shown] = []
     for each in _done(stages, "label"):
         stage = Stage(folder / each["name"])
         shown = list(islice(stage.all_rows(Preference), max(rows // 2, 1) if rows else 0))
-        found.append({**each, "position": position(stage.all_rows(Preference)), "shown": shown})
-    return found
+        labels.append({**each, "position": position(stage.all_rows(Preference)), "shown": shown})
+    return labels
 
 
 def _evaluation(folder: Path, stages: list[StageState]) -> list[Shown]:
@@ -134,7 +134,7 @@ def _trained(folder: Path, stages: list[StageState]) -> list[Shown]:
 
 def _rounds(stages: list[StageState]) -> list[Shown]:
     """For each block of rounds: its verdicts, the policy that stayed, and how far each round's went."""
-    found: list[Shown] = []
+    blocks: list[Shown] = []
     for each in stages:
         if each["kind"] != "rounds" or "round" in each:
             continue
@@ -144,7 +144,7 @@ def _rounds(stages: list[StageState]) -> list[Shown]:
             training.curve(title, [(of["round"], of[key]) for of in verdicts if of[key] is not None])
             for key, title in shown
         ]
-        found.append(
+        blocks.append(
             {
                 "name": each["name"],
                 "says": each.get("says", ""),
@@ -152,4 +152,4 @@ def _rounds(stages: list[StageState]) -> list[Shown]:
                 "curves": [c for c in curves if c],
             }
         )
-    return found
+    return blocks

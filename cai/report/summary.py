@@ -61,16 +61,16 @@ def stages_of(folder: Path) -> list[StageState]:
 
     The state is "done", "open", "waiting", or "not run" for what belongs to a round after one that was not accepted.
     """
-    found: list[StageState] = []
+    states: list[StageState] = []
     for known in described(folder)["stages"]:
         stage = Stage(folder / known["name"])
         seal = stage.seal
         state = "done" if seal else "open" if (stage.folder / "begun.json").exists() else "waiting"
         so_far = "" if seal else _so_far(folder, known, stage)
-        if state == "waiting" and (ended := _ended(found, known)):
+        if state == "waiting" and (ended := _ended(states, known)):
             state, so_far = "not run", f"{ended['policy']} was not accepted: {' and '.join(ended['why'])}"
-        found.append(cast("StageState", {**known, "state": state, "so_far": so_far, **(seal or {})}))
-    return found
+        states.append(cast("StageState", {**known, "state": state, "so_far": so_far, **(seal or {})}))
+    return states
 
 
 def _ended(before: list[StageState], known: StageNote) -> RoundVerdict | None:

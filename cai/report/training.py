@@ -84,13 +84,13 @@ def _guarded(lines: Sequence[Mapping[str, float]], given: Mapping[str, object] |
     before = next((each for each in seen if "entropy" in each), seen[0])
     for line, figures in zip(looks, seen, strict=True):
         known.append((int(line["step"]), guards.measures(figures, before)))
-    found = []
+    curves = []
     for name, measure in guards.MEASURES.items():
-        values = [(step, told[name]) for step, told in known if name in told]
+        values = [(step, figures[name]) for step, figures in known if name in figures]
         bounds = [(bound, "warn") for bound in wanted.warn.get(name, ()) if bound is not None]
         bounds += [(bound, "stop") for bound in wanted.stop.get(name, ()) if bound is not None]
-        found.append(curve(f"{name}: {measure.about}", values, bounds))
-    return [each for each in found if each]
+        curves.append(curve(f"{name}: {measure.about}", values, bounds))
+    return [each for each in curves if each]
 
 
 def _alarms(lines: Sequence[Mapping[str, object]]) -> list[str]:

@@ -85,8 +85,8 @@ class Run:
         if block.table.shape != "source":
             return {}
         others = [each for each in self.recipe.blocks if each.kind == "prompts" and each.name != block.name]
-        found = {each.name: _decided(_fingerprinted(asdict(each.want))) for each in others if each.want.heldout}
-        return {"held_out": found} if found else {}
+        decisions = {each.name: _decided(_fingerprinted(asdict(each.want))) for each in others if each.want.heldout}
+        return {"held_out": decisions} if decisions else {}
 
     def weights(self, base: str) -> str:
         """Where training starts from: the weights behind a role, or the path or Hub id itself."""

@@ -119,9 +119,9 @@ def effects(folder: Path, new: Constitution) -> Iterator[Effect]:
     for known in described(folder)["stages"]:
         if Stage(folder / known["name"]).begun is None:
             continue
-        found = effect(folder, known, new, moved)
-        moved |= {found.stage} if found.action != "stands" else set()
-        yield found
+        consequence = effect(folder, known, new, moved)
+        moved |= {consequence.stage} if consequence.action != "stands" else set()
+        yield consequence
 
 
 def effect(folder: Path, known: StageNote, new: Constitution, moved: Set[str]) -> Effect:

@@ -134,10 +134,10 @@ def _built_on(run: Run, names: set[str]) -> list[str]:
     """Stages and all that is built on them, in order; last those that the recipe has no more, but may have again."""
     inputs = {block.name: run.settings(block.name).inputs.keys() for block in run.recipe.blocks}
     inputs |= {name: stage.begun["inputs"].keys() for name, stage in _others(run).items() if stage.begun}
-    found = set(names)
-    while more := {name for name, needs in inputs.items() if found & needs} - found:
-        found |= more
-    return [name for name in inputs if name in found]
+    stale = set(names)
+    while more := {name for name, needs in inputs.items() if stale & needs} - stale:
+        stale |= more
+    return [name for name in inputs if name in stale]
 
 
 def _others(run: Run) -> dict[str, Stage]:

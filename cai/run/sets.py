@@ -81,8 +81,8 @@ def _card(run: Run, block: Block, stage: Stage, splits: dict[str, int], tally: T
 
 def _made_by(run: Run, block: Block) -> list[str]:
     """The models behind a dataset: those of the stages it was made from."""
-    found: dict[str, None] = {}
+    titles: dict[str, None] = {}
     while block.reads:
         block = run.recipe.block(block.reads)
-        found |= {run.spec(role).title: None for role in block.roles()}
-    return list(found)
+        titles |= {run.spec(role).title: None for role in block.roles()}
+    return list(titles)

@@ -41,12 +41,12 @@ def best(rows: Iterable[Scored], want: Best, counts: Counter[str]) -> Iterator[l
     """
     cleaner = Cleaner("none", 1.0, want.decontaminate, want.ngram)
     for row in rows:
-        found = candidates(row, want.truncated, counts)
-        kept = [each for each in found if want.least is None or each.score >= want.least][: want.keep]
+        answers = candidates(row, want.truncated, counts)
+        kept = [each for each in answers if want.least is None or each.score >= want.least][: want.keep]
         if cleaner.contaminated(row.messages[-1]["content"]):
             yield Drop(row.id, "contaminated")
         elif not kept:
-            yield Drop(row.id, "below_least" if found else "truncated")
+            yield Drop(row.id, "below_least" if answers else "truncated")
         else:
             yield [_example(row, each) for each in kept]
 

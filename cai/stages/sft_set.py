@@ -73,8 +73,8 @@ def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
         return "truncated"
     former = row.drafts[number - 1].text if number else ""
     said = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags)
-    found = next((name for name in want.hygiene if CHECKS[name](said)), "")
-    return found or cleaner.wrong(said)
+    reason = next((name for name in want.hygiene if CHECKS[name](said)), "")
+    return reason or cleaner.wrong(said)
 
 
 def _example(row: Chain, number: int) -> CompletionRow:

@@ -45,13 +45,13 @@ def unpaired(rows: Iterable[Scored], want: Unpaired, counts: Counter[str]) -> It
         if cleaner.contaminated(row.messages[-1]["content"]):
             yield Drop(row.id, "contaminated")
             continue
-        found = candidates(row, want.truncated, counts)
-        marked = [each for each in found if not want.bad < each.score < want.good]
-        counts["dead_band"] += len(found) - len(marked)
+        answers = candidates(row, want.truncated, counts)
+        marked = [each for each in answers if not want.bad < each.score < want.good]
+        counts["dead_band"] += len(answers) - len(marked)
         counts["good"] += sum(each.score >= want.good for each in marked)
         counts["bad"] += sum(each.score <= want.bad for each in marked)
         examples = [_example(row, each, each.score >= want.good) for each in marked]
-        yield examples or Drop(row.id, "dead_band" if found else "truncated")
+        yield examples or Drop(row.id, "dead_band" if answers else "truncated")
 
 
 def _example(row: Scored, answer: Candidate, good: bool) -> MarkedRow:

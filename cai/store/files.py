@@ -124,9 +124,9 @@ def _cut(path: Path) -> None:
         while end:
             start = max(end - BLOCK, 0)
             file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                end = start + found + 1
+            place = file.read(end - start).rfind(b"\n")
+            if place >= 0:
+                end = start + place + 1
                 break
             end = start
     if end < size:

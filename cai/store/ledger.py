@@ -178,22 +178,22 @@ class Tally:
 
 def differences(old: Mapping[str, object], new: Mapping[str, object], keys: str = "") -> list[str]:
     """``block.rounds: 4 → 2`` for each leaf that differs."""
-    found = []
+    leaves = []
     for key in dict.fromkeys([*old, *new]):
         was, now = old.get(key), new.get(key)
         if isinstance(was, dict) and isinstance(now, dict):
-            found += differences(was, now, f"{keys}{key}.")
+            leaves += differences(was, now, f"{keys}{key}.")
         elif was != now:
-            found.append(f"{keys}{key}: {was} → {now}")
-    return found
+            leaves.append(f"{keys}{key}: {was} → {now}")
+    return leaves
 
 
 def versions() -> dict[str, str]:
     """What made a stage: Python and the packages that matter, as installed."""
-    found = {"python": sys.version.split()[0]}
+    packages = {"python": sys.version.split()[0]}
     for name, package in NAMES.items():
         try:
-            found[name] = importlib.metadata.version(package)
+            packages[name] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return packages

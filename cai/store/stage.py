@@ -193,11 +193,11 @@ class Stage:
 
     def open_drops(self) -> dict[int, list[DropLine]]:
         """The rows left out of parts that are not finished, by part."""
-        found: dict[int, list[DropLine]] = defaultdict(list)
+        drops: dict[int, list[DropLine]] = defaultdict(list)
         for drop in self.drops():
             if not self.finished(drop["part"]):
-                found[drop["part"]].append(drop)
-        return found
+                drops[drop["part"]].append(drop)
+        return drops
 
     def metrics(self) -> list[dict[str, float]]:
         """What a trainer reported as it went, a step each; beside its figures a line may have ``alarms``, which are texts."""
@@ -227,17 +227,17 @@ class Stage:
         Raises:
             RunError: a line is no ledger.
         """
-        path, found = self.folder / "parts.jsonl", {}
+        path, tallies = self.folder / "parts.jsonl", {}
         for data in json_objects(path):
             try:
                 number, size = data.pop("part"), data.pop("bytes", None)
                 data["dropped"], data["counts"] = Counter(data["dropped"]), Counter(data["counts"])
-                found[number] = Tally(**data), size
+                tallies[number] = Tally(**data), size
             except (KeyError, TypeError):
                 raise RunError(
                     f"{path} is damaged: a line of it is no part's ledger; put it back as it was, or redo its stage"
                 ) from None
-        return found
+        return tallies
 
     def close(self, settings: Fingerprint, tally: Tally, **more: object) -> None:
         """Seal the stage: the last thing written.

@@ -39,8 +39,8 @@ def main() -> None:
     initial = load(job["initial"], policy.dtype)
     talk = ChatTokens(AutoTokenizer.from_pretrained(job["policy"]), policy.generation_config)
     rows = list(Stage(Path(job["answers"])).all_rows(Answers))
-    found = [divergence(policy, initial, *tokens(talk, row)) for row in rows]
-    measured = {"answers": len(found), **summary(found), "seconds": round(time.monotonic() - began, 1)}
+    values = [divergence(policy, initial, *tokens(talk, row)) for row in rows]
+    measured = {"answers": len(values), **summary(values), "seconds": round(time.monotonic() - began, 1)}
     write_json(Path(job["out"]) / "manifest.json", {**measured, "versions": versions()})
 
 

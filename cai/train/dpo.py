@@ -40,14 +40,14 @@ class SoftDPOTrainer(DPOTrainer):
         """The parent's loss plus (1 − p)·βΔ, averaged over the batch, with the sigmoid loss's weight."""
         prob = inputs.pop(PROB)  # what stays in the inputs goes to the model
         with log_probs(self.model, self.ref_model) as seen:
-            found = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        loss = found[0] if return_outputs else found
-        apart = self.beta * self._apart(inputs, seen)
-        loss = loss + self.sigmoid_weight * soft_term(apart, prob)
-        log_brier(self, apart, prob)
-        return (loss, found[1]) if return_outputs else loss
+            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss = result[0] if return_outputs else result
+        delta = self.beta * self._delta(inputs, seen)
+        loss = loss + self.sigmoid_weight * soft_term(delta, prob)
+        log_brier(self, delta, prob)
+        return (loss, result[1]) if return_outputs else loss
 
-    def _apart(self, inputs: Inputs, seen: list[torch.Tensor]) -> torch.Tensor:
+    def _delta(self, inputs: Inputs, seen: list[torch.Tensor]) -> torch.Tensor:
         """Δ of each pair, from what the models said in the parent's own forward passes."""
         mask = inputs["completion_mask"][:, 1:]
         chosen, rejected = of_answers(seen[0], mask, self.ld_alpha).chunk(2)

@@ -112,8 +112,8 @@ def _walk(job: Job[Ppo], loop: Loop, done: int, heldout: Sequence[Prompt]) -> di
         judge = stack.enter_context(closing(Blocking(job.judging))) if job.judging else None
         lookout = PpoMonitor(loop, judge, asked, first(Stage(job.out).metrics()))
         number, tokens = _steps(job, loop, done, lookout)
-    found = held_out.compared(before, held_out.answers(loop, asked))
-    return {**found, "steps": number, "tokens": tokens, "stopped": loop.stopped}
+    metrics = held_out.compared(before, held_out.answers(loop, asked))
+    return {**metrics, "steps": number, "tokens": tokens, "stopped": loop.stopped}
 
 
 def _steps(job: Job[Ppo], loop: Loop, done: int, lookout: PpoMonitor) -> tuple[int, int]:
@@ -124,8 +124,8 @@ def _steps(job: Job[Ppo], loop: Loop, done: int, lookout: PpoMonitor) -> tuple[i
         began = time.monotonic()
         figures, rollout, seen = loop.step(number)
         tokens += round(figures.get("length", 0.0) * loop.want.batch_size)
-        told, stopped = lookout.look(number, figures, rollout)
-        _log(job, loop, number, {**figures, **told, "tokens": tokens, "seconds": time.monotonic() - began})
+        measures, stopped = lookout.look(number, figures, rollout)
+        _log(job, loop, number, {**figures, **measures, "tokens": tokens, "seconds": time.monotonic() - began})
         if loop.processes.first:
             questions.show(job.out / "answers.jsonl", number, rollout.asked, rollout.texts, seen.read())
         loop.stopped = stopped or _over(loop.want, figures)

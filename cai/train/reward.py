@@ -33,12 +33,12 @@ class SoftRewardTrainer(RewardTrainer):
     ) -> Loss:
         """The parent's loss plus (1 − p)·d, averaged over the batch."""
         prob = inputs.pop(PROB)  # what stays in the inputs goes to the model
-        found: Any = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
-        loss, outputs = found
+        result: Any = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
+        loss, outputs = result
         chosen, rejected = outputs.logits.squeeze(-1).chunk(2)
-        apart = chosen - rejected
-        loss = loss + soft_term(apart, prob)
-        log_brier(self, apart, prob)
+        delta = chosen - rejected
+        loss = loss + soft_term(delta, prob)
+        log_brier(self, delta, prob)
         return (loss, outputs) if return_outputs else loss
 
 

@@ -80,8 +80,8 @@ class RrhfTrainer(Trainer):
         logps, lengths = answer_logps(outputs.logits, inputs["labels"])
         sizes = inputs["sizes"].tolist()
         groups = zip(logps.split(sizes), lengths.split(sizes), inputs["scores"].split(sizes), strict=True)
-        found = [losses(*group) for group in groups]
-        rank, likelihood, right = (torch.stack(each).mean() for each in zip(*found, strict=True))
+        parts = [losses(*group) for group in groups]
+        rank, likelihood, right = (torch.stack(each).mean() for each in zip(*parts, strict=True))
         for name, value in (("rank_loss", rank), ("best_loss", likelihood), ("accuracy", right)):
             self._parts[name].append(value.item())
         if model.training:
@@ -121,8 +121,8 @@ def losses(
     """
     mean = logps / lengths
     worse = scores[:, None] < scores[None, :]
-    apart = (mean[:, None] - mean[None, :])[worse]
-    return apart.clamp(min=0).sum(), -logps[scores.argmax()], (apart < 0).float().mean()
+    margins = (mean[:, None] - mean[None, :])[worse]
+    return margins.clamp(min=0).sum(), -logps[scores.argmax()], (margins < 0).float().mean()
 
 
 def encoded(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
@@ -135,8 +135,8 @@ def encoded(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) 
         answers = [tokens(tokenizer, said)[:room] for (_, said), room in zip(pairs, rooms, strict=True)]
         return {"prompt_ids": prompts, "answer_ids": answers}
 
-    found = rows.map(encode, remove_columns=["prompt", "completions"])
-    return found.filter(lambda row: all(row["answer_ids"]))
+    rankings = rows.map(encode, remove_columns=["prompt", "completions"])
+    return rankings.filter(lambda row: all(row["answer_ids"]))
 
 
 def settings(job: jobs.Job[Rrhf]) -> TrainingArguments:

@@ -82,14 +82,14 @@ def mixed(tracks: list[str], mix: Mapping[str, float], seed: int) -> list[int]:
         raise ValueError(
             f"mix: no training row is of the track {unknown[0]}; the tracks are: {', '.join(sorted(by_track))}"
         )
-    found: list[int] = []
+    order: list[int] = []
     for track, numbers in sorted(by_track.items()):
         wanted = round(mix.get(track, 1.0) * len(numbers))
         whole, rest = divmod(wanted, len(numbers))
-        found += numbers * whole + Random(f"{seed}/mix/{track}").sample(numbers, rest)
-    if not found:
+        order += numbers * whole + Random(f"{seed}/mix/{track}").sample(numbers, rest)
+    if not order:
         raise ValueError("mix: the shares leave no row to train on; give a track a larger one")
-    return sorted(found)
+    return sorted(order)
 
 
 def numbered(train: Dataset, order: list[int]) -> Dataset:

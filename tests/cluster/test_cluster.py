@@ -254,7 +254,7 @@ def test_what_other_machines_serve_need_not_fit_on_this_one(write: Callable[[str
         "{scripted: script.yaml}", "{vllm: {model: bundled/smollm2-135m, replicas: 64, tensor_parallel: 8}}"
     )
     write("other.yaml", (ROOT / "tests" / "data" / "other.yaml").read_text(encoding="utf-8"))
-    assert load_recipe(write("r.yaml", text), machine=Machine(here=False)).models["policy"].replicas == 64
+    assert load_recipe(write("r.yaml", text), machine=Machine(serves_here=False)).models["policy"].replicas == 64
 
 
 def node(name: str, alive: bool = True, **resources: float) -> dict[str, Any]:

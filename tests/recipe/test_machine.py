@@ -27,8 +27,8 @@ stages:
 GPU = ("0",)
 
 
-def machine(*missing: str, here: bool = True) -> Machine:
-    return Machine(GPU, frozenset(PACKAGES) - {*missing}, here)
+def machine(*missing: str) -> Machine:
+    return Machine(GPU, frozenset(PACKAGES) - {*missing})
 
 
 @pytest.mark.parametrize(
@@ -55,5 +55,5 @@ def test_a_machine_that_has_all_of_it_runs_the_recipe(write: Write) -> None:
 
 
 def test_what_other_machines_do_this_one_need_not_have(write: Write) -> None:
-    other = Machine((), frozenset(PACKAGES) - {"transformers", "flash_attn", "deepspeed"}, here=False)
+    other = Machine((), frozenset(PACKAGES) - {"transformers", "flash_attn", "deepspeed"}, serves_here=False)
     assert load_recipe(write("r.yaml", RECIPE), machine=other).hardware.kind == "zero3"

@@ -56,7 +56,7 @@ def model(tmp_path: Path) -> Callable[[str, str], Path]:
 @pytest.fixture
 def recipe(write: Write) -> Callable[..., Recipe]:
     def load(policy: Path, base: str | Path) -> Recipe:
-        return load_recipe(write("r.yaml", RECIPE.format(policy=policy, base=base)), machine=Machine(here=False))
+        return load_recipe(write("r.yaml", RECIPE.format(policy=policy, base=base)), machine=Machine(serves_here=False))
 
     return load
 

@@ -31,7 +31,7 @@ def _model(spec: ModelSpec, shape: Shape, machine: Machine) -> Iterator[Problem]
     try:
         if spec.served:
             vllm.check(spec, machine)
-        if machine.here and (text := needs.unloadable(spec, machine)):
+        if machine.serves_here and (text := needs.unloadable(spec, machine)):
             yield shape.problem(("models", spec.role, spec.kind), text)
         if spec.kind == "scripted" and spec.scripted != "none":
             scripted.read_script(Path(spec.scripted))
@@ -57,11 +57,11 @@ def _step(block: Block, shape: Shape, machine: Machine) -> needs.Problems:
     weights = shape.models[want.base].weights if want.base in shape.models else want.base
     if text := needs.untemplated(want, weights):
         yield "base", text
-    if machine.here:
+    if machine.serves_here:
         yield from needs.problems(want, machine)
 
 
 def surroundings(shape: Shape, machine: Machine) -> Iterator[Problem]:
     """What it lacks for the recipe's hardware, and for its logs."""
-    found = training.surroundings(shape.hardware, shape.logs, shape.steps, machine)
-    return (shape.problem((key,), text) for key, text in found)
+    problems = training.surroundings(shape.hardware, shape.logs, shape.steps, machine)
+    return (shape.problem((key,), text) for key, text in problems)

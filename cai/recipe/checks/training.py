@@ -101,7 +101,7 @@ def surroundings(where: Hardware, logs: str, steps: Sequence[Block], machine: Ma
             f"guards look at whole models and do nothing where weights are spread, but {named[0]} sets some; take them out, or "
             "use ddp",
         )
-    elif machine.here and trained:
+    elif machine.serves_here and trained:
         yield from (("hardware", text) for text in hardware.unable(where, machine))
     if trained and (text := logger(logs, machine) or unwelcome(logs)):
         yield "logs", text

@@ -106,10 +106,10 @@ def unknown(hardware: Hardware) -> str:
     if hardware.kind in KINDS:
         return ""
     try:
-        found = yaml.safe_load(Path(hardware.kind).read_text(encoding="utf-8"))
+        config = yaml.safe_load(Path(hardware.kind).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):  # ValueError: no UTF-8, or the 30th of February
-        found = None
-    if isinstance(found, dict) and "distributed_type" in found:
+        config = None
+    if isinstance(config, dict) and "distributed_type" in config:
         return ""
     return (
         f"{hardware.kind} is no accelerate config (YAML with distributed_type); write one with `accelerate config`, or say one "

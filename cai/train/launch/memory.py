@@ -166,14 +166,14 @@ def ran_out(log: str, code: int, want: Train | None, done: int) -> str:
         want: its block; None for a process that trains nothing.
         done: steps that it had done.
     """
-    told = re.search(
+    message = re.search(
         r"OutOfMemoryError|CUDA out of memory|DefaultCPUAllocator|^MemoryError|Cannot allocate memory", log, re.M
     )
     # The kernel's own out-of-memory killer leaves no word in the log, and torchrun only that a process got signal 9.
     killed = code == 137 or re.search(r"exitcode\s*: -9|Signal 9 \(SIGKILL\)", log)
-    if not told and not killed:
+    if not message and not killed:
         return ""
-    what = "ran out of memory" if told else "was killed by the system, as happens where memory runs out,"
+    what = "ran out of memory" if message else "was killed by the system, as happens where memory runs out,"
     if want is None:
         return f"{what} though it trains nothing; it needs a machine with more"
     batch = want.per_device_train_batch_size
@@ -223,5 +223,5 @@ def _header(file: Path) -> dict[str, list[int]]:
     """Name → shape of the tensors of a safetensors file, which begins with them."""
     with file.open("rb") as opened:
         [length] = struct.unpack("<Q", opened.read(8))
-        found = json.loads(opened.read(length))
-    return {name: each["shape"] for name, each in found.items() if name != "__metadata__"}
+        tensors = json.loads(opened.read(length))
+    return {name: each["shape"] for name, each in tensors.items() if name != "__metadata__"}

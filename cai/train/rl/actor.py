@@ -84,8 +84,8 @@ class Actor:
         reference = self.policy if self.reference is None else self.reference
         mine, theirs = beside(self.policy, reference, batch, self.temperature)
         tokens = batch.tokens.unsqueeze(-1)
-        apart = kl.over_all_tokens(mine, theirs)
-        return mine.gather(-1, tokens).squeeze(-1), theirs.gather(-1, tokens).squeeze(-1), apart
+        divergence = kl.over_all_tokens(mine, theirs)
+        return mine.gather(-1, tokens).squeeze(-1), theirs.gather(-1, tokens).squeeze(-1), divergence
 
     def values(self, batch: Batch) -> Tensor:
         """The critic's value of the state before each of the answers' tokens, shape (rows, answer)."""

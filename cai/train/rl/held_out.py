@@ -34,26 +34,26 @@ def answers(loop: Loop, asked: Sequence[SeededPrompt]) -> list[HeldOutAnswer]:
     if not asked:
         return []
     mine = loop.processes.mine(asked)
-    found: list[HeldOutAnswer] = []
+    replies: list[HeldOutAnswer] = []
     if mine:
         rollout = loop.rollout(mine)
         seen = loop.look(rollout)
-        far = (seen.apart * rollout.batch.mask).sum(1).tolist()
-        found = told(rollout, seen.read(), far)
-    return loop.processes.all(found)
+        kls = (seen.kl * rollout.batch.mask).sum(1).tolist()
+        replies = rows(rollout, seen.read(), kls)
+    return loop.processes.all(replies)
 
 
-def told(rollout: Rollout, scores: Sequence[float | None], far: Sequence[float | None]) -> list[HeldOutAnswer]:
+def rows(rollout: Rollout, scores: Sequence[float | None], kls: Sequence[float | None]) -> list[HeldOutAnswer]:
     """What is known of each answer.
 
     Args:
-        far: the KL of each to the reference, in nats; None where there is no reference.
+        kls: the KL of each to the reference, in nats; None where there is no reference.
     """
     lengths, ended = rollout.batch.mask.sum(1).tolist(), rollout.ended.tolist()
-    rows = zip(rollout.asked, rollout.texts, scores, far, lengths, ended, strict=True)
+    parts = zip(rollout.asked, rollout.texts, scores, kls, lengths, ended, strict=True)
     return [
-        {"id": each.prompt.id, "text": text, "score": score, "kl": apart, "tokens": tokens, "ended": end}
-        for each, text, score, apart, tokens, end in rows
+        {"id": each.prompt.id, "text": text, "score": score, "kl": kl, "tokens": tokens, "ended": end}
+        for each, text, score, kl, tokens, end in parts
     ]
 
 
@@ -62,9 +62,9 @@ def once(path: Path, processes: Processes, answer: Callable[[], list[HeldOutAnsw
     there = path.exists()
     processes.accelerator.wait_for_everyone()  # all have looked before one of them writes
     if not there:
-        found = answer()
+        replies = answer()
         if processes.first:
-            write_json(path, {"answers": found})
+            write_json(path, {"answers": replies})
         processes.accelerator.wait_for_everyone()
     return read_json(path)["answers"]
 
@@ -92,5 +92,5 @@ def compared(before: Sequence[HeldOutAnswer], after: Sequence[HeldOutAnswer]) ->
 
 
 def _kl(rows: Sequence[HeldOutAnswer]) -> dict[str, float]:
-    found = [row["kl"] for row in rows if row["kl"] is not None]
-    return {"eval_kl": statistics.fmean(found)} if found else {}
+    values = [row["kl"] for row in rows if row["kl"] is not None]
+    return {"eval_kl": statistics.fmean(values)} if values else {}

@@ -71,12 +71,12 @@ class Learner:
         total: dict[str, float] = {}
         passes = 0
         for mini in self._minis(rows, seed):
-            found = self._gradients(lesson, mini)
-            if self._far(found):
+            figures = self._gradients(lesson, mini)
+            if self._far(figures):
                 break
             self._step()
             passes += 1
-            total = {name: total.get(name, 0.0) + value for name, value in found.items()}
+            total = {name: total.get(name, 0.0) + value for name, value in figures.items()}
         self.actor.train(False)
         for schedule in self.schedules.values() if passes else ():
             schedule.step()
@@ -113,8 +113,8 @@ class Learner:
             for name, value in self._micro(lesson, micro, max(count, 1.0)).items():
                 sums[name] = sums.get(name, 0.0) + value
         names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")
-        found = self.processes.sums({name: sums.get(name, 0.0) for name in names})
-        return {**found, "tokens": count}
+        totals = self.processes.sums({name: sums.get(name, 0.0) for name in names})
+        return {**totals, "tokens": count}
 
     def _micro(self, lesson: PpoBatch, rows: Tensor, count: float) -> dict[str, Tensor]:
         """Add a micro-batch's gradients: the policy's first and then the critic's, so that one graph is held at a time."""

@@ -38,12 +38,12 @@ class PpoMonitor:
         """
         if not self.guards.every:
             return {}, ""
-        found = guards.text_measures(self.loop.processes.all(rollout.texts))
-        seen = found | {name: figures[name] for name in POLICY if name in figures}
+        measures = guards.text_measures(self.loop.processes.all(rollout.texts))
+        seen = measures | {name: figures[name] for name in POLICY if name in figures}
         if self.before is None and set(POLICY) <= seen.keys():  # a step whose answers all went unread tells little
             self.before = seen
         raised = guards.alarms(guards.measures(seen, self.before or {}), self.guards)
-        line: dict[str, float | list[str]] = {f"guard/{name}": value for name, value in found.items()}
+        line: dict[str, float | list[str]] = {f"guard/{name}": value for name, value in measures.items()}
         if raised:
             line["alarms"] = [each.text for each in raised]
         if self.judge and self.asked and (number == 1 or number % self.guards.every == 0):

@@ -98,11 +98,11 @@ class Generate:
     @torch.no_grad()
     def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Sample]:
         """See ``Writer``."""
-        found: list[Sample] = []
+        samples: list[Sample] = []
         for start in range(0, len(prompts), self.limits.at_once):
             some = slice(start, start + self.limits.at_once)
-            found += self._batch(prompts[some], seeds[some])
-        return found
+            samples += self._batch(prompts[some], seeds[some])
+        return samples
 
     def learnt(self) -> None:
         """It is the policy itself that writes."""
@@ -205,8 +205,8 @@ class ChatTokens:
 
 def drawn(written: Sequence[Sample], device: torch.device) -> Tensor | None:
     """The log-probabilities with which tokens were drawn, shape (rows, longest); None where none are told."""
-    told = [each.logprobs for each in written if each.logprobs is not None]
-    if len(told) < len(written):
+    logprobs = [each.logprobs for each in written if each.logprobs is not None]
+    if len(logprobs) < len(written):
         return None
-    longest = max(map(len, told))
-    return torch.tensor([[*each, *[0.0] * (longest - len(each))] for each in told], device=device)
+    longest = max(map(len, logprobs))
+    return torch.tensor([[*each, *[0.0] * (longest - len(each))] for each in logprobs], device=device)

@@ -30,8 +30,8 @@ def load(module: str, name: str) -> tuple[type, type]:
         SystemExit: this TRL has it no longer; the message is a sentence.
     """
     try:
-        found = importlib.import_module(f"trl.experimental.{module}")
-        return getattr(found, f"{name}Trainer"), getattr(found, f"{name}Config")
+        package = importlib.import_module(f"trl.experimental.{module}")
+        return getattr(package, f"{name}Trainer"), getattr(package, f"{name}Config")
     except (ModuleNotFoundError, AttributeError) as error:
         if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("trl.experimental"):
             raise

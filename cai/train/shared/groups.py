@@ -172,8 +172,8 @@ class HeldOutLook(TrainerCallback):
         # Where the weights are spread, a pass needs all processes: then each answers all prompts.
         spread = self.trainer.is_fsdp_enabled or self.trainer.is_deepspeed_enabled
         mine = self.asked if spread else processes.mine(self.asked)
-        found = self._answers(mine, processes.device) if mine else []
-        return found if spread else processes.all(found)
+        replies = self._answers(mine, processes.device) if mine else []
+        return replies if spread else processes.all(replies)
 
     def _answers(self, asked: Sequence[SeededPrompt], device: torch.device) -> list[HeldOutAnswer]:
         model = self.trainer.accelerator.unwrap_model(self.trainer.model_wrapped)
@@ -182,18 +182,18 @@ class HeldOutLook(TrainerCallback):
         rollout = self.talk.rollout(asked, Generate(model, self.talk.pad, self.talk.ends, self.limits), device)
         scoring = self.reward.rewards.score(rollout.asked, rollout.texts)
         scores = asyncio.run_coroutine_threadsafe(scoring, self.trainer.async_loop).result()
-        found = held_out.told(rollout, scores, self._kl(model, rollout))
+        replies = held_out.rows(rollout, scores, self._kl(model, rollout))
         model.train(training)
-        return found
+        return replies
 
     def _kl(self, model: nn.Module, rollout: Rollout) -> list[float] | list[None]:
         """Of each answer to the reference, in nats."""
         reference = reference_of(self.trainer, model)
         if reference is None:
             return [None] * len(rollout.texts)
-        found: list[float] = []
+        sums: list[float] = []
         for start in range(0, len(rollout.texts), READ_AT_ONCE):
             batch = rollout.batch.rows(slice(start, start + READ_AT_ONCE))
-            apart = kl.over_all_tokens(*beside(model, reference, batch, self.limits.temperature))
-            found += (apart * batch.mask).sum(1).tolist()
-        return found
+            divergence = kl.over_all_tokens(*beside(model, reference, batch, self.limits.temperature))
+            sums += (divergence * batch.mask).sum(1).tolist()
+        return sums

@@ -33,8 +33,8 @@ Rewards = tuple[float, float]
 def rows(job: Job[Reward], split: str, most: int | None = None) -> list[PreferenceRow]:
     """The first rows of a split, with all their columns; none where there is no such split."""
     files = dataset.files(job.data, split)
-    found = [row for file in files for row in parquet.read_table(file).slice(0, most).to_pylist()]
-    return found[:most]
+    examples = [row for file in files for row in parquet.read_table(file).slice(0, most).to_pylist()]
+    return examples[:most]
 
 
 def rewards(
@@ -42,8 +42,8 @@ def rewards(
 ) -> list[Rewards]:
     """Of each pair the chosen answer's score and the rejected one's, in logits."""
     said = [example["prompt"] + example[side] for example in examples for side in ("chosen", "rejected")]
-    found = scores(model, tokenizer, [conversation(tokenizer, each) for each in said])
-    return list(zip(found[::2], found[1::2], strict=True))
+    logits = scores(model, tokenizer, [conversation(tokenizer, each) for each in said])
+    return list(zip(logits[::2], logits[1::2], strict=True))
 
 
 def fitting(
@@ -81,10 +81,12 @@ def check(folder: Path, before: Sequence[Rewards], job: Job[Reward]) -> dict[str
     kept = torch.float32 if _is_float32(folder) else torch.bfloat16
     spec = ModelSpec("reward", reward=str(folder), dtype=str(kept).removeprefix("torch."))
     model, tokenizer = load(spec, AutoModelForSequenceClassification, "right")
-    apart = same(before, rewards(model, tokenizer, _probed(job, tokenizer)[: len(before)]), TOLERANCE.get(kept, COARSE))
+    distance = same(
+        before, rewards(model, tokenizer, _probed(job, tokenizer)[: len(before)]), TOLERANCE.get(kept, COARSE)
+    )
     held_out = fitting(job, tokenizer, rows(job, "test"))
-    found = figures(held_out, rewards(model, tokenizer, held_out), job.want.soft_labels)
-    return {"held_out": found, "reloaded": {"pairs": len(before), "apart": apart}}
+    measures = figures(held_out, rewards(model, tokenizer, held_out), job.want.soft_labels)
+    return {"held_out": measures, "reloaded": {"pairs": len(before), "apart": distance}}
 
 
 def same(before: Sequence[Rewards], after: Sequence[Rewards], tolerance: float) -> float:

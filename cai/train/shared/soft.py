@@ -35,18 +35,18 @@ def keep_prob(trainer: Any) -> None:
     trainer._signature_columns = [*trainer._signature_columns, PROB]
 
 
-def soft_term(apart: torch.Tensor, prob: torch.Tensor) -> torch.Tensor:
+def soft_term(delta: torch.Tensor, prob: torch.Tensor) -> torch.Tensor:
     """What turns the hard loss into the soft one: the mean of (1 − p)·d.
 
     Args:
-        apart: d, shape (pairs,).
+        delta: d, shape (pairs,).
         prob: P(chosen is better), shape (pairs,).
     """
-    return ((1 - prob.to(apart)) * apart).mean()
+    return ((1 - prob.to(delta)) * delta).mean()
 
 
-def log_brier(trainer: Any, apart: torch.Tensor, prob: torch.Tensor) -> None:
+def log_brier(trainer: Any, delta: torch.Tensor, prob: torch.Tensor) -> None:
     """Add the Brier score of σ(d) against the label to what the trainer logs; arguments as in ``soft_term``."""
-    brier = (torch.sigmoid(apart.detach().float()) - prob).square()
+    brier = (torch.sigmoid(delta.detach().float()) - prob).square()
     mode = "train" if trainer.model.training else "eval"
     trainer._metrics[mode]["brier"].append(trainer.accelerator.gather_for_metrics(brier).mean().item())

@@ -66,13 +66,13 @@ class TrainerMonitor(TrainerCallback):
             ValueError: none does.
         """
         most, wanted = self.want.max_length, self.guards.max_new_tokens
-        found = [row for row in there if len(self.talk.ask(row.messages)) + wanted <= most]
-        if there and not found:
+        rows = [row for row in there if len(self.talk.ask(row.messages)) + wanted <= most]
+        if there and not rows:
             raise ValueError(
                 f"guards: no held-out prompt and an answer of max_new_tokens ({wanted}) are within max_length ({most}); lower one, "
                 "or raise the other"
             )
-        return found
+        return rows
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
@@ -117,13 +117,13 @@ class TrainerMonitor(TrainerCallback):
         writer = Generate(model, self.talk.pad, self.talk.ends, limits)
         with self.trainer.accelerator.autocast():
             rollout = self.talk.rollout(self.asked, writer, model.device)
-            figures = guards.text_measures(rollout.texts) | self._apart(model, rollout)
+            figures = guards.text_measures(rollout.texts) | self._entropy_and_kl(model, rollout)
         if self.judge:
             figures |= judged(self.judge, self.asked, rollout.texts)
         model.train(learning)
         return figures
 
-    def _apart(self, model: PreTrainedModel, rollout: Rollout) -> dict[str, float]:
+    def _entropy_and_kl(self, model: PreTrainedModel, rollout: Rollout) -> dict[str, float]:
         """Entropy of a token, and the KL of an answer to the reference, where there is one.
 
         The KL is taken over all tokens at every state of the sampled answers, so that a few answers tell enough.
@@ -188,9 +188,9 @@ def held_out_prompts(data: Path, tracks: Sequence[str] | None) -> list[Prompt]:
         rows = Stage(data / HELDOUT).all_rows(Prompt)
         return [row for row in rows if tracks is None or row.track in tracks]
     files = dataset.files(data, "test") or dataset.files(data, "train")
-    found: dict[str, Prompt] = {}
+    prompts: dict[str, Prompt] = {}
     for file in files:
         for row in parquet.read_table(file, columns=["prompt", "track"]).to_pylist():
             messages = tuple(row["prompt"])
-            found.setdefault(content_id(messages), Prompt(content_id(messages), messages, data.name, row["track"]))
-    return list(found.values())
+            prompts.setdefault(content_id(messages), Prompt(content_id(messages), messages, data.name, row["track"]))
+    return list(prompts.values())
