@@ -93,14 +93,14 @@ def _guarded(lines: Sequence[Mapping[str, float]], given: Mapping[str, object] |
     return [each for each in curves if each]
 
 
-def _alarms(lines: Sequence[Mapping[str, object]]) -> list[str]:
+def _alarms(lines: Sequence[Mapping[str, float]]) -> list[str]:
     """Each measure's first alarm, and how many steps raised it."""
     first: dict[str, tuple[int, str]] = {}
     count: dict[str, int] = {}
     for line in lines:
         for text in cast("Sequence[str]", line.get("alarms", ())):
             name = text.partition(" ")[0]
-            first.setdefault(name, (cast("int", line["step"]), text))
+            first.setdefault(name, (int(line["step"]), text))
             count[name] = count.get(name, 0) + 1
     return [f"step {step}: {text}" + _again(count[name]) for name, (step, text) in first.items()]
 

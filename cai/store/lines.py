@@ -1,4 +1,4 @@
-"""The lines of a stage's files beside its rows: parts in progress, what was left out, a trainer's figures."""
+"""The lines of a stage's files that are no rows: of parts in progress, and of what was left out."""
 
 from typing import NotRequired, TypedDict
 

@@ -10,8 +10,11 @@ from typing import Any
 import torch
 
 Inputs = dict[str, torch.Tensor]
+"""A batch, as a trainer is given it."""
 Loss = torch.Tensor | tuple[torch.Tensor, Any]
+"""What ``compute_loss`` returns: the loss, with the model's outputs beside it where they are asked for."""
 Count = torch.Tensor | int | None
+"""The examples of a whole step, where transformers knows them."""
 Row = dict[str, Any]
 PROB = "chosen_prob"
 
