@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from cai.errors import first
 from cai.flow.live import Live, status_of
+from cai.store.lines import Row
 from cai.store.part import Part
-from cai.store.rows import Row, decode
+from cai.store.rows import decode
 from cai.store.stage import Stage
 
 

@@ -20,7 +20,8 @@ from cai.stages.score import Score
 from cai.stages.score import chosen as chosen_to_score
 from cai.store import audit
 from cai.store.ledger import Fingerprint, PlainFingerprint, differences
-from cai.store.rows import Pair, Row
+from cai.store.lines import Row
+from cai.store.rows import Pair
 from cai.store.run_folder import StageNote, described, former_constitution
 from cai.store.stage import Stage
 from constitution import ask, judging

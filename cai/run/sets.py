@@ -13,7 +13,8 @@ from cai.run.context import Run
 from cai.run.sources import held_out
 from cai.store.files import write_json
 from cai.store.ledger import Tally, versions
-from cai.store.rows import Drop, Row
+from cai.store.lines import Row
+from cai.store.rows import Drop
 from cai.store.stage import Stage
 from constitution.load import digest
 

@@ -10,6 +10,8 @@ from typing import Any, TextIO
 
 from cai.errors import RunError
 
+Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+"""What a JSON file holds."""
 BLOCK = 1 << 16
 
 

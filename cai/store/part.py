@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
-from cai.store.files import append_line, append_to, json_objects, sync, whole_lines, write_lines
+from cai.store.files import Json, append_line, append_to, json_objects, sync, whole_lines, write_lines
 from cai.store.ledger import Tally
 from cai.store.lines import DropLine, RowLine
-from cai.store.rows import Drop, Json, encode, plain
+from cai.store.rows import Drop, encode, plain
 from cai.store.stage import Stage, open_part
 
 Row = dict[str, Json]

@@ -12,23 +12,14 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from itertools import combinations
 from types import UnionType
-from typing import Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from constitution.model import About
 
-Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
-"""What a JSON file holds."""
 Message = dict[str, str]
 Track = Literal["redteam", "helpful"]
 Status = Literal["ok", "tie", "inconsistent", "unparsed", "refused", "truncated", "error"]
 T = TypeVar("T")
-
-
-class Row(Protocol):
-    """A row of any kind: it has an id."""
-
-    @property
-    def id(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
