@@ -147,7 +147,7 @@ def examine(oracle: Oracle, url: str, data: Path, folder: Path, orders: str = "b
     settings = ("both_share=0", "tie=0", "exemplars=0", *SETTINGS[orders])
     constitution = SHIPPED / "principles" / "harmless.yaml"
     exam = JudgeEval(str(data), constitution, settings=settings, kind=kind)
-    return judge_eval(exam, spec, None, folder, Screen(Console(quiet=True)))["methods"]["logprob"]
+    return dict(judge_eval(exam, spec, None, folder, Screen(Console(quiet=True)))["methods"]["logprob"])
 
 
 def inconsistent_as_expected(oracle: Oracle, folder: Path) -> tuple[int, int, int]:

@@ -105,7 +105,9 @@ def brier(model_folder: Path, held_out: Sequence[Case]) -> float:
 
     spec = ModelSpec("reward", reward=str(model_folder), dtype="float32")
     model, tokenizer = load(spec, AutoModelForSequenceClassification, "right")
-    rows = list(labelled(Random(0), [Case(each.a, each.b, 1.0) for each in held_out], False, 0.0))  # a stands as chosen
+    rows: list[Any] = list(
+        labelled(Random(0), [Case(each.a, each.b, 1.0) for each in held_out], False, 0.0)
+    )  # a stands as chosen
     found = rewards(model, tokenizer, rows)
     return statistics.mean((sigmoid(a - b) - case.p) ** 2 for (a, b), case in zip(found, held_out, strict=True))
 

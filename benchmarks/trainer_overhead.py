@@ -34,6 +34,7 @@ from cai.stages.train import Aligned
 from cai.store.files import read_json
 from cai.store.rows import Prompt
 from cai.store.stage import Stage
+from cai.train.launch import configs
 from cai.train.launch.start import QUIET, job
 
 ROOT = Path(__file__).parent.parent
@@ -168,9 +169,9 @@ def ours(kind: str, base: str, folder: Path, given: dict[str, Any], cores: Cores
 def plain(kind: str, base: str, folder: Path, given: dict[str, Any], cores: Cores) -> Seen:
     """What TRL's own takes."""
     peer = PEERS[kind]
-    settings = read_json(job_of(kind, base, folder, given))["config"]
-    if peer.columns == ("prompt",):
-        settings.pop("max_length")  # of ours only: TRL does not limit prompts there
+    block = read_json(job_of(kind, base, folder, given))["block"]
+    theirs = configs.keys(kind) - {"packing"}  # None leaves that to us
+    settings = {key: value for key, value in (block | block["trl"]).items() if key in theirs}
     said = {
         **{key: getattr(peer, key) for key in ("name", "module", "columns", "task")},
         "base": base,

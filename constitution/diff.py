@@ -4,10 +4,13 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, is_dataclass
 
-from constitution.model import Constitution
+from constitution.model import Constitution, CritiqueRevisionExemplar, JudgmentExemplar
+
+Exemplar = CritiqueRevisionExemplar | JudgmentExemplar
+Place = tuple[str, str, int]
+"""An exemplar's principle and prompt, and which of those that have both the same."""
 
 SHORTEST_RUN = 3
 SPOKEN = ("name", "version", "description", "preamble")
@@ -76,12 +79,12 @@ def _runs(blocks: Sequence[tuple[int, int, int]], size: int, size2: int) -> Iter
             yield start, start2, length
 
 
-def _changed(what: str, old: Any, new: Any) -> Iterator[Change]:
+def _changed(what: str, old: object, new: object) -> Iterator[Change]:
     if _plain(old) != _plain(new):
         yield Change("changed", what, _text(old), _text(new))
 
 
-def _exemplars(what: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Change]:
+def _exemplars(what: str, old: Sequence[Exemplar], new: Sequence[Exemplar]) -> Iterator[Change]:
     before, after = _keyed(old), _keyed(new)
     for key in [key for key in before if key not in after]:
         yield Change("removed", f"{what}.{key[0]}", before[key].prompt)
@@ -96,10 +99,10 @@ def _exemplars(what: str, old: Sequence[Any], new: Sequence[Any]) -> Iterator[Ch
     )
 
 
-def _keyed(exemplars: Sequence[Any]) -> dict[tuple[str, str, int], Any]:
+def _keyed(exemplars: Sequence[Exemplar]) -> dict[Place, Exemplar]:
     """By principle and prompt; one that is there again has a number."""
     seen: Counter[tuple[str, str]] = Counter()
-    keyed = {}
+    keyed: dict[Place, Exemplar] = {}
     for exemplar in exemplars:
         key = exemplar.principle, exemplar.prompt
         keyed[(*key, seen[key])] = exemplar
@@ -107,20 +110,20 @@ def _keyed(exemplars: Sequence[Any]) -> dict[tuple[str, str, int], Any]:
     return keyed
 
 
-def _order(what: str, old: Sequence[tuple[Any, ...]], new: Sequence[tuple[Any, ...]]) -> Iterator[Change]:
+def _order(what: str, old: Sequence[Place | tuple[str]], new: Sequence[Place | tuple[str]]) -> Iterator[Change]:
     """Keys in another order; the first two fields tell a reader which is which."""
     if old != new:
         yield Change("changed", what, *("\n".join(": ".join(key[:2]) for key in keys) for keys in (old, new)))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """The same form whether it comes from a dataclass or from ``asdict``."""
     if isinstance(value, tuple | list):
         return [_plain(each) for each in value]
-    return value if isinstance(value, str | int | float | dict) else asdict(value)
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     match value:
         case tuple() | list():
             return "\n".join(map(_text, value))
@@ -128,5 +131,6 @@ def _text(value: Any) -> str:
             return value
         case int() | float():
             return f"{value:g}"
-    data = value if isinstance(value, dict) else asdict(value)
+    data = _plain(value)
+    assert isinstance(data, dict)
     return "; ".join(f"{key}: {_text(part)}" for key, part in data.items() if part)

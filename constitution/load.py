@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jsonschema import Draft202012Validator
 
@@ -38,6 +38,7 @@ from constitution.source import (
 )
 from constitution.templates import Templates, mistakes
 
+E = TypeVar("E", CritiqueRevisionExemplar, JudgmentExemplar)
 MOST_INCLUDES = 16
 
 
@@ -109,10 +110,10 @@ class _Trail:
                 self.known[at] = _resolve(read_yaml(path), self)
             except InputError as error:
                 self.known[at] = error
-        found = self.known[at]
-        if isinstance(found, InputError):
-            raise found
-        return found
+        loaded = self.known[at]
+        if isinstance(loaded, InputError):
+            raise loaded
+        return loaded
 
 
 def _resolve(source: Source, trail: _Trail) -> Loaded:
@@ -247,7 +248,7 @@ class _Resolver:
         )
 
 
-def _under(ids: set[str], exemplars: Sequence[Any]) -> tuple[Any, ...]:
+def _under(ids: set[str], exemplars: Sequence[E]) -> tuple[E, ...]:
     return tuple(each for each in exemplars if each.principle in ids)
 
 

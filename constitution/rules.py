@@ -56,8 +56,8 @@ def duplicate(loaded: Loaded, _: Context) -> Found:
     for use in USES:
         for one, other in _pairs(loaded, use):
             if getattr(one, use) == getattr(other, use):
-                keys, told = _told(loaded, other, use)
-                yield keys, other.id, f'{told}the same text as in "{one.id}"; each principle needs its own'
+                keys, which = _place(loaded, other, use)
+                yield keys, other.id, f'{which}the same text as in "{one.id}"; each principle needs its own'
 
 
 def near_duplicate(loaded: Loaded, _: Context) -> Found:
@@ -67,8 +67,8 @@ def near_duplicate(loaded: Loaded, _: Context) -> Found:
         for one, other in _pairs(loaded, use):
             alike = _overlap(triples[one.id], triples[other.id]) >= ALIKE
             if alike and getattr(one, use) != getattr(other, use):
-                keys, told = _told(loaded, other, use)
-                yield keys, other.id, f'{told}almost the text of "{one.id}"; merge the two or tell them apart'
+                keys, which = _place(loaded, other, use)
+                yield keys, other.id, f'{which}almost the text of "{one.id}"; merge the two or tell them apart'
 
 
 def placeholder(loaded: Loaded, _: Context) -> Found:
@@ -154,8 +154,8 @@ def applies_to_nothing(loaded: Loaded, context: Context) -> Found:
     for principle in loaded.constitution.principles:
         if not any(principle.applies_to.covers(about) for about in kinds):
             place = loaded.places[principle.id]
-            here = place if _included(place) else (*place, "applies_to")
-            yield here, principle.id, f'no prompt fits what "{principle.id}" applies to, so it is never drawn'
+            keys = place if _included(place) else (*place, "applies_to")
+            yield keys, principle.id, f'no prompt fits what "{principle.id}" applies to, so it is never drawn'
 
 
 def few_examples(loaded: Loaded, _: Context) -> Found:
@@ -195,11 +195,11 @@ def exam_leak(loaded: Loaded, _: Context) -> Found:
             # Where both come from one include, it is looked at there.
             if any(prompt == asked and (there != place or not _included(place)) for there, prompt in shown):
                 keys = place if _included(place) else (*place, "examples", number, "prompt")
-                told = f'"{principle.id}", example {number + 1}: ' if _included(place) else ""
+                which = f'"{principle.id}", example {number + 1}: ' if _included(place) else ""
                 yield (
                     keys,
                     principle.id,
-                    f"{told}an exemplar asks the same, so the judge has seen the answer; change one",
+                    f"{which}an exemplar asks the same, so the judge has seen the answer; change one",
                 )
 
 
@@ -258,7 +258,7 @@ def _pairs(loaded: Loaded, use: str) -> Iterator[tuple[Principle, Principle]]:
             yield one, other
 
 
-def _told(loaded: Loaded, principle: Principle, use: str) -> tuple[Keys, str]:
+def _place(loaded: Loaded, principle: Principle, use: str) -> tuple[Keys, str]:
     """Where to complain of a principle's text, and, where it is included, which one is meant."""
     place = loaded.places[principle.id]
     return (place, f'"{principle.id}", {use}: ') if _included(place) else ((*place, use), "")

@@ -1,7 +1,6 @@
 """A constitution, with all that it includes, back to one YAML file that loads as the same: what a run keeps of it."""
 
 from dataclasses import asdict
-from typing import Any
 
 import yaml
 
@@ -33,7 +32,7 @@ def dump(constitution: Constitution) -> str:
 class _Plain(yaml.SafeDumper):
     """Writes equal objects out twice: aliases are not allowed in a constitution."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 
@@ -41,7 +40,7 @@ class _Plain(yaml.SafeDumper):
 _Plain.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
-def _principle(principle: Principle) -> dict[str, Any]:
+def _principle(principle: Principle) -> dict[str, object]:
     data = asdict(principle)
     data["tags"] = list(principle.tags)
     data["applies_to"] = {key: list(words) for key, words in data["applies_to"].items() if words}

@@ -164,7 +164,7 @@ def _refuse(text: str, path: Path) -> None:
         raise
 
 
-def _look(events: Iterator[Any], path: Path) -> None:
+def _look(events: Iterator[yaml.Event], path: Path) -> None:
     depth = 0
     for event in events:
         line = event.start_mark.line + 1 if event.start_mark else 1
@@ -173,8 +173,8 @@ def _look(events: Iterator[Any], path: Path) -> None:
             raise _refusal(path, line, f"nested more than {DEEPEST} deep; close the brackets")
         if isinstance(event, yaml.AliasEvent):
             raise _refusal(path, line, f"aliases (*{event.anchor}) are not allowed; write the text out")
-        if getattr(event, "tag", None):
-            raise _refusal(path, line, f"tags ({event.tag}) are not allowed; write plain YAML")
+        if tag := getattr(event, "tag", None):
+            raise _refusal(path, line, f"tags ({tag}) are not allowed; write plain YAML")
 
 
 def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int], path: Path) -> None:
@@ -279,7 +279,7 @@ def _kind(types: str | list[str]) -> str:
     return " or ".join(_KINDS[name] for name in ([types] if isinstance(types, str) else types))
 
 
-def _found(value: Any) -> str:
+def _found(value: object) -> str:
     match value:
         case None:
             return "nothing"

@@ -13,7 +13,6 @@ from typing import Annotated
 import typer
 
 from cai.cli import authoring
-from cai.cli.authoring import Debug
 
 app = typer.Typer(
     add_completion=False,
@@ -21,7 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="From a constitution in YAML to a harmless, helpful assistant.",
+    epilog="Every command takes --debug: show the traceback of an error.",
 )
+DEBUG = "--debug"
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, its name, or its recipe.")]
 
@@ -52,17 +53,17 @@ def run(
     prometheus: Annotated[
         int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Serve /metrics for Prometheus here.")
     ] = None,
-    debug: Debug = False,
 ) -> None:
     """Run a recipe; run it again to go on where it stopped."""
     from cai.cluster.hire import join
     from cai.flow.screen import Screen
+    from cai.models.machine import this_machine
     from cai.recipe.read import load_recipe
     from cai.report.summary import print_summary
     from cai.run.walk import start
 
     screen = Screen()
-    loaded = load_recipe(recipe, overrides or [], here=ray is None)
+    loaded = load_recipe(recipe, overrides or [], this_machine(serves_here=ray is None))
     folder = out / loaded.name
     if prometheus:
         from cai.flow.prometheus import serve
@@ -92,7 +93,6 @@ def plan(
         Path, typer.Option(metavar="DIR", help="The sample goes to a folder in DIR, and is deleted.")
     ] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
-    debug: Debug = False,
 ) -> None:
     """Measure a sample of a run, and say what the whole will take."""
     from cai.cli.plan import plan_run
@@ -112,7 +112,6 @@ def status(
     run: RunArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Print the seals as JSON.")] = False,
     live: Annotated[bool, typer.Option("--live", help="Show it anew every two seconds until the run is done.")] = False,
-    debug: Debug = False,
 ) -> None:
     """Show how far a run is: stage by stage, with its ledger."""
     from cai.report.summary import print_status, run_folder, stages_of, watch_status
@@ -137,7 +136,6 @@ def show(
     reason: Annotated[str, typer.Option(metavar="REASON", help="Only rows left out for this reason.")] = "",
     text: Annotated[str, typer.Option(metavar="TEXT", help="Only rows that hold this text.")] = "",
     diff: Annotated[bool, typer.Option("--diff", help="Show what each revision changed, word by word.")] = False,
-    debug: Debug = False,
 ) -> None:
     """Show rows of a stage, whole."""
     from cai.report.rows import Wanted, print_rows
@@ -147,7 +145,7 @@ def show(
 
 
 @app.command()
-def report(run: RunArgument, debug: Debug = False) -> None:
+def report(run: RunArgument) -> None:
     """Write the run's report again, on one HTML page."""
     from cai.report.page import write_report
     from cai.report.summary import run_folder
@@ -161,7 +159,6 @@ def report(run: RunArgument, debug: Debug = False) -> None:
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to put them.")] = Path(),
-    debug: Debug = False,
 ) -> None:
     """Copy files to start from; yours stay as they are."""
     from cai.cli.init import copy_starter
@@ -179,7 +176,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app([each for each in sys.argv[1:] if each != DEBUG])
     except InputError as error:
         _fail(error, 2)
     except KeyboardInterrupt:
@@ -198,7 +195,7 @@ def main() -> None:
 
 
 def _fail(error: Exception, code: int) -> None:
-    if "--debug" in sys.argv:
+    if DEBUG in sys.argv:
         raise error
     print(f"error: {error}", file=sys.stderr)
     sys.exit(code)

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 ConstitutionArgument = Annotated[Path, typer.Argument(metavar="CONSTITUTION", help="The constitution's file.")]
 ModelOption = Annotated[
     str,
@@ -35,7 +34,6 @@ def check(
     ] = None,
     list_rules: Annotated[bool, typer.Option("--rules", help="Print every rule with what it means.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-    debug: Debug = False,
 ) -> None:
     """Check constitutions and recipes before they cost."""
     from cai.cli.check import check_paths, context
@@ -73,7 +71,6 @@ def examine(
     ] = None,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML for CI.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
-    debug: Debug = False,
 ) -> None:
     """Test how well a judge applies each principle, by its examples."""
     from cai.cli.test import examine_constitution
@@ -117,7 +114,6 @@ def judge_eval(
         Path | None, typer.Option(metavar="DIR", help="Where the exam goes; runs/exam-<data> unless told.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
-    debug: Debug = False,
 ) -> None:
     """Examine a judge on pairs that people compared."""
     from cai.cli.judge_eval import JudgeEval, examine_judge
@@ -160,7 +156,6 @@ def attempt(
     top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another chain.")] = 0,
     show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show the exact text of each request.")] = False,
-    debug: Debug = False,
 ) -> None:
     """Try one chain: draft, critique, revision, and what changed."""
     from cai.cli.trial import Trial, try_constitution
@@ -180,7 +175,6 @@ def diff(
         str | None, typer.Option(metavar="RUN", help="Tell what B would mean for the rows of this run.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all as JSON, with the ids of the rows.")] = False,
-    debug: Debug = False,
 ) -> None:
     """Show what changed between two constitutions, and which rows it touches."""
     from cai.cli.diff import diff_constitutions

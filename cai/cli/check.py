@@ -1,6 +1,6 @@
 """``cai check``: constitutions and recipes, before they cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from constitution.source import InputError, Problem, read_yaml
 def check_paths(paths: Sequence[Path], context: Context | None = None) -> tuple[int, list[Finding]]:
     """Check files, and the YAML files of folders; returns how many, and what was found, each once."""
     files = [file for path in paths for file in _files(find(path) or path)]
-    found = [finding for file in files for finding in _check_file(file, context or Context())]
-    return len(files), list(dict.fromkeys(found))
+    findings = [finding for file in files for finding in _check_file(file, context or Context())]
+    return len(files), list(dict.fromkeys(findings))
 
 
 def context(model: str | None, max_len: int | None, prompts: Sequence[Path]) -> Context:
@@ -49,14 +49,14 @@ def _tokens(model: str) -> tuple[Callable[[str], int], int]:
     from cai.models.bundled import resolve
 
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(resolve(spec.weights))
-        config: Any = AutoConfig.from_pretrained(resolve(spec.weights))
+        tokenizer = AutoTokenizer.from_pretrained(resolve(spec.weights))
+        config = AutoConfig.from_pretrained(resolve(spec.weights))
     except (OSError, ValueError) as error:
         raise UserError(f"--model: {spec.weights} cannot be loaded: {str(error).splitlines()[0]}") from None
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False)), config.max_position_embeddings
 
 
-def _abouts(path: Path, more: dict[str, Any], track: str) -> set[About]:
+def _abouts(path: Path, more: Mapping[str, Any], track: str) -> set[About]:
     from cai.data.prompts import PromptSource, read
     from cai.stages.prompts import Prompts
     from cai.store.rows import Prompt
@@ -71,10 +71,10 @@ def _abouts(path: Path, more: dict[str, Any], track: str) -> set[About]:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(each for each in path.glob("*.y*ml") if each.suffix in (".yaml", ".yml"))
-    if not found:
+    paths = sorted(each for each in path.glob("*.y*ml") if each.suffix in (".yaml", ".yml"))
+    if not paths:
         raise UserError(f"{path}: there are no YAML files in this folder; name a constitution or a recipe")
-    return found
+    return paths
 
 
 def _check_file(path: Path, context: Context) -> list[Finding]:
@@ -103,5 +103,5 @@ def _recipe_prompts(recipe: Recipe) -> list[About] | None:
     sources = [(track, each) for want in wants for track in ("redteam", "helpful") for each in getattr(want, track)]
     if not sources or any(source.hub for _, source in sources):
         return None
-    found = (_abouts(Path(source.path), asdict(source), track) for track, source in sources)
-    return list(set().union(*found))
+    abouts = (_abouts(Path(source.path), asdict(source), track) for track, source in sources)
+    return list(set().union(*abouts))

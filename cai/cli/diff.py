@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -27,14 +26,14 @@ SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yel
 def diff_constitutions(old: Path, new: Path, run: str | None, as_json: bool) -> None:
     """What changed, and what a run would have to do again."""
     before, after = _constitution(old), _constitution(new)
-    found = list(changes(before, after))
+    differences = list(changes(before, after))
     touched = list(effects.effects(run_folder(run), after)) if run else []
     if as_json:
-        print(json.dumps(_as_json(found, touched), indent=2, ensure_ascii=False))
+        print(json.dumps(_as_json(differences, touched), indent=2, ensure_ascii=False))
     else:
         console = Screen().console
         console.soft_wrap = False
-        _show(before, after, found, touched, console)
+        _show(before, after, differences, touched, console)
 
 
 def _constitution(path: Path) -> Constitution:
@@ -62,7 +61,7 @@ def _show(
         console.print(Text("the run stands as it is"))
 
 
-def _as_json(found: Sequence[Change], effects: Sequence[Effect]) -> dict[str, Any]:
+def _as_json(found: Sequence[Change], effects: Sequence[Effect]) -> dict[str, object]:
     """For programs: every change, and what becomes of each stage, with the ids of the rows touched."""
     stages = {each.stage: {"action": each.action, "touched": each.ids, "rows": each.rows} for each in effects}
     return {"changes": [asdict(change) for change in found], "stages": stages}

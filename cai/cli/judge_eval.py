@@ -9,10 +9,10 @@ import hashlib
 import importlib.util
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import yaml
 
@@ -21,6 +21,7 @@ from cai.flow.screen import Screen
 from cai.judge import calibration
 from cai.judge.agreement import agreement
 from cai.judge.calibration import KINDS
+from cai.judge.exam import ExamFigures, MethodFigures, Share
 from cai.judge.figures import figures, judged_pairs
 from cai.judge.methods import METHODS
 from cai.models.types import ModelSpec
@@ -72,7 +73,7 @@ class JudgeEval:
     constitution: Path
     methods: tuple[str, ...] = ("logprob",)
     settings: tuple[str, ...] = ()
-    pairs: tuple[tuple[str, Any], ...] = ()
+    pairs: tuple[tuple[str, object], ...] = ()
     seed: int = 0
     kind: str = ""
     name: str = ""
@@ -102,7 +103,7 @@ def examine_judge(exam: JudgeEval, models: tuple[str | None, str | None], out: P
 
 def judge_eval(
     exam: JudgeEval, model: ModelSpec | None, reward: ModelSpec | None, out: Path, screen: Screen
-) -> dict[str, Any]:
+) -> ExamFigures:
     """Sit the exam; returns all figures, which are in ``out/exam.json`` too.
 
     Raises:
@@ -116,7 +117,7 @@ def judge_eval(
     run = Run(recipe, out, screen)
     _set_aside_stale(run)
     go(run)
-    figures = {
+    figures: ExamFigures = {
         "data": exam.data,
         "constitution": recipe.constitution.name,
         "constitution_version": recipe.constitution.version,
@@ -128,7 +129,7 @@ def judge_eval(
     return figures
 
 
-def save_calibration(exam: JudgeEval, out: Path, figures: dict[str, Any], folder: Path) -> Path:
+def save_calibration(exam: JudgeEval, out: Path, figures: ExamFigures, folder: Path) -> Path:
     """Fit a calibration on all pairs and write it under its name; returns the file."""
     [(method, found)] = figures["methods"].items()
     pairs = [each for each in judged_pairs(_rows(out, method)) if each.p is not None]
@@ -138,7 +139,7 @@ def save_calibration(exam: JudgeEval, out: Path, figures: dict[str, Any], folder
         "data": figures["data"],
         "pairs": len(pairs),
         "ece_before": found["ece"],
-        "ece_after": found["calibrated"].get("ece"),
+        "ece_after": found.get("calibrated", {}).get("ece"),
     }
     judge = {key: begun["block"][key] for key in calibration.DECIDES}
     [(role, model)] = begun["models"].items() or [("", {})]
@@ -180,7 +181,7 @@ def _free(out: Path) -> None:
 
 def _recipe(exam: JudgeEval, models: dict[str, ModelSpec], out: Path) -> Recipe:
     """The exam as a recipe; raises as ``load_recipe``."""
-    pairs: dict[str, Any] = dict(exam.pairs)
+    pairs = dict(exam.pairs)
     pairs |= {"hub": exam.data.removeprefix("hub:")} if exam.data.startswith("hub:") else {"path": exam.data}
     names = _methods(exam, models)
     labels = [{"label": {**_roles(name, models), "method": name, "as": name}} for name in names]
@@ -258,12 +259,13 @@ def _made_by(run: Run, block: Block) -> str:
     return found.hexdigest()[:16]
 
 
-def _rows(out: Path, method: str) -> Any:
+def _rows(out: Path, method: str) -> Iterator[Preference]:
     return Stage(out / method).all_rows(Preference)
 
 
-def _figures(run: Run, block: Block, kind: str) -> dict[str, Any]:
-    seal = run.stage(block.name).seal or {}
+def _figures(run: Run, block: Block, kind: str) -> MethodFigures:
+    seal = run.stage(block.name).seal
+    assert seal is not None
     rows = list(_rows(run.folder, block.name))
     pairs = list(judged_pairs(rows))
     if not pairs:
@@ -274,18 +276,11 @@ def _figures(run: Run, block: Block, kind: str) -> dict[str, Any]:
     found = figures(pairs, block.want, kind)
     plain = {key: _plain(value) for key, value in found.items()}
     cost = {key: seal[key] for key in ("tokens_in", "tokens_cached", "tokens_out", "seconds")}
-    people = agreement(pairs)
-    return {
-        "model": ", ".join(models),
-        "left_out": seal["dropped"],
-        "unlabelled": len(rows) - len(pairs),
-        **plain,
-        "people": people,
-        "cost": cost,
-    }
+    known = {"model": ", ".join(models), "left_out": seal["dropped"], "unlabelled": len(rows) - len(pairs)}
+    return cast("MethodFigures", {**known, **plain, "people": agreement(pairs), "cost": cost})
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
-    return asdict(value) if hasattr(value, "__dataclass_fields__") else value
+    return asdict(value) if isinstance(value, Share) else value

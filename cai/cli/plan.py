@@ -101,7 +101,7 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
 
 def memory_needs(recipe: Recipe) -> list[memory.Need]:
     """What each trainer of a recipe takes; those whose base is not on this machine are left out."""
-    found = []
+    needs = []
     for block in recipe.blocks:
         if block.table.shape != "train":
             continue
@@ -111,8 +111,8 @@ def memory_needs(recipe: Recipe) -> list[memory.Need]:
         weights = recipe.models[base].weights if base in recipe.models else base
         if (known := memory.size(Path(resolve(weights)))) is not None:
             each = memory.need(block.name, block.kind, block.want, known, recipe.hardware)
-            found.append(replace(each, there=int(each.there * _left(each, block.want, recipe.models))))
-    return found
+            needs.append(replace(each, there=int(each.there * _left(each, block.want, recipe.models))))
+    return needs
 
 
 def _left(each: memory.Need, want: Train, models: Mapping[str, ModelSpec]) -> float:

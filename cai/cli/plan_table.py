@@ -1,7 +1,6 @@
 """What a plan says, and how ``cai plan`` shows it."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from rich.table import Table
 
@@ -116,7 +115,7 @@ def sentence(plan: Plan, price: float | None) -> str:
     return text
 
 
-def as_json(plan: Plan, price: float | None) -> dict[str, Any]:
+def as_json(plan: Plan, price: float | None) -> dict[str, object]:
     """All figures."""
     cost = None if price is None else plan.hours * plan.replicas * price
     trainers = [{**asdict(each), "all": each.all} for each in plan.trainers]

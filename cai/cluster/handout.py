@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 import math
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from cai.cluster.hire import Cluster, Place
 from cai.cluster.worker import PartOrder, PartResult, Progress
@@ -21,6 +21,8 @@ from cai.flow.live import Job
 from cai.flow.screen import Bar
 from cai.store.files import whole_lines
 from cai.store.stage import Stage, open_part
+
+T = TypeVar("T")
 
 LOOK_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
@@ -237,7 +239,7 @@ class Dispatcher:
             self.cluster.screen.say(f"node {place.node[:8]} {then}; the last one: {lost}")
 
 
-async def _answered(call: Any) -> Any:
+async def _answered(call: Awaitable[T]) -> T:
     """What a worker answers.
 
     Raises:
@@ -253,7 +255,7 @@ async def _answered(call: Any) -> Any:
         raise WorkerLost("its process was killed, or its machine cannot be reached") from None
 
 
-def _checked(answer: Any) -> Any:
+def _checked(answer: T | CaiError) -> T:
     """An answer that is no error; what stops one worker need not stop the others."""
     if isinstance(answer, CaiError):
         raise WorkerLost(str(answer), answer)

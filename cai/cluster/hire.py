@@ -5,10 +5,10 @@ import contextlib
 import logging
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 from uuid import uuid4
 
 from cai.cluster.storage import Storage
@@ -25,6 +25,14 @@ CONNECT_SECONDS = 10.0
 PATIENCE_SECONDS = 15.0
 
 
+class Node(TypedDict):
+    """A node, as far as Ray tells of it."""
+
+    NodeID: str
+    Alive: bool
+    Resources: dict[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where one worker runs: a node, which of its groups of GPUs, and how many GPUs that is."""
@@ -38,7 +46,7 @@ class Place:
         return {"GPU": self.gpus, "CPU": 1} if self.gpus else {"CPU": 1}
 
 
-def places(nodes: Sequence[Mapping[str, Any]], gpus: int) -> list[Place]:
+def places(nodes: Sequence[Node], gpus: int) -> list[Place]:
     """A place for each group of GPUs that is there; where models need none, or there is none, one on each node.
 
     Args:
@@ -122,7 +130,7 @@ class Cluster:
             self.there.add(name)
         stage.adopt(number, file, made.tally, made.drops)
 
-    async def nodes(self) -> list[dict[str, Any]]:
+    async def nodes(self) -> list[Node]:
         """The cluster's nodes, those that are gone included."""
         import ray
 

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from rich.console import Console
@@ -26,6 +25,7 @@ from cai.flow.screen import Screen
 from cai.models.types import ModelSpec
 from cai.store.files import write_lines
 from cai.store.ledger import Tally
+from cai.store.lines import DropLine
 from cai.store.stage import Stage, open_part
 
 PARTS = ".parts"
@@ -48,7 +48,7 @@ class PartOrder:
     number: int
     first: int
     source: str
-    begun: Sequence[tuple[Sequence[str], Sequence[dict[str, Any]]]]
+    begun: Sequence[tuple[Sequence[str], Sequence[DropLine]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class PartResult:
 
     file: str
     tally: Tally
-    drops: Sequence[dict[str, Any]]
+    drops: Sequence[DropLine]
 
 
 @dataclass(slots=True)

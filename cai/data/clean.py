@@ -7,10 +7,9 @@ and again, prompts of an evaluation set) is a ``Cleaner``'s, which sees the exam
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError, install
@@ -135,7 +134,7 @@ class Cleaner:
         self.closers: Counter[bytes] = Counter()
         self.count = 0
         self.near = _index(similarity) if dedupe == "near" else None
-        self.held: set[Any] = set()
+        self.held: set[tuple[str, ...]] = set()
         for path in decontaminate:
             for prompt in _prompts(path):
                 self.held |= self._marks(prompt)
@@ -152,7 +151,7 @@ class Cleaner:
         """Whether a prompt shares a sequence of words with an evaluation's."""
         return bool(self.held) and not self.held.isdisjoint(self._marks(prompt))
 
-    def _marks(self, prompt: str) -> set[Any]:
+    def _marks(self, prompt: str) -> set[tuple[str, ...]]:
         """A prompt's sequences of words; a shorter prompt is one sequence."""
         words = tuple(_words(prompt))
         return shingles(prompt, self.ngram) if len(words) >= self.ngram else {words}
@@ -231,7 +230,7 @@ def _index(similarity: float) -> Callable[[str], bool]:
         from datasketch import MinHash, MinHashLSH
     except ImportError:
         raise UserError(f"dedupe: near needs the package datasketch; run: {install('clean')}") from None
-    index: Any = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS)
+    index = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS)
 
     def near(text: str) -> bool:
         sketch = MinHash(num_perm=PERMUTATIONS, seed=1)
@@ -247,14 +246,6 @@ def _index(similarity: float) -> Callable[[str], bool]:
 def _prompts(path: str) -> Iterable[str]:
     rows = read({"redteam": [PromptSource(path)]})
     return (row.messages[-1]["content"] for row in rows if isinstance(row, Prompt))
-
-
-def check_installed(checks: Iterable[str]) -> str:
-    """What is missing for these checks, as a sentence; empty where nothing is."""
-    import importlib.util
-
-    missing = "wrong_language" in checks and importlib.util.find_spec("py3langid") is None
-    return f"wrong_language needs the package py3langid; run: {install('clean')}" if missing else ""
 
 
 def _language(text: str) -> str:
@@ -283,9 +274,9 @@ def shingles(text: str, size: int) -> set[tuple[str, ...]]:
 
 def _sentences(text: str) -> list[str]:
     """Sentences of three words or more, as sequences of words."""
-    found = (" ".join(_words(each)) for each in _SENTENCE.findall(text))
-    return [each for each in found if each.count(" ") >= 2]
+    sentences = (" ".join(_words(each)) for each in _SENTENCE.findall(text))
+    return [each for each in sentences if each.count(" ") >= 2]
 
 
-def _overlap(first: set[Any], second: set[Any]) -> float:
+def _overlap(first: Set[object], second: Set[object]) -> float:
     return len(first & second) / len(first | second) if first and second else 0.0

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from cai.errors import UserError
 from cai.store.rows import Message, is_text
@@ -70,7 +69,7 @@ class Unusable(ValueError):
         self.reason = reason
 
 
-def comparisons(data: Mapping[str, Any], columns: Mapping[str, str], base: int | None = None) -> list[Comparison]:
+def comparisons(data: Mapping[str, object], columns: Mapping[str, str], base: int | None = None) -> list[Comparison]:
     """The pairs of one row.
 
     Args:
@@ -98,7 +97,7 @@ def comparisons(data: Mapping[str, Any], columns: Mapping[str, str], base: int |
             raise Unusable("no_pair", "has not the columns of the first row")
 
 
-def form(data: Mapping[str, Any], columns: Mapping[str, str]) -> str | tuple[str, str, str] | None:
+def form(data: Mapping[str, object], columns: Mapping[str, str]) -> str | tuple[str, str, str] | None:
     """How a row says which answer is better: "chosen", "choice", or the columns of two answers and the label."""
     if "a" in columns and "b" in columns:
         label = columns.get("label") or next((each for each in LABELS if each in data), "")
@@ -119,7 +118,7 @@ def form(data: Mapping[str, Any], columns: Mapping[str, str]) -> str | tuple[str
 
 
 def _answered(
-    data: Mapping[str, Any], pair: tuple[str, str], columns: Mapping[str, str]
+    data: Mapping[str, object], pair: tuple[str, str], columns: Mapping[str, str]
 ) -> tuple[tuple[Message, ...], str, str]:
     """The conversation before two answers, and the answers."""
     first, second = (_turns(data[key]) for key in pair)
@@ -146,17 +145,18 @@ def _begun_alike(first: str, second: str) -> tuple[tuple[Message, ...], str, str
     return ({"role": "user", "content": prompt},), "\n\n".join(one[alike:]).strip(), "\n\n".join(other[alike:]).strip()
 
 
-def _prompt(data: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[Message, ...]:
+def _prompt(data: Mapping[str, object], columns: Mapping[str, str]) -> tuple[Message, ...]:
     key = columns.get("prompt") or next((key for key in PROMPTS if data.get(key)), "")
     turns = _turns(data.get(key))
-    if key == "instruction" and isinstance(data.get("input"), str) and data["input"].strip() and turns:
-        turns = [{"role": "user", "content": f"{turns[0]['content']}\n\n{data['input'].strip()}"}]
+    more = data.get("input")
+    if key == "instruction" and isinstance(more, str) and more.strip() and turns:
+        turns = [{"role": "user", "content": f"{turns[0]['content']}\n\n{more.strip()}"}]
     if not turns:
         raise Unusable("no_prompt", f"the prompt is empty (columns: {', '.join(data)})")
     return tuple(turns)
 
 
-def _turns(said: Any) -> list[Message]:
+def _turns(said: object) -> list[Message]:
     """A text, a transcript or a list of messages as messages; a bare text is the person's, or an answer."""
     if isinstance(said, list):
         kept = [each for each in said if isinstance(each, dict) and each.get("content")]
@@ -171,7 +171,7 @@ def _turns(said: Any) -> list[Message]:
     return turns[:-1] if turns and not turns[-1]["content"] and turns[-1]["role"] == "assistant" else turns
 
 
-def _text(said: Any) -> str:
+def _text(said: object) -> str:
     """A text, a number, or a list of parts that are texts, as chats have them.
 
     Raises:
@@ -186,7 +186,7 @@ def _text(said: Any) -> str:
     return str(said)
 
 
-def _texts(said: Any) -> list[str]:
+def _texts(said: object) -> list[str]:
     if isinstance(said, str):
         try:
             said = json.loads(said)
@@ -195,17 +195,17 @@ def _texts(said: Any) -> list[str]:
     return [_text(each) for each in (said if isinstance(said, list) else [said])]
 
 
-def several(label: Any) -> Sequence[Any]:
+def several(label: object) -> Sequence[object]:
     """The labels of one row."""
     return label if isinstance(label, list) else [label]
 
 
-def word_of(label: Any) -> str:
+def word_of(label: object) -> str:
     """A label as a word: 1, 1.0 and "1" are the same."""
     return f"{label:g}" if isinstance(label, float) else "" if label is None else str(label).strip().lower()
 
 
-def _preferred(label: Any, a: str, b: str, base: int | None) -> float:
+def _preferred(label: object, a: str, b: str, base: int | None) -> float:
     """What one person's label says of the first answer: 1, 0, or 0.5 for a tie."""
     word = word_of(label)
     if base is not None and word in (str(base), str(base + 1)):

@@ -5,9 +5,10 @@ Split by prompt: no prompt is on both sides, by what it says. Shards are numbere
 
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from cai.errors import RunError
+from cai.store.rows import Message
 
 SHARD_BYTES = 500_000_000
 BATCH_ROWS = 2_000
@@ -32,14 +33,63 @@ TEST = """  - split: test
 """
 
 
-def schema(example: Mapping[str, Any]) -> Any:
+class DatasetRow(TypedDict):
+    """What a row of every dataset has; ``prompt_id`` is not written."""
+
+    prompt: list[Message]
+    id: str
+    track: str
+    prompt_id: int
+
+
+class CompletionRow(DatasetRow):
+    """An answer to be learnt as it is.
+
+    Attributes:
+        principles: under which it was made.
+        revision: how many revisions it is of.
+    """
+
+    completion: list[Message]
+    source: str
+    principles: list[str]
+    revision: int
+
+
+class PreferenceRow(DatasetRow):
+    """Two answers, the better one first; see ``cai.stages.prefs``."""
+
+    chosen: list[Message]
+    rejected: list[Message]
+    chosen_prob: float
+    chosen_prob_raw: float
+    margin: float
+    principles: list[str]
+    judge: str
+
+
+class MarkedRow(DatasetRow):
+    """An answer that is good or bad by itself."""
+
+    completion: list[Message]
+    label: bool
+
+
+class RankedRow(DatasetRow):
+    """Answers in the order of their scores."""
+
+    completions: list[list[Message]]
+    scores: list[float]
+
+
+def schema(example: Mapping[str, object]) -> Any:
     """The Arrow schema of a dataset, from one example: text, numbers, messages, and lists of any of these.
 
     A list without an item is taken for one of text.
     """
     import pyarrow as pa
 
-    def kind(value: Any) -> Any:
+    def kind(value: object) -> Any:
         match value:
             case {"role": _}:
                 return pa.struct([("role", pa.string()), ("content", pa.string())])
@@ -61,12 +111,12 @@ class Shards:
 
     def __init__(self, folder: Path, split: str) -> None:
         self.folder, self.split = folder, split
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, object]] = []
         self.files: list[Path] = []
         self.writer: Any = None
         self.count = 0
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, row: dict[str, object]) -> None:
         """One more example."""
         self.rows.append(row)
         self.count += 1
@@ -104,7 +154,7 @@ class Shards:
             self.writer = None
 
 
-def write(folder: Path, rows: Iterable[dict[str, Any]], test_prompts: Set[Any]) -> dict[str, int]:
+def write(folder: Path, rows: Iterable[Mapping[str, object]], test_prompts: Set[object]) -> dict[str, int]:
     """Write the splits; ``prompt_id``, which rows of one prompt share, says which side a row is on and is not written.
 
     Returns:
@@ -112,8 +162,8 @@ def write(folder: Path, rows: Iterable[dict[str, Any]], test_prompts: Set[Any]) 
     """
     splits = {"train": Shards(folder, "train"), "test": Shards(folder, "test")}
     for row in rows:
-        side = "test" if row.pop("prompt_id") in test_prompts else "train"
-        splits[side].add(row)
+        side = "test" if row["prompt_id"] in test_prompts else "train"
+        splits[side].add({key: value for key, value in row.items() if key != "prompt_id"})
     for shards in splits.values():
         shards.finish()
     return {split: shards.count for split, shards in splits.items()}

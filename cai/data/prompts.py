@@ -12,9 +12,10 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cai.data import records
+from cai.data.records import Record
 from cai.errors import UserError
 from cai.store.rows import Drop, Prompt, content_id, content_key, is_text
 
@@ -114,7 +115,7 @@ def held_out(keys: Iterable[K], share: float, seed: int) -> set[K]:
     return set(heapq.nsmallest(count, unique, key=lambda each: hashlib.sha256(f"{seed}/{each}".encode()).digest()))
 
 
-def _prompt(data: dict[str, Any], number: int, source: PromptSource, track: str, seen: set[str]) -> Prompt | Drop:
+def _prompt(data: Record, number: int, source: PromptSource, track: str, seen: set[str]) -> Prompt | Drop:
     name = source.path or source.hub
     asked = data.get("messages") if source.column == "prompt" and "prompt" not in data else data.get(source.column)
     messages = _messages(asked)
@@ -126,26 +127,26 @@ def _prompt(data: dict[str, Any], number: int, source: PromptSource, track: str,
     if row_id in seen:
         return Drop(row_id, "duplicate", f"{name}, row {number + 1}: the id was there before")
     seen.add(row_id)
-    track = data.get("track") or track
-    if track not in TRACKS:
-        return Drop(row_id, "unknown_track", f"{name}, row {number + 1}: track {track!r}; known: {', '.join(TRACKS)}")
+    said = data.get("track") or track
+    if said not in TRACKS:
+        return Drop(row_id, "unknown_track", f"{name}, row {number + 1}: track {said!r}; known: {', '.join(TRACKS)}")
     language = str(data.get("language") or source.language)
     tags = tuple(dict.fromkeys((*source.tags, *_words(data.get("tags")))))
     category = str(data.get("category") or "")
-    return Prompt(row_id, messages, Path(name).name, track, category, tags, language)
+    return Prompt(row_id, messages, Path(name).name, str(said), category, tags, language)
 
 
-def _words(tags: Any) -> list[str]:
+def _words(tags: object) -> list[str]:
     """A list of tags, or one tag as plain text."""
     return [str(tag) for tag in tags] if isinstance(tags, list) else [str(tags)] if tags else []
 
 
-def _messages(asked: Any) -> tuple[dict[str, str], ...] | None:
-    found = _said(asked)
-    return found if found and all(is_text(each["content"]) for each in found) else None
+def _messages(asked: object) -> tuple[dict[str, str], ...] | None:
+    messages = _said(asked)
+    return messages if messages and all(is_text(each["content"]) for each in messages) else None
 
 
-def _said(asked: Any) -> tuple[dict[str, str], ...] | None:
+def _said(asked: object) -> tuple[dict[str, str], ...] | None:
     if isinstance(asked, str) and asked.strip():
         return ({"role": "user", "content": asked.strip()},)
     if isinstance(asked, list) and asked and all(isinstance(each, dict) and each.get("content") for each in asked):
@@ -154,7 +155,7 @@ def _said(asked: Any) -> tuple[dict[str, str], ...] | None:
     return None
 
 
-def _records(source: PromptSource) -> Iterator[dict[str, Any]]:
+def _records(source: PromptSource) -> Iterator[Record]:
     def check(columns: list[str]) -> None:
         if source.column not in columns and not (source.column == "prompt" and "messages" in columns):
             listed = ", ".join(columns)

@@ -7,17 +7,19 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from cai.errors import UserError, install
 
 ENDINGS = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".csv.gz")
 MOST = 1 << 30
+Record = dict[str, object]
+"""A row as its file has it: of its values nothing is known yet."""
 Check = Callable[[list[str]], None]
 """Told the columns of what has columns, before any record; raises where one is missing."""
 
 
-def from_file(path: Path, check: Check) -> Iterator[dict[str, Any]]:
+def from_file(path: Path, check: Check) -> Iterator[Record]:
     """A file's records; what it takes for one and is none is a sentence.
 
     Raises:
@@ -29,7 +31,7 @@ def from_file(path: Path, check: Check) -> Iterator[dict[str, Any]]:
     return _readable(path, ending.removesuffix(".gz"), check)
 
 
-def from_hub(name: str, split: str, config: str, check: Check) -> Iterator[dict[str, Any]]:
+def from_hub(name: str, split: str, config: str, check: Check) -> Iterator[Record]:
     """A Hub dataset's records, streamed: a limit should not cost the download of the whole set.
 
     Raises:
@@ -52,7 +54,7 @@ def from_hub(name: str, split: str, config: str, check: Check) -> Iterator[dict[
         raise UserError(f"the Hub dataset {name} cannot be read: {why}") from None
 
 
-def _readable(path: Path, ending: str, check: Check) -> Iterator[dict[str, Any]]:
+def _readable(path: Path, ending: str, check: Check) -> Iterator[Record]:
     read = {".jsonl": _from_jsonl, ".json": _from_json, ".csv": _from_csv, ".parquet": _from_parquet}[ending]
     try:
         yield from read(path, check)
@@ -70,7 +72,7 @@ def _text(path: Path, newline: str | None = None) -> AbstractContextManager[Text
     return path.open(encoding="utf-8-sig", newline=newline)
 
 
-def _from_jsonl(path: Path, check: Check) -> Iterator[dict[str, Any]]:
+def _from_jsonl(path: Path, check: Check) -> Iterator[Record]:
     with _text(path) as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -84,7 +86,7 @@ def _from_jsonl(path: Path, check: Check) -> Iterator[dict[str, Any]]:
             yield data
 
 
-def _from_json(path: Path, check: Check) -> Iterator[dict[str, Any]]:
+def _from_json(path: Path, check: Check) -> Iterator[Record]:
     with _text(path) as file:
         try:
             data = json.load(file)
@@ -100,7 +102,7 @@ def _why(error: ValueError | RecursionError) -> str:
     return "nested too deep; close the brackets" if isinstance(error, RecursionError) else str(error)
 
 
-def _from_parquet(path: Path, check: Check) -> Iterator[dict[str, Any]]:
+def _from_parquet(path: Path, check: Check) -> Iterator[Record]:
     import pyarrow
     import pyarrow.parquet as parquet
 
@@ -113,7 +115,7 @@ def _from_parquet(path: Path, check: Check) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _from_csv(path: Path, check: Check) -> Iterator[dict[str, Any]]:
+def _from_csv(path: Path, check: Check) -> Iterator[Record]:
     csv.field_size_limit(MOST)  # its own limit of 128 KiB is less than a long conversation
     with _text(path, newline="") as file:
         rows = csv.DictReader(file)
@@ -121,4 +123,4 @@ def _from_csv(path: Path, check: Check) -> Iterator[dict[str, Any]]:
         for number, row in enumerate(rows, 2):
             if None in row:
                 raise UserError(f"{path}: row {number} has more fields than the header; quote what holds commas")
-            yield row
+            yield {**row}

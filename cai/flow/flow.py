@@ -11,10 +11,10 @@ import math
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 from cai.errors import RunError, first
 from cai.flow.live import Live, status_of
+from cai.store.lines import Row
 from cai.store.part import Part
 from cai.store.rows import decode
 from cai.store.stage import Stage
@@ -153,7 +153,7 @@ async def _start(group: asyncio.TaskGroup, places: asyncio.Semaphore, backlog: B
     group.create_task(_finish(parts, [row.id for row in rows], tasks))
 
 
-async def _advance(row: Any, ways: list[tuple[Live, Part]], places: asyncio.Semaphore, backlog: Backlog) -> None:
+async def _advance(row: Row, ways: list[tuple[Live, Part]], places: asyncio.Semaphore, backlog: Backlog) -> None:
     try:
         await _through(row, ways)
     finally:
@@ -161,7 +161,7 @@ async def _advance(row: Any, ways: list[tuple[Live, Part]], places: asyncio.Sema
         backlog.add(-1)
 
 
-async def _through(row: Any, ways: list[tuple[Live, Part]]) -> None:
+async def _through(row: Row, ways: list[tuple[Live, Part]]) -> None:
     (step, part), *rest = ways
     done = part.done.get(row.id)
     out = await step.do(row, part) if done is None else done.get("out", [])
@@ -172,4 +172,4 @@ async def _through(row: Any, ways: list[tuple[Live, Part]]) -> None:
 async def _finish(parts: list[Part], order: list[str], tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks)
     for part in parts:
-        order = [row["id"] for row in part.finish(order, status_of)]
+        order = [str(row["id"]) for row in part.finish(order, status_of)]

@@ -9,6 +9,7 @@ from cai.errors import RowError
 from cai.flow.ask import Ask, Up, generator
 from cai.models.concurrency import Slots
 from cai.models.types import NO_MODEL, ModelSpec
+from cai.store.lines import DropLine
 from cai.store.part import Part
 from cai.store.rows import Drop
 from cai.store.stage import Stage
@@ -81,7 +82,7 @@ class Live:
     constitution: Constitution
     seed: int
     observer: Observer = field(default_factory=Observer)
-    left_out: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    left_out: dict[int, list[DropLine]] = field(default_factory=dict)
     asked: Up = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,12 +1,18 @@
 """What a run is doing, for Prometheus: ``cai run … --prometheus 9400`` serves it while the run goes on."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 from cai.errors import UserError, install
 from cai.flow.screen import Bar, Screen
 
 TOKENS = ("in", "cached", "out")
+
+
+class Gauge(Protocol):
+    """A family of gauges, as far as it is filled here."""
+
+    def add_metric(self, labels: Sequence[str], value: float) -> None: ...
 
 
 class Collector:
@@ -39,7 +45,7 @@ class Collector:
             self._requests(name, bar, busy, waiting)
         yield from (rows, total, tokens, drops, busy, waiting)
 
-    def _requests(self, name: str, bar: Bar, busy: Any, waiting: Any) -> None:
+    def _requests(self, name: str, bar: Bar, busy: Gauge, waiting: Gauge) -> None:
         if bar.slots is not None:
             busy.add_metric([name], bar.slots.busy)
             waiting.add_metric([name], bar.slots.queued)

@@ -3,14 +3,14 @@
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
+from cai.judge.exam import Agreement
 from cai.judge.figures import JudgedPair
 
 WORDS = {0.0: "b", 0.5: "tie", 1.0: "a"}
 
 
-def agreement(pairs: Sequence[JudgedPair]) -> dict[str, Any] | None:
+def agreement(pairs: Sequence[JudgedPair]) -> Agreement | None:
     """Cohen's kappa of the first two people, Fleiss' kappa of all, and Cohen's kappa of judge and majority.
 
     None where nobody compared a pair that somebody else had compared. Fleiss' kappa takes the pairs that the commonest
@@ -43,6 +43,6 @@ def agreement(pairs: Sequence[JudgedPair]) -> dict[str, Any] | None:
     }
 
 
-def _number(kappa: Any) -> float | None:
+def _number(kappa: float | None) -> float | None:
     """Nothing where all said the same of every pair, and kappa is not defined."""
     return None if kappa is None or kappa != kappa else float(kappa)

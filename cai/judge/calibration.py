@@ -7,7 +7,7 @@ P(b) is one minus P(a), before and after.
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ class Calibration:
     temperature: float
     xs: tuple[float, ...]
     ys: tuple[float, ...]
-    judge: dict[str, Any]
-    about: dict[str, Any]
+    judge: Mapping[str, object]
+    about: Mapping[str, object]
 
     def of(self, p_a: float) -> float:
         """What a probability stands for."""
@@ -119,10 +119,10 @@ def load(name: str, beside: Path) -> Calibration:
             f'there is no calibration "{name}"; fit one with: cai judge-eval … --calibrate temperature --name {name}'
         )
     try:
-        found = parse(read_json(path))
-        if not _sound(found):
+        curve = parse(read_json(path))
+        if not _sound(curve):
             raise ValueError
-        return found
+        return curve
     except (KeyError, TypeError, ValueError, RunError):
         raise UserError(f"{path} is not a calibration; fit it anew with: cai judge-eval … --calibrate") from None
 
@@ -140,6 +140,6 @@ def _sound(found: Calibration) -> bool:
     )
 
 
-def parse(data: dict[str, Any]) -> Calibration:
+def parse(data: Mapping[str, Any]) -> Calibration:
     """A calibration as JSON has it."""
     return Calibration(**{**data, "xs": tuple(data["xs"]), "ys": tuple(data["ys"])})

@@ -9,7 +9,6 @@ shorter one.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cai.errors import RowError, UserError
 from cai.flow.ask import Ask, generator
@@ -160,7 +159,7 @@ def _pair(principle: Principle, number: int, example: Example) -> Pair:
     return Pair(f"{principle.id}/{number}", principle.id, asked, better, worse, "")
 
 
-def plain(judged: Sequence[JudgedExample]) -> list[dict[str, Any]]:
+def plain(judged: Sequence[JudgedExample]) -> list[dict[str, object]]:
     """Each example's outcome, as JSON has it."""
     return [
         {

@@ -8,10 +8,19 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from cai.errors import UserError
 from cai.judge.calibration import fit
+from cai.judge.exam import (
+    ByLength,
+    Calibrated,
+    CalibrationFigures,
+    CurvePoint,
+    JudgeFigures,
+    Position,
+    SamePosition,
+    Share,
+)
 from cai.judge.settings import Judging
 from cai.judge.settle import ordered
 from cai.judge.statistics import wilson
@@ -22,16 +31,6 @@ RESAMPLES = 1000
 FOLDS = 5
 FEW = 20
 CHANCE_RUNS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A mean over pairs with its 95% interval; ``value`` is None where there was nothing to count."""
-
-    value: float | None
-    low: float
-    high: float
-    of: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,8 @@ class JudgedPair:
     @property
     def longer(self) -> float:
         """What taking the longer answer scores."""
-        apart = len(self.row.pair.a.text) - len(self.row.pair.b.text)
-        return 0.5 if apart == 0 else float((apart > 0) == (self.people > 0.5))
+        difference = len(self.row.pair.a.text) - len(self.row.pair.b.text)
+        return 0.5 if difference == 0 else float((difference > 0) == (self.people > 0.5))
 
 
 def judged_pairs(rows: Iterable[Preference]) -> Iterator[JudgedPair]:
@@ -83,7 +82,7 @@ def judged_pairs(rows: Iterable[Preference]) -> Iterator[JudgedPair]:
             yield JudgedPair(row.pair.prompt_id, row.confidence, people, row)
 
 
-def figures(all_pairs: Sequence[JudgedPair], want: Judging, kind: str = "") -> dict[str, Any]:
+def figures(all_pairs: Sequence[JudgedPair], want: Judging, kind: str = "") -> JudgeFigures[Share]:
     """Every figure.
 
     Args:
@@ -94,7 +93,7 @@ def figures(all_pairs: Sequence[JudgedPair], want: Judging, kind: str = "") -> d
     read = [each for each in all_pairs if each.p is not None]
     labelled = [each for each in pairs if each.row.status == "ok"]
     votes = [vote for each in all_pairs for vote in each.row.votes]
-    found: dict[str, Any] = {
+    marks: JudgeFigures[Share] = {
         "pairs": len(pairs),
         "contexts": len({each.context for each in pairs}),
         "people_even": len(all_pairs) - len(pairs),
@@ -119,11 +118,11 @@ def figures(all_pairs: Sequence[JudgedPair], want: Judging, kind: str = "") -> d
         },
     }
     if kind:
-        found["calibrated"] = {"kind": kind, **cross_validated(read, kind)}
-    return found
+        marks["calibrated"] = {"kind": kind, **cross_validated(read, kind)}
+    return marks
 
 
-def calibration(read: Sequence[JudgedPair]) -> dict[str, Any]:
+def calibration(read: Sequence[JudgedPair]) -> CalibrationFigures:
     """The calibration error in ten bins of confidence (Guo et al. 2017), with the curve, and the error that as many pairs
     would show by chance if the judge were perfectly calibrated."""
     sure = [(max(p, 1 - p), each.agreed) for each in read if (p := each.p) is not None]
@@ -132,7 +131,7 @@ def calibration(read: Sequence[JudgedPair]) -> dict[str, Any]:
         _error(_binned([(p, float(rng.random() < p)) for p, _ in sure])) for _ in range(CHANCE_RUNS if sure else 0)
     ]
     bins = _binned(sure)
-    curve = [{"confidence": p, "accuracy": right, "pairs": count} for p, right, count in bins]
+    curve: list[CurvePoint] = [{"confidence": p, "accuracy": right, "pairs": count} for p, right, count in bins]
     by_chance = sum(chance) / len(chance) if chance else None
     return {"ece": _error(bins) if sure else None, "ece_by_chance": by_chance, "curve": curve}
 
@@ -152,7 +151,7 @@ def _error(bins: Sequence[tuple[float, float, int]]) -> float:
     return sum(abs(p - right) * count for p, right, count in bins) / max(sum(count for _, _, count in bins), 1)
 
 
-def cross_validated(read: Sequence[JudgedPair], kind: str) -> dict[str, Any]:
+def cross_validated(read: Sequence[JudgedPair], kind: str) -> Calibrated[Share]:
     """Brier score and calibration error with each pair's probability from a curve fitted without its context.
 
     Where there are too few pairs or contexts to fit one, "error" says so instead.
@@ -169,7 +168,7 @@ def cross_validated(read: Sequence[JudgedPair], kind: str) -> dict[str, Any]:
     return {"brier": mean(mapped, lambda each: each.squared_error), **calibration(mapped)}
 
 
-def position(rows: Iterable[Preference]) -> dict[str, Any]:
+def position(rows: Iterable[Preference]) -> Position:
     """How often the same position won in both orders, by judge and by principle, among pairs with a winner in both.
 
     "first" is the share of those wins, same position or not, that fell to the answer shown first.
@@ -205,7 +204,7 @@ def _read_mean(votes: Sequence[Vote]) -> float | None:
     return sum(read) / len(read) if read else None
 
 
-def _same(won: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
+def _same(won: Sequence[tuple[bool, bool]]) -> SamePosition:
     firsts = sum(one + other for one, other in won)
     return {
         "both": len(won),
@@ -215,7 +214,7 @@ def _same(won: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
     }
 
 
-def length(pairs: Sequence[JudgedPair]) -> dict[str, Any]:
+def length(pairs: Sequence[JudgedPair]) -> ByLength[Share]:
     """Accuracy where the answer that people prefer is the longer one, and where it is the shorter one."""
     longer = [each for each in pairs if each.longer == 1]
     shorter = [each for each in pairs if each.longer == 0]
@@ -283,8 +282,8 @@ def mean(
         sums[each.context][0] += value(each)
         sums[each.context][1] += 1
     totals = numpy.array(list(sums.values()))
-    mean, apart = float(totals[:, 0].sum() / totals[:, 1].sum()), totals[:, 0] / totals[:, 1]
-    if len(totals) < FEW or apart.min() == apart.max():
+    mean, means = float(totals[:, 0].sum() / totals[:, 1].sum()), totals[:, 0] / totals[:, 1]
+    if len(totals) < FEW or means.min() == means.max():
         (least, most), count = bounds, len(totals)
         low, high = (least + each * (most - least) for each in wilson((mean - least) / (most - least) * count, count))
         return Share(mean, low, high, len(pairs))

@@ -4,8 +4,8 @@ The model's probability that the chosen answer is the better is σ(r_chosen − 
 """
 
 from collections.abc import Sequence
-from typing import Any
 
+from cai.data.dataset import PreferenceRow
 from cai.judge.figures import JudgedPair, by, calibration, floors, length, mean, right
 from cai.judge.statistics import Z95, sigmoid
 from cai.store.rows import Draft, Pair, Preference, content_id, plain
@@ -14,7 +14,7 @@ FEWEST = 3
 """A correlation of fewer answers says nothing."""
 
 
-def figures(examples: Sequence[dict[str, Any]], rewards: Sequence[tuple[float, float]], soft: bool) -> dict[str, Any]:
+def figures(examples: Sequence[PreferenceRow], rewards: Sequence[tuple[float, float]], soft: bool) -> dict[str, object]:
     """Every figure, as JSON has it.
 
     Accuracy, Brier score and calibration come with what the longer answer alone would score, and with how the reward
@@ -28,7 +28,7 @@ def figures(examples: Sequence[dict[str, Any]], rewards: Sequence[tuple[float, f
     pairs = [_marked(example, scores, soft) for example, scores in zip(examples, rewards, strict=True)]
     decided = [each for each in pairs if each.people != 0.5]
     principles = ((name, each) for each, example in zip(pairs, examples, strict=True) for name in _principles(example))
-    found = {
+    shares = {
         "pairs": len(decided),
         "labels": "soft" if soft else "hard",
         "accuracy": mean(decided, right),
@@ -40,10 +40,10 @@ def figures(examples: Sequence[dict[str, Any]], rewards: Sequence[tuple[float, f
         "by_track": by((each.row.pair.track, each) for each in decided),
         "by_principle": by((name, each) for name, each in principles if each.people != 0.5),
     }
-    return plain(found)
+    return plain(shares)
 
 
-def correlation(xs: Sequence[float], ys: Sequence[float]) -> dict[str, Any]:
+def correlation(xs: Sequence[float], ys: Sequence[float]) -> dict[str, float | None]:
     """Spearman's rank correlation with its 95% interval by Fisher's transform, and Pearson's; None where nothing varies.
 
     The interval takes the answers as independent and widens Fisher's variance for ranks by 1.06 (Fieller, Hartley and
@@ -62,14 +62,14 @@ def correlation(xs: Sequence[float], ys: Sequence[float]) -> dict[str, Any]:
 
 
 def _lengths(
-    examples: Sequence[dict[str, Any]], rewards: Sequence[tuple[float, float]]
+    examples: Sequence[PreferenceRow], rewards: Sequence[tuple[float, float]]
 ) -> tuple[list[float], list[float]]:
     """Characters and reward of every answer."""
     texts = [example[side][0]["content"] for example in examples for side in ("chosen", "rejected")]
     return [float(len(text)) for text in texts], [score for both in rewards for score in both]
 
 
-def _marked(example: dict[str, Any], scores: tuple[float, float], soft: bool) -> JudgedPair:
+def _marked(example: PreferenceRow, scores: tuple[float, float], soft: bool) -> JudgedPair:
     """The row as an exam has it, the chosen answer being a."""
     p, people = sigmoid(scores[0] - scores[1]), float(example["chosen_prob"]) if soft else 1.0
     chosen, rejected = (Draft(example[side][0]["content"], "", "stop", 0) for side in ("chosen", "rejected"))
@@ -79,5 +79,5 @@ def _marked(example: dict[str, Any], scores: tuple[float, float], soft: bool) ->
     return JudgedPair(context, p, people, Preference(name, pair, (), p, people, "ok"))
 
 
-def _principles(example: dict[str, Any]) -> list[str]:
+def _principles(example: PreferenceRow) -> list[str]:
     return list(example.get("principles") or ())

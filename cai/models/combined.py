@@ -36,10 +36,10 @@ class Combined:
             raise writes_nothing(self.name)
         replies = await asyncio.gather(*(each.ask(request, row_id) for each in self.members))
         roles = [each.role for each in self.spec.members]
-        found = combine(
+        score = combine(
             self.spec, {role: reply.score for role, reply in zip(roles, replies, strict=True)}, request.track
         )
-        return Reply(tokens_in=sum(each.tokens_in for each in replies), model=self.name, score=found)
+        return Reply(tokens_in=sum(each.tokens_in for each in replies), model=self.name, score=score)
 
 
 def combine(spec: ModelSpec, scores: Mapping[str, float], track: str = "") -> float:

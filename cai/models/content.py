@@ -96,14 +96,14 @@ def _tensors(file: BinaryIO, size: int) -> tuple[int, list[Region]]:
 
 def _header(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        regions = json.loads(text)
     except ValueError:
         return {}
-    known = isinstance(found, dict) and all(
+    known = isinstance(regions, dict) and all(
         name == "__metadata__" or (isinstance(each, dict) and len(each.get("data_offsets", ())) == 2)
-        for name, each in found.items()
+        for name, each in regions.items()
     )
-    return found if known else {}
+    return regions if known else {}
 
 
 def _blocks(begin: int, end: int, count: int) -> Iterator[tuple[int, int]]:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 def visible() -> list[str]:
     """The devices this process may use, as ``CUDA_VISIBLE_DEVICES`` names them; none where there is no GPU."""
-    told = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if told is not None:
-        return [device for device in told.split(",") if device.strip() and device.strip() != "-1"]
+    setting = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if setting is not None:
+        return [device for device in setting.split(",") if device.strip() and device.strip() != "-1"]
     if not shutil.which("nvidia-smi"):
         return []
     listed = subprocess.run(

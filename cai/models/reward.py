@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from cai.errors import RowError, UserError
 from cai.models.batches import BATCH, Batches
@@ -38,8 +38,8 @@ class Reward:
 
     def _score(self, requests: list[Request]) -> list[Reply | RowError]:
         ids = [conversation(self.tokenizer, each.messages) for each in requests]
-        found = scores(self.model, self.tokenizer, [each for each in ids if len(each) <= self.limit])
-        fitting = iter(found)
+        values = scores(self.model, self.tokenizer, [each for each in ids if len(each) <= self.limit])
+        fitting = iter(values)
         return [
             Reply(tokens_in=len(each), model=self.name, score=next(fitting)) if len(each) <= self.limit else _long()
             for each in ids
@@ -47,18 +47,18 @@ class Reward:
 
 
 @torch.inference_mode()
-def scores(model: Any, tokenizer: Any, conversations: Sequence[list[int]]) -> list[float]:
+def scores(model: PreTrainedModel, tokenizer: Any, conversations: Sequence[list[int]]) -> list[float]:
     """The raw score of each conversation: the classifier's one logit, without an activation.
 
     Args:
         conversations: token ids, of any number; a forward pass takes few of them at once.
     """
-    found: list[float] = []
+    values: list[float] = []
     for start in range(0, len(conversations), BATCH):
         some = conversations[start : start + BATCH]
         inputs = tokenizer.pad({"input_ids": some}, padding_side="right", return_tensors="pt")
-        found += model(**inputs.to(model.device)).logits[:, 0].float().tolist()
-    return found
+        values += model(**inputs.to(model.device)).logits[:, 0].float().tolist()
+    return values
 
 
 def _long() -> RowError:

@@ -18,6 +18,6 @@ class Seeded(LogitsProcessor):
         self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         self.temperature = temperature
 
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> Any:
         rows = [torch.rand(scores.shape[-1], generator=each, device=each.device) for each in self.generators]
         return scores / self.temperature - torch.log(-torch.log(torch.stack(rows).clamp_min(1e-20))).to(scores)

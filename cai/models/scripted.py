@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TypeGuard
 
 from cai.errors import UserError
 from cai.models.types import Reply, Request
@@ -98,7 +98,7 @@ def read_script(path: Path) -> list[Rule]:
     return [_rule(source.where((number,)), data) for number, data in enumerate(source.data)]
 
 
-def _rule(where: str, data: Any) -> Rule:
+def _rule(where: str, data: object) -> Rule:
     known = ["when", "say", "choose", "delay"]
     if not isinstance(data, dict) or not ({"say", "choose"} & data.keys()):
         raise UserError(f"{where}: a rule needs `say` or `choose`")
@@ -119,7 +119,7 @@ def _rule(where: str, data: Any) -> Rule:
     return Rule(when, tuple(map(str, say)), choose, float(delay))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -4,7 +4,6 @@ A server runs under ``cai.models.process``: it goes when the run goes. One that 
 """
 
 import asyncio
-import importlib.util
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,12 +15,13 @@ from typing import Self
 import aiohttp
 
 from cai.errors import RunError, UserError, install
-from cai.models import gpus, process
+from cai.models import process
 from cai.models.blueprint import blueprint
 from cai.models.bundled import resolve
 from cai.models.dialect import Scores
 from cai.models.endpoint import Endpoint
 from cai.models.launch import command, dtype, environments, is_cpu_build
+from cai.models.machine import Machine, this_machine
 from cai.models.process import cause
 from cai.models.retries import Transient
 from cai.models.types import ModelSpec
@@ -31,26 +31,27 @@ WATCH_SECONDS = 1.0
 MOST_RESTARTS = 3
 
 
-def check(spec: ModelSpec, here: bool = True) -> None:
+def check(spec: ModelSpec, machine: Machine | None = None) -> None:
     """What can be known before anything starts.
 
     Args:
-        here: whether it is this machine that will serve it.
+        machine: which will serve it; this one unless given.
 
     Raises:
         UserError: vLLM is not installed, the port is taken, or there are too few GPUs.
     """
-    if importlib.util.find_spec("vllm") is None:
+    machine = machine or this_machine()
+    if "vllm" not in machine.packages:
         raise UserError(
             f"models.{spec.role}: vLLM is not installed; use `local:` or `endpoints:` instead, or run: {install('vllm')}"
         )
-    if not here:
+    if not machine.serves_here:
         return
     if spec.port is not None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", spec.port)) == 0:
                 raise UserError(f"models.{spec.role}.port: {spec.port} is in use; choose another or leave the key out")
-    wanted, there = (spec.replicas or 1) * spec.tensor_parallel, len(gpus.visible())
+    wanted, there = (spec.replicas or 1) * spec.tensor_parallel, len(machine.gpus)
     if not is_cpu_build() and wanted > max(there, 1):
         raise UserError(
             f"models.{spec.role}: {spec.replicas or 1} replicas on {spec.tensor_parallel} GPUs each need {wanted}, and "

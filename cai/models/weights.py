@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 from transformers.integrations.deepspeed import (
     is_deepspeed_zero3_enabled,
     set_hf_deepspeed_config,
@@ -58,12 +58,13 @@ def whole() -> Iterator[None]:
         return
     from accelerate.state import AcceleratorState  # a model that only answers does not need it
 
-    config: Any = AcceleratorState().deepspeed_plugin
+    plugin = AcceleratorState().deepspeed_plugin
+    assert plugin is not None  # it spreads the weights
     unset_hf_deepspeed_config()
     try:
         yield
     finally:
-        set_hf_deepspeed_config(config.hf_ds_config)
+        set_hf_deepspeed_config(plugin.hf_ds_config)
 
 
 def load_tokenizer(path: str, padding_side: str) -> Any:
@@ -73,19 +74,26 @@ def load_tokenizer(path: str, padding_side: str) -> Any:
     return tokenizer
 
 
-def ends(tokenizer: Any, generation: Any) -> set[int]:
+def ends(tokenizer: Any, generation: GenerationConfig | None) -> set[int]:
     """The tokens that end an answer: the tokenizer's, and those of the model's settings for generation."""
     also = getattr(generation, "eos_token_id", None) or []
     return {tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])} - {None}
 
 
-def conversation(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answer_begins: bool = False) -> str:
+    """A conversation in the tokenizer's own template, to where the next answer begins if so asked."""
+    text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=answer_begins)
+    assert isinstance(text, str)
+    return text
+
+
+def conversation(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
     """The tokens of a conversation with its answer, in the chat template, as a reward model was trained on them.
 
     transformers scores at the last token that is not padding. Where the token that ends a turn is also the padding, as with
     many templates, that is the one before the end; other servers do not know it, so such an end is left out here.
     """
-    text = tokenizer.apply_chat_template(list(messages), tokenize=False)
+    text = rendered(tokenizer, messages)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     while len(ids) > 1 and ids[-1] == tokenizer.pad_token_id:
         ids.pop()

@@ -86,13 +86,13 @@ def method(block: Block) -> Method | None:
 
 def by_constitution(block: Block) -> bool:
     """Whether the constitution decides a step's rows."""
-    found = method(block)
-    return block.table.constitution and (found is None or bool(found.needs))
+    judging = method(block)
+    return block.table.constitution and (judging is None or bool(judging.needs))
 
 
 def scored(block: Block, key: str) -> bool:
     """Whether the role under this key has to be a reward model."""
     if key == "guards":
         return guards.scoring(block.want.guards) == "reward"
-    found = method(block)
-    return key in ("model", "panel", "judge", "reward") and found is not None and found.model_kind == "reward"
+    judging = method(block)
+    return key in ("model", "panel", "judge", "reward") and judging is not None and judging.model_kind == "reward"

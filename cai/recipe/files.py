@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cai.data.clean import check_installed
 from cai.data.prompts import PromptSource
 from cai.errors import UserError
 from cai.judge import calibration
@@ -46,8 +45,6 @@ class Files:
             block["calibration"] = self._calibrations(block, (*keys, "calibration"))
         if block.get("chat_template"):
             block["chat_template"] = self._template(block["chat_template"], (*keys, "chat_template"))
-        if missing := check_installed(block.get("hygiene", ())):
-            self.wrong((*keys, "hygiene"), missing)
         return block
 
     def _template(self, name: str, keys: Keys) -> str:
@@ -63,13 +60,13 @@ class Files:
     def _calibrations(self, block: dict[str, Any], keys: Keys) -> dict[str, Calibration]:
         """Role → the fit that is named for it."""
         given = block["calibration"]
-        found = {}
+        fits = {}
         for role, name in (given if isinstance(given, dict) else {block.get("model", ""): given}).items():
             try:
-                found[role] = calibration.load(name, self.beside)
+                fits[role] = calibration.load(name, self.beside)
             except UserError as error:
                 self.wrong(keys, str(error))
-        return found
+        return fits
 
     def _sources(self, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
         for track in ("redteam", "helpful"):

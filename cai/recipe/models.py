@@ -1,6 +1,5 @@
 """A role's block in a recipe, or a model named on the command line, → ``ModelSpec``, with a sentence for each mistake."""
 
-import importlib.util
 import json
 from collections.abc import Callable
 from functools import cache
@@ -11,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from cai.errors import UserError, install
 from cai.models import bundled, scripted, vllm
+from cai.models.machine import this_machine
 from cai.models.types import KINDS, ModelSpec
 from cai.recipe.schema import SCHEMA
 from constitution.shipped import find
@@ -79,7 +79,7 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
     Raises:
         InputError: it names no model, or one that cannot be reached from here.
     """
-    text = text.strip()
+    text, machine = text.strip(), this_machine()
     if not text:
         raise UserError("--model is empty; name a model, such as bundled/smollm2-135m or a server's URL")
     if text.startswith("{"):
@@ -88,14 +88,14 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
         url, _, name = text.partition("#")
         spec = ModelSpec("model", endpoints=(url,), model=name)
     else:
-        installed = importlib.util.find_spec("vllm") is not None
-        kind = "scripted" if text.endswith((".yaml", ".yml")) else prefer if installed or prefer != "vllm" else "local"
+        name = prefer if prefer != "vllm" or "vllm" in machine.packages else "local"
+        kind = "scripted" if text.endswith((".yaml", ".yml")) else name
         spec = _checked({kind: text}, Source(COMMAND, {}, {}))
     if spec.rewards:
         raise UserError("--model: rewards combines the roles of a recipe; name one reward model here")
     if spec.served:
-        vllm.check(spec)
-    elif spec.kind in ("local", "reward") and importlib.util.find_spec("transformers") is None:
+        vllm.check(spec, machine)
+    elif spec.kind in ("local", "reward") and "transformers" not in machine.packages:
         raise UserError(
             f"--model: neither vLLM nor transformers is installed; name a server's URL, or run: {install('train')}"
         )
@@ -111,9 +111,9 @@ def _from_block(text: str) -> ModelSpec:
 
 
 def _checked(block: dict[str, Any], source: Source) -> ModelSpec:
-    found: list[Problem] = []
-    spec = read_model("model", block, (), Path(), lambda keys, text: found.append(source.problem(keys, text)))
-    complain([Problem(COMMAND, 0, "", problem.text) for problem in found])
+    mistakes: list[Problem] = []
+    spec = read_model("model", block, (), Path(), lambda keys, text: mistakes.append(source.problem(keys, text)))
+    complain([Problem(COMMAND, 0, "", problem.text) for problem in mistakes])
     return spec
 
 

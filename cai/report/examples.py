@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 from rich.table import Table
@@ -40,7 +39,7 @@ def table(judged: Sequence[JudgedExample]) -> Table:
     return shown
 
 
-def as_json(constitution: Constitution, model: str, method: str, judged: Sequence[JudgedExample]) -> dict[str, Any]:
+def as_json(constitution: Constitution, model: str, method: str, judged: Sequence[JudgedExample]) -> dict[str, object]:
     """All figures, and each example's outcome."""
     return {
         "constitution": constitution.name,

@@ -1,14 +1,13 @@
 """Figures as text, and a point of a calibration curve as a page draws it."""
 
-from typing import Any
-
+from cai.judge.exam import CurvePoint, PlainShare
 from cai.judge.statistics import wilson
 
 PLOT = 220
 """The side of a calibration curve's box, in pixels."""
 
 
-def bin_of(each: dict[str, float]) -> dict[str, float]:
+def bin_of(each: CurvePoint) -> dict[str, object]:
     """A point of the calibration curve in a PLOT × PLOT box, with its 95% interval; its area grows with its pairs."""
     low, high = wilson(each["accuracy"] * each["pairs"], round(each["pairs"]))
     return {
@@ -26,7 +25,7 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f}%"
 
 
-def interval(share: dict[str, Any]) -> str:
+def interval(share: PlainShare) -> str:
     """``52–60%``."""
     return "–" if share["value"] is None else f"{100 * share['low']:.0f}–{100 * share['high']:.0f}%"
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
+from cai.judge.exam import ByLength, ExamFigures, MethodFigures, PlainShare
 from cai.judge.figures import JudgedPair, judged_pairs
 from cai.report.format import PLOT, bin_of, interval, number, percent
 from cai.store.rows import Preference
@@ -37,7 +37,7 @@ COLUMNS = (
 )
 
 
-def table(figures: dict[str, Any], width: int) -> Table:
+def table(figures: ExamFigures, width: int) -> Table:
     """A row for each method, and the floors; the last columns only where there is room.
 
     "labelled" is the share of pairs that would become labels, "of them" the accuracy on those; "ECE" the calibration
@@ -47,8 +47,8 @@ def table(figures: dict[str, Any], width: int) -> Table:
     shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading, justify in columns:
         shown.add_column(heading, justify=justify, overflow="fold")  # pyright: ignore[reportArgumentType]
-    for name, found in figures["methods"].items():
-        shown.add_row(name, *cells(found)[: len(columns) - 1])
+    for name, method in figures["methods"].items():
+        shown.add_row(name, *cells(method)[: len(columns) - 1])
     shown.add_section()
     first = next(iter(figures["methods"].values()))
     for name, share in first["floors"].items():
@@ -56,7 +56,7 @@ def table(figures: dict[str, Any], width: int) -> Table:
     return shown
 
 
-def cells(found: dict[str, Any]) -> list[str]:
+def cells(found: MethodFigures) -> list[str]:
     """A method's figures as text, in the order of ``COLUMNS``."""
     cost, accuracy = found["cost"], found["accuracy"]
     return [
@@ -75,13 +75,13 @@ def cells(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def sentences(figures: dict[str, Any]) -> Iterator[str]:
+def sentences(figures: ExamFigures) -> Iterator[str]:
     """What the figures say, a line for each method."""
-    for name, found in figures["methods"].items():
-        yield f"{name}: {' '.join(verdict(found))}"
+    for name, method in figures["methods"].items():
+        yield f"{name}: {' '.join(verdict(method))}"
 
 
-def verdict(found: dict[str, Any]) -> Iterator[str]:
+def verdict(found: MethodFigures) -> Iterator[str]:
     """What one judge's figures say, sentence by sentence."""
     yield _against_floors(found)
     if found["unreadable"] and found["unreadable"] > MANY:
@@ -96,11 +96,12 @@ def verdict(found: dict[str, Any]) -> Iterator[str]:
         )
     if favoured := _favoured(found["length"]):
         yield f"It favours the {favoured} answer."
-    if found["ece"] is not None and found["ece"] > found["ece_by_chance"] + MUCH:
-        yield _miscalibrated(found)
+    ece, by_chance = found["ece"], found["ece_by_chance"] or 0.0
+    if ece is not None and ece > by_chance + MUCH:
+        yield _miscalibrated(found, ece, by_chance)
 
 
-def _against_floors(found: dict[str, Any]) -> str:
+def _against_floors(found: MethodFigures) -> str:
     accuracy = found["accuracy"]
     said = f"{percent(accuracy['value'])} ({interval(accuracy)})"
     if accuracy["value"] is None:
@@ -118,7 +119,7 @@ def _against_floors(found: dict[str, Any]) -> str:
     return f"Better than a coin, {said}, and than taking the longer or the shorter answer."
 
 
-def _favoured(length: dict[str, Any]) -> str:
+def _favoured(length: ByLength[PlainShare]) -> str:
     """The answer that a judge is better at when it is the right one, where the two intervals do not touch."""
     longer, shorter = length["longer_is_right"], length["shorter_is_right"]
     if longer["value"] is None or shorter["value"] is None:
@@ -128,15 +129,15 @@ def _favoured(length: dict[str, Any]) -> str:
     return "shorter" if shorter["low"] > longer["high"] else ""
 
 
-def _miscalibrated(found: dict[str, Any]) -> str:
+def _miscalibrated(found: MethodFigures, ece: float, by_chance: float) -> str:
     pairs = sum(each["pairs"] for each in found["curve"])
     surer = sum((each["confidence"] - each["accuracy"]) * each["pairs"] for each in found["curve"]) / pairs
-    off = f"off by {100 * found['ece']:.0f} points on average ({100 * found['ece_by_chance']:.0f} by chance alone)"
+    off = f"off by {100 * ece:.0f} points on average ({100 * by_chance:.0f} by chance alone)"
     todo = "calibrate it, or clamp its labels" if surer > 0 else "calibrate it"
     return f"It is {'surer' if surer > 0 else 'less sure'} than it has reason to be, {off}: {todo}."
 
 
-def write(folder: Path, figures: dict[str, Any]) -> Path:
+def write(folder: Path, figures: ExamFigures) -> Path:
     """Write the page, ``exam.html``."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -145,9 +146,9 @@ def write(folder: Path, figures: dict[str, Any]) -> Path:
     text = pages.get_template("judge_eval.html.j2").render(
         exam=figures,
         columns=COLUMNS,
-        cells={name: cells(found) for name, found in figures["methods"].items()},
-        verdicts={name: list(verdict(found)) for name, found in figures["methods"].items()},
-        plots={name: [bin_of(each) for each in found["curve"]] for name, found in figures["methods"].items()},
+        cells={name: cells(method) for name, method in figures["methods"].items()},
+        verdicts={name: list(verdict(method)) for name, method in figures["methods"].items()},
+        plots={name: [bin_of(each) for each in method["curve"]] for name, method in figures["methods"].items()},
         mistakes={name: mistakes(folder, name) for name in figures["methods"]},
         plot=PLOT,
     )

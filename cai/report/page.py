@@ -3,23 +3,33 @@
 The page is data in a Jinja2 template (``page.html.j2``), which escapes every text; a model's output never becomes markup.
 """
 
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from cai.errors import UserError
 from cai.judge.figures import position
 from cai.report import training
 from cai.report.format import PLOT, counts_text, interval, number, percent
 from cai.report.rows import unrevised
-from cai.report.summary import stages_of
+from cai.report.summary import StageState, stages_of
 from cai.stages import trainers
 from cai.store.files import read_json
-from cai.store.rows import Preference
+from cai.store.rows import Answers, Chain, Draft, Preference, plain
 from cai.store.run_folder import described
 from cai.store.stage import Stage
 from constitution import diff
 from constitution import read as reading
+
+Shown = dict[str, object]
+"""What the template is given of one thing."""
+
+
+class AnsweredPrompt(TypedDict):
+    """A held-out prompt with the answers of the models, by their roles."""
+
+    prompt: str
+    answers: dict[str, str]
 
 
 def write_report(folder: Path, path: Path, rows: int = 8) -> None:
@@ -54,87 +64,87 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _done(stages: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+def _done(stages: list[StageState], *kinds: str) -> list[StageState]:
     return [each for each in stages if each["kind"] in kinds and each["state"] == "done"]
 
 
-def _chains(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict[str, Any]]:
-    shown = []
+def _chains(folder: Path, stages: list[StageState], rows: int) -> list[Shown]:
+    shown: list[Shown] = []
     for each in _done(stages, "revise"):
-        revised = (row for row in Stage(folder / each["name"]).all_rows(dict) if len(row["drafts"]) > 1)
-        for row in islice(revised, rows):
-            pairs = zip(row["drafts"], row["drafts"][1:], strict=False)
-            steps = [
-                {**new, "unrevised": unrevised(new), "changes": list(diff.words(old["text"], new["text"]))}
-                for old, new in pairs
-            ]
-            shown.append({**row, "steps": steps})
+        revised = (row for row in Stage(folder / each["name"]).all_rows(Chain) if len(row.drafts) > 1)
+        shown += [
+            {**plain(row), "steps": [_step(*both) for both in pairwise(row.drafts)]} for row in islice(revised, rows)
+        ]
     return shown
 
 
-def _revised(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _step(old: Draft, new: Draft) -> Shown:
+    return {**plain(new), "unrevised": unrevised(new), "changes": list(diff.words(old.text, new.text))}
+
+
+def _revised(folder: Path, stages: list[StageState]) -> list[Shown]:
     """What each round changed on average, over all red-team chains."""
-    rounds: dict[int, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    rounds: dict[int, list[tuple[Draft, Draft]]] = {}
     for each in _done(stages, "revise"):
-        for row in Stage(folder / each["name"]).all_rows(dict):
-            if row["track"] == "redteam":
-                for number, draft in enumerate(row["drafts"]):
-                    rounds.setdefault(number, []).append((row["drafts"][max(number - 1, 0)], draft))
+        for row in Stage(folder / each["name"]).all_rows(Chain):
+            if row.track == "redteam":
+                for number, draft in enumerate(row.drafts):
+                    rounds.setdefault(number, []).append((row.drafts[max(number - 1, 0)], draft))
     return [
         {
             "round": number,
             "rows": len(pairs),
-            "words": sum(len(new["text"].split()) for _, new in pairs) / len(pairs),
+            "words": sum(len(new.text.split()) for _, new in pairs) / len(pairs),
             "revised": sum(not unrevised(new) for _, new in pairs) if number else None,
-            "unchanged": sum(old["text"] == new["text"] for old, new in pairs) if number else None,
-            "refusals": sum(reading.is_refusal(new["text"]) for _, new in pairs),
+            "unchanged": sum(old.text == new.text for old, new in pairs) if number else None,
+            "refusals": sum(reading.is_refusal(new.text) for _, new in pairs),
         }
         for number, pairs in sorted(rounds.items())
     ]
 
 
-def _votes(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict[str, Any]]:
+def _votes(folder: Path, stages: list[StageState], rows: int) -> list[Shown]:
     """For each label stage: its figures and some preferences whole."""
-    found = []
+    labels: list[Shown] = []
     for each in _done(stages, "label"):
         stage = Stage(folder / each["name"])
-        shown = list(islice(stage.all_rows(dict), max(rows // 2, 1) if rows else 0))
-        found.append({**each, "position": position(stage.all_rows(Preference)), "shown": shown})
-    return found
+        shown = list(islice(stage.all_rows(Preference), max(rows // 2, 1) if rows else 0))
+        labels.append({**each, "position": position(stage.all_rows(Preference)), "shown": shown})
+    return labels
 
 
-def _evaluation(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _evaluation(folder: Path, stages: list[StageState]) -> list[Shown]:
     return [{**each, "models": read_json(folder / each["name"] / "metrics.json")} for each in _done(stages, "evaluate")]
 
 
-def _answers(folder: Path, stages: list[dict[str, Any]], rows: int) -> list[dict[str, Any]]:
+def _answers(folder: Path, stages: list[StageState], rows: int) -> list[AnsweredPrompt]:
     """Held-out prompts with every model's answer side by side."""
-    by_prompt: dict[str, dict[str, Any]] = {}
+    by_prompt: dict[str, AnsweredPrompt] = {}
     for each in _done(stages, "evaluate"):
         for role in read_json(folder / each["name"] / "metrics.json"):
-            for row in Stage(folder / each["name"] / f"answers-{role}").all_rows(dict):
-                shown = by_prompt.setdefault(row["id"], {"prompt": row["messages"][-1]["content"], "answers": {}})
-                shown["answers"][role] = row["draft"]["text"]
+            for row in Stage(folder / each["name"] / f"answers-{role}").all_rows(Answers):
+                shown = by_prompt.setdefault(row.id, {"prompt": row.messages[-1]["content"], "answers": {}})
+                shown["answers"][role] = row.draft.text
     return list(islice(by_prompt.values(), rows))
 
 
-def _trained(folder: Path, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _trained(folder: Path, stages: list[StageState]) -> list[Shown]:
     return [{**each, **training.of_stage(folder / each["name"])} for each in _done(stages, *trainers())]
 
 
-def _rounds(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _rounds(stages: list[StageState]) -> list[Shown]:
     """For each block of rounds: its verdicts, the policy that stayed, and how far each round's went."""
-    found = []
+    blocks: list[Shown] = []
     for each in stages:
         if each["kind"] != "rounds" or "round" in each:
             continue
-        verdicts = [of["verdict"] for of in stages if of.get("rounds") == each["name"] and "verdict" in of]
+        verdicts = [of["verdict"] for of in stages if "verdict" in of and of.get("rounds") == each["name"]]
         shown = (("kl", "KL to the initial policy, nats an answer"), ("length", "length ratio to it"))
         curves = [
             training.curve(title, [(of["round"], of[key]) for of in verdicts if of[key] is not None])
             for key, title in shown
         ]
-        found.append(
+        blocks.append(
             {
                 "name": each["name"],
                 "says": each.get("says", ""),
@@ -142,4 +152,4 @@ def _rounds(stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "curves": [c for c in curves if c],
             }
         )
-    return found
+    return blocks

@@ -2,22 +2,23 @@
 
 import json
 import textwrap
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 from math import inf
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
 
 from cai.errors import UserError
 from cai.report.differences import difference
+from cai.store.rows import Chain, Draft, Pair, Preference, Scored, Vote, decode
 from cai.store.run_folder import described
 from cai.store.stage import Stage
 from constitution.source import nearest
 
+Row = Mapping[str, object]
 WIDTH = 100
 UNREVISED = {"fine": "the critique found nothing", "not_better": "the judge did not find it better"}
 """Flag of a draft that is the one before it once more → why."""
@@ -71,7 +72,7 @@ def _known(what: str, name: str, known: list[str]) -> None:
         raise UserError(f'{what} "{name}"; {nearest(name, known)}')
 
 
-def _fitting(rows: Iterable[dict[str, Any]], wanted: Wanted) -> Iterator[dict[str, Any]]:
+def _fitting(rows: Iterable[Row], wanted: Wanted) -> Iterator[Row]:
     for row in rows:
         if wanted.id and wanted.id not in (row.get("id"), row.get("in")):
             continue
@@ -84,11 +85,15 @@ def _fitting(rows: Iterable[dict[str, Any]], wanted: Wanted) -> Iterator[dict[st
         yield row
 
 
-def _principles(row: dict[str, Any]) -> set[str]:
+def _principles(row: Row) -> set[str]:
     """The principles a row was made or judged under, whatever its kind."""
-    made = [*(row.get("drafts") or []), *(row.get("votes") or []), *(row.get("partial") or [])]
-    own = [row["principle"]] if row.get("principle") else []
-    return {*(row.get("principles") or []), *own, *(each["principle"] for each in made if each.get("principle"))}
+    parts = [row, *(each for key in ("drafts", "votes", "partial") for each in _list(row.get(key)))]
+    own = [part["principle"] for part in parts if isinstance(part, Mapping) and part.get("principle")]
+    return {each for each in (*_list(row.get("principles")), *own) if isinstance(each, str)}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _nothing(stage: Stage, wanted: Wanted, drops: bool) -> str:
@@ -99,25 +104,24 @@ def _nothing(stage: Stage, wanted: Wanted, drops: bool) -> str:
     return f"{stage.folder} has no {'drops' if drops else 'rows'} to show{' with ' if words else ''}{', '.join(words)}{there}"
 
 
-def _print(row: dict[str, Any], diff: bool, console: Console) -> None:
+def _print(row: Row, diff: bool, console: Console) -> None:
     if "drafts" not in row:
-        console.print(pair_text(row), markup=False)
+        console.print(_text(row), markup=False)
     elif not diff:
-        console.print(chain_text(row), markup=False)
+        console.print(chain_text(decode(Chain, row)), markup=False)
     else:
-        console.print(chain_text({**row, "drafts": row["drafts"][:1]}), markup=False)
-        for number, (old, new) in enumerate(zip(row["drafts"], row["drafts"][1:], strict=False), 1):
-            console.print(_block(f"critique {number}, under {new['principle']}", new["critique"]), markup=False)
+        chain = decode(Chain, row)
+        console.print(chain_text(replace(chain, drafts=chain.drafts[:1])), markup=False)
+        for number, (old, new) in enumerate(pairwise(chain.drafts), 1):
+            console.print(_block(f"critique {number}, under {new.principle}", new.critique), markup=False)
             if why := unrevised(new):
                 console.print(f"no revision in round {number}: {why}", markup=False)
                 continue
             console.print(f"revision {number}, as it differs:", markup=False)
-            console.print(
-                Padding(difference(old["text"], new["text"], console.is_terminal), (0, 0, 0, 4), expand=False)
-            )
+            console.print(Padding(difference(old.text, new.text, console.is_terminal), (0, 0, 0, 4), expand=False))
 
 
-def _rows(stage: Stage) -> Any:
+def _rows(stage: Stage) -> Iterator[Row]:
     if stage.parts():
         return stage.all_rows(dict)
     import pyarrow.parquet as parquet
@@ -126,60 +130,68 @@ def _rows(stage: Stage) -> Any:
     return (row for file in files for batch in parquet.ParquetFile(file).iter_batches(64) for row in batch.to_pylist())
 
 
-def unrevised(draft: dict[str, Any]) -> str:
+def unrevised(draft: Draft) -> str:
     """Why a round left the answer as it was; empty where it did not."""
-    return next((why for flag, why in UNREVISED.items() if flag in draft["flags"]), "")
+    return next((why for flag, why in UNREVISED.items() if flag in draft.flags), "")
 
 
-def chain_text(row: dict[str, Any]) -> str:
+def chain_text(row: Chain) -> str:
     """A chain as a person reads it: prompt, draft, critique, revision."""
-    lines = [f"── {row['id']} ({row['track']})", _block("prompt", row["messages"][-1]["content"])]
-    for number, draft in enumerate(row["drafts"]):
+    lines = [f"── {row.id} ({row.track})", _block("prompt", row.messages[-1]["content"])]
+    for number, draft in enumerate(row.drafts):
         if number:
-            lines.append(_block(f"critique {number}, under {draft['principle']}", draft["critique"]))
+            lines.append(_block(f"critique {number}, under {draft.principle}", draft.critique))
         if why := unrevised(draft):
             lines.append(f"no revision in round {number}: {why}")
             continue
-        lines.append(_block(f"revision {number}" if number else f"draft, by {draft['model']}", draft["text"]))
+        lines.append(_block(f"revision {number}" if number else f"draft, by {draft.model}", draft.text))
     return "\n".join(lines)
 
 
-def pair_text(row: dict[str, Any]) -> str:
-    """Any other row: its texts one below the other, the rest as JSON."""
+def _text(row: Row) -> str:
+    """A row that is no chain, by its keys: texts one below the other, or JSON."""
     if "answers" in row and "scores" in row:
-        return _scored_text(row)
-    pair = row.get("pair", row)
-    if "a" not in pair or "messages" not in pair:
-        return json.dumps(row, indent=2, ensure_ascii=False)
-    lines = [f"── {row['id']}", _block("prompt", pair["messages"][-1]["content"])]
-    lines += [_block("answer a", pair["a"]["text"]), _block("answer b", pair["b"]["text"])]
-    if pair.get("people"):
-        lines.append(_block("people", ", ".join(PEOPLE.get(said, f"{said:g}") for said in pair["people"])))
-    for vote in row.get("votes", ()):
-        under = f"under {vote['principle']}, " if vote["principle"] else ""
-        lines.append(_block(f"vote {under}order {vote['order']}: {vote['status']}", _said(vote)))
-    if "status" in row:
-        lines.append(
-            _block("preference", f"{row['status']}, P(a is better) = {row['p_a']}, as a label {row['p_label']}")
-        )
+        return _scored_text(decode(Scored, row))
+    if "pair" in row and "votes" in row:
+        return _preference_text(decode(Preference, row))
+    if "a" in row and "messages" in row:
+        return "\n".join(_pair_lines(decode(Pair, row)))
+    return json.dumps(row, indent=2, ensure_ascii=False)
+
+
+def _pair_lines(pair: Pair) -> list[str]:
+    lines = [f"── {pair.id}", _block("prompt", pair.messages[-1]["content"])]
+    lines += [_block("answer a", pair.a.text), _block("answer b", pair.b.text)]
+    if pair.people:
+        lines.append(_block("people", ", ".join(PEOPLE.get(said, f"{said:g}") for said in pair.people)))
+    return lines
+
+
+def _preference_text(row: Preference) -> str:
+    """A pair with its votes and what they came to."""
+    lines = _pair_lines(replace(row.pair, id=row.id))
+    for vote in row.votes:
+        under = f"under {vote.principle}, " if vote.principle else ""
+        lines.append(_block(f"vote {under}order {vote.order}: {vote.status}", _said(vote)))
+    lines.append(_block("preference", f"{row.status}, P(a is better) = {row.p_a}, as a label {row.p_label}"))
     return "\n".join(lines)
 
 
-def _scored_text(row: dict[str, Any]) -> str:
+def _scored_text(row: Scored) -> str:
     """A group's answers with their scores, the best first."""
-    by = f" by {row['model']}" if row["model"] != row["method"] else ""
-    under = f", under {row['principle']}" if row["principle"] else ""
-    lines = [f"── {row['id']} ({row['track']})", _block("prompt", row["messages"][-1]["content"])]
-    found = zip(row["scores"], row["answers"], strict=True)
-    for score, answer in sorted(found, key=lambda each: inf if each[0] is None else -each[0]):
+    by = f" by {row.model}" if row.model != row.method else ""
+    under = f", under {row.principle}" if row.principle else ""
+    lines = [f"── {row.id} ({row.track})", _block("prompt", row.messages[-1]["content"])]
+    answers = zip(row.scores, row.answers, strict=True)
+    for score, answer in sorted(answers, key=lambda each: inf if each[0] is None else -each[0]):
         said = "not read" if score is None else f"{score:.3f}"
-        lines.append(_block(f"answer, {row['method']}{by}{under}: {said}", answer["text"]))
+        lines.append(_block(f"answer, {row.method}{by}{under}: {said}", answer.text))
     return "\n".join(lines)
 
 
-def _said(vote: dict[str, Any]) -> str:
-    read = f"P(a) = {vote['p_a']:.3f}" if vote["p_a"] is not None else "not read"
-    return f"{vote['rationale']}\n{read}".strip()
+def _said(vote: Vote) -> str:
+    read = f"P(a) = {vote.p_a:.3f}" if vote.p_a is not None else "not read"
+    return f"{vote.rationale}\n{read}".strip()
 
 
 def _block(title: str, text: str) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -12,9 +12,29 @@ from cai.errors import UserError
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
-from cai.store.run_folder import described
+from cai.store.ledger import RoundVerdict, Seal, Wins
+from cai.store.rows import Chain
+from cai.store.run_folder import StageNote, described
 from cai.store.stage import Stage
 from constitution.source import InputError, read_yaml
+
+
+class StageState(Seal):
+    """A stage of a run; what its seal says is there once it is done.
+
+    Attributes:
+        state: "done", "open", "waiting", or "not run".
+        so_far: how far it is, or why it is not run.
+        rounds, round: of a step of a round.
+    """
+
+    name: str
+    kind: str
+    reads: str
+    rounds: NotRequired[str]
+    round: NotRequired[int]
+    state: str
+    so_far: str
 
 
 def run_folder(run: str) -> Path:
@@ -36,31 +56,31 @@ def run_folder(run: str) -> Path:
     raise UserError(f"there is no run at {run}; give a run's folder (runs/<name>), its name or its recipe")
 
 
-def stages_of(folder: Path) -> list[dict[str, Any]]:
+def stages_of(folder: Path) -> list[StageState]:
     """Every stage of the recipe with its state, and its seal or what is written so far.
 
     The state is "done", "open", "waiting", or "not run" for what belongs to a round after one that was not accepted.
     """
-    found: list[dict[str, Any]] = []
+    states: list[StageState] = []
     for known in described(folder)["stages"]:
         stage = Stage(folder / known["name"])
         seal = stage.seal
         state = "done" if seal else "open" if (stage.folder / "begun.json").exists() else "waiting"
         so_far = "" if seal else _so_far(folder, known, stage)
-        if state == "waiting" and (ended := _ended(found, known)):
+        if state == "waiting" and (ended := _ended(states, known)):
             state, so_far = "not run", f"{ended['policy']} was not accepted: {' and '.join(ended['why'])}"
-        found.append({**known, "state": state, "so_far": so_far, **(seal or {})})
-    return found
+        states.append(cast("StageState", {**known, "state": state, "so_far": so_far, **(seal or {})}))
+    return states
 
 
-def _ended(before: list[dict[str, Any]], known: dict[str, Any]) -> dict[str, Any] | None:
+def _ended(before: list[StageState], known: StageNote) -> RoundVerdict | None:
     """The verdict that ended the rounds before a stage of a later one."""
-    mine = (each for each in before if known.get("round", 0) > each.get("round", 0) and "verdict" in each)
-    ended = (each["verdict"] for each in mine if each["rounds"] == known["rounds"])
-    return next((each for each in ended if not each["accepted"]), None)
+    earlier = (each for each in before if known.get("round", 0) > each.get("round", 0))
+    mine = (each.get("verdict") for each in earlier if each.get("rounds") == known.get("rounds"))
+    return next((each for each in mine if each and not each["accepted"]), None)
 
 
-def _so_far(folder: Path, known: dict[str, str], stage: Stage) -> str:
+def _so_far(folder: Path, known: StageNote, stage: Stage) -> str:
     """How far a stage is that is not done: rows done, or training steps."""
     if steps := stage.metrics()[-1:]:
         return f"step {steps[0]['step']} of {steps[0]['steps']}"
@@ -71,7 +91,7 @@ def _so_far(folder: Path, known: dict[str, str], stage: Stage) -> str:
     return (f"{done} of {there} rows done" if there else f"{done} rows done") if done else ""
 
 
-def ledger_line(seal: dict[str, Any]) -> str:
+def ledger_line(seal: Seal) -> str:
     """``revise: 57 in = 57 kept + 0 dropped; 57 out; 28,000 tokens in 95 s``."""
     if said := outcome(seal):
         return f"{seal['stage']}: {said}"
@@ -89,12 +109,12 @@ def ledger_line(seal: dict[str, Any]) -> str:
     return line
 
 
-def outcome(seal: dict[str, Any]) -> str:
+def outcome(seal: Seal) -> str:
     """What became of a round, or of all of them; empty for other stages."""
     return sentence(seal["verdict"]) if "verdict" in seal else seal.get("says", "")
 
 
-def ledger_table(stages: list[dict[str, Any]]) -> Table:
+def ledger_table(stages: list[StageState]) -> Table:
     """Rows in = rows kept + rows dropped, stage by stage."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("stage", "state", "in", "kept", "dropped", "out", "tokens", "seconds", "counts and reasons"):
@@ -133,7 +153,7 @@ def print_summary(folder: Path, console: Console) -> None:
     stages = stages_of(folder)
     for each in stages:
         chains = Stage(folder / each["name"]) if each["kind"] == "revise" else None
-        row = next((row for row in chains.all_rows(dict) if len(row["drafts"]) > 1), None) if chains else None
+        row = next((row for row in chains.all_rows(Chain) if len(row.drafts) > 1), None) if chains else None
         if row:
             console.print("\n[bold]One row, whole[/bold]")
             console.print(chain_text(row), markup=False)
@@ -147,7 +167,7 @@ def print_summary(folder: Path, console: Console) -> None:
             console.print(f"{each['name']:<{wide}} {path}", markup=False)
 
 
-def _output(folder: Path, stage: dict[str, Any]) -> Path | None:
+def _output(folder: Path, stage: StageState) -> Path | None:
     own = folder / stage["name"]
     match stage["kind"]:
         case kind if kind in sets():
@@ -171,7 +191,7 @@ def plain_console() -> Console:
     return console
 
 
-def sentence(verdict: dict[str, Any]) -> str:
+def sentence(verdict: RoundVerdict) -> str:
     """What became of a round, with its numbers."""
     length = "unknown" if verdict["length"] is None else f"{verdict['length']:.2f}"
     gone = f"against {verdict['initial']} its KL is {verdict['kl']:.3g} nats an answer and its length ratio {length}"
@@ -179,7 +199,7 @@ def sentence(verdict: dict[str, Any]) -> str:
     return f"{became}; {_won(verdict['compared'], verdict['against'])}; {gone}"
 
 
-def _won(compared: dict[str, Any], against: str) -> str:
+def _won(compared: Wins, against: str) -> str:
     if not compared["decided"]:
         return f"no comparison with {against} was decided"
     share = f"{compared['win_rate']:.0%}; 95%: {compared['low']:.0%} to {compared['high']:.0%}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from cai.report.format import bin_of
 from cai.store.files import read_json
@@ -31,18 +31,37 @@ CURVES = {
 HEIGHT, WIDE = 90, 320
 
 
-def of_stage(folder: Path) -> dict[str, Any]:
+class CurveBound(TypedDict):
+    """A line in a curve's box: how high it is drawn, "warn" or "stop", and the value."""
+
+    y: str
+    kind: str
+    at: float
+
+
+class Curve(TypedDict):
+    """A polyline with the least, the most and the last value, and its bounds."""
+
+    title: str
+    points: str
+    low: float
+    high: float
+    last: float
+    bounds: list[CurveBound]
+
+
+def of_stage(folder: Path) -> dict[str, object]:
     """What the page says of a trainer.
 
     Args:
         folder: the stage's.
     """
     manifest, lines = read_json(folder / "manifest.json"), Stage(folder).metrics()
-    shown = [curve(title, _series(lines, key)) for key, title in CURVES.items()]
+    curves = [curve(title, _series(lines, key)) for key, title in CURVES.items()]
     held_out = manifest.get("held_out") or {}
     return {
         "manifest": manifest,
-        "curves": [each for each in shown if each],
+        "curves": [each for each in curves if each],
         "held_out": held_out,
         "bins": [bin_of(point) for point in held_out.get("curve", ())],
         "guarded": _guarded(lines, manifest["config"].get("guards")),
@@ -51,11 +70,11 @@ def of_stage(folder: Path) -> dict[str, Any]:
     }
 
 
-def _series(lines: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
-    return [(line["step"], float(line[key])) for line in lines if key in line]
+def _series(lines: Sequence[Mapping[str, float]], key: str) -> list[tuple[int, float]]:
+    return [(int(line["step"]), float(line[key])) for line in lines if key in line]
 
 
-def _guarded(lines: Sequence[Mapping[str, Any]], given: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _guarded(lines: Sequence[Mapping[str, float]], given: Mapping[str, object] | None) -> list[Curve]:
     """A curve for each measure, with its bounds."""
     looks = [line for line in lines if "guard/words" in line]
     if not looks or given is None:
@@ -64,24 +83,24 @@ def _guarded(lines: Sequence[Mapping[str, Any]], given: Mapping[str, Any] | None
     seen = [{**line, **{name.removeprefix("guard/"): line[name] for name in line if "/" in name}} for line in looks]
     before = next((each for each in seen if "entropy" in each), seen[0])
     for line, figures in zip(looks, seen, strict=True):
-        known.append((line["step"], guards.measures(figures, before)))
-    found = []
+        known.append((int(line["step"]), guards.measures(figures, before)))
+    curves = []
     for name, measure in guards.MEASURES.items():
-        values = [(step, told[name]) for step, told in known if name in told]
+        values = [(step, figures[name]) for step, figures in known if name in figures]
         bounds = [(bound, "warn") for bound in wanted.warn.get(name, ()) if bound is not None]
         bounds += [(bound, "stop") for bound in wanted.stop.get(name, ()) if bound is not None]
-        found.append(curve(f"{name}: {measure.about}", values, bounds))
-    return [each for each in found if each]
+        curves.append(curve(f"{name}: {measure.about}", values, bounds))
+    return [each for each in curves if each]
 
 
-def _alarms(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+def _alarms(lines: Sequence[Mapping[str, float]]) -> list[str]:
     """Each measure's first alarm, and how many steps raised it."""
     first: dict[str, tuple[int, str]] = {}
     count: dict[str, int] = {}
     for line in lines:
-        for text in line.get("alarms", ()):
+        for text in cast("Sequence[str]", line.get("alarms", ())):
             name = text.partition(" ")[0]
-            first.setdefault(name, (line["step"], text))
+            first.setdefault(name, (int(line["step"]), text))
             count[name] = count.get(name, 0) + 1
     return [f"step {step}: {text}" + _again(count[name]) for name, (step, text) in first.items()]
 
@@ -90,7 +109,7 @@ def _again(count: int) -> str:
     return f", and {count - 1} more times" if count > 2 else ", and once more" if count == 2 else ""
 
 
-def _optimised(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _optimised(lines: Sequence[Mapping[str, float]]) -> dict[str, object]:
     """The reward that was learnt from beside a judge that was not, on the same held-out answers."""
     proxy, judge = (_series(lines, f"guard/{name}") for name in ("reward", "judge"))
     if len(judge) < 2:
@@ -111,10 +130,10 @@ def _said(proxy: Sequence[tuple[int, float]], judge: Sequence[tuple[int, float]]
     return f"{text}." if moved or proxy else f"{text}: no change."
 
 
-def curve(title: str, values: Sequence[tuple[int, float]], bounds: Sequence[tuple[float, str]] = ()) -> dict[str, Any]:
-    """A polyline in a WIDE × HEIGHT box with its bounds as lines; nothing for fewer than two values."""
+def curve(title: str, values: Sequence[tuple[int, float]], bounds: Sequence[tuple[float, str]] = ()) -> Curve | None:
+    """A polyline in a WIDE × HEIGHT box with its bounds as lines; None for fewer than two values."""
     if len(values) < 2:
-        return {}
+        return None
     heights = [value for _, value in values]
     low, high = min(heights), max(heights)
     edges = [*heights, *(bound for bound, _ in bounds)]
@@ -125,5 +144,5 @@ def curve(title: str, values: Sequence[tuple[int, float]], bounds: Sequence[tupl
         return HEIGHT - (value - least) / ((most - least) or 1.0) * HEIGHT
 
     points = [f"{(step - first) / ((last - first) or 1) * WIDE:.1f},{y(value):.1f}" for step, value in values]
-    lines = [{"y": f"{y(bound):.1f}", "kind": kind, "at": bound} for bound, kind in bounds]
+    lines: list[CurveBound] = [{"y": f"{y(bound):.1f}", "kind": kind, "at": bound} for bound, kind in bounds]
     return {"title": title, "points": " ".join(points), "low": low, "high": high, "last": heights[-1], "bounds": lines}

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -79,13 +80,13 @@ class Run:
         known = role in self.recipe.models or self.recipe.trains(role)
         return role if known else content.digest(self.spec(role).weights) or role
 
-    def _held_out(self, block: Block) -> dict[str, Any]:
+    def _held_out(self, block: Block) -> dict[str, object]:
         """What decides which rows of a source are left out because another stage holds their prompts out."""
         if block.table.shape != "source":
             return {}
         others = [each for each in self.recipe.blocks if each.kind == "prompts" and each.name != block.name]
-        found = {each.name: _decided(_fingerprinted(asdict(each.want))) for each in others if each.want.heldout}
-        return {"held_out": found} if found else {}
+        decisions = {each.name: _decided(_fingerprinted(asdict(each.want))) for each in others if each.want.heldout}
+        return {"held_out": decisions} if decisions else {}
 
     def weights(self, base: str) -> str:
         """Where training starts from: the weights behind a role, or the path or Hub id itself."""
@@ -137,11 +138,11 @@ class Run:
         )
 
 
-def _by_name(spec: ModelSpec) -> dict[str, Any]:
+def _by_name(spec: ModelSpec) -> dict[str, object]:
     return spec.by_name() | ({"model": spec.role} if spec.picked and not spec.trained else {})
 
 
-def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
+def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
     """Prompt files by content rather than by path, so that a moved file changes nothing and an edited one does."""
     for track in ("redteam", "helpful"):
         for source in want.get(track, ()):
@@ -161,7 +162,7 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, Any]:
     return want
 
 
-def _decided(prompts: dict[str, Any]) -> str:
+def _decided(prompts: Mapping[str, object]) -> str:
     """A fingerprint of what decides which prompts a block holds out."""
     text = json.dumps({key: prompts[key] for key in ("redteam", "helpful", "heldout")}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -4,29 +4,36 @@ A row's principles are drawn again, from its own generator, under the old consti
 same principles are drawn and the same words would be sent, the row stands.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from cai.errors import UserError
 from cai.flow.ask import generator
 from cai.stages import STAGES, read_block
+from cai.stages.label import Label
 from cai.stages.label import chosen as chosen_to_label
+from cai.stages.revise import Revise
 from cai.stages.revise import chosen as chosen_to_revise
+from cai.stages.score import Score
 from cai.stages.score import chosen as chosen_to_score
 from cai.store import audit
-from cai.store.ledger import Fingerprint, differences
+from cai.store.ledger import Fingerprint, PlainFingerprint, differences
+from cai.store.lines import Row
 from cai.store.rows import Pair
-from cai.store.run_folder import described, former_constitution
+from cai.store.run_folder import StageNote, described, former_constitution
 from cai.store.stage import Stage
 from constitution import ask, judging
 from constitution.load import digest
 from constitution.model import Constitution, Principle
 from constitution.turns import Style
 
-CHOSEN: dict[str, Any] = {"revise": chosen_to_revise, "label": chosen_to_label, "score": chosen_to_score}
+CHOSEN: dict[str, Callable[..., Iterable[Principle]]] = {
+    "revise": chosen_to_revise,
+    "label": chosen_to_label,
+    "score": chosen_to_score,
+}
 """The row stages that draw principles, with how each draws those of a row."""
 
 A, B, C = "\x02a\x03", "\x02b\x03", "\x02c\x03"
@@ -34,7 +41,7 @@ ASKED = ({"role": "user", "content": "\x02p\x03"},)
 """Stand for a row's own words, which are the same before and after; no template has such."""
 
 
-def only_constitution(stage: str, was: dict[str, Any], now: Fingerprint) -> None:
+def only_constitution(stage: str, was: PlainFingerprint, now: Fingerprint) -> None:
     """Refuse where more changed than the constitution, and what follows from it.
 
     Raises:
@@ -63,10 +70,10 @@ class Drawing:
 
     kind: str
     name: str
-    want: Any
+    want: Revise | Label | Score
     seed: int
 
-    def touched(self, rows: Iterable[Any], old: Constitution, new: Constitution) -> Iterator[str]:
+    def touched(self, rows: Iterable[Row], old: Constitution, new: Constitution) -> Iterator[str]:
         """The ids of the rows for which a model would be asked something else."""
         chosen = CHOSEN[self.kind]
         said = _Said(self, old), _Said(self, new)
@@ -77,7 +84,7 @@ class Drawing:
             if was != now:
                 yield row.id
 
-    def _draws(self, row: Any) -> Random:
+    def _draws(self, row: Row) -> Random:
         return generator(self.seed, self.name, row.id)
 
 
@@ -113,12 +120,12 @@ def effects(folder: Path, new: Constitution) -> Iterator[Effect]:
     for known in described(folder)["stages"]:
         if Stage(folder / known["name"]).begun is None:
             continue
-        found = effect(folder, known, new, moved)
-        moved |= {found.stage} if found.action != "stands" else set()
-        yield found
+        consequence = effect(folder, known, new, moved)
+        moved |= {consequence.stage} if consequence.action != "stands" else set()
+        yield consequence
 
 
-def effect(folder: Path, known: Mapping[str, str], new: Constitution, moved: Set[str]) -> Effect:
+def effect(folder: Path, known: StageNote, new: Constitution, moved: Set[str]) -> Effect:
     """What another constitution means for one stage that was begun, beside the one it was begun under.
 
     A row stage keeps the rows for which models are asked the same as before, and so does an evaluation with its
@@ -133,7 +140,8 @@ def effect(folder: Path, known: Mapping[str, str], new: Constitution, moved: Set
         RunError: rows that it was made from are gone.
     """
     name, kind = known["name"], known["kind"]
-    begun = Stage(folder / name).begun or {}
+    begun = Stage(folder / name).begun
+    assert begun is not None
     gone = any(Stage(folder / each).begun is None for each in begun["inputs"])
     if kind == "report" or gone or moved & begun["inputs"].keys():
         return Effect(name, kind, "aside")
@@ -152,16 +160,14 @@ def effect(folder: Path, known: Mapping[str, str], new: Constitution, moved: Set
     return Effect(name, kind, "reopen" if any(ids for ids, _ in touched.values()) else "stands", touched)
 
 
-def _drawing(
-    folder: Path, known: Mapping[str, str], begun: Mapping[str, Any]
-) -> Iterator[tuple[str, type, Stage, Drawing]]:
+def _drawing(folder: Path, known: StageNote, begun: PlainFingerprint) -> Iterator[tuple[str, type, Stage, Drawing]]:
     """The folders of a stage whose rows drew principles: where, what they take, from where, and how they drew."""
     name, kind, seed = known["name"], known["kind"], begun["seed"]
-    want: Any = read_block(kind, begun["block"])
+    want = read_block(kind, begun["block"])
     if kind in CHOSEN:
         yield (
             name,
-            STAGES[kind].takes or dict[str, Any],
+            STAGES[kind].takes or dict,
             Stage(folder / known["reads"], known["reads"]),
             Drawing(kind, name, want, seed),
         )
@@ -177,24 +183,24 @@ class _Said:
 
     def __init__(self, drawing: Drawing, constitution: Constitution) -> None:
         self.drawing, self.constitution = drawing, constitution
-        self.known: dict[str, Any] = {}
+        self.known: dict[str, object] = {}
 
-    def __call__(self, principle: Principle) -> Any:
+    def __call__(self, principle: Principle) -> object:
         if principle.id not in self.known:
-            self.known[principle.id] = _said(self.drawing.kind, self.constitution, principle, self.drawing.want)
+            self.known[principle.id] = _said(self.constitution, principle, self.drawing.want)
         return self.known[principle.id]
 
 
-def _said(kind: str, constitution: Constitution, principle: Principle, want: Any) -> Any:
+def _said(constitution: Constitution, principle: Principle, want: Revise | Label | Score) -> object:
     """All that is sent under a principle beside the row's own words."""
-    if kind == "revise":
+    if isinstance(want, Revise):
         asked = ask.critique(constitution, principle, ASKED, A, Style(want.exemplars))
         judged = judging.judgment(constitution, principle, ASKED, (A, B)) if want.judge else None
         return principle.id, ask.revision(constitution, asked, C, principle), judged
-    if kind == "score" or want.method not in ("logprob", "cot"):
+    if isinstance(want, Score) or want.method not in ("logprob", "cot"):
         # The other methods say more than one thing; every word that they might say stands for what they do.
         shown = principle.id, principle.title, principle.judgment, principle.critique, principle.negative
-        exemplars = constitution.critique_revision[: want.exemplars] if kind == "label" else ()
+        exemplars = constitution.critique_revision[: want.exemplars] if isinstance(want, Label) else ()
         return shown, principle.propositions, constitution.preamble, constitution.templates, exemplars
     style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout)
     return principle.id, judging.judgment(constitution, principle, ASKED, (A, B), style)

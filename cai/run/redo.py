@@ -5,7 +5,7 @@ redo that was stopped goes on, by the same command or without its option, and wh
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict, TypeVar, cast
 
 from cai.errors import RunError, UserError
 from cai.recipe.block import Block
@@ -14,9 +14,27 @@ from cai.run.context import Run
 from cai.run.effects import Effect
 from cai.store import reopen
 from cai.store.files import RunLock, read_json, write_json
-from cai.store.ledger import Fingerprint
+from cai.store.ledger import Fingerprint, PlainFingerprint
+from cai.store.run_folder import StageNote
 from cai.store.stage import Stage
 from constitution.source import nearest
+
+T = TypeVar("T")
+
+
+class Record(TypedDict):
+    """What is under way.
+
+    Attributes:
+        stages: the stage named → it and all that is built on it.
+        aside: what is still to be moved, in order.
+        changed: whether a changed constitution's effects are being applied.
+    """
+
+    stages: dict[str, list[str]]
+    aside: list[str]
+    changed: bool
+
 
 RECORD = "redo.json"
 
@@ -91,23 +109,19 @@ def forget(run: Run) -> None:
     _write(run, _under_way(run))
 
 
-def _record(run: Run) -> dict[str, Any]:
-    """What is under way.
-
-    ``stages``: the stage named → it and all that is built on it; ``aside``: what is still to be moved, in order;
-    ``changed``: whether a changed constitution's effects are being applied.
-    """
-    return {"stages": {}, "aside": [], "changed": False, **(read_json(run.folder / RECORD) or {})}
+def _record(run: Run) -> Record:
+    nothing: Record = {"stages": {}, "aside": [], "changed": False}
+    return {**nothing, **cast("Record", read_json(run.folder / RECORD) or {})}
 
 
-def _write(run: Run, record: dict[str, Any]) -> None:
+def _write(run: Run, record: Record) -> None:
     if any(record.values()):
         write_json(run.folder / RECORD, record)
     else:
         (run.folder / RECORD).unlink(missing_ok=True)
 
 
-def _under_way(run: Run) -> dict[str, Any]:
+def _under_way(run: Run) -> Record:
     """The record without the redos whose stages are sealed again."""
     record = _record(run)
     blocks = {block.name: block for block in run.recipe.blocks}
@@ -120,10 +134,10 @@ def _built_on(run: Run, names: set[str]) -> list[str]:
     """Stages and all that is built on them, in order; last those that the recipe has no more, but may have again."""
     inputs = {block.name: run.settings(block.name).inputs.keys() for block in run.recipe.blocks}
     inputs |= {name: stage.begun["inputs"].keys() for name, stage in _others(run).items() if stage.begun}
-    found = set(names)
-    while more := {name for name, needs in inputs.items() if found & needs} - found:
-        found |= more
-    return [name for name in inputs if name in found]
+    stale = set(names)
+    while more := {name for name, needs in inputs.items() if stale & needs} - stale:
+        stale |= more
+    return [name for name in inputs if name in stale]
 
 
 def _others(run: Run) -> dict[str, Stage]:
@@ -174,7 +188,7 @@ def _effect(run: Run, block: Block, moved: set[str]) -> list[Effect]:
         return []
     effects.only_constitution(block.name, was, settings)
     run.whole(block)
-    known = {"name": block.name, "kind": block.kind, "reads": block.reads}
+    known: StageNote = {"name": block.name, "kind": block.kind, "reads": block.reads}
     return [effects.effect(run.folder, known, run.constitution, moved)]
 
 
@@ -215,14 +229,18 @@ def renew(run: Run, name: str) -> None:
         write_json(stage.folder / "begun.json", current)
 
 
-def _current(run: Run, name: str, begun: dict[str, Any]) -> dict[str, Any]:
+def _current(run: Run, name: str, begun: PlainFingerprint) -> PlainFingerprint:
     """What a stage was begun under, in today's words where models stand in it by the names of their files."""
     now, former = run.settings(name).plain(), run.settings(name, former=True).plain()
-    found = {**begun, "models": now["models"]} if begun["models"] == former["models"] else dict(begun)
-    for part in ("block", "inputs"):
-        same = {key for key, was in begun[part].items() if key in now[part] and was == former[part][key]}
-        found[part] = begun[part] | {key: now[part][key] for key in same}
-    return found
+    models = now["models"] if begun["models"] == former["models"] else begun["models"]
+    block = _renewed(begun["block"], former["block"], now["block"])
+    inputs = _renewed(begun["inputs"], former["inputs"], now["inputs"])
+    return {**begun, "models": models, "block": block, "inputs": inputs}
+
+
+def _renewed(begun: dict[str, T], former: dict[str, T], now: dict[str, T]) -> dict[str, T]:
+    """What was begun, in today's words where they say the same."""
+    return begun | {key: now[key] for key, was in begun.items() if key in now and was == former[key]}
 
 
 def _within(settings: Fingerprint, stage: Stage, inner: Stage) -> Fingerprint:

@@ -8,7 +8,7 @@ import os
 import shutil
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from cai.errors import RunError
 from cai.models.bundled import resolve
@@ -16,10 +16,18 @@ from cai.recipe.block import Block
 from cai.run.context import Run
 from cai.stages.rounds import Bounds, Outcome, Verdict
 from cai.store.files import read_json, write_json
-from cai.store.ledger import Tally
+from cai.store.ledger import RoundFigures, Tally, Wins
 from cai.store.rows import Answers
 from cai.store.stage import Stage
 from cai.train.launch.start import Where, train
+
+
+class Divergence(TypedDict):
+    """What ``cai.train.divergence`` finds: nats an answer, with their standard error, and what it took."""
+
+    kl: float
+    kl_error: float | None
+    seconds: float
 
 
 def not_run(run: Run, block: Block) -> bool:
@@ -29,8 +37,8 @@ def not_run(run: Run, block: Block) -> bool:
 
 
 def _rejected(stage: Stage) -> bool:
-    seal = stage.seal
-    return seal is not None and not seal["verdict"]["accepted"]
+    verdict = stage.seal and stage.seal.get("verdict")
+    return bool(verdict) and not verdict["accepted"]
 
 
 async def rounds(run: Run, block: Block) -> None:
@@ -57,8 +65,13 @@ async def _decide(run: Run, block: Block, want: Verdict) -> None:
             f"set more aside under heldout of prompts, and run with: --redo prompts"
         )
     measured = await _measured(run, block, want, answers)
-    figures = {"compared": compared, "kl": measured["kl"], "kl_error": measured["kl_error"]}
-    figures |= {"words": statistics.fmean(mine), "length": _ratio(mine, first)}
+    figures: RoundFigures = {
+        "compared": compared,
+        "kl": measured["kl"],
+        "kl_error": measured["kl_error"],
+        "words": statistics.fmean(mine),
+        "length": _ratio(mine, first),
+    }
     why = broken(want.until, figures)
     named = {"round": block.round, "policy": want.models[1], "against": want.against, "initial": want.models[0]}
     verdict = {**named, **figures, "accepted": not why, "why": why}
@@ -66,7 +79,7 @@ async def _decide(run: Run, block: Block, want: Verdict) -> None:
     stage.close(run.settings(block.name), Tally(len(mine), len(mine), seconds=seconds), verdict=verdict)
 
 
-async def _measured(run: Run, block: Block, want: Verdict, answers: Path) -> dict[str, Any]:
+async def _measured(run: Run, block: Block, want: Verdict, answers: Path) -> Divergence:
     """What ``cai.train.divergence`` finds; two models need the whole machine, as training does."""
     await run.fleet.need([])
     if run.cluster:
@@ -96,7 +109,7 @@ def _settle(run: Run, block: Block, want: Outcome) -> None:
     """Give the last accepted policy its place; without one, the initial policy stays."""
     stage = run.stage(block.name)
     seals = [seal for name in want.verdicts if (seal := run.stage(name).seal)]
-    verdicts = [seal["verdict"] for seal in seals]
+    verdicts = [verdict for seal in seals if (verdict := seal.get("verdict"))]
     ended = next((number for number, each in enumerate(verdicts) if not each["accepted"]), len(verdicts))
     kept = verdicts[ended - 1]["policy"] if ended else want.base
     _link(_folder(resolve(run.weights(kept))), stage.folder / "model")
@@ -135,7 +148,7 @@ def _linked(source: str, to: str) -> None:
         shutil.copyfile(source, to)
 
 
-def broken(until: Bounds, figures: dict[str, Any]) -> list[str]:
+def broken(until: Bounds, figures: RoundFigures) -> list[str]:
     """The bounds that a round left, each as the end of a sentence; none where it is accepted."""
     return [
         *_not_won(until, figures["compared"]),
@@ -144,12 +157,13 @@ def broken(until: Bounds, figures: dict[str, Any]) -> list[str]:
     ]
 
 
-def _not_won(until: Bounds, compared: dict[str, Any]) -> list[str]:
-    if until.win_rate is None or (compared["decided"] and compared["win_rate"] > until.win_rate):
+def _not_won(until: Bounds, compared: Wins) -> list[str]:
+    share = compared["win_rate"]
+    if until.win_rate is None or (share is not None and share > until.win_rate):
         return []
-    if not compared["decided"]:
+    if share is None:
         return ["the judge decided no comparison"]
-    return [f"its win rate of {compared['win_rate']:.0%} is not above {until.win_rate:.0%}"]
+    return [f"its win rate of {share:.0%} is not above {until.win_rate:.0%}"]
 
 
 def _too_far(until: Bounds, kl: float) -> list[str]:

@@ -2,17 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator, Set
-from typing import Any
 
 from cai.data import dataset
 from cai.data import prompts as prompt_files
 from cai.data.clean import HeldOut
+from cai.data.dataset import DatasetRow
 from cai.errors import RunError
 from cai.recipe.block import Block
 from cai.run.context import Run
 from cai.run.sources import held_out
 from cai.store.files import write_json
 from cai.store.ledger import Tally, versions
+from cai.store.lines import Row
 from cai.store.rows import Drop
 from cai.store.stage import Stage
 from constitution.load import digest
@@ -25,14 +26,14 @@ def whole_set(run: Run, block: Block) -> None:
     work, takes, held = table.work, table.takes, held_out(run)
     tally, drops = Tally(), []
 
-    def free(drops: list[Drop]) -> Iterator[Any]:
+    def free(drops: list[Drop]) -> Iterator[Row]:
         for row in source.all_rows(takes):
             if drop := held.drop(row.id, row.messages):
                 drops.append(drop)
             else:
                 yield row
 
-    def examples(tally: Tally, drops: list[Drop]) -> Iterator[dict[str, Any]]:
+    def examples(tally: Tally, drops: list[Drop]) -> Iterator[DatasetRow]:
         for result in work(free(drops), block.want, tally.counts):
             if isinstance(result, Drop):
                 drops.append(result)
@@ -40,7 +41,7 @@ def whole_set(run: Run, block: Block) -> None:
             tally.rows_kept += 1
             yield from result
 
-    def looked_at(examples: Iterator[dict[str, Any]], test: Set[int]) -> Iterator[dict[str, Any]]:
+    def looked_at(examples: Iterator[DatasetRow], test: Set[int]) -> Iterator[DatasetRow]:
         for example in examples:
             if example["prompt_id"] not in test and held.near(example["prompt"]):
                 tally.counts["near_held_out"] += 1
@@ -81,8 +82,8 @@ def _card(run: Run, block: Block, stage: Stage, splits: dict[str, int], tally: T
 
 def _made_by(run: Run, block: Block) -> list[str]:
     """The models behind a dataset: those of the stages it was made from."""
-    found: dict[str, None] = {}
+    titles: dict[str, None] = {}
     while block.reads:
         block = run.recipe.block(block.reads)
-        found |= {run.spec(role).title: None for role in block.roles()}
-    return list(found)
+        titles |= {run.spec(role).title: None for role in block.roles()}
+    return list(titles)

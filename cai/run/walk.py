@@ -6,7 +6,6 @@ whole set, or where a second model of this machine's would have to come up besid
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 from cai.cluster.hire import Cluster
 from cai.errors import RunError
@@ -19,6 +18,7 @@ from cai.run import evaluation, redo, rounds, rows, sets, sources, training
 from cai.run.context import Run
 from cai.store.files import RunLock, write_json
 from cai.store.ledger import Tally
+from cai.store.run_folder import RunNote, StageNote
 from constitution.load import digest
 
 
@@ -79,8 +79,7 @@ async def walk(run: Run) -> None:
 
 def _describe(run: Run) -> None:
     """What status, show and report need to know of the recipe."""
-    stages = [_told(block) for block in run.recipe.blocks]
-    known = {
+    known: RunNote = {
         "recipe": run.recipe.name,
         "seed": run.recipe.seed,
         "constitution": run.constitution.name,
@@ -88,16 +87,17 @@ def _describe(run: Run) -> None:
         "constitution_digest": digest(run.constitution),
         "principles": {each.id: each.title for each in run.constitution.principles},
         "models": {role: spec.title for role, spec in run.recipe.models.items()},
-        "stages": stages,
+        "stages": [_noted(block) for block in run.recipe.blocks],
     }
     write_json(run.folder / "run.json", known)
     run.keep_constitution()
 
 
-def _told(block: Block) -> dict[str, Any]:
+def _noted(block: Block) -> StageNote:
     """What status, show and report need to know of a step."""
-    known: dict[str, Any] = {"name": block.name, "kind": block.kind, "reads": block.reads}
-    return known | ({"rounds": block.rounds, "round": block.round} if block.round else {})
+    if block.round:
+        return StageNote(name=block.name, kind=block.kind, reads=block.reads, rounds=block.rounds, round=block.round)
+    return StageNote(name=block.name, kind=block.kind, reads=block.reads)
 
 
 async def _stages(run: Run) -> None:
@@ -116,7 +116,8 @@ async def _stages(run: Run) -> None:
             run.stage(block.name).begin(run.settings(block.name))
         await _do(run, group)
         for block in group:
-            run.screen.say(ledger_line(run.stage(block.name).seal or {}))
+            if seal := run.stage(block.name).seal:
+                run.screen.say(ledger_line(seal))
 
 
 async def _do(run: Run, group: list[Block]) -> None:

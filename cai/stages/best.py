@@ -6,9 +6,9 @@ Its columns are those of ``sft_set``. A group does not tell its prompt's file, s
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cai.data.clean import Cleaner
+from cai.data.dataset import CompletionRow
 from cai.stages.scored import Candidate, candidates, completion
 from cai.store.rows import Drop, Scored, content_key
 
@@ -33,7 +33,7 @@ class Best:
     ngram: int = 13
 
 
-def best(rows: Iterable[Scored], want: Best, counts: Counter[str]) -> Iterator[list[dict[str, Any]] | Drop]:
+def best(rows: Iterable[Scored], want: Best, counts: Counter[str]) -> Iterator[list[CompletionRow] | Drop]:
     """The examples of each group, or why it gives none.
 
     Args:
@@ -41,17 +41,17 @@ def best(rows: Iterable[Scored], want: Best, counts: Counter[str]) -> Iterator[l
     """
     cleaner = Cleaner("none", 1.0, want.decontaminate, want.ngram)
     for row in rows:
-        found = candidates(row, want.truncated, counts)
-        kept = [each for each in found if want.least is None or each.score >= want.least][: want.keep]
+        answers = candidates(row, want.truncated, counts)
+        kept = [each for each in answers if want.least is None or each.score >= want.least][: want.keep]
         if cleaner.contaminated(row.messages[-1]["content"]):
             yield Drop(row.id, "contaminated")
         elif not kept:
-            yield Drop(row.id, "below_least" if found else "truncated")
+            yield Drop(row.id, "below_least" if answers else "truncated")
         else:
             yield [_example(row, each) for each in kept]
 
 
-def _example(row: Scored, answer: Candidate) -> dict[str, Any]:
+def _example(row: Scored, answer: Candidate) -> CompletionRow:
     return {
         "prompt": list(row.messages),
         "completion": completion(answer.draft),

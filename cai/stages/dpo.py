@@ -49,8 +49,6 @@ class Dpo(Aligned):
         precompute_ref_log_probs: ask the reference once, before training, and then let it go from memory.
     """
 
-    OWN = (*Aligned.OWN, "soft_labels", "reference")
-
     learning_rate: float = 1e-6
     beta: float = 0.1
     reference: str = ""

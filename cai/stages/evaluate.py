@@ -9,13 +9,14 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cai.flow.ask import Ask
+from cai.judge.exam import Position
 from cai.judge.figures import position
 from cai.judge.statistics import wilson
 from cai.models.types import Request
 from cai.stages.label import Label
+from cai.store.ledger import Wins
 from cai.store.rows import Answers, Draft, Pair, Preference, Prompt
 from constitution import ask as asking
 from constitution import read
@@ -67,7 +68,7 @@ def pairs(first: Iterable[Answers], other: Iterable[Answers]) -> list[Pair]:
     ]
 
 
-def describe(rows: Sequence[Answers]) -> dict[str, Any]:
+def describe(rows: Sequence[Answers]) -> dict[str, float | None]:
     """What can be counted of a model's answers without a judge."""
     words = [len(row.draft.text.split()) for row in rows]
     return {
@@ -79,7 +80,13 @@ def describe(rows: Sequence[Answers]) -> dict[str, Any]:
     }
 
 
-def compare(rows: Sequence[Preference]) -> dict[str, Any]:
+class JudgedWins(Wins):
+    """Wins as a judge gave them, with its liking for a position."""
+
+    position: Position
+
+
+def compare(rows: Sequence[Preference]) -> JudgedWins:
     """Wins of the second answers over the first ones', with a 95% interval; what could not be decided is counted."""
     won = sum(row.status == "ok" and row.p_a is not None and row.p_a < 0.5 for row in rows)
     decided = sum(row.status == "ok" for row in rows)

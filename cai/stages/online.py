@@ -23,8 +23,6 @@ class Online(Aligned):
         no_kl: says once more that no KL holds the policy to its reference, where ``beta`` or ``kl_coef`` is 0.
     """
 
-    OWN = (*Aligned.OWN, "reward", "method", "choice", "floor", "rules", "tracks", "eval_prompts", "no_kl")
-
     learning_rate: float = 1e-6
     save_steps: int = 10
     reward: str = ""

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from cai.data import records
 from cai.data.comparisons import Comparison, Unusable, checked, comparisons, form, several, word_of
@@ -83,9 +82,9 @@ def _numbering(want: Pairs) -> int | None:
     numbers: set[str] = set()
     # A front part may hold one of the two numbers alone; a Hub dataset is not fetched whole for that.
     for data in _records(want if want.hub else replace(want, limit=None)):
-        found = form(data, want.columns)
-        if isinstance(found, tuple):
-            numbers |= {word for each in several(data.get(found[2])) if (word := word_of(each)) in ("0", "1", "2")}
+        columns = form(data, want.columns)
+        if isinstance(columns, tuple):
+            numbers |= {word for each in several(data.get(columns[2])) if (word := word_of(each)) in ("0", "1", "2")}
     if numbers >= {"0", "2"}:
         raise UserError(
             f"{want.path or want.hub}: labels are 0, 1 and 2; write them as the names of the answers' columns"
@@ -93,7 +92,7 @@ def _numbering(want: Pairs) -> int | None:
     return 0 if "0" in numbers else 1 if "2" in numbers else None
 
 
-def _records(want: Pairs) -> Iterator[dict[str, Any]]:
+def _records(want: Pairs) -> Iterator[records.Record]:
     rows = (
         records.from_hub(want.hub, want.split, want.config, lambda _: None)
         if want.hub

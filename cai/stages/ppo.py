@@ -36,8 +36,6 @@ class Ppo(Online):
         entropy_coef: a bonus for entropy.
     """
 
-    OWN = (*Online.OWN, "rollouts")
-
     batch_size: int = 64
     num_mini_batches: int = 1
     num_ppo_epochs: int = 4

@@ -8,9 +8,9 @@ section 3.2.2).
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cai.data.clean import Cleaner
+from cai.data.dataset import PreferenceRow
 from cai.store.rows import Draft, Drop, Preference, content_key
 
 MARGINS = (0.95, 0.8, 0.65)
@@ -36,7 +36,7 @@ class Prefs:
     ngram: int = 13
 
 
-def prefs(rows: Iterable[Preference], want: Prefs, counts: Counter[str]) -> Iterator[list[dict[str, Any]] | Drop]:
+def prefs(rows: Iterable[Preference], want: Prefs, counts: Counter[str]) -> Iterator[list[PreferenceRow] | Drop]:
     """The example of each preference that is ok, or why it gives none.
 
     Args:
@@ -69,7 +69,7 @@ def margin(p: float, bounds: Sequence[float] = MARGINS) -> float:
     return next((step for least, step in zip(bounds, (1.0, 2 / 3, 1 / 3), strict=True) if p >= least), 0.0)
 
 
-def _example(row: Preference, p_a: float, p_label: float, want: Prefs) -> dict[str, Any]:
+def _example(row: Preference, p_a: float, p_label: float, want: Prefs) -> PreferenceRow:
     chosen, rejected = (row.pair.a, row.pair.b) if p_a >= 0.5 else (row.pair.b, row.pair.a)
     sure, label = (p_a, p_label) if p_a >= 0.5 else (1 - p_a, 1 - p_label)
     raw = row.p_a if row.p_a is not None else p_a

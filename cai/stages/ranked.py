@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cai.data.clean import Cleaner
+from cai.data.dataset import RankedRow
 from cai.stages.scored import candidates, completion
 from cai.store.rows import Drop, Scored, content_key
 
@@ -26,7 +26,7 @@ class Ranked:
     ngram: int = 13
 
 
-def ranked(rows: Iterable[Scored], want: Ranked, counts: Counter[str]) -> Iterator[list[dict[str, Any]] | Drop]:
+def ranked(rows: Iterable[Scored], want: Ranked, counts: Counter[str]) -> Iterator[list[RankedRow] | Drop]:
     """The ranking of each group, or why it gives none; a group of equal scores says nothing of an order.
 
     Args:
@@ -34,18 +34,18 @@ def ranked(rows: Iterable[Scored], want: Ranked, counts: Counter[str]) -> Iterat
     """
     cleaner = Cleaner("none", 1.0, want.decontaminate, want.ngram)
     for row in rows:
-        found = candidates(row, want.truncated, counts)
+        answers = candidates(row, want.truncated, counts)
         if cleaner.contaminated(row.messages[-1]["content"]):
             yield Drop(row.id, "contaminated")
-        elif len(found) < 2:
+        elif len(answers) < 2:
             yield Drop(row.id, "one_answer_left")
-        elif found[0].score == found[-1].score:
+        elif answers[0].score == answers[-1].score:
             yield Drop(row.id, "equal_scores")
         else:
-            example = {
+            example: RankedRow = {
                 "prompt": list(row.messages),
-                "completions": [completion(each.draft) for each in found],
-                "scores": [each.score for each in found],
+                "completions": [completion(each.draft) for each in answers],
+                "scores": [each.score for each in answers],
                 "id": row.id,
                 "track": row.track,
                 "prompt_id": content_key(row.messages),

@@ -18,8 +18,6 @@ class Reward(Train):
             steps are called reward, reward-2, reward-3 and so on.
     """
 
-    OWN = (*Train.OWN, "soft_labels", "margin", "ensemble")
-
     center_rewards_coefficient: float | None = 0.01
     soft_labels: bool = True
     margin: bool = False

@@ -14,8 +14,6 @@ class Rrhf(Aligned):
             released with it has 100, and a mean over tokens where the paper has a sum.
     """
 
-    OWN = (*Aligned.OWN, "max_length", "rank_weight")
-
     learning_rate: float = 2e-5
     per_device_train_batch_size: int = 1
     rank_weight: float = 1.0

@@ -21,15 +21,15 @@ def candidates(row: Scored, truncated: str, counts: Counter[str]) -> list[Candid
         truncated: "drop" answers cut off at the token limit, from which a model learns never to stop, or "keep" them.
         counts: gains the answers left out, by reason.
     """
-    found = []
+    answers = []
     for number, (score, draft) in enumerate(zip(row.scores, row.answers, strict=True)):
         if score is None:
             counts["unparsed_answers"] += 1
         elif truncated == "drop" and draft.finish == "length":
             counts["truncated_answers"] += 1
         else:
-            found.append(Candidate(score, number, draft))
-    return sorted(found, key=lambda each: -each.score)
+            answers.append(Candidate(score, number, draft))
+    return sorted(answers, key=lambda each: -each.score)
 
 
 def completion(draft: Draft) -> list[dict[str, str]]:

@@ -18,8 +18,6 @@ class Sft(Train):
         chat_template: for a base model without one: "chatml", a ``.jinja`` file, or a model whose template is taken.
     """
 
-    OWN = (*Train.OWN, "mix", "packing", "quantization", "chat_template")
-
     mix: Mapping[str, float] = field(default_factory=dict)
     packing: bool | None = None
     quantization: str | None = None

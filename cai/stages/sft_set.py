@@ -11,9 +11,9 @@ teach. Prompts whose first answers are to be learnt belong on the track helpful.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cai.data.clean import CHECKS, USUAL, Cleaner, Exchange
+from cai.data.dataset import CompletionRow
 from cai.store.rows import Chain, Drop, content_key
 
 STOOD = {"fine": "found_fine", "not_better": "not_better"}
@@ -45,7 +45,7 @@ class SftSet:
     ngram: int = 13
 
 
-def sft_set(rows: Iterable[Chain], want: SftSet, counts: Counter[str]) -> Iterator[list[dict[str, Any]] | Drop]:
+def sft_set(rows: Iterable[Chain], want: SftSet, counts: Counter[str]) -> Iterator[list[CompletionRow] | Drop]:
     """The examples of each chain, or why it gives none.
 
     Args:
@@ -73,11 +73,11 @@ def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
         return "truncated"
     former = row.drafts[number - 1].text if number else ""
     said = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags)
-    found = next((name for name in want.hygiene if CHECKS[name](said)), "")
-    return found or cleaner.wrong(said)
+    reason = next((name for name in want.hygiene if CHECKS[name](said)), "")
+    return reason or cleaner.wrong(said)
 
 
-def _example(row: Chain, number: int) -> dict[str, Any]:
+def _example(row: Chain, number: int) -> CompletionRow:
     draft = row.drafts[number]
     # Rounds that left the answer as it was are no revisions of it.
     principles = [row.drafts[each].principle for each in row.revisions if each <= number]

@@ -5,7 +5,7 @@ Keys have the names and meanings of transformers' and TRL's configs.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,6 @@ class Train:
         bf16: bfloat16 autocast; None means where the hardware has it.
         save_steps: steps between checkpoints, from which a killed run goes on.
     """
-
-    OWN: ClassVar[tuple[str, ...]] = ("lora", "bf16")
-    """Keys that are ours; all others go to the trainer's config under their own names."""
 
     base: str
     learning_rate: float = 1e-5
@@ -46,7 +43,5 @@ class Aligned(Train):
     Attributes:
         guards: what is watched meanwhile, and what warns or stops, see ``cai.train.launch.guards``.
     """
-
-    OWN = (*Train.OWN, "guards")
 
     guards: Mapping[str, Any] = field(default_factory=dict)

@@ -7,9 +7,9 @@ and what lies between them is in a dead band, left out and counted.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from cai.data.clean import Cleaner
+from cai.data.dataset import MarkedRow
 from cai.stages.scored import Candidate, candidates, completion
 from cai.store.rows import Drop, Scored, content_key
 
@@ -34,7 +34,7 @@ class Unpaired:
     ngram: int = 13
 
 
-def unpaired(rows: Iterable[Scored], want: Unpaired, counts: Counter[str]) -> Iterator[list[dict[str, Any]] | Drop]:
+def unpaired(rows: Iterable[Scored], want: Unpaired, counts: Counter[str]) -> Iterator[list[MarkedRow] | Drop]:
     """The marked answers of each group, or why it gives none.
 
     Args:
@@ -45,16 +45,16 @@ def unpaired(rows: Iterable[Scored], want: Unpaired, counts: Counter[str]) -> It
         if cleaner.contaminated(row.messages[-1]["content"]):
             yield Drop(row.id, "contaminated")
             continue
-        found = candidates(row, want.truncated, counts)
-        marked = [each for each in found if not want.bad < each.score < want.good]
-        counts["dead_band"] += len(found) - len(marked)
+        answers = candidates(row, want.truncated, counts)
+        marked = [each for each in answers if not want.bad < each.score < want.good]
+        counts["dead_band"] += len(answers) - len(marked)
         counts["good"] += sum(each.score >= want.good for each in marked)
         counts["bad"] += sum(each.score <= want.bad for each in marked)
         examples = [_example(row, each, each.score >= want.good) for each in marked]
-        yield examples or Drop(row.id, "dead_band" if found else "truncated")
+        yield examples or Drop(row.id, "dead_band" if answers else "truncated")
 
 
-def _example(row: Scored, answer: Candidate, good: bool) -> dict[str, Any]:
+def _example(row: Scored, answer: Candidate, good: bool) -> MarkedRow:
     return {
         "prompt": list(row.messages),
         "completion": completion(answer.draft),

@@ -10,6 +10,8 @@ from typing import Any, TextIO
 
 from cai.errors import RunError
 
+Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
+"""What a JSON file holds."""
 BLOCK = 1 << 16
 
 
@@ -38,7 +40,7 @@ class RunLock:
         self.file.close()
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_json(path: Path, data: object) -> None:
     """Write a JSON file so that it is either whole or not there."""
     write_lines(path, [json.dumps(data, indent=2, ensure_ascii=False)])
 
@@ -124,9 +126,9 @@ def _cut(path: Path) -> None:
         while end:
             start = max(end - BLOCK, 0)
             file.seek(start)
-            found = file.read(end - start).rfind(b"\n")
-            if found >= 0:
-                end = start + found + 1
+            place = file.read(end - start).rfind(b"\n")
+            if place >= 0:
+                end = start + place + 1
                 break
             end = start
     if end < size:

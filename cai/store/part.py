@@ -1,13 +1,16 @@
 """A part in progress: rows are appended as they finish, and sorted to input order when all are there."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
-from cai.store.files import append_line, append_to, json_objects, sync, whole_lines, write_lines
+from cai.store.files import Json, append_line, append_to, json_objects, sync, whole_lines, write_lines
 from cai.store.ledger import Tally
+from cai.store.lines import DropLine, RowLine
 from cai.store.rows import Drop, encode, plain, shallow
 from cai.store.stage import Stage, open_part
+
+Row = dict[str, Json]
 
 
 class Part:
@@ -17,20 +20,20 @@ class Part:
         drops: its rows that were left out before, see ``Stage.open_drops``.
     """
 
-    def __init__(self, stage: Stage, number: int, drops: Iterable[dict[str, Any]] = ()) -> None:
+    def __init__(self, stage: Stage, number: int, drops: Iterable[DropLine] = ()) -> None:
         self.stage, self.number = stage, number
         self.path = open_part(stage.path(number))
-        self.done: dict[str, dict[str, Any]] = {}
+        self.done: dict[str, RowLine] = {}
         self.written: dict[str, list[str]] = {}
         for data in (*json_objects(self.path), *drops):
-            self.done[data["in"]] = data
+            self.done[data["in"]] = cast("RowLine", data)
         self.lines = append_to(self.path)
         self.drops = append_to(stage.folder / "drops.jsonl")
         stage.clock.start()
 
-    def put(self, row_id: str, out: Sequence[Any], tokens: Sequence[int]) -> None:
+    def put(self, row_id: str, out: Sequence[object], tokens: Sequence[int]) -> None:
         """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
-        data = {"in": row_id, "tokens": list(tokens)}
+        data: RowLine = {"in": row_id, "tokens": list(tokens)}
         rows = self.written[row_id] = list(map(encode, out))  # kept, as the finished part has the same lines
         append_line(self.lines, f'{encode(data)[:-1]},"out":[{",".join(rows)}]}}')
         self.done[row_id] = {**data, "out": out}
@@ -39,18 +42,18 @@ class Part:
         """Write that one input row is left out."""
         data = {"part": self.number, "in": drop.id, **plain(drop), "tokens": list(tokens)}
         append_line(self.drops, encode(data))
-        self.done[drop.id] = data
+        self.done[drop.id] = cast("RowLine", data)
 
-    def finish(self, order: Sequence[str], count: Any = None) -> list[dict[str, Any]]:
+    def finish(self, order: Sequence[str], count: Callable[[Row], str | None] | None = None) -> list[Row]:
         """Complete the part: sort to input order, fsync, rename. Returns its rows."""
         tally = Tally(rows_in=len(order), seconds=self.stage.clock.lap())
-        rows: list[dict[str, Any]] = []
+        rows: list[Row] = []
         lines: list[str] = []
         for row_id in order:
             data = self.done[row_id]
             tally.spend(data.get("tokens") or (0, 0, 0))
             if "out" not in data:
-                tally.dropped[data["reason"]] += 1
+                tally.dropped[data.get("reason", "")] += 1
                 continue
             tally.rows_kept += 1
             rows += map(shallow, data["out"])

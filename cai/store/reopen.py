@@ -14,6 +14,7 @@ from cai.errors import RunError
 from cai.store.clock import CLOCK
 from cai.store.files import json_objects, write_json, write_lines
 from cai.store.ledger import Fingerprint
+from cai.store.lines import DropLine
 from cai.store.rows import encode
 from cai.store.stage import Stage, open_part, part_number
 
@@ -116,10 +117,11 @@ class _Reopening:
                 kept.append(encode(done))
         for drop in self._dropped(number):
             if drop["in"] in self.stale:
-                self._spend(number, *drop["tokens"])
+                tokens_in, cached, out = drop.get("tokens") or (0, 0, 0)
+                self._spend(number, tokens_in, cached, out)
         write_lines(self.fresh.folder / path.name, kept)
 
-    def _dropped(self, number: int) -> list[dict]:
+    def _dropped(self, number: int) -> list[DropLine]:
         return [drop for drop in self.drops if drop["part"] == number]
 
     def _spend(

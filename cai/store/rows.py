@@ -209,7 +209,7 @@ class Drop:
     id: str
     reason: str
     detail: str = ""
-    partial: Any = None
+    partial: object = None
 
 
 def pair_id(row: Pair, one: int, other: int) -> str:
@@ -225,7 +225,7 @@ def pairs_of(row: Pair) -> list[Pair]:
     ]
 
 
-def encode(row: Any) -> str:
+def encode(row: object) -> str:
     """One line of JSON; the same row always gives the same bytes."""
     return _JSON.encode(row)
 
@@ -238,7 +238,7 @@ def shallow(row: Any) -> dict[str, Any]:
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=shallow)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A row as JSON has it. Unlike ``dataclasses.asdict`` it copies no text, as rows never change."""
     if value is None or isinstance(value, (str, int, float)):
         return value

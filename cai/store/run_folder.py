@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 from cai.errors import RunError, UserError
 from cai.store.files import read_object
@@ -10,7 +10,35 @@ from constitution.load import load
 from constitution.model import Constitution
 
 
-def described(folder: Path) -> dict[str, Any]:
+class StageNote(TypedDict):
+    """What a run says of one of its stages; the last two of those that belong to rounds."""
+
+    name: str
+    kind: str
+    reads: str
+    rounds: NotRequired[str]
+    round: NotRequired[int]
+
+
+class RunNote(TypedDict):
+    """What a run says of itself.
+
+    Attributes:
+        principles: id → title.
+        models: role → what its model is called.
+    """
+
+    recipe: str
+    seed: int
+    constitution: str
+    constitution_version: str
+    constitution_digest: str
+    principles: dict[str, str]
+    models: dict[str, str]
+    stages: list[StageNote]
+
+
+def described(folder: Path) -> RunNote:
     """What a run says of itself in ``run.json``: its recipe, its constitution, its stages.
 
     Raises:
@@ -23,7 +51,7 @@ def described(folder: Path) -> dict[str, Any]:
         if isinstance(stages, list) and all(
             isinstance(each, dict) and {"name", "kind"} <= each.keys() for each in stages
         ):
-            return data
+            return cast("RunNote", data)
     raise UserError(f"{path} is not what a run wrote there; run its recipe again, which writes it anew")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from cai.errors import RunError, UserError
 from cai.store.clock import CLOCK, Clock
@@ -29,7 +29,8 @@ from cai.store.files import (
     write_json,
     write_lines,
 )
-from cai.store.ledger import Fingerprint, Tally, differences, versions
+from cai.store.ledger import Fingerprint, PlainFingerprint, Seal, Tally, differences, versions
+from cai.store.lines import DropLine
 from cai.store.rows import Drop, decode, encode, plain
 
 T = TypeVar("T")
@@ -50,14 +51,14 @@ class Stage:
         self.name = name or folder.name
 
     @property
-    def seal(self) -> dict[str, Any] | None:
+    def seal(self) -> Seal | None:
         """The seal's content, or None where the stage is not complete."""
-        return read_object(self.folder / "seal.json", SEAL)
+        return cast("Seal | None", read_object(self.folder / "seal.json", SEAL))
 
     @property
-    def begun(self) -> dict[str, Any] | None:
+    def begun(self) -> PlainFingerprint | None:
         """The settings its rows are made under, or None where it was not begun."""
-        return read_object(self.folder / "begun.json", BEGUN)
+        return cast("PlainFingerprint | None", read_object(self.folder / "begun.json", BEGUN))
 
     @cached_property
     def clock(self) -> Clock:
@@ -144,17 +145,17 @@ class Stage:
             for line in json_objects(path):
                 yield from (_row(kind, row, str(path)) for row in line["out"])
 
-    def write_part(self, number: int, rows: Iterable[Any]) -> None:
+    def write_part(self, number: int, rows: Iterable[object]) -> None:
         """Write a whole part at once."""
         self.complete(number, list(map(encode, rows)), None)
 
-    def write_parts(self, rows: Iterable[Any], size: int) -> None:
+    def write_parts(self, rows: Iterable[object], size: int) -> None:
         """Write rows as whole parts of so many."""
         rows = iter(rows)
         for number, some in enumerate(iter(lambda: list(islice(rows, size)), [])):
             self.write_part(number, some)
 
-    def adopt(self, number: int, file: Path, tally: Tally, drops: Iterable[dict[str, Any]]) -> None:
+    def adopt(self, number: int, file: Path, tally: Tally, drops: Iterable[DropLine]) -> None:
         """Take over a part that a machine of a cluster finished; killed in between, it is done again.
 
         Args:
@@ -195,20 +196,20 @@ class Stage:
         """Write all drops of a stage that works on the whole set."""
         write_lines(self.folder / "drops.jsonl", [encode({"part": 0, "in": drop.id, **plain(drop)}) for drop in drops])
 
-    def drops(self) -> Iterator[dict[str, Any]]:
+    def drops(self) -> Iterator[DropLine]:
         """The rows left out, with their reasons."""
-        return json_objects(self.folder / "drops.jsonl")
+        return cast("Iterator[DropLine]", json_objects(self.folder / "drops.jsonl"))
 
-    def open_drops(self) -> dict[int, list[dict[str, Any]]]:
+    def open_drops(self) -> dict[int, list[DropLine]]:
         """The rows left out of parts that are not finished, by part."""
-        found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        drops: dict[int, list[DropLine]] = defaultdict(list)
         for drop in self.drops():
             if not self.finished(drop["part"]):
-                found[drop["part"]].append(drop)
-        return found
+                drops[drop["part"]].append(drop)
+        return drops
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """What a trainer reported as it went, a step each."""
+    def metrics(self) -> list[dict[str, float]]:
+        """What a trainer reported as it went, a step each; beside its figures a line may have ``alarms``, which are texts."""
         return list(json_objects(self.folder / "metrics.jsonl"))
 
     def count_done(self) -> int:
@@ -235,19 +236,19 @@ class Stage:
         Raises:
             RunError: a line is no ledger.
         """
-        path, found = self.folder / "parts.jsonl", {}
+        path, tallies = self.folder / "parts.jsonl", {}
         for data in json_objects(path):
             try:
                 number, size = data.pop("part"), data.pop("bytes", None)
                 data["dropped"], data["counts"] = Counter(data["dropped"]), Counter(data["counts"])
-                found[number] = Tally(**data), size
+                tallies[number] = Tally(**data), size
             except (KeyError, TypeError):
                 raise RunError(
                     f"{path} is damaged: a line of it is no part's ledger; put it back as it was, or redo its stage"
                 ) from None
-        return found
+        return tallies
 
-    def close(self, settings: Fingerprint, tally: Tally, **more: Any) -> None:
+    def close(self, settings: Fingerprint, tally: Tally, **more: object) -> None:
         """Seal the stage: the last thing written.
 
         Raises:
@@ -278,7 +279,7 @@ class Stage:
         return read_json(self.folder / "earlier.json") or {}
 
 
-def _row(kind: type[T], data: Any, where: str) -> T:
+def _row(kind: type[T], data: object, where: str) -> T:
     """A row from its data; raises as ``Stage.rows``."""
     try:
         return decode(kind, data)

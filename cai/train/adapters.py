@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftMixedModel, PeftModel, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
 
 
 def config(rank: int, task: str, whole: Sequence[str] | None = None) -> LoraConfig:
@@ -17,7 +19,9 @@ def config(rank: int, task: str, whole: Sequence[str] | None = None) -> LoraConf
     return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type=task, modules_to_save=saved)
 
 
-def added(model: Any, rank: int, task: str, whole: Sequence[str] | None = None) -> Any:
+def added(
+    model: PreTrainedModel, rank: int, task: str, whole: Sequence[str] | None = None
+) -> PeftModel | PeftMixedModel:
     """The model with adapters; what is trained is in float32, whatever the weights below are in.
 
     Steps of a usual learning rate are too small for bfloat16 to add to a weight.
@@ -29,6 +33,6 @@ def added(model: Any, rank: int, task: str, whole: Sequence[str] | None = None) 
     return adapted
 
 
-def under(model: Any) -> Any:
+def under(model: nn.Module) -> Any:
     """The model under its adapters, if it has some."""
     return model.get_base_model() if isinstance(model, PeftModel) else model

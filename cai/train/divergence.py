@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from cai.store.files import write_json
 from cai.store.ledger import versions
@@ -39,12 +39,12 @@ def main() -> None:
     initial = load(job["initial"], policy.dtype)
     talk = ChatTokens(AutoTokenizer.from_pretrained(job["policy"]), policy.generation_config)
     rows = list(Stage(Path(job["answers"])).all_rows(Answers))
-    found = [divergence(policy, initial, *tokens(talk, row)) for row in rows]
-    measured = {"answers": len(found), **summary(found), "seconds": round(time.monotonic() - began, 1)}
+    values = [divergence(policy, initial, *tokens(talk, row)) for row in rows]
+    measured = {"answers": len(values), **summary(values), "seconds": round(time.monotonic() - began, 1)}
     write_json(Path(job["out"]) / "manifest.json", {**measured, "versions": versions()})
 
 
-def load(weights: str, dtype: Any = "auto") -> Any:
+def load(weights: str, dtype: torch.dtype | str = "auto") -> PreTrainedModel:
     """A causal language model to read with.
 
     Args:
@@ -61,7 +61,7 @@ def tokens(talk: ChatTokens, row: Answers) -> tuple[list[int], list[int]]:
 
 
 @torch.inference_mode()
-def divergence(policy: Any, other: Any, asked: Sequence[int], answer: Sequence[int]) -> float:
+def divergence(policy: PreTrainedModel, other: PreTrainedModel, asked: Sequence[int], answer: Sequence[int]) -> float:
     """Σ over the places of an answer of KL(policy ‖ other), in nats; 0 for an answer without a token."""
     if not answer:
         return 0.0

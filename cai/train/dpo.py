@@ -13,11 +13,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.stages.dpo import Dpo
 from cai.train.shared import fit, loading, saving
 from cai.train.shared import job as jobs
-from cai.train.shared.soft import PROB, keep_prob, log_brier, soft_term
+from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_prob, log_brier, soft_term
 
 COLUMNS = ["prompt", "chosen", "rejected"]
 
@@ -33,19 +35,19 @@ class SoftDPOTrainer(DPOTrainer):
         )
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self, model: nn.Module, inputs: Inputs, return_outputs: bool = False, num_items_in_batch: Count = None
+    ) -> Loss:
         """The parent's loss plus (1 − p)·βΔ, averaged over the batch, with the sigmoid loss's weight."""
         prob = inputs.pop(PROB)  # what stays in the inputs goes to the model
         with log_probs(self.model, self.ref_model) as seen:
-            found: Any = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        loss = found[0] if return_outputs else found
-        apart = self.beta * self._apart(inputs, seen)
-        loss = loss + self.sigmoid_weight * soft_term(apart, prob)
-        log_brier(self, apart, prob)
-        return (loss, found[1]) if return_outputs else loss
+            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss = result[0] if return_outputs else result
+        delta = self.beta * self._delta(inputs, seen)
+        loss = loss + self.sigmoid_weight * soft_term(delta, prob)
+        log_brier(self, delta, prob)
+        return (loss, result[1]) if return_outputs else loss
 
-    def _apart(self, inputs: Any, seen: list[torch.Tensor]) -> torch.Tensor:
+    def _delta(self, inputs: Inputs, seen: list[torch.Tensor]) -> torch.Tensor:
         """Δ of each pair, from what the models said in the parent's own forward passes."""
         mask = inputs["completion_mask"][:, 1:]
         chosen, rejected = of_answers(seen[0], mask, self.ld_alpha).chunk(2)
@@ -63,9 +65,9 @@ def log_probs(*models: Any) -> Iterator[list[torch.Tensor]]:
     """
     seen: list[torch.Tensor] = []
 
-    def keep(module: Any, given: Any, output: Any) -> None:
-        if getattr(output, "log_probs", None) is not None:
-            seen.append(output.log_probs)
+    def keep(module: nn.Module, given: object, output: object) -> None:
+        if (log_probs := getattr(output, "log_probs", None)) is not None:
+            seen.append(log_probs)
 
     with ExitStack() as stack:
         for model in filter(None, models):
@@ -91,9 +93,8 @@ def of_answers(logps: torch.Tensor, mask: torch.Tensor, ld_alpha: float | None) 
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line()
-    args = fit.arguments(job, DPOConfig)
-    soft = job.own.get("soft_labels", False)
+    job = jobs.from_command_line(Dpo)
+    args, soft = arguments(job), job.want.soft_labels
     train, test = loading.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
     trainer = (SoftDPOTrainer if soft else DPOTrainer)(
         model=job.base,
@@ -106,6 +107,22 @@ def main() -> None:
     )
     rows = fit.counted(trainer, train, test)
     saving.save(trainer, job, fit.train(trainer, job), rows)
+
+
+def arguments(job: jobs.Job[Dpo]) -> DPOConfig:
+    """The TRL config."""
+    want = job.want
+    return fit.arguments(
+        job,
+        DPOConfig,
+        max_length=want.max_length,
+        beta=want.beta,
+        loss_type=list(want.loss_type),
+        loss_weights=want.loss_weights and list(want.loss_weights),
+        label_smoothing=want.label_smoothing,
+        ld_alpha=want.ld_alpha,
+        precompute_ref_log_probs=want.precompute_ref_log_probs,
+    )
 
 
 if __name__ == "__main__":

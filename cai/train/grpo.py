@@ -8,12 +8,14 @@ says so, it is DAPO's, a mean over all tokens of a batch rather than over those 
 
 from trl import GRPOConfig, GRPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.stages.grpo import Grpo
 from cai.train.shared import groups
+from cai.train.shared import job as jobs
 
 
 def main() -> None:
     """Train on the job named on the command line."""
-    groups.main(GRPOTrainer, GRPOConfig)
+    groups.main(GRPOTrainer, GRPOConfig, jobs.from_command_line(Grpo))
 
 
 if __name__ == "__main__":

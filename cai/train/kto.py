@@ -9,14 +9,15 @@ names another.
 from datasets import Dataset
 from trl import KTOConfig, KTOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.stages.kto import Kto
 from cai.train.shared import fit, loading, saving
 from cai.train.shared import job as jobs
 
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line()
-    args = fit.arguments(job, KTOConfig)
+    job = jobs.from_command_line(Kto)
+    args = arguments(job)
     train, test = loading.load(job, ["prompt", "completion", "label"])
     check_both(train)
     # TRL estimates the divergence from answers to the other prompts of a batch, and takes the rows in their order, in which
@@ -33,6 +34,21 @@ def main() -> None:
     )
     rows = fit.counted(trainer, train, test)
     saving.save(trainer, job, fit.train(trainer, job), rows)
+
+
+def arguments(job: jobs.Job[Kto]) -> KTOConfig:
+    """The TRL config."""
+    want = job.want
+    return fit.arguments(
+        job,
+        KTOConfig,
+        max_length=want.max_length,
+        beta=want.beta,
+        loss_type=want.loss_type,
+        desirable_weight=want.desirable_weight,
+        undesirable_weight=want.undesirable_weight,
+        precompute_ref_log_probs=want.precompute_ref_log_probs,
+    )
 
 
 def check_both(train: Dataset) -> None:

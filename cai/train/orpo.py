@@ -3,12 +3,15 @@
 python -m cai.train.orpo job.json
 """
 
+from cai.stages.orpo import Orpo
 from cai.train.shared import experimental
+from cai.train.shared import job as jobs
 
 
 def main() -> None:
     """Train on the job named on the command line."""
-    experimental.run("orpo", "ORPO")
+    job = jobs.from_command_line(Orpo)
+    experimental.run("orpo", "ORPO", job, beta=job.want.beta)
 
 
 if __name__ == "__main__":

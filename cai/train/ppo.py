@@ -9,16 +9,23 @@ A training that was killed goes on from its last checkpoint and ends with the sa
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import timedelta
 from typing import Any
 
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from cai.stages.ppo import Ppo
+from cai.store.rows import Prompt
 from cai.store.stage import Stage
 from cai.train.launch import checkpoints
 from cai.train.rl import held_out
@@ -27,11 +34,12 @@ from cai.train.rl.lookout import PpoMonitor, first
 from cai.train.rl.loop import Loop, PpoPlan, load_state, state, steps_of
 from cai.train.rl.loop import held_out as held_out_prompts
 from cai.train.rl.processes import Processes
-from cai.train.rl.rewards import Blocking, Scoring
+from cai.train.rl.rewards import Blocking
 from cai.train.rl.rollout import ChatTokens, Generate, Limits, Sampler
 from cai.train.rl.serving import ServerSettings, Serving
 from cai.train.shared import fit, loading, questions, saving, trackers
 from cai.train.shared import job as jobs
+from cai.train.shared.job import Job
 
 KEPT = 2
 """Checkpoints: the last one, and one more should that be torn."""
@@ -39,21 +47,21 @@ KEPT = 2
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line()
-    want = Ppo(base=job.base, **job.config, **job.own)
+    job = jobs.from_command_line(Ppo)
     accelerator = _accelerator(job)
-    score = Blocking(Scoring.read(job.scoring or {}))
+    assert job.scoring is not None
+    score = Blocking(job.scoring)
     try:
-        _train(job, want, Processes(accelerator), score)
+        _train(job, Processes(accelerator), score)
     finally:
         score.close()
 
 
-def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> None:
-    began = time.monotonic()
-    if text := _unable(job, want, processes):
+def _train(job: Job[Ppo], processes: Processes, score: Blocking) -> None:
+    began, want = time.monotonic(), job.want
+    if text := _unable(job, processes):
         raise ValueError(text)
-    policy, critic, tokenizer = _models(job, want, processes.device)
+    policy, critic, tokenizer = _models(job, processes.device)
     talk = ChatTokens(tokenizer, policy.generation_config)
     asked = questions.read(job, talk.ask, want.max_length - want.max_new_tokens)
     actor = Actor(policy, critic, want.lora, want.temperature)
@@ -61,7 +69,7 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
         for model in (actor.policy, actor.critic):
             model.gradient_checkpointing_enable({"use_reentrant": False})
     task = PpoPlan(want, asked.train, steps_of(want, len(asked.train)), job.seed)
-    with closing(_writer(job, want, actor, talk, processes)) as writer:
+    with closing(_writer(job, actor, talk, processes)) as writer:
         loop = Loop(actor, talk, writer, score, task, processes)
         done = _resume(job, loop)
         metrics = _walk(job, loop, done, asked.heldout[: want.eval_prompts])
@@ -74,17 +82,18 @@ def _train(job: jobs.Job, want: Ppo, processes: Processes, score: Blocking) -> N
     processes.accelerator.end_training()
 
 
-def _unable(job: jobs.Job, want: Ppo, processes: Processes) -> str:
+def _unable(job: Job[Ppo], processes: Processes) -> str:
     """Why a training cannot be on these processes; empty where it can."""
-    if want.batch_size < processes.count:
-        return f"batch_size {want.batch_size} is below the {processes.count} processes; raise it"
+    if job.want.batch_size < processes.count:
+        return f"batch_size {job.want.batch_size} is below the {processes.count} processes; raise it"
     if job.sampler and processes.count > int(os.environ.get("LOCAL_WORLD_SIZE") or processes.count):
         return "rollouts: the servers are on one machine, and this training is on several; take rollouts out"
     return ""
 
 
-def _writer(job: jobs.Job, want: Ppo, actor: Actor, talk: ChatTokens, processes: Processes) -> Sampler:
+def _writer(job: Job[Ppo], actor: Actor, talk: ChatTokens, processes: Processes) -> Sampler:
     """What samples the answers: vLLM servers where the job names some, or the policy in this process."""
+    want = job.want
     limits = Limits(want.max_new_tokens, want.temperature, want.generate_batch_size)
     if not job.sampler:
         return Generate(actor.policy, talk.pad, talk.ends, limits)
@@ -95,19 +104,19 @@ def _writer(job: jobs.Job, want: Ppo, actor: Actor, talk: ChatTokens, processes:
     )
 
 
-def _walk(job: jobs.Job, loop: Loop, done: int, heldout: Any) -> dict[str, Any]:
+def _walk(job: Job[Ppo], loop: Loop, done: int, heldout: Sequence[Prompt]) -> dict[str, float | str]:
     """All steps that are left, between answers to held-out prompts; returns figures for the manifest."""
     asked = held_out_prompts(heldout, job.seed)
     before = held_out.once(job.out / "before.json", loop.processes, lambda: held_out.answers(loop, asked))
     with ExitStack() as stack:
-        judge = stack.enter_context(closing(Blocking(Scoring.read(job.judging)))) if job.judging else None
+        judge = stack.enter_context(closing(Blocking(job.judging))) if job.judging else None
         lookout = PpoMonitor(loop, judge, asked, first(Stage(job.out).metrics()))
         number, tokens = _steps(job, loop, done, lookout)
-    found = held_out.compared(before, held_out.answers(loop, asked))
-    return {**found, "steps": number, "tokens": tokens, "stopped": loop.stopped}
+    metrics = held_out.compared(before, held_out.answers(loop, asked))
+    return {**metrics, "steps": number, "tokens": tokens, "stopped": loop.stopped}
 
 
-def _steps(job: jobs.Job, loop: Loop, done: int, lookout: PpoMonitor) -> tuple[int, int]:
+def _steps(job: Job[Ppo], loop: Loop, done: int, lookout: PpoMonitor) -> tuple[int, int]:
     """The steps after those that are done; returns the last one's number, and the tokens written in all."""
     lines = Stage(job.out).metrics()
     number, tokens = done, int(lines[-1]["tokens"]) if lines else 0
@@ -115,8 +124,8 @@ def _steps(job: jobs.Job, loop: Loop, done: int, lookout: PpoMonitor) -> tuple[i
         began = time.monotonic()
         figures, rollout, seen = loop.step(number)
         tokens += round(figures.get("length", 0.0) * loop.want.batch_size)
-        told, stopped = lookout.look(number, figures, rollout)
-        _log(job, loop, number, {**figures, **told, "tokens": tokens, "seconds": time.monotonic() - began})
+        measures, stopped = lookout.look(number, figures, rollout)
+        _log(job, loop, number, {**figures, **measures, "tokens": tokens, "seconds": time.monotonic() - began})
         if loop.processes.first:
             questions.show(job.out / "answers.jsonl", number, rollout.asked, rollout.texts, seen.read())
         loop.stopped = stopped or _over(loop.want, figures)
@@ -135,37 +144,37 @@ def _over(want: Ppo, figures: Mapping[str, float]) -> str:
     return ""
 
 
-def _models(job: jobs.Job, want: Ppo, device: Any) -> tuple[Any, Any, Any]:
+def _models(job: Job[Ppo], device: torch.device) -> tuple[PreTrainedModel, PreTrainedModel, PreTrainedTokenizerBase]:
     """The policy, a critic that reads its tokens, and its tokenizer."""
     # Adapters learn on top of weights that stay; weights that learn need float32.
-    dtype = torch.bfloat16 if want.lora and device.type == "cuda" and loading.half(job) else torch.float32
+    dtype = torch.bfloat16 if job.want.lora and device.type == "cuda" and loading.half(job) else torch.float32
     tokenizer = AutoTokenizer.from_pretrained(job.base)
-    policy = AutoModelForCausalLM.from_pretrained(job.base, dtype=dtype).to(device)
-    source = _critic_source(job, want, tokenizer)
-    critic = AutoModelForSequenceClassification.from_pretrained(source, num_labels=1, dtype=dtype).to(device)
+    policy: Any = AutoModelForCausalLM.from_pretrained(job.base, dtype=dtype)
+    source = _critic_source(job, tokenizer)
+    critic: Any = AutoModelForSequenceClassification.from_pretrained(source, num_labels=1, dtype=dtype)
     if source == job.base:
         torch.nn.init.zeros_(critic.score.weight)  # a critic that knows nothing expects nothing
-    return policy, critic, tokenizer
+    return policy.to(device), critic.to(device), tokenizer
 
 
-def _critic_source(job: jobs.Job, want: Ppo, tokenizer: Any) -> str:
+def _critic_source(job: Job[Ppo], tokenizer: PreTrainedTokenizerBase) -> str:
     """The weights the critic starts from: the reward model's where it reads the policy's tokens, or the policy's.
 
     Raises:
         ValueError: the reward model was asked for by name, and there is none that can be read so.
     """
-    spec = Scoring.read(job.scoring or {}).spec
+    spec, value = job.scoring and job.scoring.spec, job.want.value
     while spec is not None and spec.members:
         spec = spec.members[0]
     model = spec.reward if spec is not None else ""
     same = bool(model) and AutoTokenizer.from_pretrained(model).get_vocab() == tokenizer.get_vocab()
-    if want.value == "reward" and not same:
+    if value == "reward" and not same:
         why = "reads other tokens than the policy" if model else "is none whose weights are here"
         raise ValueError(f"value: reward: the reward model {why}; take value: policy")
-    return model if same and want.value != "policy" else job.base
+    return model if same and value != "policy" else job.base
 
 
-def _accelerator(job: jobs.Job) -> Accelerator:
+def _accelerator(job: Job[Ppo]) -> Accelerator:
     cpu = not torch.cuda.is_available()
     accelerator = Accelerator(
         cpu=cpu,
@@ -178,7 +187,7 @@ def _accelerator(job: jobs.Job) -> Accelerator:
     return accelerator
 
 
-def _resume(job: jobs.Job, loop: Loop) -> int:
+def _resume(job: Job[Ppo], loop: Loop) -> int:
     """Go on from the last checkpoint; returns its step, or 0."""
     if loop.processes.first:
         checkpoints.last_checkpoint(job.out / "checkpoints")
@@ -193,7 +202,7 @@ def _resume(job: jobs.Job, loop: Loop) -> int:
     return done
 
 
-def _save(job: jobs.Job, loop: Loop, number: int) -> None:
+def _save(job: Job[Ppo], loop: Loop, number: int) -> None:
     folder = job.out / "checkpoints" / f"checkpoint-{number}"
     if loop.processes.first:
         folder.mkdir(parents=True, exist_ok=True)
@@ -203,7 +212,7 @@ def _save(job: jobs.Job, loop: Loop, number: int) -> None:
     loop.processes.accelerator.wait_for_everyone()
 
 
-def _log(job: jobs.Job, loop: Loop, number: int, figures: Mapping[str, Any]) -> None:
+def _log(job: Job[Ppo], loop: Loop, number: int, figures: Mapping[str, object]) -> None:
     if loop.processes.first:
         with (job.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": number, "steps": loop.task.steps, **figures}) + "\n")

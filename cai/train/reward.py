@@ -10,11 +10,13 @@ softmax(r_chosen, r_rejected) against (p, 1 − p) (Lee et al. 2023, section 2.2
 
 from typing import Any
 
+from torch import nn
 from trl import RewardConfig, RewardTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.stages.reward import Reward
 from cai.train.shared import fit, loading, saving, scoring
 from cai.train.shared import job as jobs
-from cai.train.shared.soft import PROB, keep_prob, log_brier, soft_term
+from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_prob, log_brier, soft_term
 
 SHOWN = ["prompt", "chosen", "rejected"]
 
@@ -27,40 +29,41 @@ class SoftRewardTrainer(RewardTrainer):
         keep_prob(self)
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self, model: nn.Module, inputs: Inputs, return_outputs: bool = False, num_items_in_batch: Count = None
+    ) -> Loss:
         """The parent's loss plus (1 − p)·d, averaged over the batch."""
         prob = inputs.pop(PROB)  # what stays in the inputs goes to the model
-        found: Any = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
-        loss, outputs = found
+        result: Any = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
+        loss, outputs = result
         chosen, rejected = outputs.logits.squeeze(-1).chunk(2)
-        apart = chosen - rejected
-        loss = loss + soft_term(apart, prob)
-        log_brier(self, apart, prob)
+        delta = chosen - rejected
+        loss = loss + soft_term(delta, prob)
+        log_brier(self, delta, prob)
         return (loss, outputs) if return_outputs else loss
 
 
-def columns(own: dict[str, Any]) -> list[str]:
+def columns(want: Reward) -> list[str]:
     """What the trainer is shown of each row.
 
     Raises:
         ValueError: soft labels and margins were asked for together.
     """
-    if own.get("margin") and own.get("soft_labels", True):
+    if want.margin and want.soft_labels:
         raise ValueError("margin: true is for hard labels; set soft_labels: false beside it, or take margin out")
-    if own.get("margin"):
+    if want.margin:
         return [*SHOWN, "margin"]
-    return [*SHOWN, PROB] if own.get("soft_labels", True) else SHOWN
+    return [*SHOWN, PROB] if want.soft_labels else SHOWN
 
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line()
-    shown = columns(job.own)
+    job = jobs.from_command_line(Reward)
+    shown, want = columns(job.want), job.want
+    centred = {"center_rewards_coefficient": want.center_rewards_coefficient}
     train, test = loading.load(job, shown)
     trainer = (SoftRewardTrainer if PROB in shown else RewardTrainer)(
         model=job.base,
-        args=fit.arguments(job, RewardConfig),
+        args=fit.arguments(job, RewardConfig, max_length=want.max_length, **centred),
         train_dataset=train,
         eval_dataset=test,
         peft_config=loading.lora(job, "SEQ_CLS", ["score"]),

@@ -7,12 +7,14 @@ See ``cai.train.shared.groups`` for how answers are scored. The KL is part of th
 
 from trl import RLOOConfig, RLOOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.stages.rloo import Rloo
 from cai.train.shared import groups
+from cai.train.shared import job as jobs
 
 
 def main() -> None:
     """Train on the job named on the command line."""
-    groups.main(RLOOTrainer, RLOOConfig)
+    groups.main(RLOOTrainer, RLOOConfig, jobs.from_command_line(Rloo))
 
 
 if __name__ == "__main__":

@@ -7,19 +7,31 @@ With p_i the mean log-probability of the tokens of answer i and r_i its score, t
 """
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 import torch
 from datasets import Dataset
 from peft import get_peft_model
+from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import AutoTokenizer, Trainer, TrainingArguments, set_seed
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
+from cai.stages.rrhf import Rrhf
 from cai.train.shared import fit, loading, saving
 from cai.train.shared import job as jobs
+from cai.train.shared.soft import Count, Inputs, Loss
 from cai.train.shared.turns import texts, tokens
 
 IGNORED = -100
+
+
+class Ranking(TypedDict):
+    """A prompt with its answers: their token ids, the prompt's as each has them before it, and their scores."""
+
+    prompt_ids: list[list[int]]
+    answer_ids: list[list[int]]
+    scores: list[float]
 
 
 class RankedCollator:
@@ -32,7 +44,7 @@ class RankedCollator:
     def __init__(self, pad: int) -> None:
         self.pad = pad
 
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def __call__(self, examples: Sequence[Ranking]) -> dict[str, torch.Tensor]:
         rows = [pair for each in examples for pair in zip(each["prompt_ids"], each["answer_ids"], strict=True)]
         longest = max(len(prompt) + len(answer) for prompt, answer in rows)
 
@@ -61,15 +73,15 @@ class RrhfTrainer(Trainer):
         self._parts: dict[str, list[float]] = defaultdict(list)
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+        self, model: nn.Module, inputs: Inputs, return_outputs: bool = False, num_items_in_batch: Count = None
+    ) -> Loss:
         """The mean loss of the batch's prompts."""
         outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
         logps, lengths = answer_logps(outputs.logits, inputs["labels"])
         sizes = inputs["sizes"].tolist()
         groups = zip(logps.split(sizes), lengths.split(sizes), inputs["scores"].split(sizes), strict=True)
-        found = [losses(*group) for group in groups]
-        rank, likelihood, right = (torch.stack(each).mean() for each in zip(*found, strict=True))
+        parts = [losses(*group) for group in groups]
+        rank, likelihood, right = (torch.stack(each).mean() for each in zip(*parts, strict=True))
         for name, value in (("rank_loss", rank), ("best_loss", likelihood), ("accuracy", right)):
             self._parts[name].append(value.item())
         if model.training:
@@ -109,42 +121,41 @@ def losses(
     """
     mean = logps / lengths
     worse = scores[:, None] < scores[None, :]
-    apart = (mean[:, None] - mean[None, :])[worse]
-    return apart.clamp(min=0).sum(), -logps[scores.argmax()], (apart < 0).float().mean()
+    margins = (mean[:, None] - mean[None, :])[worse]
+    return margins.clamp(min=0).sum(), -logps[scores.argmax()], (margins < 0).float().mean()
 
 
-def encoded(rows: Dataset, tokenizer: Any, max_length: int) -> Dataset:
+def encoded(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
     """Rankings as token ids: answers are cut at ``max_length``, prompts that leave them no room are left out."""
 
-    def encode(row: dict[str, Any]) -> dict[str, Any]:
+    def encode(row: Mapping[str, Any]) -> dict[str, list[list[int]]]:
         pairs = [texts(tokenizer, row["prompt"], each) for each in row["completions"]]
         prompts = [tokens(tokenizer, prompt) for prompt, _ in pairs]
         rooms = [max(max_length - len(each), 0) for each in prompts]
         answers = [tokens(tokenizer, said)[:room] for (_, said), room in zip(pairs, rooms, strict=True)]
         return {"prompt_ids": prompts, "answer_ids": answers}
 
-    found = rows.map(encode, remove_columns=["prompt", "completions"])
-    return found.filter(lambda row: all(row["answer_ids"]))
+    rankings = rows.map(encode, remove_columns=["prompt", "completions"])
+    return rankings.filter(lambda row: all(row["answer_ids"]))
 
 
-def settings(job: jobs.Job) -> TrainingArguments:
+def settings(job: jobs.Job[Rrhf]) -> TrainingArguments:
     """transformers' arguments of a job; an evaluation batch has as many prompts as a training batch."""
-    same = {"per_device_eval_batch_size": job.config["per_device_train_batch_size"]}
-    args = fit.arguments(jobs.with_config(job, same | job.config), TrainingArguments)
+    args = fit.arguments(job, TrainingArguments, per_device_eval_batch_size=job.want.per_device_train_batch_size)
     args.remove_unused_columns = False
     return args
 
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line()
+    job = jobs.from_command_line(Rrhf)
     train, test = loading.load(job, ["prompt", "completions", "scores"])
     args, tokenizer = settings(job), AutoTokenizer.from_pretrained(job.base)
     set_seed(job.seed)  # adapters begin with random weights
     model, adapter = loading.model(job, args), loading.lora(job, "CAUSAL_LM")
     if adapter and args.gradient_checkpointing:
         model.enable_input_require_grads()
-    fitting = [encoded(each, tokenizer, job.own["max_length"]) if each else None for each in (train, test)]
+    fitting = [encoded(each, tokenizer, job.want.max_length) if each else None for each in (train, test)]
     trainer = RrhfTrainer(
         model=get_peft_model(model, adapter) if adapter else model,
         args=args,
@@ -155,7 +166,7 @@ def main() -> None:
         eval_dataset=fitting[1],
         processing_class=tokenizer,
         callbacks=[fit.Progress(job.out)],
-        rank_weight=job.own["rank_weight"],
+        rank_weight=job.want.rank_weight,
     )
     rows = fit.counted(trainer, train, test)
     saving.save(trainer, job, fit.train(trainer, job), rows)

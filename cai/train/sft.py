@@ -8,13 +8,14 @@ turn is not trained on, because such a model never stops.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from random import Random
 from typing import Any
 
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.models.machine import Machine, this_machine
+from cai.stages.sft import Sft
 from cai.train.launch import needs
 from cai.train.shared import fit, loading, quantized, saving, templates
 from cai.train.shared import job as jobs
@@ -25,13 +26,15 @@ NUMBER = "row"
 
 def main() -> None:
     """Train on the job named on the command line."""
-    job = jobs.from_command_line()
-    for key, text in needs.unable(job.own):
+    job, machine = jobs.from_command_line(Sft), this_machine()
+    for key, text in needs.unable(job.want, machine):
         raise ValueError(f"{key} {text}")
     train, test = loading.load(job, ["prompt", "completion", "track"])
-    order = mixed(train["track"], job.own.get("mix") or {}, job.seed)
-    args = arguments(job)
-    dressed = templates.prepare(job, args.model_init_kwargs or {})
+    order = mixed(train["track"], job.want.mix, job.seed)
+    args = arguments(job, machine)
+    kwargs = args.model_init_kwargs or {}
+    assert isinstance(kwargs, dict)
+    dressed = templates.prepare(job, kwargs)
     if not isinstance(dressed.model, str):
         args.model_init_kwargs = None
     trainer = SFTTrainer(
@@ -40,7 +43,7 @@ def main() -> None:
         train_dataset=numbered(train, order),
         eval_dataset=test.remove_columns("track") if test else None,
         processing_class=dressed.tokenizer,
-        quantization_config=quantized.config(job.own),
+        quantization_config=quantized.config(job.want.quantization),
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
@@ -50,16 +53,17 @@ def main() -> None:
     saving.save(trainer, job, metrics, rows, turn_end={"token": dressed.end, "cut_share": cut})
 
 
-def arguments(job: jobs.Job) -> Any:
+def arguments(job: jobs.Job[Sft], machine: Machine) -> SFTConfig:
     """The TRL config, with packing where it was asked for or can be had."""
-    packing = job.own.get("packing")
+    packing, most = job.want.packing, job.want.max_length
     if packing is None:
-        packing = not needs.packing_needs() and job.own.get("bf16") is not False
+        packing = not needs.packing_needs(machine) and job.want.bf16 is not False
     if not packing:
-        return fit.arguments(job, SFTConfig)
+        return fit.arguments(job, SFTConfig, max_length=most)
     # Only this attention keeps the examples of a row apart.
-    kwargs = {"attn_implementation": "flash_attention_2", **job.config.get("model_init_kwargs", {})}
-    return fit.arguments(replace(job, config={**job.config, "packing": True, "model_init_kwargs": kwargs}), SFTConfig)
+    kwargs = {"attn_implementation": "flash_attention_2", **job.want.trl.get("model_init_kwargs", {})}
+    packed = jobs.with_trl(job, {"packing": True, "model_init_kwargs": kwargs})
+    return fit.arguments(packed, SFTConfig, max_length=most)
 
 
 def mixed(tracks: list[str], mix: Mapping[str, float], seed: int) -> list[int]:
@@ -78,14 +82,14 @@ def mixed(tracks: list[str], mix: Mapping[str, float], seed: int) -> list[int]:
         raise ValueError(
             f"mix: no training row is of the track {unknown[0]}; the tracks are: {', '.join(sorted(by_track))}"
         )
-    found: list[int] = []
+    order: list[int] = []
     for track, numbers in sorted(by_track.items()):
         wanted = round(mix.get(track, 1.0) * len(numbers))
         whole, rest = divmod(wanted, len(numbers))
-        found += numbers * whole + Random(f"{seed}/mix/{track}").sample(numbers, rest)
-    if not found:
+        order += numbers * whole + Random(f"{seed}/mix/{track}").sample(numbers, rest)
+    if not order:
         raise ValueError("mix: the shares leave no row to train on; give a track a larger one")
-    return sorted(found)
+    return sorted(order)
 
 
 def numbered(train: Dataset, order: list[int]) -> Dataset:

@@ -19,6 +19,7 @@ import pytest
 from cai.cluster.hire import Place, places
 from cai.cluster.storage import Storage
 from cai.cluster.worker import SCRATCH
+from cai.models.machine import Machine
 from cai.recipe.read import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -253,7 +254,7 @@ def test_what_other_machines_serve_need_not_fit_on_this_one(write: Callable[[str
         "{scripted: script.yaml}", "{vllm: {model: bundled/smollm2-135m, replicas: 64, tensor_parallel: 8}}"
     )
     write("other.yaml", (ROOT / "tests" / "data" / "other.yaml").read_text(encoding="utf-8"))
-    assert load_recipe(write("r.yaml", text), here=False).models["policy"].replicas == 64
+    assert load_recipe(write("r.yaml", text), machine=Machine(serves_here=False)).models["policy"].replicas == 64
 
 
 def node(name: str, alive: bool = True, **resources: float) -> dict[str, Any]:

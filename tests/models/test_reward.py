@@ -135,8 +135,11 @@ def test_both_backends_and_an_endpoint_give_the_same_scores(
 
 def test_a_language_model_is_refused_before_a_run(scorer: Path) -> None:
     from cai.models import bundled
+    from cai.models.machine import Machine
     from cai.train.launch.needs import unloadable
 
-    assert unloadable(ModelSpec("rm", reward=str(scorer))) == ""
+    assert unloadable(ModelSpec("rm", reward=str(scorer)), Machine()) == ""
     language = bundled.ensure("smollm2-135m")
-    assert "is a LlamaForCausalLM, which gives no scores" in unloadable(ModelSpec("rm", reward=str(language)))
+    assert "is a LlamaForCausalLM, which gives no scores" in unloadable(
+        ModelSpec("rm", reward=str(language)), Machine()
+    )

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cai.errors import UserError
 from cai.flow.screen import Screen
+from cai.models.machine import Machine
 from cai.models.scripted import Scripted
 from cai.models.types import Reply, Request
 from cai.recipe.read import load_recipe
@@ -55,7 +56,7 @@ def model(tmp_path: Path) -> Callable[[str, str], Path]:
 @pytest.fixture
 def recipe(write: Write) -> Callable[..., Recipe]:
     def load(policy: Path, base: str | Path) -> Recipe:
-        return load_recipe(write("r.yaml", RECIPE.format(policy=policy, base=base)), here=False)
+        return load_recipe(write("r.yaml", RECIPE.format(policy=policy, base=base)), machine=Machine(serves_here=False))
 
     return load
 

@@ -14,7 +14,7 @@ from cai.recipe.read import load_recipe
 from cai.report.rows import chain_text
 from cai.run.walk import start
 from cai.stages.sft_set import SftSet, sft_set
-from cai.store.rows import Chain, Draft, Drop, plain
+from cai.store.rows import Chain, Draft, Drop
 from cai.store.stage import Stage
 
 Write = Callable[[str, str], Path]
@@ -122,7 +122,7 @@ def test_a_run_whose_judge_likes_nothing_ends_in_a_sentence(write: Write, tmp_pa
 
 
 def test_a_person_is_not_told_of_a_revision_where_there_was_none() -> None:
-    shown = chain_text(plain(chain(("rude", ()), ("rude", WORSE), ("kind", ()), ("kind", FINE))))
+    shown = chain_text(chain(("rude", ()), ("rude", WORSE), ("kind", ()), ("kind", FINE)))
     assert "revision 1:" not in shown
     assert "revision 2:\n    kind" in shown
     assert "revision 3:" not in shown

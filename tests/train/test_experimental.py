@@ -60,11 +60,12 @@ def test_weights_are_trained_in_float32_unless_told(tiny: Path, tmp_path: Path) 
     import torch
     from transformers import AutoModelForCausalLM
 
-    from cai.train.shared import job as jobs
+    from cai.stages.orpo import Orpo
     from cai.train.shared import loading
+    from cai.train.shared.job import Job
 
     AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16).save_pretrained(tmp_path / "half")
-    given = jobs.Job("orpo", str(tmp_path / "half"), tmp_path, tmp_path, 0, {}, {})
+    given = Job("orpo", Orpo(str(tmp_path / "half")), tmp_path, tmp_path, 0)
     assert loading.model(given, SimpleNamespace(model_init_kwargs=None)).dtype == torch.float32
     assert loading.model(given, SimpleNamespace(model_init_kwargs={"dtype": "bfloat16"})).dtype == torch.bfloat16
 

@@ -153,15 +153,17 @@ def test_one_run_of_mlflow_for_all_trainings_is_refused(monkeypatch: pytest.Monk
 
 
 def test_a_package_that_is_missing_is_one_sentence(write: Callable[[str, str], Path]) -> None:
+    from cai.models.machine import PACKAGES, Machine
     from cai.recipe.read import load_recipe
     from constitution.source import InputError
 
+    machine = Machine(packages=frozenset(PACKAGES) - {"trackio"})
     text = (
         "name: r\nlogs: LOGS\nconstitution: principles/harmless.yaml\nmodels: {m: {local: bundled/smollm2-135m}}\nstages:\n"
         "  - prompts: {redteam: principles/prompts/redteam.jsonl}\n  - ppo: {base: m, method: rules}\n"
     )
     with pytest.raises(InputError) as error:
-        load_recipe(write("r.yaml", text.replace("LOGS", "trackio")))
+        load_recipe(write("r.yaml", text.replace("LOGS", "trackio")), machine=machine)
     assert "r.yaml:2: logs: trackio needs the package trackio; run: pip install trackio, or say none" in str(
         error.value
     )

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -192,13 +193,15 @@ def ends(model: Path) -> Any:
 def test_what_these_processes_cannot_do_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     from cai.stages.ppo import Ppo
     from cai.train import ppo
+    from cai.train.shared.job import Job
 
     two: Any = SimpleNamespace(count=2)
-    alone, served = (SimpleNamespace(sampler=each) for each in (None, {"spec": {}}))
-    assert "batch_size 1 is below the 2 processes" in ppo._unable(alone, Ppo(base="b", batch_size=1), two)
+    few, enough = Ppo(base="b", batch_size=1), Ppo(base="b")
+    alone, served = (Job("ppo", enough, Path(), Path(), 0, sampler=each) for each in (None, {"spec": {}}))
+    assert "batch_size 1 is below the 2 processes" in ppo._unable(replace(alone, want=few), two)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
-    assert "this training is on several; take rollouts out" in ppo._unable(served, Ppo(base="b"), two)
-    assert not ppo._unable(alone, Ppo(base="b"), two)
+    assert "this training is on several; take rollouts out" in ppo._unable(served, two)
+    assert not ppo._unable(alone, two)
 
 
 def test_a_judge_that_cannot_be_read_is_left_out(

@@ -45,7 +45,7 @@ def test_dpo_weighs_the_policy_against_the_reference_it_is_given(
     for name, base, reference in (("there", tiny, other), ("back", other, tiny)):
         file = job("dpo", sets / "prefs", tmp_path / name, max_steps=1, per_device_train_batch_size=12, **more)
         given = json.loads(file.read_text())
-        given["base"], given["own"]["reference"] = str(base), str(reference)
+        given["block"] |= {"base": str(base), "reference": str(reference)}
         file.write_text(json.dumps(given))
         train_here("dpo", file)
         rewards[name] = first_step(tmp_path / name)["rewards/chosen"]

@@ -63,6 +63,7 @@ def test_a_lost_head_is_noticed(tiny: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    from cai.stages.reward import Reward
     from cai.train.shared import scoring
     from cai.train.shared.job import Job
 
@@ -71,7 +72,7 @@ def test_a_lost_head_is_noticed(tiny: Path, tmp_path: Path) -> None:
     model.config.pad_token_id = tokenizer.pad_token_id
     out = tmp_path / "rm"
     data = written(tmp_path / "data")
-    job = Job("reward", str(tiny), data, out, 0, {"soft_labels": True}, {"max_length": 256})
+    job = Job("reward", Reward(str(tiny), max_length=256), data, out, 0)
     before = scoring.rewards(model, tokenizer, scoring.rows(job, "train"))
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)

@@ -145,8 +145,8 @@ def test_all_rounds_are_accepted_while_the_judge_prefers_the_newest(whole: Path,
     assert verdict(whole, 2)["against"] == "round-1"
     assert weights(whole / "rounds") == weights(whole / "round-2" / "dpo") != weights(whole / "round-1" / "dpo")
     held = json.loads((whole / "round-2" / "dpo" / "job.json").read_text())
-    assert held["base"] == str((whole / "round-1" / "dpo" / "model").resolve())
-    assert held["own"]["reference"] == str(tiny)
+    assert held["block"]["base"] == str((whole / "round-1" / "dpo" / "model").resolve())
+    assert held["block"]["reference"] == str(tiny)
 
 
 def test_each_round_asks_the_newest_policy_with_draws_of_its_own(whole: Path) -> None:
@@ -206,7 +206,7 @@ def test_other_trainers_go_round_as_well(go: Go, recipe: Path, tmp_path: Path, s
     assert set(states(folder).values()) == {"done"}
     assert verdict(folder, 2)["accepted"]
     job = json.loads((folder / "round-2" / steps[-1].partition(":")[0] / "job.json").read_text())
-    assert Path(job["base"]).parts[-3:-1] == ("round-1", steps[-1].partition(":")[0])
+    assert Path(job["block"]["base"]).parts[-3:-1] == ("round-1", steps[-1].partition(":")[0])
 
 
 def test_a_run_that_is_done_does_nothing_again(go: Go, copied: Path) -> None:

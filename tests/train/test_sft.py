@@ -3,12 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cai.models.machine import PACKAGES, Machine
 from cai.recipe.read import load_recipe
 from constitution.source import InputError
 
@@ -205,21 +205,20 @@ stages:
         (", chat_template: chatml, packing: true", "sft.packing: needs a GPU with FlashAttention"),
         (", chat_template: chatml, quantization: 4bit", "sft.quantization: is for LoRA"),
         (", chat_template: chatml, quantization: 4bit, lora: 4", "sft.quantization: needs a GPU"),
-        pytest.param(
+        (
             ", chat_template: chatml, quantization: 4bit, lora: 4",
             "sft.quantization: needs the package bitsandbytes",
-            marks=pytest.mark.skipif(bool(find_spec("bitsandbytes")), reason="it is installed"),
         ),
         (", chat_template: chatml, mix: {{redteam: -1}}", "sft.mix.redteam"),
     ],
 )
 def test_a_mistake_is_one_clear_sentence(
-    write: Callable[[str, str], Path], base: Path, settings: str, words: str, monkeypatch: pytest.MonkeyPatch
+    write: Callable[[str, str], Path], base: Path, settings: str, words: str
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # where there is a GPU, this run is not to see it
+    machine = Machine(packages=frozenset(PACKAGES) - {"bitsandbytes"})
     text = RECIPE.replace(", chat_template: chatml", settings).format(base=base.resolve())
     with pytest.raises(InputError) as error:
-        load_recipe(write("r.yaml", text))
+        load_recipe(write("r.yaml", text), machine=machine)
     assert words.format(base=base.resolve()) in str(error.value)
 
 

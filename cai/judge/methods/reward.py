@@ -16,8 +16,8 @@ from cai.store.rows import Pair, Vote
 async def reward(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; its ``scores`` are the two rewards."""
     vote = begun(principle, ALONE, want, ask)
-    found = [await rewarded(row, each.text, None, want, ask) for each in (row.a, row.b)]
-    return [by_scores(vote, found)]
+    scores = [await rewarded(row, each.text, None, want, ask) for each in (row.a, row.b)]
+    return [by_scores(vote, scores)]
 
 
 async def rewarded(row: Prompted, answer: str, principle: None, want: Wanted, ask: Ask) -> float:

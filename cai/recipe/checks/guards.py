@@ -1,9 +1,9 @@
 """What a recipe's schema cannot say about the guards of a training: settings that do not go together, each a sentence."""
 
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 
 from cai.judge.methods import METHODS
+from cai.models.machine import Machine
 from cai.models.types import ModelSpec
 from cai.recipe.block import Block
 from cai.stages.online import Online
@@ -16,12 +16,15 @@ Problems = Iterator[tuple[str, str]]
 BESIDE = "a vLLM server of ours would have to be up beside the training; start it yourself and give it by `endpoints`"
 
 
-def problems(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Problems:
+def problems(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence[Block], machine: Machine) -> Problems:
     """All that is wrong with a block's ``guards`` beyond its schema."""
-    yield from (("guards", text) for text in [*_judge(want, models, before), *_bounds(want)])
+    yield from (("guards", text) for text in _judge(want))
+    if served(judge := want.guards.get("judge", ""), models, before, machine):
+        yield "guards", f'"{judge}": {BESIDE}'
+    yield from (("guards", text) for text in _bounds(want))
 
 
-def served(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> bool:
+def served(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block], machine: Machine) -> bool:
     """Whether a role, what it was trained from, or a member of a combination, is a vLLM server that we would start.
 
     Args:
@@ -35,10 +38,10 @@ def served(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block]) 
         return False
     base = before[made].want.base
     known = base in models or any(each.role == base for each in before[:made])
-    return served(base, models, before[:made]) if known else importlib.util.find_spec("vllm") is not None
+    return served(base, models, before[:made], machine) if known else "vllm" in machine.packages
 
 
-def _judge(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Iterator[str]:
+def _judge(want: Aligned) -> Iterator[str]:
     judge, method = want.guards.get("judge", ""), guards.scoring(want.guards)
     if judge and not METHODS[method].model_kind:
         yield f"the method {method} asks no model; take judge out"
@@ -52,8 +55,6 @@ def _judge(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence[Bloc
         yield "rules are for the method rules; take them out, or set `method: rules`"
     if judge and isinstance(want, Online) and judge == want.reward:
         yield f'the judge "{judge}" is what the policy learns from, and would see nothing wrong; name another'
-    if served(judge, models, before):
-        yield f'"{judge}": {BESIDE}'
 
 
 def _bounds(want: Aligned) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from cai.judge.methods import METHODS
+from cai.models.machine import Machine
 from cai.models.types import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.checks.guards import BESIDE, served
@@ -18,9 +19,11 @@ PLAIN = ("constant", "constant_with_warmup", "linear", "cosine", "cosine_with_re
 """Schedules of the learning rate that need no more than the steps there are."""
 
 
-def problems(want: Online, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Problems:
+def problems(want: Online, models: Mapping[str, ModelSpec], before: Sequence[Block], machine: Machine) -> Problems:
     """All that is wrong with such a block beyond its schema."""
-    yield from _scorer(want, models, before)
+    yield from _scorer(want)
+    if served(want.reward, models, before, machine):
+        yield "reward", BESIDE
     yield from _kl(want)
     match want:
         case Ppo():
@@ -29,7 +32,7 @@ def problems(want: Online, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield from _groups(want)
 
 
-def _scorer(want: Online, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Problems:
+def _scorer(want: Online) -> Problems:
     asks = METHODS[want.method].model_kind
     if asks and not want.reward:
         yield "", f"names nothing that scores answers; give a role under `reward`, which {want.method} asks"
@@ -37,8 +40,6 @@ def _scorer(want: Online, models: Mapping[str, ModelSpec], before: Sequence[Bloc
         yield "reward", f"the method {want.method} asks no model; take it out"
     if want.rules and want.method != "rules":
         yield "rules", "are for the method rules; take them out"
-    if served(want.reward, models, before):
-        yield "reward", BESIDE
 
 
 def _kl(want: Online) -> Problems:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cai.judge.calibration import DECIDES
 from cai.judge.methods import METHODS, Method
+from cai.models.machine import Machine
 from cai.models.types import ModelSpec
 from cai.recipe.block import Block, method
 from cai.recipe.checks import training
@@ -41,13 +42,13 @@ def misplaced(role: str, scores: bool, models: Mapping[str, ModelSpec], steps: S
 def unjudged(block: Block, constitution: Constitution) -> Iterator[str]:
     """Where nothing can be judged by this constitution."""
     tracks = getattr(block.want, "tracks", ())
-    for who, found in _judging(block):
-        if not found.needs:
+    for who, judging in _judging(block):
+        if not judging.needs:
             continue
-        able = [each for each in constitution.principles if found.judges_by(each)]
+        able = [each for each in constitution.principles if judging.judges_by(each)]
         if any(not tracks or not each.applies_to.track or set(tracks) & set(each.applies_to.track) for each in able):
             continue
-        what = "a judgment question" if found.needs == "judgment" else "propositions"
+        what = "a judgment question" if judging.needs == "judgment" else "propositions"
         where = f" that applies to the track {' or '.join(tracks)}" if able else ""
         yield f"no principle of {constitution.name}{where} has {what}, which {who} needs; add {what} or one with it"
 
@@ -72,21 +73,21 @@ def not_fitted(block: Block, models: Mapping[str, ModelSpec], constitution: str)
         return
     for role, calibration in block.want.calibration.items():
         model = models[role].title if role in models else ""
-        here = {"constitution": constitution, "model": model or calibration.judge.get("model")}
-        here |= {key: getattr(block.want, key) for key in DECIDES}
+        judge = {"constitution": constitution, "model": model or calibration.judge.get("model")}
+        judge |= {key: getattr(block.want, key) for key in DECIDES}
         if role in models and (held := models[role].identity().get("weights")) and "weights" in calibration.judge:
-            here |= {"weights": held, "model": calibration.judge["model"]}  # what it holds says more than its name
+            judge |= {"weights": held, "model": calibration.judge["model"]}  # what it holds says more than its name
         for key, was in calibration.judge.items():
             # A model may be named by another path to it.
-            if _last(was) != _last(here.get(key, was)):
-                yield f"was fitted for {key} {was}, and this is {here[key]}; fit it anew with cai judge-eval, or take it out"
+            if _last(was) != _last(judge.get(key, was)):
+                yield f"was fitted for {key} {was}, and this is {judge[key]}; fit it anew with cai judge-eval, or take it out"
 
 
 def _last(value: object) -> object:
     return value.rpartition("/")[2] if isinstance(value, str) else value
 
 
-def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Problems:
+def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Block], machine: Machine) -> Problems:
     """All that is wrong with a step beyond its schema.
 
     Args:
@@ -94,7 +95,7 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
         before: the steps before it.
     """
     yield from _too_many(block, models)
-    yield from training.problems(block.want, models, before)
+    yield from training.problems(block.want, models, before, machine)
     match block.want:
         case Label() as want:
             yield from _judges(want)

@@ -1,12 +1,12 @@
 """What a recipe's schema cannot say about a training step and the sets of scored answers: settings that do not go together."""
 
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
 from cai.data.prompts import TRACKS
 from cai.errors import UserError, install
 from cai.judge.methods.score import RATINGS
+from cai.models.machine import Machine
 from cai.models.types import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.checks import guards, online
@@ -35,15 +35,15 @@ NEEDY = {
 """Schedules of the learning rate, and what they cannot do without."""
 
 
-def problems(want: object, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Problems:
+def problems(want: object, models: Mapping[str, ModelSpec], before: Sequence[Block], machine: Machine) -> Problems:
     """All that is wrong with a block beyond its schema: the key in the block, and a sentence."""
     if isinstance(want, Train):
         yield from _under_adapter(want, models)
         yield from _config(want)
     if isinstance(want, Aligned):
-        yield from guards.problems(want, models, before)
+        yield from guards.problems(want, models, before, machine)
     if isinstance(want, Online):
-        yield from online.problems(want, models, before)
+        yield from online.problems(want, models, before, machine)
     match want:
         case Dpo():
             yield from _weights(want)
@@ -62,12 +62,12 @@ def problems(want: object, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield from _thresholds(want, before)
 
 
-def installed(block: Block) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What a training step needs and this machine has not: the keys below the block's, and a sentence."""
+def lacking(block: Block, machine: Machine) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What a training step needs and the machine has not: the keys below the block's, and a sentence."""
     want = block.want
     if not isinstance(want, Train):
         return
-    if importlib.util.find_spec("trl") is None:
+    if "trl" not in machine.packages:
         yield (), f"training needs the package trl; run: {install('train')}"
         return
     try:
@@ -84,12 +84,8 @@ def installed(block: Block) -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("trl", key), f"unknown key; {more}"
 
 
-def surroundings(where: Hardware, logs: str, steps: Sequence[Block], here: bool) -> Problems:
-    """What is wrong with the hardware and the logs of a recipe that trains: the recipe's key, and a sentence.
-
-    Args:
-        here: whether this machine will train.
-    """
+def surroundings(where: Hardware, logs: str, steps: Sequence[Block], machine: Machine) -> Problems:
+    """What is wrong with the hardware and the logs of a recipe that trains: the recipe's key, and a sentence."""
     trained = [block.kind for block in steps if isinstance(block.want, Train)]
     if text := hardware.unknown(where):
         yield "hardware", text
@@ -105,9 +101,9 @@ def surroundings(where: Hardware, logs: str, steps: Sequence[Block], here: bool)
             f"guards look at whole models and do nothing where weights are spread, but {named[0]} sets some; take them out, or "
             "use ddp",
         )
-    elif here and trained:
-        yield from (("hardware", text) for text in hardware.unable(where))
-    if trained and (text := logger(logs) or unwelcome(logs)):
+    elif machine.serves_here and trained:
+        yield from (("hardware", text) for text in hardware.unable(where, machine))
+    if trained and (text := logger(logs, machine) or unwelcome(logs)):
         yield "logs", text
 
 

@@ -12,10 +12,10 @@ COMPLETE = "complete"
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; torn ones, left by a kill while they were written, are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=step_of)
-    for torn in (each for each in found if not (each / COMPLETE).exists()):
+    folders = sorted(folder.glob("checkpoint-*"), key=step_of)
+    for torn in (each for each in folders if not (each / COMPLETE).exists()):
         shutil.rmtree(torn)
-    return next((each for each in reversed(found) if (each / COMPLETE).exists()), None)
+    return next((each for each in reversed(folders) if (each / COMPLETE).exists()), None)
 
 
 def thin(folder: Path, kept: int) -> None:

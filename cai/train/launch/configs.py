@@ -52,12 +52,12 @@ def _fields(module: str, name: str) -> frozenset[str]:
     tree = _tree(module)
     if (source := _source(tree, module, name)) is not None:
         return _fields(*source)
-    [found] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name] or [None]
-    if found is None:
+    [config] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name] or [None]
+    if config is None:
         raise LookupError(f"{module}.{name}")
-    said = [node for node in found.body if isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node)]
+    said = [node for node in config.body if isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node)]
     own = frozenset(node.target.id for node in said if isinstance(node.target, ast.Name))
-    return own.union(*(_fields(module, base.id) for base in found.bases if isinstance(base, ast.Name)))
+    return own.union(*(_fields(module, base.id) for base in config.bases if isinstance(base, ast.Name)))
 
 
 def _source(tree: ast.Module, module: str, name: str) -> tuple[str, str] | None:

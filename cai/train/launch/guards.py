@@ -122,25 +122,25 @@ def text_measures(texts: Sequence[str]) -> dict[str, float]:
 
 def measures(figures: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
     """The measures, from figures now and before training; those without a figure are left out."""
-    found = {name: figures[name] for name in MEASURES if name in figures}
+    values = {name: figures[name] for name in MEASURES if name in figures}
     for name, key in (("length", "words"), ("entropy", "entropy")):
-        found.pop(name, None)
+        values.pop(name, None)
         if figures.get(key) is not None and before.get(key):
-            found[name] = figures[key] / before[key]
+            values[name] = figures[key] / before[key]
     if "logps" in figures and before.get("logps"):
-        found["chosen"] = (figures["logps"] - before["logps"]) / abs(before["logps"])
-    return found
+        values["chosen"] = (figures["logps"] - before["logps"]) / abs(before["logps"])
+    return values
 
 
 def alarms(measures: Mapping[str, float], guards: Guards) -> list[Alarm]:
     """What is outside its bounds; a measure that stops does not warn as well."""
-    found = []
+    breaches = []
     for name, value in measures.items():
         for bounds, stops in ((guards.stop.get(name), True), (guards.warn.get(name), False)):
             if bounds and (broken := _broken(value, bounds)):
-                found.append(Alarm(f"{name} {value:.3g} {broken} ({MEASURES[name].about})", stops))
+                breaches.append(Alarm(f"{name} {value:.3g} {broken} ({MEASURES[name].about})", stops))
                 break
-    return found
+    return breaches
 
 
 def _broken(value: float, bounds: Bounds) -> str:

@@ -5,7 +5,6 @@ several devices a step has ``per_device_train_batch_size`` examples on each, so 
 ``batch_size`` is that of all).
 """
 
-import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import yaml
 
 from cai.models import cpu, gpus
+from cai.models.machine import Machine
 
 CONFIGS = Path(__file__).parents[1] / "hardware"
 SPREAD = ("ddp", "fsdp2", "zero3")
@@ -106,10 +106,10 @@ def unknown(hardware: Hardware) -> str:
     if hardware.kind in KINDS:
         return ""
     try:
-        found = yaml.safe_load(Path(hardware.kind).read_text(encoding="utf-8"))
+        config = yaml.safe_load(Path(hardware.kind).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):  # ValueError: no UTF-8, or the 30th of February
-        found = None
-    if isinstance(found, dict) and "distributed_type" in found:
+        config = None
+    if isinstance(config, dict) and "distributed_type" in config:
         return ""
     return (
         f"{hardware.kind} is no accelerate config (YAML with distributed_type); write one with `accelerate config`, or say one "
@@ -117,19 +117,19 @@ def unknown(hardware: Hardware) -> str:
     )
 
 
-def unable(hardware: Hardware) -> Iterator[str]:
-    """What this machine lacks for it."""
-    there = len(gpus.visible())
+def unable(hardware: Hardware, machine: Machine) -> Iterator[str]:
+    """What a machine lacks for it."""
+    there = len(machine.gpus)
     if hardware.kind in SPREAD and not there:
         yield (
             f"{hardware.kind} is for GPUs, and this machine shows none; take it out, or share the rows among processes on the "
             "CPU with {kind: cpu, processes: 2}"
         )
-    elif hardware.kind in SPREAD and hardware.count > there:
-        yield f"asks for {hardware.count} processes, and this machine shows {there} GPUs; take `processes` out"
+    elif hardware.kind in SPREAD and (hardware.processes or 0) > there:
+        yield f"asks for {hardware.processes} processes, and this machine shows {there} GPUs; take `processes` out"
     if hardware.kind == "auto" and (hardware.processes or 1) > 1:
         yield "auto is one process; say cpu, ddp, fsdp2 or zero3 beside `processes`"
-    if hardware.distributed == "DEEPSPEED" and importlib.util.find_spec("deepspeed") is None:
+    if hardware.distributed == "DEEPSPEED" and "deepspeed" not in machine.packages:
         yield "zero3 needs the package deepspeed; run: pip install deepspeed, or use fsdp2, which needs nothing more"
 
 

@@ -30,10 +30,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cai.models import content
 from cai.stages.ppo import Ppo
@@ -161,31 +159,29 @@ def remedy(batch: int, checkpointing: bool, lora: int | None) -> str:
     return f"{text}, or set {' or '.join(sets)}" if sets else text
 
 
-def ran_out(log: str, code: int, job: Mapping[str, Any], done: int) -> str:
+def ran_out(log: str, code: int, want: Train | None, done: int) -> str:
     """The sentence for a training that ran out of memory; empty where it failed of something else.
 
     Args:
         log: the end of what it said.
         code: with which it ended.
-        job: its job file.
+        want: its block; None for a process that trains nothing.
         done: steps that it had done.
     """
-    told = re.search(
+    message = re.search(
         r"OutOfMemoryError|CUDA out of memory|DefaultCPUAllocator|^MemoryError|Cannot allocate memory", log, re.M
     )
     # The kernel's own out-of-memory killer leaves no word in the log, and torchrun only that a process got signal 9.
     killed = code == 137 or re.search(r"exitcode\s*: -9|Signal 9 \(SIGKILL\)", log)
-    if not told and not killed:
+    if not message and not killed:
         return ""
-    config = {**job.get("config", {}), **job.get("own", {})}
-    what = "ran out of memory" if told else "was killed by the system, as happens where memory runs out,"
-    if "per_device_train_batch_size" not in config:
+    what = "ran out of memory" if message else "was killed by the system, as happens where memory runs out,"
+    if want is None:
         return f"{what} though it trains nothing; it needs a machine with more"
-    batch = config["per_device_train_batch_size"]
+    batch = want.per_device_train_batch_size
     return (
-        f"{what} in step {done + 1}, with {batch} × {config['max_length']} tokens on each device: "
-        f"{remedy(batch, config['gradient_checkpointing'], config.get('lora'))}; what is done is kept, and it goes on from its "
-        "last checkpoint"
+        f"{what} in step {done + 1}, with {batch} × {want.max_length} tokens on each device: "
+        f"{remedy(batch, want.gradient_checkpointing, want.lora)}; what is done is kept, and it goes on from its last checkpoint"
     )
 
 

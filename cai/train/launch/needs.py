@@ -1,16 +1,15 @@
 """What a machine, or a base model, cannot do of a training step, though its settings are right."""
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cai.errors import install
-from cai.models import gpus
+from cai.models.machine import Machine
 from cai.models.types import ModelSpec
 from cai.stages.sft import Sft
 from cai.stages.train import Train
@@ -28,10 +27,10 @@ except Exception as error:
 """
 
 
-def problems(want: Train) -> Problems:
-    """What this machine cannot do of a training block."""
+def problems(want: Train, machine: Machine) -> Problems:
+    """What a machine cannot do of a training block."""
     if isinstance(want, Sft):
-        yield from unable({"packing": want.packing, "quantization": want.quantization, "lora": want.lora})
+        yield from unable(want, machine)
 
 
 def untemplated(want: Train, weights: str) -> str:
@@ -55,11 +54,11 @@ def untemplated(want: Train, weights: str) -> str:
     )
 
 
-def unloadable(spec: ModelSpec) -> str:
+def unloadable(spec: ModelSpec, machine: Machine) -> str:
     """Why a model cannot be loaded into this process; empty where it can, or where it is not to be."""
     if spec.kind not in ("local", "reward") or spec.served:
         return ""
-    if importlib.util.find_spec("transformers") is None:
+    if "transformers" not in machine.packages:
         return f"is loaded by the package transformers, which is not here; run: {install('train')}"
     held = _architectures(Path(spec.reward)) if spec.reward else []
     if held and all(each.endswith("ForCausalLM") for each in held):
@@ -83,34 +82,34 @@ def _settings(file: Path) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def unable(own: Mapping[str, Any]) -> Problems:
-    """What this machine cannot do of the ``sft`` settings; the trainer asks again, for it can be run by hand."""
-    if own.get("packing") and (missing := packing_needs()):
+def unable(want: Sft, machine: Machine) -> Problems:
+    """What a machine cannot do of the ``sft`` settings; the trainer asks again, for it can be run by hand."""
+    if want.packing and (missing := packing_needs(machine)):
         yield "packing", f"needs {missing}; take it out, and examples are padded instead"
-    if own.get("quantization"):
-        if not own.get("lora"):
+    if want.quantization:
+        if not want.lora:
             yield (
                 "quantization",
                 "is for LoRA, for four-bit weights cannot be trained themselves; add lora: 16, or take it out",
             )
-        if not gpus.visible():
+        if not machine.gpus:
             yield "quantization", "needs a GPU, and this machine shows none; take it out"
-        if importlib.util.find_spec("bitsandbytes") is None:
+        if "bitsandbytes" not in machine.packages:
             yield "quantization", f"needs the package bitsandbytes; take it out, or run: {install('qlora')}"
 
 
-def packing_needs() -> str:
+def packing_needs(machine: Machine) -> str:
     """What is missing for packing; empty where nothing is."""
-    if not gpus.visible():
+    if not machine.gpus:
         return "a GPU with FlashAttention, and this machine shows no GPU"
-    if importlib.util.find_spec("flash_attn") is None:
+    if "flash_attn" not in machine.packages:
         return "FlashAttention, and the package flash-attn is not installed"
     return ""
 
 
-def logger(logs: str) -> str:
+def logger(logs: str, machine: Machine) -> str:
     """What is missing for the figures to go there; empty where nothing is."""
-    if logs == "none" or importlib.util.find_spec(logs) is not None:
+    if logs == "none" or logs in machine.packages:
         return ""
     return (
         f"{logs} needs the package {logs}; run: pip install {logs}, or say none: metrics.jsonl is written in any case"

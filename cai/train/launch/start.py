@@ -7,7 +7,7 @@ Paths pass between the two, never live models. The process appends its metrics t
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from cai.errors import RunError
 from cai.models import process
 from cai.models.bundled import resolve
 from cai.models.process import cause
+from cai.stages import read_block
 from cai.stages.train import Train
 from cai.store.files import whole_lines, write_json
+from cai.store.rows import plain
 from cai.train.launch import checkpoints, memory
 from cai.train.launch.hardware import Hardware
 
@@ -43,7 +45,7 @@ class Where:
 
 
 def job(
-    kind: str, want: Train, base: str, places: tuple[Path, Path], seed: int, beside: Mapping[str, Any] | None = None
+    kind: str, want: Train, base: str, places: tuple[Path, Path], seed: int, beside: Mapping[str, object] | None = None
 ) -> Path:
     """Write the job file that the training process reads; returns its path.
 
@@ -52,17 +54,8 @@ def job(
         beside: "scoring", "judging" and "sampler", see ``cai.train.shared.job.Job``.
     """
     data, out = places
-    block = {key: value for key, value in asdict(want).items() if key not in ("base", "trl")}
-    settings = {
-        "kind": kind,
-        "base": resolve(base),
-        "data": str(data),
-        "out": str(out),
-        "seed": seed,
-        "own": {key: block.pop(key) for key in want.OWN},
-        "config": {**block, **want.trl},
-        **(beside or {}),
-    }
+    block = plain(replace(want, base=resolve(base)))
+    settings = {"kind": kind, "block": block, "data": str(data), "out": str(out), "seed": seed, **(beside or {})}
     write_json(out / "job.json", settings)
     return out / "job.json"
 
@@ -105,7 +98,8 @@ def _why(job_file: Path, log: Path, code: int) -> str:
     lines = list(whole_lines(metrics))
     said = log.read_text(errors="replace")[-20_000:] if log.exists() else ""
     done = json.loads(lines[-1])["step"] if lines else 0
-    return memory.ran_out(said, code, settings, done) or f"failed: {cause(log)}"
+    want = read_block(settings["kind"], settings["block"]) if "block" in settings else None
+    return memory.ran_out(said, code, want, done) or f"failed: {cause(log)}"
 
 
 def _tail(path: Path, seen: int, on_metrics: Callable[[dict[str, Any]], None]) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
+from transformers import PreTrainedModel, Trainer
 
 from cai.train import adapters
 from cai.train.rl import kl
@@ -56,7 +57,7 @@ class Actor:
         temperature: divides the logits, as when the answers are sampled.
     """
 
-    def __init__(self, policy: Any, critic: Any, lora: int | None, temperature: float) -> None:
+    def __init__(self, policy: PreTrainedModel, critic: PreTrainedModel, lora: int | None, temperature: float) -> None:
         self.temperature = temperature
         self.reference = None if lora else _frozen(policy)
         self.policy: Any = adapters.added(policy, lora, "CAUSAL_LM") if lora else policy
@@ -83,8 +84,8 @@ class Actor:
         reference = self.policy if self.reference is None else self.reference
         mine, theirs = beside(self.policy, reference, batch, self.temperature)
         tokens = batch.tokens.unsqueeze(-1)
-        apart = kl.over_all_tokens(mine, theirs)
-        return mine.gather(-1, tokens).squeeze(-1), theirs.gather(-1, tokens).squeeze(-1), apart
+        divergence = kl.over_all_tokens(mine, theirs)
+        return mine.gather(-1, tokens).squeeze(-1), theirs.gather(-1, tokens).squeeze(-1), divergence
 
     def values(self, batch: Batch) -> Tensor:
         """The critic's value of the state before each of the answers' tokens, shape (rows, answer)."""
@@ -116,21 +117,21 @@ class Actor:
                     known[key].copy_(value)
 
 
-def logprobs(model: Any, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
+def logprobs(model: nn.Module, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probabilities of the answers' tokens under a model and the entropy before each, in nats, shape (rows, answer)."""
     spread = distributions(model, batch, temperature)
     chosen = spread.gather(-1, batch.tokens.unsqueeze(-1)).squeeze(-1)
     return chosen, -(spread.exp() * spread).sum(-1)
 
 
-def distributions(model: Any, batch: Batch, temperature: float) -> Tensor:
+def distributions(model: nn.Module, batch: Batch, temperature: float) -> Tensor:
     """Log-probabilities of all tokens before each of the answers' tokens, shape (rows, answer, vocabulary)."""
     length = batch.mask.shape[1]
     logits = model(**batch.inputs(), use_cache=False, logits_to_keep=length + 1).logits[:, :-1]
     return (logits.float() / temperature).log_softmax(-1)
 
 
-def beside(model: Any, reference: Any, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
+def beside(model: nn.Module, reference: nn.Module, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
     """A model's distributions and its reference's.
 
     Args:
@@ -141,13 +142,13 @@ def beside(model: Any, reference: Any, batch: Batch, temperature: float) -> tupl
         return mine, distributions(reference, batch, temperature)
 
 
-def reference_of(trainer: Any, model: Any) -> Any:
+def reference_of(trainer: Trainer, model: nn.Module) -> nn.Module | None:
     """What one of TRL's trainers holds its model to: another model, the model without its adapters, or nothing (None)."""
     given = getattr(trainer, "ref_model", None)
     return given if given is not None or not isinstance(model, PeftModel) else model
 
 
-def _frozen(model: Any) -> Any:
+def _frozen(model: PreTrainedModel) -> nn.Module:
     reference = copy.deepcopy(model).eval()
     return reference.requires_grad_(False)
 

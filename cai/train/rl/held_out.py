@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from cai.store.files import read_json, write_json
 from cai.train.rl.loop import Loop
@@ -11,47 +11,65 @@ from cai.train.rl.processes import Processes
 from cai.train.rl.rollout import Rollout, SeededPrompt
 
 
-def answers(loop: Loop, asked: Sequence[SeededPrompt]) -> list[dict[str, Any]]:
-    """An answer to each prompt: its text, score, length in tokens, KL to the reference in nats, and whether it ended."""
+class HeldOutAnswer(TypedDict):
+    """One prompt's answer.
+
+    Attributes:
+        score: None where it could not be read.
+        kl: to the reference, in nats; None where there is none.
+        tokens: its length.
+        ended: whether it ended by itself.
+    """
+
+    id: str
+    text: str
+    score: float | None
+    kl: float | None
+    tokens: int
+    ended: bool
+
+
+def answers(loop: Loop, asked: Sequence[SeededPrompt]) -> list[HeldOutAnswer]:
+    """An answer to each prompt."""
     if not asked:
         return []
     mine = loop.processes.mine(asked)
-    found: list[dict[str, Any]] = []
+    replies: list[HeldOutAnswer] = []
     if mine:
         rollout = loop.rollout(mine)
         seen = loop.look(rollout)
-        far = (seen.apart * rollout.batch.mask).sum(1).tolist()
-        found = told(rollout, seen.read(), far)
-    return loop.processes.all(found)
+        kls = (seen.kl * rollout.batch.mask).sum(1).tolist()
+        replies = rows(rollout, seen.read(), kls)
+    return loop.processes.all(replies)
 
 
-def told(rollout: Rollout, scores: Sequence[float | None], far: Sequence[float | None]) -> list[dict[str, Any]]:
+def rows(rollout: Rollout, scores: Sequence[float | None], kls: Sequence[float | None]) -> list[HeldOutAnswer]:
     """What is known of each answer.
 
     Args:
-        far: the KL of each to the reference, in nats; None where there is no reference.
+        kls: the KL of each to the reference, in nats; None where there is no reference.
     """
     lengths, ended = rollout.batch.mask.sum(1).tolist(), rollout.ended.tolist()
-    rows = zip(rollout.asked, rollout.texts, scores, far, lengths, ended, strict=True)
+    parts = zip(rollout.asked, rollout.texts, scores, kls, lengths, ended, strict=True)
     return [
-        {"id": each.prompt.id, "text": text, "score": score, "kl": apart, "tokens": tokens, "ended": end}
-        for each, text, score, apart, tokens, end in rows
+        {"id": each.prompt.id, "text": text, "score": score, "kl": kl, "tokens": tokens, "ended": end}
+        for each, text, score, kl, tokens, end in parts
     ]
 
 
-def once(path: Path, processes: Processes, answer: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def once(path: Path, processes: Processes, answer: Callable[[], list[HeldOutAnswer]]) -> list[HeldOutAnswer]:
     """Answers kept in a file, so that a training that is resumed has those of the policy that it began with."""
     there = path.exists()
     processes.accelerator.wait_for_everyone()  # all have looked before one of them writes
     if not there:
-        found = answer()
+        replies = answer()
         if processes.first:
-            write_json(path, {"answers": found})
+            write_json(path, {"answers": replies})
         processes.accelerator.wait_for_everyone()
     return read_json(path)["answers"]
 
 
-def compared(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, float]:
+def compared(before: Sequence[HeldOutAnswer], after: Sequence[HeldOutAnswer]) -> dict[str, float]:
     """Mean scores before and after, their paired difference with its standard error, and the KL after, in nats."""
     both = [
         (old["score"], new["score"])
@@ -73,6 +91,6 @@ def compared(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) 
     }
 
 
-def _kl(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    found = [row["kl"] for row in rows if row["kl"] is not None]
-    return {"eval_kl": statistics.fmean(found)} if found else {}
+def _kl(rows: Sequence[HeldOutAnswer]) -> dict[str, float]:
+    values = [row["kl"] for row in rows if row["kl"] is not None]
+    return {"eval_kl": statistics.fmean(values)} if values else {}

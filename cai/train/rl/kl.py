@@ -31,8 +31,8 @@ def never_negative(policy: Tensor, reference: Tensor) -> Tensor:
 
     Schulman 2020, "Approximating KL divergence" (k3).
     """
-    apart = policy - reference
-    return (-apart).exp() - 1 + apart
+    log_ratio = policy - reference
+    return (-log_ratio).exp() - 1 + log_ratio
 
 
 @dataclass(slots=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
 
 from cai.stages.ppo import Ppo
@@ -31,6 +32,13 @@ class PpoBatch:
     returns: Tensor
 
 
+class LearnerState(TypedDict):
+    """What a checkpoint keeps of the optimizers and of their learning rates, by model."""
+
+    optimizers: dict[str, dict[str, object]]
+    schedules: dict[str, dict[str, object]]
+
+
 class Learner:
     """Optimizers of policy and critic.
 
@@ -47,7 +55,7 @@ class Learner:
             name: torch.optim.AdamW(self.parameters[name], lr=rate, eps=1e-5, weight_decay=0.0)
             for name, rate in rates.items()
         }
-        self.schedules: dict[str, Any] = {
+        self.schedules: dict[str, LRScheduler] = {
             name: get_scheduler(want.lr_scheduler_type, each, want.warmup_steps, steps)
             for name, each in self.optimizers.items()
         }
@@ -63,25 +71,25 @@ class Learner:
         total: dict[str, float] = {}
         passes = 0
         for mini in self._minis(rows, seed):
-            found = self._gradients(lesson, mini)
-            if self._far(found):
+            figures = self._gradients(lesson, mini)
+            if self._far(figures):
                 break
             self._step()
             passes += 1
-            total = {name: total.get(name, 0.0) + value for name, value in found.items()}
+            total = {name: total.get(name, 0.0) + value for name, value in figures.items()}
         self.actor.train(False)
         for schedule in self.schedules.values() if passes else ():
             schedule.step()
         return {**_means(total), "updates": float(passes), "lr": self.optimizers["policy"].param_groups[0]["lr"]}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> LearnerState:
         """What a checkpoint keeps."""
         return {
             "optimizers": {name: each.state_dict() for name, each in self.optimizers.items()},
             "schedules": {name: each.state_dict() for name, each in self.schedules.items()},
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, state: LearnerState) -> None:
         """Take back what ``state`` gave."""
         for name, each in self.optimizers.items():
             each.load_state_dict(state["optimizers"][name])
@@ -105,8 +113,8 @@ class Learner:
             for name, value in self._micro(lesson, micro, max(count, 1.0)).items():
                 sums[name] = sums.get(name, 0.0) + value
         names = ("policy_loss", "value_loss", "entropy", "approx_kl", "clipped")
-        found = self.processes.sums({name: sums.get(name, 0.0) for name in names})
-        return {**found, "tokens": count}
+        totals = self.processes.sums({name: sums.get(name, 0.0) for name in names})
+        return {**totals, "tokens": count}
 
     def _micro(self, lesson: PpoBatch, rows: Tensor, count: float) -> dict[str, Tensor]:
         """Add a micro-batch's gradients: the policy's first and then the critic's, so that one graph is held at a time."""

@@ -1,7 +1,6 @@
 """Guards at work while PPO learns: it has answers to look at in every step, and now and then held-out ones for the judge."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from cai.train.launch import guards
 from cai.train.rl import held_out
@@ -29,7 +28,9 @@ class PpoMonitor:
         self.guards = guards.parse(loop.want.guards)
         self.asked = asked[: self.guards.prompts]
 
-    def look(self, number: int, figures: dict[str, float], rollout: Rollout) -> tuple[dict[str, Any], str]:
+    def look(
+        self, number: int, figures: dict[str, float], rollout: Rollout
+    ) -> tuple[dict[str, float | list[str]], str]:
         """What a step's line of metrics gains, and why the training is to end, if it is.
 
         Args:
@@ -37,12 +38,12 @@ class PpoMonitor:
         """
         if not self.guards.every:
             return {}, ""
-        found = guards.text_measures(self.loop.processes.all(rollout.texts))
-        seen = found | {name: figures[name] for name in POLICY if name in figures}
+        measures = guards.text_measures(self.loop.processes.all(rollout.texts))
+        seen = measures | {name: figures[name] for name in POLICY if name in figures}
         if self.before is None and set(POLICY) <= seen.keys():  # a step whose answers all went unread tells little
             self.before = seen
         raised = guards.alarms(guards.measures(seen, self.before or {}), self.guards)
-        line: dict[str, Any] = {f"guard/{name}": value for name, value in found.items()}
+        line: dict[str, float | list[str]] = {f"guard/{name}": value for name, value in measures.items()}
         if raised:
             line["alarms"] = [each.text for each in raised]
         if self.judge and self.asked and (number == 1 or number % self.guards.every == 0):
@@ -61,7 +62,7 @@ class PpoMonitor:
         return {f"guard/{name}": sum(found) / len(found) for name, found in known.items() if found}
 
 
-def first(lines: Sequence[dict[str, Any]]) -> dict[str, float] | None:
+def first(lines: Sequence[Mapping[str, float]]) -> dict[str, float] | None:
     """The figures of the first step, from ``metrics.jsonl``; None where there is none yet."""
     for line in lines:
         if set(POLICY) <= line.keys():

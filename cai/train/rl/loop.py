@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from cai.stages.ppo import Ppo
 from cai.store.rows import Prompt
 from cai.train.rl import advantages, kl
 from cai.train.rl.actor import Actor
-from cai.train.rl.learner import Learner, PpoBatch
+from cai.train.rl.learner import Learner, LearnerState, PpoBatch
 from cai.train.rl.processes import Processes
 from cai.train.rl.rollout import ChatTokens, Rollout, Sampler, SeededPrompt
 
@@ -38,14 +38,14 @@ class Seen:
     """A batch as policy, reference and critic see it before they learn; shapes (rows, answer), scores (rows,).
 
     Attributes:
-        apart: the KL of the policy to the reference before each token, in nats.
+        kl: the KL of the policy to the reference before each token, in nats.
         weights: π/π_drawn of each token, at most ``MOST_WEIGHT``; ones where the policy itself drew it.
     """
 
     mask: Tensor
     old: Tensor
     reference: Tensor
-    apart: Tensor
+    kl: Tensor
     values: Tensor
     scores: Tensor
     weights: Tensor
@@ -77,8 +77,8 @@ class Loop:
         """One step, numbered from 1; returns its figures, and this process's answers with what was seen in them."""
         rollout = self.rollout(self.processes.mine(self.task.asked(number)))
         seen = self.look(rollout)
-        lesson, told = self._lesson(rollout, seen)
-        figures = {**self.told(rollout, seen), **told, "kl_coef": self.coefficient.value}
+        lesson, variance = self._lesson(rollout, seen)
+        figures = {**self.figures(rollout, seen), **variance, "kl_coef": self.coefficient.value}
         figures |= self.learner.learn(lesson, self.want.batch_size, draw_seed(self.task.seed, "order", number, 0))
         self.writer.learnt()
         if figures["unread"] < 1:
@@ -104,9 +104,9 @@ class Loop:
             batch = rollout.batch.rows(slice(start, start + self.want.per_device_train_batch_size))
             with self.processes.accelerator.autocast():
                 parts.append((*self.actor.beside_reference(batch), self.actor.values(batch)))
-        old, reference, apart, values = (torch.cat(each) for each in zip(*parts, strict=True))
+        old, reference, divergence, values = (torch.cat(each) for each in zip(*parts, strict=True))
         mask = rollout.batch.mask & known.unsqueeze(1)
-        return Seen(mask, old, reference, apart, values, scores, importance(old, rollout.drawn))
+        return Seen(mask, old, reference, divergence, values, scores, importance(old, rollout.drawn))
 
     def _lesson(self, rollout: Rollout, seen: Seen) -> tuple[PpoBatch, dict[str, float]]:
         mask, total = seen.mask, self.processes.sum
@@ -131,22 +131,22 @@ class Loop:
         at_end = torch.zeros_like(rewards).scatter_(1, last.unsqueeze(1), scores.unsqueeze(1))
         return rewards + at_end * seen.mask
 
-    def told(self, rollout: Rollout, seen: Seen) -> dict[str, float]:
+    def figures(self, rollout: Rollout, seen: Seen) -> dict[str, float]:
         """The figures of a batch, over all processes: means over the answers that have a score; none where none has."""
         rows = seen.mask.any(1)
-        apart = {"kl": seen.apart, "kl_sampled": kl.tokenwise(seen.old, seen.reference)}
+        divergences = {"kl": seen.kl, "kl_sampled": kl.tokenwise(seen.old, seen.reference)}
         if rollout.drawn is not None:
-            apart["kl_drawn"] = kl.never_negative(rollout.drawn, seen.old)
+            divergences["kl_drawn"] = kl.never_negative(rollout.drawn, seen.old)
         sums: dict[str, Tensor | float] = {"answers": float(len(rows)), "known": rows.sum()}
-        sums |= {name: each.masked_fill(~seen.mask, 0).sum() for name, each in apart.items()}
+        sums |= {name: each.masked_fill(~seen.mask, 0).sum() for name, each in divergences.items()}
         sums |= {"reward": (seen.scores * rows).sum(), "square": (seen.scores.square() * rows).sum()}
         sums |= {"length": seen.mask.sum(), "ended": (rollout.ended & rows).sum()}
-        found = self.processes.sums(sums)
-        known, answers = found.pop("known"), found.pop("answers")
+        totals = self.processes.sums(sums)
+        known, answers = totals.pop("known"), totals.pop("answers")
         if not known:
             return {"unread": 1.0}
-        square = found.pop("square") / known
-        means = {name: value / known for name, value in found.items()}
+        square = totals.pop("square") / known
+        means = {name: value / known for name, value in totals.items()}
         return {**means, "reward_std": max(square - means["reward"] ** 2, 0.0) ** 0.5, "unread": 1 - known / answers}
 
 
@@ -209,7 +209,17 @@ def steps_of(want: Ppo, questions: int) -> int:
     return max(1, -(-int(want.num_train_epochs * questions) // want.batch_size))
 
 
-def state(loop: Loop, number: int) -> dict[str, Any]:
+class LoopState(TypedDict):
+    """A checkpoint of a training."""
+
+    step: int
+    weights: dict[str, dict[str, Tensor]]
+    learner: LearnerState
+    kl_coef: float
+    stopped: str
+
+
+def state(loop: Loop, number: int) -> LoopState:
     """All that a checkpoint keeps; what is drawn depends on the step alone and needs no keeping."""
     return {
         "step": number,
@@ -220,7 +230,7 @@ def state(loop: Loop, number: int) -> dict[str, Any]:
     }
 
 
-def load_state(loop: Loop, kept: dict[str, Any]) -> None:
+def load_state(loop: Loop, kept: LoopState) -> None:
     """Go on from a checkpoint."""
     loop.actor.load(kept["weights"])
     loop.learner.load(kept["learner"])

@@ -5,7 +5,7 @@ micro-batches, so processes may have unequal numbers of rows and the sum is the 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -20,7 +20,7 @@ class Processes:
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
-        self.device: Any = accelerator.device
+        self.device: torch.device = accelerator.device
         self.count, self.number = accelerator.num_processes, accelerator.process_index
         self.first = accelerator.is_main_process
 
@@ -36,7 +36,8 @@ class Processes:
         """The sum over all processes."""
         if self.count == 1:
             return value
-        total: Any = self.accelerator.reduce(value.clone(), reduction="sum")
+        total = self.accelerator.reduce(value.clone(), reduction="sum")
+        assert isinstance(total, Tensor)
         return total
 
     def sums(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:

@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from cai.errors import RowError
 from cai.flow.ask import Ask, Up
@@ -46,7 +45,7 @@ class Scoring:
     spec: ModelSpec | None = None
 
     @classmethod
-    def read(cls, data: Mapping[str, Any]) -> "Scoring":
+    def read(cls, data: Mapping[str, object]) -> "Scoring":
         """From a job file."""
         return decode(cls, data)
 

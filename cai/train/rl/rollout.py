@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from peft import PeftModel
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessorList
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 
 from cai.models.sampling import Seeded
-from cai.models.weights import ends
+from cai.models.weights import ends, rendered
 from cai.store.rows import Message, Prompt
 from cai.train.adapters import under
 from cai.train.rl.actor import Batch
@@ -97,11 +98,11 @@ class Generate:
     @torch.no_grad()
     def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Sample]:
         """See ``Writer``."""
-        found: list[Sample] = []
+        samples: list[Sample] = []
         for start in range(0, len(prompts), self.limits.at_once):
             some = slice(start, start + self.limits.at_once)
-            found += self._batch(prompts[some], seeds[some])
-        return found
+            samples += self._batch(prompts[some], seeds[some])
+        return samples
 
     def learnt(self) -> None:
         """It is the policy itself that writes."""
@@ -126,7 +127,7 @@ class Generate:
 
 
 @contextmanager
-def neutral(policy: Any) -> Iterator[None]:
+def neutral(policy: PreTrainedModel | PeftModel) -> Iterator[None]:
     """Meanwhile the model has no settings of its own for generation: transformers fills in from them what a config leaves open.
 
     They are taken from the model under its adapters: peft hands it the settings of what is around it, and from then on it
@@ -178,7 +179,7 @@ class ChatTokens:
         ValueError: the tokenizer has no chat template.
     """
 
-    def __init__(self, tokenizer: Any, generation: Any = None) -> None:
+    def __init__(self, tokenizer: Any, generation: GenerationConfig | None = None) -> None:
         if tokenizer.chat_template is None:
             raise ValueError("the policy's tokenizer has no chat template; start from a chat model, or train sft first")
         self.tokenizer = tokenizer
@@ -187,10 +188,10 @@ class ChatTokens:
 
     def ask(self, messages: Sequence[Message]) -> list[int]:
         """The tokens of a conversation, up to where the answer begins."""
-        text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        text = rendered(self.tokenizer, messages, answer_begins=True)
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def rollout(self, asked: Sequence[SeededPrompt], writer: Sampler, device: Any) -> Rollout:
+    def rollout(self, asked: Sequence[SeededPrompt], writer: Sampler, device: torch.device) -> Rollout:
         """Answers to a batch of prompts."""
         prompts = [self.ask(each.messages) for each in asked]
         written = writer.write(prompts, [each.seed for each in asked])
@@ -202,10 +203,10 @@ class ChatTokens:
         return Rollout(asked, on_device, texts, ended, drawn(written, device))
 
 
-def drawn(written: Sequence[Sample], device: Any) -> Tensor | None:
+def drawn(written: Sequence[Sample], device: torch.device) -> Tensor | None:
     """The log-probabilities with which tokens were drawn, shape (rows, longest); None where none are told."""
-    told = [each.logprobs for each in written if each.logprobs is not None]
-    if len(told) < len(written):
+    logprobs = [each.logprobs for each in written if each.logprobs is not None]
+    if len(logprobs) < len(written):
         return None
-    longest = max(map(len, told))
-    return torch.tensor([[*each, *[0.0] * (longest - len(each))] for each in told], device=device)
+    longest = max(map(len, logprobs))
+    return torch.tensor([[*each, *[0.0] * (longest - len(each))] for each in logprobs], device=device)

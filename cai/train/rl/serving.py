@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedModel
 
 from cai.models.endpoint import Endpoint
 from cai.models.launch import DEV_MODE
@@ -52,7 +53,7 @@ class ServerSettings:
     most: int
 
     @classmethod
-    def read(cls, data: Mapping[str, Any]) -> "ServerSettings":
+    def read(cls, data: Mapping[str, object]) -> "ServerSettings":
         """From a job file."""
         return decode(cls, data)
 
@@ -85,7 +86,7 @@ class Serving:
 
     def __init__(
         self,
-        policy: Any,
+        policy: PreTrainedModel | PeftModel,
         talk: ChatTokens,
         limits: Limits,
         sampler: ServerSettings,
@@ -142,7 +143,7 @@ class Serving:
         tokens = cut(reply.tokens, self.talk.ends)
         return Sample(tokens, reply.logprobs[: len(tokens)])
 
-    def _wait(self, doing: Coroutine[Any, Any, T]) -> T:
+    def _wait(self, doing: Coroutine[object, None, T]) -> T:
         return asyncio.run_coroutine_threadsafe(doing, self.loop).result()
 
 
@@ -153,7 +154,7 @@ class Weights:
         folder: for all of them.
     """
 
-    def __init__(self, policy: Any, talk: ChatTokens, folder: Path, dtype: torch.dtype) -> None:
+    def __init__(self, policy: PreTrainedModel | PeftModel, talk: ChatTokens, folder: Path, dtype: torch.dtype) -> None:
         self.policy, self.talk, self.folder, self.dtype = policy, talk, folder, dtype
         self.current, self.number = folder / "current", 0
 
@@ -182,7 +183,7 @@ class Weights:
                 shutil.rmtree(each)
 
 
-def merged(base: Any) -> dict[str, Tensor]:
+def merged(base: PreTrainedModel) -> dict[str, Tensor]:
     """A model's weights by their own names, with what its adapters add.
 
     Merging in place and taking the adapters out again, as peft does it, would change the weights a little each time.

@@ -4,16 +4,17 @@ import resource
 from typing import Any
 
 import torch
+from transformers import Trainer
 
 
-def gathered(trainer: Any) -> dict[str, Any] | None:
+def gathered(trainer: Trainer) -> dict[str, Any] | None:
     """The whole model's weights where they are spread over processes, all of which have to ask; None elsewhere."""
     if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         return None
     return trainer.accelerator.get_state_dict(trainer.model_wrapped)
 
 
-def check_reference(trainer: Any) -> None:
+def check_reference(trainer: Trainer) -> None:
     """See that the model a policy is held to has its weights on every process.
 
     Raises:

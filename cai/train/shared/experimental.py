@@ -6,14 +6,16 @@ fill ``max_length`` alone are left out and counted (with no token of an answer l
 """
 
 import importlib
-from typing import Any
+from collections.abc import Mapping
 
 from datasets import Dataset
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from cai.stages.train import Train
+from cai.store.rows import Message
 from cai.train.launch import configs
 from cai.train.shared import fit, loading, saving
-from cai.train.shared import job as jobs
+from cai.train.shared.job import Job
 from cai.train.shared.turns import texts, tokens
 
 
@@ -28,26 +30,25 @@ def load(module: str, name: str) -> tuple[type, type]:
         SystemExit: this TRL has it no longer; the message is a sentence.
     """
     try:
-        found = importlib.import_module(f"trl.experimental.{module}")
-        return getattr(found, f"{name}Trainer"), getattr(found, f"{name}Config")
+        package = importlib.import_module(f"trl.experimental.{module}")
+        return getattr(package, f"{name}Trainer"), getattr(package, f"{name}Config")
     except (ModuleNotFoundError, AttributeError) as error:
         if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("trl.experimental"):
             raise
         raise SystemExit(configs.gone(f"trl.experimental.{module}.{name}Trainer")) from None
 
 
-def run(module: str, name: str, **fixed: Any) -> None:
-    """Train on the job named on the command line.
+def run(module: str, name: str, job: Job[Train], **settings: object) -> None:
+    """Train on a job.
 
     Args:
         module, name: as in ``load``.
-        fixed: settings of the config that make the method what it is.
+        settings: what the block has for the trainer's config beside what all have.
     """
     trainer_type, config = load(module, name)
-    job = jobs.from_command_line()
-    job = jobs.with_config(job, job.config | fixed)
     train, test = loading.load(job, ["prompt", "chosen", "rejected"])
-    tokenizer, args = AutoTokenizer.from_pretrained(job.base), fit.arguments(job, config)
+    tokenizer = AutoTokenizer.from_pretrained(job.base)
+    args = fit.arguments(job, config, max_length=job.want.max_length, **settings)
     fitting = [as_text(each, tokenizer, args.max_length) if each is not None else None for each in (train, test)]
     trainer = trainer_type(
         model=loading.model(job, args),
@@ -65,7 +66,7 @@ def run(module: str, name: str, **fixed: Any) -> None:
 def as_text(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
     """Pairs as plain texts, without those whose prompt leaves no room for an answer."""
 
-    def rendered(row: dict[str, Any]) -> dict[str, str]:
+    def rendered(row: Mapping[str, list[Message]]) -> dict[str, str]:
         prompt, chosen = texts(tokenizer, row["prompt"], row["chosen"])
         return {"prompt": prompt, "chosen": chosen, "rejected": texts(tokenizer, row["prompt"], row["rejected"])[1]}
 

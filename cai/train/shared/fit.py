@@ -2,26 +2,33 @@
 
 import json
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
 from datasets import Dataset
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from cai.stages.train import Train
 from cai.train.launch import checkpoints
 from cai.train.shared import devices, trackers
-from cai.train.shared.job import Job
+from cai.train.shared.job import Figures, Job
 from cai.train.shared.loading import half
 from cai.train.shared.watch import watched
 
+C = TypeVar("C")
 PATIENCE = 7200
 """Seconds that processes wait for one another: one of them may wait for a server to start, or for a judge."""
 
 
-def arguments(job: Job, config: type) -> Any:
-    """The TRL config of a job."""
+def arguments(job: Job[Train], config: Callable[..., C], **settings: object) -> C:
+    """The config of a job's trainer: what all blocks have, what is given, and last what the block's ``trl`` says.
+
+    Args:
+        settings: keys of the trainer's own.
+    """
     gpu = torch.cuda.is_available()
     return config(
         **{
@@ -36,9 +43,26 @@ def arguments(job: Job, config: type) -> Any:
             "save_total_limit": 2,
             "disable_tqdm": True,
             **trackers.settings(job),
-            **job.config,
+            **_shared(job.want),
+            **settings,
+            **job.want.trl,
         }
     )
+
+
+def _shared(want: Train) -> dict[str, object]:
+    """What the config of every trainer has of a block, under the same names."""
+    return {
+        "learning_rate": want.learning_rate,
+        "lr_scheduler_type": want.lr_scheduler_type,
+        "warmup_steps": want.warmup_steps,
+        "num_train_epochs": want.num_train_epochs,
+        "max_steps": want.max_steps,
+        "per_device_train_batch_size": want.per_device_train_batch_size,
+        "gradient_accumulation_steps": want.gradient_accumulation_steps,
+        "gradient_checkpointing": want.gradient_checkpointing,
+        "save_steps": want.save_steps,
+    }
 
 
 def counted(trainer: Any, train: Dataset, test: Dataset | None) -> dict[str, int]:
@@ -62,28 +86,35 @@ class Progress(TrainerCallback):
     def __init__(self, out: Path) -> None:
         self.path = out / "metrics.jsonl"
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, object] | None = None,
+        **_: object,
+    ) -> None:
         if not state.is_world_process_zero:
             return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **(logs or {})}) + "\n")
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         PartialState().wait_for_everyone()  # each process writes its own random state
         if state.is_world_process_zero and folder.exists():
             (folder / checkpoints.COMPLETE).touch()
 
 
-def train(trainer: Any, job: Job) -> dict[str, Any]:
+def train(trainer: Trainer, job: Job[Train]) -> Figures:
     """Train from the last complete checkpoint, or from the start; returns the metrics on the held-out split."""
     if trainer.is_world_process_zero():
-        tidied = checkpoints.last_checkpoint(Path(trainer.args.output_dir))
+        tidied = checkpoints.last_checkpoint(Path(str(trainer.args.output_dir)))
         for name in ("metrics.jsonl", "answers.jsonl"):
             checkpoints.rewind(job.out / name, checkpoints.step_of(tidied) if tidied else 0)
         trackers.hold(job)
     trainer.accelerator.wait_for_everyone()
-    checkpoint = checkpoints.last_checkpoint(Path(trainer.args.output_dir))
+    checkpoint = checkpoints.last_checkpoint(Path(str(trainer.args.output_dir)))
     devices.check_reference(trainer)
     began = time.monotonic()
     watch = watched(trainer, job)

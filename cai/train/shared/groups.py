@@ -13,19 +13,24 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import TrainerCallback
+from torch import nn
+from transformers import TrainerCallback, TrainerState
 
-from cai.store.rows import Prompt
+from cai.stages.grpo import Grpo
+from cai.stages.rloo import Rloo
+from cai.store.rows import Message, Prompt
 from cai.train.rl import held_out, kl
 from cai.train.rl.actor import beside, reference_of
+from cai.train.rl.held_out import HeldOutAnswer
 from cai.train.rl.loop import draw_seed
 from cai.train.rl.loop import held_out as held_out_prompts
 from cai.train.rl.processes import Processes
-from cai.train.rl.rewards import Rewards, Scoring
+from cai.train.rl.rewards import Rewards
 from cai.train.rl.rollout import ChatTokens, Generate, Limits, Rollout, SeededPrompt
 from cai.train.shared import fit, loading, questions, saving
-from cai.train.shared import job as jobs
+from cai.train.shared.job import Job
 
+Grouped = Grpo | Rloo
 NUMBER = "number"
 """The column by which the reward function knows a prompt."""
 AT_ONCE = 16
@@ -34,17 +39,14 @@ READ_AT_ONCE = 4
 """Answers whose probabilities of all tokens are held at once."""
 
 
-def main(trainer_type: type, config: type) -> None:
-    """Train on the job named on the command line, with one of TRL's trainers."""
-    job = jobs.from_command_line()
-    settings = {
-        key: value for key, value in job.config.items() if key != "max_length"
-    }  # a limit of ours, none of TRL's
-    args = fit.arguments(jobs.with_config(job, settings), config)
+def main(trainer_type: type, config: type, job: Job[Grouped]) -> None:
+    """Train on a job, with one of TRL's trainers; ``max_length`` is a limit of ours, none of TRL's."""
+    want = job.want
+    args = arguments(job, config)
     model = loading.model(job, args)
     tokenizer = loading.left_tokenizer(job)
     talk = ChatTokens(tokenizer, model.generation_config)
-    asked = questions.read(job, talk.ask, job.config["max_length"] - job.config["max_completion_length"])
+    asked = questions.read(job, talk.ask, want.max_length - want.max_completion_length)
     reward = GroupReward(job, asked.train)
     trainer: Any = trainer_type(
         model=model,
@@ -55,12 +57,25 @@ def main(trainer_type: type, config: type) -> None:
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
-    look = HeldOutLook(job, trainer, talk, reward, held_out_prompts(asked.heldout[: job.own["eval_prompts"]], job.seed))
+    look = HeldOutLook(job, trainer, talk, reward, held_out_prompts(asked.heldout[: want.eval_prompts], job.seed))
     trainer.add_callback(look)
     metrics = fit.train(trainer, job)
     metrics |= held_out.compared(look.before(), look.answers())
     asyncio.run_coroutine_threadsafe(reward.rewards.close(), trainer.async_loop).result()
-    saving.save(trainer, job, metrics, asked.counts(job.own["eval_prompts"]))
+    saving.save(trainer, job, metrics, asked.counts(want.eval_prompts))
+
+
+def arguments(job: Job[Grouped], config: type) -> Any:
+    """The TRL config."""
+    want = job.want
+    return fit.arguments(
+        job,
+        config,
+        temperature=want.temperature,
+        num_generations=want.num_generations,
+        max_completion_length=want.max_completion_length,
+        beta=want.beta,
+    )
 
 
 def dataset(prompts: Sequence[Prompt], args: Any, seed: int) -> Dataset:
@@ -98,13 +113,14 @@ def places(count: int, wanted: int, seed: int) -> list[int]:
 class GroupReward:
     """The reward function that TRL calls with each batch, in an event loop of its own."""
 
-    def __init__(self, job: jobs.Job, prompts: Sequence[Prompt]) -> None:
+    def __init__(self, job: Job[Grouped], prompts: Sequence[Prompt]) -> None:
         self.prompts, self.seed, self.shown = prompts, job.seed, job.out / "answers.jsonl"
-        self.rewards = Rewards(Scoring.read(job.scoring or {}))
+        assert job.scoring is not None
+        self.rewards = Rewards(job.scoring)
         self.__name__ = self.rewards.scoring.method  # by which TRL names its figures
 
     async def __call__(
-        self, completions: Sequence[Any], number: Sequence[int], trainer_state: Any, **_: Any
+        self, completions: Sequence[Sequence[Message]], number: Sequence[int], trainer_state: TrainerState, **_: object
     ) -> list[float | None]:
         """The score of each answer; None where it cannot be read.
 
@@ -131,48 +147,53 @@ class HeldOutLook(TrainerCallback):
     """
 
     def __init__(
-        self, job: jobs.Job, trainer: Any, talk: ChatTokens, reward: GroupReward, asked: Sequence[SeededPrompt]
+        self,
+        job: Job[Grouped],
+        trainer: Any,
+        talk: ChatTokens,
+        reward: GroupReward,
+        asked: Sequence[SeededPrompt],
     ) -> None:
         self.job, self.trainer, self.talk, self.reward, self.asked = job, trainer, talk, reward, asked
-        self.limits = Limits(job.config["max_completion_length"], job.config["temperature"], AT_ONCE)
+        self.limits = Limits(job.want.max_completion_length, job.want.temperature, AT_ONCE)
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
+    def on_train_begin(self, *_: object, **__: object) -> None:
         """The first moment at which the model is where it will be trained."""
         self.before()
 
-    def before(self) -> list[dict[str, Any]]:
+    def before(self) -> list[HeldOutAnswer]:
         """The answers of the policy that the training began with."""
         return held_out.once(self.job.out / "before.json", Processes(self.trainer.accelerator), self.answers)
 
     @torch.no_grad()
-    def answers(self) -> list[dict[str, Any]]:
+    def answers(self) -> list[HeldOutAnswer]:
         """See ``cai.train.rl.held_out.answers``; the KL is None where there is no reference."""
         processes = Processes(self.trainer.accelerator)
         # Where the weights are spread, a pass needs all processes: then each answers all prompts.
         spread = self.trainer.is_fsdp_enabled or self.trainer.is_deepspeed_enabled
         mine = self.asked if spread else processes.mine(self.asked)
-        found = self._answers(mine, processes.device) if mine else []
-        return found if spread else processes.all(found)
+        replies = self._answers(mine, processes.device) if mine else []
+        return replies if spread else processes.all(replies)
 
-    def _answers(self, asked: Sequence[SeededPrompt], device: Any) -> list[dict[str, Any]]:
+    def _answers(self, asked: Sequence[SeededPrompt], device: torch.device) -> list[HeldOutAnswer]:
         model = self.trainer.accelerator.unwrap_model(self.trainer.model_wrapped)
         training = model.training
         model.eval()
         rollout = self.talk.rollout(asked, Generate(model, self.talk.pad, self.talk.ends, self.limits), device)
         scoring = self.reward.rewards.score(rollout.asked, rollout.texts)
         scores = asyncio.run_coroutine_threadsafe(scoring, self.trainer.async_loop).result()
-        found = held_out.told(rollout, scores, self._kl(model, rollout))
+        replies = held_out.rows(rollout, scores, self._kl(model, rollout))
         model.train(training)
-        return found
+        return replies
 
-    def _kl(self, model: Any, rollout: Rollout) -> list[float] | list[None]:
+    def _kl(self, model: nn.Module, rollout: Rollout) -> list[float] | list[None]:
         """Of each answer to the reference, in nats."""
         reference = reference_of(self.trainer, model)
         if reference is None:
             return [None] * len(rollout.texts)
-        found: list[float] = []
+        sums: list[float] = []
         for start in range(0, len(rollout.texts), READ_AT_ONCE):
             batch = rollout.batch.rows(slice(start, start + READ_AT_ONCE))
-            apart = kl.over_all_tokens(*beside(model, reference, batch, self.limits.temperature))
-            found += (apart * batch.mask).sum(1).tolist()
-        return found
+            divergence = kl.over_all_tokens(*beside(model, reference, batch, self.limits.temperature))
+            sums += (divergence * batch.mask).sum(1).tolist()
+        return sums

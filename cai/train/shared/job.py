@@ -2,19 +2,30 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from transformers import set_seed
 
+from cai.stages import read_block
+from cai.stages.train import Train
+from cai.store.rows import plain
+from cai.train.rl.rewards import Scoring
+
+Figures = dict[str, float | str]
+"""A training's figures on its held-out rows, with its seconds, and why it stopped before its end, if it did."""
+W_co = TypeVar("W_co", bound=Train, covariant=True)
+
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Job(Generic[W_co]):
     """A job file, as ``cai.train.launch.start.job`` writes it.
 
     Attributes:
-        scoring: how answers are scored, for trainers that answer prompts, see ``cai.train.rl.rewards.Scoring``.
+        want: the block of the recipe, its roles replaced by their weights.
+        scoring: how answers are scored, for trainers that answer prompts.
         judging: how the guards' held-out judge scores them.
         sampler: the vLLM servers that sample answers, see ``cai.train.rl.serving.ServerSettings``.
         logs: where figures go besides ``metrics.jsonl``; from the command line, for it changes nothing of the model.
@@ -22,21 +33,34 @@ class Job:
     """
 
     kind: str
-    base: str
+    want: W_co
     data: Path
     out: Path
     seed: int
-    own: dict[str, Any]
-    config: dict[str, Any]
-    scoring: dict[str, Any] | None = None
-    judging: dict[str, Any] | None = None
-    sampler: dict[str, Any] | None = None
+    scoring: Scoring | None = None
+    judging: Scoring | None = None
+    sampler: Mapping[str, object] | None = None
     logs: str = "none"
     run: str = ""
 
+    @property
+    def base(self) -> str:
+        """The weights to start from."""
+        return self.want.base
 
-def from_command_line() -> Job:
-    """The job named on the command line."""
+    @property
+    def settings(self) -> dict[str, object]:
+        """All keys of the block and of its ``trl``, as JSON has them; what it starts from stands beside them."""
+        block = plain(self.want)
+        return {key: value for key, value in block.items() if key not in ("base", "trl")} | block["trl"]
+
+
+def from_command_line(block: type[W_co]) -> Job[W_co]:
+    """The job named on the command line.
+
+    Args:
+        block: the type of its block.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("job", type=Path)
     # No launcher has an option that begins like this one; torchrun would take --logs for its own.
@@ -45,11 +69,15 @@ def from_command_line() -> Job:
     given = parser.parse_args()
     data = json.loads(given.job.read_text(encoding="utf-8"))
     set_seed(data["seed"])  # by it adapters and new heads begin
-    places = {key: Path(data[key]) for key in ("data", "out")}
-    run = given.figures_as or f"{places['out'].parent.name}/{places['out'].name}"
-    return Job(**{**data, **places, "logs": given.figures_to, "run": run})
+    want = read_block(data["kind"], data["block"])
+    assert isinstance(want, block), f"{given.job} is a job of {data['kind']}"
+    scoring, judging = (Scoring.read(data[key]) if data.get(key) else None for key in ("scoring", "judging"))
+    places = Path(data["data"]), Path(data["out"])
+    run = given.figures_as or f"{places[1].parent.name}/{places[1].name}"
+    job = Job(data["kind"], want, *places, data["seed"], scoring, judging, data.get("sampler"))
+    return replace(job, logs=given.figures_to, run=run)
 
 
-def with_config(job: Job, config: dict[str, Any]) -> Job:
-    """The same job with other settings for its config."""
-    return replace(job, config=config)
+def with_trl(job: Job[W_co], keys: Mapping[str, object]) -> Job[W_co]:
+    """The same job with further keys of the trainer's config."""
+    return replace(job, want=replace(job.want, trl={**job.want.trl, **keys}))

@@ -5,27 +5,35 @@ from typing import Any
 import torch
 from datasets import Dataset, load_dataset
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainingArguments,
+)
 
 from cai.data import dataset
 from cai.models import cpu
+from cai.stages.dpo import Dpo
+from cai.stages.kto import Kto
+from cai.stages.train import Train
 from cai.train import adapters
 from cai.train.shared.job import Job
 
 
-def half(job: Job) -> bool:
+def half(job: Job[Train]) -> bool:
     """Whether to compute in bfloat16: as the job says, or where the hardware multiplies it."""
-    wanted = job.own.get("bf16")
+    wanted = job.want.bf16
     return wanted if wanted is not None else torch.cuda.is_available() or cpu.dtype() == "bfloat16"
 
 
-def lora(job: Job, task: str, modules_to_save: list[str] | None = None) -> LoraConfig | None:
+def lora(job: Job[Train], task: str, modules_to_save: list[str] | None = None) -> LoraConfig | None:
     """LoRA on every linear layer, or None where all weights are trained."""
-    rank = job.own.get("lora")
-    return adapters.config(rank, task, modules_to_save) if rank else None
+    return adapters.config(job.want.lora, task, modules_to_save) if job.want.lora else None
 
 
-def model(job: Job, args: Any) -> Any:
+def model(job: Job[Train], args: Any) -> PreTrainedModel:
     """The causal language model to train, in float32 unless ``model_init_kwargs`` says otherwise.
 
     Args:
@@ -37,23 +45,23 @@ def model(job: Job, args: Any) -> Any:
     return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", **given})
 
 
-def left_tokenizer(job: Job) -> Any:
+def left_tokenizer(job: Job[Train]) -> PreTrainedTokenizerBase:
     """The base's tokenizer for generation, where prompts end at the same place."""
     return AutoTokenizer.from_pretrained(job.base, padding_side="left", truncation_side="left")
 
 
-def reference(job: Job, args: Any) -> Any:
+def reference(job: Job[Dpo | Kto], args: TrainingArguments) -> PreTrainedModel | None:
     """The model that the policy is held to, where the job names another than its base; None leaves it to the trainer.
 
     Args:
         args: the job's config; its ``model_init_kwargs`` are for this model, too.
     """
     given = getattr(args, "model_init_kwargs", None) or {}
-    weights = job.own.get("reference")
+    weights = job.want.reference
     return AutoModelForCausalLM.from_pretrained(weights, **{"dtype": "float32", **given}) if weights else None
 
 
-def load(job: Job, columns: list[str]) -> tuple[Dataset, Dataset | None]:
+def load(job: Job[Train], columns: list[str]) -> tuple[Dataset, Dataset | None]:
     """The training and the test split of the job's data, with the columns that the trainer takes."""
     splits = []
     for split in ("train", "test"):

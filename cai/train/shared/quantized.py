@@ -6,16 +6,16 @@ the adapters are saved, the base is read again in bfloat16, and they are merged 
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, BitsAndBytesConfig
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, BitsAndBytesConfig, PreTrainedModel
 
 
-def config(own: dict[str, Any]) -> BitsAndBytesConfig | None:
+def config(quantization: str | None) -> BitsAndBytesConfig | None:
     """NormalFloat with double quantization, computed in bfloat16, as published; None where it was not asked for."""
-    if own.get("quantization") != "4bit":
+    if quantization != "4bit":
         return None
     return BitsAndBytesConfig(
         load_in_4bit=True,
@@ -25,14 +25,18 @@ def config(own: dict[str, Any]) -> BitsAndBytesConfig | None:
     )
 
 
-def is_quantized(model: Any) -> bool:
+def is_quantized(model: nn.Module) -> bool:
     """Whether a model's weights are held in four bits."""
     return bool(getattr(model, "is_loaded_in_4bit", False))
 
 
 def merged(
-    model: PeftModel, base: str, scratch: Path, dtype: torch.dtype = torch.bfloat16, state: dict[str, Any] | None = None
-) -> Any:
+    model: PeftModel,
+    base: str,
+    scratch: Path,
+    dtype: torch.dtype = torch.bfloat16,
+    state: dict[str, Tensor] | None = None,
+) -> PreTrainedModel:
     """The adapters merged into the base as it is on disk.
 
     Args:
@@ -43,6 +47,6 @@ def merged(
     scores = model.active_peft_config.task_type == "SEQ_CLS"
     kind, more = (AutoModelForSequenceClassification, {"num_labels": 1}) if scores else (AutoModelForCausalLM, {})
     whole = kind.from_pretrained(base, dtype=dtype, **more)
-    done: Any = PeftModel.from_pretrained(whole, str(scratch)).merge_and_unload()  # pyright: ignore
+    done = PeftModel.from_pretrained(whole, str(scratch)).merge_and_unload()  # pyright: ignore
     shutil.rmtree(scratch)
     return done

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cai.data.prompts import HELDOUT
+from cai.stages.online import Online
 from cai.store.rows import Message, Prompt
 from cai.store.stage import Stage
 from cai.train.rl.rollout import SeededPrompt
@@ -34,7 +35,7 @@ class Questions:
         return {"train": len(self.train), "test": looked, **left_out}
 
 
-def read(job: Job, ask: Callable[[Sequence[Message]], Sequence[int]], most: int) -> Questions:
+def read(job: Job[Online], ask: Callable[[Sequence[Message]], Sequence[int]], most: int) -> Questions:
     """The prompts of the job's tracks that leave room for an answer.
 
     Args:
@@ -44,7 +45,7 @@ def read(job: Job, ask: Callable[[Sequence[Message]], Sequence[int]], most: int)
     Raises:
         ValueError: there is none.
     """
-    tracks = job.own["tracks"]
+    tracks = job.want.tracks
     parts = {
         "train": list(Stage(job.data).all_rows(Prompt)),
         "heldout": list(Stage(job.data / HELDOUT).all_rows(Prompt)),

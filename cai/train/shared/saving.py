@@ -4,28 +4,31 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
 from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from cai.models.weights import whole
+from cai.stages.train import Train
 from cai.store.files import write_json
 from cai.store.ledger import versions
 from cai.train.shared import devices, quantized
-from cai.train.shared.job import Job
+from cai.train.shared.job import Figures, Job
 
 
 def save(
     trainer: Any,
-    job: Job,
-    metrics: dict[str, Any],
+    job: Job[Train],
+    metrics: Figures,
     rows: dict[str, int],
-    check: Callable[[Path], dict[str, Any]] | None = None,
-    **more: Any,
+    check: Callable[[Path], Mapping[str, object]] | None = None,
+    **more: object,
 ) -> None:
     """Write the merged model, aside first, then its manifest, and let the checkpoints go.
 
@@ -46,12 +49,12 @@ def save(
 
 
 def save_model(
-    model: Any,
-    tokenizer: Any,
-    job: Job,
-    check: Callable[[Path], dict[str, Any]] | None = None,
-    state: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    job: Job[Train],
+    check: Callable[[Path], Mapping[str, object]] | None = None,
+    state: dict[str, Tensor] | None = None,
+) -> Mapping[str, object]:
     """Write a model with its adapters merged, aside first; returns what ``check`` says of it.
 
     Args:
@@ -67,22 +70,22 @@ def save_model(
             model = model.merge_and_unload()
     aside, target = job.out / ".model.tmp", job.out / "model"
     shutil.rmtree(aside, ignore_errors=True)
-    model.save_pretrained(aside, state_dict=state)
+    model.save_pretrained(str(aside), state_dict=state)
     tokenizer.save_pretrained(aside)
-    found = check(aside) if check else {}
+    checked = check(aside) if check else {}
     shutil.rmtree(target, ignore_errors=True)
     os.replace(aside, target)
-    return found
+    return checked
 
 
-def manifest(job: Job, metrics: dict[str, Any], rows: dict[str, int], more: dict[str, Any]) -> None:
+def manifest(job: Job[Train], metrics: Figures, rows: dict[str, int], more: Mapping[str, object]) -> None:
     """Say what was trained, which is the last thing done, and let the checkpoints go."""
     known = {
         "stage": job.kind,
         "base": job.base,
         "data": _fingerprint(job.data),
         "seed": job.seed,
-        "config": job.config | job.own,
+        "config": job.settings,
         "rows": rows,
         "stopped": metrics.pop("stopped", ""),
         "metrics": metrics,

@@ -10,13 +10,15 @@ from typing import Any
 
 import torch
 from pyarrow import parquet
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from cai.data import dataset
+from cai.data.dataset import PreferenceRow
 from cai.judge.reward_figures import figures
 from cai.models.reward import scores
 from cai.models.types import ModelSpec
 from cai.models.weights import conversation, load
+from cai.stages.reward import Reward
 from cai.train.shared.job import Job
 
 PROBED = 8
@@ -28,23 +30,27 @@ COARSE = 0.05
 Rewards = tuple[float, float]
 
 
-def rows(job: Job, split: str, most: int | None = None) -> list[dict[str, Any]]:
+def rows(job: Job[Reward], split: str, most: int | None = None) -> list[PreferenceRow]:
     """The first rows of a split, with all their columns; none where there is no such split."""
     files = dataset.files(job.data, split)
-    found = [row for file in files for row in parquet.read_table(file).slice(0, most).to_pylist()]
-    return found[:most]
+    examples = [row for file in files for row in parquet.read_table(file).slice(0, most).to_pylist()]
+    return examples[:most]
 
 
-def rewards(model: Any, tokenizer: Any, examples: Sequence[dict[str, Any]]) -> list[Rewards]:
+def rewards(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[PreferenceRow]
+) -> list[Rewards]:
     """Of each pair the chosen answer's score and the rejected one's, in logits."""
     said = [example["prompt"] + example[side] for example in examples for side in ("chosen", "rejected")]
-    found = scores(model, tokenizer, [conversation(tokenizer, each) for each in said])
-    return list(zip(found[::2], found[1::2], strict=True))
+    logits = scores(model, tokenizer, [conversation(tokenizer, each) for each in said])
+    return list(zip(logits[::2], logits[1::2], strict=True))
 
 
-def fitting(job: Job, tokenizer: Any, examples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def fitting(
+    job: Job[Reward], tokenizer: PreTrainedTokenizerBase, examples: Sequence[PreferenceRow]
+) -> list[PreferenceRow]:
     """The pairs of which both sides are within ``max_length``; training leaves out the others too."""
-    most = job.config["max_length"]
+    most = job.want.max_length
     return [
         example
         for example in examples
@@ -54,7 +60,7 @@ def fitting(job: Job, tokenizer: Any, examples: Sequence[dict[str, Any]]) -> lis
     ]
 
 
-def probe(trainer: Any, job: Job) -> list[Rewards]:
+def probe(trainer: Any, job: Job[Reward]) -> list[Rewards]:
     """The scores of a few pairs by the model as trained; none where its weights are spread over several processes."""
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         return []
@@ -63,7 +69,7 @@ def probe(trainer: Any, job: Job) -> list[Rewards]:
     return rewards(model, trainer.processing_class, _probed(job, trainer.processing_class))
 
 
-def check(folder: Path, before: Sequence[Rewards], job: Job) -> dict[str, Any]:
+def check(folder: Path, before: Sequence[Rewards], job: Job[Reward]) -> dict[str, object]:
     """Load the saved model and score with it; returns its figures for the manifest.
 
     Args:
@@ -75,10 +81,12 @@ def check(folder: Path, before: Sequence[Rewards], job: Job) -> dict[str, Any]:
     kept = torch.float32 if _is_float32(folder) else torch.bfloat16
     spec = ModelSpec("reward", reward=str(folder), dtype=str(kept).removeprefix("torch."))
     model, tokenizer = load(spec, AutoModelForSequenceClassification, "right")
-    apart = same(before, rewards(model, tokenizer, _probed(job, tokenizer)[: len(before)]), TOLERANCE.get(kept, COARSE))
+    distance = same(
+        before, rewards(model, tokenizer, _probed(job, tokenizer)[: len(before)]), TOLERANCE.get(kept, COARSE)
+    )
     held_out = fitting(job, tokenizer, rows(job, "test"))
-    found = figures(held_out, rewards(model, tokenizer, held_out), job.own.get("soft_labels", True))
-    return {"held_out": found, "reloaded": {"pairs": len(before), "apart": apart}}
+    measures = figures(held_out, rewards(model, tokenizer, held_out), job.want.soft_labels)
+    return {"held_out": measures, "reloaded": {"pairs": len(before), "apart": distance}}
 
 
 def same(before: Sequence[Rewards], after: Sequence[Rewards], tolerance: float) -> float:
@@ -97,7 +105,7 @@ def same(before: Sequence[Rewards], after: Sequence[Rewards], tolerance: float) 
     return max((abs(one - two) for one, two in both), default=0.0)
 
 
-def _probed(job: Job, tokenizer: Any) -> list[dict[str, Any]]:
+def _probed(job: Job[Reward], tokenizer: PreTrainedTokenizerBase) -> list[PreferenceRow]:
     return fitting(job, tokenizer, rows(job, "train", 4 * PROBED))[:PROBED]
 
 

@@ -9,16 +9,23 @@ from typing import Any
 
 import torch
 
+Inputs = dict[str, torch.Tensor]
+"""A batch, as a trainer is given it."""
+Loss = torch.Tensor | tuple[torch.Tensor, Any]
+"""What ``compute_loss`` returns: the loss, with the model's outputs beside it where they are asked for."""
+Count = torch.Tensor | int | None
+"""The examples of a whole step, where transformers knows them."""
+Row = dict[str, Any]
 PROB = "chosen_prob"
 
 
 class WithProb:
     """A collator that keeps ``chosen_prob`` beside what TRL's own collator makes."""
 
-    def __init__(self, inner: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
+    def __init__(self, inner: Callable[[list[Row]], Inputs]) -> None:
         self.inner = inner
 
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, examples: list[Row]) -> Inputs:
         batch = self.inner(examples)
         batch[PROB] = torch.tensor([example[PROB] for example in examples])
         return batch
@@ -31,18 +38,18 @@ def keep_prob(trainer: Any) -> None:
     trainer._signature_columns = [*trainer._signature_columns, PROB]
 
 
-def soft_term(apart: torch.Tensor, prob: torch.Tensor) -> torch.Tensor:
+def soft_term(delta: torch.Tensor, prob: torch.Tensor) -> torch.Tensor:
     """What turns the hard loss into the soft one: the mean of (1 − p)·d.
 
     Args:
-        apart: d, shape (pairs,).
+        delta: d, shape (pairs,).
         prob: P(chosen is better), shape (pairs,).
     """
-    return ((1 - prob.to(apart)) * apart).mean()
+    return ((1 - prob.to(delta)) * delta).mean()
 
 
-def log_brier(trainer: Any, apart: torch.Tensor, prob: torch.Tensor) -> None:
+def log_brier(trainer: Any, delta: torch.Tensor, prob: torch.Tensor) -> None:
     """Add the Brier score of σ(d) against the label to what the trainer logs; arguments as in ``soft_term``."""
-    brier = (torch.sigmoid(apart.detach().float()) - prob).square()
+    brier = (torch.sigmoid(delta.detach().float()) - prob).square()
     mode = "train" if trainer.model.training else "eval"
     trainer._metrics[mode]["brier"].append(trainer.accelerator.gather_for_metrics(brier).mean().item())

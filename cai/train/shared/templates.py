@@ -4,14 +4,17 @@ A base model has no template. Which one it gets is the recipe's choice, never a 
 talks to nobody.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from cai.models.bundled import resolve
+from cai.models.weights import rendered
+from cai.stages.sft import Sft
 from cai.train.shared.job import Job
 
 CHATML = (
@@ -32,11 +35,11 @@ class Prepared:
     """
 
     model: str | PreTrainedModel
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     end: str
 
 
-def prepare(job: Job, model_kwargs: dict[str, Any]) -> Prepared:
+def prepare(job: Job[Sft], model_kwargs: Mapping[str, object]) -> Prepared:
     """The base model with its own chat template, or with the one that ``chat_template`` names.
 
     Args:
@@ -45,8 +48,8 @@ def prepare(job: Job, model_kwargs: dict[str, Any]) -> Prepared:
     Raises:
         ValueError: there is no template, it ends no turn, or its tokens cannot be learnt with LoRA.
     """
-    tokenizer: Any = AutoTokenizer.from_pretrained(job.base)
-    choice = job.own.get("chat_template")
+    tokenizer = AutoTokenizer.from_pretrained(job.base)
+    choice = job.want.chat_template
     if not choice and not tokenizer.chat_template:
         raise ValueError(
             f"{job.base} is a base model without a chat template: set chat_template to chatml, to a .jinja file, or to a "
@@ -55,7 +58,7 @@ def prepare(job: Job, model_kwargs: dict[str, Any]) -> Prepared:
     if not choice:
         return Prepared(job.base, tokenizer, turn_end(tokenizer))
     added = install(tokenizer, choice)
-    if added and job.own.get("lora"):
+    if added and job.want.lora:
         raise ValueError(
             f"chat_template: {choice} adds {' and '.join(added)} to the model's vocabulary, which LoRA does not train: take "
             "lora out, or choose a template whose tokens the model has"
@@ -65,7 +68,7 @@ def prepare(job: Job, model_kwargs: dict[str, Any]) -> Prepared:
     return Prepared(grown(job, tokenizer, model_kwargs) if added else job.base, tokenizer, end)
 
 
-def install(tokenizer: Any, choice: str) -> list[str]:
+def install(tokenizer: PreTrainedTokenizerBase, choice: str) -> list[str]:
     """Give the tokenizer a template with its tokens; returns those that were new to it."""
     if choice == "chatml":
         # A tokenizer that begins each text with its own first token was trained that way.
@@ -75,7 +78,7 @@ def install(tokenizer: Any, choice: str) -> list[str]:
     elif choice.endswith(".jinja"):
         tokenizer.chat_template, wanted = Path(choice).read_text(encoding="utf-8"), ()
     else:
-        other: Any = AutoTokenizer.from_pretrained(resolve(choice))
+        other = AutoTokenizer.from_pretrained(resolve(choice))
         if not other.chat_template:
             raise ValueError(f"chat_template: {choice} has no chat template of its own; name another model, or chatml")
         tokenizer.chat_template = other.chat_template
@@ -96,7 +99,7 @@ def turn_end(tokenizer: Any) -> str:
         ValueError: it puts none there, so that a model could not learn to stop.
     """
     said = [{"role": "user", "content": "question"}, {"role": "assistant", "content": MARK}]
-    text = tokenizer.apply_chat_template(said, tokenize=False)
+    text = rendered(tokenizer, said)
     _, said_so, rest = text.rpartition(MARK)
     tail = tokenizer.tokenize(rest, add_special_tokens=False) if said_so else []
     known = {*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens}
@@ -109,7 +112,7 @@ def turn_end(tokenizer: Any) -> str:
     return end
 
 
-def grown(job: Job, tokenizer: Any, model_kwargs: dict[str, Any]) -> PreTrainedModel:
+def grown(job: Job[Sft], tokenizer: PreTrainedTokenizerBase, model_kwargs: Mapping[str, object]) -> PreTrainedModel:
     """The base model with embeddings for the tokens that are new, drawn around the mean of the others."""
     set_seed(job.seed)
     model: Any = AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": torch.float32, **model_kwargs})

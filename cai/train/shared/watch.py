@@ -12,10 +12,20 @@ from typing import Any
 import torch
 from accelerate.utils import broadcast_object_list
 from pyarrow import parquet
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import (
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from cai.data import dataset
 from cai.data.prompts import HELDOUT
+from cai.stages.online import Online
+from cai.stages.train import Aligned, Train
 from cai.store.files import read_json, write_json
 from cai.store.rows import Prompt, content_id
 from cai.store.stage import Stage
@@ -23,8 +33,9 @@ from cai.train.launch import guards
 from cai.train.rl import kl
 from cai.train.rl.actor import beside, distributions, reference_of
 from cai.train.rl.loop import held_out
-from cai.train.rl.rewards import Blocking, Scoring
+from cai.train.rl.rewards import Blocking
 from cai.train.rl.rollout import ChatTokens, Generate, Limits, Rollout, SeededPrompt
+from cai.train.shared.job import Job
 
 AT_ONCE = 4
 """Answers whose probabilities of all tokens are held at once."""
@@ -39,12 +50,13 @@ class TrainerMonitor(TrainerCallback):
         stopped: why it ended the training; empty where it did not.
     """
 
-    def __init__(self, trainer: Any, job: Any) -> None:
-        self.trainer, self.job, self.guards = trainer, job, guards.parse(job.own["guards"])
+    def __init__(self, trainer: Any, job: Job[Train], want: Aligned) -> None:
+        self.trainer, self.job, self.want = trainer, job, want
+        self.guards = guards.parse(want.guards)
         self.talk = ChatTokens(trainer.processing_class, trainer.model.generation_config)
-        prompts = self._fitting(held_out_prompts(job.data, job.own.get("tracks")))
+        prompts = self._fitting(held_out_prompts(job.data, want.tracks if isinstance(want, Online) else None))
         self.asked = held_out(prompts[: self.guards.prompts], job.seed)
-        self.judge = Blocking(Scoring.read(job.judging)) if job.judging else None
+        self.judge = Blocking(job.judging) if job.judging else None
         self.stopped, self.reference, self.last = "", None, -1
 
     def _fitting(self, there: Sequence[Prompt]) -> list[Prompt]:
@@ -53,16 +65,18 @@ class TrainerMonitor(TrainerCallback):
         Raises:
             ValueError: none does.
         """
-        most, wanted = (self.job.config | self.job.own)["max_length"], self.guards.max_new_tokens
-        found = [row for row in there if len(self.talk.ask(row.messages)) + wanted <= most]
-        if there and not found:
+        most, wanted = self.want.max_length, self.guards.max_new_tokens
+        rows = [row for row in there if len(self.talk.ask(row.messages)) + wanted <= most]
+        if there and not rows:
             raise ValueError(
                 f"guards: no held-out prompt and an answer of max_new_tokens ({wanted}) are within max_length ({most}); lower one, "
                 "or raise the other"
             )
-        return found
+        return rows
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
         path = self.job.out / "guard.json"
         if not path.exists() and self.trainer.is_world_process_zero():
             write_json(path, self._figures())
@@ -71,27 +85,27 @@ class TrainerMonitor(TrainerCallback):
         self.before = read_json(path)
         self.last = state.global_step
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if state.global_step % self.guards.every == 0:
             self._look(state, control)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if state.global_step != self.last:
             self._look(state, control)
         if self.judge:
             self.judge.close()
 
-    def _look(self, state: Any, control: Any) -> None:
+    def _look(self, state: TrainerState, control: TrainerControl) -> None:
         self.last = state.global_step
-        found: list[Any] = [""]
+        stopped = [""]
         if self.trainer.is_world_process_zero():
             figures = self._figures() | self._chosen(state)
             raised = guards.alarms(guards.measures(figures, self.before), self.guards)
             self._write(state, figures, raised)
-            found = ["; ".join(each.text for each in raised if each.stops)]
+            stopped = ["; ".join(each.text for each in raised if each.stops)]
         if self.trainer.accelerator.num_processes > 1:
-            broadcast_object_list(found)
-        self.stopped = found[0]
+            broadcast_object_list(stopped)
+        self.stopped = stopped[0]
         control.should_training_stop = control.should_training_stop or bool(self.stopped)
 
     @torch.no_grad()
@@ -103,13 +117,13 @@ class TrainerMonitor(TrainerCallback):
         writer = Generate(model, self.talk.pad, self.talk.ends, limits)
         with self.trainer.accelerator.autocast():
             rollout = self.talk.rollout(self.asked, writer, model.device)
-            figures = guards.text_measures(rollout.texts) | self._apart(model, rollout)
+            figures = guards.text_measures(rollout.texts) | self._entropy_and_kl(model, rollout)
         if self.judge:
             figures |= judged(self.judge, self.asked, rollout.texts)
         model.train(learning)
         return figures
 
-    def _apart(self, model: Any, rollout: Rollout) -> dict[str, float]:
+    def _entropy_and_kl(self, model: PreTrainedModel, rollout: Rollout) -> dict[str, float]:
         """Entropy of a token, and the KL of an answer to the reference, where there is one.
 
         The KL is taken over all tokens at every state of the sampled answers, so that a few answers tell enough.
@@ -127,14 +141,14 @@ class TrainerMonitor(TrainerCallback):
         found = {"entropy": sums["entropy"] / max(int(rollout.batch.mask.sum()), 1)}
         return {**found, "kl": sums["kl"] / len(rollout.texts)} if reference is not None else found
 
-    def _base(self, model: Any) -> Any:
+    def _base(self, model: PreTrainedModel) -> PreTrainedModel | None:
         """For a trainer without a reference: the base once more, at the cost of its weights, where a recipe bounds the KL."""
-        if self.reference is None and "kl" in self.job.own["guards"]:
-            base = AutoModelForCausalLM.from_pretrained(self.job.base, dtype=model.dtype)
+        if self.reference is None and "kl" in self.want.guards:
+            base: Any = AutoModelForCausalLM.from_pretrained(self.job.base, dtype=model.dtype)
             self.reference = base.to(model.device).eval()
         return self.reference
 
-    def _chosen(self, state: Any) -> dict[str, float]:
+    def _chosen(self, state: TrainerState) -> dict[str, float]:
         """How much the chosen answers' log-probability changed, as a share of what it was."""
         logged = [each["logps/chosen"] for each in state.log_history if "logps/chosen" in each]
         if len(logged) < 2:
@@ -143,20 +157,19 @@ class TrainerMonitor(TrainerCallback):
         first, last = sum(logged[:few]) / few, sum(logged[-few:]) / few
         return {"chosen": (last - first) / abs(first)} if first else {}
 
-    def _write(self, state: Any, figures: Mapping[str, float], raised: Sequence[guards.Alarm]) -> None:
+    def _write(self, state: TrainerState, figures: Mapping[str, float], raised: Sequence[guards.Alarm]) -> None:
         line = {f"guard/{name}": value for name, value in figures.items()}
         line |= {"alarms": [each.text for each in raised]} if raised else {}
         with (self.job.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **line}) + "\n")
 
 
-def watched(trainer: Any, job: Any) -> TrainerMonitor | None:
+def watched(trainer: Trainer, job: Job[Train]) -> TrainerMonitor | None:
     """Watch a trainer, if its block has guards, and its weights are whole on every device."""
-    wanted = job.own.get("guards")
-    spread = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
-    if wanted is None or not guards.parse(wanted).every or spread:
+    spread, want = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled, job.want
+    if not isinstance(want, Aligned) or not guards.parse(want.guards).every or spread:
         return None
-    watch = TrainerMonitor(trainer, job)
+    watch = TrainerMonitor(trainer, job, want)
     if not watch.asked:  # nothing was held out
         return None
     trainer.add_callback(watch)
@@ -175,9 +188,9 @@ def held_out_prompts(data: Path, tracks: Sequence[str] | None) -> list[Prompt]:
         rows = Stage(data / HELDOUT).all_rows(Prompt)
         return [row for row in rows if tracks is None or row.track in tracks]
     files = dataset.files(data, "test") or dataset.files(data, "train")
-    found: dict[str, Prompt] = {}
+    prompts: dict[str, Prompt] = {}
     for file in files:
         for row in parquet.read_table(file, columns=["prompt", "track"]).to_pylist():
             messages = tuple(row["prompt"])
-            found.setdefault(content_id(messages), Prompt(content_id(messages), messages, data.name, row["track"]))
-    return list(found.values())
+            prompts.setdefault(content_id(messages), Prompt(content_id(messages), messages, data.name, row["track"]))
+    return list(prompts.values())

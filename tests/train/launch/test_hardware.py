@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cai.models import cpu
+from cai.models.machine import Machine
 from cai.recipe.read import load_recipe
 from cai.train.launch.hardware import CONFIGS, SPREAD, Hardware
 from constitution.source import InputError
@@ -76,17 +77,18 @@ def test_what_cannot_be_is_a_sentence(write: Write, tmp_path: Path, here: str, w
         RECIPE.replace("HERE", here).replace("BASE", "policy").replace("scripted: none", "local: bundled/smollm2-135m"),
     )
     with pytest.raises(InputError) as error:
-        load_recipe(path)
+        load_recipe(path, machine=Machine())
     assert words in str(error.value).replace(str(path), "r.yaml")
 
 
 def test_more_processes_than_gpus_is_a_sentence(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    two = Machine(gpus=("0", "1"))
     text = RECIPE.replace("BASE", "policy").replace("scripted: none", "local: bundled/smollm2-135m")
     path = write("r.yaml", text.replace("HERE", "{kind: ddp, processes: 4}"))
     with pytest.raises(InputError, match="asks for 4 processes, and this machine shows 2 GPUs"):
-        load_recipe(path)
-    assert load_recipe(write("r.yaml", text.replace("HERE", "ddp"))).hardware.count == 2
+        load_recipe(path, machine=two)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert load_recipe(write("r.yaml", text.replace("HERE", "ddp")), machine=two).hardware.count == 2
 
 
 @pytest.mark.parametrize("kind", SPREAD)

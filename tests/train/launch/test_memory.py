@@ -147,10 +147,7 @@ async def run_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) ->
 
     (tmp_path / "job.json").write_text(
         json.dumps(
-            {
-                "config": {"per_device_train_batch_size": 8, "max_length": 1024, "gradient_checkpointing": False},
-                "own": {"lora": 16},
-            }
+            {"kind": "sft", "block": {"base": "b", "per_device_train_batch_size": 8, "max_length": 1024, "lora": 16}}
         )
     )
     line = json.dumps({"step": 3, "steps": 9}) + "\n"

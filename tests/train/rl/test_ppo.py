@@ -138,7 +138,7 @@ def test_a_bandit_is_solved(lora: int | None) -> None:
     rollout = trained.rollout(asked)
     log_p = distribution(trained.actor.policy, prompt, answers)
     exact = (log_p.exp() * (log_p - reference)).sum().item()
-    assert trained.told(rollout, trained.look(rollout))["kl"] == pytest.approx(exact, rel=1e-3)
+    assert trained.figures(rollout, trained.look(rollout))["kl"] == pytest.approx(exact, rel=1e-3)
 
 
 def test_a_step_without_a_single_score_changes_nothing() -> None:

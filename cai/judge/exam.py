@@ -1,0 +1,145 @@
+"""What a judge's figures are, by their names in ``exam.json``."""
+
+from dataclasses import dataclass
+from typing import Generic, NotRequired, TypedDict, TypeVar
+
+S = TypeVar("S")
+"""A share: with an interval as it is computed, or as JSON has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A mean over pairs with its 95% interval; ``value`` is None where there was nothing to count."""
+
+    value: float | None
+    low: float
+    high: float
+    of: int
+
+
+class PlainShare(TypedDict):
+    """A share as JSON has it."""
+
+    value: float | None
+    low: float
+    high: float
+    of: int
+
+
+class CurvePoint(TypedDict):
+    """A bin of confidence: its mean, the share right, and its pairs."""
+
+    confidence: float
+    accuracy: float
+    pairs: int
+
+
+class CalibrationFigures(TypedDict):
+    """How far confidence is from being right: the error, that which chance alone would show, and the curve."""
+
+    ece: float | None
+    ece_by_chance: float | None
+    curve: list[CurvePoint]
+
+
+class Calibrated(TypedDict, Generic[S]):
+    """What a calibration would do, by cross-validation; ``error`` where it cannot be fitted."""
+
+    kind: NotRequired[str]
+    error: NotRequired[str]
+    brier: NotRequired[S]
+    ece: NotRequired[float | None]
+    ece_by_chance: NotRequired[float | None]
+    curve: NotRequired[list[CurvePoint]]
+
+
+class SamePosition(TypedDict):
+    """Comparisons with a winner in both orders.
+
+    Attributes:
+        same, rate: those in which the same position won, and their share.
+        first: the share of wins that fell to the answer shown first.
+    """
+
+    both: int
+    same: int
+    rate: float | None
+    first: float | None
+
+
+class Position(SamePosition):
+    """The same by judge and by principle."""
+
+    by_judge: dict[str, SamePosition]
+    by_principle: dict[str, SamePosition]
+
+
+class ByLength(TypedDict, Generic[S]):
+    """Accuracy where the answer that people prefer is the longer one, and where it is the shorter one."""
+
+    longer_is_right: S
+    shorter_is_right: S
+
+
+class JudgeFigures(CalibrationFigures, Generic[S]):
+    """All figures of a judge, see ``cai.judge.figures``."""
+
+    pairs: int
+    contexts: int
+    people_even: int
+    accuracy: S
+    accuracy_read: S
+    accuracy_labelled: S
+    labelled: S
+    brier: S
+    brier_of_a_coin: float | None
+    unreadable: float | None
+    statuses: dict[str, int]
+    position: Position
+    by_principle: dict[str, S]
+    by_track: dict[str, S]
+    length: ByLength[S]
+    floors: dict[str, float | None]
+    above_floors: dict[str, S]
+    calibrated: NotRequired[Calibrated[S]]
+
+
+class Cost(TypedDict):
+    """What a judge took."""
+
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    seconds: float
+
+
+class Agreement(TypedDict):
+    """How far people agree, see ``cai.judge.agreement``; a kappa is None where it is not defined."""
+
+    pairs: int
+    same_first_two: float
+    cohen_first_two: float | None
+    people: int
+    fleiss: float | None
+    cohen_judge_and_majority: float | None
+
+
+class MethodFigures(JudgeFigures[PlainShare]):
+    """The figures of one method in an exam."""
+
+    model: str
+    left_out: dict[str, int]
+    unlabelled: int
+    people: Agreement | None
+    cost: Cost
+
+
+class ExamFigures(TypedDict):
+    """``exam.json``."""
+
+    data: str
+    constitution: str
+    constitution_version: str
+    seed: int
+    pairs: object
+    methods: dict[str, MethodFigures]

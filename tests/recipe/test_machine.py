@@ -1,0 +1,59 @@
+"""What a machine lacks for a recipe is a sentence before anything starts, whatever the machine that says so has."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cai.models.machine import PACKAGES, Machine
+from cai.recipe.read import load_recipe
+from constitution.source import InputError
+
+Write = Callable[[str, str], Path]
+RECIPE = """\
+name: lacking
+constitution: principles/harmless.yaml
+hardware: zero3
+models:
+  policy: {vllm: {model: bundled/smollm2-135m, tensor_parallel: 1}}
+  small: {local: bundled/smollm2-135m}
+stages:
+  - prompts: {redteam: principles/prompts/redteam.jsonl}
+  - sample: {model: small}
+  - revise: {model: policy}
+  - sft_set: {hygiene: [wrong_language]}
+  - sft: {base: policy, packing: true}
+"""
+GPU = ("0",)
+
+
+def machine(*missing: str) -> Machine:
+    return Machine(GPU, frozenset(PACKAGES) - {*missing})
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("vllm", "models.policy: vLLM is not installed; use `local:` or `endpoints:` instead, or run: make install"),
+        ("transformers", "models.small.local: is loaded by the package transformers, which is not here; run: make"),
+        ("trl", "stages[4].sft: training needs the package trl; run: make install"),
+        ("py3langid", "stages[3].sft_set.hygiene: wrong_language needs the package py3langid; run: make install"),
+        ("flash_attn", "stages[4].sft.packing: needs FlashAttention, and the package flash-attn is not installed"),
+        ("deepspeed", "hardware: zero3 needs the package deepspeed; run: pip install deepspeed"),
+        ("tensorboard", "logs: tensorboard needs the package tensorboard; run: pip install tensorboard"),
+    ],
+)
+def test_a_package_that_is_missing_is_one_sentence(write: Write, missing: str, words: str) -> None:
+    with pytest.raises(InputError) as error:
+        load_recipe(write("r.yaml", RECIPE), machine=machine(missing))
+    [problem] = error.value.found
+    assert words in str(problem)
+
+
+def test_a_machine_that_has_all_of_it_runs_the_recipe(write: Write) -> None:
+    assert load_recipe(write("r.yaml", RECIPE), machine=machine()).name == "lacking"
+
+
+def test_what_other_machines_do_this_one_need_not_have(write: Write) -> None:
+    other = Machine((), frozenset(PACKAGES) - {"transformers", "flash_attn", "deepspeed"}, serves_here=False)
+    assert load_recipe(write("r.yaml", RECIPE), machine=other).hardware.kind == "zero3"
