@@ -8,6 +8,7 @@ from constitution.shipped import HOME, SHIPPED
 
 STARTER = {
     "principles/harmless.yaml": "principles/harmless.yaml",
+    "principles/quickstart.yaml": "principles/quickstart.yaml",
     "principles/README.md": "principles/README.md",
     "principles/prompts/redteam.jsonl": "principles/prompts/redteam.jsonl",
     "principles/prompts/helpful.jsonl": "principles/prompts/helpful.jsonl",

@@ -16,6 +16,7 @@ UNSAID = ("_name_or_path", "transformers_version", "use_cache", "_from_model_con
 """Keys of the configs that change nothing of what a server says."""
 NUMBERS = ("dtype", "torch_dtype")
 """Keys that decide in which type of number a server computes where nobody tells it."""
+IDS = ("eos_token_id", "bos_token_id", "pad_token_id")
 OF_READING = ("truncation", "padding")
 """Keys of ``tokenizer.json`` that a training leaves behind; a server pads and cuts nothing."""
 DERIVED = ("vocab.json", "merges.txt", "model.safetensors.index.json", "adapter_config.json")
@@ -52,4 +53,11 @@ def _said(path: Path, unsaid: Collection[str]) -> Any:
     if path.suffix != ".json":
         return text
     known = json.loads(text)
-    return {key: each for key, each in known.items() if key not in unsaid} if isinstance(known, dict) else known
+    if not isinstance(known, dict):
+        return known
+    # One id is what a list of it is; both are written.
+    return {key: _single(each) if key in IDS else each for key, each in known.items() if key not in unsaid}
+
+
+def _single(ids: Any) -> Any:
+    return ids[0] if isinstance(ids, list) and len(ids) == 1 else ids

@@ -1,7 +1,7 @@
 """The lines of a stage's files, whatever the kind of its rows: finished, of parts in progress, left out."""
 
 from collections.abc import Sequence
-from typing import NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 from cai.store.files import Json
 
@@ -18,7 +18,7 @@ RowLine = TypedDict(
     {
         "in": str,
         "tokens": NotRequired[list[int]],
-        "out": NotRequired[Sequence[object]],
+        "out": NotRequired[Sequence[Any]],
         "reason": NotRequired[str],
     },
 )

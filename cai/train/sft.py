@@ -59,7 +59,7 @@ def arguments(job: jobs.Job[Sft], machine: Machine) -> SFTConfig:
     if packing is None:
         packing = not needs.packing_needs(machine) and job.want.bf16 is not False
     if not packing:
-        return fit.arguments(job, SFTConfig, max_length=most)
+        return fit.arguments(job, SFTConfig, max_length=most, packing=False)
     # Only this attention keeps the examples of a row apart.
     kwargs = {"attn_implementation": "flash_attention_2", **job.want.trl.get("model_init_kwargs", {})}
     packed = jobs.with_trl(job, {"packing": True, "model_init_kwargs": kwargs})

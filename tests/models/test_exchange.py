@@ -43,6 +43,9 @@ UNLIKE = {
 }
 ALIKE = {
     "who wrote it": edited("config.json", lambda data: data.update(transformers_version="4.0", use_cache=False)),
+    "an id that stands in a list": edited(
+        "generation_config.json", lambda data: data.update(eos_token_id=[data["eos_token_id"]])
+    ),
     "how a training padded": edited("tokenizer.json", lambda data: data.update(padding={"strategy": "BatchLongest"})),
     "its dtype, where the server is told one": edited("config.json", lambda data: data.update(dtype="bfloat16")),
     "notes of a training": lambda folder: (folder / "trainer_state.json").write_text("{}"),

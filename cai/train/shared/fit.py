@@ -3,6 +3,8 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,24 +32,25 @@ def arguments(job: Job[Train], config: Callable[..., C], **settings: object) -> 
         settings: keys of the trainer's own.
     """
     gpu = torch.cuda.is_available()
-    return config(
-        **{
-            "output_dir": str(job.out / "checkpoints"),
-            "seed": job.seed,
-            "use_cpu": not gpu,
-            "bf16": half(job),
-            "dataloader_pin_memory": gpu,
-            "logging_steps": 1,
-            "ddp_timeout": PATIENCE,
-            "save_strategy": "steps",
-            "save_total_limit": 2,
-            "disable_tqdm": True,
-            **trackers.settings(job),
-            **_shared(job.want),
-            **settings,
-            **job.want.trl,
-        }
-    )
+    given = {
+        "output_dir": str(job.out / "checkpoints"),
+        "seed": job.seed,
+        "use_cpu": not gpu,
+        "bf16": half(job),
+        "dataloader_pin_memory": gpu,
+        "logging_steps": 1,
+        "ddp_timeout": PATIENCE,
+        "save_strategy": "steps",
+        "save_total_limit": 2,
+        "disable_tqdm": True,
+        **trackers.settings(job),
+        **_shared(job.want),
+        **settings,
+        **job.want.trl,
+    }
+    forgotten = {each.name for each in fields(job.want)} & signature(config).parameters.keys() - given.keys()
+    assert not forgotten, f"{job.kind} does not hand on {forgotten}"  # the user's word would count for nothing
+    return config(**given)
 
 
 def _shared(want: Train) -> dict[str, object]:
