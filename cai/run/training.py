@@ -55,7 +55,8 @@ def _room_beside_servers(run: Run, block: Block) -> bool:
     """Whether the servers that are up, idle meanwhile, may stay: on a CPU with enough memory, where no answers are asked for."""
     hardware, want = run.recipe.hardware, block.want
     served = all(each.spec.served for each in run.fleet.up if each.spec.hosted)
-    if isinstance(want, Online) or hardware.device != "CPU" or not served:
+    asks = isinstance(want, Online) or (isinstance(want, Aligned) and guards.scoring(want.guards))
+    if asks or hardware.device != "CPU" or not served:
         return False
     size = memory.size(Path(resolve(run.weights(want.base))))
     return size is not None and memory.fits_beside(
