@@ -23,7 +23,8 @@ class Clock:
     def __init__(self, path: Path, told: float) -> None:
         self.path, self.told = path, told
         saved = read_object(path, {"seconds"})
-        self.worked = max(told, float(saved["seconds"]) if saved else 0.0)
+        kept = saved["seconds"] if saved else 0.0
+        self.worked = max(told, kept) if isinstance(kept, int | float) else told  # damaged, it is of no weight
         self.open, self.looked = 0, 0.0
 
     def start(self) -> None:

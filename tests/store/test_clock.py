@@ -97,3 +97,12 @@ def test_a_reopened_stage_keeps_what_it_took(stage: Stage, time: SimpleNamespace
         time.now += 3
         finish(part)
     assert again.tally().seconds == 18
+
+
+@pytest.mark.parametrize("kept", ["null", '"long"', "[1]"])
+def test_a_clock_that_somebody_damaged_is_of_no_weight(stage: Stage, time: SimpleNamespace, kept: str) -> None:
+    (stage.folder / clock.CLOCK).write_text(f'{{"seconds": {kept}}}')
+    part = Part(stage, 0)
+    time.now += 3
+    finish(part)
+    assert stage.tally().seconds == 3
