@@ -56,8 +56,17 @@ class Shape:
         """The recipe of this shape, with which nothing is wrong."""
         assert self.constitution is not None and self.constitution_file is not None
         data = self.source.data
-        named, constitution = (self.source.path, data["name"], data.get("seed", 0)), self.constitution
-        return Recipe(*named, constitution, self.constitution_file, self.models, self.blocks, self.hardware, self.logs)
+        return Recipe(
+            self.source.path,
+            data["name"],
+            data.get("seed", 0),
+            self.constitution,
+            self.constitution_file,
+            self.models,
+            self.blocks,
+            self.hardware,
+            self.logs,
+        )
 
 
 def shape(source: Source, models: Mapping[str, ModelSpec]) -> Shape:

@@ -144,6 +144,7 @@ def test_a_row_that_a_person_rewrote_is_a_row(tmp_path: Path) -> None:
     stage = part(tmp_path, "s")
     stage.path(0).write_text(stage.path(0).read_text().replace("redteam", "helpful"))
     audit.whole(stage)
+    assert {row["track"] for row in stage.all_rows(dict)} == {"helpful"}
 
 
 @pytest.mark.parametrize(
