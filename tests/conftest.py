@@ -122,7 +122,10 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="session")
 def shape(tokenizer: Any) -> dict[str, Any]:
-    """The config of a Llama of a few weights that reads this tokenizer; its heads are of the least size that vLLM has."""
+    """The config of a Llama of a few weights that reads this tokenizer; its heads are of the least size that vLLM has.
+
+    Its output layer is its embeddings, as most small models have it.
+    """
     sizes = {
         "hidden_size": 16,
         "intermediate_size": 32,
@@ -131,7 +134,8 @@ def shape(tokenizer: Any) -> dict[str, Any]:
         "head_dim": 32,
     }
     ids = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    return {"vocab_size": len(tokenizer), "max_position_embeddings": 8192, **sizes, **ids}
+    layers = {"tie_word_embeddings": True, "attention_bias": True}
+    return {"vocab_size": len(tokenizer), "max_position_embeddings": 8192, **sizes, **layers, **ids}
 
 
 @pytest.fixture(scope="session")
@@ -156,7 +160,7 @@ def opinionated(tiny: Path, tokenizer: Any, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("opinionated")
     model: Any = AutoModelForCausalLM.from_pretrained(tiny)
     with torch.no_grad():
-        model.model.embed_tokens.weight[:, 0] = 1.0  # far above all else that the layers add
+        model.model.layers[-1].self_attn.o_proj.bias[0] = 100.0  # far above all else that the layers add
         model.lm_head.weight[:, 0] = 0.0
         model.lm_head.weight[tokenizer.convert_tokens_to_ids(["A", "B"]), 0] = 1.8
     model.save_pretrained(folder)

@@ -40,6 +40,7 @@ def command(spec: ModelSpec, model: str, port: int, on_cpu: bool) -> list[str]:
     line += ["--served-model-name", spec.served if spec.lora else spec.title]
     line += ["--host", "127.0.0.1", "--port", str(port)]
     line += ["--enable-prompt-tokens-details", "--disable-uvicorn-access-log"]
+    line += ["--worker-extension-cls", "cai.models.reloading.Reloading"]
     if on_cpu:
         line += ["--enforce-eager", "--no-enable-chunked-prefill"]
     if spec.reward:

@@ -151,7 +151,7 @@ class Served(Endpoint):
         Raises:
             RunError: a server cannot take them.
         """
-        read = {"method": "reload_weights", "kwargs": {"weights_path": str(weights)}}
+        read = {"method": "take_weights", "kwargs": {"folder": str(weights)}}
         for page, body in (("collective_rpc", read), ("reset_prefix_cache", {})):
             await asyncio.gather(*(self._tell(server, page, body) for server in self.servers))
 

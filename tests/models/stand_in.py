@@ -24,7 +24,7 @@ async def told(request):
     asked = await request.json()
     if "missing" in str(asked):
         return web.Response(status=500, text="no such weights")
-    weights = asked.get("kwargs", {}).get("weights_path", weights)
+    weights = asked.get("kwargs", {}).get("folder", weights)
     return web.Response()
 
 async def completion(request):

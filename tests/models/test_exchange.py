@@ -137,27 +137,39 @@ def test_a_server_that_cannot_take_them_is_replaced(
 def test_a_real_server_answers_as_the_model_whose_weights_it_took_also_after_it_was_killed(
     real_server: Any, tiny: Path
 ) -> None:
-    """The first model's verdicts can be read, the other's are those of a random model."""
+    """The first model's verdicts can be read, the other's are those of a random model.
+
+    Both compute their output layer from their embeddings, which a CPU packs for itself.
+    """
     served: vllm.Served = real_server.served
     asked = Request(({"role": "user", "content": "Which is better?"},), choices=("A", "B"), begin="The answer is: (")
     long = Request(({"role": "user", "content": "Count to ten."},), max_tokens=500)
     random = replace(real_server.spec, role="sft", vllm=str(tiny), model="sft", trained=True)
 
+    drawn = Request(tokens=tuple(range(100, 140)), max_tokens=8, seed=1)
+
     async def verdict() -> int:
         return len((await served.ask(asked, "row")).choice_logprobs)
 
+    async def draws() -> tuple[float, ...]:
+        return (await served.ask(drawn, "row")).logprobs
+
     async def scene() -> None:
         assert await verdict() == 2
+        at_start = await draws()
         assert await served.takes(random)
         assert served.name == "sft"
         assert await verdict() == 0
+        taken = await draws()
         replies = await killed_while_it_answers()
         assert len(replies) == 16
         assert all(reply.tokens_out for reply in replies)
         assert await verdict() == 0
+        assert await draws() == pytest.approx(taken, abs=1e-4)  # as a server that was started with them
         assert await served.load() is not None
         assert await served.takes(real_server.spec)
         assert await verdict() == 2
+        assert await draws() == pytest.approx(at_start, abs=1e-4)
 
     async def killed_while_it_answers() -> list[Reply]:
         begun = [asyncio.create_task(served.ask(long, str(row))) for row in range(16)]

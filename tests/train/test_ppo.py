@@ -151,7 +151,7 @@ def test_two_processes_learn_from_what_one_server_samples(toy: Path, tiny: Path,
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")
     spec = ModelSpec("policy", vllm=str(tiny))
-    small = {"lora": 4, "max_steps": 2, "batch_size": 4, "per_device_train_batch_size": 2, "eval_prompts": 2}
+    small = {"max_steps": 2, "batch_size": 4, "per_device_train_batch_size": 2, "eval_prompts": 2}
     want = Ppo(base=spec.vllm, bf16=False, **{**SETTINGS, **small}, rollouts="policy")
     beside = {
         "scoring": {"method": "rules", "rules": {"length": 20.0}, "constitution": CONSTITUTION, "logs": str(tmp_path)},
