@@ -160,7 +160,7 @@ def opinionated(tiny: Path, tokenizer: Any, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("opinionated")
     model: Any = AutoModelForCausalLM.from_pretrained(tiny)
     with torch.no_grad():
-        model.model.layers[-1].self_attn.o_proj.bias[0] = 100.0  # far above all else that the layers add
+        model.model.layers[-1].self_attn.o_proj.bias[0] = 1.0  # far above all else that the layers add
         model.lm_head.weight[:, 0] = 0.0
         model.lm_head.weight[tokenizer.convert_tokens_to_ids(["A", "B"]), 0] = 1.8
     model.save_pretrained(folder)

@@ -182,4 +182,4 @@ def test_a_server_samples_from_the_policy_as_it_is(serving: tuple[Any, ChatToken
     assert (mine - theirs)[batch.mask].abs().max() < 1e-3
     with torch.no_grad(), policy.disable_adapter():
         unmoved = logprobs(policy, batch, 0.7)[0]
-    assert (unmoved - theirs)[batch.mask].abs().max() > 0.1
+    assert (unmoved - theirs)[batch.mask].abs().max() > 1e-2  # ten times what the two may be apart
