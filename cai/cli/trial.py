@@ -129,7 +129,7 @@ def _waiting(console: Console, what: str) -> AbstractContextManager[object]:
 
 
 def _head(console: Console, text: str, draft: Draft | None = None) -> None:
-    cut = " (cut off: --max-tokens allows more)" if draft is not None and draft.finish == "length" else ""
+    cut = f" ({draft.cut().replace('_', ' ')}: --max-tokens allows more)" if draft is not None and draft.cut() else ""
     console.print(Text(f"{text}{cut}", style="bold"))
 
 

@@ -20,14 +20,22 @@ class AskedAs:
         return self.format == "transcript" or bool(getattr(self.inner, "continues_chat", self.inner.continues))
 
     async def ask(self, request: Request, row_id: str) -> Reply:
-        """See ``Model.ask``; sampling is of texts alone, as a verdict reads the distribution itself."""
+        """See ``Model.ask``."""
+        return await self.inner.ask(self._own(request), row_id)
+
+    async def prepare(self, request: Request) -> None:
+        """As ``Endpoint.prepare``, where the model is one."""
+        prepare = getattr(self.inner, "prepare", None)
+        if prepare is not None:
+            await prepare(self._own(request))
+
+    def _own(self, request: Request) -> Request:
+        """The request with the role's sampling, which is of texts alone: a verdict reads the distribution itself."""
         if request.choices or request.score:
-            asked = replace(request, more=self.spec.extra_body) if self.spec.extra_body else request
-        else:
-            own = self.spec.temperature
-            heat = request.temperature if own is None else own
-            asked = replace(request, temperature=heat, more={**self.sampling, **self.spec.extra_body})
-        return await self.inner.ask(asked, row_id)
+            return replace(request, more=self.spec.extra_body) if self.spec.extra_body else request
+        own = self.spec.temperature
+        heat = request.temperature if own is None else own
+        return replace(request, temperature=heat, more={**self.sampling, **self.spec.extra_body})
 
 
 def asked_as(model: Model, spec: ModelSpec) -> Model:

@@ -94,9 +94,13 @@ class Endpoint:
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; what fails is asked elsewhere, and while no server is there, for ``patience`` seconds more."""
-        await self.probes.before(request)
+        await self.prepare(request)
         reply = await self._answer(request, row_id)
         return reply if len(reply.texts) >= request.n or request.score else await self._more(reply, request, row_id)
+
+    async def prepare(self, request: Request) -> None:
+        """Find out, before any row, how the servers take a request of this shape; raises as ``ask``."""
+        await self.probes.before(request)
 
     async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """The samples that a server left out, asked one by one."""
@@ -165,7 +169,7 @@ class Endpoint:
         except (Unreadable, ValueError, RecursionError) as error:
             replica.failed()
             what = str(error) if isinstance(error, Unreadable) else "an answer that is not JSON"
-            raise Transient(f"{replica.title}: {what}", status=500) from error
+            raise Transient(what, status=500, place=replica.title) from error
         except Transient as error:
             if not error.busy:
                 replica.failed()

@@ -60,7 +60,9 @@ async def _listing(http: aiohttp.ClientSession, replica: Replica) -> Listing | N
     try:
         page = await get(http, f"{replica.url}/models", LIST_SECONDS)
     except Transient as error:
-        raise UserError(f"{error}; check the URL, or start the server") from None
+        raise UserError(
+            f"{replica.title} does not answer ({error.words}); check the URL, or start the server"
+        ) from None
     if page.status in (401, 403):
         raise UserError(f"{replica.title} refuses the key ({page.status} {page.words()}); set api_key_env")
     if page.status in LOADS:

@@ -139,7 +139,7 @@ class Probes:
             except Transient as error:
                 errors += bool(error.status and not error.busy)
                 if errors >= ERRORS:
-                    raise Refused(error.status, str(error).removeprefix(f"{error.status} ")) from None
+                    raise Refused(error.status, error.words.removeprefix(f"{error.status} ")) from None
                 left = until - time.monotonic()
                 if left <= 0 or (not error.status and not await self.model.comes_back(until)):
                     raise RunError(self.model.gone(error)) from None

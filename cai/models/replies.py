@@ -173,7 +173,12 @@ def content(said: Json) -> tuple[str, str]:
 
 
 def _part(part: Json, kind: str) -> str:
-    inner = part if isinstance(part, str) else next((part[key] for key in ("text", kind) if part.get(key)), "")
+    if isinstance(part, str):
+        return whole(part)
+    known = part if isinstance(part, Mapping) else {}
+    inner = next((known[key] for key in ("text", kind, "summary") if known.get(key) is not None), None)
+    if inner is None and kind in THOUGHT:
+        return ""  # one that the server keeps to itself
     if isinstance(inner, list):
         return "".join(content(inner))
     if not isinstance(inner, str):

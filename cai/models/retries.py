@@ -18,11 +18,14 @@ class Transient(Exception):
         after: the server's Retry-After, in seconds.
         busy: whether the server is well and only wants to be asked later.
         status: as HTTP has it; 0 where there was no answer.
+        words: what went wrong, without the place.
     """
 
-    def __init__(self, text: str, after: float | None = None, busy: bool = False, status: int = 0) -> None:
-        super().__init__(text)
-        self.after, self.busy, self.status = after, busy, status
+    def __init__(
+        self, words: str, after: float | None = None, busy: bool = False, status: int = 0, place: str = ""
+    ) -> None:
+        super().__init__(f"{place}: {words}" if place else words)
+        self.words, self.after, self.busy, self.status = words, after, busy, status
 
 
 async def again(first: Transient, attempt: Callable[[], Awaitable[T]], patience: float) -> T:

@@ -73,7 +73,7 @@ async def _page(http: aiohttp.ClientSession, method: str, url: str, more: Mappin
                     after = retry_after(response.headers.get("Retry-After"))
                     return Page(response.status, await _bounded(response), after)
         except (TimeoutError, aiohttp.ClientError, ValueError, LookupError) as error:
-            raise Transient(f"{shown(url)}: {_reason(error)}") from error
+            raise Transient(_reason(error), place=shown(url)) from error
         url = _within(url, moved, response.status)
     raise RunError(f"{shown(url)} sends its visitors on and on; name the URL of the server itself")
 
@@ -84,7 +84,9 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
         blocks.append(block)
         size += len(block)
         if size > MOST_BYTES:
-            raise Transient(f"{shown(str(response.url))}: an answer of more than {MOST_BYTES >> 20} MiB")
+            raise Transient(
+                f"an answer of more than {MOST_BYTES >> 20} MiB", status=500, place=shown(str(response.url))
+            )
     return b"".join(blocks)
 
 

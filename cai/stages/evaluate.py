@@ -75,7 +75,7 @@ def describe(rows: Sequence[Answers]) -> dict[str, float | None]:
         "answers": len(rows),
         "mean_words": round(statistics.fmean(words), 1) if words else None,
         "refusals": sum(read.is_refusal(row.draft.text) for row in rows),
-        "truncated": sum(row.draft.finish == "length" for row in rows),
+        "truncated": sum(bool(row.draft.cut()) for row in rows),
         "empty": sum(not row.draft.text for row in rows),
     }
 

@@ -49,8 +49,8 @@ def prefs(rows: Iterable[Preference], want: Prefs, counts: Counter[str]) -> Iter
             yield Drop(row.id, row.status)
         elif abs(confidence - 0.5) < want.thin or confidence == 0.5:
             yield Drop(row.id, "thin_margin")
-        elif want.truncated == "drop" and "length" in (row.pair.a.finish, row.pair.b.finish):
-            yield Drop(row.id, "truncated_answer")
+        elif cut := row.pair.a.cut(want.truncated) or row.pair.b.cut(want.truncated):
+            yield Drop(row.id, "truncated_answer" if cut == "truncated" else cut)
         elif cleaner.contaminated(row.pair.messages[-1]["content"]):
             yield Drop(row.id, "contaminated")
         else:

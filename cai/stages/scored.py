@@ -25,8 +25,8 @@ def candidates(row: Scored, truncated: str, counts: Counter[str]) -> list[Candid
     for number, (score, draft) in enumerate(zip(row.scores, row.answers, strict=True)):
         if score is None:
             counts["unparsed_answers"] += 1
-        elif truncated == "drop" and draft.finish == "length":
-            counts["truncated_answers"] += 1
+        elif cut := draft.cut(truncated):
+            counts["truncated_answers" if cut == "truncated" else cut] += 1
         else:
             answers.append(Candidate(score, number, draft))
     return sorted(answers, key=lambda each: -each.score)

@@ -69,8 +69,8 @@ def _wanted(row: Chain, want: SftSet) -> tuple[int, ...]:
 def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
     """Why a draft is left out; empty where nothing is wrong with it."""
     draft = row.drafts[number]
-    if draft.finish == "length" and want.truncated == "drop":
-        return "truncated"
+    if cut := draft.cut(want.truncated):
+        return cut
     former = row.drafts[number - 1].text if number else ""
     said = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags)
     reason = next((name for name in want.hygiene if CHECKS[name](said)), "")
