@@ -99,23 +99,17 @@ class OpenAI:
         choices = replies.choices(answer)[: request.n]
         samples = [replies.sample(each, request.stop) for each in choices]
         usage = answer.get("usage")
-        thinking = tuple(each.thinking for each in samples)
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
-        counts = {
-            "thinking_cut_off": sum(map(bool, thinking)),
-            "without_seed": int(request.seed is not None and not self.now.seed),
-            WITHOUT_LOGPROBS: int(tokens is None),
-        }
+        parts = replies.written(samples)
+        parts["counts"] |= {"without_seed": 1} if request.seed is not None and not self.now.seed else {}
+        parts["counts"] |= {WITHOUT_LOGPROBS: 1} if tokens is None else {}
         return Reply(
-            texts=tuple(each.text for each in samples),
-            finishes=tuple(each.finish for each in samples),
+            **parts,
             choice_logprobs=logprobs_of(tokens, request.choices) if tokens else {},
             tokens_in=replies.count(usage, "prompt_tokens"),
             tokens_cached=replies.count(usage, "prompt_tokens_details", "cached_tokens"),
             tokens_out=replies.count(usage, "completion_tokens"),
             model=replies.name(answer),
-            thinking=thinking if any(thinking) else (),
-            counts={name: count for name, count in counts.items() if count},
         )
 
 

@@ -123,7 +123,8 @@ class Endpoint:
                 if suspect:  # what is harmless was answered in between
                     raise RowError("server_error", str(error)) from None
                 suspect = await self.probes.stands(request)
-                if not suspect and not await self.comes_back(until):
+                hopeless = (error.status and self.probes.doubts(request)) or time.monotonic() > until
+                if not suspect and (hopeless or not await self.comes_back(until)):
                     raise RunError(self.gone(error)) from None
 
     def once(self, request: Request) -> Awaitable[Reply]:

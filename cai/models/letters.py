@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
-ROUNDING = 0.01
+ROUNDING = 0.05
 """How far probabilities may add up to more than 1."""
 UNKNOWN_SHARE = 0.25
 """Of the mass that may be a choice, the largest share that may be none."""

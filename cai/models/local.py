@@ -19,6 +19,7 @@ from transformers import (
 from cai.errors import RowError
 from cai.models.batches import Batches
 from cai.models.dialect import gives_no_score
+from cai.models.replies import apart_from_thought, written
 from cai.models.sampling import Seeded
 from cai.models.types import ModelSpec, Reply, Request
 from cai.models.weights import ends, load, rendered
@@ -101,8 +102,8 @@ class Local:
         for request in requests:
             mine = samples[start : start + request.n]
             spent = sum(count for _, _, count in mine)
-            said, finishes = tuple(text for text, _, _ in mine), tuple(finish for _, finish, _ in mine)
-            replies.append(Reply(said, finishes, {}, counts[start], 0, spent, self.name))
+            parts = written([apart_from_thought(text, finish) for text, finish, _ in mine])
+            replies.append(Reply(**parts, tokens_in=counts[start], tokens_out=spent, model=self.name))
             start += request.n
         return replies
 

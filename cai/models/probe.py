@@ -78,6 +78,8 @@ class Probes:
         self.known: set[Shape] = set()
         self.stood: dict[Shape, float] = {}
         """When a harmless request of a shape was answered last."""
+        self.doubtful: set[Shape] = set()
+        """Those at which the servers fail also where they are harmless."""
         self.notes: set[str] = set()
 
     async def before(self, request: Request) -> None:
@@ -109,6 +111,8 @@ class Probes:
             try:
                 await self._patiently(self._harmless(request))
             except Refused as too:
+                if too.status >= 500:
+                    return  # it fails at what is harmless, which says nothing of a refusal
                 raise RunError(f"{self.model.where} refuses {self.model.name} ({too}); {too.advice()}") from refused
             self.stood[looks] = time.monotonic()
 
@@ -119,6 +123,10 @@ class Probes:
         except (Transient, Refused):
             return False
         return True
+
+    def doubts(self, request: Request) -> bool:
+        """Whether the servers fail at harmless requests of this shape as well."""
+        return shape(request) in self.doubtful
 
     def _harmless(self, request: Request) -> Request:
         """As ``harmless``; of a server of ours few tokens are asked, as it refuses none."""
@@ -151,6 +159,9 @@ class Probes:
             reply = await self._patiently(asked)
         except Refused as refused:
             reply = await self._otherwise(asked, refused)
+        if reply is None:
+            self.doubtful.add(shape(request))
+            return
         if reply.counts.get(WITHOUT_LOGPROBS):
             raise UserError(
                 f"models.{self.model.spec.role}: {self.model.where} gives no log-probabilities, by which a verdict is read; "
@@ -161,9 +172,14 @@ class Probes:
         if "unknown" in reply.finishes and not request.choices:
             self._note("it does not say how its answers end, so that none counts as whole")
 
-    async def _otherwise(self, asked: Request, last: Refused) -> Reply:
-        """Go from refusal to refusal: what is answered, or refused with other words, was a step on the way."""
+    async def _otherwise(self, asked: Request, last: Refused) -> Reply | None:
+        """Go from refusal to refusal: what is answered, or refused with other words, was a step on the way.
+
+        Returns:
+            the answer; None where the server fails whatever is tried, so that the first row has to show what it takes.
+        """
         dialect = self.model.dialect
+        first, plain = last, dialect.now
         ways = list(otherwise(asked, dialect.now, last.words))
         for _ in range(MOST_WAYS):
             if not ways:
@@ -181,6 +197,9 @@ class Probes:
                 self._note(note)
                 return reply
             self._note(note)
+        if first.status >= 500:
+            dialect.now = plain
+            return None
         text = (
             f"models.{self.model.spec.role}: {self.model.where} refuses what would be asked ({last}); {last.advice()}"
         )

@@ -59,6 +59,8 @@ class Refused(Exception):
             return "add to the account, then run the same command again"
         if self.status == 404 or MODEL.search(self.words):
             return "check `model` and the URL"
+        if self.status >= 500:
+            return "look at its log, then run the same command again"
         if self.status in (401, 403, 407) or (KEY.search(self.words) and not LONG.search(self.words)):
             return "check the key (api_key_env)"
         return "change what the role or the stage asks for, or ask another server"

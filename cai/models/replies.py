@@ -93,7 +93,7 @@ def words_of(wrong: Json) -> str:
         return ", ".join(dict.fromkeys(filter(None, map(words_of, inner))))
     if isinstance(wrong, Sequence):
         return "; ".join(filter(None, map(words_of, wrong[:3])))
-    return str(wrong) if isinstance(wrong, int) and not isinstance(wrong, bool) else ""
+    return ""
 
 
 def choices(answer: Json) -> list[Mapping[str, Json]]:
@@ -126,13 +126,34 @@ def sample(choice: Mapping[str, Json], stops: Sequence[str] = ()) -> Sample:
         text, thinking = whole(choice["text"]), ""
     else:
         raise Unreadable("a choice without a message or a text")
+    return apart_from_thought(text, _end(choice.get("finish_reason")), thinking, stops)
+
+
+def apart_from_thought(text: str, finish: str, thinking: str = "", stops: Sequence[str] = ()) -> Sample:
+    """A sample of a model of any kind, by its text and its end.
+
+    Args:
+        thinking: what was thought, where that came apart from the text.
+        stops: as of ``sample``.
+    """
     thought, text, unclosed = apart(text)
     text, cut = _before(text, stops)
-    finish = "stop" if cut else _end(choice.get("finish_reason"))
-    thinking = thinking or thought
+    thinking, finish = thinking or thought, "stop" if cut else finish
     if unclosed or (thinking and finish == "length" and not text.strip()):
         finish = THINKING
     return Sample(text, thinking, finish)
+
+
+def written(samples: Sequence[Sample]) -> dict[str, Any]:
+    """What of a ``Reply`` its samples are."""
+    thinking = tuple(each.thinking for each in samples)
+    thoughts = sum(map(bool, thinking))
+    return {
+        "texts": tuple(each.text for each in samples),
+        "finishes": tuple(each.finish for each in samples),
+        "thinking": thinking if thoughts else (),
+        "counts": {"thinking_cut_off": thoughts} if thoughts else {},
+    }
 
 
 def _message(message: Json) -> tuple[str, str]:

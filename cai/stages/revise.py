@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from cai.data.clean import leaks
+from cai.data.endings import REASONS, cut
 from cai.flow.ask import Ask
 from cai.judge.compare import compare as compare
 from cai.judge.settings import Judging
 from cai.models.types import Reply, Request
-from cai.store.rows import ENDS, Chain, Draft, Drop, Pair, Prompt
+from cai.store.rows import Chain, Draft, Drop, Pair, Prompt
 from constitution import ask as asking
 from constitution import draw, read
 from constitution.model import Constitution, Principle
@@ -53,7 +54,7 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
         return Drop(row.id, "no_principle_applies")
     drafts = [await answer(row, want, ask)]
     if not drafts[0].text:
-        return Drop(row.id, drafts[0].cut() or "empty_answer")
+        return Drop(row.id, cut(drafts[0]) or "empty_answer")
     for principle in principles:
         draft = await revised_under(principle, row, drafts[-1], want, ask)
         if isinstance(draft, str):
@@ -113,7 +114,7 @@ async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: R
 
 def _unreadable(reply: Reply, reason: str) -> str:
     """Why a reply gave no text: more is known of it where its tokens were all spent on a thought."""
-    return ENDS["thinking"] if reply.finishes[0] == "thinking" else reason
+    return REASONS["thinking"] if reply.finishes[0] == "thinking" else reason
 
 
 def _once_more(draft: Draft, principle: str, critique: str, flag: str) -> Draft:

@@ -6,9 +6,10 @@ With ``group: 4``, four answers go together, for a judge that ranks them at once
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from cai.data.endings import REASONS
 from cai.flow.ask import Ask
 from cai.models.types import Request
-from cai.store.rows import ENDS, Draft, Drop, Pair, Prompt
+from cai.store.rows import Draft, Drop, Pair, Prompt
 from constitution.ask import answer
 
 
@@ -49,7 +50,7 @@ async def sample(row: Prompt, want: Sample, ask: Ask) -> list[Pair] | Drop:
         for number, (a, b, *more) in _groups(drafts, want.group)
     ]
     thought = any(draft.finish == "thinking" and not draft.text for draft in drafts)
-    return pairs or Drop(row.id, ENDS["thinking"] if thought else "equal_or_empty_answers")
+    return pairs or Drop(row.id, REASONS["thinking"] if thought else "equal_or_empty_answers")
 
 
 def _groups(drafts: Sequence[Draft], size: int) -> Iterator[tuple[int, Sequence[Draft]]]:

@@ -44,17 +44,13 @@ class Prompt:
         return About(self.track, tags, self.language)
 
 
-ENDS = {"length": "truncated", "thinking": "cut_while_thinking", "unknown": "unknown_end"}
-"""How an answer ended that is no whole one → what is counted; other words are counted as they are."""
-
-
 @dataclass(frozen=True, slots=True)
 class Draft:
     """One answer. ``principle`` and ``critique`` led to it; both are empty for a first answer.
 
-    ``finish`` is how it ended, see ``Reply.finishes``: what did not end by "stop" is no whole answer. ``seed`` is the
-    request's. ``flags`` are what was noticed of it as it was made: "leaked_exemplar", "fine" (its critique found nothing) or
-    "not_better" (a judge did not find the revision better), and under the last two it is the draft before it, which stands.
+    ``finish`` is how it ended, see ``cai.models.replies``. ``seed`` is the request's. ``flags`` are what was noticed of it as
+    it was made: "leaked_exemplar", "fine" (its critique found nothing) or "not_better" (a judge did not find the revision
+    better), and under the last two it is the draft before it, which stands.
     """
 
     text: str
@@ -64,16 +60,6 @@ class Draft:
     principle: str = ""
     critique: str = ""
     flags: tuple[str, ...] = ()
-
-    def cut(self, truncated: str = "drop") -> str:
-        """Why it is no whole answer, or may not be one; empty where it is.
-
-        Args:
-            truncated: "keep" for answers that may have ended at the token limit.
-        """
-        if self.finish == "stop" or (truncated == "keep" and self.finish in ("length", "unknown")):
-            return ""
-        return ENDS.get(self.finish, self.finish)
 
 
 @dataclass(frozen=True, slots=True)

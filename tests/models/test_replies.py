@@ -219,21 +219,21 @@ def test_samples_come_in_their_order_and_no_more_than_were_asked() -> None:
         (
             {"choices": None, "error": {"message": "Provider returned error", "code": 429}},
             429,
-            "Provider returned error, 429",
+            "Provider returned error",
         ),
         ({"error": "odd"}, 0, "odd"),
         (
             {"object": "error", "message": "System role not supported", "code": 400},
             400,
-            "System role not supported, 400",
+            "System role not supported",
         ),
         ({"detail": [{"loc": ["body"], "msg": "field required", "input": "How?"}]}, 0, "field required"),
         (
             {"choices": [{**choice("It"), "finish_reason": "error", "error": {"code": 502, "message": "died"}}]},
             502,
-            "died, 502",
+            "died",
         ),
-        ({"choices": [choice(finish="abort")]}, 502, "an answer that ended in an error, 502"),
+        ({"choices": [choice(finish="abort")]}, 502, "an answer that ended in an error"),
     ],
 )
 def test_an_error_within_an_answer_is_that_error(answer: Any, status: int, words: str) -> None:
@@ -397,7 +397,7 @@ def sound(reply: Reply, request: Request) -> None:
     assert set(reply.choice_logprobs) <= set(request.choices)
     held = sum(math.exp(each) for each in reply.choice_logprobs.values())
     assert all(math.isfinite(each) for each in reply.choice_logprobs.values())
-    assert held <= 1.011
+    assert held <= 1.051
 
 
 def test_a_thought_of_any_length_is_told_apart_at_once() -> None:
