@@ -204,6 +204,8 @@ class Endpoint:
         """The sentence for a model that no server answers for."""
         if error.busy:
             return f"{self.name} has been too busy for {self.spec.patience:.0f} s: {error}"
+        if error.status:
+            return f"{self.where} fails at what {self.name} is asked ({error}); look at its log, then run the same command again"
         waited = f", also not in {self.spec.patience:.0f} s more" if self.spec.patience else ""
         return f"no server answers for {self.name} ({error}){waited}; start it and run the same command again"
 
