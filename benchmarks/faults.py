@@ -120,8 +120,8 @@ OF_ONE_ROW: dict[str, tuple[Answer, str]] = {
 }
 """Faults of one row: it alone is dropped, with this reason."""
 FOR_GOOD: dict[str, tuple[Answer, str]] = {
-    "wrong model": (status(404), "does not know the model mock"),
-    "key refused": (status(401), "refuses the key (401)"),
+    "wrong model": (status(404), "refuses mock (404 on schedule); check `model` and the URL"),
+    "key refused": (status(401), "refuses mock (401 on schedule); check the key (api_key_env)"),
     "429 for good": (status(429), "mock has been too busy for 1 s: 429 on schedule"),
 }
 """Faults of everyone: the run stops with this sentence, and the same command goes on when they are gone."""
@@ -243,7 +243,7 @@ def two_at_once(folder: Path) -> tuple[Outcome, Outcome]:
         said: list[str] = []
         first = threading.Thread(target=lambda: said.append(run(folder, url)))
         first.start()
-        while server.asked < 8:
+        while not server.asked:
             time.sleep(0.005)
         line = [sys.executable, "-m", "cai.cli", "run", str(folder / "faults.yaml"), "--out", str(folder / "elsewhere")]
         (folder / "elsewhere").mkdir()

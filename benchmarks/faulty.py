@@ -28,11 +28,11 @@ class Faulty:
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        self.asked += 1
+        self.asked = number = self.asked + 1
         await asyncio.sleep(self.seconds)
         while self.held:
             await asyncio.sleep(self.seconds)
-        if self.fault and self.asked % self.every == 0:
+        if self.fault and number % self.every == 0:
             odd = self.fault(request, body)
             if odd is not None:
                 self.failed += 1

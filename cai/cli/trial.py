@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from cai.cli.shared import one_of, with_model
+from cai.data.endings import cut
 from cai.data.prompts import TRACKS
 from cai.errors import RowError, RunError, UserError
 from cai.flow.ask import Ask, generator
@@ -129,8 +130,9 @@ def _waiting(console: Console, what: str) -> AbstractContextManager[object]:
 
 
 def _head(console: Console, text: str, draft: Draft | None = None) -> None:
-    cut = " (cut off: --max-tokens allows more)" if draft is not None and draft.finish == "length" else ""
-    console.print(Text(f"{text}{cut}", style="bold"))
+    reason = cut(draft).replace("_", " ") if draft is not None else ""
+    short = f" ({reason}: --max-tokens allows more)" if reason else ""
+    console.print(Text(f"{text}{short}", style="bold"))
 
 
 def _said(console: Console, text: str) -> None:

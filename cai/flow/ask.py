@@ -1,5 +1,6 @@
 """What a row function asks through: its model, the constitution, and the row's own random generator."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -22,6 +23,7 @@ class Ask:
     """What a row function asks through: its model, the constitution and the row's own random generator.
 
     Attributes:
+        tokens, counts: the row's so far, of all its models' replies; what else of them the ledger counts.
         others: the models of all roles that the stage's block names.
         on_reply: told the tokens (in, cached, out) of each reply as it comes.
 
@@ -36,6 +38,7 @@ class Ask:
     rng: Random
     steps: int = 0
     tokens: list[int] = field(default_factory=lambda: [0, 0, 0])
+    counts: Counter[str] = field(default_factory=Counter)
     others: Mapping[str, Up] = field(default_factory=dict)
     on_reply: Callable[[Sequence[int]], None] = lambda tokens: None
 
@@ -50,6 +53,8 @@ class Ask:
         tokens = (reply.tokens_in, reply.tokens_cached, reply.tokens_out)
         for place, count in enumerate(tokens):
             self.tokens[place] += count
+        if reply.counts:
+            self.counts.update(reply.counts)
         self.on_reply(tokens)
         return reply
 

@@ -1,6 +1,6 @@
 """The models that are up: brought up when a stage needs them, down when the next does not."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,11 @@ from typing import Protocol, runtime_checkable
 from cai.errors import RunError
 from cai.flow.screen import Screen
 from cai.models import concurrency
+from cai.models.asked import asked_as, bare
 from cai.models.concurrency import Slots
 from cai.models.launch import computes_in
 from cai.models.open import open_model
-from cai.models.types import Model, ModelSpec, Reply, Request
+from cai.models.types import Model, ModelSpec
 
 
 @runtime_checkable
@@ -22,6 +23,13 @@ class Exchangeable(Protocol):
     async def takes(self, spec: ModelSpec) -> bool:
         """Whether it became that model."""
         ...
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A model that has something to say while it is asked."""
+
+    say: Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -72,35 +80,18 @@ class Fleet:
     async def _one(self, spec: ModelSpec) -> tuple[Model, Slots]:
         for each in self.up:
             if each.spec.same_server(spec):
-                return (
-                    each.model if each.model.format == spec.format else _Formed(each.model, spec.format)
-                ), each.slots
+                return asked_as(each.model, spec), each.slots
         if spec.hosted:
             self.screen.say(f"starting {spec.kind} with {spec.title}{computes_in(spec)} …")
         stack = AsyncExitStack()
-        model = await stack.enter_async_context(open_model(spec, self.logs))
+        model = bare(await stack.enter_async_context(open_model(spec, self.logs)))
+        if isinstance(model, Noted):
+            model.say = self.screen.say
         slots = await stack.enter_async_context(concurrency.open_slots(model))
         self.up.append(Entry(spec, model, slots, stack))
-        return model, slots
+        return asked_as(model, spec), slots
 
     async def close(self) -> None:
         """Bring every model down."""
         while self.up:
             await self.up.pop().stack.aclose()
-
-
-class _Formed:
-    """A model that is up, asked in another form than the role that brought it up asks it in."""
-
-    def __init__(self, inner: Model, form: str) -> None:
-        self.inner, self.format = inner, form
-        self.name, self.concurrency = inner.name, inner.concurrency
-
-    @property
-    def continues(self) -> bool:
-        """As the model itself does."""
-        return self.inner.continues
-
-    async def ask(self, request: Request, row_id: str) -> Reply:
-        """See ``Model.ask``."""
-        return await self.inner.ask(request, row_id)

@@ -112,9 +112,9 @@ class Live:
         except RowError as error:
             out = Drop(row.id, error.reason, error.detail)
         if isinstance(out, Drop):
-            part.drop(out, ask.tokens)
+            part.drop(out, ask.tokens, ask.counts)
         else:
-            part.put(row.id, out, ask.tokens)
+            part.put(row.id, out, ask.tokens, ask.counts)
         self.observer.on_row(self.name, ask.tokens, out.reason if isinstance(out, Drop) else "")
         return [] if isinstance(out, Drop) else out
 

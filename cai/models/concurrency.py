@@ -12,7 +12,7 @@ import itertools
 import math
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -21,6 +21,8 @@ from cai.models.types import Model
 START = 64
 MOST = 1024
 SECONDS = 1.0
+MOST_REQUESTS = 1e9
+"""A server that tells of more tells nothing."""
 _GAUGE = re.compile(r"^vllm:num_requests_(running|waiting)(?:\{[^}]*\})? ([0-9.eE+]+)\s*$", re.M)
 
 TAIL_ROWS = 2
@@ -133,8 +135,13 @@ def read_load(metrics: str) -> ServerLoad | None:
     found = {"running": 0.0, "waiting": 0.0}
     lines = _GAUGE.findall(metrics)
     for name, value in lines:
-        found[name] += float(value)
-    return ServerLoad(int(found["running"]), int(found["waiting"])) if lines else None
+        with suppress(ValueError):
+            found[name] += float(value)
+    return (
+        ServerLoad(int(found["running"]), int(found["waiting"]))
+        if lines and max(found.values()) < MOST_REQUESTS
+        else None
+    )
 
 
 def next_limit(open_slots: Slots, load: ServerLoad) -> int:

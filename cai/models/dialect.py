@@ -1,22 +1,33 @@
 """What servers speak: request bodies and answers. All that is vLLM's own is in ``Vllm``.
 
 vLLM goes on from a forced beginning of the answer and gives the raw distribution of the next token. The OpenAI protocol
-has no such thing: there the beginning becomes an instruction to answer with one of the choices.
+has no such thing: there the beginning becomes an instruction to answer with one of the choices. What a server does not take
+is put otherwise, see ``cai.models.abilities``; what it answers is looked at in ``cai.models.replies``.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cai.errors import UserError
+from cai.models import replies
+from cai.models.abilities import Abilities, joined
+from cai.models.letters import logprobs_of, tokens_of
 from cai.models.types import Message, Reply, Request
 
-TOP = 20
+WITHOUT_LOGPROBS = "without_log_probabilities"
+"""A reply is counted so that was to hold some and holds none."""
 
 
 class OpenAI:
-    """The plain protocol."""
+    """The plain protocol.
+
+    Attributes:
+        now: what the server was seen to take.
+    """
+
+    def __init__(self) -> None:
+        self.now = Abilities()
 
     def health(self, url: str) -> str:
         """Where a server says whether it is well: the protocol has only its list of models."""
@@ -31,29 +42,39 @@ class OpenAI:
         return f"{url}/{path}"
 
     def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
-        """The path under the base URL, and the JSON body."""
-        common: dict[str, Any] = {
-            "model": model,
-            "n": request.n,
-            "max_tokens": 1 if request.choices else request.max_tokens,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-        }
-        if request.stop:
-            common["stop"] = list(request.stop)
-        if request.seed is not None:
-            common["seed"] = request.seed
+        """The path under the base URL, and the JSON body.
+
+        Raises:
+            UserError: a score is asked of a model that writes.
+        """
+        if request.score:
+            raise gives_no_score(model)
+        body: dict[str, Any] = {"model": model, **self._sampling(request)}
         if request.prompt:
             if request.choices:
-                common["logprobs"] = TOP
-            return "completions", {**common, "prompt": request.prompt + request.begin}
+                body["logprobs"] = self.now.top
+            return "completions", {**body, "prompt": request.prompt + request.begin, **request.more}
         if request.choices:
-            common |= {"logprobs": True, "top_logprobs": TOP}
-        return "chat/completions", {**common, **self.conversation(request)}
+            body |= {"logprobs": True, "top_logprobs": self.now.top}
+        return "chat/completions", {**body, **self.conversation(request), **request.more}
+
+    def _sampling(self, request: Request) -> dict[str, Any]:
+        now, drawn = self.now, not request.choices
+        body: dict[str, Any] = {"n": request.n} if now.samples else {}
+        body[now.limit if not request.prompt else "max_tokens"] = request.max_tokens if drawn else 1
+        if now.temperature or (drawn and request.temperature != 1):
+            body["temperature"] = request.temperature
+        if now.top_p or (drawn and request.top_p != 1):
+            body["top_p"] = request.top_p
+        if stops := request.stop[: now.stops]:
+            body["stop"] = list(stops)
+        if request.seed is not None and now.seed:
+            body["seed"] = request.seed
+        return body
 
     def conversation(self, request: Request) -> dict[str, Any]:
         """The messages, with the forced beginning as far as the protocol allows one."""
-        messages = list(request.messages)
+        messages = list(self.messages(request))
         if request.begin:
             reasoned = request.begin.rsplit("\n\n", 1)[0] if "\n\n" in request.begin else ""
             last = {
@@ -65,23 +86,30 @@ class OpenAI:
                 messages[-1] = {**messages[-1], "content": f"{messages[-1]['content']}\n\n{last['content']}"}
         return {"messages": messages}
 
-    def reply(self, answer: dict[str, Any], request: Request) -> Reply:
-        """The server's JSON → ``Reply``.
+    def messages(self, request: Request) -> tuple[Message, ...]:
+        """The conversation as the server takes one."""
+        return request.messages if self.now.system else joined(request.messages)
+
+    def reply(self, answer: Any, request: Request) -> Reply:
+        """The server's JSON → ``Reply``; it may hold fewer samples than were asked.
 
         Raises:
-            KeyError, IndexError, TypeError: it is not of the protocol's form.
+            Unreadable: it is not of the protocol's form.
         """
-        samples = sorted(answer["choices"], key=lambda each: each.get("index", 0))
-        samples[0]  # an answer without a sample is none
-        usage = answer.get("usage") or {}
+        choices = replies.choices(answer)[: request.n]
+        samples = [replies.sample(each, request.stop) for each in choices]
+        usage = answer.get("usage")
+        tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
+        parts = replies.written(samples)
+        parts["counts"] |= {"without_seed": 1} if request.seed is not None and not self.now.seed else {}
+        parts["counts"] |= {WITHOUT_LOGPROBS: 1} if tokens is None else {}
         return Reply(
-            texts=tuple(each["message"]["content"] or "" if "message" in each else each["text"] for each in samples),
-            finishes=tuple(each.get("finish_reason") or "stop" for each in samples),
-            choice_logprobs=_choices(samples[0]["logprobs"], request.choices) if request.choices else {},
-            tokens_in=usage.get("prompt_tokens") or 0,
-            tokens_cached=(usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
-            tokens_out=usage.get("completion_tokens") or 0,
-            model=answer.get("model") or "",
+            **parts,
+            choice_logprobs=logprobs_of(tokens, request.choices) if tokens else {},
+            tokens_in=replies.count(usage, "prompt_tokens"),
+            tokens_cached=replies.count(usage, "prompt_tokens_details", "cached_tokens"),
+            tokens_out=replies.count(usage, "completion_tokens"),
+            model=replies.name(answer),
         )
 
 
@@ -100,24 +128,24 @@ class Vllm(OpenAI):
         del body["messages"]
         return "completions", {**body, "prompt": list(request.tokens), "return_token_ids": True, "logprobs": 0}
 
-    def reply(self, answer: dict[str, Any], request: Request) -> Reply:
+    def reply(self, answer: Any, request: Request) -> Reply:
         """The server's JSON → ``Reply``; log-probabilities are as the server's ``--logprobs-mode`` has them.
 
         Raises:
-            KeyError, IndexError, TypeError: it is not of vLLM's form.
+            Unreadable: it is not of vLLM's form.
         """
         reply = super().reply(answer, request)
         if not request.tokens:
             return reply
-        sample = answer["choices"][0]
-        return replace(reply, tokens=tuple(sample["token_ids"]), logprobs=tuple(sample["logprobs"]["token_logprobs"]))
+        tokens, logprobs = _drawn(replies.choices(answer)[0])
+        return replace(reply, tokens=tokens, logprobs=logprobs)
 
     def conversation(self, request: Request) -> dict[str, Any]:
         """The answer goes on from ``begin``, word for word."""
         if not request.begin:
-            return {"messages": list(request.messages)}
+            return {"messages": list(self.messages(request))}
         return {
-            "messages": [*request.messages, {"role": "assistant", "content": request.begin}],
+            "messages": [*self.messages(request), {"role": "assistant", "content": request.begin}],
             "continue_final_message": True,
             "add_generation_prompt": False,
         }
@@ -132,6 +160,7 @@ class Scores(Vllm):
     """
 
     def __init__(self, tokens: Callable[[Sequence[Message]], list[int]] | None = None) -> None:
+        super().__init__()
         self.tokens = tokens
 
     def at(self, url: str, path: str) -> str:
@@ -142,23 +171,27 @@ class Scores(Vllm):
         """The page and the JSON body; the last layer's activation, on unless told, would squeeze scores into (0, 1)."""
         if not request.score:
             raise writes_nothing(model)
-        asked = {"model": model, "use_activation": False}
+        asked = {"model": model, "use_activation": False, **request.more}
         if self.tokens:
             return "classify", {**asked, "input": self.tokens(request.messages), "add_special_tokens": False}
         return "classify", {**asked, "messages": list(request.messages), "add_generation_prompt": False}
 
-    def reply(self, answer: dict[str, Any], request: Request) -> Reply:
+    def reply(self, answer: Any, request: Request) -> Reply:
         """The server's JSON → ``Reply``.
 
         Raises:
-            KeyError, IndexError, TypeError: it is not of vLLM's form.
+            Unreadable: it is not of vLLM's form, or its score is no finite number.
             UserError: the model has more than one output.
         """
-        logits = answer["data"][0]["probs"]
-        if len(logits) != 1:
-            raise UserError(f"{answer.get('model')} has {len(logits)} outputs; a reward model has one")
-        tokens = (answer.get("usage") or {}).get("prompt_tokens") or 0
-        return Reply(tokens_in=tokens, model=answer.get("model") or "", score=float(logits[0]))
+        try:
+            logits = answer["data"][0]["probs"]
+            several = len(logits) != 1
+        except (KeyError, IndexError, TypeError):
+            raise replies.Unreadable("an answer without a score") from None
+        if several:
+            raise UserError(f"{replies.name(answer)} has {len(logits)} outputs; a reward model has one")
+        tokens = replies.count(answer.get("usage"), "prompt_tokens")
+        return Reply(tokens_in=tokens, model=replies.name(answer), score=replies.number(logits[0]))
 
 
 def writes_nothing(name: str) -> UserError:
@@ -166,14 +199,19 @@ def writes_nothing(name: str) -> UserError:
     return UserError(f"{name} is a reward model: it scores answers and writes none; use method: reward")
 
 
-def _choices(logprobs: dict[str, Any], choices: tuple[str, ...]) -> dict[str, float]:
-    """Sums the tokens that read as a choice ("A", " A") in the first position's distribution."""
-    if "content" in logprobs:
-        top = [(each["token"], each["logprob"]) for each in logprobs["content"][0]["top_logprobs"]]
-    else:
-        top = list(logprobs["top_logprobs"][0].items())
-    mass: dict[str, float] = {}
-    for token, logprob in top:
-        if token.strip() in choices:
-            mass[token.strip()] = mass.get(token.strip(), 0.0) + math.exp(logprob)
-    return {choice: math.log(share) for choice, share in mass.items() if share > 0}
+def gives_no_score(name: str) -> UserError:
+    """What is said to who asks a model that writes for a score."""
+    return UserError(
+        f"{name} writes texts and gives no scores; name a reward model (reward: MODEL, or scores: true beside endpoints)"
+    )
+
+
+def _drawn(choice: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The sampled tokens and their log-probabilities."""
+    try:
+        tokens, logprobs = choice["token_ids"], choice["logprobs"]["token_logprobs"]
+        if len(tokens) != len(logprobs) or not all(type(each) is int for each in tokens):
+            raise replies.Unreadable("sampled tokens without a log-probability each")
+    except (KeyError, TypeError):
+        raise replies.Unreadable("an answer without the sampled tokens") from None
+    return tuple(tokens), tuple(map(replies.number, logprobs))

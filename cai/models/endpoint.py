@@ -1,56 +1,37 @@
 """OpenAI-compatible servers: several replicas of one model behind one ``ask``.
 
-Errors fall in three kinds. *Transient* (connection, timeout, 429, 5xx) is tried again, elsewhere where there is an
-elsewhere, with back-off and honouring Retry-After; a replica that fails thrice is left alone for a while, then tried with
-one request. *The row's* (context too long, refused) drops the row. *Everyone's*
-(key, unknown model) stops the run.
+What fails is of three kinds. *Transient* (connection, timeout, busy, 5xx) is tried again, elsewhere where there is an elsewhere,
+with back-off and honouring Retry-After; a replica that fails thrice is left alone for a while, then tried with one request.
+*The row's* drops the row, *everyone's* stops the run: which of the two a refusal is shows a harmless request of the same shape.
+The first request of each shape is preceded by such a one, which also shows how the server wants it put (``cai.models.probe``).
 """
 
 import asyncio
-import os
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
 
 from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
 from cai.models.dialect import OpenAI, Scores, Vllm
-from cai.models.retries import Transient, again, retry_after
+from cai.models.headers import headers
+from cai.models.listing import Listing, met
+from cai.models.probe import Probes
+from cai.models.refusals import Refused, refusal
+from cai.models.replica import Replica
+from cai.models.replies import Unreadable, failure
+from cai.models.retries import Transient, again
+from cai.models.transport import get, post
 from cai.models.types import ModelSpec, Reply, Request
 
-FAILURES_BEFORE_REST = 3
-REST_SECONDS = 5.0
-LONGEST_REST = 60.0
 PROBE_SECONDS = 2.0
+HEALTH_SECONDS = 10.0
 HOMES = 100_000
-
-
-class Replica:
-    """One server: its URL, what it has to do and how it has been doing."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
-        self.load = self.asked = self.failures = 0
-        self.rests_until = 0.0
-
-    def well(self) -> bool:
-        """Whether it may be asked; after a rest, by one request that shows whether it is well again."""
-        if self.failures < FAILURES_BEFORE_REST:
-            return True
-        return time.monotonic() >= self.rests_until and not self.load
-
-    def failed(self) -> None:
-        self.failures += 1
-        rests = self.failures - FAILURES_BEFORE_REST
-        if rests >= 0:
-            self.rests_until = time.monotonic() + min(REST_SECONDS * 2**rests, LONGEST_REST)
-
-    def answered(self) -> None:
-        self.failures, self.rests_until = 0, 0.0
 
 
 class Endpoint:
@@ -75,20 +56,21 @@ class Endpoint:
         self.spec = spec
         self.dialect: OpenAI = Scores() if spec.scorer else OpenAI()
         self.homes: OrderedDict[str, Replica] = OrderedDict()
-        self.asking_around = asyncio.Lock()
+        self.asking_around, self.probes = asyncio.Lock(), Probes(self)
+        self.say: Callable[[str], None] = lambda note: None
+        """Told what of a request is put otherwise, once."""
+
+    @property
+    def where(self) -> str:
+        """The server, or the first of several, as people are shown it."""
+        return self.replicas[0].title
 
     async def __aenter__(self) -> Self:
-        headers = {}
-        if self.spec.api_key_env:
-            key = os.environ.get(self.spec.api_key_env)
-            if not key:
-                raise UserError(f"models.{self.spec.role}.api_key_env: {self.spec.api_key_env} is not set; export it")
-            headers["Authorization"] = f"Bearer {key}"
         # One connection for each request in flight: a pool smaller than that would be a second, hidden limit.
         self.http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=self.spec.timeout),
-            headers=headers,
+            headers=headers(self.spec),
         )
         try:
             await self._meet()
@@ -101,22 +83,53 @@ class Endpoint:
         await self.http.close()
 
     @property
+    def continues_chat(self) -> bool:
+        """vLLM's chat goes on from a forced beginning."""
+        return isinstance(self.dialect, Vllm)
+
+    @property
     def continues(self) -> bool:
-        """vLLM's chat does, and so does every server that is sent a transcript."""
-        return isinstance(self.dialect, Vllm) or self.format == "transcript"
+        """So does every server that is sent a transcript."""
+        return self.continues_chat or self.format == "transcript"
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; what fails is asked elsewhere, and while no server is there, for ``patience`` seconds more."""
+        await self.prepare(request)
+        reply = await self._answer(request, row_id)
+        return reply if len(reply.texts) >= request.n or request.score else await self._more(reply, request, row_id)
+
+    async def prepare(self, request: Request) -> None:
+        """Find out, before any row, how the servers take a request of this shape; raises as ``ask``."""
+        await self.probes.before(request)
+
+    async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
+        """The samples that a server left out, asked one by one."""
+        while (count := len(reply.texts)) < request.n:
+            seed = None if request.seed is None else request.seed + count
+            reply = reply.joined(await self._answer(replace(request, n=1, seed=seed), row_id))
+        return reply
+
+    async def _answer(self, request: Request, row_id: str) -> Reply:
+        suspect, until = False, time.monotonic() + self.spec.patience
         while True:
             try:
-                return await self._try(request, row_id)
+                return await (self._once(request, row_id, set()) if suspect else self._try(request, row_id))
+            except Refused as refused:
+                await self.probes.blame(request, refused)
+                raise RowError(refused.reason, str(refused)) from None
             except Transient as error:
                 if error.busy:
-                    raise RunError(f"{self.name} has been too busy for {self.spec.patience:.0f} s: {error}") from None
-                if await self._any_well():
+                    raise RunError(self.gone(error)) from None
+                if suspect:  # what is harmless was answered in between
                     raise RowError("server_error", str(error)) from None
-                if not await self._comes_back():
-                    raise RunError(self._gone(error)) from None
+                suspect = await self.probes.stands(request)
+                hopeless = (error.status and self.probes.doubts(request)) or time.monotonic() > until
+                if not suspect and (hopeless or not await self.comes_back(until)):
+                    raise RunError(self.gone(error)) from None
+
+    def once(self, request: Request) -> Awaitable[Reply]:
+        """One try, of no row; raises Refused or Transient."""
+        return self._once(request, "", set())
 
     async def _try(self, request: Request, row_id: str) -> Reply:
         failed: set[Replica] = set()
@@ -148,13 +161,16 @@ class Endpoint:
         replica.load += 1
         replica.asked += 1
         try:
-            async with self.http.post(self.dialect.at(replica.url, path), json=body) as response:
-                if response.status != 200:
-                    await self._refused(response)
-                answer = await response.json()
-        except (TimeoutError, aiohttp.ClientError, ValueError, RecursionError) as error:
+            page = await post(self.http, self.dialect.at(replica.url, path), body)
+            answer = page.json() if page.status == 200 else None
+            wrong = failure(answer) if page.status == 200 else page
+            if wrong:
+                raise refusal(wrong, (*(each["content"] for each in request.messages), request.prompt))
+            reply = self.dialect.reply(answer, request)
+        except (Unreadable, ValueError, RecursionError) as error:
             replica.failed()
-            raise Transient(f"{replica.url}: {type(error).__name__} {error}".strip()) from error
+            what = str(error) if isinstance(error, Unreadable) else "an answer that is not JSON"
+            raise Transient(what, status=500, place=replica.title) from error
         except Transient as error:
             if not error.busy:
                 replica.failed()
@@ -162,42 +178,20 @@ class Endpoint:
         finally:
             replica.load -= 1
         replica.answered()
-        try:
-            return self.dialect.reply(answer, request)
-        except (KeyError, IndexError, TypeError) as error:
-            raise Transient(f"{replica.url}: an answer without {error}") from error
-
-    async def _refused(self, response: aiohttp.ClientResponse) -> None:
-        text = (await response.text())[:500]
-        match response.status:
-            case 401 | 403:
-                raise RunError(f"{response.url.origin()} refuses the key ({response.status}); set api_key_env")
-            case 404:
-                raise RunError(f"{response.url.origin()} does not know the model {self.name}: {text}")
-            case 429:
-                raise Transient(f"429 {text}", retry_after(response.headers.get("Retry-After")), busy=True)
-            case status if status in (408, 409) or status >= 500:
-                after = retry_after(response.headers.get("Retry-After"))
-                # With a time to come back, a 503 is a server that is busy, such as one that still loads.
-                raise Transient(f"{status} {text}", after, busy=status == 503 and after is not None)
-        if "context length" in text or "context_length" in text or "too long" in text:
-            raise RowError("context_too_long", text)
-        raise RowError("refused_by_server", text)
+        return reply
 
     async def _any_well(self) -> bool:
         async def well(replica: Replica) -> bool:
-            url = self.dialect.health(replica.url)
             try:
-                async with self.http.get(url, timeout=aiohttp.ClientTimeout(total=10)) as response:
-                    return response.status < 500  # a proxy may not show the page, and is there
-            except (TimeoutError, aiohttp.ClientError):
+                page = await get(self.http, self.dialect.health(replica.url), HEALTH_SECONDS)
+            except (Transient, RunError):
                 return False
+            return page.status < 500  # a proxy may not show the page, and is there
 
         return any(await asyncio.gather(*map(well, self.replicas)))
 
-    async def _comes_back(self) -> bool:
-        """Wait for any server, for ``patience`` seconds; all requests wait together."""
-        until = time.monotonic() + self.spec.patience
+    async def comes_back(self, until: float) -> bool:
+        """Wait for any server until a moment of the clock; all requests wait together."""
         async with self.asking_around:
             while not (well := await self._any_well()) and time.monotonic() < until:
                 await asyncio.sleep(PROBE_SECONDS)
@@ -206,8 +200,12 @@ class Endpoint:
                 replica.answered()
         return well
 
-    def _gone(self, error: Transient) -> str:
-        """The sentence for a model without a server."""
+    def gone(self, error: Transient) -> str:
+        """The sentence for a model that no server answers for."""
+        if error.busy:
+            return f"{self.name} has been too busy for {self.spec.patience:.0f} s: {error}"
+        if error.status:
+            return f"{self.where} fails at what {self.name} is asked ({error}); look at its log, then run the same command again"
         waited = f", also not in {self.spec.patience:.0f} s more" if self.spec.patience else ""
         return f"no server answers for {self.name} ({error}){waited}; start it and run the same command again"
 
@@ -221,43 +219,24 @@ class Endpoint:
         )
 
     async def _load(self, replica: Replica) -> concurrency.ServerLoad | None:
-        url = self.dialect.beside(replica.url, "metrics")
         try:
-            async with self.http.get(url, timeout=aiohttp.ClientTimeout(total=10)) as response:
-                return concurrency.read_load(await response.text()) if response.status == 200 else None
-        except (TimeoutError, aiohttp.ClientError):
+            page = await get(self.http, self.dialect.beside(replica.url, "metrics"), HEALTH_SECONDS)
+        except (Transient, RunError):
             return None
+        return concurrency.read_load(page.data.decode("utf-8", "replace")) if page.status == 200 else None
 
     async def _meet(self) -> None:
         """Ask every server for its models: whether it is there, has ours, and speaks vLLM's dialect."""
         for replica in self.replicas:
-            until = time.monotonic() + self.spec.patience
-            while (listed := await self._listed(replica)) is None:  # it is there, and still loads
-                if time.monotonic() > until:
-                    raise RunError(f"{replica.url} was still loading after {self.spec.patience:.0f} s; try again later")
-                await asyncio.sleep(PROBE_SECONDS)
-            self._recognise(replica, listed)
+            self._recognise(replica, await met(self.http, replica, self.spec.patience))
 
-    async def _listed(self, replica: Replica) -> list[dict[str, Any]] | None:
-        """A server's models; nothing where it does not list them, None while it says that it is not ready."""
-        try:
-            async with self.http.get(f"{replica.url}/models", timeout=aiohttp.ClientTimeout(total=30)) as response:
-                if response.status in (401, 403):
-                    raise UserError(f"{replica.url} refuses the key ({response.status}); set api_key_env")
-                if response.status in (502, 503, 504):
-                    return None
-                return (await response.json(content_type=None))["data"] if response.status == 200 else []
-        except (TimeoutError, aiohttp.ClientError, KeyError, TypeError, ValueError, RecursionError) as error:
-            text = f"{replica.url} does not answer ({type(error).__name__}); check the URL or start the server"
-            raise UserError(text) from None
-
-    def _recognise(self, replica: Replica, listed: list[dict[str, Any]]) -> None:
-        names = [each.get("id", "") for each in listed]
-        if not self.name and len(names) == 1:
-            self.name = names[0]
+    def _recognise(self, replica: Replica, listed: Listing) -> None:
+        if not self.name and len(listed.names) == 1:
+            self.name = listed.names[0]
+        names = ", ".join(listed.names[:20])
         if not self.name:
-            raise UserError(f"{replica.url} has {len(names)} models ({', '.join(names)}); name one: {replica.url}#NAME")
-        if names and self.name not in names:
-            raise UserError(f'{replica.url} has no model "{self.name}"; it has: {", ".join(names)}')
-        if not self.spec.scorer and any(each.get("owned_by") == "vllm" for each in listed):
+            raise UserError(f"{replica.title} has {len(listed.names)} models ({names}); name one: {replica.title}#NAME")
+        if listed.vllm and not self.spec.scorer:
             self.dialect = Vllm()
+        if not listed.has(self.name):
+            raise UserError(f'{replica.title} has no model "{self.name}"; it has: {names}')

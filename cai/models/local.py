@@ -5,6 +5,9 @@ the logits and taking the largest (which samples from the softmax exactly), so t
 shares its batch, up to rounding.
 """
 
+import math
+from dataclasses import replace
+
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -15,9 +18,11 @@ from transformers import (
 
 from cai.errors import RowError
 from cai.models.batches import Batches
+from cai.models.dialect import gives_no_score
+from cai.models.replies import apart_from_thought, written
 from cai.models.sampling import Seeded
 from cai.models.types import ModelSpec, Reply, Request
-from cai.models.weights import ends, load
+from cai.models.weights import ends, load, rendered
 
 
 class Local:
@@ -34,10 +39,15 @@ class Local:
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
+        if request.score:
+            raise gives_no_score(self.name)
+        if request.messages:  # here, so that what a template does not take is this row's alone
+            text = rendered(self.tokenizer, request.messages, answer_begins=True)
+            request = replace(request, messages=(), prompt=text)
         return await self.batches.ask(request)
 
     def _answer(self, requests: list[Request]) -> list[Reply | RowError]:
-        texts = [self._render(request) for request in requests]
+        texts = [request.prompt + request.begin for request in requests]
         lengths = [len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
         fits = [length + _wanted(request) <= self.limit for length, request in zip(lengths, requests, strict=True)]
         kept = [number for number, fit in enumerate(fits) if fit]
@@ -45,12 +55,6 @@ class Local:
         done = iter(answer([requests[n] for n in kept], [texts[n] for n in kept]) if kept else [])
         long = "the prompt and the answer are longer than the model's context"
         return [next(done) if fit else RowError("context_too_long", long) for fit in fits]
-
-    def _render(self, request: Request) -> str:
-        if request.prompt:
-            return request.prompt + request.begin
-        text = self.tokenizer.apply_chat_template(list(request.messages), tokenize=False, add_generation_prompt=True)
-        return text + request.begin
 
     @torch.inference_mode()
     def _choose(self, requests: list[Request], texts: list[str]) -> list[Reply]:
@@ -62,6 +66,7 @@ class Local:
         for request, row, mask in zip(requests, logprobs, inputs["attention_mask"], strict=True):
             known = {choice: ids for choice in request.choices if (ids := self._ids(choice))}
             found = {choice: row[ids].logsumexp(0).item() for choice, ids in known.items()}
+            found = {} if any(map(math.isnan, found.values())) else found
             replies.append(Reply(("",), ("stop",), found, int(mask.sum()), 0, 1, self.name))
         return replies
 
@@ -97,8 +102,8 @@ class Local:
         for request in requests:
             mine = samples[start : start + request.n]
             spent = sum(count for _, _, count in mine)
-            said, finishes = tuple(text for text, _, _ in mine), tuple(finish for _, finish, _ in mine)
-            replies.append(Reply(said, finishes, {}, counts[start], 0, spent, self.name))
+            parts = written([apart_from_thought(text, finish) for text, finish, _ in mine])
+            replies.append(Reply(**parts, tokens_in=counts[start], tokens_out=spent, model=self.name))
             start += request.n
         return replies
 

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from cai.models.asked import asked_as
 from cai.models.types import Model, ModelSpec
 
 
 @asynccontextmanager
 async def open_model(spec: ModelSpec, logs: Path) -> AsyncIterator[Model]:
-    """Bring a model up, and down again whatever happens.
+    """Bring a model up, asked as the role wants it, and down again whatever happens.
 
     Args:
         logs: the folder for a server's log.
@@ -18,6 +19,12 @@ async def open_model(spec: ModelSpec, logs: Path) -> AsyncIterator[Model]:
         UserError: it is not there, not installed, or its port is taken.
         RunError: it did not come up.
     """
+    async with _up(spec, logs) as model:
+        yield asked_as(model, spec)
+
+
+@asynccontextmanager
+async def _up(spec: ModelSpec, logs: Path) -> AsyncIterator[Model]:
     match spec.kind:
         case "vllm" | "reward" if spec.served:
             from cai.models.vllm import serve

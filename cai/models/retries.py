@@ -1,5 +1,6 @@
 """What fails for a moment is tried again, with back-off and honouring Retry-After."""
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -16,11 +17,15 @@ class Transient(Exception):
     Attributes:
         after: the server's Retry-After, in seconds.
         busy: whether the server is well and only wants to be asked later.
+        status: as HTTP has it; 0 where there was no answer.
+        words: what went wrong, without the place.
     """
 
-    def __init__(self, text: str, after: float | None = None, busy: bool = False) -> None:
-        super().__init__(text)
-        self.after, self.busy = after, busy
+    def __init__(
+        self, words: str, after: float | None = None, busy: bool = False, status: int = 0, place: str = ""
+    ) -> None:
+        super().__init__(f"{place}: {words}" if place else words)
+        self.words, self.after, self.busy, self.status = words, after, busy, status
 
 
 async def again(first: Transient, attempt: Callable[[], Awaitable[T]], patience: float) -> T:
@@ -39,7 +44,14 @@ async def again(first: Transient, attempt: Callable[[], Awaitable[T]], patience:
             return (state.seconds_since_start or 0.0) > patience
         return state.attempt_number >= TRIES
 
-    async for each in AsyncRetrying(retry=retry_if_exception_type(Transient), wait=_wait, stop=enough, reraise=True):
+    def wait(state: RetryCallState) -> float:
+        """As long as the server wishes, and not beyond our patience."""
+        error = _error(state)
+        if error is None or error.after is None:
+            return _backoff(state)
+        return min(error.after, max(patience - (state.seconds_since_start or 0.0), 0.0))
+
+    async for each in AsyncRetrying(retry=retry_if_exception_type(Transient), wait=wait, stop=enough, reraise=True):
         with each:
             if each.retry_state.attempt_number == 1:
                 raise first
@@ -50,19 +62,15 @@ async def again(first: Transient, attempt: Callable[[], Awaitable[T]], patience:
 _backoff = wait_random_exponential(multiplier=0.5, max=20)
 
 
-def _wait(state: RetryCallState) -> float:
-    error = _error(state)
-    return error.after if error and error.after is not None else _backoff(state)
-
-
 def _error(state: RetryCallState) -> Transient | None:
     error = state.outcome.exception() if state.outcome else None
     return error if isinstance(error, Transient) else None
 
 
 def retry_after(header: str | None) -> float | None:
-    """A Retry-After; None where there is none, or a date: back-off then does as well."""
+    """A Retry-After in seconds; None where there is none, or a date, or no number: back-off then does as well."""
     try:
-        return min(float(header), LONGEST_AFTER) if header else None
+        seconds = float(header) if header else math.nan
     except ValueError:
         return None
+    return min(seconds, LONGEST_AFTER) if seconds >= 0 else None

@@ -1,5 +1,6 @@
 """A reward model in this process: a conversation with its answer → a score, in micro-batches."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,10 +41,12 @@ class Reward:
         ids = [conversation(self.tokenizer, each.messages) for each in requests]
         values = scores(self.model, self.tokenizer, [each for each in ids if len(each) <= self.limit])
         fitting = iter(values)
-        return [
-            Reply(tokens_in=len(each), model=self.name, score=next(fitting)) if len(each) <= self.limit else _long()
-            for each in ids
-        ]
+        return [self._reply(len(each), next(fitting)) if len(each) <= self.limit else _long() for each in ids]
+
+    def _reply(self, tokens: int, score: float) -> Reply | RowError:
+        if not math.isfinite(score):
+            return RowError("unreadable_score", f"the reward model's score is {score}; give it another dtype")
+        return Reply(tokens_in=tokens, model=self.name, score=score)
 
 
 @torch.inference_mode()

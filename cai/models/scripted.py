@@ -20,6 +20,7 @@ from random import Random
 from typing import TypeGuard
 
 from cai.errors import UserError
+from cai.models.replies import apart_from_thought, whole, written
 from cai.models.types import Reply, Request
 from constitution.source import nearest, read_yaml
 
@@ -83,7 +84,8 @@ class Scripted:
             return Reply(("",), ("stop",), found, tokens_in=asked, tokens_out=1, model=self.name)
         texts = tuple(str(self.answer(each)) for each in _samples(request))
         words = sum(len(text.split()) for text in texts)
-        return Reply(texts, ("stop",) * len(texts), tokens_in=asked, tokens_out=words, model=self.name)
+        parts = written([apart_from_thought(whole(text), "stop") for text in texts])
+        return Reply(**parts, tokens_in=asked, tokens_out=words, model=self.name)
 
 
 def read_script(path: Path) -> list[Rule]:

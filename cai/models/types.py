@@ -5,8 +5,9 @@ Six kinds of model answer requests: ``vllm`` (a server of our own), ``endpoints`
 (several of those combined) and ``scripted`` (answers from a file or a function).
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from cai.models import content
@@ -27,6 +28,7 @@ class Request:
         score: whether a reward model's score of the conversation, answer included, is wanted instead of a text.
         track: of the prompt, where it is known; some combinations of reward models go by it.
         tokens: token ids instead of messages, for what learns from the sampled tokens; only vLLM's servers take them.
+        more: what a role adds to the body of each of its requests.
     """
 
     messages: tuple[Message, ...] = ()
@@ -42,6 +44,7 @@ class Request:
     score: bool = False
     track: str = ""
     tokens: tuple[int, ...] = ()
+    more: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,16 @@ class Reply:
 
     Attributes:
         texts: one for each sample, without the forced beginning.
-        finishes: "stop" or "length" for each text.
+        finishes: how each text ended: "stop", and "length", "thinking", "content_filter", "tool_calls" or "unknown" where it
+            is no whole answer.
         choice_logprobs: natural log-probability of each choice as the next token; a choice outside the server's top
             tokens is missing.
         tokens_in, tokens_cached, tokens_out: as counted by the server; cached ones are part of tokens_in.
         score: a reward model's, where one was asked.
         tokens, logprobs: the first sample's token ids and the natural log-probability with which each was drawn, for
             requests of tokens.
+        thinking: what was thought before each text, which is no part of it; empty where a model does not think.
+        counts: what the ledger counts of it, beside its tokens.
     """
 
     texts: tuple[str, ...] = ()
@@ -69,6 +75,22 @@ class Reply:
     score: float = 0.0
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    thinking: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def joined(self, other: "Reply") -> "Reply":
+        """This one's samples, and another's to the same request after them."""
+        thoughts = [thought for each in (self, other) for thought in each.thinking or ("",) * len(each.texts)]
+        return replace(
+            self,
+            texts=self.texts + other.texts,
+            finishes=self.finishes + other.finishes,
+            tokens_in=self.tokens_in + other.tokens_in,
+            tokens_cached=self.tokens_cached + other.tokens_cached,
+            tokens_out=self.tokens_out + other.tokens_out,
+            thinking=tuple(thoughts) if any(thoughts) else (),
+            counts=Counter(self.counts) + Counter(other.counts),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +112,9 @@ class ModelSpec:
         spread: standard deviations of the members' scores to subtract.
         model: the name under which the endpoints know the model, and which stands in the rows.
         api_key_env: the environment variable that holds the endpoints' key.
+        headers_env: header → the environment variable that holds what is sent in it.
+        extra_body: sent with each request to its servers as it stands.
+        temperature, top_k, min_p: of all texts that it writes, whatever the stage asks for.
         concurrency: requests in flight at once; None ("auto") follows a vLLM server's own figures.
         timeout: seconds that one request may take.
         patience: seconds to wait for servers that are gone or too busy before the run stops.
@@ -127,6 +152,11 @@ class ModelSpec:
     format: str = "chat"
     reward: str = ""
     backend: str = ""
+    headers_env: Mapping[str, str] = field(default_factory=dict)
+    extra_body: Mapping[str, object] = field(default_factory=dict)
+    temperature: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
     scores: bool = False
     rewards: Mapping[str, float] = field(default_factory=dict)
     combine: str = "weighted"
@@ -195,7 +225,9 @@ class ModelSpec:
         }
         # Only where given, so that runs made before these keys were there can go on.
         more = {"quantization": self.quantization, "lora": self.lora, "scores": self.scores, **self._combination()}
-        return known | {key: value for key, value in more.items() if value}
+        more["extra_body"] = dict(self.extra_body)
+        given = {key: value for key in SAMPLING if (value := getattr(self, key)) is not None}
+        return known | {key: value for key, value in more.items() if value} | given
 
     def _combination(self) -> dict[str, object]:
         """What decides the scores of several reward models together."""
@@ -205,14 +237,14 @@ class ModelSpec:
         return {"rewards": dict(self.rewards), **known, "members": [each.by_name() for each in self.members]}
 
     def same_server(self, other: "ModelSpec") -> bool:
-        """Whether two roles can share one server; how they are asked, as chat or as transcript, is no matter of servers."""
-        mine, others = (
-            ({**each.by_name(), "format": ""}, each.weights, each.endpoints, each.reward, each.scripted, each.backend)
-            for each in (self, other)
-        )
+        """Whether two roles can share one server; how they are asked (form, sampling) is no matter of servers."""
+        asked = dict.fromkeys(("format", "extra_body", *SAMPLING), "")
+        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env")
+        mine, others = (({**each.by_name(), **asked}, *(getattr(each, key) for key in kept)) for each in (self, other))
         return mine == others
 
 
+SAMPLING = ("temperature", "top_k", "min_p")
 KINDS = ("vllm", "endpoints", "local", "reward", "rewards", "scripted")
 
 

@@ -29,6 +29,8 @@ from cai.models.types import ModelSpec
 START_SECONDS = 1800.0
 WATCH_SECONDS = 1.0
 MOST_RESTARTS = 3
+WEIGHS_SECONDS = 3600.0
+"""Of a run of weeks, a crash longer ago than this says nothing."""
 
 
 def check(spec: ModelSpec, machine: Machine | None = None) -> None:
@@ -69,9 +71,15 @@ class Server:
     def __init__(self, spec: ModelSpec, line: list[str], port: int, log: Path, env: Mapping[str, str]) -> None:
         self.spec, self.line, self.port, self.log, self.env = spec, line, port, log, env
         self.url = f"http://127.0.0.1:{port}"
-        self.restarts = 0
+        self.crashes: list[float] = []
         log.unlink(missing_ok=True)
         self.start()
+
+    @property
+    def restarts(self) -> int:
+        """How often it ended of late."""
+        since = time.monotonic() - WEIGHS_SECONDS
+        return sum(each > since for each in self.crashes)
 
     def start(self) -> None:
         """Start the process; what it says goes on in the same log."""
@@ -166,7 +174,7 @@ class Served(Endpoint):
                     raise RunError(f"{self.name}: {page} failed ({response.status} {text}); see {server.log}")
             except (TimeoutError, aiohttp.ClientError):
                 await asyncio.sleep(WATCH_SECONDS)
-        raise RunError(self._gone(Transient("it ended")))
+        raise RunError(self.gone(Transient("it ended")))
 
     async def _watch(self, server: Server) -> None:
         """Start a server again that ended; requests go to the others, or wait, until it is ready."""
@@ -174,20 +182,23 @@ class Served(Endpoint):
             await asyncio.sleep(WATCH_SECONDS)
             if not server.ended():
                 continue
-            server.restarts += 1
+            server.crashes.append(time.monotonic())
             if server.restarts <= MOST_RESTARTS:
                 await asyncio.to_thread(process.stop, server.process)
                 server.start()
 
-    async def _comes_back(self) -> bool:
+    async def comes_back(self, until: float) -> bool:
         """Also beyond the patience while a server of ours is on its way up; not at all when none is."""
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until and any(server.restarts <= MOST_RESTARTS for server in self.servers):
-            if await super()._comes_back():
+        up = max(until, time.monotonic() + START_SECONDS)
+        while time.monotonic() < up and any(server.restarts <= MOST_RESTARTS for server in self.servers):
+            if await super().comes_back(time.monotonic() + WATCH_SECONDS):
                 return True
         return False
 
-    def _gone(self, error: Transient) -> str:
+    def gone(self, error: Transient) -> str:
+        """The sentence for servers of ours that are busy, or that ended."""
+        if error.busy:
+            return super().gone(error)
         log = self.servers[0].log
         return (
             f"the vLLM server of {self.name} ended {MOST_RESTARTS + 1} times ({cause(log)}); see {log}, then run the same "

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 from transformers.integrations.deepspeed import (
     is_deepspeed_zero3_enabled,
@@ -14,7 +15,8 @@ from transformers.integrations.deepspeed import (
 )
 from transformers.utils import logging
 
-from cai.errors import UserError
+from cai.errors import RowError, UserError
+from cai.models.abilities import joined
 from cai.models.bundled import resolve
 from cai.models.types import Message, ModelSpec
 
@@ -81,10 +83,30 @@ def ends(tokenizer: Any, generation: GenerationConfig | None) -> set[int]:
 
 
 def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answer_begins: bool = False) -> str:
-    """A conversation in the tokenizer's own template, to where the next answer begins if so asked."""
-    text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=answer_begins)
-    assert isinstance(text, str)
-    return text
+    """A conversation in the tokenizer's own template, to where the next answer begins if so asked.
+
+    A system message that the template refuses, or leaves out, stands before the words of the first turn.
+
+    Raises:
+        RowError: the template does not take the conversation.
+    """
+
+    def text_of(some: Sequence[Message]) -> str:
+        text = tokenizer.apply_chat_template(list(some), tokenize=False, add_generation_prompt=answer_begins)
+        assert isinstance(text, str)
+        return text
+
+    opening = next((each["content"].strip() for each in messages if each["role"] == "system"), "")
+    try:
+        text = text_of(messages)
+    except TemplateError as error:
+        if not opening:
+            raise RowError("refused_by_template", f"the chat template: {error}") from None
+        text = ""
+    try:
+        return text if opening in text and text else text_of(joined(tuple(messages)))
+    except TemplateError as error:
+        raise RowError("refused_by_template", f"the chat template: {error}") from None
 
 
 def conversation(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:

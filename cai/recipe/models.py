@@ -11,13 +11,15 @@ from jsonschema import Draft202012Validator
 from cai.errors import UserError, install
 from cai.models import bundled, scripted, vllm
 from cai.models.machine import this_machine
-from cai.models.types import KINDS, ModelSpec
+from cai.models.types import KINDS, SAMPLING, ModelSpec
 from cai.recipe.schema import SCHEMA
 from constitution.shipped import find
 from constitution.source import Keys, Problem, Source, complain, parse_yaml, problems
 
 Wrong = Callable[[Keys, str], None]
 COMMAND = Path("--model")
+ASKED = ("headers_env", "extra_body", *SAMPLING)
+"""How servers are asked, in which roles may differ."""
 COMBINING = ("combine", "safety", "threshold", "spread")
 
 
@@ -38,6 +40,8 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
     for key, kind in (("backend", "reward"), ("scores", "endpoints"), *((key, "rewards") for key in COMBINING)):
         if key in block and kind != kinds[0]:
             wrong((*keys, key), f"is for `{kind}`, and this role is given by `{kinds[0]}`; take it out")
+    for key in (key for key in ASKED if key in block and kinds[0] not in ("endpoints", "vllm")):
+        wrong((*keys, key), f"is for `endpoints` and `vllm`, and this role is given by `{kinds[0]}`; take it out")
     if kinds[0] == "endpoints" and "model" not in block:
         wrong(keys, '"model" is missing: the name under which the endpoints know the model; add it')
     if kinds[0] == "scripted":

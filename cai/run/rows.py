@@ -6,6 +6,7 @@ from cai.cluster import handout
 from cai.errors import RunError
 from cai.flow.flow import flow
 from cai.flow.live import Job, Observer, RowStage
+from cai.flow.rehearsal import rehearse
 from cai.recipe.block import Block
 from cai.run.context import Run
 from cai.store.ledger import Fingerprint
@@ -45,6 +46,7 @@ async def run_rows(run: Run, works: list[RowStage], source: Stage) -> None:
             await handout.through(run.cluster, task, source, bars)
         return
     steps = task.live(await run.fleet.roles(task.specs))
+    await rehearse(steps, source)
     async with run.screen.live():
         bars = {work.name: run.screen.bar(work.name, total, work.folder.count_done()) for work in works}
         for step in steps:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cai.data.endings import cut
 from cai.flow.ask import Ask
 from cai.judge.exam import Position
 from cai.judge.figures import position
@@ -75,7 +76,7 @@ def describe(rows: Sequence[Answers]) -> dict[str, float | None]:
         "answers": len(rows),
         "mean_words": round(statistics.fmean(words), 1) if words else None,
         "refusals": sum(read.is_refusal(row.draft.text) for row in rows),
-        "truncated": sum(row.draft.finish == "length" for row in rows),
+        "truncated": sum(bool(cut(row.draft)) for row in rows),
         "empty": sum(not row.draft.text for row in rows),
     }
 

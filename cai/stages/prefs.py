@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cai.data.clean import Cleaner
 from cai.data.dataset import PreferenceRow
+from cai.data.endings import cut
 from cai.store.rows import Draft, Drop, Preference, content_key
 
 MARGINS = (0.95, 0.8, 0.65)
@@ -49,8 +50,8 @@ def prefs(rows: Iterable[Preference], want: Prefs, counts: Counter[str]) -> Iter
             yield Drop(row.id, row.status)
         elif abs(confidence - 0.5) < want.thin or confidence == 0.5:
             yield Drop(row.id, "thin_margin")
-        elif want.truncated == "drop" and "length" in (row.pair.a.finish, row.pair.b.finish):
-            yield Drop(row.id, "truncated_answer")
+        elif reason := cut(row.pair.a, want.truncated) or cut(row.pair.b, want.truncated):
+            yield Drop(row.id, "truncated_answer" if reason == "truncated" else reason)
         elif cleaner.contaminated(row.pair.messages[-1]["content"]):
             yield Drop(row.id, "contaminated")
         else:

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
+from cai.data.endings import cut
 from cai.store.rows import Draft, Scored
 
 
@@ -25,8 +26,8 @@ def candidates(row: Scored, truncated: str, counts: Counter[str]) -> list[Candid
     for number, (score, draft) in enumerate(zip(row.scores, row.answers, strict=True)):
         if score is None:
             counts["unparsed_answers"] += 1
-        elif truncated == "drop" and draft.finish == "length":
-            counts["truncated_answers"] += 1
+        elif reason := cut(draft, truncated):
+            counts["truncated_answers" if reason == "truncated" else reason] += 1
         else:
             answers.append(Candidate(score, number, draft))
     return sorted(answers, key=lambda each: -each.score)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from cai.data.clean import CHECKS, USUAL, Cleaner, Exchange
 from cai.data.dataset import CompletionRow
+from cai.data.endings import cut
 from cai.store.rows import Chain, Drop, content_key
 
 STOOD = {"fine": "found_fine", "not_better": "not_better"}
@@ -69,8 +70,8 @@ def _wanted(row: Chain, want: SftSet) -> tuple[int, ...]:
 def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
     """Why a draft is left out; empty where nothing is wrong with it."""
     draft = row.drafts[number]
-    if draft.finish == "length" and want.truncated == "drop":
-        return "truncated"
+    if reason := cut(draft, want.truncated):
+        return reason
     former = row.drafts[number - 1].text if number else ""
     said = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags)
     reason = next((name for name in want.hygiene if CHECKS[name](said)), "")

@@ -18,6 +18,7 @@ RowLine = TypedDict(
     {
         "in": str,
         "tokens": NotRequired[list[int]],
+        "counts": NotRequired[dict[str, int]],
         "out": NotRequired[Sequence[Any]],
         "reason": NotRequired[str],
     },
@@ -34,6 +35,7 @@ DropLine = TypedDict(
         "detail": str,
         "partial": Json,
         "tokens": NotRequired[list[int]],
+        "counts": NotRequired[dict[str, int]],
     },
 )
 """One line of ``drops.jsonl``."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import cast
 
 from cai.store.files import Json, append_line, append_to, json_objects, sync, whole_lines, write_lines
@@ -11,6 +12,7 @@ from cai.store.rows import Drop, encode, plain, shallow
 from cai.store.stage import Stage, open_part
 
 Row = dict[str, Json]
+NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
 class Part:
@@ -31,16 +33,26 @@ class Part:
         self.drops = append_to(stage.folder / "drops.jsonl")
         stage.clock.start()
 
-    def put(self, row_id: str, out: Sequence[object], tokens: Sequence[int]) -> None:
-        """Write what one input row gave; on disk when this returns, as far as a killed process is concerned."""
+    def put(
+        self, row_id: str, out: Sequence[object], tokens: Sequence[int], counts: Mapping[str, int] = NOTHING
+    ) -> None:
+        """Write what one input row gave; on disk when this returns, as far as a killed process is concerned.
+
+        Args:
+            counts: what the ledger counts of it beside its tokens.
+        """
         data: RowLine = {"in": row_id, "tokens": list(tokens)}
+        if counts:
+            data["counts"] = dict(counts)
         rows = self.written[row_id] = list(map(encode, out))  # kept, as the finished part has the same lines
         append_line(self.lines, f'{encode(data)[:-1]},"out":[{",".join(rows)}]}}')
         self.done[row_id] = {**data, "out": out}
 
-    def drop(self, drop: Drop, tokens: Sequence[int]) -> None:
+    def drop(self, drop: Drop, tokens: Sequence[int], counts: Mapping[str, int] = NOTHING) -> None:
         """Write that one input row is left out."""
         data = {"part": self.number, "in": drop.id, **plain(drop), "tokens": list(tokens)}
+        if counts:
+            data["counts"] = dict(counts)
         append_line(self.drops, encode(data))
         self.done[drop.id] = cast("RowLine", data)
 
@@ -52,6 +64,7 @@ class Part:
         for row_id in order:
             data = self.done[row_id]
             tally.spend(data.get("tokens") or (0, 0, 0))
+            tally.counts.update(data.get("counts") or {})
             if "out" not in data:
                 tally.dropped[data.get("reason", "")] += 1
                 continue

@@ -48,9 +48,9 @@ class Prompt:
 class Draft:
     """One answer. ``principle`` and ``critique`` led to it; both are empty for a first answer.
 
-    ``finish`` is the server's reason for its end: "stop" or "length". ``seed`` is the request's. ``flags`` are what was
-    noticed of it as it was made: "leaked_exemplar", "fine" (its critique found nothing) or "not_better" (a judge did not find
-    the revision better), and under the last two it is the draft before it, which stands.
+    ``finish`` is how it ended, see ``cai.models.replies``. ``seed`` is the request's. ``flags`` are what was noticed of it as
+    it was made: "leaked_exemplar", "fine" (its critique found nothing) or "not_better" (a judge did not find the revision
+    better), and under the last two it is the draft before it, which stands.
     """
 
     text: str

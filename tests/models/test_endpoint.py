@@ -9,6 +9,8 @@ import pytest
 from aiohttp import web
 
 import cai.models.endpoint as endpoint
+import cai.models.probe as probe
+import cai.models.replica as replica
 import cai.models.retries as retries
 from cai.errors import RowError, RunError, UserError
 from cai.models.types import ModelSpec, Reply, Request
@@ -24,15 +26,27 @@ def answer(text: str = "Hello", **more: Any) -> dict[str, Any]:
 
 
 class Server:
-    """Answers with what ``replies`` holds, one after the other, then with an answer; remembers what it was asked."""
+    """Answers with what ``replies`` holds, one after the other, then with an answer; remembers what it was asked.
 
-    def __init__(self, replies: list[web.Response | dict[str, Any]] | None = None, owner: str = "vllm") -> None:
-        self.replies, self.owner = replies or [], owner
+    Args:
+        harmless: what it answers to harmless requests, which are no row's.
+    """
+
+    def __init__(
+        self,
+        replies: list[web.Response | dict[str, Any]] | None = None,
+        owner: str = "vllm",
+        harmless: Callable[[dict[str, Any]], web.Response | dict[str, Any]] = lambda body: answer(logprobs=LOGPROBS),
+    ) -> None:
+        self.replies, self.owner, self.harmless = replies or [], owner, harmless
         self.bodies: list[dict[str, Any]] = []
+        self.probes: list[dict[str, Any]] = []
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
-        self.bodies.append(await request.json())
-        reply = self.replies.pop(0) if self.replies else answer()
+        body = await request.json()
+        innocent = any("Please say hello." in each["content"] for each in body["messages"])
+        (self.probes if innocent else self.bodies).append(body)
+        reply = self.harmless(body) if innocent else self.replies.pop(0) if self.replies else answer()
         return web.json_response(reply) if isinstance(reply, dict) else reply
 
     async def models(self, _: web.Request) -> web.Response:
@@ -57,7 +71,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off and probes in milliseconds."""
     monkeypatch.setattr(retries, "_backoff", lambda _: 0.001)
     monkeypatch.setattr(endpoint, "PROBE_SECONDS", 0.02)
-    monkeypatch.setattr(endpoint, "REST_SECONDS", 0.2)
+    monkeypatch.setattr(probe, "WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(replica, "REST_SECONDS", 0.2)
 
 
 def ask(*servers: Server, request: Request = ASKED, times: int = 1, model: str = "big") -> list[Reply]:
@@ -129,10 +144,27 @@ def test_a_row_that_always_fails_on_a_healthy_server_is_dropped() -> None:
     assert error.value.reason == "server_error"
 
 
-@pytest.mark.parametrize(("status", "words"), [(401, "refuses the key"), (404, "does not know the model big")])
-def test_everyone_s_error_stops_the_run(status: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "text", "words"),
+    [
+        (401, "who are you", r"refuses big \(401 who are you\); check the key"),
+        (404, "", r"refuses big \(404\); check `model` and the URL"),
+        (
+            402,
+            "Insufficient credits.",
+            r"\(402 Insufficient credits.\); add to the account, then run the same command again",
+        ),
+        (400, "Your credit balance is too low.", "credit balance is too low.*; add to the account"),
+    ],
+)
+def test_everyone_s_error_stops_the_run(status: int, text: str, words: str) -> None:
+    answers = iter([answer()])
+    server = Server(
+        [web.Response(status=status, text=text) for _ in range(2)],
+        harmless=lambda body: next(answers, None) or web.Response(status=status, text=text),
+    )
     with pytest.raises(RunError, match=words):
-        ask(Server([web.Response(status=status)]))
+        ask(server)
 
 
 def test_a_server_that_is_gone_stops_the_run_with_a_sentence() -> None:
@@ -217,7 +249,7 @@ def test_a_replica_that_fails_is_left_alone_and_its_rows_move() -> None:
 
 
 def test_a_replica_that_is_well_again_gets_rows_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "REST_SECONDS", 3600.0)
+    monkeypatch.setattr(replica, "REST_SECONDS", 3600.0)
 
     async def scene() -> int:
         sick, well = Server([web.Response(status=500) for _ in range(3)]), Server()

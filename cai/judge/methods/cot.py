@@ -40,8 +40,10 @@ def _reasoning(asked: Rendered, want: Judging, seed: int) -> Request:
 
 
 def _unusable(rationale: str, finish: str) -> Status | None:
+    if finish == "thinking":
+        return "truncated"
     if not rationale:
         return "unparsed"
-    if read.is_refusal(rationale):
+    if finish == "content_filter" or read.is_refusal(rationale):
         return "refused"
-    return "truncated" if finish == "length" else None
+    return None if finish == "stop" else "truncated"

@@ -1,0 +1,96 @@
+"""Before the first row: what the stages will ask is played through without a model, and each model is shown one of each kind.
+
+So a server that gives no log-probabilities is known before any answer is written, and not at the first verdict.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from cai.errors import RowError
+from cai.flow.ask import Ask, Up, generator
+from cai.flow.live import Live
+from cai.models.types import Model, Reply, Request
+from cai.store.rows import Drop, decode
+from cai.store.stage import Stage
+
+MOST_ROWS = 200
+"""Of the first part, which are looked through for one of each track."""
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A model that can find out beforehand how it takes a request."""
+
+    async def prepare(self, request: Request) -> None:
+        """Raises as ``Model.ask`` where it takes none such."""
+        ...
+
+
+class Understudy:
+    """Stands for a model and notes what it is asked; its answers say nothing, and differ."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.asked = model, list[Request]()
+        self.name, self.concurrency, self.format, self.continues = model.name, 1, model.format, model.continues
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        """See ``Model.ask``."""
+        self.asked.append(request)
+        if request.choices:
+            return Reply(("",), ("stop",), dict.fromkeys(request.choices, -1.0), model=self.name)
+        texts = tuple(f"This is answer {len(self.asked)}.{number}." for number in range(request.n))
+        return Reply(texts, ("stop",) * request.n, model=self.name, score=1.0)
+
+
+async def rehearse(steps: Sequence[Live], source: Stage) -> None:
+    """Prepare the steps' models for what these will ask of them.
+
+    Raises:
+        UserError, RunError: a model cannot be asked so.
+    """
+    models = {id(up[0]): up[0] for step in steps for up in (step.asked, *(step.up[role] for role in step.stage.roles))}
+    understudies = {key: Understudy(model) for key, model in models.items() if isinstance(model, Preparable)}
+    if not understudies:
+        return
+    every = {key: understudies.get(key) or Understudy(model) for key, model in models.items()}
+    for row in _each_track(steps[0], source):
+        await _through(row, steps, every)
+    for each in understudies.values():
+        for request in each.asked:
+            assert isinstance(each.model, Preparable)
+            await each.model.prepare(request)
+
+
+def _each_track(step: Live, source: Stage) -> Iterator[Any]:
+    """The first row of each track."""
+    tracks: set[str] = set()
+    for part in list(source.parts())[:1]:
+        for number, row in enumerate(source.rows(step.stage.takes, part)):
+            track = getattr(row, "track", "")
+            if track not in tracks:
+                tracks.add(track)
+                yield row
+            if number == MOST_ROWS:
+                return
+
+
+async def _through(row: Any, steps: Sequence[Live], models: dict[int, Understudy]) -> None:
+    """A row through the steps, as far as it comes without a model's answers."""
+    (step, *others) = steps
+
+    def stand_in(up: Up) -> Up:
+        return (models[id(up[0])], up[1]) if id(up[0]) in models else up
+
+    ask = Ask(
+        *stand_in(step.asked),
+        step.constitution,
+        row.id,
+        generator(step.seed, step.name, row.id),
+        others={role: stand_in(up) for role, up in step.up.items()},
+    )
+    try:
+        out = await step.stage.do(row, ask)
+    except RowError:
+        return
+    for each in out if others and not isinstance(out, Drop) else ():
+        await _through(decode(others[0].stage.takes, each) if isinstance(each, dict) else each, others, models)

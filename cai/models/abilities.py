@@ -1,0 +1,127 @@
+"""What a server was seen to take, and how a request is put where it does not take all.
+
+Only what keeps the meaning is put otherwise: another name for the same limit, samples one by one, the opening joined to the first
+turn, stops that are cut here. A seed that is left out is counted, as its row cannot be drawn again.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from cai.models.types import Message, Request
+
+TOP = 20
+FEW = 5
+"""Log-probabilities of the likeliest tokens: as many as servers usually give, and as few as some do."""
+USUAL_STOPS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a server takes; each is so until it was seen to be otherwise.
+
+    Attributes:
+        limit: the name of the limit of tokens.
+        seed, samples, system: whether it takes a seed, more than one sample, a system message.
+        temperature, top_p: whether these are sent where they are 1, or where no token is drawn.
+        top: of how many tokens it gives log-probabilities.
+        stops: how many it takes.
+    """
+
+    limit: str = "max_tokens"
+    seed: bool = True
+    samples: bool = True
+    system: bool = True
+    temperature: bool = True
+    top_p: bool = True
+    top: int = TOP
+    stops: int = 1 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to put a request otherwise.
+
+    Attributes:
+        words: what a refusal that calls for it speaks of.
+        helps: whether the request would be put otherwise by it.
+        note: what a person is told.
+    """
+
+    words: re.Pattern[str]
+    change: Mapping[str, object]
+    helps: Callable[[Request, Abilities], bool]
+    note: str
+
+
+def _way(words: str, note: str, helps: Callable[[Request, Abilities], bool], **change: object) -> Way:
+    return Way(re.compile(words, re.I), change, helps, note)
+
+
+WAYS = (
+    _way(
+        "max_(completion_)?tokens",
+        "the limit goes as max_completion_tokens",
+        lambda request, now: not request.prompt and now.limit == "max_tokens",
+        limit="max_completion_tokens",
+    ),
+    _way(
+        "seed",
+        "it takes no seed, so that its answers cannot be drawn again",
+        lambda request, now: now.seed and request.seed is not None,
+        seed=False,
+    ),
+    _way(
+        "system|role|alternate",
+        "the system message stands before the first turn",
+        lambda request, now: now.system and any(each["role"] == "system" for each in request.messages),
+        system=False,
+    ),
+    _way(
+        r"\bn\b|candidate|choices|best_of",
+        "samples are asked one by one",
+        lambda r, now: now.samples and r.n > 1,
+        samples=False,
+    ),
+    _way(
+        "logprobs",
+        f"log-probabilities are those of {FEW} tokens",
+        lambda request, now: bool(request.choices) and now.top > FEW,
+        top=FEW,
+    ),
+    _way(
+        "stop",
+        f"answers are cut here at all stops but {USUAL_STOPS}",
+        lambda request, now: len(request.stop) > USUAL_STOPS and now.stops > USUAL_STOPS,
+        stops=USUAL_STOPS,
+    ),
+    _way("stop", "answers are cut here at their stops", lambda r, now: bool(r.stop and now.stops), stops=0),
+    _way(
+        "temperature",
+        "temperature 1 is left to it",
+        lambda request, now: now.temperature and (request.temperature == 1 or bool(request.choices)),
+        temperature=False,
+    ),
+    _way(
+        "top_p",
+        "top_p 1 is left to it",
+        lambda request, now: now.top_p and (request.top_p == 1 or bool(request.choices)),
+        top_p=False,
+    ),
+)
+
+
+def otherwise(request: Request, now: Abilities, refusal: str) -> Iterator[tuple[Abilities, str]]:
+    """Each other way to put a request, with its note: those first that the refusal speaks of."""
+    ways = [way for way in WAYS if way.helps(request, now)]
+    for way in sorted(ways, key=lambda each: not each.words.search(refusal)):
+        yield replace(now, **way.change), way.note  # pyright: ignore[reportArgumentType]
+
+
+def joined(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """The conversation with its system messages before the words of the first turn."""
+    opening = "\n\n".join(each["content"] for each in messages if each["role"] == "system")
+    first, *others = [each for each in messages if each["role"] != "system"] or [{"role": "user", "content": ""}]
+    if not opening:
+        return messages
+    return ({**first, "content": f"{opening}\n\n{first['content']}".strip()}, *others)

@@ -1,0 +1,94 @@
+"""Meeting the servers of a model: whether each is there, has the model, and which dialect it speaks."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import aiohttp
+
+from cai.errors import RunError, UserError
+from cai.models.replica import Replica
+from cai.models.retries import Transient
+from cai.models.transport import Page, get
+
+LIST_SECONDS = 30.0
+LOAD_SECONDS = 2.0
+LOADS = (502, 503, 504)
+"""While a server or the one behind it still loads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A server's list of models.
+
+    Attributes:
+        names: empty where it lists none.
+        vllm: whether it is vLLM's.
+    """
+
+    names: tuple[str, ...]
+    vllm: bool = False
+
+    def has(self, name: str) -> bool:
+        """Whether a name is in the list, or one of its patterns such as "openai/*" fits."""
+        return not self.names or any(name == each or ("*" in each and fnmatchcase(name, each)) for each in self.names)
+
+
+async def met(http: aiohttp.ClientSession, replica: Replica, patience: float) -> Listing:
+    """A server's models; one that still loads is waited for.
+
+    Args:
+        patience: seconds to wait.
+
+    Raises:
+        UserError: it does not answer, refuses the key, or its base URL is another.
+        RunError: it still loads, or sends its visitors to another origin.
+    """
+    until = time.monotonic() + patience
+    while (listed := await _listing(http, replica)) is None:
+        if time.monotonic() > until:
+            raise RunError(f"{replica.title} was still loading after {patience:.0f} s; try again later")
+        await asyncio.sleep(LOAD_SECONDS)
+    return listed
+
+
+async def _listing(http: aiohttp.ClientSession, replica: Replica) -> Listing | None:
+    """A server's models; None while it says that it is not ready."""
+    try:
+        page = await get(http, f"{replica.url}/models", LIST_SECONDS)
+    except Transient as error:
+        raise UserError(
+            f"{replica.title} does not answer ({error.words}); check the URL, or start the server"
+        ) from None
+    if page.status in (401, 403):
+        raise UserError(f"{replica.title} refuses the key ({page.status} {page.words()}); set api_key_env")
+    if page.status in LOADS:
+        return None
+    known = _listed(page)
+    if known is None and not replica.url.endswith("/v1") and await _is_base(http, f"{replica.url}/v1"):
+        raise UserError(f"{replica.title} is not the base URL of the server's API; name {replica.title}/v1")
+    return known or Listing(())
+
+
+async def _is_base(http: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        return _listed(await get(http, f"{url}/models", LIST_SECONDS)) is not None
+    except (Transient, RunError):
+        return False
+
+
+def _listed(page: Page) -> Listing | None:
+    """What the page lists; None where it is no list of models."""
+    try:
+        data: Any = page.json() if page.status == 200 else None
+    except (ValueError, RecursionError):
+        return None
+    rows = data.get("data", data.get("models")) if isinstance(data, Mapping) else data
+    if not isinstance(rows, list):
+        return None
+    names = [each if isinstance(each, str) else each.get("id") if isinstance(each, Mapping) else None for each in rows]
+    ours = any(isinstance(each, Mapping) and each.get("owned_by") == "vllm" for each in rows)
+    return Listing(tuple(name for name in names if isinstance(name, str) and name), ours)

@@ -1,0 +1,252 @@
+"""A server's JSON → what it says. It is looked at here, once: behind this line texts are texts, numbers finite, ends known.
+
+Forms that are known: a chat's ``message`` or a completion's ``text``; content as text, null, or a list of parts of which text
+is said, thinking is thought, and anything else is no reply; a refusal beside empty content, which is what the model said; a
+thought in a field of its own or within tags.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cai.models.thoughts import apart
+
+Json = Any
+"""Of what a server sends nothing is known yet."""
+
+ENDS = {
+    "stop": ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed", "end"),
+    "length": ("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit"),
+    "content_filter": (
+        *("content_filter", "content-filter", "contentfilter", "safety", "recitation", "blocklist", "language"),
+        *("prohibited_content", "spii", "sensitive", "moderation", "guardrail", "refusal", "other"),
+    ),
+    "tool_calls": ("tool_calls", "tool_call", "function_call", "tool_use", "malformed_function_call"),
+    "error": ("error", "abort", "aborted", "cancelled", "canceled", "network_error", "engine_overloaded"),
+}
+"""How an answer ended → the words that servers have for it. Only "stop" is a whole answer."""
+_ENDS = {word: end for end, words in ENDS.items() for word in words}
+UNKNOWN, THINKING = "unknown", "thinking"
+"""An end that no server should give, and that of an answer whose tokens were all spent on a thought."""
+SAID = ("text", "output_text", "refusal")
+THOUGHT = ("thinking", "reasoning", "reasoning_content", "redacted_thinking", "summary_text", "reasoning_text")
+MOST_TOKENS = 1 << 40
+
+
+class Unreadable(ValueError):
+    """An answer that is not of the protocol's form; the text says what was wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample: what is said, what was thought before, how it ended."""
+
+    text: str
+    thinking: str
+    finish: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error that came as an answer.
+
+    Attributes:
+        status: as HTTP has it; 0 where it says none.
+    """
+
+    status: int
+    words: str
+
+
+def failure(answer: Json) -> Failure | None:
+    """The error that stands in a 200, for the whole answer or in one of its samples."""
+    if not isinstance(answer, Mapping):
+        return None
+    wrong = answer.get("error")
+    if not wrong and not answer.get("choices") and not answer.get("data"):
+        wrong = next((answer[key] for key in ("detail", "message", "msg") if answer.get(key)), None)
+        wrong = {**answer, "message": wrong} if isinstance(wrong, str) else wrong
+    if wrong:
+        return _failure(wrong)
+    samples = answer.get("choices")
+    for each in samples if isinstance(samples, list) else ():
+        if isinstance(each, Mapping) and (each.get("error") or _end(each.get("finish_reason")) == "error"):
+            return _failure(each.get("error") or {"message": "an answer that ended in an error", "code": 502})
+    return None
+
+
+def _failure(wrong: Json) -> Failure:
+    code = wrong.get("code", wrong.get("status")) if isinstance(wrong, Mapping) else 0
+    status = int(code) if str(code).isascii() and str(code).isdigit() and len(str(code)) == 3 else 0
+    return Failure(status, words_of(wrong))
+
+
+def words_of(wrong: Json) -> str:
+    """What a server says of an error, of the forms in which servers say it; what was asked is not repeated."""
+    if isinstance(wrong, str):
+        return " ".join(whole(wrong).split())
+    if isinstance(wrong, Mapping):
+        inner = [wrong[key] for key in ("error", "message", "msg", "detail", "type", "code", "param") if wrong.get(key)]
+        more = wrong.get("metadata")
+        inner += [more["raw"]] if isinstance(more, Mapping) and isinstance(more.get("raw"), str) else []
+        return ", ".join(dict.fromkeys(filter(None, map(words_of, inner))))
+    if isinstance(wrong, Sequence):
+        return "; ".join(filter(None, map(words_of, wrong[:3])))
+    return ""
+
+
+def choices(answer: Json) -> list[Mapping[str, Json]]:
+    """The samples in their order.
+
+    Raises:
+        Unreadable: there is none.
+    """
+    samples = answer.get("choices") if isinstance(answer, Mapping) else None
+    if not isinstance(samples, list) or not samples or not all(isinstance(each, Mapping) for each in samples):
+        raise Unreadable("an answer without a list of choices")
+    indices = [each.get("index") for each in samples]
+    if all(isinstance(index, int) for index in indices) and len(set(indices)) == len(indices):
+        return sorted(samples, key=lambda each: each["index"])
+    return samples
+
+
+def sample(choice: Mapping[str, Json], stops: Sequence[str] = ()) -> Sample:
+    """One sample of an answer.
+
+    Args:
+        stops: where a text ends, also where the server did not end it.
+
+    Raises:
+        Unreadable: it holds no text, and nothing else that is known.
+    """
+    if "message" in choice:
+        text, thinking = _message(choice["message"])
+    elif isinstance(choice.get("text"), str):
+        text, thinking = whole(choice["text"]), ""
+    else:
+        raise Unreadable("a choice without a message or a text")
+    return apart_from_thought(text, _end(choice.get("finish_reason")), thinking, stops)
+
+
+def apart_from_thought(text: str, finish: str, thinking: str = "", stops: Sequence[str] = ()) -> Sample:
+    """A sample of a model of any kind, by its text and its end.
+
+    Args:
+        thinking: what was thought, where that came apart from the text.
+        stops: as of ``sample``.
+    """
+    thought, text, unclosed = apart(text)
+    text, cut = _before(text, stops)
+    thinking, finish = thinking or thought, "stop" if cut else finish
+    if unclosed or (thinking and finish == "length" and not text.strip()):
+        finish = THINKING
+    return Sample(text, thinking, finish)
+
+
+def written(samples: Sequence[Sample]) -> dict[str, Any]:
+    """What of a ``Reply`` its samples are."""
+    thinking = tuple(each.thinking for each in samples)
+    thoughts = sum(map(bool, thinking))
+    return {
+        "texts": tuple(each.text for each in samples),
+        "finishes": tuple(each.finish for each in samples),
+        "thinking": thinking if thoughts else (),
+        "counts": {"thinking_cut_off": thoughts} if thoughts else {},
+    }
+
+
+def _message(message: Json) -> tuple[str, str]:
+    if not isinstance(message, Mapping):
+        raise Unreadable("a message that is no object")
+    text, thinking = content(message.get("content"))
+    refusal = message.get("refusal")
+    if not text and isinstance(refusal, str):
+        text = whole(refusal)
+    for key in ("reasoning_content", "reasoning", "thinking"):
+        if not thinking and isinstance(message.get(key), str):
+            thinking = whole(message[key])
+    return text, thinking
+
+
+def content(said: Json) -> tuple[str, str]:
+    """What is said and what is thought, of a text or of a list of parts.
+
+    Raises:
+        Unreadable: there is something that is neither, such as an image.
+    """
+    if said is None:
+        return "", ""
+    if isinstance(said, str):
+        return whole(said), ""
+    if isinstance(said, Mapping):
+        said = [said]
+    if not isinstance(said, list):
+        raise Unreadable(f"content that is no text ({type(said).__name__})")
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in said:
+        kind = part.get("type", "text") if isinstance(part, Mapping) else "text"
+        if kind not in (*SAID, *THOUGHT):
+            raise Unreadable(f"content with a part that is no text ({str(kind)[:40]})")
+        (texts if kind in SAID else thoughts).append(_part(part, kind))
+    return "".join(texts), "\n".join(filter(None, thoughts))
+
+
+def _part(part: Json, kind: str) -> str:
+    if isinstance(part, str):
+        return whole(part)
+    known = part if isinstance(part, Mapping) else {}
+    inner = next((known[key] for key in ("text", kind, "summary") if known.get(key) is not None), None)
+    if inner is None and kind in THOUGHT:
+        return ""  # one that the server keeps to itself
+    if isinstance(inner, list):
+        return "".join(content(inner))
+    if not isinstance(inner, str):
+        raise Unreadable(f"a part of content whose text is none ({type(inner).__name__})")
+    return whole(inner)
+
+
+def whole(text: str) -> str:
+    """Two halves of a surrogate pair make a character; one alone is replaced by U+FFFD."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _before(text: str, stops: Sequence[str]) -> tuple[str, bool]:
+    """What stands before the first stop, and whether there was one."""
+    places = [place for stop in stops if (place := text.find(stop)) >= 0]
+    return (text[: min(places)], True) if places else (text, False)
+
+
+def _end(word: Json) -> str:
+    return _ENDS.get(word.lower(), UNKNOWN) if isinstance(word, str) else UNKNOWN
+
+
+def count(usage: Json, *keys: str) -> int:
+    """A number of tokens by its keys, one within the other; 0 where there is none that can be one."""
+    for key in keys:
+        usage = usage.get(key) if isinstance(usage, Mapping) else None
+    if isinstance(usage, str) and usage.isascii() and usage.isdigit():
+        usage = int(usage[:15])
+    if isinstance(usage, bool) or not isinstance(usage, int | float) or not 0 <= usage <= MOST_TOKENS:
+        return 0
+    return int(usage)
+
+
+def name(answer: Json) -> str:
+    """The model's, as the server has it."""
+    known = answer.get("model")
+    return whole(known) if isinstance(known, str) else ""
+
+
+def number(value: Json) -> float:
+    """A finite number.
+
+    Raises:
+        Unreadable: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Unreadable(f"{str(value)[:40]} where a number was expected")
+    return float(value)

@@ -1,0 +1,126 @@
+"""What crosses the wire: pages of a bounded size, from the origin that was named and from no other."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin
+
+import aiohttp
+from yarl import URL
+
+from cai.errors import RunError
+from cai.models.replies import whole, words_of
+from cai.models.retries import Transient, retry_after
+
+MOST_BYTES = 64 << 20
+"""Of a page, unpacked: far more than any answer takes, and little enough to hold many."""
+MOST_WORDS = 500
+MOST_HOPS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a server sent.
+
+    Attributes:
+        after: its Retry-After, in seconds.
+    """
+
+    status: int
+    data: bytes
+    after: float | None = None
+
+    def json(self) -> Any:
+        """The page as JSON, whatever it says of its type and charset.
+
+        Raises:
+            ValueError, RecursionError: it is none.
+        """
+        return json.loads(self.data)
+
+    def words(self) -> str:
+        """What the page says of an error, on one line."""
+        try:
+            text = words_of(self.json())
+        except (ValueError, RecursionError):
+            text = ""
+        return (text or " ".join(whole(self.data.decode("utf-8", "replace")).split()))[:MOST_WORDS]
+
+
+async def get(http: aiohttp.ClientSession, url: str, seconds: float) -> Page:
+    """A page by its URL; raises as ``post``."""
+    return await _page(http, "GET", url, {"timeout": aiohttp.ClientTimeout(total=seconds)})
+
+
+async def post(http: aiohttp.ClientSession, url: str, body: Mapping[str, Any]) -> Page:
+    """The answer to a body of JSON.
+
+    Raises:
+        Transient: the server could not be reached, or sent more than may be.
+        RunError: it sends its visitors to another origin.
+    """
+    return await _page(http, "POST", url, {"json": body})
+
+
+async def _page(http: aiohttp.ClientSession, method: str, url: str, more: Mapping[str, Any]) -> Page:
+    """A page; within its origin a server may move it, as one does that wants a slash at the end."""
+    for _ in range(MOST_HOPS):
+        try:
+            async with http.request(method, url, allow_redirects=False, **more) as response:
+                moved = response.headers.get("Location")
+                if not (300 <= response.status < 400 and moved):
+                    after = retry_after(response.headers.get("Retry-After"))
+                    return Page(response.status, await _bounded(response), after)
+        except (TimeoutError, aiohttp.ClientError, ValueError, LookupError) as error:
+            raise Transient(_reason(error), place=shown(url)) from error
+        url = _within(url, moved, response.status)
+    raise RunError(f"{shown(url)} sends its visitors on and on; name the URL of the server itself")
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    blocks, size = [], 0
+    async for block in response.content.iter_any():
+        blocks.append(block)
+        size += len(block)
+        if size > MOST_BYTES:
+            raise Transient(
+                f"an answer of more than {MOST_BYTES >> 20} MiB", status=500, place=shown(str(response.url))
+            )
+    return b"".join(blocks)
+
+
+def _within(url: str, moved: str, status: int) -> str:
+    """Where a page was moved, within its origin and for the same request."""
+    target = urljoin(url, moved)
+    if origin(target) != origin(url) or status not in (307, 308):
+        raise RunError(
+            f"{shown(url)} sends its visitors to {shown(target)[:200]} ({status}); nothing was sent there: name that URL if "
+            "it is meant"
+        )
+    return target
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port; empty of what is no URL."""
+    try:
+        return str(URL(url).origin())
+    except ValueError:
+        return ""
+
+
+def shown(url: str) -> str:
+    """A URL as people and files are given it: without a user's name, password or query."""
+    try:
+        return str(URL(url).with_user(None).with_query(None).with_fragment(None))
+    except ValueError:
+        return "a URL that cannot be read"
+
+
+def _reason(error: BaseException) -> str:
+    """Without the URL that some errors repeat, with all that stands in it."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection ({error.os_error.strerror or type(error.os_error).__name__})"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return type(error).__name__

@@ -1,0 +1,400 @@
+"""Before the first row a server shows what it takes; what keeps the meaning is put otherwise, all else is one sentence."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+import cai.models.probe as probe
+import cai.models.retries as retries
+import cai.models.transport as transport
+from cai.errors import CaiError, RowError, RunError, UserError
+from cai.models.asked import asked_as
+from cai.models.endpoint import Endpoint
+from cai.models.types import ModelSpec, Reply, Request
+
+TURNS = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": "Row?"})
+ASKED = Request(TURNS, seed=5, n=2, max_tokens=64, stop=("a", "b", "c", "d", "zz"))
+VERDICT = Request(TURNS[1:], choices=("A", "B"), begin="The answer is: (", temperature=0.0)
+Answer = Callable[[dict[str, Any]], Any]
+
+
+def answer(body: dict[str, Any], text: str = "Fine zz and more.", count: int | None = None) -> dict[str, Any]:
+    """As a server gives it that takes all."""
+    top = [{"token": token, "logprob": -1.0} for token in ("A", "B")]
+    logprobs = (
+        {"content": [{"token": "A", "top_logprobs": top[: body["top_logprobs"]]}]} if body.get("logprobs") else None
+    )
+    choices = [
+        {
+            "index": number,
+            "message": {"role": "assistant", "content": text},
+            "finish_reason": "stop",
+            "logprobs": logprobs,
+        }
+        for number in range(count or body.get("n", 1))
+    ]
+    return {"model": "m", "choices": choices}
+
+
+def refused(text: str, status: int = 400) -> web.Response:
+    return web.json_response({"error": {"message": text, "type": "invalid_request_error"}}, status=status)
+
+
+class Peculiar:
+    """A server with a peculiarity; keeps the bodies of rows and those of harmless requests apart."""
+
+    def __init__(self, peculiarity: Answer) -> None:
+        self.peculiarity = peculiarity
+        self.rows: list[dict[str, Any]] = []
+        self.probes: list[dict[str, Any]] = []
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        (self.rows if "Row" in json.dumps(body["messages"]) else self.probes).append(body)
+        reply = self.peculiarity(body)
+        return reply if isinstance(reply, web.StreamResponse) else web.json_response(reply or answer(body))
+
+
+@asynccontextmanager
+async def running(server: Peculiar, models: Any = None) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", server.chat)
+    listed = {"data": [{"id": "m"}]} if models is None else models
+
+    async def listing(_: web.Request) -> web.Response:
+        return web.json_response(listed)
+
+    app.router.add_get("/v1/models", listing)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
+
+
+def ask(server: Peculiar, *requests: Request, models: Any = None, **keys: Any) -> tuple[list[Reply], list[str]]:
+    """The replies to rows' requests, and what a person is told."""
+
+    async def scene() -> tuple[list[Reply], list[str]]:
+        async with running(server, models) as url:
+            spec = ModelSpec("judge", **{"endpoints": (url,), "model": "m", "patience": 0.5, "timeout": 5.0, **keys})
+            notes: list[str] = []
+            async with Endpoint(spec.endpoints, spec.model, spec) as model:
+                model.say = notes.append
+                return [await asked_as(model, spec).ask(request, "row") for request in requests], notes
+
+    return asyncio.run(scene())
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "_backoff", lambda _: 0.001)
+    monkeypatch.setattr(probe, "WAIT_SECONDS", 0.001)
+
+
+TAKES: dict[str, tuple[Answer, dict[str, Any], str]] = {
+    "another limit": (
+        lambda body: (
+            refused("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
+            if "max_tokens" in body
+            else None
+        ),
+        {"max_completion_tokens": 64, "max_tokens": None},
+        "the limit goes as max_completion_tokens",
+    ),
+    "no seed": (
+        lambda body: refused("Unknown parameter: seed", 422) if "seed" in body else None,
+        {"seed": None},
+        "it takes no seed, so that its answers cannot be drawn again",
+    ),
+    "no system role": (
+        lambda body: (
+            refused("Conversation roles must alternate user/assistant")
+            if body["messages"][0]["role"] == "system"
+            else None
+        ),
+        {"messages": [{"role": "user", "content": "Be kind.\n\nRow?"}]},
+        "the system message stands before the first turn",
+    ),
+    "no system role, as an error of the server's": (
+        lambda body: refused("template error", 500) if body["messages"][0]["role"] == "system" else None,
+        {"messages": [{"role": "user", "content": "Be kind.\n\nRow?"}]},
+        "the system message stands before the first turn",
+    ),
+    "one sample": (
+        lambda body: refused("Only n=1 is supported") if body.get("n", 1) > 1 else None,
+        {"n": None},
+        "samples are asked one by one",
+    ),
+    "one sample, unsaid": (lambda body: answer(body, count=1), {"n": None}, "samples are asked one by one"),
+    "four stops": (
+        lambda body: refused("stop: at most 4") if len(body.get("stop", [])) > 4 else None,
+        {"stop": ["a", "b", "c", "d"]},
+        "answers are cut here at all stops but 4",
+    ),
+    "no stops": (
+        lambda body: refused("stop") if "stop" in body else None,
+        {"stop": None},
+        "answers are cut here at their stops",
+    ),
+    "its own temperature": (
+        lambda body: (
+            refused("Only the default (1) value of temperature is supported") if "temperature" in body else None
+        ),
+        {"temperature": None},
+        "temperature 1 is left to it",
+    ),
+    "no reason given": (lambda body: refused("") if "seed" in body else None, {"seed": None}, "it takes no seed"),
+}
+
+
+@pytest.mark.parametrize("name", TAKES)
+def test_what_a_server_does_not_take_is_put_otherwise_where_the_meaning_stays(name: str) -> None:
+    peculiarity, sent, note = TAKES[name]
+    server = Peculiar(peculiarity)
+    [first, second], notes = ask(server, ASKED, ASKED)
+    assert first.texts == second.texts == ("Fine ",) * 2  # cut at a stop, whoever cuts
+    assert first.finishes == ("stop", "stop")
+    for body in server.rows:
+        assert {key: body.get(key) for key in sent} == sent
+    assert [each for each in notes if note in each]
+    assert len(notes) == 1
+    assert len(server.probes) < 14
+
+
+def test_several_peculiarities_are_found_one_after_the_other() -> None:
+    def odd(body: dict[str, Any]) -> Any:
+        for key in ("max_tokens", "seed", "stop", "temperature"):
+            if key in body:
+                return refused(f"Unsupported parameter: {key}")
+        return refused("n must be 1") if body.get("n", 1) > 1 else None
+
+    server = Peculiar(odd)
+    [reply], notes = ask(server, ASKED)
+    assert reply.texts == ("Fine ",) * 2
+    assert reply.counts == {"without_seed": 2}
+    assert len(notes) == 5
+
+
+def test_fewer_log_probabilities_do_where_the_choices_are_among_them() -> None:
+    server = Peculiar(
+        lambda body: refused("top_logprobs must be at most 5") if body.get("top_logprobs", 0) > 5 else None
+    )
+    [reply], notes = ask(server, VERDICT)
+    assert set(reply.choice_logprobs) == {"A", "B"}
+    assert notes == ["m: log-probabilities are those of 5 tokens"]
+
+
+STOPS: dict[str, tuple[Answer, Request, type[CaiError], str]] = {
+    "no log-probabilities": (
+        lambda body: {"choices": [{"message": {"content": "A"}, "logprobs": None, "finish_reason": "stop"}]},
+        VERDICT,
+        UserError,
+        "gives no log-probabilities, by which a verdict is read",
+    ),
+    "credits": (
+        lambda body: refused("Insufficient credits", 402),
+        ASKED,
+        RunError,
+        "Insufficient credits.*add to the account",
+    ),
+    "a temperature": (
+        lambda body: refused("temperature is not supported") if "temperature" in body else None,
+        Request(TURNS, temperature=0.7),
+        UserError,
+        r"models.judge: http://127.0.0.1:\d+/v1 refuses what would be asked \(400 temperature is not supported",
+    ),
+    "too many tokens": (
+        lambda body: (
+            refused("max_tokens is too large: 64")
+            if body.get("max_tokens", body.get("max_completion_tokens")) > 9
+            else None
+        ),
+        ASKED,
+        UserError,
+        "max_tokens is too large: 64",
+    ),
+    "a key": (
+        lambda body: refused("key expired", 403),
+        ASKED,
+        UserError,
+        r"403 key expired.*check the key \(api_key_env\)",
+    ),
+    "busy for good": (
+        lambda body: refused("overloaded", 400),
+        ASKED,
+        RunError,
+        "has been too busy for 0 s: 400 overloaded",
+    ),
+    "an error within": (
+        lambda body: {"error": {"message": "slow down", "code": 429}},
+        ASKED,
+        RunError,
+        "too busy.*slow down",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_what_a_server_cannot_do_is_a_sentence_before_any_row(name: str) -> None:
+    peculiarity, request, kind, words = STOPS[name]
+    server = Peculiar(peculiarity)
+    with pytest.raises(kind, match=words):
+        ask(server, request)
+    assert not server.rows
+
+
+def test_a_server_that_fails_at_all_that_is_harmless_may_answer_rows() -> None:
+    harmless = Peculiar(lambda body: None if "Row" in json.dumps(body["messages"]) else refused("no pair found", 500))
+    [reply], notes = ask(harmless, ASKED)
+    assert (reply.texts, notes) == (("Fine ",) * 2, [])
+    with pytest.raises(RunError, match=r"http://127.0.0.1:\d+/v1 fails at what m is asked .500 out of luck"):
+        ask(Peculiar(lambda body: refused("out of luck", 500)), ASKED)
+
+
+def rows_alone(reply: Answer) -> Peculiar:
+    """Peculiar to rows, and not to what is harmless."""
+    return Peculiar(lambda body: reply(body) if "Row" in json.dumps(body["messages"]) else None)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "reason"),
+    [
+        (403, "Your prompt was flagged by our moderation", "refused_by_server"),
+        (403, "", "refused_by_server"),
+        (400, "This model's maximum context length is 4096 tokens", "context_too_long"),
+        (413, "", "context_too_long"),
+        (400, "This account has no access to such content", "refused_by_server"),
+        (500, "oops", "server_error"),
+    ],
+)
+def test_what_is_refused_to_a_row_alone_drops_that_row(status: int, words: str, reason: str) -> None:
+    with pytest.raises(RowError) as error:
+        ask(rows_alone(lambda body: refused(words, status)), ASKED)
+    assert error.value.reason == reason
+
+
+def test_what_is_refused_to_everyone_from_some_row_on_stops_the_run() -> None:
+    left = iter(range(3))
+    server = Peculiar(lambda body: None if next(left, None) is not None else refused("Your credit balance is too low"))
+    with pytest.raises(RunError, match=r"refuses m .400 Your credit balance is too low.*; add to the account"):
+        ask(server, *[ASKED] * 9)
+    assert 0 < len(server.rows) < 9
+
+
+def test_samples_that_are_missing_are_asked_again() -> None:
+    server = rows_alone(lambda body: answer(body, count=1))
+    [reply], _ = ask(server, ASKED)
+    assert len(reply.texts) == 2
+    assert [body["seed"] for body in server.rows] == [5, 6]
+
+
+def test_a_role_s_own_sampling_is_of_its_texts_alone() -> None:
+    server = Peculiar(lambda body: None)
+    own = {"temperature": 0.6, "top_k": 20, "min_p": 0.1, "extra_body": {"reasoning_effort": "low"}}
+    ask(server, ASKED, VERDICT, **own)
+    text, verdict = server.rows
+    assert {key: text[key] for key in ("temperature", "top_k", "min_p", "reasoning_effort")} == {
+        **{key: own[key] for key in ("temperature", "top_k", "min_p")},
+        "reasoning_effort": "low",
+    }
+    assert (verdict["temperature"], verdict["reasoning_effort"], verdict.get("top_k")) == (0.0, "low", None)
+
+
+def test_headers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"models.judge.headers_env.X-Org: CAI_TEST_ORG is not set; export it"):
+        ask(Peculiar(lambda body: None), ASKED, headers_env={"X-Org": "CAI_TEST_ORG"})
+    monkeypatch.setenv("CAI_TEST_ORG", "a\nX: b")
+    with pytest.raises(UserError, match="holds a character that no header can"):
+        ask(Peculiar(lambda body: None), ASKED, headers_env={"X-Org": "CAI_TEST_ORG"})
+    monkeypatch.setenv("CAI_TEST_ORG", "acme")
+    ask(Peculiar(lambda body: None), ASKED, headers_env={"X-Org": "CAI_TEST_ORG"})
+
+
+PAGES: dict[str, tuple[web.Response, str]] = {
+    "another origin": (
+        web.Response(status=307, headers={"Location": "http://127.0.0.1:9/elsewhere"}),
+        "sends its visitors to http://127.0.0.1:9/elsewhere .307.; nothing was sent there",
+    ),
+    "round and round": (web.Response(status=307, headers={"Location": "completions"}), "sends its visitors on and on"),
+    "a bomb": (
+        web.Response(body=gzip.compress(b" " * (3 << 20)), headers={"Content-Encoding": "gzip"}),
+        "an answer of more than 1 MiB",
+    ),
+    "no JSON": (web.Response(text="<html>"), "an answer that is not JSON"),
+    "deep JSON": (web.Response(text="[" * 100_000), "an answer that is not JSON"),
+    "no Unicode": (web.Response(body=b'{"choices": "\xff"}'), "an answer that is not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_that_is_no_answer_is_a_sentence(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, words = PAGES[name]
+    monkeypatch.setattr(transport, "MOST_BYTES", 1 << 20)
+
+    def fresh(body: dict[str, Any]) -> web.Response:
+        return web.Response(status=page.status, body=page.body, headers=page.headers)
+
+    with pytest.raises(CaiError, match=words):
+        ask(Peculiar(fresh), ASKED)
+
+
+def test_an_answer_in_an_odd_charset_is_read() -> None:
+    def odd(body: dict[str, Any]) -> web.Response:
+        text = json.dumps(answer(body, "Rye 🍞"), ensure_ascii=False).encode()
+        return web.Response(body=text, headers={"Content-Type": "text/plain; charset=rot13"})
+
+    [reply], _ = ask(Peculiar(odd), Request(TURNS))
+    assert reply.texts == ("Rye 🍞",)
+
+
+@pytest.mark.parametrize(
+    "models",
+    [{"data": ["m"]}, ["m"], {"data": [{"id": "m"}, {"id": None}, 3]}, {"data": None}, {"data": [{"id": "*"}]}, 7],
+)
+def test_a_list_of_models_may_have_any_form(models: Any) -> None:
+    [reply], _ = ask(Peculiar(lambda body: None), Request(TURNS), models=models)
+    assert reply.texts == ("Fine zz and more.",)
+
+
+def test_a_name_that_a_server_has_as_a_pattern_is_known() -> None:
+    listed = {"data": [{"id": "openai/*"}, {"id": "acme/one"}]}
+    ask(Peculiar(lambda body: None), Request(TURNS), models=listed, model="openai/some")
+    with pytest.raises(UserError, match=r'has no model "acme/two"; it has: openai/\*, acme/one'):
+        ask(Peculiar(lambda body: None), Request(TURNS), models=listed, model="acme/two")
+
+
+def test_a_base_url_without_its_end_is_told() -> None:
+    async def scene() -> None:
+        async with running(Peculiar(lambda body: None)) as url:
+            base = url.removesuffix("/v1")
+            async with Endpoint((base,), "m", ModelSpec("judge", endpoints=(base,), model="m")):
+                pass
+
+    with pytest.raises(UserError, match=r"is not the base URL of the server's API; name http://127.0.0.1:\d+/v1"):
+        asyncio.run(scene())
+
+
+def test_a_score_asked_of_a_model_that_writes_is_a_sentence() -> None:
+    with pytest.raises(UserError, match="m writes texts and gives no scores; name a reward model"):
+        ask(Peculiar(lambda body: None), Request(TURNS, score=True))
+
+
+def test_a_password_in_a_url_stands_in_no_sentence() -> None:
+    spec = ModelSpec("judge", endpoints=("http://me:secret@127.0.0.1:9/v1",), model="m")
+
+    async def scene() -> None:
+        async with Endpoint(spec.endpoints, "m", spec):
+            pass
+
+    with pytest.raises(UserError, match=r"http://127.0.0.1:9/v1 does not answer") as error:
+        asyncio.run(scene())
+    assert "secret" not in str(error.value)
