@@ -65,7 +65,7 @@ def pairs(run: Run, block: Block) -> None:
     stage, drops, kept, held = run.stage(block.name), [], Counter(), held_out(run)
 
     def sorted_out() -> Iterator[Pair]:
-        for row in pair_files.read(block.want):
+        for row in pair_files.read(block.want, run.screen.say):
             if isinstance(row, Drop):
                 drops.append(row)
             elif drop := held.drop(row.id, row.messages):

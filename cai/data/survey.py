@@ -1,0 +1,257 @@
+"""The first look at a file of pairs: in which form its rows are, what its labels hold, and so what they stand for.
+
+Where that is neither in their words, nor in a known set, nor in the recipe, it is asked: a label is never guessed from a number.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from cai.data import questions
+from cai.data.known_sets import KnownSet, set_of
+from cai.data.labels import LABELS, Form, Meaning, is_tie, label_columns, named, number_of, several, value_of
+from cai.data.questions import Held
+from cai.errors import UserError
+
+ANSWERS = (
+    ("response_a", "response_b"),
+    ("response_0", "response_1"),
+    ("response_1", "response_2"),
+    ("answer_a", "answer_b"),
+    ("answer_0", "answer_1"),
+    ("answer_1", "answer_2"),
+    ("text_a", "text_b"),
+    ("output_a", "output_b"),
+    ("output_1", "output_2"),
+    ("completion_a", "completion_b"),
+    ("conversation_a", "conversation_b"),
+    ("response_A", "response_B"),
+    ("response1", "response2"),
+    ("a", "b"),
+)
+MOST = 1000
+"""Different values of one label; a column with more is none."""
+
+SAYS = {"first": 1.0, "second": 0.0, "tie": 0.5}
+"""Keys of ``columns`` that name a value of the label, and what that stands for."""
+
+Data = Mapping[str, object]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the labels of one form hold.
+
+    Attributes:
+        known: the known set whose columns the rows have.
+        values: normal form → labels that hold it, but for those that hold none.
+        unread: of these, which say nothing by their words; numbers never do.
+        sides: which sides the others are for.
+        against: rows whose other columns do not bear out that they are of a known set, less those that do.
+        misfits: whether a value is none of the known set's.
+    """
+
+    known: KnownSet | None = None
+    values: Counter[str] = field(default_factory=Counter)
+    unread: set[str] = field(default_factory=set)
+    sides: set[float] = field(default_factory=set)
+    against: int = 0
+    misfits: bool = False
+
+    def add(self, label: object, data: Data, form: Form) -> None:
+        """One label."""
+        value = value_of(label)
+        if not value or (value not in self.values and len(self.values) >= MOST):
+            return
+        self.values[value] += 1
+        if (side := named(label, data, form)) is None:
+            self.unread.add(value)
+        else:
+            self.sides.add(side)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the rows are of the known set, by what they hold too."""
+        return self.known is not None and not self.misfits and self.against <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the labels of each form in a file stand for.
+
+    Attributes:
+        columns: as in the ``pairs`` block.
+        says: what people are told of it, a line for each thing.
+    """
+
+    columns: Data
+    meanings: Mapping[Form, Meaning]
+    says: tuple[str, ...] = ()
+
+
+def survey(rows: Iterable[Data], columns: Data, name: str = "the row") -> Survey:
+    """Look at all rows.
+
+    Args:
+        name: of the file, for people.
+
+    Raises:
+        UserError: the first row is no pair; or what labels stand for has to be said, which the sentence asks.
+    """
+    tallies: dict[Form, Tally] = {}
+    rows = iter(rows)
+    for number, data in enumerate(rows):
+        known = set_of(data, columns)
+        forms = formed(data, columns, known)
+        if not number and not forms and known is None:
+            raise UserError(questions.no_pairs(data, rows, _answers(data, columns), columns, name))
+        for row, form in forms:
+            _count(tallies.setdefault(form, Tally(known)), row, form, data)
+    return _outcome(tallies, columns, name)
+
+
+def formed(data: Data, columns: Data, known: KnownSet | None) -> list[tuple[Data, Form]]:
+    """A row as rows with the usual columns, each with its form; nothing where it has none.
+
+    Raises:
+        UserError: see ``form_of``.
+    """
+    if known is None:
+        form = form_of(data, columns)
+        return [(data, form)] if form else []
+    form = replace(known.form, known=known.name)
+    if known.rows:
+        return [(row, form) for row in known.rows(data)]
+    if columns.get("a") == form.b:
+        form = replace(form, a=form.b, b=form.a)
+    return [(data, replace(form, prompt=str(columns.get("prompt", form.prompt))))]
+
+
+def form_of(data: Data, columns: Data) -> Form | None:
+    """How a row of no known set says which answer is the better.
+
+    Raises:
+        UserError: two columns say it, each in another sense.
+    """
+    labels, prompt = label_columns(columns), str(columns.get("prompt", ""))
+    there = tuple(each for each in LABELS if each in data)
+    if "a" in columns and "b" in columns:
+        form = Form("labelled", str(columns["a"]), str(columns["b"]), labels or there[:1], prompt)
+        return form if form.labels and {form.a, form.b, *form.labels} <= data.keys() else None
+    if {"chosen", "rejected"} <= data.keys():
+        return Form("chosen", prompt=prompt)
+    if {"corrects", "incorrects"} <= data.keys():
+        return Form("choice", prompt=prompt)
+    answers = _answers(data, columns)
+    if not answers or not (labels or there) or not set(labels) <= data.keys():
+        return None
+    if not labels and len(there) > 1 and all(each.endswith("_response_id") for each in there):
+        raise UserError(f"{' and '.join(there)} both say which answer is better; choose one: label={there[-1]}")
+    return Form("labelled", *answers, labels or there[:1], prompt)
+
+
+def _answers(data: Data, columns: Data) -> tuple[str, str] | None:
+    """The columns of the two answers."""
+    if "a" in columns and "b" in columns:
+        return str(columns["a"]), str(columns["b"])
+    return next((pair for pair in ANSWERS if set(pair) <= data.keys()), None)
+
+
+def _count(tally: Tally, row: Data, form: Form, data: Data) -> None:
+    """Add what one row holds; ``data`` is the row as its file has it."""
+    known = tally.known
+    if known is not None and (bears_out := known.bears_out(data)) is not None:
+        tally.against += -1 if bears_out else 1
+    if form.kind != "labelled" or len(form.labels) > 1:
+        return
+    for label in several(row, form):
+        tally.add(label, row, form)
+        tally.misfits |= known is not None and bool(value := value_of(label)) and not known.holds(value)
+
+
+def _outcome(tallies: Mapping[Form, Tally], columns: Data, name: str) -> Survey:
+    meanings, says = dict[Form, Meaning](), list[str]()
+    worse = columns.get("means") == "worse"
+    for form, tally in tallies.items():
+        meaning = _meaning(form, tally, columns, name)
+        meanings[form] = replace(meaning, worse=meaning.worse != worse)
+        says += _told(form, tally, meaning, columns, name)
+    if worse:
+        says.append(
+            f"{name}: what a label or a column names as the better answer is read as the worse, as `means` says"
+        )
+    return Survey(columns, meanings, tuple(dict.fromkeys(says)))
+
+
+def _meaning(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
+    """What the labels of a form stand for, but for which answer they are of.
+
+    Raises:
+        UserError: it is not said.
+    """
+    if form.kind != "labelled" or len(form.labels) > 1:
+        return Meaning()
+    if columns.get("scale"):
+        return _scaled(form, tally, columns, name)
+    if columns.keys() & SAYS:
+        return _as_told(form, tally, columns, name)
+    if tally.fits and (card := _card(form, tally)):
+        return card
+    return _by_words(form, tally, Meaning(), columns, name)
+
+
+def _card(form: Form, tally: Tally) -> Meaning | None:
+    """What the labels stand for by the known set's card; None where their words say it."""
+    if tally.known is None or not (tally.known.meaning.values or tally.known.meaning.scale):
+        return None
+    return tally.known.meaning if form.a == tally.known.form.a else tally.known.meaning.turned()
+
+
+def _scaled(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
+    """A scale of numbers, as the recipe says."""
+    meaning = Meaning(scale=str(columns["scale"]), middle=number_of(columns.get("tie")) or 0)
+    numbers = [number for value in tally.values if (number := number_of(value)) is not None]
+    if tally.values and (not numbers or not all(0 <= each <= 1 for each in numbers if meaning.scale == "share")):
+        raise UserError(questions.no_scale(form, tally.values, meaning.scale, name))
+    return meaning
+
+
+def _as_told(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
+    """Values that the recipe names; where it names one answer's, a single value more is the other's."""
+    values = {value_of(columns[key]): share for key, share in SAYS.items() if key in columns}
+    sides = {1.0, 0.0} & set(values.values())
+    if not sides:
+        return _by_words(form, tally, Meaning(values), columns, name)
+    others = [each for each in tally.values if each not in values and not is_tie(each)]
+    if len(sides) == 1 and others:
+        if len(others) > 1:
+            raise UserError(questions.what_stands_for(form, Held(tally.values, others, False), columns, name))
+        values[others[0]] = 1 - sides.pop()
+    return Meaning(values, closed=True)
+
+
+def _by_words(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: str) -> Meaning:
+    """What words say. Single words that say nothing are left out with their rows, but not where one side would be left out
+    whole; a number is always asked about."""
+    others = [value for value, _ in tally.values.most_common() if value in tally.unread - meaning.values.keys()]
+    both = {1.0, 0.0} <= tally.sides
+    if others and (not both or any(map(_numeric, others))):
+        raise UserError(questions.what_stands_for(form, Held(tally.values, others, both), columns, name))
+    return meaning
+
+
+def _numeric(value: str) -> bool:
+    return number_of(value) is not None or value in ("true", "false")
+
+
+def _told(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: str) -> Iterator[str]:
+    """How labels are read, where that is more than their words."""
+    said = bool(columns.keys() & {*SAYS, "scale"}) and form.kind == "labelled" and len(form.labels) == 1
+    known = tally.known if tally.fits else None
+    if said:
+        yield f"{name}: {questions.in_words(form, meaning)}, as `columns` says"
+    if said and known and (card := _card(form, tally)):
+        if any(card.share(each, {}, form) != meaning.share(each, {}, form) for each in tally.values):
+            yield f"{name}: by its columns it is {known.name}, where {known.says}; `columns` says otherwise"
+    elif known:
+        yield f"{name}: read as {known.name}: {known.says}"
