@@ -110,6 +110,24 @@ def survey(rows: Iterable[Data], columns: Data, name: str = "the row") -> Survey
     return _outcome(tallies, columns, name)
 
 
+def conflicts(columns: Data) -> Iterator[str]:
+    """What of the ``columns`` of a block cannot stand together, each a sentence."""
+    values = [value_of(columns[key]) for key in SAYS if key in columns]
+    scale, told = columns.get("scale"), [key for key in ("first", "second") if key in columns]
+    if ("a" in columns) != ("b" in columns):
+        yield "names one answer's column alone; name both, a and b"
+    if len(label_columns(columns)) > 1 and (more := [*told, *({"tie", "scale"} & columns.keys())]):
+        yield f"has several columns under label, of which a 1 says which answer is better; take {' and '.join(more)} out"
+    elif scale and told:
+        yield f"has a scale beside {' and '.join(told)}; say either"
+    elif scale == "share" and "tie" in columns:
+        yield "has a tie beside `scale: share`, where 0.5 is it; take tie out"
+    elif scale and "tie" in columns and number_of(columns["tie"]) is None:
+        yield "has a tie that is no number beside a scale; give the scale's middle"
+    elif len(set(values)) < len(values):
+        yield f"has {' and '.join(key for key in SAYS if key in columns)} of one value; a value stands for one thing"
+
+
 def formed(data: Data, columns: Data, known: KnownSet | None) -> list[tuple[Data, Form]]:
     """A row as rows with the usual columns, each with its form; nothing where it has none.
 
