@@ -5,11 +5,11 @@ Each is written as a recipe's ``columns`` would say it. A file with a set's colu
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from cai.data.labels import Form, Meaning, label_columns, number_of, value_of
+from cai.data.labels import LABELS, Form, Meaning, label_columns, number_of, value_of
 
 Data = Mapping[str, object]
 
@@ -24,6 +24,7 @@ class KnownSet:
         meaning: what the label's values stand for.
         says: that in words, for people.
         built: whether a row's values are built as the set's are.
+        shown: whether all values of the label together show that it is the set's: an unsigned strength has none below 0.
         bears_out: whether other columns of a row bear its label out; None where they say nothing of it.
         rows: a row → rows with the usual columns, where a set's own are built otherwise.
     """
@@ -35,6 +36,7 @@ class KnownSet:
     meaning: Meaning = field(default_factory=Meaning)
     alone: bool = False
     built: Callable[[Data], bool] = lambda _: True
+    shown: Callable[[Collection[str]], bool] = lambda _: True
     bears_out: Callable[[Data], bool | None] = lambda _: None
     rows: Callable[[Data], Sequence[Data]] | None = None
 
@@ -51,9 +53,15 @@ class KnownSet:
 
 
 def set_of(data: Data, columns: Mapping[str, object]) -> KnownSet | None:
-    """The set whose columns a row has, unless the recipe's ``columns`` name others than the set's, or two would do."""
+    """The set whose columns a row has, unless the recipe's ``columns`` name others than the set's, or two would do.
+
+    Nor is it one where another column may be the label: a strength beside a winner has no sign.
+    """
     fitting = [each for each in KNOWN_SETS if each.has(data) and _as_named(each.form, columns)]
-    return fitting[0] if len(fitting) == 1 else None
+    if len(fitting) != 1:
+        return None
+    known, others = fitting[0], {each for each in LABELS if each in data}
+    return known if label_columns(columns) or others <= {*known.columns, *known.form.labels} else None
 
 
 def _as_named(form: Form, columns: Mapping[str, object]) -> bool:
@@ -169,6 +177,7 @@ KNOWN_SETS = (
         _labelled("prompt", "response_1", "response_2", "preference_strength"),
         f"preference_strength {_HELPSTEER.format('response_1', 'response_2')}",
         _SIGNED,
+        shown=lambda values: any(each.startswith("-") for each in values),
     ),
     KnownSet(
         "HelpSteer3",
@@ -176,6 +185,7 @@ KNOWN_SETS = (
         _labelled("context", "response1", "response2", "overall_preference"),
         f"overall_preference {_HELPSTEER.format('response1', 'response2')}",
         _SIGNED,
+        shown=lambda values: any(each.startswith("-") for each in values),
     ),
     KnownSet(
         "PKU-SafeRLHF",
@@ -199,6 +209,7 @@ KNOWN_SETS = (
         "label 1 means output_1, 2 output_2",
         _numbers("1", "2"),
         alone=True,
+        shown=lambda values: "2" in values,
     ),
     KnownSet(
         "AlpacaFarm",

@@ -19,15 +19,16 @@ LABELS = (
     "preferred_text",
     "preferred_response",
     "human_preference",
-    "overall_preference",
-    "preference_strength",
     "winner",
     "better",
     "better_response",
     "better_response_id",
     "safer_response_id",
     "choice",
+    "chosen",
     "verdict",
+    "overall_preference",
+    "preference_strength",
 )
 """Where a label is looked for, in this order."""
 TIES = ("tie", "tied", "draw", "both", "neither", "equal", "same", "both bad", "bothbad", "both good", "no preference")
@@ -74,7 +75,7 @@ class Meaning:
     Attributes:
         values: a value's normal form → 1 where it stands for the first answer, 0 for the second, 0.5 for a tie.
         scale: "signed", numbers below ``middle`` for the first and above it for the second; "share", the probability of the
-            first; or nothing.
+            first; or nothing. Words stand beside it for what they say.
         closed: whether other values than these stand for nothing, though their words might.
         worse: whether a label is of the worse answer.
     """
@@ -89,8 +90,8 @@ class Meaning:
         """How far one label is for the first answer, from 0 to 1; None where what it stands for was not said."""
         if len(form.labels) > 1:
             share = _hot(data, form.labels)
-        elif self.scale:
-            share = self._scaled(number_of(label))
+        elif self.scale and (number := number_of(label)) is not None:
+            share = self._scaled(number)
         elif (value := value_of(label)) in self.values:
             share = self.values[value]
         elif self.closed:
@@ -105,9 +106,7 @@ class Meaning:
             return replace(self, worse=not self.worse)
         return replace(self, values={value: 1 - share for value, share in self.values.items()})
 
-    def _scaled(self, number: float | None) -> float | None:
-        if number is None:
-            return None
+    def _scaled(self, number: float) -> float | None:
         if self.scale == "signed":
             return 0.5 if number == self.middle else float(number < self.middle)
         return float(number) if 0 <= number <= 1 else None

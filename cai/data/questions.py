@@ -22,12 +22,12 @@ class Held:
     Attributes:
         values: with how many labels hold each.
         others: those that say nothing by their words, the commonest first.
-        both: whether words say both of the one answer and of the other that it is the better.
+        words: a value that says by its words that the first answer is the better (1), the second (0), or neither (0.5).
     """
 
     values: Mapping[str, int]
     others: Sequence[str]
-    both: bool
+    words: Mapping[float, str]
 
 
 def what_stands_for(form: Form, held: Held, columns: Data, name: str) -> str:
@@ -47,9 +47,14 @@ def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:
     a, b = _shown(form.a), _shown(form.b)
     others, turned = held.others, "with `means: worse` beside it if it is the other way round"
     numbers = [number for each in others if (number := number_of(each)) is not None]
-    if missing := [key for key in ("first", "second") if key in columns]:
-        more = dict(zip(["second" if missing == ["first"] else "first", "tie"], others, strict=False))
-        return more, f"with each value beside what it stands for: {a}, {b}, or neither"
+    each_beside = f"with each value beside what it stands for: {a}, {b}, or neither"
+    if said := [key for key in ("first", "second", "tie") if key in columns]:
+        left = [key for key in ("first", "second", "tie") if key not in said]
+        return dict(zip(left, others, strict=False)), each_beside
+    if {1.0, 0.0} <= held.words.keys():
+        if len(others) == 1:
+            return {"tie": others[0]}, f"if {_shown(others[0])} stands for a tie"
+        return {"first": held.words[1.0], "second": held.words[0.0]}, "if rows with other values may be left out"
     if len(numbers) == len(others) and min(numbers) < 0:
         return {
             "scale": "signed"
@@ -62,10 +67,6 @@ def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:
             "scale": "signed",
             "tie": middle,
         }, f"if numbers below {middle} stand for {a} and those above it for {b}, {turned}"
-    if held.both:
-        return {
-            "tie": others[0]
-        }, f"if {_shown(others[0])} stands for a tie, or name first and second, and such rows are left out"
     if len(others) > 2:
         first, second, tie = sorted(others[:3], key=lambda each: number_of(each) == 0)
         return {

@@ -45,16 +45,14 @@ class Tally:
     Attributes:
         known: the known set whose columns the rows have.
         values: normal form → labels that hold it, but for those that hold none.
-        unread: of these, which say nothing by their words; numbers never do.
-        sides: which sides the others are for.
+        sides: of each value that says it by its words, the answer's side; numbers never do.
         against: rows whose other columns do not bear out that they are of a known set, less those that do.
         misfits: whether a value is none of the known set's.
     """
 
     known: KnownSet | None = None
     values: Counter[str] = field(default_factory=Counter)
-    unread: set[str] = field(default_factory=set)
-    sides: set[float] = field(default_factory=set)
+    sides: dict[str, float] = field(default_factory=dict)
     against: int = 0
     misfits: bool = False
 
@@ -64,15 +62,14 @@ class Tally:
         if not value or (value not in self.values and len(self.values) >= MOST):
             return
         self.values[value] += 1
-        if (side := named(label, data, form)) is None:
-            self.unread.add(value)
-        else:
-            self.sides.add(side)
+        if (side := named(label, data, form)) is not None:
+            self.sides[value] = side
 
     @property
     def fits(self) -> bool:
         """Whether the rows are of the known set, by what they hold too."""
-        return self.known is not None and not self.misfits and self.against <= 0
+        known = self.known if not self.misfits and self.against <= 0 else None
+        return known is not None and known.shown(self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +154,10 @@ def form_of(data: Data, columns: Data) -> Form | None:
         form = Form("labelled", str(columns["a"]), str(columns["b"]), labels or there[:1], prompt)
         return form if form.labels and {form.a, form.b, *form.labels} <= data.keys() else None
     if {"chosen", "rejected"} <= data.keys():
+        if labels:
+            raise UserError(
+                f"chosen and rejected say which answer is better, and so does {labels[0]}; name the answers, a and b"
+            )
         return Form("chosen", prompt=prompt)
     if {"corrects", "incorrects"} <= data.keys():
         return Form("choice", prompt=prompt)
@@ -207,7 +208,12 @@ def _meaning(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     Raises:
         UserError: it is not said.
     """
+    said = [key for key in (*SAYS, "scale") if key in columns]
     if form.kind != "labelled" or len(form.labels) > 1:
+        if said:
+            raise UserError(
+                f"{name}: {' and '.join(said)} under `columns` is for one label's values, and its rows have none; take it out"
+            )
         return Meaning()
     if columns.get("scale"):
         return _scaled(form, tally, columns, name)
@@ -240,21 +246,25 @@ def _as_told(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     sides = {1.0, 0.0} & set(values.values())
     if not sides:
         return _by_words(form, tally, Meaning(values), columns, name)
-    others = [each for each in tally.values if each not in values and not is_tie(each)]
+    # Words stand beside what is said of other values, unless it is said that they mean the contrary.
+    contrary = any(tally.sides.get(value, share) != share for value, share in values.items())
+    others = [each for each, _ in tally.values.most_common() if each not in values and not is_tie(each)]
+    others = others if contrary else [each for each in others if each not in tally.sides]
+    if len(sides) == 1 and len(others) > 1:
+        raise UserError(questions.what_stands_for(form, Held(tally.values, others, {}), columns, name))
     if len(sides) == 1 and others:
-        if len(others) > 1:
-            raise UserError(questions.what_stands_for(form, Held(tally.values, others, False), columns, name))
         values[others[0]] = 1 - sides.pop()
-    return Meaning(values, closed=True)
+    return Meaning(values, closed=contrary)
 
 
 def _by_words(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: str) -> Meaning:
     """What words say. Single words that say nothing are left out with their rows, but not where one side would be left out
     whole; a number is always asked about."""
-    others = [value for value, _ in tally.values.most_common() if value in tally.unread - meaning.values.keys()]
-    both = {1.0, 0.0} <= tally.sides
-    if others and (not both or any(map(_numeric, others))):
-        raise UserError(questions.what_stands_for(form, Held(tally.values, others, both), columns, name))
+    read = meaning.values.keys() | tally.sides.keys()
+    others = [value for value, _ in tally.values.most_common() if value not in read]
+    words = {side: value for value, side in tally.sides.items()}
+    if others and (not {1.0, 0.0} <= words.keys() or any(map(_numeric, others))):
+        raise UserError(questions.what_stands_for(form, Held(tally.values, others, words), columns, name))
     return meaning
 
 

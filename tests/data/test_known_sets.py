@@ -203,11 +203,14 @@ def test_what_a_recipe_says_goes_before_a_card_and_it_is_told() -> None:
         [shp(0, *FIRST, (9, 2)), shp(1, *SECOND, (1, 7))],  # turned about, as its votes show
         [pku("safer", 1, *FIRST, (True, False)), pku("safer", 0, *SECOND, (False, True))],
         [helpsteer2(-3, *FIRST), helpsteer2(7, *SECOND)],
+        [helpsteer2(3, *FIRST), helpsteer2(1, *FIRST)],  # strengths without signs, perhaps
+        [{"input": ASK, "output_1": BAD, "output_2": GOOD, "label": 1}],  # counted from 0, perhaps
         [pku("better", 0, *FIRST, (True, True)), pku("better", 2, *FIRST, (True, True))],
         [{"input": ASK, "output_1": GOOD, "output_2": BAD, "label": 1, "more": 1}],
         [{"prompt": ASK, "response1": GOOD, "response2": BAD, "overall_preference": -1}],
         [pandalm((1, 2, 5), *FIRST)],
         [{**arena("model_a", [GOOD], [BAD]), "prompt": ASK}],
+        [{**helpsteer2(3, *FIRST), "label": 0}],  # a strength, and a label beside it
         [{"prompt": ASK, "answer_1": GOOD, "answer_2": BAD, "better_response_id": 1}],
     ],
 )

@@ -161,6 +161,31 @@ def test_a_front_part_is_read_by_the_whole_file(tmp_path: Path) -> None:
     assert told == ["p.jsonl: label 0 means answer_a, 1 means answer_b, as `columns` says"]
 
 
+@pytest.mark.parametrize(
+    ("row", "columns", "words"),
+    [
+        ({"chosen": "x", "rejected": "y"}, {"first": 1}, "first under `columns` is for one label's values"),
+        ({"chosen": "x", "rejected": "y", "vote": 1}, {"label": "vote"}, "and so does vote; name the answers, a and b"),
+        ({"a": "x", "b": "y", "vote": 1}, {"label": "votes"}, "no pairs in the columns a, b, vote"),
+    ],
+)
+def test_what_is_said_of_labels_is_never_left_unread(row: dict[str, Any], columns: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError) as error:
+        survey([row], columns, "p.jsonl")
+    assert words in str(error.value)
+
+
+def test_a_strength_has_no_sign_beside_a_winner() -> None:
+    row = {
+        "prompt": "How?",
+        "response_1": "Good.",
+        "response_2": "Bad.",
+        "winner": "response_1",
+        "preference_strength": 3,
+    }
+    assert [each.people for each in comparisons(row, survey([row], {}))] == [(1,)]
+
+
 def test_chosen_can_be_the_worse() -> None:
     row = {"prompt": "How?", "chosen": "Bad.", "rejected": "Good."}
     seen = survey([row], {"means": "worse"}, "p.jsonl")
