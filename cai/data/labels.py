@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, time
 from decimal import Decimal
+from functools import cache
 
 LABELS = (
     "label",
@@ -171,6 +172,7 @@ def named(label: object, data: Mapping[str, object], form: Form) -> float | None
     return sides.pop() if len(sides) == 1 else None
 
 
+@cache
 def suffix(column: str) -> str:
     """What tells a column from its sibling: "a" of response_a and human_ref_A, "1" of response1."""
     last = re.split(r"[\W_]+", column)[-1]
@@ -213,12 +215,20 @@ def _compared(word: str, form: Form) -> set[float]:
 
 def _models(data: Mapping[str, object], form: Form) -> tuple[str, str]:
     """The names of the models that gave the two answers, where columns have them; else two names that are no label."""
-    for ends in ((suffix(form.a), suffix(form.b)), (form.a, form.b)):
-        for pattern in ("model_{}", "model{}", "{}_model"):
-            names = [data.get(pattern.format(end)) for end in ends]
-            if all(isinstance(each, str) and each.strip() for each in names):
-                return str(names[0]).strip().lower(), str(names[1]).strip().lower()
+    for columns in _model_columns(form.a, form.b):
+        one, other = map(data.get, columns)
+        if isinstance(one, str) and isinstance(other, str) and one.strip() and other.strip():
+            return one.strip().lower(), other.strip().lower()
     return "", ""
+
+
+@cache
+def _model_columns(a: str, b: str) -> list[tuple[str, str]]:
+    """Where models' names are looked for: model_a and model_b, response_a_model and response_b_model, and the like."""
+    ends = ((suffix(a), suffix(b)), (a, b))
+    return [
+        (kind.format(one), kind.format(other)) for one, other in ends for kind in ("model_{}", "model{}", "{}_model")
+    ]
 
 
 def _hot(data: Mapping[str, object], columns: tuple[str, ...]) -> float | None:
