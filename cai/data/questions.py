@@ -23,11 +23,13 @@ class Held:
         values: with how many labels hold each.
         others: those that say nothing by their words, the commonest first.
         words: a value that says by its words that the first answer is the better (1), the second (0), or neither (0.5).
+        beside: further columns that may be the label.
     """
 
     values: Mapping[str, int]
     others: Sequence[str]
     words: Mapping[float, str]
+    beside: Sequence[str]
 
 
 def what_stands_for(form: Form, held: Held, columns: Data, name: str) -> str:
@@ -39,7 +41,8 @@ def what_stands_for(form: Form, held: Held, columns: Data, name: str) -> str:
     more, why = _answer(form, held, columns)
     say = _mapping({**columns, "label": form.labels[0], **more})
     which = f"{_which(held.others)} not say which answer is the better"
-    return f"{name}: the label's column {_shown(form.label)} {holds}, and {which}; say `columns: {say}` {why}"
+    other = f", or name another column of these, if it is the label: {', '.join(held.beside)}" if held.beside else ""
+    return f"{name}: the label's column {_shown(form.label)} {holds}, and {which}; say `columns: {say}` {why}{other}"
 
 
 def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:

@@ -46,6 +46,7 @@ class Tally:
         known: the known set whose columns the rows have.
         values: normal form → labels that hold it, but for those that hold none.
         sides: of each value that says it by its words, the answer's side; numbers never do.
+        beside: further columns that may be the label.
         against: rows whose other columns do not bear out that they are of a known set, less those that do.
         misfits: whether a value is none of the known set's.
     """
@@ -53,6 +54,7 @@ class Tally:
     known: KnownSet | None = None
     values: Counter[str] = field(default_factory=Counter)
     sides: dict[str, float] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
     against: int = 0
     misfits: bool = False
 
@@ -99,7 +101,10 @@ def survey(rows: Iterable[Data], columns: Data, name: str = "the row") -> Survey
     rows = iter(rows)
     for number, data in enumerate(rows):
         known = set_of(data, columns)
-        forms = formed(data, columns, known)
+        try:
+            forms = formed(data, columns, known)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
         if not number and not forms and known is None:
             raise UserError(questions.no_pairs(data, rows, _answers(data, columns), columns, name))
         for row, form in forms:
@@ -165,7 +170,8 @@ def form_of(data: Data, columns: Data) -> Form | None:
     if not answers or not (labels or there) or not set(labels) <= data.keys():
         return None
     if not labels and len(there) > 1 and all(each.endswith("_response_id") for each in there):
-        raise UserError(f"{' and '.join(there)} both say which answer is better; choose one: label={there[-1]}")
+        either = " or ".join(f"`columns: {{label: {each}}}`" for each in there)
+        raise UserError(f"{' and '.join(there)} both say which answer is better; say {either}")
     return Form("labelled", *answers, labels or there[:1], prompt)
 
 
@@ -179,6 +185,7 @@ def _answers(data: Data, columns: Data) -> tuple[str, str] | None:
 def _count(tally: Tally, row: Data, form: Form, data: Data) -> None:
     """Add what one row holds; ``data`` is the row as its file has it."""
     known = tally.known
+    tally.beside = tuple(each for each in LABELS if each in data and each not in form.labels)
     if known is not None and (bears_out := known.bears_out(data)) is not None:
         tally.against += -1 if bears_out else 1
     if form.kind != "labelled" or len(form.labels) > 1:
@@ -251,7 +258,7 @@ def _as_told(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     others = [each for each, _ in tally.values.most_common() if each not in values and not is_tie(each)]
     others = others if contrary else [each for each in others if each not in tally.sides]
     if len(sides) == 1 and len(others) > 1:
-        raise UserError(questions.what_stands_for(form, Held(tally.values, others, {}), columns, name))
+        raise UserError(questions.what_stands_for(form, Held(tally.values, others, {}, tally.beside), columns, name))
     if len(sides) == 1 and others:
         values[others[0]] = 1 - sides.pop()
     return Meaning(values, closed=contrary)
@@ -264,7 +271,7 @@ def _by_words(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: s
     others = [value for value, _ in tally.values.most_common() if value not in read]
     words = {side: value for value, side in tally.sides.items()}
     if others and (not {1.0, 0.0} <= words.keys() or any(map(_numeric, others))):
-        raise UserError(questions.what_stands_for(form, Held(tally.values, others, words), columns, name))
+        raise UserError(questions.what_stands_for(form, Held(tally.values, others, words, tally.beside), columns, name))
     return meaning
 
 

@@ -175,6 +175,13 @@ def test_what_is_said_of_labels_is_never_left_unread(row: dict[str, Any], column
     assert words in str(error.value)
 
 
+def test_another_column_may_be_the_label() -> None:
+    row = {"prompt": "How?", "answer_a": "x", "answer_b": "y", "label": 1, "winner": "model_a"}
+    with pytest.raises(UserError, match=r"or name another column of these, if it is the label: winner$"):
+        survey([row], {}, "p.jsonl")
+    assert [each.people for each in comparisons(row, survey([row], {"label": "winner"}))] == [(1,)]
+
+
 def test_a_strength_has_no_sign_beside_a_winner() -> None:
     row = {
         "prompt": "How?",

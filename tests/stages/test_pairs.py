@@ -212,7 +212,7 @@ def test_packed_files_and_lists_are_read(tmp_path: Path) -> None:
         (
             "p.jsonl",
             '{"prompt": "x", "response_0": "a", "response_1": "b", "better_response_id": 0, "safer_response_id": 1}\n',
-            "choose one: label=safer_response_id",
+            "p.jsonl: better_response_id and safer_response_id both say which answer is better; say `columns: {label: better_",
         ),
         ("p.json", "{}", "expected a list of objects"),
         ("p.jsonl.gz", "not packed", "cannot be unpacked"),
