@@ -161,6 +161,12 @@ def test_people_s_own_agreement_is_told() -> None:
     assert agreement(list(judged_pairs([preference(0, 0.9, (1.0,))]))) is None
 
 
+def test_people_who_said_how_sure_they_are_agree_by_what_they_lean_to() -> None:
+    people = [(0.9, 0.6), (0.2, 0.4), (0.5, 0.5), (0.7, 0.1)]
+    found = agreement(list(judged_pairs(preference(n, 0.9, each) for n, each in enumerate(people))))
+    assert found is not None and found["same_first_two"] == 0.75
+
+
 @pytest.mark.parametrize("kind", ["temperature", "isotonic"])
 def test_a_calibration_leaves_one_half_and_mirrors(kind: str) -> None:
     ps = [n / 200 for n in range(201)]
