@@ -14,7 +14,7 @@ from itertools import product
 
 from cai.data.known_sets import set_of
 from cai.data.labels import Form, Meaning, several
-from cai.data.survey import Survey, formed
+from cai.data.survey import Survey, plain_rows
 from cai.store.rows import Message, is_text
 
 PROMPTS = ("prompt", "messages", "question", "instruction", "input", "context", "query")
@@ -55,7 +55,7 @@ def comparisons(data: Mapping[str, object], survey: Survey) -> list[Comparison]:
         Unusable: there is none.
     """
     known = set_of(data, survey.columns)
-    rows = formed(data, survey.columns, known)
+    rows = plain_rows(data, survey.columns, known)
     if not rows and known is not None:
         raise Unusable("no_answers", f"holds no two answers as {known.name} has them")
     if any(form not in survey.meanings for _, form in rows) or not rows:

@@ -23,9 +23,9 @@ class KnownSet:
         form: where prompt, answers and label stand.
         meaning: what the label's values stand for.
         says: that in words, for people.
-        built: whether a row's values are built as the set's are.
-        shown: whether all values of the label together show that it is the set's: an unsigned strength has none below 0.
-        bears_out: whether other columns of a row bear its label out; None where they say nothing of it.
+        shape: whether a row's values are built as the set's are.
+        sign: whether all values of the label together show that it is the set's: an unsigned strength has none below 0.
+        witness: whether other columns of a row bear its label out; None where they say nothing of it.
         rows: a row → rows with the usual columns, where a set's own are built otherwise.
     """
 
@@ -35,14 +35,14 @@ class KnownSet:
     says: str
     meaning: Meaning = field(default_factory=Meaning)
     alone: bool = False
-    built: Callable[[Data], bool] = lambda _: True
-    shown: Callable[[Collection[str]], bool] = lambda _: True
-    bears_out: Callable[[Data], bool | None] = lambda _: None
+    shape: Callable[[Data], bool] = lambda _: True
+    sign: Callable[[Collection[str]], bool] = lambda _: True
+    witness: Callable[[Data], bool | None] = lambda _: None
     rows: Callable[[Data], Sequence[Data]] | None = None
 
     def has(self, data: Data) -> bool:
         """Whether a row is one of its own, by its columns and how their values are built."""
-        return (self.columns == data.keys() if self.alone else self.columns <= data.keys()) and self.built(data)
+        return (self.columns == data.keys() if self.alone else self.columns <= data.keys()) and self.shape(data)
 
     def holds(self, value: str) -> bool:
         """Whether its label can hold this value."""
@@ -57,14 +57,14 @@ def set_of(data: Data, columns: Mapping[str, object]) -> KnownSet | None:
 
     Nor is it one where another column may be the label: a strength beside a winner has no sign.
     """
-    fitting = [each for each in KNOWN_SETS if each.has(data) and _as_named(each.form, columns)]
+    fitting = [each for each in KNOWN_SETS if each.has(data) and _agrees(each.form, columns)]
     if len(fitting) != 1:
         return None
     known, others = fitting[0], {each for each in LABELS if each in data}
     return known if label_columns(columns) or others <= {*known.columns, *known.form.labels} else None
 
 
-def _as_named(form: Form, columns: Mapping[str, object]) -> bool:
+def _agrees(form: Form, columns: Mapping[str, object]) -> bool:
     if not columns.keys() & {"prompt", "a", "b", "label"}:
         return True
     answers = {columns[key] for key in ("a", "b") if key in columns}
@@ -95,7 +95,8 @@ def _arena_rows(data: Data) -> Sequence[Data]:
     if not len(prompts) == len(first) == len(second):
         return []
     talks = (
-        [each for turn in zip(prompts, answers, strict=True) for each in _spoken(*turn)] for answers in (first, second)
+        [each for turn in zip(prompts, answers, strict=True) for each in _exchange(*turn)]
+        for answers in (first, second)
     )
     return [{**dict(zip(("response_a", "response_b"), talks, strict=True)), **{key: data.get(key) for key in _HOT}}]
 
@@ -108,7 +109,7 @@ def _turns(text: object) -> list[str]:
     return turns if isinstance(turns, list) and all(isinstance(each, str) and each.strip() for each in turns) else []
 
 
-def _spoken(prompt: str, answer: str) -> tuple[dict[str, str], dict[str, str]]:
+def _exchange(prompt: str, answer: str) -> tuple[dict[str, str], dict[str, str]]:
     return {"role": "user", "content": prompt}, {"role": "assistant", "content": answer}
 
 
@@ -147,7 +148,7 @@ def _rewardbench2_rows(data: Data) -> Sequence[Data]:
     return [{"prompt": data.get("prompt"), "corrects": data.get("chosen"), "incorrects": data.get("rejected")}]
 
 
-def _labelled(prompt: str, a: str, b: str, *labels: str) -> Form:
+def _form(prompt: str, a: str, b: str, *labels: str) -> Form:
     return Form("labelled", a, b, labels, prompt)
 
 
@@ -166,91 +167,91 @@ KNOWN_SETS = (
     KnownSet(
         "SHP",
         frozenset({"history", "human_ref_A", "human_ref_B", "labels"}),
-        _labelled("history", "human_ref_A", "human_ref_B", "labels"),
+        _form("history", "human_ref_A", "human_ref_B", "labels"),
         "labels 1 means human_ref_A, 0 human_ref_B",
         _numbers("1", "0"),
-        bears_out=_scores_bear_out,
+        witness=_scores_bear_out,
     ),
     KnownSet(
         "HelpSteer2",
         frozenset({"prompt", "response_1", "response_2", "preference_strength"}),
-        _labelled("prompt", "response_1", "response_2", "preference_strength"),
+        _form("prompt", "response_1", "response_2", "preference_strength"),
         f"preference_strength {_HELPSTEER.format('response_1', 'response_2')}",
         _SIGNED,
-        shown=lambda values: any(each.startswith("-") for each in values),
+        sign=lambda values: any(each.startswith("-") for each in values),
     ),
     KnownSet(
         "HelpSteer3",
         frozenset({"context", "response1", "response2", "overall_preference"}),
-        _labelled("context", "response1", "response2", "overall_preference"),
+        _form("context", "response1", "response2", "overall_preference"),
         f"overall_preference {_HELPSTEER.format('response1', 'response2')}",
         _SIGNED,
-        shown=lambda values: any(each.startswith("-") for each in values),
+        sign=lambda values: any(each.startswith("-") for each in values),
     ),
     KnownSet(
         "PKU-SafeRLHF",
         frozenset({"response_0", "response_1", "better_response_id"}),
-        _labelled("", "response_0", "response_1", "better_response_id"),
+        _form("", "response_0", "response_1", "better_response_id"),
         "better_response_id is the number of the better answer",
         _numbers("0", "1"),
     ),
     KnownSet(
         "PKU-SafeRLHF",
         frozenset({"response_0", "response_1", "safer_response_id"}),
-        _labelled("", "response_0", "response_1", "safer_response_id"),
+        _form("", "response_0", "response_1", "safer_response_id"),
         "safer_response_id is the number of the safer answer",
         _numbers("0", "1"),
-        bears_out=_safety_bears_out,
+        witness=_safety_bears_out,
     ),
     KnownSet(
         "LLMBar",
         frozenset({"input", "output_1", "output_2", "label"}),
-        _labelled("input", "output_1", "output_2", "label"),
+        _form("input", "output_1", "output_2", "label"),
         "label 1 means output_1, 2 output_2",
         _numbers("1", "2"),
         alone=True,
-        shown=lambda values: "2" in values,
+        sign=lambda values: "2" in values,
     ),
     KnownSet(
         "AlpacaFarm",
         frozenset({"instruction", "input", "output_1", "output_2", "preference", "raw_preference"}),
-        _labelled("instruction", "output_1", "output_2", "preference"),
+        _form("instruction", "output_1", "output_2", "preference"),
         "preference 1 means output_1, 2 output_2",
         _numbers("1", "2"),
     ),
     KnownSet(
         "PandaLM",
         frozenset({"instruction", "input", "response1", "response2", "annotator1", "annotator2", "annotator3"}),
-        _labelled("instruction", "response1", "response2", _THREE),
+        _form("instruction", "response1", "response2", _THREE),
         "three people's labels, of which 1 means response1, 2 response2, 0 a tie",
         rows=_pandalm_rows,
     ),
     KnownSet(
         "lmsys-arena-human-preference-55k",
         frozenset({"prompt", "response_a", "response_b", *_HOT}),
-        _labelled("prompt", "response_a", "response_b", *_HOT),
+        _form("prompt", "response_a", "response_b", *_HOT),
         "winner_model_a 1 means response_a, winner_model_b 1 response_b, winner_tie 1 a tie",
-        built=lambda data: bool(_turns(data.get("prompt"))),
+        shape=lambda data: bool(_turns(data.get("prompt"))),
         rows=_arena_rows,
     ),
     KnownSet(
         "arena conversations",
         frozenset({"conversation_a", "conversation_b", "model_a", "model_b", "winner"}),
-        _labelled("", "conversation_a", "conversation_b", "winner"),
+        _form("", "conversation_a", "conversation_b", "winner"),
         "winner names model_a, model_b or a tie",
     ),
     KnownSet(
         "JudgeBench",
         frozenset({"pair_id", "question", "response_A", "response_B", "label"}),
-        _labelled("question", "response_A", "response_B", "label"),
+        _form("question", "response_A", "response_B", "label"),
         "label is A>B or B>A",
     ),
     KnownSet(
         "UltraFeedback",
         frozenset({"instruction", "completions"}),
-        _labelled("prompt", "a", "b", "label"),
+        _form("prompt", "a", "b", "label"),
         "of each two completions the one whose ratings have the higher mean is the better",
-        built=lambda data: isinstance(data.get("completions"), list),
+        shape=lambda data: isinstance(data.get("completions"), list),
         rows=_ultrafeedback_rows,
     ),
     KnownSet(
@@ -264,7 +265,7 @@ KNOWN_SETS = (
         frozenset({"prompt", "chosen", "rejected", "num_correct", "num_incorrect"}),
         Form("choice"),
         "each answer under chosen is better than each under rejected",
-        built=lambda data: isinstance(data.get("chosen"), list) and isinstance(data.get("rejected"), list),
+        shape=lambda data: isinstance(data.get("chosen"), list) and isinstance(data.get("rejected"), list),
         rows=_rewardbench2_rows,
     ),
     KnownSet(
@@ -279,6 +280,6 @@ KNOWN_SETS = (
         _CHOSEN,
         "chosen is the better answer",
         alone=True,
-        built=lambda data: bool(_HH.match(str(data.get("chosen")))),
+        shape=lambda data: bool(_HH.match(str(data.get("chosen")))),
     ),
 )

@@ -6,7 +6,7 @@ from a known set (``cai.data.known_sets``) or from the recipe (``columns``), or 
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, time
 from decimal import Decimal
@@ -34,6 +34,9 @@ LABELS = (
 """Where a label is looked for, in this order."""
 TIES = ("tie", "tied", "draw", "both", "neither", "equal", "same", "both bad", "bothbad", "both good", "no preference")
 HOT, COLD = ("1", "true"), ("0", "false")
+SAYS = {"first": 1.0, "second": 0.0, "tie": 0.5}
+"""Keys of ``columns`` that name a value of the label, and what that stands for."""
+
 BITS = 1000
 """An integer of more is no label of anybody's, and Python would not write it out."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?", re.ASCII | re.IGNORECASE)
@@ -92,22 +95,22 @@ class Meaning:
         if len(form.labels) > 1:
             share = _hot(data, form.labels)
         elif self.scale and (number := number_of(label)) is not None:
-            share = self._scaled(number)
+            share = self._on_scale(number)
         elif (value := value_of(label)) in self.values:
             share = self.values[value]
         elif self.closed:
             share = 0.5 if is_tie(label) else None
         else:
-            share = named(label, data, form)
+            share = side_of(label, data, form)
         return 1 - share if self.worse and share is not None else share
 
-    def turned(self) -> "Meaning":
+    def mirror(self) -> "Meaning":
         """The same where the two answers have changed places."""
         if self.scale:
             return replace(self, worse=not self.worse)
         return replace(self, values={value: 1 - share for value, share in self.values.items()})
 
-    def _scaled(self, number: float) -> float | None:
+    def _on_scale(self, number: float) -> float | None:
         if self.scale == "signed":
             return 0.5 if number == self.middle else float(number < self.middle)
         return float(number) if 0 <= number <= 1 else None
@@ -117,6 +120,24 @@ def label_columns(columns: Mapping[str, object]) -> tuple[str, ...]:
     """The label's column, or columns, as a recipe names them; none where it names none."""
     label = columns.get("label", ())
     return (label,) if isinstance(label, str) else tuple(map(str, label)) if isinstance(label, list | tuple) else ()
+
+
+def conflicts(columns: Mapping[str, object]) -> Iterator[str]:
+    """What of the ``columns`` of a block cannot stand together, each a sentence."""
+    values = [value_of(columns[key]) for key in SAYS if key in columns]
+    scale, sides = columns.get("scale"), [key for key in ("first", "second") if key in columns]
+    if ("a" in columns) != ("b" in columns):
+        yield "names one answer's column alone; name both, a and b"
+    if len(label_columns(columns)) > 1 and (more := [*sides, *({"tie", "scale"} & columns.keys())]):
+        yield f"has several columns under label, of which a 1 says which answer is better; take {' and '.join(more)} out"
+    elif scale and sides:
+        yield f"has a scale beside {' and '.join(sides)}; say either"
+    elif scale == "share" and "tie" in columns:
+        yield "has a tie beside `scale: share`, where 0.5 is it; take tie out"
+    elif scale and "tie" in columns and number_of(columns["tie"]) is None:
+        yield "has a tie that is no number beside a scale; give the scale's middle"
+    elif len(set(values)) < len(values):
+        yield f"has {' and '.join(key for key in SAYS if key in columns)} of one value; a value stands for one thing"
 
 
 def several(data: Mapping[str, object], form: Form) -> Sequence[object]:
@@ -158,15 +179,15 @@ def is_tie(label: object) -> bool:
     return word in TIES or bool(re.match(r"tie\b", word))
 
 
-def named(label: object, data: Mapping[str, object], form: Form) -> float | None:
+def side_of(label: object, data: Mapping[str, object], form: Form) -> float | None:
     """What a label's words say: 1 for the first answer, 0 for the second, 0.5 for a tie; None where they say nothing, or
     two things at once."""
     if not isinstance(label, str) or not label.strip() or number_of(label) is not None:
         return None
     sides = {0.5} if is_tie(label) else set[float]()
     sides |= _sides(label.strip().lower(), (form.a.lower(), form.b.lower()))
-    sides |= _placed(_bare(label), form)
-    sides |= _compared(_bare(label), form)
+    sides |= _place(_bare(label), form)
+    sides |= _comparison(_bare(label), form)
     sides |= _sides(label.strip().lower(), _models(data, form))
     sides |= _sides(label.strip(), (str(data.get(form.a)).strip(), str(data.get(form.b)).strip()))
     return sides.pop() if len(sides) == 1 else None
@@ -190,7 +211,7 @@ def _bare(label: object) -> str:
     return re.sub(r"[\s_-]+", " ", label.strip().strip("[]().").strip().lower()) if isinstance(label, str) else ""
 
 
-def _placed(word: str, form: Form) -> set[float]:
+def _place(word: str, form: Form) -> set[float]:
     """The side of "A", "model_b", "Response 2", "first": by the ends of the answers' columns, letters by their order too."""
     match = _PLACE.fullmatch(word)
     if not match or match[0].isdigit():
@@ -204,10 +225,10 @@ def _placed(word: str, form: Form) -> set[float]:
     return set()
 
 
-def _compared(word: str, form: Form) -> set[float]:
+def _comparison(word: str, form: Form) -> set[float]:
     """The side of "A>B", "B >> A" and "A=B"."""
     match = _SIGNS.fullmatch(word)
-    left, right = (_placed(match[n].strip(), form) for n in (1, 3)) if match else (set[float](), set[float]())
+    left, right = (_place(match[n].strip(), form) for n in (1, 3)) if match else (set[float](), set[float]())
     if not match or len(left | right) != 2:
         return set()
     return {"=": {0.5}, ">": left, "<": right}[match[2][0]]

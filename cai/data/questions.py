@@ -34,8 +34,8 @@ class Held:
 
 def what_stands_for(form: Form, held: Held, columns: Data, name: str) -> str:
     """The label's values say nothing by themselves."""
-    holds = f"holds {_counted(held.values)}"
-    if ", " in form.label:
+    holds = f"holds {_counts(held.values)}"
+    if form.known and ", " in form.label:
         todo = "write the label into one column, as the name of the better answer's"
         return f"{name}: {form.label} {holds}, which are not all values of {form.known}; {todo}"
     more, why = _answer(form, held, columns)
@@ -47,36 +47,21 @@ def what_stands_for(form: Form, held: Held, columns: Data, name: str) -> str:
 
 def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:
     """What may be said of the values, and when it is right."""
-    a, b = _shown(form.a), _shown(form.b)
-    others, turned = held.others, "with `means: worse` beside it if it is the other way round"
+    a, b, others = _shown(form.a), _shown(form.b), held.others
     numbers = [number for each in others if (number := number_of(each)) is not None]
     each_beside = f"with each value beside what it stands for: {a}, {b}, or neither"
-    if said := [key for key in ("first", "second", "tie") if key in columns]:
-        left = [key for key in ("first", "second", "tie") if key not in said]
+    if keys := [key for key in ("first", "second", "tie") if key in columns]:
+        left = [key for key in ("first", "second", "tie") if key not in keys]
         return dict(zip(left, others, strict=False)), each_beside
     if {1.0, 0.0} <= held.words.keys():
         if len(others) == 1:
             return {"tie": others[0]}, f"if {_shown(others[0])} stands for a tie"
         return {"first": held.words[1.0], "second": held.words[0.0]}, "if rows with other values may be left out"
-    if len(numbers) == len(others) and min(numbers) < 0:
-        return {
-            "scale": "signed"
-        }, f"if numbers below 0 stand for {a}, those above it for {b}, and 0 for a tie, {turned}"
-    if len(numbers) == len(others) and all(0 <= each <= 1 for each in numbers) and any(each % 1 for each in numbers):
-        return {"scale": "share"}, f"if it is the probability that {a} is the better, {turned}"
-    if len(numbers) == len(others) > 3:
-        middle = value_of((min(numbers) + max(numbers)) / 2)
-        return {
-            "scale": "signed",
-            "tie": middle,
-        }, f"if numbers below {middle} stand for {a} and those above it for {b}, {turned}"
+    if len(numbers) == len(others) and (scale := _scale(numbers, a, b)):
+        return scale[0], f"{scale[1]}, with `means: worse` beside it if it is the other way round"
     if len(others) > 2:
-        first, second, tie = sorted(others[:3], key=lambda each: number_of(each) == 0)
-        return {
-            "first": first,
-            "second": second,
-            "tie": tie,
-        }, f"with each value beside what it stands for: {a}, {b}, or neither"
+        places = sorted(others[:3], key=lambda each: number_of(each) == 0)
+        return dict(zip(("first", "second", "tie"), places, strict=True)), each_beside
     one, other = others[0], others[-1]
     also = f"`first: {_yaml(other)}` in its place if {_shown(other)} does"
     if one == other:
@@ -84,10 +69,22 @@ def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:
     return {"first": one}, f"if {_shown(one)} stands for {a}, or {also}"
 
 
+def _scale(numbers: Sequence[float], a: str, b: str) -> tuple[Data, str] | None:
+    """The scale that these numbers may be on, and when it is right; None where they are too few to be on one."""
+    if min(numbers) < 0:
+        return {"scale": "signed"}, f"if numbers below 0 stand for {a}, those above it for {b}, and 0 for a tie"
+    if all(0 <= each <= 1 for each in numbers) and any(each % 1 for each in numbers):
+        return {"scale": "share"}, f"if it is the probability that {a} is the better"
+    if len(numbers) < 4:
+        return None
+    middle = value_of((min(numbers) + max(numbers)) / 2)
+    return {"scale": "signed", "tie": middle}, f"if numbers below {middle} stand for {a} and those above it for {b}"
+
+
 def no_scale(form: Form, values: Mapping[str, int], scale: str, name: str) -> str:
     """The label is not on the scale that the recipe names."""
     what = "numbers from 0 to 1" if scale == "share" else "numbers"
-    holds = f"the label's column {_shown(form.label)} holds {_counted(values)}"
+    holds = f"the label's column {_shown(form.label)} holds {_counts(values)}"
     return f"{name}: `scale: {scale}` is for {what}, and {holds}; name another column or scale"
 
 
@@ -111,7 +108,7 @@ def no_pairs(data: Data, rows: Iterable[Data], answers: tuple[str, str] | None, 
     for row in rows:
         for each in hot:
             counts[each][value_of(row.get(each))] += 1
-    found = ", ".join(f"{_shown(each)} with {_counted(counts[each])}" for each in hot)
+    found = ", ".join(f"{_shown(each)} with {_counts(counts[each])}" for each in hot)
     labels = _by_answer(hot, answers)
     return (
         f"{name}: which answer is better may stand in the columns {found}; if a 1 in one of them says it, say "
@@ -123,6 +120,9 @@ def no_pairs(data: Data, rows: Iterable[Data], answers: tuple[str, str] | None, 
 def in_words(form: Form, meaning: Meaning) -> str:
     """What labels stand for, as it is said."""
     label, a, b = _shown(form.label), _shown(form.a), _shown(form.b)
+    if len(form.labels) > 1:
+        places = zip(form.labels, (a, b, "a tie"), strict=False)
+        return "a 1 " + ", ".join(f"in {_shown(column)} means {place}" for column, place in places)
     if meaning.scale == "share":
         return f"{label} is the probability that {a} is the better"
     if meaning.scale:
@@ -149,7 +149,7 @@ def _which(values: Sequence[str]) -> str:
     return f"{' and '.join(map(_shown, values[:2]))} {'do' if len(values) > 1 else 'does'}"
 
 
-def _counted(values: Mapping[str, int]) -> str:
+def _counts(values: Mapping[str, int]) -> str:
     """``1 (2 rows), 0 (3)``, the commonest first."""
     most = Counter(values).most_common(SHOWN)
     text = ", ".join(f"{_shown(value) or 'nothing'} ({count})" for value, count in most)

@@ -4,12 +4,12 @@ Where that is neither in their words, nor in a known set, nor in the recipe, it 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cai.data import questions
 from cai.data.known_sets import KnownSet, set_of
-from cai.data.labels import LABELS, Form, Meaning, is_tie, label_columns, named, number_of, several, value_of
+from cai.data.labels import LABELS, SAYS, Form, Meaning, is_tie, label_columns, number_of, several, side_of, value_of
 from cai.data.questions import Held
 from cai.errors import UserError
 
@@ -32,9 +32,6 @@ ANSWERS = (
 MOST = 1000
 """Different values of one label; a column with more is none."""
 
-SAYS = {"first": 1.0, "second": 0.0, "tie": 0.5}
-"""Keys of ``columns`` that name a value of the label, and what that stands for."""
-
 Data = Mapping[str, object]
 
 
@@ -54,7 +51,7 @@ class Tally:
     known: KnownSet | None = None
     values: Counter[str] = field(default_factory=Counter)
     sides: dict[str, float] = field(default_factory=dict)
-    beside: tuple[str, ...] = ()
+    beside: Sequence[str] = ()
     against: int = 0
     misfits: bool = False
 
@@ -64,14 +61,14 @@ class Tally:
         if not value or (value not in self.values and len(self.values) >= MOST):
             return
         self.values[value] += 1
-        if (side := named(label, data, form)) is not None:
+        if (side := side_of(label, data, form)) is not None:
             self.sides[value] = side
 
     @property
     def fits(self) -> bool:
         """Whether the rows are of the known set, by what they hold too."""
         known = self.known if not self.misfits and self.against <= 0 else None
-        return known is not None and known.shown(self.values)
+        return known is not None and known.sign(self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,35 +99,21 @@ def survey(rows: Iterable[Data], columns: Data, name: str = "the row") -> Survey
     for number, data in enumerate(rows):
         known = set_of(data, columns)
         try:
-            forms = formed(data, columns, known)
+            forms = plain_rows(data, columns, known)
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
         if not number and not forms and known is None:
             raise UserError(questions.no_pairs(data, rows, _answers(data, columns), columns, name))
         for row, form in forms:
-            _count(tallies.setdefault(form, Tally(known)), row, form, data)
+            if form not in tallies:
+                tallies[form] = Tally(
+                    known, beside=[each for each in LABELS if each in data and each not in form.labels]
+                )
+            _count(tallies[form], row, form, data)
     return _outcome(tallies, columns, name)
 
 
-def conflicts(columns: Data) -> Iterator[str]:
-    """What of the ``columns`` of a block cannot stand together, each a sentence."""
-    values = [value_of(columns[key]) for key in SAYS if key in columns]
-    scale, told = columns.get("scale"), [key for key in ("first", "second") if key in columns]
-    if ("a" in columns) != ("b" in columns):
-        yield "names one answer's column alone; name both, a and b"
-    if len(label_columns(columns)) > 1 and (more := [*told, *({"tie", "scale"} & columns.keys())]):
-        yield f"has several columns under label, of which a 1 says which answer is better; take {' and '.join(more)} out"
-    elif scale and told:
-        yield f"has a scale beside {' and '.join(told)}; say either"
-    elif scale == "share" and "tie" in columns:
-        yield "has a tie beside `scale: share`, where 0.5 is it; take tie out"
-    elif scale and "tie" in columns and number_of(columns["tie"]) is None:
-        yield "has a tie that is no number beside a scale; give the scale's middle"
-    elif len(set(values)) < len(values):
-        yield f"has {' and '.join(key for key in SAYS if key in columns)} of one value; a value stands for one thing"
-
-
-def formed(data: Data, columns: Data, known: KnownSet | None) -> list[tuple[Data, Form]]:
+def plain_rows(data: Data, columns: Data, known: KnownSet | None) -> list[tuple[Data, Form]]:
     """A row as rows with the usual columns, each with its form; nothing where it has none.
 
     Raises:
@@ -185,9 +168,8 @@ def _answers(data: Data, columns: Data) -> tuple[str, str] | None:
 def _count(tally: Tally, row: Data, form: Form, data: Data) -> None:
     """Add what one row holds; ``data`` is the row as its file has it."""
     known = tally.known
-    tally.beside = tuple(each for each in LABELS if each in data and each not in form.labels)
-    if known is not None and (bears_out := known.bears_out(data)) is not None:
-        tally.against += -1 if bears_out else 1
+    if known is not None and (witness := known.witness(data)) is not None:
+        tally.against += -1 if witness else 1
     if form.kind != "labelled" or len(form.labels) > 1:
         return
     for label in several(row, form):
@@ -201,7 +183,7 @@ def _outcome(tallies: Mapping[Form, Tally], columns: Data, name: str) -> Survey:
     for form, tally in tallies.items():
         meaning = _meaning(form, tally, columns, name)
         meanings[form] = replace(meaning, worse=meaning.worse != worse)
-        says += _told(form, tally, meaning, columns, name)
+        says += _lines(form, tally, meaning, columns, name)
     if worse:
         says.append(
             f"{name}: what a label or a column names as the better answer is read as the worse, as `means` says"
@@ -215,17 +197,17 @@ def _meaning(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     Raises:
         UserError: it is not said.
     """
-    said = [key for key in (*SAYS, "scale") if key in columns]
+    keys = [key for key in (*SAYS, "scale") if key in columns]
     if form.kind != "labelled" or len(form.labels) > 1:
-        if said:
+        if keys:
             raise UserError(
-                f"{name}: {' and '.join(said)} under `columns` is for one label's values, and its rows have none; take it out"
+                f"{name}: {' and '.join(keys)} under `columns` is for one label's values, and its rows have none; take it out"
             )
         return Meaning()
     if columns.get("scale"):
-        return _scaled(form, tally, columns, name)
+        return _on_scale(form, tally, columns, name)
     if columns.keys() & SAYS:
-        return _as_told(form, tally, columns, name)
+        return _by_recipe(form, tally, columns, name)
     if tally.fits and (card := _card(form, tally)):
         return card
     return _by_words(form, tally, Meaning(), columns, name)
@@ -235,10 +217,10 @@ def _card(form: Form, tally: Tally) -> Meaning | None:
     """What the labels stand for by the known set's card; None where their words say it."""
     if tally.known is None or not (tally.known.meaning.values or tally.known.meaning.scale):
         return None
-    return tally.known.meaning if form.a == tally.known.form.a else tally.known.meaning.turned()
+    return tally.known.meaning if form.a == tally.known.form.a else tally.known.meaning.mirror()
 
 
-def _scaled(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
+def _on_scale(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     """A scale of numbers, as the recipe says."""
     meaning = Meaning(scale=str(columns["scale"]), middle=number_of(columns.get("tie")) or 0)
     numbers = [number for value in tally.values if (number := number_of(value)) is not None]
@@ -247,7 +229,7 @@ def _scaled(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     return meaning
 
 
-def _as_told(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
+def _by_recipe(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     """Values that the recipe names; where it names one answer's, a single value more is the other's."""
     values = {value_of(columns[key]): share for key, share in SAYS.items() if key in columns}
     sides = {1.0, 0.0} & set(values.values())
@@ -279,13 +261,13 @@ def _numeric(value: str) -> bool:
     return number_of(value) is not None or value in ("true", "false")
 
 
-def _told(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: str) -> Iterator[str]:
+def _lines(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: str) -> Iterator[str]:
     """How labels are read, where that is more than their words."""
-    said = bool(columns.keys() & {*SAYS, "scale"}) and form.kind == "labelled" and len(form.labels) == 1
+    keys = bool(columns.keys() & {*SAYS, "scale"}) and form.kind == "labelled"
     known = tally.known if tally.fits else None
-    if said:
+    if keys or (len(form.labels) > 1 and not known):
         yield f"{name}: {questions.in_words(form, meaning)}, as `columns` says"
-    if said and known and (card := _card(form, tally)):
+    if keys and known and (card := _card(form, tally)):
         if any(card.share(each, {}, form) != meaning.share(each, {}, form) for each in tally.values):
             yield f"{name}: by its columns it is {known.name}, where {known.says}; `columns` says otherwise"
     elif known:

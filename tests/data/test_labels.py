@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cai.data.labels import Form, named, number_of, suffix, value_of
+from cai.data.labels import Form, number_of, side_of, suffix, value_of
 
 LETTERS = Form("labelled", "response_a", "response_b", ("winner",))
 NUMBERS = Form("labelled", "answer_1", "answer_2", ("winner",))
@@ -50,7 +50,7 @@ ROW = {
     ],
 )
 def test_words_say_which_answer_is_meant(form: Form, label: str, side: float) -> None:
-    assert named(label, ROW, form) == side
+    assert side_of(label, ROW, form) == side
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,15 @@ def test_words_say_which_answer_is_meant(form: Form, label: str, side: float) ->
 )
 def test_numbers_and_other_words_say_nothing(label: Any) -> None:
     row = ROW | {"response_a": "1", "response_b": "2", "model_a": "1", "model_b": "2"}
-    assert [named(label, row, form) for form in (LETTERS, NUMBERS, FROM_ZERO, SIDES)] == [None] * 4
+    assert [side_of(label, row, form) for form in (LETTERS, NUMBERS, FROM_ZERO, SIDES)] == [None] * 4
 
 
 def test_what_says_two_things_at_once_says_nothing() -> None:
-    assert named("A", {"response_a": "B", "response_b": "A"}, LETTERS) is None
-    assert named("same", {"response_a": "same", "response_b": "other"}, LETTERS) is None
-    assert named("big", {"model_a": "big", "model_b": "big"}, LETTERS) is None
+    assert side_of("A", {"response_a": "B", "response_b": "A"}, LETTERS) is None
+    assert side_of("same", {"response_a": "same", "response_b": "other"}, LETTERS) is None
+    assert side_of("big", {"model_a": "big", "model_b": "big"}, LETTERS) is None
     assert (
-        named("B", {}, Form("labelled", "option_x", "option_a", ("winner",))) is None
+        side_of("B", {}, Form("labelled", "option_x", "option_a", ("winner",))) is None
     )  # a letter by its place or its name?
 
 

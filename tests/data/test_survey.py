@@ -116,6 +116,10 @@ def test_columns_that_hold_1_for_one_answer_each() -> None:
     answer = yaml.safe_load(str(error.value).split("`")[1])["columns"]
     assert answer == {"label": ["a_won", "b_won", "tie_won"]}
     assert shares(data, answer) == [1, 0, 0.5, None, None, 1]
+    told = (
+        "p.jsonl: a 1 in a_won means response_a, in b_won means response_b, in tie_won means a tie, as `columns` says"
+    )
+    assert survey(data, answer, "p.jsonl").says == (told,)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from cai.data.survey import conflicts
+from cai.data.labels import conflicts
 from cai.judge.calibration import DECIDES
 from cai.judge.methods import METHODS, Method
 from cai.models.machine import Machine
