@@ -99,7 +99,10 @@ def judge_eval(
     ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rows to take from the front.")] = None,
     columns: Annotated[
-        list[str] | None, typer.Option(metavar="WHAT=COLUMN", help="prompt=…, a=…, b=… or label=…, where not plain.")
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT=COLUMN", help="prompt=…, a=…, b=…, label=…; or first=VALUE, scale=…, as in a recipe."
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="The Hub dataset's split.")] = "test",
     calibrate: Annotated[
@@ -120,7 +123,7 @@ def judge_eval(
 
     if name == "":
         raise typer.BadParameter("--name is empty; give the calibration a name, or leave it out")
-    named = dict(_pair_of(each) for each in columns or [])
+    named = _columns(columns or [])
     pairs = {"limit": limit, "columns": named or None, "split": split if data.startswith("hub:") else None}
     exam = JudgeEval(
         data,
@@ -180,6 +183,13 @@ def diff(
     from cai.cli.diff import diff_constitutions
 
     diff_constitutions(old, new, run, as_json)
+
+
+def _columns(texts: list[str]) -> dict[str, object]:
+    """What is what; several labels are a list."""
+    pairs = [_pair_of(text) for text in texts]
+    labels = [column for what, column in pairs if what == "label"]
+    return {**dict(pairs), **({"label": labels} if len(labels) > 1 else {})}
 
 
 def _pair_of(text: str) -> tuple[str, str]:

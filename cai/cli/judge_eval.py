@@ -21,7 +21,7 @@ from cai.flow.screen import Screen
 from cai.judge import calibration
 from cai.judge.agreement import agreement
 from cai.judge.calibration import KINDS
-from cai.judge.exam import ExamFigures, MethodFigures, Share
+from cai.judge.exam import ExamFigures, MethodFigures, Share, doubt
 from cai.judge.figures import figures, judged_pairs
 from cai.judge.methods import METHODS
 from cai.models.types import ModelSpec
@@ -49,7 +49,13 @@ NAMES = re.compile(r"[A-Za-z0-9](?!.*\.json$)[A-Za-z0-9._-]*")
 CODE = (
     *("constitution/*.py", "cai/judge/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
     *("cai/judge/compare.py", "cai/judge/settings.py", "cai/judge/settle.py", "cai/judge/calibration.py"),
-    *("cai/data/comparisons.py", "cai/data/records.py"),
+    *(
+        "cai/data/comparisons.py",
+        "cai/data/records.py",
+        "cai/data/labels.py",
+        "cai/data/known_sets.py",
+        "cai/data/survey.py",
+    ),
 )
 """What puts questions, reads answers and settles votes: a change of it makes an exam stale."""
 SETTABLE = {each.name for each in fields(Label)} - {"model", "panel", "method"}
@@ -277,6 +283,7 @@ def _figures(run: Run, block: Block, kind: str) -> MethodFigures:
     plain = {key: _plain(value) for key, value in found.items()}
     cost = {key: seal[key] for key in ("tokens_in", "tokens_cached", "tokens_out", "seconds")}
     known = {"model": ", ".join(models), "left_out": seal["dropped"], "unlabelled": len(rows) - len(pairs)}
+    known |= {"question": doubt(found["accuracy_read"].high)}
     return cast("MethodFigures", {**known, **plain, "people": agreement(pairs), "cost": cost})
 
 

@@ -45,6 +45,8 @@ def examine_constitution(
             f"{constitution.name}, judged by {name} ({want.method}, both orders), {time.monotonic() - began:.0f} s"
         )
         screen.console.print(examples_report.table(judged), soft_wrap=True)
+        if question := examples.question(judged):
+            screen.say(f"Worse than a coin. {question}")
         if untested := examples.untested(constitution, principles):
             screen.say(f"not tested, as they have no examples or no judgment question: {', '.join(untested)}")
     if junit:

@@ -2,47 +2,23 @@
 
 ``chosen`` and ``rejected`` (texts, lists of messages, or whole Human/Assistant transcripts); two answers and a label
 (``response_a``, ``response_b``, ``label`` and the like); multiple choice (``prompt``, ``corrects``, ``incorrects``: each
-correct answer beside each incorrect one). A label is the name, letter or number of the better answer's column, or a tie; a
-list of labels is several people.
+correct answer beside each incorrect one). What a label stands for is settled for the whole file (``cai.data.survey``); a list
+of labels is several people.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from cai.errors import UserError
+from cai.data.known_sets import set_of
+from cai.data.labels import Form, Meaning, several
+from cai.data.survey import Survey, plain_rows
 from cai.store.rows import Message, is_text
 
 PROMPTS = ("prompt", "messages", "question", "instruction", "input", "context", "query")
 """Where a prompt is looked for, in this order; an instruction's ``input`` belongs to it."""
-ANSWERS = (
-    ("response_a", "response_b"),
-    ("response_0", "response_1"),
-    ("response_1", "response_2"),
-    ("answer_a", "answer_b"),
-    ("answer_0", "answer_1"),
-    ("answer_1", "answer_2"),
-    ("text_a", "text_b"),
-    ("output_a", "output_b"),
-    ("output_1", "output_2"),
-    ("completion_a", "completion_b"),
-    ("a", "b"),
-)
-LABELS = (
-    "label",
-    "labels",
-    "preference",
-    "preferred",
-    "preferred_text",
-    "winner",
-    "better",
-    "better_response_id",
-    "safer_response_id",
-    "choice",
-)
-TIES = ("tie", "both", "neither", "equal", "same", "0.5")
 _TURN = re.compile(r"\n\n(Human|Assistant|System): ?")
 _ROLES = {"Human": "user", "Assistant": "assistant", "System": "system"}
 
@@ -52,7 +28,7 @@ class Comparison:
     """Two answers as a file has them.
 
     Attributes:
-        people: 1 for each who found the first better, 0 for each who found the second, 0.5 for ties.
+        people: 1 for each who found the first better, 0 for each who found the second, 0.5 for ties; between them for shares.
     """
 
     messages: tuple[Message, ...]
@@ -69,52 +45,59 @@ class Unusable(ValueError):
         self.reason = reason
 
 
-def comparisons(data: Mapping[str, object], columns: Mapping[str, str], base: int | None = None) -> list[Comparison]:
+def comparisons(data: Mapping[str, object], survey: Survey) -> list[Comparison]:
     """The pairs of one row.
 
     Args:
-        columns: of prompt, a, b and label, where their names do not tell.
-        base: what number stands for the first answer; None where its column's own number does.
+        survey: what the labels of its file stand for.
 
     Raises:
         Unusable: there is none.
     """
-    match form(data, columns):
+    known = set_of(data, survey.columns)
+    rows = plain_rows(data, survey.columns, known)
+    if not rows and known is not None:
+        raise Unusable("no_answers", f"holds no two answers as {known.name} has them")
+    if any(form not in survey.meanings for _, form in rows) or not rows:
+        raise Unusable("no_pair", "has not the columns of the first row")
+    return [pair for row, form in rows for pair in _pairs(row, form, survey.meanings[form])]
+
+
+def _pairs(data: Mapping[str, object], form: Form, meaning: Meaning) -> list[Comparison]:
+    """The pairs of one row with the usual columns."""
+    columns = {"prompt": form.prompt} if form.prompt else {}
+    better = (0.0,) if meaning.worse else (1.0,)
+    match form.kind:
         case "chosen":
             messages, first, second = _answered(data, ("chosen", "rejected"), columns)
-            return [Comparison(messages, first, second, (1.0,))]
+            return [Comparison(messages, first, second, better)]
         case "choice":
             messages = _prompt(data, columns)
             right, wrong = _texts(data["corrects"]), _texts(data["incorrects"])
             if not right or not wrong:
                 raise Unusable("no_answers", "corrects or incorrects is empty")
-            return [Comparison(messages, *both, (1.0,)) for both in product(right, wrong)]
-        case (a, b, label):
-            messages, first, second = _answered(data, (a, b), columns)
-            people = tuple(_preferred(each, a, b, base) for each in several(data.get(label)))
-            return [Comparison(messages, first, second, people)]
+            return [Comparison(messages, *both, better) for both in product(right, wrong)]
         case _:
-            raise Unusable("no_pair", "has not the columns of the first row")
+            messages, first, second = _answered(data, (form.a, form.b), columns)
+            return [Comparison(messages, first, second, _people(data, form, meaning))]
 
 
-def form(data: Mapping[str, object], columns: Mapping[str, str]) -> str | tuple[str, str, str] | None:
-    """How a row says which answer is better: "chosen", "choice", or the columns of two answers and the label."""
-    if "a" in columns and "b" in columns:
-        label = columns.get("label") or next((each for each in LABELS if each in data), "")
-        return (columns["a"], columns["b"], label) if {columns["a"], columns["b"], label} <= data.keys() else None
-    if {"chosen", "rejected"} <= data.keys():
-        return "chosen"
-    if {"corrects", "incorrects"} <= data.keys():
-        return "choice"
-    for a, b in ANSWERS:
-        labels = [columns["label"]] if "label" in columns else [each for each in LABELS if each in data]
-        if {a, b, *labels[:1]} <= data.keys() and labels:
-            if len(labels) > 1 and all(each.endswith("_response_id") for each in labels):
-                raise UserError(
-                    f"{' and '.join(labels)} both say which answer is better; choose one: label={labels[-1]}"
-                )
-            return a, b, labels[0]
-    return None
+def _people(data: Mapping[str, object], form: Form, meaning: Meaning) -> tuple[float, ...]:
+    """What each person's label says of the first answer."""
+    shares = [meaning.share(label, data, form) for label in several(data, form)]
+    if any(each is None for each in shares):
+        labels = ", ".join(f"{each}: {_written(data.get(each))}" for each in form.labels)
+        raise Unusable(
+            "unreadable_label", f"the label {labels} does not say whether {form.a} or {form.b} is the better"
+        )
+    return tuple(each for each in shares if each is not None)
+
+
+def _written(label: object) -> str:
+    try:
+        return json.dumps(label, default=str)[:100]
+    except (ValueError, RecursionError):  # an integer too long to write, lists too deep
+        return f"one of type {type(label).__name__}"
 
 
 def _answered(
@@ -193,30 +176,6 @@ def _texts(said: object) -> list[str]:
         except (ValueError, RecursionError):
             said = [said]
     return [_text(each) for each in (said if isinstance(said, list) else [said])]
-
-
-def several(label: object) -> Sequence[object]:
-    """The labels of one row."""
-    return label if isinstance(label, list) else [label]
-
-
-def word_of(label: object) -> str:
-    """A label as a word: 1, 1.0 and "1" are the same."""
-    return f"{label:g}" if isinstance(label, float) else "" if label is None else str(label).strip().lower()
-
-
-def _preferred(label: object, a: str, b: str, base: int | None) -> float:
-    """What one person's label says of the first answer: 1, 0, or 0.5 for a tie."""
-    word = word_of(label)
-    if base is not None and word in (str(base), str(base + 1)):
-        return float(word == str(base))
-    for value, column in ((1.0, a.lower()), (0.0, b.lower())):
-        suffix = column.rpartition("_")[2]
-        if word in (column, suffix, f"model_{suffix}", f"response_{suffix}"):
-            return value
-    if word in TIES or word.startswith("tie"):
-        return 0.5
-    raise Unusable("unreadable_label", f"the label {json.dumps(label, default=str)} names neither {a} nor {b}")
 
 
 def checked(pair: Comparison) -> Comparison:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from cai.judge.exam import Agreement
 from cai.judge.figures import JudgedPair
 
-WORDS = {0.0: "b", 0.5: "tie", 1.0: "a"}
-
 
 def agreement(pairs: Sequence[JudgedPair]) -> Agreement | None:
     """Cohen's kappa of the first two people, Fleiss' kappa of all, and Cohen's kappa of judge and majority.
@@ -22,9 +20,9 @@ def agreement(pairs: Sequence[JudgedPair]) -> Agreement | None:
     from sklearn.metrics import cohen_kappa_score
     from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 
-    firsts, seconds = ([WORDS[each.row.pair.people[n]] for each in several] for n in (0, 1))
+    firsts, seconds = ([_word(each.row.pair.people[n]) for each in several] for n in (0, 1))
     count, _ = Counter(len(each.row.pair.people) for each in several).most_common(1)[0]
-    table = [[WORDS[said] for said in each.row.pair.people] for each in several if len(each.row.pair.people) == count]
+    table = [[_word(said) for said in each.row.pair.people] for each in several if len(each.row.pair.people) == count]
     decided = [each for each in several if each.p not in (None, 0.5) and each.people != 0.5]
     judge = [(each.p or 0.0) > 0.5 for each in decided], [each.people > 0.5 for each in decided]
     with warnings.catch_warnings():
@@ -41,6 +39,11 @@ def agreement(pairs: Sequence[JudgedPair]) -> Agreement | None:
         "fleiss": _number(all_of_them),
         "cohen_judge_and_majority": _number(with_judge),
     }
+
+
+def _word(share: float) -> str:
+    """What one person said, whose label may have been a share."""
+    return "tie" if share == 0.5 else "ab"[share < 0.5]
 
 
 def _number(kappa: float | None) -> float | None:

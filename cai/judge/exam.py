@@ -7,6 +7,12 @@ S = TypeVar("S")
 """A share: with an interval as it is computed, or as JSON has it."""
 
 
+WORSE = (
+    "If they are of the worse answer, say `means: worse` under `columns`, or --columns means=worse on the command line."
+)
+"""How a recipe and ``cai judge-eval`` are told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """A mean over pairs with its 95% interval; ``value`` is None where there was nothing to count."""
@@ -125,13 +131,23 @@ class Agreement(TypedDict):
 
 
 class MethodFigures(JudgeFigures[PlainShare]):
-    """The figures of one method in an exam."""
+    """The figures of one method in an exam; ``question`` is what to ask oneself of them, if anything."""
 
     model: str
+    question: str
     left_out: dict[str, int]
     unlabelled: int
     people: Agreement | None
     cost: Cost
+
+
+def doubt(high: float, what: str = "labels", todo: str = WORSE) -> str:
+    """The question that a judge raises which is surely worse than a coin: it reads answers, and the labels may be turned about.
+
+    Args:
+        high: the upper end of its accuracy, over what could be read.
+    """
+    return f"Are the {what} the other way round? {todo}" if high < 0.5 else ""
 
 
 class ExamFigures(TypedDict):

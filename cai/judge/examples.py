@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cai.errors import RowError, UserError
 from cai.flow.ask import Ask, generator
 from cai.judge.compare import compare
+from cai.judge.exam import doubt
 from cai.judge.settings import Judging
 from cai.judge.statistics import wilson
 from cai.models.concurrency import Slots
@@ -139,6 +140,13 @@ def score(judged: Sequence[JudgedExample]) -> Score:
         unreadable=unread / count if count else 0.0,
         longer=sum(each.longer for each in judged) / count if count else None,
     )
+
+
+def question(judged: Sequence[JudgedExample]) -> str:
+    """What to ask oneself of a judge that is surely worse than a coin on the examples it could read; else nothing."""
+    read = [each.right for each in judged if each.p_better is not None]
+    todo = "If `better` and `worse` have changed places in the constitution, change them back."
+    return doubt(wilson(sum(read), len(read))[1], "examples", todo)
 
 
 def by_principle(judged: Sequence[JudgedExample]) -> dict[str, Score]:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from rich.table import Table
 
-from cai.judge.examples import JudgedExample, Score, by_principle, floors, plain, score
+from cai.judge.examples import JudgedExample, Score, by_principle, floors, plain, question, score
 from cai.report.format import percent
 from constitution.model import Constitution
 
@@ -47,6 +47,7 @@ def as_json(constitution: Constitution, model: str, method: str, judged: Sequenc
         "model": model,
         "method": method,
         "all": asdict(score(judged)),
+        "question": question(judged),
         "floors": floors(judged),
         "principles": {id: asdict(one) for id, one in by_principle(judged).items()},
         "examples": plain(judged),

@@ -84,6 +84,8 @@ def sentences(figures: ExamFigures) -> Iterator[str]:
 def verdict(found: MethodFigures) -> Iterator[str]:
     """What one judge's figures say, sentence by sentence."""
     yield _against_floors(found)
+    if found["question"]:
+        yield found["question"]
     if found["unreadable"] and found["unreadable"] > MANY:
         yield f"{percent(found['unreadable'])} of its votes could not be read, and count as wrong."
     if found["labelled"]["value"] is not None and found["labelled"]["value"] < FEW:

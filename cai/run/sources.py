@@ -63,9 +63,14 @@ def held_out(run: Run, but: str = "") -> HeldOut:
 
 def pairs(run: Run, block: Block) -> None:
     stage, drops, kept, held = run.stage(block.name), [], Counter(), held_out(run)
+    says: list[str] = []
+
+    def tell(line: str) -> None:
+        says.append(line)
+        run.screen.say(line)
 
     def sorted_out() -> Iterator[Pair]:
-        for row in pair_files.read(block.want):
+        for row in pair_files.read(block.want, tell):
             if isinstance(row, Drop):
                 drops.append(row)
             elif drop := held.drop(row.id, row.messages):
@@ -82,7 +87,8 @@ def pairs(run: Run, block: Block) -> None:
         raise UserError(f"{block.name}: no pair could be read{why}; name a file with pairs")
     stage.write_drops(drops)
     count = kept.pop("pairs")
-    stage.close(run.settings(block.name), Tally(count + len(drops), count, count, reasons, counts=+kept))
+    tally = Tally(count + len(drops), count, count, reasons, counts=+kept)
+    stage.close(run.settings(block.name), tally, **({"labels": "; ".join(says)} if says else {}))
 
 
 SOURCES = {"prompts": prompts, "pairs": pairs}

@@ -6,14 +6,14 @@ Which answer becomes a is drawn by the pair's own hash, so that the better one s
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from cai.data import records
-from cai.data.comparisons import Comparison, Unusable, checked, comparisons, form, several, word_of
-from cai.errors import UserError
+from cai.data.comparisons import Comparison, Unusable, checked, comparisons
+from cai.data.survey import Survey, survey
 from cai.store.rows import Draft, Drop, Pair, content_id
 
 
@@ -24,7 +24,8 @@ class Pairs:
     Attributes:
         path: a file; or
         hub: a dataset on the Hub, with its split and configuration.
-        columns: what is what, where it cannot be told by its name: prompt, a, b and label → column.
+        columns: what is what, where it cannot be told by its name: prompt, a, b and label → column; and what the label's values
+            stand for, where their words do not tell: first, second, tie → value; scale: signed or share; means: worse.
         limit: rows to take from the front; None takes all.
         track: of every pair that has none of its own.
     """
@@ -33,24 +34,30 @@ class Pairs:
     hub: str = ""
     split: str = "train"
     config: str = ""
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, object] = field(default_factory=dict)
     limit: int | None = None
     track: str = "redteam"
     part_size: int = 1000
 
 
-def read(want: Pairs) -> Iterator[Pair | Drop]:
+def read(want: Pairs, tell: Callable[[str], None] = lambda _: None) -> Iterator[Pair | Drop]:
     """Every pair, in order, once; what several rows say of one pair is together.
 
+    Args:
+        tell: is told how labels are read, where it is more than their words.
+
     Raises:
-        UserError: the file cannot be read, or has no columns that say what is what.
+        UserError: the file cannot be read, has no columns that say what is what, or labels that do not say what they stand for.
     """
     said: dict[str, list[float]] = {}
-    base = _numbering(want)
-    for pair in _each(want, base):
+    # A front part may hold one of two labels alone; a Hub dataset is not fetched whole for that.
+    known = survey(_records(want if want.hub else replace(want, limit=None)), want.columns, _name(want))
+    for line in known.says:
+        tell(line)
+    for pair in _each(want, known):
         if isinstance(pair, Pair):
             said.setdefault(pair.id, []).extend(pair.people)
-    for pair in _each(want, base):
+    for pair in _each(want, known):
         if isinstance(pair, Drop):
             yield pair
         elif pair.id in said:
@@ -60,11 +67,11 @@ def read(want: Pairs) -> Iterator[Pair | Drop]:
             yield Drop(pair.id, "same_pair", "counted with the first row of this pair")
 
 
-def _each(want: Pairs, base: int | None) -> Iterator[Pair | Drop]:
-    name = Path(want.path or want.hub).name
+def _each(want: Pairs, known: Survey) -> Iterator[Pair | Drop]:
+    name = _name(want)
     for number, data in enumerate(_records(want), 1):
         try:
-            for each in comparisons(data, want.columns, base):
+            for each in comparisons(data, known):
                 try:
                     yield _pair(checked(each), str(data.get("track") or want.track))
                 except Unusable as error:
@@ -73,23 +80,8 @@ def _each(want: Pairs, base: int | None) -> Iterator[Pair | Drop]:
             yield Drop(f"{name}:{number}", error.reason, f"{name}, row {number}: {error}")
 
 
-def _numbering(want: Pairs) -> int | None:
-    """Whether labels that are numbers count from 0 or from 1, by those of the whole file; None where no number tells.
-
-    Raises:
-        UserError: they do neither.
-    """
-    numbers: set[str] = set()
-    # A front part may hold one of the two numbers alone; a Hub dataset is not fetched whole for that.
-    for data in _records(want if want.hub else replace(want, limit=None)):
-        columns = form(data, want.columns)
-        if isinstance(columns, tuple):
-            numbers |= {word for each in several(data.get(columns[2])) if (word := word_of(each)) in ("0", "1", "2")}
-    if numbers >= {"0", "2"}:
-        raise UserError(
-            f"{want.path or want.hub}: labels are 0, 1 and 2; write them as the names of the answers' columns"
-        )
-    return 0 if "0" in numbers else 1 if "2" in numbers else None
+def _name(want: Pairs) -> str:
+    return Path(want.path or want.hub).name
 
 
 def _records(want: Pairs) -> Iterator[records.Record]:
@@ -98,13 +90,7 @@ def _records(want: Pairs) -> Iterator[records.Record]:
         if want.hub
         else records.from_file(Path(want.path), lambda _: None)
     )
-    for number, data in enumerate(islice(rows, want.limit)):
-        if not number and form(data, want.columns) is None:
-            raise UserError(
-                f"{want.path or want.hub}: no pairs in the columns {', '.join(data)}; pairs are chosen and rejected, two "
-                "answers and a label, or prompt, corrects and incorrects; name other columns under `columns`"
-            )
-        yield data
+    return islice(rows, want.limit)
 
 
 def _pair(found: Comparison, track: str) -> Pair:

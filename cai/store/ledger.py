@@ -50,6 +50,7 @@ class Seal(PlainTally):
         splits: of a dataset, with their rows.
         verdict: what became of a round.
         policy, says: what all rounds ended with.
+        labels: how the labels of pairs were read.
     """
 
     stage: str
@@ -61,6 +62,7 @@ class Seal(PlainTally):
     verdict: NotRequired["RoundVerdict"]
     policy: NotRequired[str]
     says: NotRequired[str]
+    labels: NotRequired[str]
 
 
 class Wins(TypedDict):

@@ -85,8 +85,8 @@ class Pair:
 
     Attributes:
         more: further answers, where a group is sampled to be ranked at once.
-        people: what people who compared the two said, one by one: 1 where a is the better, 0 where b is, 0.5 for a tie.
-            No judge is shown it.
+        people: what people who compared the two said, one by one: 1 where a is the better, 0 where b is, 0.5 for a tie, or
+            the probability that a is. No judge is shown it.
     """
 
     id: str

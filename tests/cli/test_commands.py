@@ -72,6 +72,20 @@ def test_what_cannot_be_read_is_not_right(cai: Cai, small: Path, write: Write) -
     assert (found["accuracy"], found["same_position"], found["unreadable"]) == (0.0, None, 1.0)  # type: ignore[index]
 
 
+def test_a_judge_that_is_always_wrong_asks_whether_the_examples_are(cai: Cai, small: Path, write: Write) -> None:
+    wrong = write(
+        "s.yaml", KNOWS.replace("A: 0.8, B: 0.1", "A: 0.1, B: 0.9").replace("A: 0.1, B: 0.8", "A: 0.8, B: 0.1")
+    )
+    asks = "Are the examples the other way round? If `better` and `worse` have changed places"
+    assert asks in str(figures(cai, small, wrong)["question"])
+    assert f"Worse than a coin. {asks}" in cai("test", small, "--model", wrong).stdout
+    assert (
+        figures(cai, small, write("k.yaml", KNOWS))["question"]
+        == figures(cai, small, write("m.yaml", MUTE))["question"]
+        == ""
+    )
+
+
 def test_the_table_names_principles_intervals_and_floors(cai: Cai, small: Path, write: Write) -> None:
     shown = cai("test", small, "--model", write("s.yaml", KNOWS)).stdout
     assert "same pos." in shown

@@ -161,6 +161,12 @@ def test_people_s_own_agreement_is_told() -> None:
     assert agreement(list(judged_pairs([preference(0, 0.9, (1.0,))]))) is None
 
 
+def test_people_who_said_how_sure_they_are_agree_by_what_they_lean_to() -> None:
+    people = [(0.9, 0.6), (0.2, 0.4), (0.5, 0.5), (0.7, 0.1)]
+    found = agreement(list(judged_pairs(preference(n, 0.9, each) for n, each in enumerate(people))))
+    assert found is not None and found["same_first_two"] == 0.75
+
+
 @pytest.mark.parametrize("kind", ["temperature", "isotonic"])
 def test_a_calibration_leaves_one_half_and_mirrors(kind: str) -> None:
     ps = [n / 200 for n in range(201)]
@@ -204,6 +210,64 @@ def test_a_judge_of_letters_is_told_so(cai: Cai, write: Write) -> None:
     ran = sit(cai, write, script="- {choose: {A: 0.8, B: 0.1}}\n")
     assert "with a winner in both orders, the same position won 100%" in " ".join(ran.stdout.split())
     assert "No better than a coin" in ran.stdout
+
+
+def numbered(write: Write, good: object, bad: object) -> Path:
+    rows = [
+        {"prompt": f"Question {n}?", "answer_a": f"GOOD {n}", "answer_b": f"BAD {n} by far", "label": good}
+        if n % 2
+        else {"prompt": f"Question {n}?", "answer_a": f"BAD {n} by far", "answer_b": f"GOOD {n}", "label": bad}
+        for n in range(40)
+    ]
+    return write("people.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
+
+
+def test_labels_that_are_numbers_are_asked_about_and_turned_about_where_a_judge_shows_it(
+    cai: Cai, write: Write
+) -> None:
+    """With the labels read the wrong way round, a judge that is always right is always wrong, and the exam asks."""
+    line = ("--constitution", write("small.yaml", CONSTITUTION), "--model", write("judge.yaml", KNOWS))
+    data = numbered(write, 1, 0)
+    out = data.parent / "exam"
+    asked = cai("judge-eval", data, *line, "--out", out)
+    assert asked.returncode == 2
+    assert "label holds 0 (20), 1 (20), and numbers alone do not say" in asked.stderr
+    wrong = cai("judge-eval", data, *line, "--out", out, "--columns", "first=0")
+    assert "Worse than a coin, 0%" in wrong.stdout
+    assert "Are the labels the other way round? If they are of the worse answer, say `means: worse`" in wrong.stdout
+    figures = json.loads((out / "exam.json").read_text())
+    assert figures["methods"]["logprob"]["question"].startswith("Are the labels the other way round?")
+    assert figures["pairs"]["labels"] == "people.jsonl: label 0 means answer_a, 1 means answer_b, as `columns` says"
+    right = cai("judge-eval", data, *line, "--out", out, "--columns", "first=0", "--columns", "means=worse")
+    assert "Better than a coin, 100%" in right.stdout
+    assert "other way round" not in right.stdout
+    assert json.loads((out / "exam.json").read_text())["methods"]["logprob"]["question"] == ""
+
+
+def test_a_judge_that_cannot_be_read_raises_no_question(cai: Cai, write: Write) -> None:
+    ran = sit(cai, write, script="- {choose: {A: 0.01, B: 0.01}}\n")
+    assert "Worse than a coin" in ran.stdout and "other way round" not in ran.stdout
+
+
+def test_a_column_for_each_answer_is_named_by_three_labels(cai: Cai, write: Write) -> None:
+    rows = [
+        {
+            "prompt": f"{n}?",
+            "a": f"GOOD {n}",
+            "b": f"BAD {n}",
+            "won_a": int(n % 4 > 0),
+            "won_b": 0,
+            "even": int(n % 4 == 0),
+        }
+        for n in range(40)
+    ]
+    data = write("people.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
+    line = ("--constitution", write("small.yaml", CONSTITUTION), "--model", write("judge.yaml", KNOWS), "--json")
+    labels = [each for column in ("won_a", "won_b", "even") for each in ("--columns", f"label={column}")]
+    ran = cai("judge-eval", data, *line, "--out", data.parent / "exam", *labels)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)["methods"]["logprob"]
+    assert (found["pairs"], found["people_even"], found["accuracy"]["value"]) == (30, 10, 1.0)
 
 
 def test_another_judge_s_exam_is_not_taken_for_its_own(cai: Cai, write: Write) -> None:

@@ -56,6 +56,17 @@ def test_overrides_reach_stages_models_and_the_top(write: Write) -> None:
     assert recipe.block("sft").want.learning_rate == 2e-6
 
 
+PEOPLE = """\
+name: r
+constitution: principles/harmless.yaml
+models: {{}}
+stages:
+  - pairs: {{path: p.jsonl, columns: {columns}}}
+  - label: {{method: people}}
+  - prefs: {{}}
+"""
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -102,6 +113,38 @@ def test_a_mistake_is_one_clear_sentence(write: Write, old: str, new: str, words
     with pytest.raises(InputError) as error:
         load_recipe(path)
     assert words in str(error.value).replace(str(path), "r.yaml")
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ("{a: left}", "names one answer's column alone; name both, a and b"),
+        (
+            "{label: [x, y], first: 1}",
+            "has several columns under label, of which a 1 says which answer is better; take first out",
+        ),
+        ("{scale: signed, first: 1}", "has a scale beside first; say either"),
+        ("{scale: share, tie: 0.5}", "has a tie beside `scale: share`, where 0.5 is it; take tie out"),
+        ("{scale: signed, tie: even}", "has a tie that is no number beside a scale"),
+        ('{first: 1, second: "1.0"}', "has first and second of one value"),
+        ("{label: [x]}", "stages[0].pairs.columns.label"),
+        ("{scale: likert}", "stages[0].pairs.columns.scale"),
+        ("{frist: 1}", 'unknown key; did you mean "first"?'),
+    ],
+)
+def test_what_is_said_of_labels_has_to_go_together(write: Write, columns: str, words: str) -> None:
+    write("p.jsonl", "{}")
+    with pytest.raises(InputError) as error:
+        load_recipe(write("r.yaml", PEOPLE.format(columns=columns)))
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "columns", ["{first: 1, tie: 0}", "{first: true}", "{scale: signed, tie: 4, means: worse}", "{label: [x, y, z]}"]
+)
+def test_what_is_said_of_labels_is_taken(write: Write, columns: str) -> None:
+    write("p.jsonl", "{}")
+    assert load_recipe(write("r.yaml", PEOPLE.format(columns=columns))).block("pairs").want.columns
 
 
 @pytest.mark.parametrize(

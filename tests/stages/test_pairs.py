@@ -8,13 +8,26 @@ from typing import Any
 
 import pytest
 
-from cai.data.comparisons import Unusable, checked, comparisons
+from cai.data.comparisons import Comparison, Unusable, checked, comparisons
+from cai.data.survey import survey
 from cai.errors import UserError
 from cai.stages.pairs import Pairs, read
 from cai.store.rows import Drop, Pair
 
 Write = Callable[[str, str], Path]
 HH = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: How?\n\nAssistant:"
+
+
+MULTIPLE = {"prompt": "2+2?", "corrects": ["4"], "incorrects": ["5"]}
+GOOD = (
+    {"prompt": "How?", "a": "Yes.", "b": "No.", "label": "a"},
+    {"prompt": "How?", "a": "No.", "b": "Yes.", "label": "b"},
+)
+
+
+def read_row(row: dict[str, Any], columns: dict[str, object] | None = None) -> list[Comparison]:
+    """The pairs of a row in a file of its own."""
+    return comparisons(row, survey([row], columns or {}))
 
 
 def better(pair: Pair) -> str:
@@ -58,7 +71,12 @@ def better(pair: Pair) -> str:
             ("Yes.", "No."),
             (1.0,),
         ),
-        ({"prompt": "How?", "output_1": "Yes.", "output_2": "No.", "preference": 2}, "How?", ("Yes.", "No."), (0.0,)),
+        (
+            {"prompt": "How?", "output_1": "Yes.", "output_2": "No.", "preference": "output_2"},
+            "How?",
+            ("Yes.", "No."),
+            (0.0,),
+        ),
         (
             {"prompt": "How?", "answer_a": "Yes.", "answer_b": "No.", "winner": "model_a"},
             "How?",
@@ -86,20 +104,20 @@ def better(pair: Pair) -> str:
     ],
 )
 def test_each_form_is_read(row: dict[str, Any], prompt: str, texts: tuple[str, str], people: tuple[float, ...]) -> None:
-    [found] = comparisons(row, {}, None)
+    [found] = read_row(row)
     assert found.messages[-1] == {"role": "user", "content": prompt}
     assert (found.first.strip(), found.second.strip(), found.people) == (*texts, people)
 
 
 def test_multiple_choice_gives_every_right_answer_beside_every_wrong_one() -> None:
-    found = comparisons({"prompt": "2+2?", "corrects": ["4", "four"], "incorrects": ["5", "3", "22"]}, {})
+    found = read_row({"prompt": "2+2?", "corrects": ["4", "four"], "incorrects": ["5", "3", "22"]})
     assert len(found) == 6
     assert {each.people for each in found} == {(1.0,)}
 
 
 def test_columns_of_other_names_can_be_told() -> None:
     row = {"q": "How?", "x": "Yes.", "y": "No.", "human": "y", "label": "spam"}
-    [found] = comparisons(row, {"prompt": "q", "a": "x", "b": "y", "label": "human"})
+    [found] = read_row(row, {"prompt": "q", "a": "x", "b": "y", "label": "human"})
     assert (found.first, found.people) == ("Yes.", (0.0,))
 
 
@@ -120,7 +138,7 @@ def test_columns_of_other_names_can_be_told() -> None:
 )
 def test_what_is_no_pair_has_a_reason(row: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unusable) as error:
-        list(map(checked, comparisons(row, {})))
+        list(map(checked, comparisons(row, survey([*GOOD, {"chosen": "x", "rejected": "y"}, MULTIPLE, row], {}))))
     assert error.value.reason == reason
 
 
@@ -149,37 +167,9 @@ def test_what_several_rows_say_of_one_pair_is_put_together(write: Write) -> None
     assert [each.reason for each in drops if isinstance(each, Drop)] == ["same_pair"] * 2
 
 
-@pytest.mark.parametrize(
-    ("columns", "labels", "firsts"),
-    [
-        (("response_a", "response_b"), [1, 2, 2], [1, 0, 0]),
-        (("response_a", "response_b"), [0, 1, 1], [1, 0, 0]),
-        (("answer_1", "answer_2"), [0, 1, 1], [1, 0, 0]),
-        (("answer_1", "answer_2"), ["1", "2", "1"], [1, 0, 1]),
-        (("answer_0", "answer_1"), [2, 1, 1], [0, 1, 1]),
-    ],
-)
-def test_labels_that_are_numbers_are_read_by_the_whole_file(
-    write: Write, columns: tuple[str, str], labels: list[object], firsts: list[int]
-) -> None:
-    rows = [
-        {"prompt": f"{n}?", columns[0]: "first", columns[1]: "second", "label": each} for n, each in enumerate(labels)
-    ]
-    path = write("p.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
-    pairs = [each for each in read(Pairs(path=str(path))) if isinstance(each, Pair)]
-    assert [int(better(each) == "first") for each in pairs] == firsts
-
-
-def test_a_front_part_is_read_by_the_whole_file_s_numbers(write: Write) -> None:
-    rows = [{"prompt": f"{n}?", "answer_1": "first", "answer_2": "second", "label": int(n < 10)} for n in range(20)]
-    path = write("p.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
-    pairs = [each for each in read(Pairs(path=str(path), limit=10)) if isinstance(each, Pair)]
-    assert [better(each) for each in pairs] == ["second"] * 10
-
-
 def test_parts_of_a_message_are_its_text() -> None:
     said = [{"role": "assistant", "content": [{"type": "text", "text": "Yes"}, {"type": "text", "text": "."}]}]
-    [found] = comparisons({"prompt": "How?", "chosen": said, "rejected": 7}, {})
+    [found] = read_row({"prompt": "How?", "chosen": said, "rejected": 7})
     assert (found.first, found.second) == ("Yes.", "7")
 
 
@@ -192,13 +182,13 @@ def test_a_conversation_in_the_answers_is_the_whole_context() -> None:
     row = {"prompt": "Hi"} | {
         key: [*before, {"role": "assistant", "content": text}] for key, text in (("chosen", "So."), ("rejected", "No."))
     }
-    [found] = comparisons(row, {})
+    [found] = read_row(row)
     assert found.messages == tuple(before)
 
 
 def test_an_instruction_s_input_belongs_to_it() -> None:
-    [found] = comparisons(
-        {"instruction": "Sum up.", "input": "A tale.", "output_1": "x", "output_2": "y", "preference": 1}, {}
+    [found] = read_row(
+        {"instruction": "Sum up.", "input": "A tale.", "output_1": "x", "output_2": "y", "preference": "output_1"}
     )
     assert found.messages[-1]["content"] == "Sum up.\n\nA tale."
 
@@ -222,12 +212,7 @@ def test_packed_files_and_lists_are_read(tmp_path: Path) -> None:
         (
             "p.jsonl",
             '{"prompt": "x", "response_0": "a", "response_1": "b", "better_response_id": 0, "safer_response_id": 1}\n',
-            "choose one: label=safer_response_id",
-        ),
-        (
-            "p.jsonl",
-            "".join(f'{{"prompt": "x", "a": "y", "b": "z", "label": {n}}}\n' for n in range(3)),
-            "labels are 0, 1 and 2",
+            "p.jsonl: better_response_id and safer_response_id both say which answer is better; say `columns: {label: better_",
         ),
         ("p.json", "{}", "expected a list of objects"),
         ("p.jsonl.gz", "not packed", "cannot be unpacked"),

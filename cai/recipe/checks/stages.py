@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from cai.data.labels import conflicts
 from cai.judge.calibration import DECIDES
 from cai.judge.methods import METHODS, Method
 from cai.models.machine import Machine
@@ -10,6 +11,7 @@ from cai.recipe.block import Block, method
 from cai.recipe.checks import training
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
+from cai.stages.pairs import Pairs
 from cai.stages.ppo import Ppo
 from cai.stages.prefs import Prefs
 from cai.stages.revise import Revise
@@ -103,6 +105,8 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield from _group(want, block, before)
         case Score() as want:
             yield from _scorer(want)
+        case Pairs(columns=columns):
+            yield from (("columns", text) for text in conflicts(columns))
         case Evaluate() if any(each.name == block.reads and not each.want.heldout for each in before):
             yield "", f"compares on held-out prompts, and {block.reads} sets none aside; give it a share under heldout"
         case Sample(n=n, group=group) if n % group:
