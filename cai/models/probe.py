@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -54,10 +54,12 @@ class Asked(Protocol):
     spec: ModelSpec
     name: str
     dialect: OpenAI
-    where: str
     say: Callable[[str], None]
 
-    async def once(self, request: Request) -> Reply:
+    @property
+    def where(self) -> str: ...
+
+    def once(self, request: Request) -> Awaitable[Reply]:
         """One try; raises Refused or Transient."""
         ...
 

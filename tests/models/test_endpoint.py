@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -327,3 +328,34 @@ def test_a_verdict_elsewhere_asks_for_one_letter() -> None:
     assert "continue_final_message" not in body
     assert body["messages"][-2] == {"role": "assistant", "content": "Because."}
     assert body["messages"][-1]["content"] == "Reply with one of these and nothing else: A, B."
+
+
+def test_a_reward_model_on_a_server_is_asked_for_its_raw_score() -> None:
+    """The real ones are held against each other in ``test_reward`` (slow)."""
+    bodies: list[dict[str, Any]] = []
+
+    async def classify(request: web.Request) -> web.Response:
+        bodies.append(await request.json())
+        return web.json_response({"model": "rm", "data": [{"probs": [-2.5]}], "usage": {"prompt_tokens": 7}})
+
+    async def scene() -> Reply:
+        server = Server()
+        async with AsyncExitStack() as stack:
+            app = web.Application()
+            app.router.add_post("/classify", classify)
+            app.router.add_get("/v1/models", server.models)
+            runner = web.AppRunner(app)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+            spec = ModelSpec("rm", endpoints=(url,), model="big", scores=True)
+            async with endpoint.Endpoint((url,), "big", spec) as client:
+                return await client.ask(
+                    Request((*ASKED.messages, {"role": "assistant", "content": "Yes."}), score=True), "row"
+                )
+
+    assert asyncio.run(scene()) == Reply(tokens_in=7, model="rm", score=-2.5)
+    assert [body["use_activation"] for body in bodies] == [False, False]  # the harmless one, and the row's
+    assert bodies[1]["messages"][-1] == {"role": "assistant", "content": "Yes."}
+    assert bodies[1]["add_generation_prompt"] is False

@@ -88,6 +88,7 @@ def test_a_turn_that_ends_in_the_padding_scores_as_transformers_does(scorer: Pat
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_both_backends_and_an_endpoint_give_the_same_scores(
     tokenizer: Any, shape: dict[str, Any], tmp_path: Path
 ) -> None:

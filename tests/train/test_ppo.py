@@ -142,8 +142,9 @@ def test_two_processes_do_what_one_does(whole: Path, job: Callable[..., Path], t
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_two_processes_learn_from_what_one_server_samples(toy: Path, tiny: Path, tmp_path: Path) -> None:
-    """Both processes ask a vLLM server that has the policy's weights at every step."""
+    """Both processes ask a vLLM server that has the policy's weights at every step; one process does in ``rl/test_serving``."""
     from cai.models.types import ModelSpec
     from cai.stages.ppo import Ppo
     from cai.train.launch.start import job as write_job
