@@ -13,7 +13,7 @@ ROUNDING = 0.05
 """How far probabilities may add up to more than 1."""
 UNKNOWN_SHARE = 0.25
 """Of the mass that may be a choice, the largest share that may be none."""
-LEADS = frozenset(("the", "answer", "option", "response", "choice", "assistant", "final"))
+LEADS = frozenset(("answer", "option", "response", "choice"))
 """Words that a choice often follows."""
 _AROUND = "()[]{}<>*_`\"'.:,;!#-\u2581\u0120\u010a\u00a0"
 _BYTES = re.compile(r"(?:bytes:)?((?:\\x[0-9a-fA-F]{2})+)|((?:<0x[0-9a-fA-F]{2}>)+)")
