@@ -24,6 +24,7 @@ from constitution.model import (
     Principle,
     Proposition,
 )
+from constitution.schema import load_schema, problems
 from constitution.shipped import advice, find
 from constitution.source import (
     InputError,
@@ -31,9 +32,7 @@ from constitution.source import (
     Problem,
     Source,
     complain,
-    load_schema,
     nearest,
-    problems,
     read_yaml,
 )
 from constitution.templates import Templates, mistakes

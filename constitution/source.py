@@ -1,21 +1,18 @@
-"""YAML text to plain data that still knows its lines, and schema errors as sentences.
+"""YAML text to plain data that still knows its lines.
 
 Shared by constitutions and recipes: whatever a person writes is read here, so that every complaint reads
 ``file:line: field: what is wrong; what to do``.
 """
 
 import difflib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from constitution.shipped import advice
 
@@ -195,19 +192,6 @@ def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int], path: Path) -> No
             _walk(value, (*keys, key.value), lines, path)
 
 
-def load_schema(path: Path) -> Draft202012Validator:
-    """The validator for a JSON Schema file of ours."""
-    return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
-
-
-def problems(source: Source, validator: Draft202012Validator) -> list[Problem]:
-    """Every way in which the data departs from the schema, in the order of the file."""
-    found = [
-        source.problem(keys, text) for error in validator.iter_errors(source.data) for keys, text in _sentences(error)
-    ]
-    return sorted(found, key=lambda problem: (problem.line, problem.field, problem.text))
-
-
 def complain(found: Sequence[Problem]) -> None:
     """Raise one ``InputError`` that lists the problems, if there are any."""
     if found:
@@ -217,39 +201,6 @@ def complain(found: Sequence[Problem]) -> None:
 def _refusal(path: Path, line: int, text: str, field: str = "") -> InputError:
     problem = Problem(path, line, field, text, "yaml")
     return InputError(str(problem), [problem])
-
-
-def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
-    keys: Keys = tuple(error.absolute_path)
-    value, schema, wanted = cast(Any, error.instance), error.schema, cast(Any, error.validator_value)
-    assert isinstance(schema, dict)
-    match error.validator:
-        case "additionalProperties":
-            known = list(schema.get("properties", {}))
-            for key in value:
-                if key not in known:
-                    yield (*keys, key), f"unknown key; {nearest(str(key), known)}"
-        case "required":
-            missing = error.message.split("'")[1]
-            about = schema.get("properties", {}).get(missing, {}).get("description", "")
-            yield keys, f'"{missing}" is missing{": " + about if about else ""}; add it'
-        case "type":
-            yield keys, f"expected {_kind(wanted)}, found {_found(value)}"
-        case "enum":
-            yield keys, f"expected one of {', '.join(map(str, wanted))}, found {_found(value)}"
-        case "minLength" | "pattern":
-            yield keys, f"{schema.get('x-error', 'must not be empty')}, found {_found(value)}"
-        case "minItems" | "minProperties":
-            what = "item" if error.validator == "minItems" else "key"
-            yield keys, f"needs at least {wanted} {what}{'s' if wanted > 1 else ''}, found {len(value) or 'none'}"
-        case "maxItems" | "maxProperties":
-            found = ", ".join(map(str, value)) if isinstance(value, dict) else len(value)
-            yield keys, f"{schema.get('x-error', f'takes at most {wanted}')}, found {found}"
-        case "minimum" | "exclusiveMinimum" | "maximum":
-            word = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}[error.validator]
-            yield keys, f"must be {word} {wanted}, found {_found(value)}"
-        case _:
-            yield keys, str(schema.get("x-error", error.message))
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -262,32 +213,3 @@ def nearest(word: str, known: list[str]) -> str:
 def close(word: str, known: list[str]) -> str:
     """The word that was most likely meant; empty where none is near."""
     return (difflib.get_close_matches(word, known, n=1) or [""])[0]
-
-
-_KINDS = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "a mapping (key: value)",
-    "null": "nothing",
-}
-
-
-def _kind(types: str | list[str]) -> str:
-    return " or ".join(_KINDS[name] for name in ([types] if isinstance(types, str) else types))
-
-
-def _found(value: object) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return str(value).lower()
-        case dict():
-            return "a mapping"
-        case list():
-            return "a list"
-    text = str(value)
-    return f'"{text[:40]}…"' if len(text) > 40 else f'"{text}"' if isinstance(value, str) else text

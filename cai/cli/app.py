@@ -80,12 +80,15 @@ def plan(
         list[str] | None, typer.Argument(metavar="[key=value]…", help="Settings to change, such as revise.rounds=2.")
     ] = None,
     prompts: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Prompts of the whole run; those of its files unless told.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=10**12, help="Prompts of the whole run; those of its files unless told."),
     ] = None,
     sample: Annotated[
-        int, typer.Option(metavar="N", help="Prompts to measure; more than are in flight at once.")
+        int, typer.Option(metavar="N", max=10**9, help="Prompts to measure; more than are in flight at once.")
     ] = 128,
-    replicas: Annotated[int, typer.Option(metavar="N", min=1, help="Times the servers that the sample has.")] = 1,
+    replicas: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10**6, help="Times the servers that the sample has.")
+    ] = 1,
     price: Annotated[
         float | None, typer.Option(metavar="P", min=0, help="What an hour of all that served the sample costs.")
     ] = None,
@@ -129,7 +132,7 @@ def status(
 def show(
     run: RunArgument,
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="The stage's name, such as revise.")],
-    count: Annotated[int, typer.Option("-n", metavar="N", help="How many rows.")] = 3,
+    count: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many rows.")] = 3,
     drops: Annotated[bool, typer.Option("--drops", help="Show the rows left out, with their reasons.")] = False,
     row: Annotated[str, typer.Option("--id", metavar="ID", help="Show the row with this id.")] = "",
     principle: Annotated[str, typer.Option(metavar="ID", help="Only rows made or judged under this principle.")] = "",

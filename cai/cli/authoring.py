@@ -64,8 +64,12 @@ def examine(
     method: Annotated[
         str, typer.Option(help="logprob, cot, debate, critique, score or rank; as in a recipe's label.")
     ] = "logprob",
-    exemplars: Annotated[int | None, typer.Option(metavar="N", min=0, help="Exemplars shown; all unless told.")] = None,
-    max_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="The most tokens of the reasoning.")] = 512,
+    exemplars: Annotated[
+        int | None, typer.Option(metavar="N", min=0, max=1000, help="Exemplars shown; all unless told.")
+    ] = None,
+    max_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10**7, help="The most tokens of the reasoning.")
+    ] = 512,
     threshold: Annotated[
         float | None, typer.Option(metavar="SHARE", min=0, max=1, help="Exit with 1 under this accuracy, such as 0.8.")
     ] = None,
@@ -97,7 +101,9 @@ def judge_eval(
     method: Annotated[
         list[str] | None, typer.Option(metavar="METHOD", help="logprob unless told; more than once, or all.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rows to take from the front.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=10**9, help="Rows to take from the front.")
+    ] = None,
     columns: Annotated[
         list[str] | None, typer.Option(metavar="WHAT=COLUMN", help="prompt=…, a=…, b=… or label=…, where not plain.")
     ] = None,
@@ -109,7 +115,7 @@ def judge_eval(
         str | None,
         typer.Option(metavar="NAME", help="Save the calibration under this name, for `calibration:` in recipes."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another seed, other draws.")] = 0,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the exam goes; runs/exam-<data> unless told.")
     ] = None,
@@ -143,18 +149,20 @@ def attempt(
         list[str] | None, typer.Option(metavar="ID", help="Under this principle; one for each round, in turn.")
     ] = None,
     rounds: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Critique-revision rounds; not with --choice all.")
+        int | None, typer.Option(metavar="N", min=1, max=1000, help="Critique-revision rounds; not with --choice all.")
     ] = None,
     choice: Annotated[
         str, typer.Option(help="How principles are drawn: uniform, weighted, distinct, by_tag, all.")
     ] = "uniform",
     track: Annotated[str, typer.Option(help="The prompt's track: redteam or helpful.")] = "redteam",
     tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag of the prompt.")] = None,
-    exemplars: Annotated[int | None, typer.Option(metavar="N", min=0, help="Exemplars shown; all unless told.")] = None,
-    max_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="The most tokens of one reply.")] = 512,
-    temperature: Annotated[float, typer.Option(min=0, help="Sampling temperature.")] = 1.0,
+    exemplars: Annotated[
+        int | None, typer.Option(metavar="N", min=0, max=1000, help="Exemplars shown; all unless told.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(metavar="N", min=1, max=10**7, help="The most tokens of one reply.")] = 512,
+    temperature: Annotated[float, typer.Option(min=0, max=100, help="Sampling temperature.")] = 1.0,
     top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another chain.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another seed, another chain.")] = 0,
     show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show the exact text of each request.")] = False,
 ) -> None:
     """Try one chain: draft, critique, revision, and what changed."""

@@ -13,8 +13,9 @@ from cai.models import bundled, scripted, vllm
 from cai.models.machine import this_machine
 from cai.models.types import KINDS, ModelSpec
 from cai.recipe.schema import SCHEMA
+from constitution.schema import Validator, problems
 from constitution.shipped import find
-from constitution.source import Keys, Problem, Source, complain, parse_yaml, problems
+from constitution.source import Keys, Problem, Source, complain, parse_yaml
 
 Wrong = Callable[[Keys, str], None]
 COMMAND = Path("--model")
@@ -120,4 +121,4 @@ def _checked(block: dict[str, Any], source: Source) -> ModelSpec:
 @cache
 def _validator() -> Draft202012Validator:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    return Draft202012Validator({"$ref": "#/$defs/model", "$defs": schema["$defs"]})
+    return Validator({"$ref": "#/$defs/model", "$defs": schema["$defs"]})
