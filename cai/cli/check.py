@@ -46,13 +46,14 @@ def _tokens(model: str) -> tuple[Callable[[str], int], int]:
         )
     from transformers import AutoConfig, AutoTokenizer
 
+    from cai.models import own_code
     from cai.models.bundled import resolve
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve(spec.weights))
-        config = AutoConfig.from_pretrained(resolve(spec.weights))
+        tokenizer = AutoTokenizer.from_pretrained(resolve(spec.weights), trust_remote_code=False)
+        config = AutoConfig.from_pretrained(resolve(spec.weights), trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"--model: {spec.weights} cannot be loaded: {str(error).splitlines()[0]}") from None
+        raise UserError(f"--model: {spec.weights} {own_code.reason(error)}") from None
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False)), config.max_position_embeddings
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from cai.errors import UserError, install
-from cai.models import bundled, scripted, vllm
+from cai.models import bundled, own_code, scripted, vllm
 from cai.models.machine import this_machine
 from cai.models.types import KINDS, ModelSpec
 from cai.recipe.schema import SCHEMA
@@ -100,6 +100,8 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
         raise UserError(
             f"--model: neither vLLM nor transformers is installed; name a server's URL, or run: {install('train')}"
         )
+    elif spec.kind in ("local", "reward") and own_code.needed(spec.weights or spec.reward):
+        raise UserError(f"--model: {spec.weights or spec.reward} {own_code.UNKNOWN}")
     elif spec.kind == "scripted":
         scripted.read_script(Path(spec.scripted))
     return spec

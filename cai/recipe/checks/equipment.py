@@ -55,7 +55,7 @@ def _step(block: Block, shape: Shape, machine: Machine) -> needs.Problems:
     if not isinstance(want, Train):
         return
     weights = shape.models[want.base].weights if want.base in shape.models else want.base
-    if text := needs.untemplated(want, weights):
+    if text := needs.unknown(weights) or needs.untemplated(want, weights):
         yield "base", text
     if machine.serves_here:
         yield from needs.problems(want, machine)
