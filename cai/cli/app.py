@@ -5,10 +5,10 @@ Exit codes: 0 done, 1 failed, 2 the user's input is wrong. Errors for people are
 
 import errno
 import io
-import json
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -117,13 +117,15 @@ def status(
     live: Annotated[bool, typer.Option("--live", help="Show it anew every two seconds until the run is done.")] = False,
 ) -> None:
     """Show how far a run is: stage by stage, with its ledger."""
+    from cai.flow.terminal import line
     from cai.report.summary import print_status, run_folder, stages_of, watch_status
+    from constitution.visible import json_text
 
     folder = run_folder(run)
     if live:
         watch_status(folder)
     elif as_json:
-        print(json.dumps(stages_of(folder), indent=2, ensure_ascii=False))
+        line(json_text(stages_of(folder)))
     else:
         print_status(folder)
 
@@ -150,13 +152,14 @@ def show(
 @app.command()
 def report(run: RunArgument) -> None:
     """Write the run's report again, on one HTML page."""
+    from cai.flow.terminal import line
     from cai.report.page import write_report
     from cai.report.summary import run_folder
 
     folder = run_folder(run)
     path = folder / "report" / "report.html"
     write_report(folder, path)
-    print(path)
+    line(path)
 
 
 @app.command()
@@ -165,10 +168,11 @@ def init(
 ) -> None:
     """Copy files to start from; yours stay as they are."""
     from cai.cli.init import copy_starter
+    from cai.flow.terminal import line
 
     for path, copied in copy_starter(folder):
-        print(f"{path}: {'written' if copied else 'is there already, left as it is'}")
-    print(f"Next: edit {folder / 'principles' / 'harmless.yaml'}, then: cai run {folder / 'runs' / 'quickstart.yaml'}")
+        line(f"{path}: {'written' if copied else 'is there already, left as it is'}")
+    line(f"Next: edit {folder / 'principles' / 'harmless.yaml'}, then: cai run {folder / 'runs' / 'quickstart.yaml'}")
 
 
 def main() -> None:
@@ -183,8 +187,7 @@ def main() -> None:
     except InputError as error:
         _fail(error, 2)
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        sys.exit(1)
+        _end("stopped; run the same command again to go on", 1)
     except OSError as error:
         # A path that cannot be is the user's input; a full disk or a lost connection is not.
         wrong = error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
@@ -193,12 +196,17 @@ def main() -> None:
         from cai.errors import CaiError
 
         if not isinstance(error, CaiError):
-            raise
+            _end("".join(traceback.format_exception(error)), 1)
         _fail(error, 1)
 
 
 def _fail(error: Exception, code: int) -> None:
-    if DEBUG in sys.argv:
-        raise error
-    print(f"error: {error}", file=sys.stderr)
+    _end("".join(traceback.format_exception(error)) if DEBUG in sys.argv else f"error: {error}", code)
+
+
+def _end(text: str, code: int) -> NoReturn:
+    """The last line; a traceback is shown like any other text, for it may hold what a server said."""
+    from cai.flow.terminal import line
+
+    line(text, error=True)
     sys.exit(code)

@@ -1,7 +1,5 @@
 """The commands of a constitution's author: check, test, judge-eval, try, diff; ``cli.py`` puts them beside the others."""
 
-import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -37,20 +35,22 @@ def check(
 ) -> None:
     """Check constitutions and recipes before they cost."""
     from cai.cli.check import check_paths, context
+    from cai.flow.terminal import line
     from constitution.check import documented
+    from constitution.visible import json_text
 
     if list_rules:
         for name, (level, about) in documented().items():
-            print(f"{name} ({level}): {about}")
+            line(f"{name} ({level}): {about}")
         return
     checked, findings = check_paths(_given(paths, "PATH…"), context(model, max_len, prompts or []))
     if as_json:
-        print(json.dumps([each.plain() for each in findings], indent=2, ensure_ascii=False))
+        line(json_text([each.plain() for each in findings]))
     else:
         for each in findings:
-            print(each)
+            line(each)
         levels = Counter(each.level for each in findings)
-        print(f"{checked} files checked: {levels['error']} errors, {levels['warning']} warnings")
+        line(f"{checked} files checked: {levels['error']} errors, {levels['warning']} warnings")
     if any(each.level == "error" for each in findings):
         raise typer.Exit(2)
 
@@ -78,12 +78,13 @@ def examine(
 ) -> None:
     """Test how well a judge applies each principle, by its examples."""
     from cai.cli.test import examine_constitution
+    from cai.flow.terminal import line
     from cai.judge.settings import Judging
 
     want = Judging(method, exemplars=exemplars, max_tokens=max_tokens, disagree="average")
     accuracy = examine_constitution(constitution, model, principle or [], want, junit, as_json)
     if threshold is not None and accuracy < threshold:
-        print(f"accuracy {accuracy:.2f} is under the threshold {threshold:.2f}", file=sys.stderr)
+        line(f"accuracy {accuracy:.2f} is under the threshold {threshold:.2f}", error=True)
         raise typer.Exit(1)
 
 

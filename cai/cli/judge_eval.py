@@ -7,7 +7,6 @@ that decides it: data, model, constitution, settings, and the code that puts the
 
 import hashlib
 import importlib.util
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,6 +17,7 @@ import yaml
 
 from cai.errors import UserError, install
 from cai.flow.screen import Screen
+from cai.flow.terminal import line
 from cai.judge import calibration
 from cai.judge.agreement import agreement
 from cai.judge.calibration import KINDS
@@ -41,6 +41,7 @@ from cai.store.stage import Stage
 from constitution.model import Constitution
 from constitution.shipped import HOME, advice, find
 from constitution.source import nearest, parse_yaml
+from constitution.visible import json_text
 
 NAME = "exam"
 JUDGE, REWARD = "judge", "reward-model"
@@ -91,11 +92,11 @@ def examine_judge(exam: JudgeEval, models: tuple[str | None, str | None], out: P
     figures = judge_eval(exam, judge, scorer, folder, screen)
     judge_report.write(folder, figures)
     if as_json:
-        print(json.dumps(figures, indent=2, ensure_ascii=False))
+        line(json_text(figures))
     else:
         screen.console.print(judge_report.table(figures, screen.console.width))
-        for line in judge_report.sentences(figures):
-            screen.say(line)
+        for text in judge_report.sentences(figures):
+            screen.say(text)
     if exam.name:
         screen.say(f"calibration: {save_calibration(exam, folder, figures, Path())}")
     screen.say(f"{folder / 'exam.html'}, {folder / 'exam.json'}")

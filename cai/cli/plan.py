@@ -8,7 +8,6 @@ how long; evaluation and report are not in it.
 
 import hashlib
 import heapq
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from cai.cli.plan_table import Estimate, Plan
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
 from cai.flow.screen import Screen
+from cai.flow.terminal import line
 from cai.models.bundled import resolve
 from cai.models.concurrency import Slots
 from cai.models.types import ModelSpec
@@ -32,6 +32,7 @@ from cai.stages.train import Train
 from cai.store.files import read_json, write_lines
 from cai.store.rows import Prompt, encode
 from cai.train.launch import memory
+from constitution.visible import json_text
 
 MEASURED = ("source", "rows", "set")
 FEW = 16
@@ -52,14 +53,14 @@ def plan_run(
     with tempfile.TemporaryDirectory(dir=out, prefix=".plan-") as folder:
         found = plan(load_recipe(recipe, list(overrides)), Path(folder), *counts, screen)
     if as_json:
-        print(json.dumps(plan_table.as_json(found, price), indent=2))
+        line(json_text(plan_table.as_json(found, price)))
     else:
         screen.console.print(plan_table.table(found))
         screen.say(plan_table.sentence(found, price))
         if found.trainers:
             screen.console.print(plan_table.memory_table(found))
-        for line in found.short:
-            screen.say(line)
+        for text in found.short:
+            screen.say(text)
 
 
 def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replicas: int, screen: Screen) -> Plan:

@@ -3,12 +3,15 @@
 Split by prompt: no prompt is on both sides, by what it says. Shards are numbered once a file would pass 500 MB.
 """
 
+import html
+import re
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, TypedDict
 
 from cai.errors import RunError
 from cai.store.rows import Message
+from constitution.visible import visible
 
 SHARD_BYTES = 500_000_000
 BATCH_ROWS = 2_000
@@ -142,6 +145,7 @@ class Shards:
         table = pa.Table.from_pylist(self.rows, schema=schema(self.rows[0]))
         if self.writer is None:
             self.files.append(self.folder / f".{self.split}-{len(self.files)}.tmp")
+            self.files[-1].unlink(missing_ok=True)  # a link of this name is not written through
             self.writer = parquet.ParquetWriter(self.files[-1], table.schema)
         self.writer.write_table(table)
         self.rows = []
@@ -197,5 +201,10 @@ def whole(folder: Path, splits: Mapping[str, int], redo: str) -> None:
 
 def card(title: str, about: str, facts: Mapping[str, object], has_test: bool) -> str:
     """The text of ``README.md`` beside a dataset; ``datasets`` reads its splits from the head."""
-    lines = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    return CARD.format(title=title, about=about, facts=lines, test=TEST if has_test else "")
+    lines = "\n".join(f"| {name} | {_bare(str(value))} |" for name, value in facts.items())
+    return CARD.format(title=_bare(title), about=about, facts=lines, test=TEST if has_test else "")
+
+
+def _bare(text: str) -> str:
+    """A name as Markdown shows it letter by letter: in one line, neither HTML nor a table's cell, an image or a link."""
+    return re.sub(r"([\\`*\[\]|~])", r"\\\1", html.escape(visible(" ".join(text.split())), quote=False))

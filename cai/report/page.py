@@ -10,11 +10,11 @@ from typing import TypedDict
 from cai.errors import UserError
 from cai.judge.figures import position
 from cai.report import training
-from cai.report.format import PLOT, counts_text, interval, number, percent
+from cai.report.format import PLOT, counts_text, interval, number, percent, shown
 from cai.report.rows import unrevised
 from cai.report.summary import StageState, stages_of
 from cai.stages import trainers
-from cai.store.files import read_json
+from cai.store.files import read_json, write_lines
 from cai.store.rows import Answers, Chain, Draft, Preference, plain
 from cai.store.run_folder import described
 from cai.store.stage import Stage
@@ -46,7 +46,9 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
     stages = stages_of(folder)
     if not any(each["state"] == "done" for each in stages):
         raise UserError(f"{folder} has no finished stage to report on; run its recipe first")
-    pages = Environment(loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined)
+    pages = Environment(
+        loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=shown
+    )
     pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number}
     text = pages.get_template("page.html.j2").render(
         run=described(folder),
@@ -60,8 +62,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
         rounds=_rounds(stages),
         plot=PLOT,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_lines(path, [text])
 
 
 def _done(stages: list[StageState], *kinds: str) -> list[StageState]:

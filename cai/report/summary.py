@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 
 from cai.errors import UserError
+from cai.flow.terminal import Terminal
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
@@ -155,12 +156,12 @@ def print_summary(folder: Path, console: Console) -> None:
         chains = Stage(folder / each["name"]) if each["kind"] == "revise" else None
         row = next((row for row in chains.all_rows(Chain) if len(row.drafts) > 1), None) if chains else None
         if row:
-            console.print("\n[bold]One row, whole[/bold]")
+            console.print("\nOne row, whole", style="bold")
             console.print(chain_text(row), markup=False)
             break
-    console.print("\n[bold]Ledger[/bold] (rows in = rows kept + rows dropped)")
+    console.print("\nLedger (rows in = rows kept + rows dropped)", style="bold")
     console.print(ledger_table(stages))
-    console.print("\n[bold]Outputs[/bold]")
+    console.print("\nOutputs", style="bold")
     wide = max(12, *(len(each["name"]) for each in stages))
     for each in stages:
         if each["state"] != "not run" and (path := _output(folder, each)):
@@ -185,7 +186,7 @@ def _output(folder: Path, stage: StageState) -> Path | None:
 
 def plain_console() -> Console:
     """The terminal, or a log that is wide enough for tables."""
-    console = Console(highlight=False)
+    console = Terminal()
     if not console.is_terminal:
         console.width = 160  # a log has no edge; tables should not be cut at 80 columns
     return console

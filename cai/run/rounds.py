@@ -135,7 +135,7 @@ def _folder(weights: str) -> Path:
 def _link(model: Path, to: Path) -> None:
     """The same files at another place, whole or not there; they take no room of their own where the disk allows it."""
     aside = to.with_name(".model.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
+    aside.unlink() if aside.is_symlink() else shutil.rmtree(aside, ignore_errors=True)
     shutil.copytree(model, aside, copy_function=_linked)
     shutil.rmtree(to, ignore_errors=True)
     aside.replace(to)

@@ -1,5 +1,6 @@
 """Files that are whole or not there, lines that are complete, and one process at a time on a run's folder."""
 
+import errno
 import fcntl
 import json
 import os
@@ -28,9 +29,9 @@ class RunLock:
     def __enter__(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = self.path.open("w")
+            self.file = open(self.path, "a", opener=_itself)  # let go of on leaving
         except OSError as error:
-            raise cannot_write(self.path.parent, error) from None
+            raise cannot_write(self.path, error) from None
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -54,7 +55,8 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     aside = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8") as file:
+        aside.unlink(missing_ok=True)
+        with aside.open("x", encoding="utf-8") as file:  # never what a link of this name leads to
             file.writelines(f"{line}\n" for line in lines)
             file.flush()
             os.fsync(file.fileno())
@@ -112,9 +114,9 @@ def append_to(path: Path) -> TextIO:
     """A file open at its end, which is cut after its last complete line; raises as ``write_lines``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
+        if path.exists() and not path.is_symlink():
             _cut(path)
-        return path.open("a", encoding="utf-8")
+        return open(path, "a", encoding="utf-8", opener=_itself)
     except OSError as error:
         raise cannot_write(path, error) from None
 
@@ -176,6 +178,15 @@ def read_object(path: Path, keys: Set[str]) -> dict[str, Any] | None:
     )
 
 
+def _itself(path: str, flags: int) -> int:
+    """Opens a file, but not what a link of its name leads to, which is none of ours."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 def cannot_write(path: Path, error: OSError) -> RunError:
     """The sentence for a file that cannot be written."""
+    if error.errno == errno.ELOOP:
+        return RunError(
+            f"{path} is a link to another place, to which nothing is written; delete it, then run the same command again"
+        )
     return RunError(f"cannot write {path}: {error.strerror}; make room or rights, then run the same command again")
