@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 the user's input is wrong. Errors for people are
 
 import errno
 import io
+import logging
 import sys
 import traceback
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from cai.cli import authoring
+from constitution.visible import visible
 
 app = typer.Typer(
     add_completion=False,
@@ -51,7 +53,10 @@ def run(
         ),
     ] = None,
     prometheus: Annotated[
-        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Serve /metrics for Prometheus here.")
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT", help="Serve /metrics for Prometheus; to this machine alone, unless HOST is given."
+        ),
     ] = None,
 ) -> None:
     """Run a recipe; run it again to go on where it stopped."""
@@ -182,6 +187,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a path may hold bytes that are no text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if logging.lastResort:
+        logging.lastResort.setFormatter(_Line())
     try:
         app([each for each in sys.argv[1:] if each != DEBUG])
     except InputError as error:
@@ -198,6 +205,13 @@ def main() -> None:
         if not isinstance(error, CaiError):
             _end("".join(traceback.format_exception(error)), 1)
         _fail(error, 1)
+
+
+class _Line(logging.Formatter):
+    """What libraries say of themselves on stderr, which may quote a server."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def _fail(error: Exception, code: int) -> None:
