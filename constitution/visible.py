@@ -6,6 +6,8 @@ import re
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls but for tabs and ends of lines, by which escape sequences begin; what reverses text; and halves of letters."""
 
+_PERSON = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
+
 
 def visible(text: str) -> str:
     """The text with its controls written out, such as ``\\x1b``; all else is as it was."""
@@ -16,6 +18,11 @@ def json_text(data: object, indent: int | None = 2) -> str:
     """JSON for a terminal or a program: the same data, with the controls that JSON would leave as they are written out."""
     text = json.dumps(data, indent=indent, ensure_ascii=False)
     return _STEERING.sub(lambda each: f"\\u{ord(each[0]):04x}", text)
+
+
+def without_password(text: str) -> str:
+    """A URL, or a text that holds some, without the person and the password that a URL may name."""
+    return _PERSON.sub("", text)
 
 
 def _written(control: re.Match[str]) -> str:

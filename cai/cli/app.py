@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from cai.cli import authoring
-from constitution.visible import visible
+from constitution.visible import visible, without_password
 
 app = typer.Typer(
     add_completion=False,
@@ -222,5 +222,5 @@ def _end(text: str, code: int) -> NoReturn:
     """The last line; a traceback is shown like any other text, for it may hold what a server said."""
     from cai.flow.terminal import line
 
-    line(text, error=True)
+    line(without_password(text), error=True)
     sys.exit(code)

@@ -37,7 +37,7 @@ def check(
     from cai.cli.check import check_paths, context
     from cai.flow.terminal import line
     from constitution.check import documented
-    from constitution.visible import json_text
+    from constitution.visible import json_text, without_password
 
     if list_rules:
         for name, (level, about) in documented().items():
@@ -45,10 +45,10 @@ def check(
         return
     checked, findings = check_paths(_given(paths, "PATH…"), context(model, max_len, prompts or []))
     if as_json:
-        line(json_text([each.plain() for each in findings]))
+        line(without_password(json_text([each.plain() for each in findings])))
     else:
         for each in findings:
-            line(each)
+            line(without_password(str(each)))
         levels = Counter(each.level for each in findings)
         line(f"{checked} files checked: {levels['error']} errors, {levels['warning']} warnings")
     if any(each.level == "error" for each in findings):

@@ -41,7 +41,7 @@ from cai.store.stage import Stage
 from constitution.model import Constitution
 from constitution.shipped import HOME, advice, find
 from constitution.source import nearest, parse_yaml
-from constitution.visible import json_text
+from constitution.visible import json_text, without_password
 
 NAME = "exam"
 JUDGE, REWARD = "judge", "reward-model"
@@ -256,7 +256,7 @@ def _made_by(run: Run, block: Block) -> str:
             found.update(file.read_bytes())
     for role in block.roles():
         spec = run.spec(role)
-        found.update(repr((spec.endpoints, spec.model)).encode())
+        found.update(repr((tuple(map(without_password, spec.endpoints)), spec.model)).encode())
     return found.hexdigest()[:16]
 
 

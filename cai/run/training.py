@@ -1,11 +1,13 @@
 """How trainers are run: a job file, a process of its own, and the ledger of what it read."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cai.flow.screen import Bar
+from cai.models import passwords
 from cai.models.bundled import resolve
 from cai.recipe.block import Block
 from cai.run.context import Run
@@ -39,7 +41,7 @@ async def training(run: Run, block: Block) -> None:
             block.kind, _with_reference(run, want), run.weights(want.base), (data, stage.folder), seed, beside
         )
         with run.screen.bars():
-            await _watched(run, block, job_file)
+            await _watched(run, block, job_file, passwords.environment(beside))
     done = read_json(manifest)
     rows = done["rows"]
     left_out = {reason: count for reason, count in rows.items() if reason not in ("train", "test", "repeated")}
@@ -92,7 +94,7 @@ def _scorer(run: Run, role: str) -> dict[str, Any]:
     return {"spec": spec, "constitution": str(kept.resolve()), "logs": str((run.folder / "logs").resolve())}
 
 
-async def _watched(run: Run, block: Block, job_file: Path) -> None:
+async def _watched(run: Run, block: Block, job_file: Path, servers: Mapping[str, str]) -> None:
     run.screen.say(f"training {block.name} in {run.recipe.hardware.dtype(block.want.bf16)} …")
     bars: list[Bar] = []
 
@@ -105,5 +107,5 @@ async def _watched(run: Run, block: Block, job_file: Path) -> None:
         for alarm in line.get("alarms", ()):
             run.screen.say(f"{block.name}, step {line['step']}: {alarm}")
 
-    where = Where(run.recipe.hardware, run.recipe.logs, f"{run.recipe.name}/{block.name}")
+    where = Where(run.recipe.hardware, run.recipe.logs, f"{run.recipe.name}/{block.name}", servers)
     await train(block.kind, job_file, run.folder / "logs" / f"{block.name}.log", where, on_metrics)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cai.errors import RunError
-from cai.models import process
+from cai.models import passwords, process
 from cai.models.bundled import resolve
 from cai.models.process import cause
 from cai.stages import read_block
@@ -37,11 +37,13 @@ class Where:
     Attributes:
         logs: "tensorboard", "wandb", "mlflow", "trackio" or "none".
         run: what the training is called there, ``recipe/block``; by its folder where it is empty.
+        servers: as ``cai.models.passwords.environment`` gives it.
     """
 
     hardware: Hardware = field(default_factory=Hardware)
     logs: str = "none"
     run: str = ""
+    servers: Mapping[str, str] = field(default_factory=dict)
 
 
 def job(
@@ -55,7 +57,14 @@ def job(
     """
     data, out = places
     block = plain(replace(want, base=resolve(base)))
-    settings = {"kind": kind, "block": block, "data": str(data), "out": str(out), "seed": seed, **(beside or {})}
+    settings = {
+        "kind": kind,
+        "block": block,
+        "data": str(data),
+        "out": str(out),
+        "seed": seed,
+        **passwords.without(beside or {}),
+    }
     write_json(out / "job.json", settings)
     return out / "job.json"
 
@@ -78,7 +87,7 @@ async def train(
     checkpoints.rewind(metrics, checkpoints.step_of(last) if last else 0)
     line = [*where.hardware.command(), "-m", f"cai.train.{kind}", str(job_file), "--figures-to", where.logs]
     line += ["--figures-as", where.run] if where.run else []
-    child = process.start(line, log, {**QUIET, **where.hardware.environment()})
+    child = process.start(line, log, {**QUIET, **where.hardware.environment(), **where.servers})
     seen = metrics.stat().st_size if metrics.exists() else 0
     try:
         while child.poll() is None:
