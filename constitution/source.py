@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from constitution.shipped import advice
+from constitution.syntax import stumble
 
 Keys = tuple[str | int, ...]
 MOST_BYTES = 16 * 2**20
@@ -137,14 +138,13 @@ def parse_yaml(text: str, path: Path) -> Source:
         lines: dict[Keys, int] = {}
         _walk(node, (), lines, path)
         return Source(path, loader.construct_document(node), lines)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise _refusal(path, line, f"not valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except yaml.YAMLError as error:
+        line, sentence = stumble(error, text)
+        raise _refusal(path, line, f"not valid YAML: {sentence}") from None
+    except (RecursionError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise _refusal(path, 0, f"not valid YAML: {str(error).splitlines()[0]}") from None
+        raise _refusal(path, 0, f"not valid YAML: {(str(error) or type(error).__name__).splitlines()[0]}") from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -186,7 +186,9 @@ def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int], path: Path) -> No
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
                 raise _refusal(path, line, "a key must be plain text")
             if key.value in seen:
-                raise _refusal(path, line, f'the key "{key.value}" is there twice', dotted((*keys, key.value)))
+                raise _refusal(
+                    path, line, f'the key "{key.value}" is there twice; take one out', dotted((*keys, key.value))
+                )
             seen.add(key.value)
             lines[(*keys, key.value)] = line
             _walk(value, (*keys, key.value), lines, path)

@@ -19,7 +19,8 @@ ModelOption = Annotated[
 
 def check(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH…", help="Constitutions, recipes or folders of them.")
+        list[Path] | None,
+        typer.Argument(metavar="PATH…", help="Constitutions, recipes, folders; all here unless told."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Count prompts in this model's tokens: a Hub id, a folder.")
@@ -34,7 +35,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check constitutions and recipes before they cost."""
-    from cai.cli.check import check_paths, context
+    from cai.cli.check import check_paths, context, project
     from cai.flow.terminal import line
     from constitution.check import documented
     from constitution.visible import json_text, without_password
@@ -43,7 +44,7 @@ def check(
         for name, (level, about) in documented().items():
             line(f"{name} ({level}): {about}")
         return
-    checked, findings = check_paths(_given(paths, "PATH…"), context(model, max_len, prompts or []))
+    checked, findings = check_paths(paths or project(), context(model, max_len, prompts or []))
     if as_json:
         line(without_password(json_text([each.plain() for each in findings])))
     else:
@@ -196,9 +197,3 @@ def _pair_of(text: str) -> tuple[str, str]:
     if not equals or not column:
         raise typer.BadParameter(f'"{text}" is not of the form WHAT=COLUMN, such as label=winner')
     return what, column
-
-
-def _given(paths: list[Path] | None, what: str) -> list[Path]:
-    if not paths:
-        raise typer.BadParameter(f"name at least one {what}")
-    return paths

@@ -78,6 +78,11 @@ def test_overrides_reach_stages_models_and_the_top(write: Write) -> None:
         ("- sft_set", "- sftset", 'stages[2].sftset: unknown key; did you mean "sft_set"?'),
         ("model: sft}", "model: stf}", 'stages[4].sample.model: there is no model "stf"; did you mean "sft"?'),
         ("harmless.yaml", "harmles.yaml", "r.yaml:2: constitution: there is no file principles/harmles.yaml"),
+        (
+            "principles/harmless.yaml",
+            "harmless.yaml",
+            'there is no file harmless.yaml beside the recipe or in this folder; did you mean "principles/harmless.yaml"?',
+        ),
         ("redteam.jsonl", "none.jsonl", "stages[0].prompts.redteam: there is no file"),
         ("bundled/smollm2-135m", "./nowhere", "models.policy.local: there is no model at ./nowhere"),
         ("bundled/smollm2-135m", "bundled/big", 'there is no bundled model "big"'),
