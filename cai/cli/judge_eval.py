@@ -34,7 +34,7 @@ from cai.run import redo
 from cai.run.context import Run
 from cai.run.walk import go
 from cai.stages.label import Label
-from cai.store.files import read_json, write_json
+from cai.store.files import read_form, write_json
 from cai.store.rows import Preference
 from cai.store.run_folder import described
 from cai.store.stage import Stage
@@ -135,7 +135,7 @@ def save_calibration(exam: JudgeEval, out: Path, figures: ExamFigures, folder: P
     [(method, found)] = figures["methods"].items()
     pairs = [each for each in judged_pairs(_rows(out, method)) if each.p is not None]
     fitted = calibration.fit(exam.kind, [each.p or 0.0 for each in pairs], [each.people for each in pairs])
-    begun = read_json(out / method / "begun.json")
+    begun = Stage(out / method).begun
     about = {
         "data": figures["data"],
         "pairs": len(pairs),
@@ -236,7 +236,7 @@ def _roles(name: str, models: dict[str, ModelSpec]) -> dict[str, str]:
 def _set_aside_stale(run: Run) -> None:
     """What was asked under other settings, of another model or by other code, is set aside and asked anew."""
     file = run.folder / "made-by.json"
-    known = read_json(file) or {}
+    known = read_form(file, dict[str, str]) or {}
     for block in run.recipe.blocks:
         was, made_by = run.stage(block.name).begun, _made_by(run, block)
         if was is not None and (known.get(block.name) != made_by or was != run.settings(block.name).plain()):

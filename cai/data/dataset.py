@@ -5,7 +5,8 @@ Split by prompt: no prompt is on both sides, by what it says. Shards are numbere
 
 import html
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -178,6 +179,32 @@ def files(folder: Path, split: str) -> list[str]:
     return sorted(map(str, folder.glob(f"{split}*.parquet")))
 
 
+def rows(folder: Path) -> Iterator[dict[str, Any]]:
+    """The rows of all splits, as they are written.
+
+    Raises:
+        RunError: a file is damaged.
+    """
+    import pyarrow.parquet as parquet
+
+    for path in sorted(folder.glob("*.parquet")):
+        with _readable(path):
+            for batch in parquet.ParquetFile(path).iter_batches(64):
+                yield from batch.to_pylist()
+
+
+@contextmanager
+def _readable(path: Path | str) -> Iterator[None]:
+    """What is wrong with a file as a sentence."""
+    import pyarrow
+
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise RunError(f"{path} is damaged ({why}); put it back, or do its stage again with --redo") from None
+
+
 def whole(folder: Path, splits: Mapping[str, int], redo: str) -> None:
     """Make sure that a dataset has the rows that it was written with, by its files' own counts.
 
@@ -191,7 +218,10 @@ def whole(folder: Path, splits: Mapping[str, int], redo: str) -> None:
     import pyarrow.parquet as parquet
 
     for split, rows in splits.items():
-        there = sum(parquet.read_metadata(file).num_rows for file in files(folder, split))
+        there = 0
+        for file in files(folder, split):
+            with _readable(file):
+                there += parquet.read_metadata(file).num_rows
         if there != rows:
             raise RunError(
                 f"{folder} should have {rows} {split} rows and has {there}; put its Parquet files back, or do the stage again "

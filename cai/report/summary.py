@@ -8,11 +8,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from cai.errors import UserError
+from cai.errors import RunError, UserError
 from cai.flow.terminal import Terminal
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
+from cai.stages.evaluate import EvaluatedModel
+from cai.store.files import read_form
 from cai.store.ledger import RoundVerdict, Seal, Wins
 from cai.store.rows import Chain
 from cai.store.run_folder import StageNote, described
@@ -74,6 +76,18 @@ def stages_of(folder: Path) -> list[StageState]:
     return states
 
 
+def evaluated(folder: Path) -> dict[str, EvaluatedModel]:
+    """An evaluation's figures by role.
+
+    Raises:
+        RunError: they are gone, or damaged.
+    """
+    path = folder / "metrics.json"
+    if figures := read_form(path, dict[str, EvaluatedModel]):
+        return figures
+    raise RunError(f"{path} is gone; put it back, or do it again with: --redo {folder.name}")
+
+
 def _ended(before: list[StageState], known: StageNote) -> RoundVerdict | None:
     """The verdict that ended the rounds before a stage of a later one."""
     earlier = (each for each in before if known.get("round", 0) > each.get("round", 0))
@@ -84,7 +98,7 @@ def _ended(before: list[StageState], known: StageNote) -> RoundVerdict | None:
 def _so_far(folder: Path, known: StageNote, stage: Stage) -> str:
     """How far a stage is that is not done: rows done, or training steps."""
     if steps := stage.metrics()[-1:]:
-        return f"step {steps[0]['step']} of {steps[0]['steps']}"
+        return f"step {steps[0].get('step')} of {steps[0].get('steps')}"
     done = stage.count_done()
     there = (
         sum(tally.rows_out for tally in Stage(folder / known["reads"]).part_tallies().values()) if known["reads"] else 0

@@ -17,11 +17,11 @@ from cai.stages.online import Online
 from cai.stages.ppo import Ppo
 from cai.stages.train import Aligned, Train
 from cai.store import run_folder
-from cai.store.files import read_json
+from cai.store.files import read_form
 from cai.store.ledger import Tally
 from cai.store.rows import plain
 from cai.train.launch import guards, memory
-from cai.train.launch.start import Where, job, train
+from cai.train.launch.start import Manifest, Where, job, train
 from constitution.load import digest
 
 
@@ -42,13 +42,19 @@ async def training(run: Run, block: Block) -> None:
         )
         with run.screen.bars():
             await _watched(run, block, job_file, passwords.environment(beside))
-    done = read_json(manifest)
+    done = read_form(manifest, Manifest)
     rows = done["rows"]
     left_out = {reason: count for reason, count in rows.items() if reason not in ("train", "test", "repeated")}
     dropped, counts = +Counter(left_out), +Counter(repeated=rows.get("repeated", 0))
-    kept = rows["train"] + rows["test"]
+    kept = rows.get("train", 0) + rows.get("test", 0)
     tally = Tally(
-        kept + dropped.total(), kept, 0, dropped, seconds=done["seconds"], tokens_in=done["tokens"], counts=counts
+        kept + dropped.total(),
+        kept,
+        0,
+        dropped,
+        seconds=done["seconds"],
+        tokens_in=done.get("tokens", 0),
+        counts=counts,
     )
     stage.close(settings, tally, metrics=done["metrics"])
 

@@ -9,6 +9,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NotRequired, TypedDict
 
 from cai.flow.ask import Ask
 from cai.judge.exam import Position
@@ -84,6 +85,26 @@ class JudgedWins(Wins):
     """Wins as a judge gave them, with its liking for a position."""
 
     position: Position
+
+
+class AnswerFigures(TypedDict):
+    """What ``describe`` counts."""
+
+    answers: int
+    mean_words: float | None
+    refusals: int
+    truncated: int
+    empty: int
+
+
+class EvaluatedModel(TypedDict):
+    """A model's figures, over all prompts and by track, and how it compares with the first model."""
+
+    all: AnswerFigures
+    redteam: NotRequired[AnswerFigures]
+    helpful: NotRequired[AnswerFigures]
+    against: NotRequired[str]
+    compared: NotRequired[dict[str, JudgedWins]]
 
 
 def compare(rows: Sequence[Preference]) -> JudgedWins:

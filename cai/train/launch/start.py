@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from cai.errors import RunError
 from cai.models import passwords, process
@@ -28,6 +28,18 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRL_EXPERIMENTAL_SILENCE": "1",
 }
+
+
+class Manifest(TypedDict):
+    """What a training says last of itself, as far as a run reads it."""
+
+    rows: dict[str, int]
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    seconds: float
+    steps: NotRequired[int]
+    tokens: NotRequired[int]
+    stopped: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +118,7 @@ def _why(job_file: Path, log: Path, code: int) -> str:
     settings, metrics = json.loads(job_file.read_text(encoding="utf-8")), job_file.with_name("metrics.jsonl")
     lines = list(whole_lines(metrics))
     said = log.read_text(errors="replace")[-20_000:] if log.exists() else ""
-    done = json.loads(lines[-1])["step"] if lines else 0
+    done = int(checkpoints.step_in(lines[-1])) if lines else 0
     want = read_block(settings["kind"], settings["block"]) if "block" in settings else None
     return memory.ran_out(said, code, want, done) or f"failed: {cause(log)}"
 
