@@ -18,7 +18,7 @@ from cai.judge.statistics import wilson
 from cai.models.types import Request
 from cai.stages.label import Label
 from cai.store.ledger import Wins
-from cai.store.rows import Answers, Draft, Pair, Preference, Prompt
+from cai.store.rows import Answers, Draft, Pair, Preference, Prompt, content_key
 from constitution import ask as asking
 from constitution import read
 
@@ -32,6 +32,8 @@ class Evaluate:
         judge: the role that compares.
         method, exemplars, disagree: as in ``label``.
         limit: held-out prompts to use; None uses all.
+        heldout: which of them: "all", or the half by which rounds "accept" policies, or the other, which is left to "report"
+            on; that goes by where the comparison stands unless given.
     """
 
     models: tuple[str, ...]
@@ -43,6 +45,7 @@ class Evaluate:
     top_p: float = 1.0
     exemplars: int | None = None
     limit: int | None = None
+    heldout: str = ""
 
     def label(self) -> Label:
         """The comparison as a ``label`` block."""
@@ -67,6 +70,18 @@ def pairs(first: Iterable[Answers], other: Iterable[Answers]) -> list[Pair]:
         for row in other
         if row.id in by_id and row.draft.text != by_id[row.id].draft.text
     ]
+
+
+def half(rows: Iterable[Prompt], part: str) -> list[Prompt]:
+    """One half of held-out prompts, of each track: by what they say, so that it is the same whatever their order and ids.
+
+    Args:
+        part: "accept" or "report".
+    """
+    known = list(rows)
+    ranked = sorted(known, key=lambda row: (row.track, content_key(row.messages)))
+    mine = {row.id for row in ranked[("accept", "report").index(part) :: 2]}
+    return [row for row in known if row.id in mine]
 
 
 def describe(rows: Sequence[Answers]) -> dict[str, float | None]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 from cai.errors import RunError
 from cai.models import passwords, process
@@ -30,16 +30,16 @@ QUIET = {
 }
 
 
-class Manifest(TypedDict):
-    """What a training says last of itself, as far as a run reads it."""
+class Manifest(TypedDict, total=False):
+    """What a training says last of itself, as far as a run or its report reads it."""
 
     rows: dict[str, int]
     metrics: dict[str, Any]
     config: dict[str, Any]
     seconds: float
-    steps: NotRequired[int]
-    tokens: NotRequired[int]
-    stopped: NotRequired[str]
+    steps: int
+    tokens: int
+    stopped: str
 
 
 @dataclass(frozen=True, slots=True)
