@@ -15,6 +15,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from constitution.source import Keys, Problem, Source, nearest
+from constitution.visible import visible
 
 
 def _whole(_: object, value: object) -> bool:
@@ -122,5 +123,5 @@ def shown(value: object) -> str:
             return "a mapping"
         case list():
             return "a list"
-    text = str(value)
+    text = visible(str(value)).replace("\n", "\\n")
     return f'"{text[:40]}…"' if len(text) > 40 else f'"{text}"' if isinstance(value, str) else text
