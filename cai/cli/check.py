@@ -22,6 +22,30 @@ def check_paths(paths: Sequence[Path], context: Context | None = None) -> tuple[
     return len(files), list(dict.fromkeys(findings))
 
 
+def project() -> list[Path]:
+    """What there is to check in a project: the folders of constitutions and of recipes, and such files in this folder.
+
+    Raises:
+        UserError: there is nothing.
+    """
+    own = [path for path in sorted(Path().glob("*.y*ml")) if path.is_file() and _ours(path)]
+    folders = [path for path in map(Path, ("principles", "runs")) if any(path.glob("*.y*ml"))]
+    if not own and not folders:
+        raise UserError(
+            "there is no constitution and no recipe in this folder, principles/ or runs/; name a file, or begin with: cai init"
+        )
+    return [*own, *folders]
+
+
+def _ours(path: Path) -> bool:
+    """Whether a YAML file is a constitution or a recipe, or cannot be read, which is worth a word."""
+    try:
+        data = read_yaml(path).data
+    except InputError:
+        return True
+    return isinstance(data, dict) and bool({"principles", "include", "stages"} & data.keys())
+
+
 def context(model: str | None, max_len: int | None, prompts: Sequence[Path]) -> Context:
     """What rules need beside the files: a model's tokens and context, and what the prompts at hand are about.
 
@@ -46,13 +70,14 @@ def _tokens(model: str) -> tuple[Callable[[str], int], int]:
         )
     from transformers import AutoConfig, AutoTokenizer
 
+    from cai.models import own_code
     from cai.models.bundled import resolve
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve(spec.weights))
-        config = AutoConfig.from_pretrained(resolve(spec.weights))
+        tokenizer = AutoTokenizer.from_pretrained(resolve(spec.weights), trust_remote_code=False)
+        config = AutoConfig.from_pretrained(resolve(spec.weights), trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"--model: {spec.weights} cannot be loaded: {str(error).splitlines()[0]}") from None
+        raise UserError(f"--model: {spec.weights} {own_code.reason(error)}") from None
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False)), config.max_position_embeddings
 
 

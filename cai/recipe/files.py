@@ -9,7 +9,7 @@ from cai.errors import UserError
 from cai.judge import calibration
 from cai.judge.calibration import Calibration
 from cai.recipe.models import read_weights
-from constitution.shipped import advice, find
+from constitution.shipped import FOLDERS, find, missing
 from constitution.source import Keys
 
 
@@ -28,8 +28,7 @@ class Files:
         """One file; None, and a problem, where it is not there."""
         path = find(name, self.beside)
         if path is None:
-            where = "beside the recipe, in this folder or among the shipped files"
-            self.wrong(keys, f"there is no file {name} {where}; {advice(name, 'check the path')}")
+            self.wrong(keys, missing(name, "the recipe", FOLDERS if keys[0] != "constitution" else ("principles",)))
         return path
 
     def block(self, kind: str, block: dict[str, Any], keys: Keys) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ class Run:
 
     def _settings(self, block: Block, former: bool) -> Fingerprint:
         want = asdict(block.want)
+        if block.kind == "evaluate":
+            del want["heldout"]
         roles = dict.fromkeys(block.roles())
         upstream = [*([block.reads] if block.reads else []), *block.after]
         upstream += [step for role in roles for step in self.recipe.behind(role)]
@@ -68,7 +71,7 @@ class Run:
         specs = {called[role]: self.spec(role) for role in roles}
         return Fingerprint(
             stage=block.name,
-            block=_fingerprinted(want) | self._held_out(block),
+            block=_fingerprinted(want) | self._held_out(block) | self._half(block),
             seed=self.recipe.seed + block.number,
             constitution=digest(self.constitution) if by_constitution(block) else "",
             models={role: _by_name(spec) if former else spec.identity() for role, spec in specs.items()},
@@ -87,6 +90,27 @@ class Run:
         others = [each for each in self.recipe.blocks if each.kind == "prompts" and each.name != block.name]
         decisions = {each.name: _decided(_fingerprinted(asdict(each.want))) for each in others if each.want.heldout}
         return {"held_out": decisions} if decisions else {}
+
+    def half(self, block: Block) -> str:
+        """Which held-out prompts an evaluation takes, see ``Evaluate``; empty for all.
+
+        Rounds choose their policies by one half, and the other half says how good they are.
+        """
+        rounds = any(each.round and each.reads == block.reads for each in self.recipe.blocks if each.kind == "evaluate")
+        if block.want.heldout or self.former_halves or not rounds:
+            return block.want.heldout
+        return "accept" if block.round else "report"
+
+    @cached_property
+    def former_halves(self) -> bool:
+        """Whether the run was begun when rounds and reports had the same prompts; it goes on so."""
+        compared = (self.stage(each.name).begun for each in self.recipe.blocks if each.kind == "evaluate")
+        return any("heldout" not in begun["block"] for begun in compared if begun)
+
+    def _half(self, block: Block) -> dict[str, str]:
+        """As settings have it: nowhere where nobody chose, as in runs before there was a choice."""
+        part = self.half(block) if block.kind == "evaluate" else ""
+        return {"heldout": part} if part else {}
 
     def weights(self, base: str) -> str:
         """Where training starts from: the weights behind a role, or the path or Hub id itself."""

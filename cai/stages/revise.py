@@ -68,7 +68,7 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
         drafts.append(draft)
         if want.when_fine == "stop" and "fine" in draft.flags:
             break
-    return Chain(row.id, row.messages, tuple(drafts), row.source, row.track)
+    return Chain(row.id, row.messages, tuple(drafts), row.source, row.track, row.language)
 
 
 def chosen(row: Prompt, want: Revise, constitution: Constitution, rng: Random) -> tuple[Principle, ...]:
