@@ -1,22 +1,27 @@
 """A row of a file of comparisons → two answers with what people said of them, in each form that is in use.
 
-``chosen`` and ``rejected`` (texts, lists of messages, or whole Human/Assistant transcripts); two answers and a label
+``chosen`` and ``rejected`` (texts, or whole conversations, see ``cai.data.conversations``); two answers and a label
 (``response_a``, ``response_b``, ``label`` and the like); multiple choice (``prompt``, ``corrects``, ``incorrects``: each
 correct answer beside each incorrect one). A label is the name, letter or number of the better answer's column, or a tie; a
 list of labels is several people.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
+from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, blank, read, text, word
+from cai.data.questions import asked, with_system
 from cai.errors import UserError
-from cai.store.rows import Message, is_text
+from cai.store.rows import Message
 
-PROMPTS = ("prompt", "messages", "question", "instruction", "input", "context", "query")
-"""Where a prompt is looked for, in this order; an instruction's ``input`` belongs to it."""
+PROMPTS = (
+    *("prompt", "messages", "conversations", "conversation", "question", "instruction", "input", "context", "query"),
+)
+"""Where a prompt is looked for, in this order; what stands beside it is ``cai.data.questions``."""
 ANSWERS = (
     ("response_a", "response_b"),
     ("response_0", "response_1"),
@@ -43,8 +48,6 @@ LABELS = (
     "choice",
 )
 TIES = ("tie", "both", "neither", "equal", "same", "0.5")
-_TURN = re.compile(r"\n\n(Human|Assistant|System): ?")
-_ROLES = {"Human": "user", "Assistant": "assistant", "System": "system"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +62,6 @@ class Comparison:
     first: str
     second: str
     people: tuple[float, ...]
-
-
-class Unusable(ValueError):
-    """A row that gives no pair; ``reason`` is counted."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 def comparisons(data: Mapping[str, object], columns: Mapping[str, str], base: int | None = None) -> list[Comparison]:
@@ -120,19 +115,52 @@ def form(data: Mapping[str, object], columns: Mapping[str, str]) -> str | tuple[
 def _answered(
     data: Mapping[str, object], pair: tuple[str, str], columns: Mapping[str, str]
 ) -> tuple[tuple[Message, ...], str, str]:
-    """The conversation before two answers, and the answers."""
-    first, second = (_turns(data[key]) for key in pair)
-    if not first or not second:
-        raise Unusable("empty_answer", f"{pair[0]} or {pair[1]} is empty")
-    prompted = bool(columns.get("prompt")) or any(data.get(key) for key in PROMPTS)
-    if len(first) == len(second) == 1:
-        if prompted:
-            return _prompt(data, columns), first[0]["content"], second[0]["content"]
-        return _begun_alike(first[0]["content"], second[0]["content"])
-    # Whole conversations hold all that was said before the answers, a prompt column perhaps the first of it alone.
-    if first[:-1] != second[:-1] or first[-1]["role"] != "assistant" or second[-1]["role"] != "assistant":
+    talk, first, second = answered(data, pair, columns)
+    return talk.messages, first, second
+
+
+def answered(
+    data: Mapping[str, object], pair: tuple[str, str], columns: Mapping[str, str]
+) -> tuple[Conversation, str, str]:
+    """The conversation before two answers, and the answers.
+
+    Raises:
+        Unusable: there is none, or the two do not answer the same.
+    """
+    form, first = _answer(data, pair[0])
+    _, second = _answer(data, pair[1])
+    before = first[:-1]
+    if before != second[:-1]:
         raise Unusable("other_conversations", "the two do not differ in the last answer alone")
-    return tuple(first[:-1]), first[-1]["content"], second[-1]["content"]
+    if first[-1]["role"] != ASSISTANT or second[-1]["role"] != ASSISTANT:
+        raise Unusable("no_answer", f"{pair[0]} or {pair[1]} does not end with a turn of the assistant's")
+    texts = first[-1]["content"], second[-1]["content"]
+    column, system = prompt_column(data, columns), columns.get("system")
+    if before and before[0]["role"] != ASSISTANT:
+        # Whole conversations hold all that was said before the answers, a prompt column perhaps the first of it alone.
+        talk = Conversation(f"{form} with the answers", before, (*pair, *filter(None, [column])))
+        return _stripped(with_system(data, talk, system)), *texts
+    if not column and not before:
+        question, *texts = _begun_alike(*texts)
+        return Conversation("paragraphs that both begin with", question, pair), *texts
+    question = _question(data, columns)
+    return replace(question, messages=(*question.messages, *before), columns=(*question.columns, *pair)), *texts
+
+
+def _answer(data: Mapping[str, object], column: str) -> tuple[str, tuple[Message, ...]]:
+    """The form of an answer, and its turns: one, or those of the whole conversation."""
+    value = data[column]
+    if blank(value):
+        raise Unusable("empty_answer", f"{column} is empty")
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        value = str(value)
+    talk = _stripped(read(value, ASSISTANT))
+    return talk.form, talk.messages
+
+
+def _stripped(talk: Conversation) -> Conversation:
+    messages = tuple({**each, "content": each["content"].strip()} for each in talk.messages)
+    return replace(talk, messages=messages)
 
 
 def _begun_alike(first: str, second: str) -> tuple[tuple[Message, ...], str, str]:
@@ -146,44 +174,27 @@ def _begun_alike(first: str, second: str) -> tuple[tuple[Message, ...], str, str
 
 
 def _prompt(data: Mapping[str, object], columns: Mapping[str, str]) -> tuple[Message, ...]:
-    key = columns.get("prompt") or next((key for key in PROMPTS if data.get(key)), "")
-    turns = _turns(data.get(key))
-    more = data.get("input")
-    if key == "instruction" and isinstance(more, str) and more.strip() and turns:
-        turns = [{"role": "user", "content": f"{turns[0]['content']}\n\n{more.strip()}"}]
-    if not turns:
-        raise Unusable("no_prompt", f"the prompt is empty (columns: {', '.join(data)})")
-    return tuple(turns)
+    return _question(data, columns).messages
 
 
-def _turns(said: object) -> list[Message]:
-    """A text, a transcript or a list of messages as messages; a bare text is the person's, or an answer."""
-    if isinstance(said, list):
-        kept = [each for each in said if isinstance(each, dict) and each.get("content")]
-        return [{"role": str(each.get("role", "user")), "content": _text(each["content"]).strip()} for each in kept]
-    text = "" if said is None else _text(said)
-    if not _TURN.match("\n\n" + text.strip()):
-        return [{"role": "user", "content": text.strip()}] if text.strip() else []
-    parts = _TURN.split("\n\n" + text.strip())[1:]
-    said_by = zip(parts[::2], parts[1::2], strict=True)
-    turns = [{"role": _ROLES[role], "content": words.strip()} for role, words in said_by]
-    # A prompt may end in "Assistant:", the turn that is to come.
-    return turns[:-1] if turns and not turns[-1]["content"] and turns[-1]["role"] == "assistant" else turns
+def prompt_column(data: Mapping[str, object], columns: Mapping[str, str]) -> str:
+    """The column that holds the prompt; empty where there is none."""
+    return columns.get("prompt") or next((key for key in PROMPTS if not blank(data.get(key))), "")
 
 
-def _text(said: object) -> str:
-    """A text, a number, or a list of parts that are texts, as chats have them.
+def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Conversation:
+    """The prompt with what stands beside it.
 
     Raises:
-        Unusable: it is something else, or no Unicode text.
+        Unusable: there is none, or it does not end with the person's turn.
     """
-    if isinstance(said, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in said):
-        said = "".join(part["text"] for part in said)
-    if isinstance(said, bool) or not isinstance(said, str | int | float):
-        raise Unusable("no_text", f"expected a text, found {type(said).__name__}")
-    if not is_text(str(said)):
-        raise Unusable("no_text", "holds half a surrogate pair, which is no Unicode text")
-    return str(said)
+    column = prompt_column(data, columns)
+    if blank(data.get(column)):
+        raise Unusable("no_prompt", f"the prompt is empty (columns: {', '.join(data)}; name one under `columns`)")
+    talk = _stripped(asked(data, column, columns.get("system")))
+    if talk.messages[-1]["role"] != USER:
+        raise Unusable("no_person_turn", f"{column} does not end with a turn of the person's")
+    return talk
 
 
 def _texts(said: object) -> list[str]:
@@ -192,7 +203,8 @@ def _texts(said: object) -> list[str]:
             said = json.loads(said)
         except (ValueError, RecursionError):
             said = [said]
-    return [_text(each) for each in (said if isinstance(said, list) else [said])]
+    given = said if isinstance(said, list) else [said]
+    return [word(each, "an answer") if isinstance(each, int | float) else text(each) for each in given]
 
 
 def several(label: object) -> Sequence[object]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from cai.data import prompts as prompt_files
+from cai.data.account import Account, printable
 from cai.data.clean import HeldOut
 from cai.errors import UserError
 from cai.recipe.block import Block
@@ -17,7 +18,11 @@ from cai.store.stage import Stage
 def prompts(run: Run, block: Block) -> None:
     want, stage = block.want, run.stage(block.name)
     # The files are read again rather than held: of a million prompts only ids and hashes are ever in memory.
-    aside, others = prompt_files.aside(want.sources, want.heldout, run.recipe.seed), held_out(run, block.name)
+    accounts: list[Account] = []
+    aside = prompt_files.aside(want.sources, want.heldout, run.recipe.seed, accounts)
+    others = held_out(run, block.name)
+    for account in accounts:
+        run.screen.say(f"{block.name}: {printable(account.sentence())}")
     drops: list[Drop] = []
     counts: Counter[str] = Counter()
 
@@ -63,9 +68,10 @@ def held_out(run: Run, but: str = "") -> HeldOut:
 
 def pairs(run: Run, block: Block) -> None:
     stage, drops, kept, held = run.stage(block.name), [], Counter(), held_out(run)
+    account = Account(block.want.path or block.want.hub, "pairs")
 
     def sorted_out() -> Iterator[Pair]:
-        for row in pair_files.read(block.want):
+        for row in pair_files.read(block.want, account):
             if isinstance(row, Drop):
                 drops.append(row)
             elif drop := held.drop(row.id, row.messages):
@@ -76,6 +82,7 @@ def pairs(run: Run, block: Block) -> None:
                 yield row
 
     stage.write_parts(sorted_out(), block.want.part_size)
+    run.screen.say(f"{block.name}: {printable(account.sentence())}")
     reasons = Counter(drop.reason for drop in drops)
     if not kept["pairs"]:
         why = f": {drops[0].detail}" if drops else ": the file is empty"

@@ -9,10 +9,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 
 from cai.data import records
-from cai.data.comparisons import Comparison, Unusable, checked, comparisons, form, several, word_of
+from cai.data.account import Account
+from cai.data.comparisons import Comparison, answered, checked, comparisons, form, prompt_column, several, word_of
+from cai.data.conversations import Conversation, Unusable
+from cai.data.prompt_source import TRACKS, left_out
+from cai.data.questions import opened
+from cai.data.records import Entry
 from cai.errors import UserError
 from cai.store.rows import Draft, Drop, Pair, content_id
 
@@ -22,9 +26,9 @@ class Pairs:
     """The ``pairs`` block.
 
     Attributes:
-        path: a file; or
-        hub: a dataset on the Hub, with its split and configuration.
-        columns: what is what, where it cannot be told by its name: prompt, a, b and label → column.
+        path: a file, a folder or a path with wildcards; or
+        hub: a dataset on the Hub; of it, or of a folder, the split and the configuration.
+        columns: what is what, where it cannot be told by its name: prompt, a, b, label and system → column.
         limit: rows to take from the front; None takes all.
         track: of every pair that has none of its own.
     """
@@ -39,17 +43,22 @@ class Pairs:
     part_size: int = 1000
 
 
-def read(want: Pairs) -> Iterator[Pair | Drop]:
+def read(want: Pairs, account: Account | None = None) -> Iterator[Pair | Drop]:
     """Every pair, in order, once; what several rows say of one pair is together.
 
+    Args:
+        account: gains what was understood of the source.
+
     Raises:
-        UserError: the file cannot be read, or has no columns that say what is what.
+        UserError: the file cannot be read, or has no columns that say what is what, or no row that gives a pair.
     """
     said: dict[str, list[float]] = {}
     base = _numbering(want)
-    for pair in _each(want, base):
+    account = account or Account(want.path or want.hub, "pairs")
+    for pair in _each(want, base, account):
         if isinstance(pair, Pair):
             said.setdefault(pair.id, []).extend(pair.people)
+    account.complete()
     for pair in _each(want, base):
         if isinstance(pair, Drop):
             yield pair
@@ -60,17 +69,56 @@ def read(want: Pairs) -> Iterator[Pair | Drop]:
             yield Drop(pair.id, "same_pair", "counted with the first row of this pair")
 
 
-def _each(want: Pairs, base: int | None) -> Iterator[Pair | Drop]:
-    name = Path(want.path or want.hub).name
-    for number, data in enumerate(_records(want), 1):
-        try:
-            for each in comparisons(data, want.columns, base):
-                try:
-                    yield _pair(checked(each), str(data.get("track") or want.track))
-                except Unusable as error:
-                    yield Drop(f"{name}:{number}", error.reason, f"{name}, row {number}: {error}")
-        except Unusable as error:
-            yield Drop(f"{name}:{number}", error.reason, f"{name}, row {number}: {error}")
+def _each(want: Pairs, base: int | None, account: Account | None = None) -> Iterator[Pair | Drop]:
+    for entry in _entries(want):
+        if account:
+            account.enter(entry.file, entry.data)
+        for row in _of_row(entry, want, base):
+            if account and isinstance(row, Drop):
+                account.leave(row)
+            yield row
+            if account and isinstance(row, Pair):
+                _understood(entry.data, want, row, account)
+
+
+def _of_row(entry: Entry, want: Pairs, base: int | None) -> Iterator[Pair | Drop]:
+    """The pairs of one row; a drop for each that is none."""
+    try:
+        for each in comparisons(entry.data, want.columns, base):
+            try:
+                yield _pair(checked(each), _track(entry.data, want))
+            except Unusable as error:
+                yield left_out(entry, error)
+    except Unusable as error:
+        yield left_out(entry, error)
+
+
+def _track(data: records.Record, want: Pairs) -> str:
+    """A row's own track, where the column of that name holds one of ours."""
+    own = data.get("track")
+    return str(own) if own in TRACKS else want.track
+
+
+def _understood(data: records.Record, want: Pairs, row: Pair, account: Account) -> None:
+    match form(data, want.columns):
+        case (a, b, label):
+            talk, *_ = answered(data, (a, b), want.columns)
+            columns = [a, b, label]
+        case "chosen":
+            talk, *_ = answered(data, ("chosen", "rejected"), want.columns)
+            columns = ["chosen", "rejected"]
+        case _:
+            talk, columns = (
+                Conversation("multiple choice", row.messages, (prompt_column(data, want.columns),)),
+                ["corrects"],
+            )
+            columns += ["incorrects"]
+    columns += ["track"] if data.get("track") in TRACKS else []
+    better = "tied or split"
+    if row.people and sum(row.people) / len(row.people) != 0.5:
+        better = "a" if sum(row.people) / len(row.people) > 0.5 else "b"
+    answers = [{"role": f"answer {name}", "content": each.text} for name, each in (("a", row.a), ("b", row.b))]
+    account.read(talk, columns, [*answers, {"role": "the better, by people", "content": better}])
 
 
 def _numbering(want: Pairs) -> int | None:
@@ -93,18 +141,20 @@ def _numbering(want: Pairs) -> int | None:
 
 
 def _records(want: Pairs) -> Iterator[records.Record]:
-    rows = (
-        records.from_hub(want.hub, want.split, want.config, lambda _: None)
-        if want.hub
-        else records.from_file(Path(want.path), lambda _: None)
-    )
-    for number, data in enumerate(islice(rows, want.limit)):
-        if not number and form(data, want.columns) is None:
+    return (entry.data for entry in _entries(want))
+
+
+def _entries(want: Pairs) -> Iterator[Entry]:
+    for place, entry in enumerate(islice(records.entries(want), want.limit)):
+        data = entry.data
+        for column in want.columns.values():
+            data = opened(data, column)
+        if not place and form(data, want.columns) is None:
             raise UserError(
                 f"{want.path or want.hub}: no pairs in the columns {', '.join(data)}; pairs are chosen and rejected, two "
                 "answers and a label, or prompt, corrects and incorrects; name other columns under `columns`"
             )
-        yield data
+        yield replace(entry, data=data)
 
 
 def _pair(found: Comparison, track: str) -> Pair:

@@ -1,0 +1,230 @@
+"""One source of prompts → its rows, each a prompt or the reason why not.
+
+A row has ``prompt`` or ``messages``, or the column that its source names, and optionally ``id``, ``track``, ``category``,
+``tags`` and ``language``. A prompt ends with the person's turn: answers after the last one are not asked.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count, islice
+from pathlib import Path
+
+from cai.data import records
+from cai.data.account import Account
+from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, blank, kind, word, writable
+from cai.data.questions import asked, at, opened
+from cai.data.records import Entry, Record
+from cai.errors import UserError
+from cai.store.rows import Drop, Prompt, content_id, content_key
+
+TRACKS = ("redteam", "helpful")
+PROMPT = "prompt"
+INSTEAD = ("messages", "conversations")
+"""Columns that hold a prompt where no column is named and there is none called prompt."""
+LIKELY = ("question", "instruction", "query", "goal", "behavior", "text", "transcript", "input", "turns")
+"""Names of columns that a sentence may propose, and that are never taken by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSource:
+    """Where prompts come from.
+
+    Attributes:
+        path: a file, a folder or a path with wildcards; or
+        hub: a dataset on the Hub; of it, or of a folder, the split and the configuration.
+        column: the column that holds the prompt, ``a.b`` for one in a struct.
+        limit: rows to take from the front; None takes all.
+        tags: for every prompt of the source, beside its own.
+        language: of every prompt of the source that has none of its own, such as "en".
+        id, track, system: further columns, where their names do not tell (id, track, system or system_prompt); None goes by
+            the name, and "" takes none. A track that is named must be one of ours in each row that has one.
+    """
+
+    path: str = ""
+    hub: str = ""
+    split: str = "train"
+    config: str = ""
+    column: str = PROMPT
+    limit: int | None = None
+    tags: tuple[str, ...] = ()
+    language: str = ""
+    id: str | None = None
+    track: str | None = None
+    system: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The path or the dataset."""
+        return self.path or self.hub
+
+
+class Known:
+    """What was read before, of all sources: by it ids are unique in the run, and each prompt has one track.
+
+    Attributes:
+        keys: id → the key of its prompt.
+        said: track → the keys of its prompts.
+    """
+
+    def __init__(self, said: dict[str, set[int]]) -> None:
+        self.keys: dict[str, int] = {}
+        self.said = said
+        self.file, self.own = "", dict[str, int]()
+
+    def admit(self, row: Prompt, file: str) -> tuple[Prompt, int]:
+        """A prompt under an id that is unique in the run, with its key.
+
+        Raises:
+            Unusable: it was there before, or another of its file under its id.
+        """
+        key = content_key(row.messages)
+        row = replace(row, id=self._name(row.id, file, key))
+        for track in self.said.keys() - {row.track}:
+            if key in self.said[track]:
+                raise Unusable("duplicate", f"the same prompt is there on the track {track}")
+        self.said.setdefault(row.track, set()).add(key)
+        return row, key
+
+    def _name(self, row_id: str, file: str, key: int) -> str:
+        if file != self.file:
+            self.file, self.own = file, {}
+        if self.own.get(row_id, key) != key:
+            raise Unusable("same_id", f"the id {row_id} was there before; name a column of ids that differ (key `id`)")
+        if row_id in self.own or self.keys.get(row_id) == key:
+            raise Unusable("duplicate", f"the id {row_id} was there before, for the same prompt")
+        self.own[row_id] = key
+        name = next(each for each in _names(row_id, Path(file).name) if each not in self.keys)
+        self.keys[name] = key
+        return name
+
+
+def _names(row_id: str, file: str) -> Iterator[str]:
+    yield row_id
+    yield f"{file}:{row_id}"
+    yield from (f"{file}:{number}:{row_id}" for number in count(2))
+
+
+def rows(source: PromptSource, track: str, known: Known, account: Account) -> Iterator[tuple[Prompt | Drop, int]]:
+    """The rows of one source with their keys (``content_key``); 0 where a row is left out.
+
+    Args:
+        track: of rows that have none of their own.
+        account: gains what was understood.
+
+    Raises:
+        UserError: see ``cai.data.prompts.read``.
+    """
+    foreign: Counter[str] = Counter()
+    known.file = ""  # the same file in another source may be read by another column
+    for entry in islice(records.entries(source), source.limit):
+        data = opened(entry.data, source.column)
+        account.enter(entry.file, data)
+        try:
+            talk = _up_to_the_person(asked(data, _column(source, data, entry), source.system))
+            row, key = known.admit(_prompt(replace(entry, data=data), source, track, talk, foreign), entry.file)
+        except Unusable as error:
+            drop = left_out(entry, error)
+            account.leave(drop)
+            yield drop, 0
+            continue
+        account.read(talk, _about(source, data))
+        yield row, key
+    if foreign:
+        _tell_of_tracks(source, foreign, account)
+    account.complete()
+
+
+def left_out(entry: Entry, error: Unusable) -> Drop:
+    """A row that gives nothing, by its place."""
+    return Drop(f"{Path(entry.file).name}:{entry.number}", error.reason, writable(f"{entry.place}: {error}"))
+
+
+def _column(source: PromptSource, data: Record, entry: Entry) -> str:
+    """The column that holds the prompt.
+
+    Raises:
+        UserError: there is none, in a file whose rows are all alike.
+        Unusable: there is none in this row.
+    """
+    usual = (source.column, *INSTEAD) if source.column == PROMPT else (source.column,)
+    there = [each for each in usual if each in data]
+    if there:
+        return next((each for each in there if not blank(data[each])), there[0])
+    likely = next((each for each in data if each.lower() in LIKELY), "")
+    hint = f", such as `column: {likely}`" if likely else ""
+    text = f'there is no column "{source.column}"; name one of: {", ".join(data)} (key `column`{hint})'
+    if entry.alike:
+        raise UserError(f"{entry.file}: {text}")
+    raise Unusable("no_prompt", text)
+
+
+def _up_to_the_person(talk: Conversation) -> Conversation:
+    """A conversation up to the person's last turn.
+
+    Raises:
+        Unusable: the person says nothing in it, or somebody else speaks last.
+    """
+    turns = talk.messages
+    while turns and turns[-1]["role"] == ASSISTANT:
+        turns = turns[:-1]
+    if not turns or turns[-1]["role"] != USER:
+        raise Unusable("no_person_turn", "it does not end with a turn of the person's, nor with an answer to one")
+    form = talk.form if len(turns) == len(talk.messages) else f"{talk.form}, without its last answer"
+    return replace(talk, form=form, messages=turns)
+
+
+def _prompt(entry: Entry, source: PromptSource, track: str, talk: Conversation, foreign: Counter[str]) -> Prompt:
+    """The prompt of a row, under the id that its file has for it.
+
+    Args:
+        foreign: gains tracks that are none of ours.
+
+    Raises:
+        Unusable: what is said about it is no text.
+    """
+    data = entry.data
+    row_id = word(_at(data, source.id, "id") or "", "the id") or content_id(talk.messages)
+    own = _at(data, source.track, "track")
+    if own not in TRACKS and not blank(own):
+        foreign[own if isinstance(own, str) else kind(own)] += 1
+    language = word(data.get("language"), "the language") or source.language
+    tags = tuple(dict.fromkeys((*source.tags, *_tags(data.get("tags")))))
+    category = word(data.get("category"), "the category")
+    track = str(own) if own in TRACKS else track
+    return Prompt(row_id, talk.messages, Path(entry.file).name, track, category, tags, language)
+
+
+def _at(data: Record, named: str | None, usual: str) -> object:
+    """A column that is named, or is there under its usual name."""
+    return data.get(usual) if named is None else at(data, named) if named else None
+
+
+def _tags(value: object) -> list[str]:
+    """A list of tags, or one tag as plain text."""
+    given = value if isinstance(value, list) else [value]
+    return [tag for each in given if (tag := word(each, "a tag"))]
+
+
+def _about(source: PromptSource, data: Record) -> list[str]:
+    """The columns that say something about a prompt, and are read."""
+    named = (("id", source.id), ("track", source.track))
+    columns = [usual if name is None else name for usual, name in named]
+    return [each for each in (*columns, "category", "tags", "language") if each and at(data, each) is not None]
+
+
+def _tell_of_tracks(source: PromptSource, foreign: Counter[str], account: Account) -> None:
+    """A column of tracks that holds other words was meant for something else, unless it is named.
+
+    Raises:
+        UserError: it is named.
+    """
+    values = writable(", ".join(each for each, _ in foreign.most_common(8)))
+    if source.track:
+        raise UserError(
+            f'{source.name}: the column "{source.track}" holds {values}; tracks are {" and ".join(TRACKS)}: write those, or take '
+            "the key `track` out"
+        )
+    account.notes[f"the column track holds other words than {' and '.join(TRACKS)} ({values}), which are not used"] = (
+        None
+    )
