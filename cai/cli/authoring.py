@@ -1,12 +1,14 @@
-"""The commands of a constitution's author: check, test, judge-eval, try, diff; ``cli.py`` puts them beside the others."""
+"""The commands of a constitution's author: check, look, test, judge-eval, try, diff; ``app.py`` puts them beside the others."""
 
 import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+T = TypeVar("T", str, Path)
 
 ConstitutionArgument = Annotated[Path, typer.Argument(metavar="CONSTITUTION", help="The constitution's file.")]
 ModelOption = Annotated[
@@ -37,22 +39,54 @@ def check(
 ) -> None:
     """Check constitutions and recipes before they cost."""
     from cai.cli.check import check_paths, context
+    from cai.cli.look import lines
+    from cai.data.account import Account
     from constitution.check import documented
 
     if list_rules:
         for name, (level, about) in documented().items():
             print(f"{name} ({level}): {about}")
         return
-    checked, findings = check_paths(_given(paths, "PATH…"), context(model, max_len, prompts or []))
+    accounts: list[Account] = []
+    checked, findings = check_paths(_given(paths, "PATH…"), context(model, max_len, prompts or []), accounts)
     if as_json:
         print(json.dumps([each.plain() for each in findings], indent=2, ensure_ascii=False))
     else:
-        for each in findings:
-            print(each)
+        for line in (*lines(accounts), *findings):
+            print(line)
         levels = Counter(each.level for each in findings)
         print(f"{checked} files checked: {levels['error']} errors, {levels['warning']} warnings")
     if any(each.level == "error" for each in findings):
         raise typer.Exit(2)
+
+
+def look(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE…", help="Files, folders, paths with wildcards, or hub:OWNER/NAME."),
+    ] = None,
+    column: Annotated[
+        str, typer.Option(metavar="NAME", help="The column that holds the prompt; a.b in a struct.")
+    ] = "",
+    id_column: Annotated[str | None, typer.Option("--id", metavar="NAME", help="The column of the id.")] = None,
+    track: Annotated[str | None, typer.Option(metavar="NAME", help="The column of the track.")] = None,
+    system: Annotated[str | None, typer.Option(metavar="NAME", help="The column of the system message.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WHAT=COLUMN", help="Of pairs: prompt=…, a=…, b=…, label=… or system=…, where not plain."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split, of a folder or a Hub dataset.")] = "train",
+    config: Annotated[str, typer.Option(help="The configuration, of a folder or a Hub dataset.")] = "",
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rows to look at, from the front.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the accounts as JSON.")] = False,
+) -> None:
+    """Show what is understood of prompts or pairs: columns, forms, what is left out, and one row as it is asked."""
+    from cai.cli.look import Look, look_at
+    from cai.data.prompt_source import PromptSource
+
+    named = {"column": column} if column else {}
+    source = PromptSource(split=split, config=config, limit=limit, id=id_column, track=track, system=system, **named)
+    look_at(_given(files, "FILE…"), Look(source, dict(map(_pair_of, columns or []))), as_json)
 
 
 def examine(
@@ -189,7 +223,7 @@ def _pair_of(text: str) -> tuple[str, str]:
     return what, column
 
 
-def _given(paths: list[Path] | None, what: str) -> list[Path]:
+def _given(paths: list[T] | None, what: str) -> list[T]:
     if not paths:
         raise typer.BadParameter(f"name at least one {what}")
     return paths

@@ -8,8 +8,11 @@ from cai.data.account import Account, printable
 from cai.data.clean import HeldOut
 from cai.errors import UserError
 from cai.recipe.block import Block
+from cai.recipe.checks.stages import unanswered
 from cai.run.context import Run
 from cai.stages import pairs as pair_files
+from cai.stages.online import Online
+from cai.stages.sample import Sample
 from cai.store.ledger import Tally
 from cai.store.rows import Drop, Pair, Prompt
 from cai.store.stage import Stage
@@ -41,8 +44,9 @@ def prompts(run: Run, block: Block) -> None:
     stage.write_parts(kept(), want.part_size)
     count = counts.total()
     if not count:
-        why = f": {drops[0].detail}" if drops else ": the files are empty"
-        raise UserError(f"{block.name}: no prompt could be read{why}; name a file with prompts")
+        raise UserError(
+            f"{block.name}: no prompt is left of its files: {drops[0].detail}; name another file with prompts"
+        )
     held = prompt_files.those(want.sources, aside)
     Stage(stage.folder / prompt_files.HELDOUT).write_parts(held, want.part_size)
     stage.write_drops(drops)
@@ -64,6 +68,22 @@ def held_out(run: Run, but: str = "") -> HeldOut:
 
     blocks = (each for each in run.recipe.blocks if each.kind == "prompts" and each.name != but)
     return HeldOut(row.messages for block in blocks for row in prompts_of(block))
+
+
+def answerable(run: Run, block: Block) -> None:
+    """Make sure that a step answers some of its prompts, before a model starts.
+
+    Raises:
+        UserError: they are all on tracks that it does not answer.
+    """
+    tracks: set[str] = set()
+    if isinstance(block.want, Sample | Online):
+        for row in run.stage(block.reads).all_rows(dict):
+            tracks.add(row["track"])
+            if not unanswered(block, tracks):
+                return
+    if text := unanswered(block, tracks):
+        raise UserError(f"{block.name}: {text}")
 
 
 def pairs(run: Run, block: Block) -> None:
