@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -84,8 +85,8 @@ def look(
     from cai.cli.look import Look, look_at
     from cai.data.prompt_source import PromptSource
 
-    named = {"column": column} if column else {}
-    source = PromptSource(split=split, config=config, limit=limit, id=id_column, track=track, system=system, **named)
+    source = PromptSource(split=split, config=config, limit=limit, id=id_column, track=track, system=system)
+    source = replace(source, column=column) if column else source
     look_at(_given(files, "FILE…"), Look(source, dict(map(_pair_of, columns or []))), as_json)
 
 

@@ -7,9 +7,10 @@ from itertools import islice
 
 from cai.data import prompts as prompt_files
 from cai.data import records
-from cai.data.account import Account, printable
+from cai.data.account import Account
 from cai.data.comparisons import form
 from cai.data.locations import WILD
+from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
 from cai.errors import UserError
 from cai.recipe.recipe import Recipe

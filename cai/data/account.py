@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cai.data.conversations import Conversation, blank, writable
+from cai.data.conversations import Conversation, blank
+from cai.data.notation import names, printable
 from cai.errors import UserError
 from cai.store.rows import Drop, Message
 
@@ -50,7 +51,7 @@ class Account:
         """One more row."""
         self.rows += 1
         self.files[file] = None
-        self.columns.update({writable(str(column)): int(not blank(value)) for column, value in data.items()})
+        self.columns.update({printable(str(column)): int(not blank(value)) for column, value in data.items()})
 
     def read(self, talk: Conversation, columns: Iterable[str] = (), answers: Iterable[Message] = ()) -> None:
         """What a row gave."""
@@ -94,7 +95,7 @@ class Account:
 
     def _loose(self) -> list[str]:
         unread = [f"not used, as their shape is not known: {_counts(self.unread)}"] if self.unread else []
-        return unread + ([f"columns not used: {', '.join(self.unused)}"] if self.unused else [])
+        return unread + ([f"columns not used: {names(self.unused)}"] if self.unused else [])
 
     def lines(self) -> list[str]:
         """In full."""
@@ -105,9 +106,9 @@ class Account:
         return [
             f"{self.name} ({self.role}): {self.rows} rows",
             *files,
-            f"  columns: {', '.join(self.columns) or 'none'}",
+            f"  columns: {names(self.columns) or 'none'}",
             f"  read as: {_counts(self.forms) or 'nothing'}",
-            f"  columns read: {', '.join(self.used) or 'none'}",
+            f"  columns read: {names(self.used) or 'none'}",
             *details,
             *(f"  {each}" for each in self._loose()),
             *(f"  {each}" for each in self.notes),
@@ -142,8 +143,3 @@ class Account:
 
 def _counts(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.most_common())
-
-
-def printable(said: str) -> str:
-    """What strangers' files say, without what a terminal would act on."""
-    return "".join(each if each.isprintable() or each in "\n\t" else f"\\x{ord(each):02x}" for each in said)

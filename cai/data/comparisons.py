@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, blank, read, text, word
+from cai.data import notation
+from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, blank, read
 from cai.data.questions import asked, with_system
 from cai.errors import UserError
 from cai.store.rows import Message
@@ -134,17 +135,17 @@ def answered(
         raise Unusable("other_conversations", "the two do not differ in the last answer alone")
     if first[-1]["role"] != ASSISTANT or second[-1]["role"] != ASSISTANT:
         raise Unusable("no_answer", f"{pair[0]} or {pair[1]} does not end with a turn of the assistant's")
-    texts = first[-1]["content"], second[-1]["content"]
+    one, other = first[-1]["content"], second[-1]["content"]
     column, system = prompt_column(data, columns), columns.get("system")
     if before and before[0]["role"] != ASSISTANT:
         # Whole conversations hold all that was said before the answers, a prompt column perhaps the first of it alone.
         talk = Conversation(f"{form} with the answers", before, (*pair, *filter(None, [column])))
-        return _stripped(with_system(data, talk, system)), *texts
+        return _stripped(with_system(data, talk, system)), one, other
     if not column and not before:
-        question, *texts = _begun_alike(*texts)
-        return Conversation("paragraphs that both begin with", question, pair), *texts
+        messages, one, other = _begun_alike(one, other)
+        return Conversation("paragraphs that both begin with", messages, pair), one, other
     question = _question(data, columns)
-    return replace(question, messages=(*question.messages, *before), columns=(*question.columns, *pair)), *texts
+    return replace(question, messages=(*question.messages, *before), columns=(*question.columns, *pair)), one, other
 
 
 def _answer(data: Mapping[str, object], column: str) -> tuple[str, tuple[Message, ...]]:
@@ -190,7 +191,7 @@ def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Convers
     """
     column = prompt_column(data, columns)
     if blank(data.get(column)):
-        raise Unusable("no_prompt", f"the prompt is empty (columns: {', '.join(data)}; name one under `columns`)")
+        raise Unusable("no_prompt", f"the prompt is empty (columns: {notation.names(data)}; name one under `columns`)")
     talk = _stripped(asked(data, column, columns.get("system")))
     if talk.messages[-1]["role"] != USER:
         raise Unusable("no_person_turn", f"{column} does not end with a turn of the person's")
@@ -198,13 +199,20 @@ def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Convers
 
 
 def _texts(said: object) -> list[str]:
-    if isinstance(said, str):
-        try:
-            said = json.loads(said)
-        except (ValueError, RecursionError):
-            said = [said]
-    given = said if isinstance(said, list) else [said]
-    return [word(each, "an answer") if isinstance(each, int | float) else text(each) for each in given]
+    """Answers, several in a list or the notation of one.
+
+    Raises:
+        Unusable: one is not a text.
+    """
+    given = notation.texts(said) if isinstance(said, str) else said
+    return [_single(each) for each in (given if isinstance(given, list) else [given])]
+
+
+def _single(value: object) -> str:
+    _, turns = _answer({"an answer": value}, "an answer")
+    if len(turns) > 1:
+        raise Unusable("no_text", "an answer is a whole conversation")
+    return turns[0]["content"]
 
 
 def several(label: object) -> Sequence[object]:

@@ -13,14 +13,13 @@ A conversation is read whole or not at all: an image, a tool call, a turn withou
 leave its row out. Only an empty last turn of the assistant's, the one that is to come, goes.
 """
 
-import ast
-import json
 import math
 import re
-import warnings
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cai.data import notation
+from cai.data.notation import Unusable
 from cai.store.rows import Message, is_text
 
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
@@ -34,20 +33,8 @@ TOOLS = ("tool", "tools", "function", "ipython", "observation", "environment")
 """Speakers that are programs; their turns, and the calls before them, are more than text."""
 MEDIA = {"image": "an image", "audio": "audio", "video": "a video"}
 """What a part, a turn or a column beside a question may hold that is no text, by its name."""
-LONGEST = 1 << 20
-"""Characters of Python's notation that are parsed: its parser needs many times the memory of the text."""
 _MARK = re.compile(r"(?:\A|\r?\n[ \t]*\r?\n)(?P<role>Human|Assistant):[ ]?|\A(?P<first>System):[ ]?")
 _CLOSE_MARK = re.compile(r"\n(Human|Assistant):")
-_NOTATION = re.compile(r"(?:array\()?\[?\s*\{\s*['\"]")
-_KEY = re.compile(r"['\"](role|from|type|content|value|text)['\"]\s*:")
-
-
-class Unusable(ValueError):
-    """A row that gives nothing; ``reason`` is counted."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +105,6 @@ def word(value: object, what: str) -> str:
     raise Unusable("no_text", f"{what} is {kind(value)}, and should be a text or a number")
 
 
-def writable(said: str) -> str:
-    """A sentence about a row, which may hold what is no text, such as a column's name."""
-    return said.encode("utf-8", "backslashreplace").decode()
-
-
 def kind(value: object) -> str:
     """What a value is, for people."""
     names = {
@@ -137,7 +119,7 @@ def kind(value: object) -> str:
 
 
 def _from_text(words: str, speaker: str) -> Conversation:
-    if (data := _notation(words)) is not None:
+    if (data := notation.messages(words)) is not None:
         return Conversation("messages as text", _messages(data))
     if turns := _transcript(words):
         return Conversation("transcript", _whole(turns))
@@ -163,49 +145,6 @@ def _transcript(words: str) -> list[Message]:
     ]
 
 
-def _notation(words: str) -> list[object] | dict[str, object] | None:
-    """The messages that a text is the notation of; None where it is not one.
-
-    Raises:
-        Unusable: it looks like one that cannot be read.
-    """
-    words = words.strip()
-    if not _NOTATION.match(words) or not _is_turn(set(_KEY.findall(words))):
-        return None
-    try:
-        data = _parsed(words)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise Unusable(
-            "unreadable_messages", "looks like messages in the notation of JSON or Python, and is not"
-        ) from None
-    turns = data if isinstance(data, list) else [data]
-    return data if any(isinstance(each, dict) and _is_turn(each.keys()) for each in turns) else None
-
-
-def _parsed(words: str) -> list[object] | dict[str, object] | None:
-    """What a text is the notation of; None where it goes on after one.
-
-    Raises:
-        ValueError, SyntaxError, TypeError, MemoryError, RecursionError: of nothing.
-    """
-    try:
-        data, end = json.JSONDecoder().raw_decode(words)
-        return data if end == len(words) else None
-    except ValueError:
-        if len(words) > LONGEST:
-            raise
-    # An array of NumPy's has a line's end between its items, which Python's notation never has inside a text.
-    words = re.sub(r"\}[ \t]*\n[ \t]*\{", "}, {", words)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of escapes that Python does not know
-        return ast.literal_eval(words)
-
-
-def _is_turn(keys: Set[object]) -> bool:
-    """Whether an object with these keys is a message, or a part of one."""
-    return any(each <= keys for each in ({"role", "content"}, {"from", "value"}, {"type", "text"}))
-
-
 def _messages(value: list[object] | dict[str, object]) -> tuple[Message, ...]:
     turns = _one_by_one(value) if isinstance(value, dict) else value
     if turns and all(isinstance(each, str) for each in turns):
@@ -221,10 +160,12 @@ def _one_by_one(value: Mapping[str, object]) -> Sequence[object]:
         roles, contents = (value.get(name) for name in names)
         if isinstance(roles, list) and isinstance(contents, list) and len(roles) == len(contents):
             return [dict(zip(names, each, strict=True)) for each in zip(roles, contents, strict=True)]
-    if _is_turn(value.keys()):
+    if notation.is_turn(value.keys()):
         return [value]
-    fields = ", ".join(str(each) for each in list(value)[:8])
-    raise Unusable("no_text", f"is an object with {fields or 'nothing'}; name one of its fields, such as `column: a.b`")
+    raise Unusable(
+        "no_text",
+        f"is an object with {notation.names(value) or 'nothing'}; name one of its fields, such as `column: a.b`",
+    )
 
 
 def _role_of(turn: Mapping[str, object]) -> object:
@@ -252,6 +193,10 @@ def _turn(turn: object) -> Message:
 
 
 def _content(content: object) -> str:
+    if isinstance(content, str) and (data := notation.messages(text(content))) is not None:
+        if not isinstance(data, list) or any(isinstance(each, dict) and _role_of(each) for each in data):
+            raise Unusable("unreadable_messages", "one of its turns is the notation of further messages")
+        content = data
     return "".join(map(_part, content)) if isinstance(content, list) else text(content)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import yaml
 
+from cai.data.notation import names
 from cai.errors import UserError
 
 KINDS = {
@@ -156,13 +157,13 @@ def _of_folder(folder: Path, split: str, config: str) -> list[Path]:
     for described in (_saved, _configured, _by_name):
         if splits := described(folder, config):
             return _of_split(folder, splits, split)
-    inside = ", ".join(sorted(each.name for each in folder.iterdir())[:8])
+    inside = names(sorted(each.name for each in folder.iterdir()))
     raise UserError(f"{folder}: holds no {KNOWN}; there are: {inside or 'none at all'}")
 
 
 def _of_split(folder: Path, splits: Mapping[str, list[Path]], split: str) -> list[Path]:
     if not splits.get(split):
-        known = ", ".join(sorted(each for each, paths in splits.items() if paths))
+        known = names(sorted(each for each, paths in splits.items() if paths))
         raise UserError(f'{folder}: has no split "{split}"; name one of: {known or "none has a file"} (key `split`)')
     return _of_one_kind(folder, splits[split])
 
@@ -178,13 +179,13 @@ def _of_one_kind(path: Path, paths: list[Path]) -> list[Path]:
 
 def _saved(folder: Path, config: str) -> dict[str, list[Path]]:
     """What ``save_to_disk`` of ``datasets`` wrote: one dataset, or one a split."""
-    names = _json(folder / "dataset_dict.json").get("splits", [])
-    several = {str(name): _saved(folder / str(name), config).get("train", []) for name in names}
+    splits = _json(folder / "dataset_dict.json").get("splits", [])
+    several = {str(each): _saved(folder / str(each), config).get("train", []) for each in splits}
     if several:
         return several
     entries = _json(folder / "state.json").get("_data_files", [])
-    names = [str(each["filename"]) for each in entries if isinstance(each, dict) and "filename" in each]
-    return {"train": _there(folder, names)} if names else {}
+    shards = [str(each["filename"]) for each in entries if isinstance(each, dict) and "filename" in each]
+    return {"train": _there(folder, shards)} if shards else {}
 
 
 def _configured(folder: Path, config: str) -> dict[str, list[Path]]:
@@ -196,7 +197,7 @@ def _configured(folder: Path, config: str) -> dict[str, list[Path]]:
     usual = [name for name, each in named.items() if each.get("default")] or ["default"]
     name = config or (next(iter(named)) if len(named) == 1 else usual[0])
     if name not in named:
-        raise UserError(f"{folder}: has several configurations; name one of: {', '.join(named)} (key `config`)")
+        raise UserError(f"{folder}: has several configurations; name one of: {names(named)} (key `config`)")
     given = named[name].get("data_files")
     listed = given if isinstance(given, list) else [given] if given else []
     splits: dict[str, list[Path]] = {}
@@ -227,13 +228,13 @@ def _walk(folder: Path) -> Iterator[Path]:
         UserError: it is no folder that somebody meant.
     """
     count = 0
-    for place, folders, names in os.walk(folder):
+    for place, folders, inside in os.walk(folder):
         depth = len(Path(place).relative_to(folder).parts)
         folders[:] = sorted(each for each in folders if not each.startswith(".") and depth < DEPTH)
-        count += len(names)
+        count += len(inside)
         if count > MOST:
             raise UserError(f"{folder}: holds more than {MOST} files; name those that you mean, as in folder/*.jsonl")
-        for name in sorted(names):
+        for name in sorted(inside):
             path = Path(place) / name
             if _has_rows(name) and path.is_file():
                 yield path

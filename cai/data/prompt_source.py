@@ -12,7 +12,8 @@ from pathlib import Path
 
 from cai.data import records
 from cai.data.account import Account
-from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, blank, kind, word, writable
+from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, blank, kind, word
+from cai.data.notation import names, printable
 from cai.data.questions import asked, at, opened
 from cai.data.records import Entry, Record
 from cai.errors import UserError
@@ -137,7 +138,7 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
 
 def left_out(entry: Entry, error: Unusable) -> Drop:
     """A row that gives nothing, by its place."""
-    return Drop(f"{Path(entry.file).name}:{entry.number}", error.reason, writable(f"{entry.place}: {error}"))
+    return Drop(f"{Path(entry.file).name}:{entry.number}", error.reason, printable(f"{entry.place}: {error}"))
 
 
 def _column(source: PromptSource, data: Record, entry: Entry) -> str:
@@ -153,7 +154,7 @@ def _column(source: PromptSource, data: Record, entry: Entry) -> str:
         return next((each for each in there if not blank(data[each])), there[0])
     likely = next((each for each in data if each.lower() in LIKELY), "")
     hint = f", such as `column: {likely}`" if likely else ""
-    text = f'there is no column "{source.column}"; name one of: {", ".join(data)} (key `column`{hint})'
+    text = f'there is no column "{source.column}"; name one of: {names(data)} (key `column`{hint})'
     if entry.alike:
         raise UserError(f"{entry.file}: {text}")
     raise Unusable("no_prompt", text)
@@ -219,7 +220,7 @@ def _tell_of_tracks(source: PromptSource, foreign: Counter[str], account: Accoun
     Raises:
         UserError: it is named.
     """
-    values = writable(", ".join(each for each, _ in foreign.most_common(8)))
+    values = names(each for each, _ in foreign.most_common())
     if source.track:
         raise UserError(
             f'{source.name}: the column "{source.track}" holds {values}; tracks are {" and ".join(TRACKS)}: write those, or take '

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cai.data.locations import Origin, files, kind
+from cai.data.notation import names
 from cai.errors import UserError, install
 
 MOST = 1 << 30
@@ -144,14 +145,14 @@ def _json(text: str, place: str) -> Any:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     data = dict(pairs)
     if len(data) < len(pairs):
-        raise ValueError(f'the key "{_twice([key for key, _ in pairs])}" stands twice in one object; leave one out')
+        raise ValueError(f"the key {_twice([key for key, _ in pairs])} stands twice in one object; leave one out")
     return data
 
 
-def _twice(names: Sequence[str]) -> str:
-    """The first name that stands more than once; empty where none does."""
-    counts = Counter(names)
-    return next((name for name, count in counts.items() if count > 1 and name), "")
+def _twice(columns: Sequence[str]) -> str:
+    """The names that stand more than once; empty where none does."""
+    counts = Counter(columns)
+    return names(name for name, count in counts.items() if count > 1 and name)
 
 
 def _from_json(path: Path) -> Iterator[tuple[int, Record]]:
@@ -192,12 +193,12 @@ def _by_category(data: dict[str, Any], path: Path) -> list[Record]:
     One level alone, or names of columns, could as well be a table of columns, whose answers would be asked as prompts.
     """
     groups = [(category, tag, texts) for category, inner in data.items() for tag, texts in _fields(inner)]
-    names = {name.lower() for category, tag, _ in groups for name in (category, tag)}
+    known = {name.lower() for category, tag, _ in groups for name in (category, tag)}
     lists = all(isinstance(texts, list) and all(isinstance(each, str) for each in texts) for *_, texts in groups)
-    if not groups or not lists or len(groups) < len(data) or names & set(COLUMNS):
+    if not groups or not lists or len(groups) < len(data) or known & set(COLUMNS):
         raise UserError(
             f"{path}: expected a list of objects, or one under the key data, and found an object with "
-            f"{', '.join(list(data)[:8]) or 'nothing'}"
+            f"{names(data) or 'nothing'}"
         )
     return [{"prompt": text, "category": category, "tags": [tag]} for category, tag, texts in groups for text in texts]
 
@@ -236,7 +237,7 @@ def _from_arrow(path: Path) -> Iterator[tuple[int, Record]]:
 
 def _from_batches(schema: Any, batches: Iterator[Any], path: Path) -> Iterator[tuple[int, Record]]:
     if name := _twice(schema.names):
-        raise UserError(f'{path}: has two columns "{name}"; rename one of them')
+        raise UserError(f"{path}: has two columns {name}; rename one of them")
     number = 0
     for batch in batches:
         columns = {name: _plain(column) for name, column in zip(schema.names, batch.columns, strict=True)}
@@ -265,7 +266,7 @@ def _from_csv(path: Path, delimiter: str) -> Iterator[tuple[int, Record]]:
             # Strict: a quote that is never closed would swallow all that follows it as one field.
             rows = csv.DictReader(file, delimiter=delimiter, strict=True)
             if name := _twice(list(rows.fieldnames or [])):
-                raise UserError(f'{path}: has two columns "{name}"; rename one of them')
+                raise UserError(f"{path}: has two columns {name}; rename one of them")
             for number, row in enumerate(rows, 2):
                 if None in row or None in row.values():
                     what = "more" if None in row else "fewer"

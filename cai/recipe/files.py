@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from cai.data import locations
-from cai.data.prompt_source import PromptSource
+from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
 from cai.judge import calibration
 from cai.judge.calibration import Calibration
 from cai.recipe.models import read_weights
+from cai.store.rows import Prompt
 from constitution.shipped import advice, find
 from constitution.source import Keys
 
@@ -41,12 +42,21 @@ class Files:
             block = self._located(block, keys)
         if "decontaminate" in block:
             where = (*keys, "decontaminate")
-            block["decontaminate"] = [str(self.file(where, each) or each) for each in block["decontaminate"]]
+            block["decontaminate"] = [self._evaluation(where, each) for each in block["decontaminate"]]
         if block.get("calibration"):
             block["calibration"] = self._calibrations(block, (*keys, "calibration"))
         if block.get("chat_template"):
             block["chat_template"] = self._template(block["chat_template"], (*keys, "chat_template"))
         return block
+
+    def _evaluation(self, keys: Keys, name: str) -> str:
+        """A file of an evaluation's prompts; one without any would clean nothing."""
+        path = self.file(keys, name)
+        try:
+            _ = path and any(isinstance(row, Prompt) for row in read({"redteam": [PromptSource(str(path))]}))
+        except UserError as error:
+            self.wrong(keys, str(error))
+        return str(path or name)
 
     def _template(self, name: str, keys: Keys) -> str:
         """A chat template's file or model, found; "chatml" is a word of its own."""

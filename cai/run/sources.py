@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from cai.data import prompts as prompt_files
-from cai.data.account import Account, printable
+from cai.data.account import Account
 from cai.data.clean import HeldOut
+from cai.data.notation import printable
 from cai.errors import UserError
 from cai.recipe.block import Block
 from cai.recipe.checks.stages import unanswered

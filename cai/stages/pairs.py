@@ -14,6 +14,7 @@ from cai.data import records
 from cai.data.account import Account
 from cai.data.comparisons import Comparison, answered, checked, comparisons, form, prompt_column, several, word_of
 from cai.data.conversations import Conversation, Unusable
+from cai.data.notation import names
 from cai.data.prompt_source import TRACKS, left_out
 from cai.data.questions import opened
 from cai.data.records import Entry
@@ -151,7 +152,7 @@ def _entries(want: Pairs) -> Iterator[Entry]:
             data = opened(data, column)
         if not place and form(data, want.columns) is None:
             raise UserError(
-                f"{want.path or want.hub}: no pairs in the columns {', '.join(data)}; pairs are chosen and rejected, two "
+                f"{want.path or want.hub}: no pairs in the columns {names(data)}; pairs are chosen and rejected, two "
                 "answers and a label, or prompt, corrects and incorrects; name other columns under `columns`"
             )
         yield replace(entry, data=data)
