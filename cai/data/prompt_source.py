@@ -171,7 +171,7 @@ def _up_to_the_person(talk: Conversation) -> Conversation:
         turns = turns[:-1]
     if not turns or turns[-1]["role"] != USER:
         raise Unusable("no_person_turn", "it does not end with a turn of the person's, nor with an answer to one")
-    form = talk.form if len(turns) == len(talk.messages) else f"{talk.form}, without its last answer"
+    form = talk.form if len(turns) == len(talk.messages) else f"{talk.form} (its last answer is not asked)"
     return replace(talk, form=form, messages=turns)
 
 

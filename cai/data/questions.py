@@ -46,7 +46,7 @@ def asked(data: Mapping[str, object], column: str, system: str | None = None) ->
     question.add_history()
     question.add_system(system)
     return Conversation(
-        ", ".join(question.forms), tuple(question.turns), tuple(question.columns), tuple(question.unread)
+        " + ".join(question.forms), tuple(question.turns), tuple(question.columns), tuple(question.unread)
     )
 
 
@@ -55,7 +55,7 @@ def with_system(data: Mapping[str, object], talk: Conversation, system: str | No
     without_media(data)
     question = _Question(data, "", talk)
     question.add_system(system)
-    forms, columns = ", ".join(question.forms), (*talk.columns, *question.columns[1:])
+    forms, columns = " + ".join(question.forms), (*talk.columns, *question.columns[1:])
     return Conversation(forms, tuple(question.turns), columns, tuple(question.unread))
 
 
