@@ -51,13 +51,15 @@ class Account:
         """One more row."""
         self.rows += 1
         self.files[file] = None
-        self.columns.update({printable(str(column)): int(not blank(value)) for column, value in data.items()})
+        for column, value in data.items():
+            self.columns[printable(str(column))] += not blank(value)
 
     def read(self, talk: Conversation, columns: Iterable[str] = (), answers: Iterable[Message] = ()) -> None:
         """What a row gave."""
         self.kept += 1
         self.forms[talk.form] += 1
-        self.unread.update(talk.unread)
+        if talk.unread:
+            self.unread.update(talk.unread)
         self.used |= dict.fromkeys((*talk.columns, *columns))
         self.example = self.example or [*talk.messages, *answers]
 

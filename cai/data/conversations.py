@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cai.data import notation
 from cai.data.notation import Unusable
@@ -34,6 +35,7 @@ TOOLS = ("tool", "tools", "function", "ipython", "observation", "environment")
 MEDIA = {"image": "an image", "audio": "audio", "video": "a video"}
 """What a part, a turn or a column beside a question may hold that is no text, by its name."""
 _MARK = re.compile(r"(?:\A|\r?\n[ \t]*\r?\n)(?P<role>Human|Assistant):[ ]?|\A(?P<first>System):[ ]?")
+_FIRST = ("Human:", "Assistant:", "System:")
 _CLOSE_MARK = re.compile(r"\n(Human|Assistant):")
 
 
@@ -131,8 +133,8 @@ def _from_text(words: str, speaker: str) -> Conversation:
 def _transcript(words: str) -> list[Message]:
     """The turns of a transcript; none where the text is not one."""
     words = words.strip()
-    marks = list(_MARK.finditer(words))
-    if not marks or marks[0].start() or not any(mark["role"] for mark in marks):
+    marks = list(_MARK.finditer(words)) if words.startswith(_FIRST) else []
+    if not any(mark["role"] for mark in marks):
         return []
     if len(marks) == 1 and _CLOSE_MARK.search(words):
         raise Unusable(
@@ -221,10 +223,15 @@ def without_media(data: Mapping[str, object]) -> None:
         Unusable: there is something under such a name.
     """
     for key, value in data.items():
-        bare = str(key).lower().rpartition(".")[2].removeprefix("input_")
-        for each, name in MEDIA.items():
-            if bare in (each, f"{each}s", f"{each}_url", f"{each}_urls") and not blank(value):
-                raise Unusable(f"needs_{each}", f"it needs {name} ({text(str(key))})")
+        if (kind := _medium(str(key))) and not blank(value):
+            raise Unusable(f"needs_{kind}", f"it needs {MEDIA[kind]} ({text(str(key))})")
+
+
+@lru_cache(maxsize=4096)
+def _medium(name: str) -> str:
+    """Which of MEDIA a column or a part holds by its name; empty for others."""
+    bare = name.lower().rpartition(".")[2].removeprefix("input_")
+    return next((each for each in MEDIA if bare in (each, f"{each}s", f"{each}_url", f"{each}_urls")), "")
 
 
 def _whole(turns: list[Message]) -> tuple[Message, ...]:

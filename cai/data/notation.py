@@ -49,6 +49,8 @@ def names(columns: Iterable[object]) -> str:
 
 def printable(said: str) -> str:
     """What strangers' files say, without what a terminal would act on, or what is no text."""
+    if said.isprintable():
+        return said
     return "".join(each if each.isprintable() or each in "\n\t" else f"\\x{ord(each):02x}" for each in said)
 
 

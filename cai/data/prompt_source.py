@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count, islice
-from pathlib import Path
+from os.path import basename
 
 from cai.data import records
 from cai.data.account import Account
@@ -80,7 +80,8 @@ class Known:
             Unusable: it was there before, or another of its file under its id.
         """
         key = content_key(row.messages)
-        row = replace(row, id=self._name(row.id, file, key))
+        if (row_id := self._name(row.id, file, key)) != row.id:
+            row = replace(row, id=row_id)
         for track in self.said.keys() - {row.track}:
             if key in self.said[track]:
                 raise Unusable("duplicate", f"the same prompt is there on the track {track}")
@@ -95,7 +96,7 @@ class Known:
         if row_id in self.own or self.keys.get(row_id) == key:
             raise Unusable("duplicate", f"the id {row_id} was there before, for the same prompt")
         self.own[row_id] = key
-        name = next(each for each in _names(row_id, Path(file).name) if each not in self.keys)
+        name = next(each for each in _names(row_id, basename(file)) if each not in self.keys)
         self.keys[name] = key
         return name
 
@@ -123,7 +124,7 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
         account.enter(entry.file, data)
         try:
             talk = _up_to_the_person(asked(data, _column(source, data, entry), source.system))
-            row, key = known.admit(_prompt(replace(entry, data=data), source, track, talk, foreign), entry.file)
+            row, key = known.admit(_prompt(data, source, (track, basename(entry.file)), talk, foreign), entry.file)
         except Unusable as error:
             drop = left_out(entry, error)
             account.leave(drop)
@@ -138,7 +139,7 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
 
 def left_out(entry: Entry, error: Unusable) -> Drop:
     """A row that gives nothing, by its place."""
-    return Drop(f"{Path(entry.file).name}:{entry.number}", error.reason, printable(f"{entry.place}: {error}"))
+    return Drop(f"{basename(entry.file)}:{entry.number}", error.reason, printable(f"{entry.place}: {error}"))
 
 
 def _column(source: PromptSource, data: Record, entry: Entry) -> str:
@@ -171,20 +172,23 @@ def _up_to_the_person(talk: Conversation) -> Conversation:
         turns = turns[:-1]
     if not turns or turns[-1]["role"] != USER:
         raise Unusable("no_person_turn", "it does not end with a turn of the person's, nor with an answer to one")
-    form = talk.form if len(turns) == len(talk.messages) else f"{talk.form} (its last answer is not asked)"
-    return replace(talk, form=form, messages=turns)
+    if len(turns) == len(talk.messages):
+        return talk
+    return replace(talk, form=f"{talk.form} (its last answer is not asked)", messages=turns)
 
 
-def _prompt(entry: Entry, source: PromptSource, track: str, talk: Conversation, foreign: Counter[str]) -> Prompt:
+def _prompt(
+    data: Record, source: PromptSource, place: tuple[str, str], talk: Conversation, foreign: Counter[str]
+) -> Prompt:
     """The prompt of a row, under the id that its file has for it.
 
     Args:
+        place: the track of rows that have none of their own, and the file's name.
         foreign: gains tracks that are none of ours.
 
     Raises:
         Unusable: what is said about it is no text.
     """
-    data = entry.data
     row_id = word(_at(data, source.id, "id") or "", "the id") or content_id(talk.messages)
     own = _at(data, source.track, "track")
     if own not in TRACKS and not blank(own):
@@ -192,8 +196,8 @@ def _prompt(entry: Entry, source: PromptSource, track: str, talk: Conversation, 
     language = word(data.get("language"), "the language") or source.language
     tags = tuple(dict.fromkeys((*source.tags, *_tags(data.get("tags")))))
     category = word(data.get("category"), "the category")
-    track = str(own) if own in TRACKS else track
-    return Prompt(row_id, talk.messages, Path(entry.file).name, track, category, tags, language)
+    track = str(own) if own in TRACKS else place[0]
+    return Prompt(row_id, talk.messages, place[1], track, category, tags, language)
 
 
 def _at(data: Record, named: str | None, usual: str) -> object:

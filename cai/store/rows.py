@@ -275,7 +275,11 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
 
 def is_text(text: str) -> bool:
     """Whether it can be written and sent: JSON and a command line can hold lone surrogates, which are no text."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def content_key(messages: Sequence[Message]) -> int:
