@@ -9,7 +9,7 @@ from cai.data import prompts as prompt_files
 from cai.data import records
 from cai.data.account import Account
 from cai.data.comparisons import form
-from cai.data.locations import WILD
+from cai.data.locations import WILD, Origin
 from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
 from cai.errors import UserError
@@ -69,13 +69,26 @@ def of_recipe(recipe: Recipe, accounts: list[Account]) -> dict[str, list[Prompt]
     """
     prompts: dict[str, list[Prompt]] = {}
     for block in recipe.blocks:
-        if block.kind == "pairs" and not block.want.hub:
+        if block.kind == "pairs" and not _on_hub(block.want, "pairs", accounts):
             _read_pairs(block.want, accounts)
-        elif block.kind == "prompts" and not any(each.hub for some in block.want.sources.values() for each in some):
-            read = (row for row, _ in prompt_files.keyed(block.want.sources, accounts=accounts))
+        if block.kind == "prompts":
+            here = {
+                track: [each for each in some if not _on_hub(each, f"prompts, {track}", accounts)]
+                for track, some in block.want.sources.items()
+            }
+            read = (row for row, _ in prompt_files.keyed(here, accounts=accounts))
             kinds = {row.about: row for row in read if not isinstance(row, Drop)}
-            prompts[block.name] = list(kinds.values())
+            if here == {track: list(some) for track, some in block.want.sources.items()}:
+                prompts[block.name] = list(kinds.values())
     return prompts
+
+
+def _on_hub(origin: Origin, role: str, accounts: list[Account]) -> bool:
+    """Whether a source would have to be fetched, which is said."""
+    if origin.hub:
+        note = f"on the Hub, and not fetched for a check; to see what is understood of it: cai look {HUB}{origin.hub} --limit 100"
+        accounts.append(Account(origin.hub, role, notes={note: None}))
+    return bool(origin.hub)
 
 
 def _source(name: str, source: PromptSource) -> PromptSource:

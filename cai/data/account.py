@@ -60,7 +60,7 @@ class Account:
         self.forms[talk.form] += 1
         if talk.unread:
             self.unread.update(talk.unread)
-        self.used |= dict.fromkeys((*talk.columns, *columns))
+        self.used |= dict.fromkeys(each for each in (*talk.columns, *columns) if each not in self.unread)
         self.example = self.example or [*talk.messages, *answers]
 
     def leave(self, drop: Drop) -> None:

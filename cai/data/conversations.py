@@ -100,9 +100,9 @@ def word(value: object, what: str) -> str:
     Raises:
         Unusable: it is neither.
     """
-    if blank(value) or value is False:
+    if blank(value) or isinstance(value, bool):
         return ""
-    if isinstance(value, str | int | float) and not isinstance(value, bool) and value not in (math.inf, -math.inf):
+    if isinstance(value, str | int | float) and value not in (math.inf, -math.inf):
         return text(str(value), what)
     raise Unusable("no_text", f"{what} is {kind(value)}, and should be a text or a number")
 

@@ -20,6 +20,8 @@ from cai.errors import UserError
 from cai.store.rows import Drop, Prompt, content_id, content_key
 
 TRACKS = ("redteam", "helpful")
+ABOUT = ("id", "track", "category", "tags", "language")
+"""What a row may say about its prompt, each in a column of that name."""
 PROMPT = "prompt"
 INSTEAD = ("messages", "conversations")
 """Columns that hold a prompt where no column is named and there is none called prompt."""
@@ -96,7 +98,7 @@ class Known:
         if row_id in self.own or self.keys.get(row_id) == key:
             raise Unusable("duplicate", f"the id {row_id} was there before, for the same prompt")
         self.own[row_id] = key
-        name = next(each for each in _names(row_id, basename(file)) if each not in self.keys)
+        name = next(each for each in _names(row_id, _base(file)) if each not in self.keys)
         self.keys[name] = key
         return name
 
@@ -124,13 +126,13 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
         account.enter(entry.file, data)
         try:
             talk = _up_to_the_person(asked(data, _column(source, data, entry), source.system))
-            row, key = known.admit(_prompt(data, source, (track, basename(entry.file)), talk, foreign), entry.file)
+            row, key = known.admit(_prompt(data, source, (track, entry.file), talk, (account, foreign)), entry.file)
         except Unusable as error:
             drop = left_out(entry, error)
             account.leave(drop)
             yield drop, 0
             continue
-        account.read(talk, _about(source, data))
+        account.read(talk, [each for each in _columns(source).values() if each and at(data, each) is not None])
         yield row, key
     if foreign:
         _tell_of_tracks(source, foreign, account)
@@ -139,7 +141,7 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
 
 def left_out(entry: Entry, error: Unusable) -> Drop:
     """A row that gives nothing, by its place."""
-    return Drop(f"{basename(entry.file)}:{entry.number}", error.reason, printable(f"{entry.place}: {error}"))
+    return Drop(f"{_base(entry.file)}:{entry.number}", error.reason, printable(f"{entry.place}: {error}"))
 
 
 def _column(source: PromptSource, data: Record, entry: Entry) -> str:
@@ -156,7 +158,7 @@ def _column(source: PromptSource, data: Record, entry: Entry) -> str:
     likely = next((each for each in data if each.lower() in LIKELY), "")
     hint = f", such as `column: {likely}`" if likely else ""
     text = f'there is no column "{source.column}"; name one of: {names(data)} (key `column`{hint})'
-    if entry.alike:
+    if entry.alike and source.column.partition(".")[0] not in data:
         raise UserError(f"{entry.file}: {text}")
     raise Unusable("no_prompt", text)
 
@@ -178,44 +180,56 @@ def _up_to_the_person(talk: Conversation) -> Conversation:
 
 
 def _prompt(
-    data: Record, source: PromptSource, place: tuple[str, str], talk: Conversation, foreign: Counter[str]
+    data: Record, source: PromptSource, place: tuple[str, str], talk: Conversation, told: tuple[Account, Counter[str]]
 ) -> Prompt:
     """The prompt of a row, under the id that its file has for it.
 
     Args:
-        place: the track of rows that have none of their own, and the file's name.
-        foreign: gains tracks that are none of ours.
+        place: the track of rows that have none of their own, and the file.
+        told: gain what is not used: columns in a shape that is not known, and tracks that are none of ours.
 
     Raises:
         Unusable: what is said about it is no text.
     """
-    row_id = word(_at(data, source.id, "id") or "", "the id") or content_id(talk.messages)
-    own = _at(data, source.track, "track")
+    account, foreign = told
+    names = _columns(source)
+    about = {what: _plain(data, column, account) for what, column in names.items() if what != "track"}
+    row_id = word(about["id"] or "", "the id") or content_id(talk.messages)
+    own = at(data, names["track"]) if names["track"] else None
     if own not in TRACKS and not blank(own):
         foreign[own if isinstance(own, str) else kind(own)] += 1
-    language = word(data.get("language"), "the language") or source.language
-    tags = tuple(dict.fromkeys((*source.tags, *_tags(data.get("tags")))))
-    category = word(data.get("category"), "the category")
     track = str(own) if own in TRACKS else place[0]
-    return Prompt(row_id, talk.messages, place[1], track, category, tags, language)
+    tags = tuple(dict.fromkeys((*source.tags, *_tags(about["tags"]))))
+    language = word(about["language"], "the language") or source.language
+    return Prompt(
+        row_id, talk.messages, _base(place[1]), track, word(about["category"], "the category"), tags, language
+    )
 
 
-def _at(data: Record, named: str | None, usual: str) -> object:
-    """A column that is named, or is there under its usual name."""
-    return data.get(usual) if named is None else at(data, named) if named else None
+def _base(file: str) -> str:
+    """A file's own name, which may hold what is no text."""
+    return printable(basename(file))
+
+
+def _columns(source: PromptSource) -> dict[str, str]:
+    """What is said about a prompt → the column that says it; empty where none is taken."""
+    named = {"id": source.id, "track": source.track}
+    return {what: what if (column := named.get(what)) is None else column for what in ABOUT}
+
+
+def _plain(data: Record, column: str, account: Account) -> object:
+    """A text, a number or a list of them; None where there is none, and where a column means something else, which is told."""
+    value = at(data, column) if column else None
+    if all(isinstance(each, str | int | float | None) for each in (value if isinstance(value, list) else [value])):
+        return value
+    account.unread[column] += 1
+    return None
 
 
 def _tags(value: object) -> list[str]:
     """A list of tags, or one tag as plain text."""
     given = value if isinstance(value, list) else [value]
     return [tag for each in given if (tag := word(each, "a tag"))]
-
-
-def _about(source: PromptSource, data: Record) -> list[str]:
-    """The columns that say something about a prompt, and are read."""
-    named = (("id", source.id), ("track", source.track))
-    columns = [usual if name is None else name for usual, name in named]
-    return [each for each in (*columns, "category", "tags", "language") if each and at(data, each) is not None]
 
 
 def _tell_of_tracks(source: PromptSource, foreign: Counter[str], account: Account) -> None:

@@ -136,7 +136,7 @@ def _json(text: str, place: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
-        raise UserError(f"{place}: not valid JSON: nested too deep; close the brackets") from None
+        raise UserError(f"{place}: not valid JSON: nested too deep to be read; write it flatter") from None
     except ValueError as error:
         why = "holds a number of thousands of digits" if "int_max_str_digits" in str(error) else str(error)
         raise UserError(f"{place}: not valid JSON: {why}") from None

@@ -11,6 +11,7 @@ from typing import Any
 from cai.cluster.hire import Cluster
 from cai.data import dataset, locations
 from cai.data.locations import Origin
+from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
 from cai.data.prompts import HELDOUT
 from cai.flow.fleet import Fleet
@@ -173,7 +174,7 @@ def _by_content(source: dict[str, Any], kind: Callable[..., Origin]) -> None:
     if source["path"]:
         keys = ("path", "hub", "split", "config")
         source["sha256"] = locations.digest(kind(**{key: source[key] for key in keys}))
-        source["path"] = Path(source["path"]).name
+        source["path"] = printable(Path(source["path"]).name)
 
 
 def _decided(prompts: Mapping[str, object]) -> str:

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+from cai.data.account import Account
 from cai.data.locations import digest
-from cai.data.prompts import PromptSource, read
+from cai.data.prompts import PromptSource, keyed, read
 from cai.errors import UserError
 from cai.stages import pairs
 from cai.stages.pairs import Pairs
@@ -252,7 +253,6 @@ def test_columns_of_other_names_are_named(write: Write) -> None:
     "row",
     [
         {"prompt": "a", "id": "\ud83d"},
-        {"prompt": "a", "id": {"x": 1}},
         {"prompt": "a", "tags": ["\ud83d"]},
         {"prompt": "a", "category": "\ud83d"},
         {"prompt": "a", "language": "\0"},
@@ -264,3 +264,24 @@ def test_what_is_said_of_a_prompt_is_text_or_its_row_is_left_out(write: Write, r
     assert isinstance(dropped, Drop)
     assert dropped.reason == "no_text"
     assert "p.jsonl, row 2: " in dropped.detail
+
+
+def test_columns_of_the_user_s_own_under_our_names_leave_no_row_out(write: Write) -> None:
+    own = {
+        "id": {"$oid": "7f"},
+        "category": {"privacy": True},
+        "tags": [{"name": "x"}],
+        "language": [["en"]],
+        "track": 3,
+    }
+    accounts: list[Account] = []
+    path = write("p.jsonl", lines([{"prompt": f"{n}?", **own} for n in range(3)]))
+    rows = [row for row, _ in keyed({"helpful": [PromptSource(str(path))]}, accounts=accounts)]
+    assert [getattr(row, "track", "") for row in rows] == ["helpful"] * 3
+    assert dict(accounts[0].unread) == dict.fromkeys(("id", "category", "tags", "language"), 3)
+    assert "the column track holds other words than redteam and helpful (a number)" in accounts[0].sentence()
+
+
+def test_a_struct_that_is_missing_in_a_row_leaves_out_that_row_alone(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"row": [{"q": "Why?"}, None, {"q": "So?"}]}), tmp_path / "p.parquet")
+    assert texts(tmp_path / "p.parquet", column="row.q") == ["Why?", "So?"]
