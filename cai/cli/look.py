@@ -54,8 +54,9 @@ def look_at(names: Sequence[str], want: Look, as_json: bool) -> None:
 
 
 def lines(accounts: Sequence[Account]) -> Iterator[str]:
-    """Accounts for people."""
-    return (printable(line) for each in accounts for line in each.lines())
+    """Accounts for people; one that several recipes share stands once."""
+    blocks = dict.fromkeys(tuple(each.lines()) for each in accounts)
+    return (printable(line) for block in blocks for line in block)
 
 
 def of_recipe(recipe: Recipe, accounts: list[Account]) -> dict[str, list[Prompt]]:

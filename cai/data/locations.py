@@ -27,7 +27,7 @@ PACKED = (".gz", ".zst")
 """Endings of packed files, after that of a text file."""
 KNOWN = f"{', '.join(KINDS)} files (a text file may be packed as .gz or .zst)"
 WILD = re.compile(r"[*?\[]")
-DEPTH, MOST = 4, 100_000
+DEPTH, MOST = 2, 100_000
 """How deep a folder is looked through, and up to how many files."""
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -217,8 +217,13 @@ def _by_name(folder: Path, _: str) -> dict[str, list[Path]]:
         words = re.split(r"[^a-z]+", str(path.relative_to(folder)).lower())
         split = shards.get(path) or next((SPLITS[word] for word in words if word in SPLITS), "")
         splits.setdefault(split, []).append(path)
-    named = {split: some for split, some in splits.items() if split}
-    return named or ({"train": paths} if paths else {})
+    other = splits.pop("", [])
+    if splits and other:
+        raise UserError(
+            f"{folder}: holds the splits {names(sorted(splits))} and files that belong to none ({names(each.name for each in other)}); "
+            "name those that you mean, as in folder/train*.jsonl"
+        )
+    return splits or ({"train": other} if other else {})
 
 
 def _walk(folder: Path) -> Iterator[Path]:

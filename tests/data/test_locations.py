@@ -127,6 +127,9 @@ def test_a_dataset_s_repository_is_read_by_its_readme_or_by_its_names(write: Wri
     write("named/LICENSE", "none")
     assert texts(tmp_path / "named") == TEXTS
     assert texts(tmp_path / "named", split="test") == ["Late?"]
+    write("named/more.jsonl", lines(ROWS))
+    with pytest.raises(UserError, match=r"holds the splits test, train and files that belong to none \(more.jsonl\)"):
+        texts(tmp_path / "named")
 
 
 def test_stages_of_another_run_are_sources(scripted_run: Callable[..., Path]) -> None:
