@@ -209,10 +209,10 @@ def _texts(said: object) -> list[str]:
 
 
 def _single(value: object) -> str:
-    _, turns = _answer({"an answer": value}, "an answer")
-    if len(turns) > 1:
+    _, (*before, answer) = _answer({"an answer": value}, "an answer")
+    if before:
         raise Unusable("no_text", "an answer is a whole conversation")
-    return turns[0]["content"]
+    return answer["content"]
 
 
 def several(label: object) -> Sequence[object]:

@@ -219,9 +219,10 @@ def _by_name(folder: Path, _: str) -> dict[str, list[Path]]:
         splits.setdefault(split, []).append(path)
     other = splits.pop("", [])
     if splits and other:
+        known, rest = names(sorted(splits)), names(each.name for each in other)
         raise UserError(
-            f"{folder}: holds the splits {names(sorted(splits))} and files that belong to none ({names(each.name for each in other)}); "
-            "name those that you mean, as in folder/train*.jsonl"
+            f"{folder}: holds the splits {known} and files that belong to none ({rest}); name those that you mean, as in "
+            "folder/train*.jsonl"
         )
     return splits or ({"train": other} if other else {})
 

@@ -275,11 +275,7 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
 
 def is_text(text: str) -> bool:
     """Whether it can be written and sent: JSON and a command line can hold lone surrogates, which are no text."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return text == text.encode(errors="ignore").decode()
 
 
 def content_key(messages: Sequence[Message]) -> int:
