@@ -93,6 +93,18 @@ def comparisons(data: Mapping[str, object], columns: Mapping[str, str], base: in
             raise Unusable("no_pair", "has not the columns of the first row")
 
 
+def understood(data: Mapping[str, object], columns: Mapping[str, str]) -> Conversation:
+    """The conversation before the answers of a row that gives a pair, with all columns that say what it is."""
+    match form(data, columns):
+        case "choice":
+            talk, more = _question(data, columns), ("corrects", "incorrects")
+        case (a, b, *more):
+            (talk, _, _), more = answered(data, (a, b), columns), tuple(map(str, more))
+        case _:
+            (talk, _, _), more = answered(data, ("chosen", "rejected"), columns), ()
+    return replace(talk, columns=(*talk.columns, *more))
+
+
 def form(data: Mapping[str, object], columns: Mapping[str, str]) -> str | tuple[str, str, str] | None:
     """How a row says which answer is better: "chosen", "choice", or the columns of two answers and the label."""
     if "a" in columns and "b" in columns:
@@ -136,7 +148,7 @@ def answered(
     if first[-1]["role"] != ASSISTANT or second[-1]["role"] != ASSISTANT:
         raise Unusable("no_answer", f"{pair[0]} or {pair[1]} does not end with a turn of the assistant's")
     one, other = first[-1]["content"], second[-1]["content"]
-    column, system = prompt_column(data, columns), columns.get("system")
+    column, system = _prompt_column(data, columns), columns.get("system")
     if before and before[0]["role"] != ASSISTANT:
         # Whole conversations hold all that was said before the answers, a prompt column perhaps the first of it alone.
         talk = Conversation(f"{form} with the answers", before, (*pair, *filter(None, [column])))
@@ -178,7 +190,7 @@ def _prompt(data: Mapping[str, object], columns: Mapping[str, str]) -> tuple[Mes
     return _question(data, columns).messages
 
 
-def prompt_column(data: Mapping[str, object], columns: Mapping[str, str]) -> str:
+def _prompt_column(data: Mapping[str, object], columns: Mapping[str, str]) -> str:
     """The column that holds the prompt; empty where there is none."""
     return columns.get("prompt") or next((key for key in PROMPTS if not blank(data.get(key))), "")
 
@@ -189,7 +201,7 @@ def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Convers
     Raises:
         Unusable: there is none, or it does not end with the person's turn.
     """
-    column = prompt_column(data, columns)
+    column = _prompt_column(data, columns)
     if blank(data.get(column)):
         raise Unusable("no_prompt", f"the prompt is empty (columns: {notation.names(data)}; name one under `columns`)")
     talk = _stripped(asked(data, column, columns.get("system")))

@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterable, Set
+from contextlib import suppress
 
 LONGEST = 1 << 20
 """Characters of Python's notation that are parsed: its parser needs many times the memory of the text."""
@@ -29,7 +30,7 @@ def messages(words: str) -> list[object] | dict[str, object] | None:
     Raises:
         Unusable: it looks like one that cannot be read.
     """
-    words = words.strip()
+    words = _once(words.strip())
     begin = _BEGIN.match(words)
     listed = begin is not None and bool(begin[1]) and begin[2] in _WHO
     if not begin or not (listed or is_turn(set(_KEY.findall(words)))):
@@ -38,6 +39,15 @@ def messages(words: str) -> list[object] | dict[str, object] | None:
     turns = data if isinstance(data, list) else [data]
     known = any(isinstance(each, dict) and is_turn(each.keys()) for each in turns)
     return data if isinstance(data, list | dict) and (known or listed) else None
+
+
+def _once(words: str) -> str:
+    """A text without the second notation that it was put in, as where JSON was written as a text of JSON."""
+    if words.startswith(('"[', '"{')):
+        with suppress(ValueError, RecursionError):
+            inner = json.loads(words)
+            return inner.strip() if isinstance(inner, str) else words
+    return words
 
 
 def names(columns: Iterable[object]) -> str:

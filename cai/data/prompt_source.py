@@ -25,6 +25,8 @@ ABOUT = ("id", "track", "category", "tags", "language")
 PROMPT = "prompt"
 INSTEAD = ("messages", "conversations")
 """Columns that hold a prompt where no column is named and there is none called prompt."""
+MISNAMED = ("no_prompt", "no_text", "no_roles", "no_pair", "no_answer", "empty_answer")
+"""Reasons that a column of another name may be behind."""
 LIKELY = ("question", "instruction", "query", "goal", "behavior", "text", "transcript", "input", "turns")
 """Names of columns that a sentence may propose, and that are never taken by themselves."""
 
@@ -128,7 +130,7 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
             talk = _up_to_the_person(asked(data, _column(source, data, entry), source.system))
             row, key = known.admit(_prompt(data, source, (track, entry.file), talk, (account, foreign)), entry.file)
         except Unusable as error:
-            drop = left_out(entry, error)
+            drop = left_out(replace(entry, data=data), error, "column")
             account.leave(drop)
             yield drop, 0
             continue
@@ -139,9 +141,16 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
     account.complete()
 
 
-def left_out(entry: Entry, error: Unusable) -> Drop:
-    """A row that gives nothing, by its place."""
-    return Drop(f"{_base(entry.file)}:{entry.number}", error.reason, printable(f"{entry.place}: {error}"))
+def left_out(entry: Entry, error: Unusable, key: str) -> Drop:
+    """A row that gives nothing, by its place; where another column may be meant, with those that there are.
+
+    Args:
+        key: the one that names columns.
+    """
+    hint = (
+        f"; columns: {names(entry.data)} (key `{key}`)" if error.reason in MISNAMED and "(key" not in str(error) else ""
+    )
+    return Drop(f"{_base(entry.file)}:{entry.number}", error.reason, printable(f"{entry.place}: {error}{hint}"))
 
 
 def _column(source: PromptSource, data: Record, entry: Entry) -> str:

@@ -27,6 +27,8 @@ SYSTEMS = ("system", "system_prompt")
 INPUTS = ("input", "instances.0.input")
 CONTEXTS = ("context", "ContextString")
 HISTORY = "history"
+ASKED, ANSWERED = ("user", "human", "question", "prompt"), ("assistant", "gpt", "answer", "response")
+"""Keys of a pair of what was asked and answered, where it is an object."""
 
 
 def asked(data: Mapping[str, object], column: str, system: str | None = None) -> Conversation:
@@ -168,14 +170,20 @@ class _Question:
 
 def _exchanges(value: object) -> list[Message]:
     """Pairs of what was asked and answered, as turns; none where it is something else."""
-    if not isinstance(value, list) or not all(isinstance(each, list) and len(each) == 2 for each in value):
-        return []
-    texts = [each for pair in value for each in pair]
-    if any(not isinstance(each, str | None) for each in texts):
+    pairs = [_exchange(each) for each in value] if isinstance(value, list) else []
+    texts = [each for pair in pairs for each in pair]
+    if not all(pairs) or any(not isinstance(each, str | None) for each in texts):
         return []
     if any(map(blank, texts)):
         raise Unusable("empty_turn", f"one of the turns in {HISTORY} is empty")
     return [{"role": (USER, ASSISTANT)[place % 2], "content": text(each)} for place, each in enumerate(texts)]
+
+
+def _exchange(value: object) -> list[object]:
+    """What was asked and what was answered; empty where it is something else."""
+    if isinstance(value, dict):
+        value = [value[key] for names in (ASKED, ANSWERED) for key in names if key in value] if len(value) == 2 else []
+    return value if isinstance(value, list) and len(value) == 2 else []
 
 
 def _turns(value: object) -> list[Message]:

@@ -223,7 +223,7 @@ def _from_arrow(path: Path) -> Iterator[tuple[int, Record]]:
     import pyarrow
 
     try:
-        with pyarrow.memory_map(str(path)) as source:
+        with pyarrow.OSFile(str(path), "rb") as source:
             try:
                 stream = pyarrow.ipc.open_stream(source)
                 schema, batches = stream.schema, iter(stream)
@@ -240,6 +240,7 @@ def _from_batches(schema: Any, batches: Iterator[Any], path: Path) -> Iterator[t
         raise UserError(f"{path}: has two columns {name}; rename one of them")
     number = 0
     for batch in batches:
+        batch.validate(full=True)  # a damaged file may point anywhere
         columns = {name: _plain(column) for name, column in zip(schema.names, batch.columns, strict=True)}
         for place in range(batch.num_rows):
             number += 1

@@ -12,8 +12,8 @@ from itertools import islice
 
 from cai.data import records
 from cai.data.account import Account
-from cai.data.comparisons import Comparison, answered, checked, comparisons, form, prompt_column, several, word_of
-from cai.data.conversations import Conversation, Unusable
+from cai.data.comparisons import Comparison, checked, comparisons, form, several, understood, word_of
+from cai.data.conversations import Unusable
 from cai.data.notation import names
 from cai.data.prompt_source import TRACKS, left_out
 from cai.data.questions import opened
@@ -89,9 +89,9 @@ def _of_row(entry: Entry, want: Pairs, base: int | None) -> Iterator[Pair | Drop
             try:
                 yield _pair(checked(each), _track(entry.data, want))
             except Unusable as error:
-                yield left_out(entry, error)
+                yield left_out(entry, error, "columns")
     except Unusable as error:
-        yield left_out(entry, error)
+        yield left_out(entry, error, "columns")
 
 
 def _track(data: records.Record, want: Pairs) -> str:
@@ -101,25 +101,13 @@ def _track(data: records.Record, want: Pairs) -> str:
 
 
 def _understood(data: records.Record, want: Pairs, row: Pair, account: Account) -> None:
-    match form(data, want.columns):
-        case (a, b, label):
-            talk, *_ = answered(data, (a, b), want.columns)
-            columns = [a, b, label]
-        case "chosen":
-            talk, *_ = answered(data, ("chosen", "rejected"), want.columns)
-            columns = ["chosen", "rejected"]
-        case _:
-            talk, columns = (
-                Conversation("multiple choice", row.messages, (prompt_column(data, want.columns),)),
-                ["corrects"],
-            )
-            columns += ["incorrects"]
-    columns += ["track"] if data.get("track") in TRACKS else []
-    better = "tied or split"
-    if row.people and sum(row.people) / len(row.people) != 0.5:
-        better = "a" if sum(row.people) / len(row.people) > 0.5 else "b"
+    share = sum(row.people) / len(row.people) if row.people else 0.5
+    better = "a" if share > 0.5 else "b" if share < 0.5 else "neither"
     answers = [{"role": f"answer {name}", "content": each.text} for name, each in (("a", row.a), ("b", row.b))]
-    account.read(talk, columns, [*answers, {"role": "the better, by people", "content": better}])
+    track = ["track"] if data.get("track") in TRACKS else []
+    account.read(
+        understood(data, want.columns), track, [*answers, {"role": "the better, by people", "content": better}]
+    )
 
 
 def _numbering(want: Pairs) -> int | None:

@@ -18,6 +18,7 @@ from cai.errors import UserError
 from cai.stages import pairs
 from cai.stages.pairs import Pairs
 from cai.store.rows import Drop, Pair, Prompt
+from cai.store.stage import Stage
 
 Write = Callable[[str, str], Path]
 ROWS = [{"prompt": "Is rye sour?"}, {"prompt": "Is it, really?"}]
@@ -171,6 +172,11 @@ def test_stages_of_another_run_are_sources(scripted_run: Callable[..., Path]) ->
             '{"question": "Why?"}\n',
             'there is no column "prompt"; name one of: question (key `column`, such as',
         ),
+        (
+            "p.jsonl",
+            '{"prompt": 7, "n": 1}\n',
+            "row 1: expected a text or messages, found a number; columns: prompt, n (key `column`)",
+        ),
         ("p.jsonl", '{"prompt": NaN}\n{"prompt": 7}\n', "none of its 2 rows can be read (no_prompt 1, no_text 1)"),
         ("p.json", '{"prompt": ["a"], "answer": ["b"]}', "found an object with prompt, answer"),
         ("p.json", '{"train": {"prompt": ["a"], "answer": ["b"]}}', "found an object with train"),
@@ -288,3 +294,12 @@ def test_columns_of_the_user_s_own_under_our_names_leave_no_row_out(write: Write
 def test_a_struct_that_is_missing_in_a_row_leaves_out_that_row_alone(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"row": [{"q": "Why?"}, None, {"q": "So?"}]}), tmp_path / "p.parquet")
     assert texts(tmp_path / "p.parquet", column="row.q") == ["Why?", "So?"]
+
+
+def test_keys_that_are_not_given_decide_nothing_that_was_sealed_before_they_were_known(
+    scripted_run: Callable[..., Path],
+) -> None:
+    begun = Stage(scripted_run() / "prompts").begun
+    assert begun is not None
+    [source] = begun["block"]["redteam"]
+    assert set(source) == {"path", "hub", "split", "config", "column", "limit", "tags", "language", "sha256"}
