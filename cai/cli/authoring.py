@@ -1,10 +1,13 @@
-"""The commands of a constitution's author: check, test, judge-eval, try, diff; ``cli.py`` puts them beside the others."""
+"""The commands of a constitution's author: check, look, test, judge-eval, try, diff; ``app.py`` puts them beside the others."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+T = TypeVar("T", str, Path)
 
 ConstitutionArgument = Annotated[Path, typer.Argument(metavar="CONSTITUTION", help="The constitution's file.")]
 ModelOption = Annotated[
@@ -36,6 +39,8 @@ def check(
 ) -> None:
     """Check constitutions and recipes before they cost."""
     from cai.cli.check import check_paths, context, project
+    from cai.cli.look import lines
+    from cai.data.account import Account
     from cai.flow.terminal import line
     from constitution.check import documented
     from constitution.visible import json_text, without_password
@@ -44,16 +49,51 @@ def check(
         for name, (level, about) in documented().items():
             line(f"{name} ({level}): {about}")
         return
-    checked, findings = check_paths(paths or project(), context(model, max_len, prompts or []))
+    accounts: list[Account] = []
+    checked, findings = check_paths(paths or project(), context(model, max_len, prompts or []), accounts)
     if as_json:
         line(without_password(json_text([each.plain() for each in findings])))
     else:
-        for each in findings:
+        for each in (*lines(accounts), *findings):
             line(without_password(str(each)))
         levels = Counter(each.level for each in findings)
         line(f"{checked} files checked: {levels['error']} errors, {levels['warning']} warnings")
     if any(each.level == "error" for each in findings):
         raise typer.Exit(2)
+
+
+def look(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE…", help="Files, folders, paths with wildcards, or hub:OWNER/NAME."),
+    ] = None,
+    column: Annotated[
+        str, typer.Option(metavar="NAME", help="The column that holds the prompt; a.b in a struct.")
+    ] = "",
+    id_column: Annotated[str | None, typer.Option("--id", metavar="NAME", help="The column of the id.")] = None,
+    track: Annotated[str | None, typer.Option(metavar="NAME", help="The column of the track.")] = None,
+    system: Annotated[str | None, typer.Option(metavar="NAME", help="The column of the system message.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT=COLUMN",
+            help="Of pairs: prompt=…, a=…, b=…, label=…, system=…; or first=VALUE, scale=…, as in a recipe.",
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split, of a folder or a Hub dataset.")] = "train",
+    config: Annotated[str, typer.Option(help="The configuration, of a folder or a Hub dataset.")] = "",
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=10**9, help="Rows to look at, from the front.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the accounts as JSON.")] = False,
+) -> None:
+    """Show what is understood of prompts or pairs: columns, forms, what is left out, and one row as it is asked."""
+    from cai.cli.look import Look, look_at
+    from cai.data.prompt_source import PromptSource
+
+    source = PromptSource(split=split, config=config, limit=limit, id=id_column, track=track, system=system)
+    source = replace(source, column=column) if column else source
+    look_at(_given(files, "FILE…"), Look(source, _columns(columns or [])), as_json)
 
 
 def examine(
@@ -207,3 +247,9 @@ def _pair_of(text: str) -> tuple[str, str]:
     if not equals or not column:
         raise typer.BadParameter(f'"{text}" is not of the form WHAT=COLUMN, such as label=winner')
     return what, column
+
+
+def _given(paths: list[T] | None, what: str) -> list[T]:
+    if not paths:
+        raise typer.BadParameter(f"name at least one {what}")
+    return paths

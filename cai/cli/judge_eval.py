@@ -15,6 +15,7 @@ from typing import cast
 
 import yaml
 
+from cai.data.locations import WILD
 from cai.errors import UserError, install
 from cai.flow.screen import Screen
 from cai.flow.terminal import line
@@ -51,12 +52,10 @@ CODE = (
     *("constitution/*.py", "cai/judge/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
     *("cai/judge/compare.py", "cai/judge/settings.py", "cai/judge/settle.py", "cai/judge/calibration.py"),
     *(
-        "cai/data/comparisons.py",
-        "cai/data/records.py",
-        "cai/data/labels.py",
-        "cai/data/known_sets.py",
-        "cai/data/survey.py",
+        f"cai/data/{name}.py"
+        for name in ("comparisons", "conversations", "notation", "questions", "locations", "records")
     ),
+    *(f"cai/data/{name}.py" for name in ("labels", "known_sets", "survey")),
 )
 """What puts questions, reads answers and settles votes: a change of it makes an exam stale."""
 SETTABLE = {each.name for each in fields(Label)} - {"model", "panel", "method"}
@@ -160,7 +159,7 @@ def save_calibration(exam: JudgeEval, out: Path, figures: ExamFigures, folder: P
 def _sensible(exam: JudgeEval) -> None:
     if importlib.util.find_spec("sklearn") is None or importlib.util.find_spec("statsmodels") is None:
         raise UserError(f"an exam needs the packages scikit-learn and statsmodels; run: {install('judge')}")
-    if not exam.data.startswith("hub:") and not Path(exam.data).is_file():
+    if not exam.data.startswith("hub:") and not Path(exam.data).exists() and not WILD.search(exam.data):
         raise UserError(f"there is no file {exam.data or 'without a name'}; name the pairs' file, or hub:OWNER/NAME")
     if find(exam.constitution) is None:
         text = advice(exam.constitution, "name a constitution")

@@ -11,6 +11,7 @@ from cai.models import passwords
 from cai.models.bundled import resolve
 from cai.recipe.block import Block
 from cai.run.context import Run
+from cai.run.sources import answerable
 from cai.stages.dpo import Dpo
 from cai.stages.kto import Kto
 from cai.stages.online import Online
@@ -26,6 +27,7 @@ from constitution.load import digest
 
 
 async def training(run: Run, block: Block) -> None:
+    answerable(run, block)
     if not _room_beside_servers(run, block):
         await run.fleet.need([])  # training gets the whole machine
     if run.cluster:

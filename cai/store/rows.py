@@ -270,7 +270,7 @@ def _readers(kind: type) -> dict[str, Callable[[Any], Any]]:
 
 def is_text(text: str) -> bool:
     """Whether it can be written and sent: JSON and a command line can hold lone surrogates, which are no text."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return text == text.encode(errors="ignore").decode()
 
 
 def content_key(messages: Sequence[Message]) -> int:

@@ -1,16 +1,19 @@
 """Recipes: what they resolve to, and the sentence for each mistake."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 
-from cai.data.prompts import PromptSource
+from cai.data.prompts import TRACKS, PromptSource
 from cai.models.types import ModelSpec
+from cai.recipe.block import Block
+from cai.recipe.checks.stages import unanswered
 from cai.recipe.read import load_recipe
 from cai.stages import STAGES
+from cai.stages.grpo import Grpo
 from constitution.source import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,3 +234,12 @@ def test_the_schema_has_the_very_keys_of_the_blocks() -> None:
     assert {key for name in ("model", "served") for key in schema["$defs"][name]["properties"]} == known
     assert all(each.get("description") for each in schema["$defs"]["served"]["properties"].values())
     assert set(schema["$defs"]["source"]["properties"]) == {field.name for field in fields(PromptSource)}
+
+
+@pytest.mark.parametrize(
+    ("there", "words"), [({"helpful"}, "answers redteam prompts, and p has helpful ones alone"), (TRACKS, "")]
+)
+def test_a_training_that_would_answer_no_prompt_is_said(there: Iterable[str], words: str) -> None:
+    block = Block("grpo", "grpo", Grpo(base="sft", reward="judge", tracks=("redteam",)), "p", ())
+    assert unanswered(block, set(there)).startswith(words)
+    assert bool(unanswered(block, set(there))) == bool(words)
