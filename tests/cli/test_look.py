@@ -93,3 +93,35 @@ def test_a_check_tells_what_is_understood_and_which_step_would_answer_nothing(
     assert "p.jsonl: 4 rows, 1 as text + system, 1 as messages" in ran.stdout
     ran = cai("run", recipe, "sample.tracks=[helpful]", "--out", tmp_path / "out")
     assert "sample kept none of 3 rows (equal_or_empty_answers 3)" in ran.stderr
+
+
+def test_how_labels_are_read_is_told_or_asked(cai: Cai, write: Write) -> None:
+    rows: list[dict[str, object]] = [
+        {"q": {"text": f"{n}?", "sys": "Be brief."}, "response_a": "Yes.", "response_b": "No.", "vote": {"of": n % 2}}
+        for n in range(4)
+    ]
+    pairs = write("pairs.jsonl", lines(rows))
+    columns = [f"--columns={each}" for each in ("prompt=q.text", "system=q.sys", "label=vote.of")]
+    question = "pairs.jsonl: the label's column vote.of holds 0 (2), 1 (2), and numbers alone do not say"
+    asked = cai("look", pairs, *columns)
+    assert (asked.returncode, asked.stderr.startswith(f"error: {question}")) == (2, True), asked.stderr
+    assert f"{pairs} (pairs): 4 rows\n" in asked.stdout
+    answered = cai("look", pairs, *columns, "--columns=first=0").stdout
+    assert "  labels: vote.of 0 means response_a, 1 means response_b, as `columns` says\n" in answered
+    assert "  columns read: q.text, q.sys, response_a, response_b, vote.of\n" in answered
+    assert "    system: Be brief.\n    user: 0?\n" in answered
+    refused = cai("look", pairs, *columns, "--columns=frist=0")
+    assert (refused.returncode, 'there is no "frist" among them' in refused.stderr) == (2, True)
+    stages = "  - pairs: {path: pairs.jsonl, columns: {prompt: q.text, label: vote.of}}\n  - label: {method: people}\n"
+    recipe = write("r.yaml", RECIPE.partition("  - prompts")[0] + stages)
+    write("script.yaml", "- {say: [Yes.]}\n")
+    checked = cai("check", recipe)
+    assert checked.returncode == 2
+    assert f"{recipe}:6: stages[0].pairs: {question}" in checked.stdout
+
+
+def test_a_known_set_is_told_with_the_columns_of_its_own(cai: Cai, write: Write) -> None:
+    completions = [{"response": f"Answer {n}.", "fine-grained_score": n} for n in range(3)]
+    looked = cai("look", write("p.jsonl", lines([{"instruction": "Go.", "completions": completions}]))).stdout
+    assert "  read as: text 1\n  columns read: instruction, completions\n" in looked
+    assert "  labels: read as UltraFeedback: " in looked
