@@ -141,6 +141,7 @@ def save_calibration(exam: JudgeEval, out: Path, figures: ExamFigures, folder: P
     pairs = [each for each in judged_pairs(_rows(out, method)) if each.p is not None]
     fitted = calibration.fit(exam.kind, [each.p or 0.0 for each in pairs], [each.people for each in pairs])
     begun = Stage(out / method).begun
+    assert begun is not None  # its rows were judged a moment ago
     about = {
         "data": figures["data"],
         "pairs": len(pairs),

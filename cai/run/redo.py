@@ -111,7 +111,7 @@ def forget(run: Run) -> None:
 
 def _record(run: Run) -> Record:
     nothing: Record = {"stages": {}, "aside": [], "changed": False}
-    return {**nothing, **(read_form(run.folder / RECORD, Record) or {})}
+    return read_form(run.folder / RECORD, Record) or nothing
 
 
 def _write(run: Run, record: Record) -> None:

@@ -99,9 +99,10 @@ async def _measured(run: Run, block: Block, want: Verdict, answers: Path) -> Div
 def _compared(folder: Path, role: str) -> Wins:
     """How a role's answers did over the first model's."""
     figures = evaluated(folder).get(role)
-    if figures is None or "all" not in figures.get("compared", {}):
+    compared = figures.get("compared", {}) if figures else {}
+    if "all" not in compared:
         raise RunError(f"{folder / 'metrics.json'} says nothing of {role}; do it again with: --redo {folder.name}")
-    return figures["compared"]["all"]
+    return compared["all"]
 
 
 def _words(folder: Path) -> list[int]:

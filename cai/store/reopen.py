@@ -112,7 +112,8 @@ class _Reopening:
         number, kept = part_number(path), []
         for done in json_objects(path, RowLine):
             if done["in"] in self.stale:
-                self._spend(number, *(done.get("tokens") or (0, 0, 0)))
+                tokens_in, cached, out = done.get("tokens") or (0, 0, 0)
+                self._spend(number, tokens_in, cached, out)
             else:
                 kept.append(encode(done))
         for drop in self._dropped(number):

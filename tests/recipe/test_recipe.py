@@ -88,6 +88,11 @@ stages:
             "expected a number, found inf; write one of more than 0 and at",
         ),
         ("learning_rate: 1e-5", "learning_rate: .nan", 'expected a number, found ".nan"'),
+        (
+            "  judge: {endpoints",
+            "  ../../judge: {endpoints",
+            "models: a role's name has letters, digits, . - and _ only",
+        ),
         ("name: good", 'name: "good\\n"', "a name has letters, digits, . - and _ only"),
         ("- sft_set", "- sftset", 'stages[2].sftset: unknown key; did you mean "sft_set"?'),
         ("model: sft}", "model: stf}", 'stages[4].sample.model: there is no model "stf"; did you mean "sft"?'),
