@@ -78,7 +78,10 @@ def look(
     ] = None,
     split: Annotated[str, typer.Option(help="The split, of a folder or a Hub dataset.")] = "train",
     config: Annotated[str, typer.Option(help="The configuration, of a folder or a Hub dataset.")] = "",
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rows to look at, from the front.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Rows from the front; all unless told, of a Hub dataset 1000."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the accounts as JSON.")] = False,
 ) -> None:
     """Show what is understood of prompts or pairs: columns, forms, what is left out, and one row as it is asked."""
