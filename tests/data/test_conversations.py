@@ -135,6 +135,7 @@ def test_what_stands_beside_a_question_belongs_to_it(
         ({"q": "Why?", "history": [{"role": "user", "content": [{"type": "image"}]}]}, "needs_image"),
         ({"q": "Why?", "history": [["Hi", ""]]}, "empty_turn"),
         ({"q": "What is it?", "images": ["a.png"]}, "needs_image"),
+        ({"q": "Why?", "context": "[{'role': 'user', 'content': 3}]"}, "no_text"),
         ({"q": "Why?", "system": "half \ud83d"}, "no_text"),
         ({"q": " "}, "no_prompt"),
     ],
