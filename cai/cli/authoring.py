@@ -83,7 +83,10 @@ def look(
     split: Annotated[str, typer.Option(help="The split, of a folder or a Hub dataset.")] = "train",
     config: Annotated[str, typer.Option(help="The configuration, of a folder or a Hub dataset.")] = "",
     limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=10**9, help="Rows to look at, from the front.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=10**9, help="Rows from the front; all unless told, of a Hub dataset 1000."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the accounts as JSON.")] = False,
 ) -> None:

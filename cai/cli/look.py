@@ -23,7 +23,8 @@ from constitution.shipped import advice, find
 from constitution.source import InputError, Keys
 from constitution.visible import without_password
 
-HUB = "hub:"
+HUB, FETCHED = "hub:", 1000
+"""How a dataset on the Hub is named, and how many of its rows are looked at unless told."""
 WORDS = {"scale": ("signed", "share"), "means": ("better", "worse")}
 KEYS = ("prompt", "a", "b", "label", "system", *SAYS, *WORDS)
 """What may be said of the columns of pairs, and the words for it where not all are."""
@@ -120,14 +121,14 @@ def _kinds(sources: Mapping[str, Sequence[PromptSource]], accounts: list[Account
 def _on_hub(origin: Origin, role: str, accounts: list[Account]) -> bool:
     """Whether a source would have to be fetched, which is said."""
     if origin.hub:
-        note = f"on the Hub, and not fetched for a check; to see what is understood of it: cai look {HUB}{origin.hub} --limit 100"
+        note = f"on the Hub, and not fetched for a check; to see what is understood of it: cai look {HUB}{origin.hub}"
         accounts.append(Account(origin.hub, role, notes={note: None}))
     return bool(origin.hub)
 
 
 def _source(name: str, source: PromptSource) -> PromptSource:
     if name.startswith(HUB):
-        return replace(source, hub=name.removeprefix(HUB))
+        return replace(source, hub=name.removeprefix(HUB), limit=source.limit or FETCHED)
     path = find(name)
     if path is None and not WILD.search(name):
         raise UserError(f"{name}: there is no such file; {advice(name, 'check the path')}")

@@ -4,7 +4,7 @@
 - *messages*: a list of objects with ``role`` and ``content``, or ``from`` and ``value``; one such object; or one object of two
   lists. Content is text, or a list of parts that are all text. Roles are those of ``ROLES``.
 - *transcript*: ``Human: …``, ``Assistant: …``, each turn after an empty line but the first, which may also be ``System: …``.
-  Only such a mark begins a turn: other colons and empty lines are the turn's own.
+  Only such a mark begins a turn: other colons and empty lines are the turn's own. Transcripts of other forms are left out.
 - *messages as text*: messages in the notation of JSON or Python, as a CSV file has them.
 
 What stands beside a question and belongs to it is ``cai.data.questions``. Contents stay as they are, but for a text's ends.
@@ -35,6 +35,22 @@ TOOLS = ("tool", "tools", "function", "ipython", "observation", "environment")
 MEDIA = {"image": "an image", "audio": "audio", "video": "a video"}
 """What a part, a turn or a column beside a question may hold that is no text, by its name."""
 _MARK = re.compile(r"(?:\A|\r?\n[ \t]*\r?\n)(?P<role>Human|Assistant):[ ]?|\A(?P<first>System):[ ]?")
+OTHERS = (
+    *(
+        ("### Human:", "### Assistant:"),
+        ("### Instruction:", "### Response:"),
+        ("Below is an instruction", "### Response:"),
+    ),
+    *(("<|im_start|>", "<|im_end|>"), ("<|user|>", "<|assistant|>"), ("<|begin_of_text|>", "<|eot_id|>")),
+    *(
+        ("[INST]", "[/INST]"),
+        ("<s>[INST]", "[/INST]"),
+        ("<start_of_turn>", "<end_of_turn>"),
+        ("<bos>", "<end_of_turn>"),
+    ),
+    *(("User:", "\nAssistant:"), ("USER:", "ASSISTANT:"), ("user:", "\nassistant:")),
+)
+"""How transcripts of other forms begin, and what then stands in them: they are left out, not asked as one turn."""
 _FIRST = ("Human:", "Assistant:", "System:")
 _CLOSE_MARK = re.compile(r"\n(Human|Assistant):")
 
@@ -125,9 +141,14 @@ def _from_text(words: str, speaker: str) -> Conversation:
         return Conversation("messages as text", _messages(data))
     if turns := _transcript(words):
         return Conversation("transcript", _whole(turns))
+    words = words.strip()
     if blank(words):
         raise Unusable("empty_turn", "it is empty")
-    return Conversation("text", ({"role": speaker, "content": words.strip()},))
+    if begin := next((begin for begin, then in OTHERS if words.startswith(begin) and then in words), ""):
+        raise Unusable(
+            "unknown_transcript", f"begins with {begin} and looks like a transcript in a form that is not known"
+        )
+    return Conversation("text", ({"role": speaker, "content": words},))
 
 
 def _transcript(words: str) -> list[Message]:

@@ -23,7 +23,7 @@ TRACKS = ("redteam", "helpful")
 ABOUT = ("id", "track", "category", "tags", "language")
 """What a row may say about its prompt, each in a column of that name."""
 PROMPT = "prompt"
-INSTEAD = ("messages", "conversations")
+INSTEAD = ("messages", "conversations", "conversation")
 """Columns that hold a prompt where no column is named and there is none called prompt."""
 MISNAMED = ("no_prompt", "no_text", "no_roles", "no_pair", "no_answer", "empty_answer")
 """Reasons that a column of another name may be behind."""

@@ -191,7 +191,7 @@ def _turns(value: object) -> list[Message]:
     try:
         known = read(value)
     except Unusable as error:
-        if error.reason in ("no_text", "no_roles"):
+        if error.reason in ("no_text", "no_roles") and not isinstance(value, str):
             return []
         raise
     return [] if known.form == "text" else list(known.messages)
