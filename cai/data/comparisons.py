@@ -9,7 +9,7 @@ of labels is several people.
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -70,7 +70,7 @@ def understood(data: Mapping[str, object], survey: Survey) -> Conversation:
 
 def _rows(
     data: Mapping[str, object], survey: Survey
-) -> tuple[KnownSet | None, list[tuple[Mapping[str, object], Form]]]:
+) -> tuple[KnownSet | None, Sequence[tuple[Mapping[str, object], Form]]]:
     """A row as rows with the usual columns, each with its form, and the known set that it is of.
 
     Raises:

@@ -74,7 +74,7 @@ class Asked(Protocol):
     replicas: list[Replica]
     say: Callable[[str], None]
 
-    def once(self, request: Request, replica: Replica | None = None) -> Awaitable[Reply]:
+    def once(self, request: Request, server: Replica | None = None) -> Awaitable[Reply]:
         """One try, at any server unless told; raises Refused or Transient."""
         ...
 
