@@ -7,7 +7,9 @@ says how often the fault came, how many rows were kept and dropped, and what the
 each line to what it should be.
 """
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,9 +17,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
 from aiohttp import web
 from faulty import Answer, Faulty, empty, hang, reset, serving, status, torn
@@ -201,16 +205,20 @@ def all_gone_for_a_while(folder: Path) -> Outcome:
             return outcome(folder, said, server)
 
 
+def _no_room(file: int, kept: Callable[[int], None] = os.fsync) -> None:
+    """Brings a file to the disk, on which there is no room for the second part's rows."""
+    if os.readlink(f"/proc/self/fd/{file}").endswith(".part-00001.jsonl.tmp"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    kept(file)
+
+
 def disk_full(folder: Path) -> tuple[Outcome, Outcome]:
     """No room for a part's rows, then room again."""
     server = Faulty()
     with serving(server) as url:
-        part = folder / "run" / "revise" / ".part-00001.jsonl.tmp"
-        part.parent.mkdir(parents=True)
-        part.symlink_to("/dev/full")  # where the finished part is written first; every write fails as on a full disk
         server.failed = 1
-        stopped = outcome(folder, run(folder, url), server)
-        part.unlink()
+        with patch("os.fsync", _no_room):
+            stopped = outcome(folder, run(folder, url), server)
         return stopped, outcome(folder, run(folder, url), server)
 
 

@@ -10,13 +10,17 @@ Every message is one sentence that says what is wrong, where, and what to do.
 """
 
 from constitution.source import InputError
+from constitution.visible import without_password
 
 DISTRIBUTION = "cai-toolkit"
 """What pip knows this package as."""
 
 
 class CaiError(Exception):
-    """Base of the errors of ours, each with a sentence meant for people."""
+    """Base of the errors of ours, each with a sentence meant for people; none holds the password of a server's URL."""
+
+    def __init__(self, text: str = "", *more: object) -> None:
+        super().__init__(without_password(text), *more)
 
 
 class UserError(CaiError, InputError):
@@ -38,7 +42,7 @@ class RowError(CaiError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(detail or reason)
         self.reason = reason
-        self.detail = detail
+        self.detail = without_password(detail)
 
 
 def install(extra: str) -> str:

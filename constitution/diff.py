@@ -12,7 +12,14 @@ Exemplar = CritiqueRevisionExemplar | JudgmentExemplar
 Place = tuple[str, str, int]
 """An exemplar's principle and prompt, and which of those that have both the same."""
 
+Block = tuple[int, int, int]
+"""Words that two texts share: where they begin in the old one and in the new one, and how many they are."""
+
 SHORTEST_RUN = 3
+MOST_MATCHES = 30_000
+"""Pairs of the same word up to which the longest blocks are looked for: two texts of English of some 1,700 words."""
+MOST_WORDS = 20_000
+"""Of a text that is compared at all, after a beginning that is the same."""
 SPOKEN = ("name", "version", "description", "preamble")
 
 
@@ -59,9 +66,9 @@ def words(old: str, new: str) -> Iterator[tuple[str, str]]:
     One or two words that happen to be the same between changes count as changed: people read runs, not islands.
     """
     first, second = re.findall(r"\S+\s*", old), re.findall(r"\S+\s*", new)
-    matcher = difflib.SequenceMatcher(None, [each.strip() for each in first], [each.strip() for each in second], False)
+    blocks = _blocks([each.strip() for each in first], [each.strip() for each in second])
     at, at2 = 0, 0
-    for start, start2, size in _runs(matcher.get_matching_blocks(), len(first), len(second)):
+    for start, start2, size in _runs(blocks, len(first), len(second)):
         if start > at:
             yield "removed", "".join(first[at:start])
         if start2 > at2:
@@ -71,7 +78,50 @@ def words(old: str, new: str) -> Iterator[tuple[str, str]]:
             yield "same", "".join(second[start2:at2])
 
 
-def _runs(blocks: Sequence[tuple[int, int, int]], size: int, size2: int) -> Iterator[tuple[int, int, int]]:
+def _blocks(old: Sequence[str], new: Sequence[str]) -> list[Block]:
+    """Matching blocks in order, an empty one at the end; in bounded time, also where an answer says the same for ever."""
+    head = next(
+        (at for at, both in enumerate(zip(old, new, strict=False)) if both[0] != both[1]), min(len(old), len(new))
+    )
+    rest, rest2 = old[head:], new[head:]
+    there = Counter(rest2)
+    if sum(there[word] for word in rest) <= MOST_MATCHES:
+        # The longest block first: what people would call the same. With words that come again and again it takes for ever.
+        matched = difflib.SequenceMatcher(None, rest, rest2, False).get_matching_blocks()
+    elif max(len(rest), len(rest2)) <= MOST_WORDS:
+        matched = _longest_common(rest, rest2)
+    else:
+        matched = [(len(rest), len(rest2), 0)]
+    return [(0, 0, head), *((head + start, head + start2, size) for start, start2, size in matched)]
+
+
+def _longest_common(old: Sequence[str], new: Sequence[str]) -> list[Block]:
+    """Blocks of a longest common subsequence, its table one bit a cell (Hyyrö 2004): 5,000 words in a tenth of a second."""
+    places: dict[str, int] = {}
+    for at, word in enumerate(new):
+        places[word] = places.get(word, 0) | 1 << at
+    whole = (1 << len(new)) - 1
+    rows = [whole]  # a bit that is not set: the common part grows with that word of the new text
+    for word in old:
+        last = rows[-1]
+        step = last & places.get(word, 0)
+        rows.append(((last + step) | (last - step)) & whole)
+    blocks: list[Block] = [(len(old), len(new), 0)]
+    at, at2 = len(old), len(new)
+    while at and at2:
+        if rows[at] >> (at2 - 1) & 1:
+            at2 -= 1
+            continue
+        at -= 1
+        if rows[at] >> (at2 - 1) & 1:
+            at2 -= 1
+            start, start2, size = blocks[-1]
+            meets = size and (start, start2) == (at + 1, at2 + 1)
+            blocks[len(blocks) - bool(meets) :] = [(at, at2, size + 1 if meets else 1)]
+    return blocks[::-1]
+
+
+def _runs(blocks: Sequence[Block], size: int, size2: int) -> Iterator[Block]:
     """The matching blocks but for islands; at the text's edges a single word is enough."""
     for start, start2, length in blocks:
         edge = (start, start2) == (0, 0) or (start + length, start2 + length) == (size, size2)

@@ -24,16 +24,15 @@ from constitution.model import (
     Principle,
     Proposition,
 )
-from constitution.shipped import advice, find
+from constitution.schema import load_schema, problems
+from constitution.shipped import find, missing
 from constitution.source import (
     InputError,
     Keys,
     Problem,
     Source,
     complain,
-    load_schema,
     nearest,
-    problems,
     read_yaml,
 )
 from constitution.templates import Templates, mistakes
@@ -161,11 +160,7 @@ class _Resolver:
         path = find(item["path"], self.source.path.parent)
         where = (*keys, "path") if (*keys, "path") in self.source.lines else keys
         if path is None:
-            self.wrong(
-                where,
-                f"there is no file {item['path']} beside this one, in this folder or among the shipped files; "
-                f"{advice(item['path'], 'check the path')}",
-            )
+            self.wrong(where, missing(item["path"], "this one", ("principles",)))
             return
         within = self.trail.within
         if len(within) > MOST_INCLUDES:

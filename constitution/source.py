@@ -1,23 +1,21 @@
-"""YAML text to plain data that still knows its lines, and schema errors as sentences.
+"""YAML text to plain data that still knows its lines.
 
 Shared by constitutions and recipes: whatever a person writes is read here, so that every complaint reads
 ``file:line: field: what is wrong; what to do``.
 """
 
 import difflib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from constitution.shipped import advice
+from constitution.syntax import stumble
 
 Keys = tuple[str | int, ...]
 MOST_BYTES = 16 * 2**20
@@ -140,14 +138,13 @@ def parse_yaml(text: str, path: Path) -> Source:
         lines: dict[Keys, int] = {}
         _walk(node, (), lines, path)
         return Source(path, loader.construct_document(node), lines)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise _refusal(path, line, f"not valid YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except yaml.YAMLError as error:
+        line, sentence = stumble(error, text)
+        raise _refusal(path, line, f"not valid YAML: {sentence}") from None
+    except (RecursionError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise _refusal(path, 0, f"not valid YAML: {str(error).splitlines()[0]}") from None
+        raise _refusal(path, 0, f"not valid YAML: {(str(error) or type(error).__name__).splitlines()[0]}") from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -189,23 +186,12 @@ def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int], path: Path) -> No
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
                 raise _refusal(path, line, "a key must be plain text")
             if key.value in seen:
-                raise _refusal(path, line, f'the key "{key.value}" is there twice', dotted((*keys, key.value)))
+                raise _refusal(
+                    path, line, f'the key "{key.value}" is there twice; take one out', dotted((*keys, key.value))
+                )
             seen.add(key.value)
             lines[(*keys, key.value)] = line
             _walk(value, (*keys, key.value), lines, path)
-
-
-def load_schema(path: Path) -> Draft202012Validator:
-    """The validator for a JSON Schema file of ours."""
-    return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
-
-
-def problems(source: Source, validator: Draft202012Validator) -> list[Problem]:
-    """Every way in which the data departs from the schema, in the order of the file."""
-    found = [
-        source.problem(keys, text) for error in validator.iter_errors(source.data) for keys, text in _sentences(error)
-    ]
-    return sorted(found, key=lambda problem: (problem.line, problem.field, problem.text))
 
 
 def complain(found: Sequence[Problem]) -> None:
@@ -219,39 +205,6 @@ def _refusal(path: Path, line: int, text: str, field: str = "") -> InputError:
     return InputError(str(problem), [problem])
 
 
-def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
-    keys: Keys = tuple(error.absolute_path)
-    value, schema, wanted = cast(Any, error.instance), error.schema, cast(Any, error.validator_value)
-    assert isinstance(schema, dict)
-    match error.validator:
-        case "additionalProperties":
-            known = list(schema.get("properties", {}))
-            for key in value:
-                if key not in known:
-                    yield (*keys, key), f"unknown key; {nearest(str(key), known)}"
-        case "required":
-            missing = error.message.split("'")[1]
-            about = schema.get("properties", {}).get(missing, {}).get("description", "")
-            yield keys, f'"{missing}" is missing{": " + about if about else ""}; add it'
-        case "type":
-            yield keys, f"expected {_kind(wanted)}, found {_found(value)}"
-        case "enum":
-            yield keys, f"expected one of {', '.join(map(str, wanted))}, found {_found(value)}"
-        case "minLength" | "pattern":
-            yield keys, f"{schema.get('x-error', 'must not be empty')}, found {_found(value)}"
-        case "minItems" | "minProperties":
-            what = "item" if error.validator == "minItems" else "key"
-            yield keys, f"needs at least {wanted} {what}{'s' if wanted > 1 else ''}, found {len(value) or 'none'}"
-        case "maxItems" | "maxProperties":
-            found = ", ".join(map(str, value)) if isinstance(value, dict) else len(value)
-            yield keys, f"{schema.get('x-error', f'takes at most {wanted}')}, found {found}"
-        case "minimum" | "exclusiveMinimum" | "maximum":
-            word = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}[error.validator]
-            yield keys, f"must be {word} {wanted}, found {_found(value)}"
-        case _:
-            yield keys, str(schema.get("x-error", error.message))
-
-
 def nearest(word: str, known: list[str]) -> str:
     """``did you mean "rounds"?``, or the list of what there is."""
     if meant := close(word, known):
@@ -262,32 +215,3 @@ def nearest(word: str, known: list[str]) -> str:
 def close(word: str, known: list[str]) -> str:
     """The word that was most likely meant; empty where none is near."""
     return (difflib.get_close_matches(word, known, n=1) or [""])[0]
-
-
-_KINDS = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "array": "a list",
-    "object": "a mapping (key: value)",
-    "null": "nothing",
-}
-
-
-def _kind(types: str | list[str]) -> str:
-    return " or ".join(_KINDS[name] for name in ([types] if isinstance(types, str) else types))
-
-
-def _found(value: object) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return str(value).lower()
-        case dict():
-            return "a mapping"
-        case list():
-            return "a list"
-    text = str(value)
-    return f'"{text[:40]}…"' if len(text) > 40 else f'"{text}"' if isinstance(value, str) else text

@@ -5,14 +5,16 @@ Exit codes: 0 done, 1 failed, 2 the user's input is wrong. Errors for people are
 
 import errno
 import io
-import json
+import logging
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from cai.cli import authoring
+from constitution.visible import visible, without_password
 
 app = typer.Typer(
     add_completion=False,
@@ -51,7 +53,10 @@ def run(
         ),
     ] = None,
     prometheus: Annotated[
-        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Serve /metrics for Prometheus here.")
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT", help="Serve /metrics for Prometheus; to this machine alone, unless HOST is given."
+        ),
     ] = None,
 ) -> None:
     """Run a recipe; run it again to go on where it stopped."""
@@ -80,12 +85,15 @@ def plan(
         list[str] | None, typer.Argument(metavar="[key=value]…", help="Settings to change, such as revise.rounds=2.")
     ] = None,
     prompts: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Prompts of the whole run; those of its files unless told.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=10**12, help="Prompts of the whole run; those of its files unless told."),
     ] = None,
     sample: Annotated[
-        int, typer.Option(metavar="N", help="Prompts to measure; more than are in flight at once.")
+        int, typer.Option(metavar="N", max=10**9, help="Prompts to measure; more than are in flight at once.")
     ] = 128,
-    replicas: Annotated[int, typer.Option(metavar="N", min=1, help="Times the servers that the sample has.")] = 1,
+    replicas: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10**6, help="Times the servers that the sample has.")
+    ] = 1,
     price: Annotated[
         float | None, typer.Option(metavar="P", min=0, help="What an hour of all that served the sample costs.")
     ] = None,
@@ -101,6 +109,7 @@ def plan(
 
 
 app.command("check")(authoring.check)
+app.command("look")(authoring.look)
 app.command("test")(authoring.examine)
 app.command("judge-eval")(authoring.judge_eval)
 app.command("try")(authoring.attempt)
@@ -114,13 +123,15 @@ def status(
     live: Annotated[bool, typer.Option("--live", help="Show it anew every two seconds until the run is done.")] = False,
 ) -> None:
     """Show how far a run is: stage by stage, with its ledger."""
+    from cai.flow.terminal import line
     from cai.report.summary import print_status, run_folder, stages_of, watch_status
+    from constitution.visible import json_text
 
     folder = run_folder(run)
     if live:
         watch_status(folder)
     elif as_json:
-        print(json.dumps(stages_of(folder), indent=2, ensure_ascii=False))
+        line(json_text(stages_of(folder)))
     else:
         print_status(folder)
 
@@ -129,7 +140,7 @@ def status(
 def show(
     run: RunArgument,
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="The stage's name, such as revise.")],
-    count: Annotated[int, typer.Option("-n", metavar="N", help="How many rows.")] = 3,
+    count: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many rows.")] = 3,
     drops: Annotated[bool, typer.Option("--drops", help="Show the rows left out, with their reasons.")] = False,
     row: Annotated[str, typer.Option("--id", metavar="ID", help="Show the row with this id.")] = "",
     principle: Annotated[str, typer.Option(metavar="ID", help="Only rows made or judged under this principle.")] = "",
@@ -147,13 +158,14 @@ def show(
 @app.command()
 def report(run: RunArgument) -> None:
     """Write the run's report again, on one HTML page."""
+    from cai.flow.terminal import line
     from cai.report.page import write_report
     from cai.report.summary import run_folder
 
     folder = run_folder(run)
     path = folder / "report" / "report.html"
     write_report(folder, path)
-    print(path)
+    line(path)
 
 
 @app.command()
@@ -162,10 +174,11 @@ def init(
 ) -> None:
     """Copy files to start from; yours stay as they are."""
     from cai.cli.init import copy_starter
+    from cai.flow.terminal import line
 
     for path, copied in copy_starter(folder):
-        print(f"{path}: {'written' if copied else 'is there already, left as it is'}")
-    print(f"Next: edit {folder / 'principles' / 'harmless.yaml'}, then: cai run {folder / 'runs' / 'quickstart.yaml'}")
+        line(f"{path}: {'written' if copied else 'is there already, left as it is'}")
+    line(f"Next: edit {folder / 'principles' / 'harmless.yaml'}, then: cai run {folder / 'runs' / 'quickstart.yaml'}")
 
 
 def main() -> None:
@@ -175,13 +188,14 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a path may hold bytes that are no text
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if logging.lastResort:
+        logging.lastResort.setFormatter(_Line())
     try:
         app([each for each in sys.argv[1:] if each != DEBUG])
     except InputError as error:
         _fail(error, 2)
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
-        sys.exit(1)
+        _end("stopped; run the same command again to go on", 1)
     except OSError as error:
         # A path that cannot be is the user's input; a full disk or a lost connection is not.
         wrong = error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
@@ -190,12 +204,24 @@ def main() -> None:
         from cai.errors import CaiError
 
         if not isinstance(error, CaiError):
-            raise
+            _end("".join(traceback.format_exception(error)), 1)
         _fail(error, 1)
 
 
+class _Line(logging.Formatter):
+    """What libraries say of themselves on stderr, which may quote a server."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
 def _fail(error: Exception, code: int) -> None:
-    if DEBUG in sys.argv:
-        raise error
-    print(f"error: {error}", file=sys.stderr)
+    _end("".join(traceback.format_exception(error)) if DEBUG in sys.argv else f"error: {error}", code)
+
+
+def _end(text: str, code: int) -> NoReturn:
+    """The last line; a traceback is shown like any other text, for it may hold what a server said."""
+    from cai.flow.terminal import line
+
+    line(without_password(text), error=True)
     sys.exit(code)

@@ -1,12 +1,13 @@
-"""The commands of a constitution's author: check, test, judge-eval, try, diff; ``cli.py`` puts them beside the others."""
+"""The commands of a constitution's author: check, look, test, judge-eval, try, diff; ``app.py`` puts them beside the others."""
 
-import json
-import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
+
+T = TypeVar("T", str, Path)
 
 ConstitutionArgument = Annotated[Path, typer.Argument(metavar="CONSTITUTION", help="The constitution's file.")]
 ModelOption = Annotated[
@@ -21,7 +22,8 @@ ModelOption = Annotated[
 
 def check(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH…", help="Constitutions, recipes or folders of them.")
+        list[Path] | None,
+        typer.Argument(metavar="PATH…", help="Constitutions, recipes, folders; all here unless told."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Count prompts in this model's tokens: a Hub id, a folder.")
@@ -36,23 +38,65 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check constitutions and recipes before they cost."""
-    from cai.cli.check import check_paths, context
+    from cai.cli.check import check_paths, context, project
+    from cai.cli.look import lines
+    from cai.data.account import Account
+    from cai.flow.terminal import line
     from constitution.check import documented
+    from constitution.visible import json_text, without_password
 
     if list_rules:
         for name, (level, about) in documented().items():
-            print(f"{name} ({level}): {about}")
+            line(f"{name} ({level}): {about}")
         return
-    checked, findings = check_paths(_given(paths, "PATH…"), context(model, max_len, prompts or []))
+    accounts: list[Account] = []
+    checked, findings = check_paths(paths or project(), context(model, max_len, prompts or []), accounts)
     if as_json:
-        print(json.dumps([each.plain() for each in findings], indent=2, ensure_ascii=False))
+        line(without_password(json_text([each.plain() for each in findings])))
     else:
-        for each in findings:
-            print(each)
+        for each in (*lines(accounts), *findings):
+            line(without_password(str(each)))
         levels = Counter(each.level for each in findings)
-        print(f"{checked} files checked: {levels['error']} errors, {levels['warning']} warnings")
+        line(f"{checked} files checked: {levels['error']} errors, {levels['warning']} warnings")
     if any(each.level == "error" for each in findings):
         raise typer.Exit(2)
+
+
+def look(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE…", help="Files, folders, paths with wildcards, or hub:OWNER/NAME."),
+    ] = None,
+    column: Annotated[
+        str, typer.Option(metavar="NAME", help="The column that holds the prompt; a.b in a struct.")
+    ] = "",
+    id_column: Annotated[str | None, typer.Option("--id", metavar="NAME", help="The column of the id.")] = None,
+    track: Annotated[str | None, typer.Option(metavar="NAME", help="The column of the track.")] = None,
+    system: Annotated[str | None, typer.Option(metavar="NAME", help="The column of the system message.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT=COLUMN",
+            help="Of pairs: prompt=…, a=…, b=…, label=…, system=…; or first=VALUE, scale=…, as in a recipe.",
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split, of a folder or a Hub dataset.")] = "train",
+    config: Annotated[str, typer.Option(help="The configuration, of a folder or a Hub dataset.")] = "",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=10**9, help="Rows from the front; all unless told, of a Hub dataset 1000."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the accounts as JSON.")] = False,
+) -> None:
+    """Show what is understood of prompts or pairs: columns, forms, what is left out, and one row as it is asked."""
+    from cai.cli.look import Look, look_at
+    from cai.data.prompt_source import PromptSource
+
+    source = PromptSource(split=split, config=config, limit=limit, id=id_column, track=track, system=system)
+    source = replace(source, column=column) if column else source
+    look_at(_given(files, "FILE…"), Look(source, _columns(columns or [])), as_json)
 
 
 def examine(
@@ -64,8 +108,12 @@ def examine(
     method: Annotated[
         str, typer.Option(help="logprob, cot, debate, critique, score or rank; as in a recipe's label.")
     ] = "logprob",
-    exemplars: Annotated[int | None, typer.Option(metavar="N", min=0, help="Exemplars shown; all unless told.")] = None,
-    max_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="The most tokens of the reasoning.")] = 512,
+    exemplars: Annotated[
+        int | None, typer.Option(metavar="N", min=0, max=1000, help="Exemplars shown; all unless told.")
+    ] = None,
+    max_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10**7, help="The most tokens of the reasoning.")
+    ] = 512,
     threshold: Annotated[
         float | None, typer.Option(metavar="SHARE", min=0, max=1, help="Exit with 1 under this accuracy, such as 0.8.")
     ] = None,
@@ -74,12 +122,13 @@ def examine(
 ) -> None:
     """Test how well a judge applies each principle, by its examples."""
     from cai.cli.test import examine_constitution
+    from cai.flow.terminal import line
     from cai.judge.settings import Judging
 
     want = Judging(method, exemplars=exemplars, max_tokens=max_tokens, disagree="average")
     accuracy = examine_constitution(constitution, model, principle or [], want, junit, as_json)
     if threshold is not None and accuracy < threshold:
-        print(f"accuracy {accuracy:.2f} is under the threshold {threshold:.2f}", file=sys.stderr)
+        line(f"accuracy {accuracy:.2f} is under the threshold {threshold:.2f}", error=True)
         raise typer.Exit(1)
 
 
@@ -97,7 +146,9 @@ def judge_eval(
     method: Annotated[
         list[str] | None, typer.Option(metavar="METHOD", help="logprob unless told; more than once, or all.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rows to take from the front.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=10**9, help="Rows to take from the front.")
+    ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(
@@ -112,7 +163,7 @@ def judge_eval(
         str | None,
         typer.Option(metavar="NAME", help="Save the calibration under this name, for `calibration:` in recipes."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another seed, other draws.")] = 0,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the exam goes; runs/exam-<data> unless told.")
     ] = None,
@@ -146,18 +197,20 @@ def attempt(
         list[str] | None, typer.Option(metavar="ID", help="Under this principle; one for each round, in turn.")
     ] = None,
     rounds: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Critique-revision rounds; not with --choice all.")
+        int | None, typer.Option(metavar="N", min=1, max=1000, help="Critique-revision rounds; not with --choice all.")
     ] = None,
     choice: Annotated[
         str, typer.Option(help="How principles are drawn: uniform, weighted, distinct, by_tag, all.")
     ] = "uniform",
     track: Annotated[str, typer.Option(help="The prompt's track: redteam or helpful.")] = "redteam",
     tag: Annotated[list[str] | None, typer.Option(metavar="TAG", help="A tag of the prompt.")] = None,
-    exemplars: Annotated[int | None, typer.Option(metavar="N", min=0, help="Exemplars shown; all unless told.")] = None,
-    max_tokens: Annotated[int, typer.Option(metavar="N", min=1, help="The most tokens of one reply.")] = 512,
-    temperature: Annotated[float, typer.Option(min=0, help="Sampling temperature.")] = 1.0,
+    exemplars: Annotated[
+        int | None, typer.Option(metavar="N", min=0, max=1000, help="Exemplars shown; all unless told.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(metavar="N", min=1, max=10**7, help="The most tokens of one reply.")] = 512,
+    temperature: Annotated[float, typer.Option(min=0, max=100, help="Sampling temperature.")] = 1.0,
     top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Nucleus sampling.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another chain.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another seed, another chain.")] = 0,
     show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show the exact text of each request.")] = False,
 ) -> None:
     """Try one chain: draft, critique, revision, and what changed."""
@@ -199,7 +252,7 @@ def _pair_of(text: str) -> tuple[str, str]:
     return what, column
 
 
-def _given(paths: list[Path] | None, what: str) -> list[Path]:
+def _given(paths: list[T] | None, what: str) -> list[T]:
     if not paths:
         raise typer.BadParameter(f"name at least one {what}")
     return paths

@@ -1,25 +1,60 @@
 """``cai check``: constitutions and recipes, before they cost."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from cai.cli.look import of_recipe
+from cai.data.account import Account
+from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
+from cai.recipe.checks.stages import unanswered
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
+from cai.store.rows import Prompt
 from constitution.check import Finding, check
 from constitution.model import About
 from constitution.rules import Context
 from constitution.shipped import find
-from constitution.source import InputError, Problem, read_yaml
+from constitution.source import InputError, Keys, Problem, Source, read_yaml
 
 
-def check_paths(paths: Sequence[Path], context: Context | None = None) -> tuple[int, list[Finding]]:
-    """Check files, and the YAML files of folders; returns how many, and what was found, each once."""
+def check_paths(
+    paths: Sequence[Path], context: Context | None = None, accounts: list[Account] | None = None
+) -> tuple[int, list[Finding]]:
+    """Check files, and the YAML files of folders; returns how many, and what was found, each once.
+
+    Args:
+        accounts: gains what was understood of each source of prompts or pairs.
+    """
+    accounts = [] if accounts is None else accounts
     files = [file for path in paths for file in _files(find(path) or path)]
-    findings = [finding for file in files for finding in _check_file(file, context or Context())]
+    findings = [finding for file in files for finding in _check_file(file, context or Context(), accounts)]
     return len(files), list(dict.fromkeys(findings))
+
+
+def project() -> list[Path]:
+    """What there is to check in a project: the folders of constitutions and of recipes, and such files in this folder.
+
+    Raises:
+        UserError: there is nothing.
+    """
+    own = [path for path in sorted(Path().glob("*.y*ml")) if path.is_file() and _ours(path)]
+    folders = [path for path in map(Path, ("principles", "runs")) if any(path.glob("*.y*ml"))]
+    if not own and not folders:
+        raise UserError(
+            "there is no constitution and no recipe in this folder, principles/ or runs/; name a file, or begin with: cai init"
+        )
+    return [*own, *folders]
+
+
+def _ours(path: Path) -> bool:
+    """Whether a YAML file is a constitution or a recipe, or cannot be read, which is worth a word."""
+    try:
+        data = read_yaml(path).data
+    except InputError:
+        return True
+    return isinstance(data, dict) and bool({"principles", "include", "stages"} & data.keys())
 
 
 def context(model: str | None, max_len: int | None, prompts: Sequence[Path]) -> Context:
@@ -31,7 +66,7 @@ def context(model: str | None, max_len: int | None, prompts: Sequence[Path]) -> 
     if max_len and not model:
         raise UserError("--max-len: there is no --model whose tokens are counted; name one")
     count, limit = _tokens(model) if model else (None, 0)
-    abouts = [about for path in prompts for about in _abouts(path, {}, "redteam")] if prompts else None
+    abouts = [about for path in prompts for about in _abouts(path)] if prompts else None
     return Context(count, max_len or limit, abouts)
 
 
@@ -46,26 +81,20 @@ def _tokens(model: str) -> tuple[Callable[[str], int], int]:
         )
     from transformers import AutoConfig, AutoTokenizer
 
+    from cai.models import own_code
     from cai.models.bundled import resolve
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve(spec.weights))
-        config = AutoConfig.from_pretrained(resolve(spec.weights))
+        tokenizer = AutoTokenizer.from_pretrained(resolve(spec.weights), trust_remote_code=False)
+        config = AutoConfig.from_pretrained(resolve(spec.weights), trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"--model: {spec.weights} cannot be loaded: {str(error).splitlines()[0]}") from None
+        raise UserError(f"--model: {spec.weights} {own_code.reason(error)}") from None
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False)), config.max_position_embeddings
 
 
-def _abouts(path: Path, more: Mapping[str, Any], track: str) -> set[About]:
-    from cai.data.prompts import PromptSource, read
-    from cai.stages.prompts import Prompts
-    from cai.store.rows import Prompt
-
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file of prompts; check the path")
-    source = PromptSource(**{**more, "path": str(path)})
-    want = Prompts(helpful=(source,)) if track == "helpful" else Prompts(redteam=(source,))
-    return {row.about for row in read(want.sources) if isinstance(row, Prompt)}
+def _abouts(path: Path) -> set[About]:
+    rows = read({"redteam": [PromptSource(str(path))]})
+    return {row.about for row in rows if isinstance(row, Prompt)}
 
 
 def _files(path: Path) -> list[Path]:
@@ -77,7 +106,7 @@ def _files(path: Path) -> list[Path]:
     return paths
 
 
-def _check_file(path: Path, context: Context) -> list[Finding]:
+def _check_file(path: Path, context: Context, accounts: list[Account]) -> list[Finding]:
     """As a recipe where it has stages or models, as a constitution otherwise."""
     try:
         source = read_yaml(path)
@@ -90,18 +119,19 @@ def _check_file(path: Path, context: Context) -> list[Finding]:
     except InputError as error:
         wrong = error.found or [Problem(path, 0, "", str(error))]
         return [Finding("error", "recipe", problem) for problem in wrong]
-    try:
-        return check(read_yaml(recipe.constitution_file), replace(context, prompts=_recipe_prompts(recipe)))
-    except InputError as error:
-        unread = Finding("error", "recipe", Problem(path, 0, "stages", f"prompts: {error}"))
-        return [unread, *check(read_yaml(recipe.constitution_file), context)]
+    unread: list[tuple[Keys, str]] = []
+    prompts = of_recipe(recipe, accounts, unread)
+    abouts = list({row.about for rows in prompts.values() for row in rows}) or None
+    whole = len(prompts) == sum(block.kind == "prompts" for block in recipe.blocks)
+    context = replace(context, prompts=abouts if whole else None)
+    wrong = [Finding("error", "recipe", source.problem(keys, text, "recipe")) for keys, text in unread]
+    return [*wrong, *_unanswered(source, recipe, prompts), *check(read_yaml(recipe.constitution_file), context)]
 
 
-def _recipe_prompts(recipe: Recipe) -> list[About] | None:
-    """What a recipe's prompts are about; None where some are on the Hub and would have to be fetched."""
-    wants = [block.want for block in recipe.blocks if block.kind == "prompts"]
-    sources = [(track, each) for want in wants for track in ("redteam", "helpful") for each in getattr(want, track)]
-    if not sources or any(source.hub for _, source in sources):
-        return None
-    abouts = (_abouts(Path(source.path), asdict(source), track) for track, source in sources)
-    return list(set().union(*abouts))
+def _unanswered(source: Source, recipe: Recipe, prompts: Mapping[str, Sequence[Prompt]]) -> list[Finding]:
+    """Steps whose prompts are all on tracks that they do not answer."""
+    steps = (
+        (block, {row.track for row in prompts.get(block.reads, ())}) for block in recipe.blocks if block.round <= 1
+    )
+    texts = [(block.keys, text) for block, tracks in steps if (text := unanswered(block, tracks))]
+    return [Finding("error", "recipe", source.problem(keys, text, "recipe")) for keys, text in texts]

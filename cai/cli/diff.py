@@ -1,6 +1,5 @@
 """``cai diff``: the differences of two constitutions, word by word, and what they mean for a run."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from cai.flow.screen import Screen
+from cai.flow.terminal import line
 from cai.report.differences import difference
 from cai.report.summary import run_folder
 from cai.run import effects
@@ -19,6 +19,7 @@ from cai.store.run_folder import described, former_constitution
 from constitution.diff import Change, changes
 from constitution.load import load
 from constitution.model import Constitution
+from constitution.visible import json_text
 
 SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 
@@ -29,7 +30,7 @@ def diff_constitutions(old: Path, new: Path, run: str | None, as_json: bool) -> 
     differences = list(changes(before, after))
     touched = list(effects.effects(run_folder(run), after)) if run else []
     if as_json:
-        print(json.dumps(_as_json(differences, touched), indent=2, ensure_ascii=False))
+        line(json_text(_as_json(differences, touched)))
     else:
         console = Screen().console
         console.soft_wrap = False
@@ -55,8 +56,8 @@ def _show(
         if each.kind == "changed":
             console.print(Padding(difference(each.old, each.new, console.is_terminal), (0, 0, 0, 4), expand=False))
     console.print(Text(_summary(old, new, found)))
-    for line in filter(None, map(_line, effects)):
-        console.print(Text(line))
+    for text in filter(None, map(_line, effects)):
+        console.print(Text(text))
     if effects and all(effect.action == "stands" or effect.kind == "report" for effect in effects):
         console.print(Text("the run stands as it is"))
 

@@ -7,7 +7,6 @@ that decides it: data, model, constitution, settings, and the code that puts the
 
 import hashlib
 import importlib.util
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -16,8 +15,10 @@ from typing import cast
 
 import yaml
 
+from cai.data.locations import WILD
 from cai.errors import UserError, install
 from cai.flow.screen import Screen
+from cai.flow.terminal import line
 from cai.judge import calibration
 from cai.judge.agreement import agreement
 from cai.judge.calibration import KINDS
@@ -34,13 +35,14 @@ from cai.run import redo
 from cai.run.context import Run
 from cai.run.walk import go
 from cai.stages.label import Label
-from cai.store.files import read_json, write_json
+from cai.store.files import read_form, write_json
 from cai.store.rows import Preference
 from cai.store.run_folder import described
 from cai.store.stage import Stage
 from constitution.model import Constitution
 from constitution.shipped import HOME, advice, find
 from constitution.source import nearest, parse_yaml
+from constitution.visible import json_text, without_password
 
 NAME = "exam"
 JUDGE, REWARD = "judge", "reward-model"
@@ -50,12 +52,10 @@ CODE = (
     *("constitution/*.py", "cai/judge/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
     *("cai/judge/compare.py", "cai/judge/settings.py", "cai/judge/settle.py", "cai/judge/calibration.py"),
     *(
-        "cai/data/comparisons.py",
-        "cai/data/records.py",
-        "cai/data/labels.py",
-        "cai/data/known_sets.py",
-        "cai/data/survey.py",
+        f"cai/data/{name}.py"
+        for name in ("comparisons", "conversations", "notation", "questions", "locations", "records")
     ),
+    *(f"cai/data/{name}.py" for name in ("labels", "known_sets", "survey")),
 )
 """What puts questions, reads answers and settles votes: a change of it makes an exam stale."""
 SETTABLE = {each.name for each in fields(Label)} - {"model", "panel", "method"}
@@ -97,11 +97,11 @@ def examine_judge(exam: JudgeEval, models: tuple[str | None, str | None], out: P
     figures = judge_eval(exam, judge, scorer, folder, screen)
     judge_report.write(folder, figures)
     if as_json:
-        print(json.dumps(figures, indent=2, ensure_ascii=False))
+        line(json_text(figures))
     else:
         screen.console.print(judge_report.table(figures, screen.console.width))
-        for line in judge_report.sentences(figures):
-            screen.say(line)
+        for text in judge_report.sentences(figures):
+            screen.say(text)
     if exam.name:
         screen.say(f"calibration: {save_calibration(exam, folder, figures, Path())}")
     screen.say(f"{folder / 'exam.html'}, {folder / 'exam.json'}")
@@ -140,7 +140,8 @@ def save_calibration(exam: JudgeEval, out: Path, figures: ExamFigures, folder: P
     [(method, found)] = figures["methods"].items()
     pairs = [each for each in judged_pairs(_rows(out, method)) if each.p is not None]
     fitted = calibration.fit(exam.kind, [each.p or 0.0 for each in pairs], [each.people for each in pairs])
-    begun = read_json(out / method / "begun.json")
+    begun = Stage(out / method).begun
+    assert begun is not None  # its rows were judged a moment ago
     about = {
         "data": figures["data"],
         "pairs": len(pairs),
@@ -159,7 +160,7 @@ def save_calibration(exam: JudgeEval, out: Path, figures: ExamFigures, folder: P
 def _sensible(exam: JudgeEval) -> None:
     if importlib.util.find_spec("sklearn") is None or importlib.util.find_spec("statsmodels") is None:
         raise UserError(f"an exam needs the packages scikit-learn and statsmodels; run: {install('judge')}")
-    if not exam.data.startswith("hub:") and not Path(exam.data).is_file():
+    if not exam.data.startswith("hub:") and not Path(exam.data).exists() and not WILD.search(exam.data):
         raise UserError(f"there is no file {exam.data or 'without a name'}; name the pairs' file, or hub:OWNER/NAME")
     if find(exam.constitution) is None:
         text = advice(exam.constitution, "name a constitution")
@@ -241,7 +242,7 @@ def _roles(name: str, models: dict[str, ModelSpec]) -> dict[str, str]:
 def _set_aside_stale(run: Run) -> None:
     """What was asked under other settings, of another model or by other code, is set aside and asked anew."""
     file = run.folder / "made-by.json"
-    known = read_json(file) or {}
+    known = read_form(file, dict[str, str]) or {}
     for block in run.recipe.blocks:
         was, made_by = run.stage(block.name).begun, _made_by(run, block)
         if was is not None and (known.get(block.name) != made_by or was != run.settings(block.name).plain()):
@@ -261,7 +262,7 @@ def _made_by(run: Run, block: Block) -> str:
             found.update(file.read_bytes())
     for role in block.roles():
         spec = run.spec(role)
-        found.update(repr((spec.endpoints, spec.model)).encode())
+        found.update(repr((tuple(map(without_password, spec.endpoints)), spec.model)).encode())
     return found.hexdigest()[:16]
 
 

@@ -8,21 +8,24 @@ how long; evaluation and report are not in it.
 
 import hashlib
 import heapq
-import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from cai.cli import plan_table
 from cai.cli.plan_table import Estimate, Plan
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
 from cai.flow.screen import Screen
+from cai.flow.terminal import line
 from cai.models.bundled import resolve
 from cai.models.concurrency import Slots
 from cai.models.types import ModelSpec
-from cai.recipe.block import Block
+from cai.recipe.block import Block, named_roles, scored
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
 from cai.run.context import Run
@@ -32,6 +35,7 @@ from cai.stages.train import Train
 from cai.store.files import read_json, write_lines
 from cai.store.rows import Prompt, encode
 from cai.train.launch import memory
+from constitution.visible import json_text
 
 MEASURED = ("source", "rows", "set")
 FEW = 16
@@ -48,18 +52,36 @@ def plan_run(
     """What a run will take; see ``plan`` for the counts."""
     screen = Screen()
     screen.console.stderr = as_json
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".plan-") as folder:
-        found = plan(load_recipe(recipe, list(overrides)), Path(folder), *counts, screen)
+    with scratch(out) as folder:
+        found = plan(load_recipe(recipe, list(overrides)), folder, *counts, screen)
     if as_json:
-        print(json.dumps(plan_table.as_json(found, price), indent=2))
+        line(json_text(plan_table.as_json(found, price)))
     else:
         screen.console.print(plan_table.table(found))
         screen.say(plan_table.sentence(found, price))
         if found.trainers:
             screen.console.print(plan_table.memory_table(found))
-        for line in found.short:
-            screen.say(line)
+        for text in (*found.unmeasured, *found.short):
+            screen.say(text)
+
+
+@contextmanager
+def scratch(out: Path) -> Iterator[Path]:
+    """A folder for the sample; where it fails, its logs stay, which the error may name."""
+    out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=out, prefix=".plan-"))
+    try:
+        yield folder
+    except BaseException:
+        for path in folder.iterdir():
+            if path.is_dir() and path.name != "logs":
+                shutil.rmtree(path)
+            elif path.is_file():
+                path.unlink()
+        with suppress(OSError):
+            folder.rmdir()  # without a log there is nothing to keep
+        raise
+    shutil.rmtree(folder)
 
 
 def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replicas: int, screen: Screen) -> Plan:
@@ -96,7 +118,8 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
     stages = tuple(_estimate(run, block, times, replicas) for block in run.recipe.blocks)
     drawn, trainers = sum(min(count, sample) for count in counts.values()), tuple(memory_needs(recipe))
     short = [memory.too_small(each, recipe.block(each.stage).want) for each in trainers]
-    return Plan(prompts or whole, drawn, replicas, flying, stages, trainers, tuple(filter(None, short)))
+    unmeasured = tuple(f"{name} is not measured: {why}" for name, why in left_out(recipe).items())
+    return Plan(prompts or whole, drawn, replicas, flying, stages, trainers, tuple(filter(None, short)), unmeasured)
 
 
 def memory_needs(recipe: Recipe) -> list[memory.Need]:
@@ -151,15 +174,34 @@ def _draw(block: Block, sample: int, seed: int, file: Path) -> int:
 
 def sampled(recipe: Recipe, sample: int, folder: Path) -> Iterator[Block]:
     """The data stages, on the sample in one part, and with untrained models in the place of trained ones."""
+    missing = left_out(recipe)
     for block in recipe.blocks:
-        if block.table.shape not in MEASURED:
+        if block.table.shape not in MEASURED or block.name in missing:
             continue
         want = block.want
         if block.kind == "prompts":
             drawn = PromptSource(str(folder / f"{block.name}.jsonl"))
             want = replace(want, redteam=(drawn,), helpful=(), heldout=0.0, part_size=sample)
-        roles = {key: _untrained(recipe, getattr(want, key)) for key in ("model", "judge") if getattr(want, key, "")}
+        roles: dict[str, Any] = {
+            key: _untrained(recipe, getattr(want, key)) for key in ("model", "judge") if getattr(want, key, "")
+        }
+        if panel := getattr(want, "panel", {}):
+            roles["panel"] = {_untrained(recipe, each): weight for each, weight in panel.items()}
         yield replace(block, want=replace(want, **roles))
+
+
+def left_out(recipe: Recipe) -> dict[str, str]:
+    """The data stages that cannot be measured before the run has trained a reward model → why."""
+    missing: dict[str, str] = {}
+    for block in recipe.blocks:
+        if block.table.shape not in MEASURED:
+            continue
+        asked = [role for key, role in named_roles(block.want) if scored(block, key) and recipe.behind(role)]
+        if asked:
+            missing[block.name] = f"it asks the reward model {asked[0]}, which is trained on the way"
+        elif block.reads in missing:
+            missing[block.name] = f"it is made from {block.reads}"
+    return missing
 
 
 def _untrained(recipe: Recipe, role: str) -> str:

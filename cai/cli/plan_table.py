@@ -42,6 +42,7 @@ class Plan:
         flying: requests that were in flight at once, at the most.
         trainers: what each takes of memory, where its base is on this machine.
         short: a sentence for each of them that will not fit.
+        unmeasured: a sentence for each data stage that is not in it.
     """
 
     prompts: int
@@ -51,6 +52,7 @@ class Plan:
     stages: tuple[Estimate, ...]
     trainers: tuple[memory.Need, ...] = ()
     short: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
 
     @property
     def hours(self) -> float:

@@ -1,6 +1,5 @@
 """``cai test``: how well a judge applies each principle, by the examples that the constitution carries."""
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from cai.cli.shared import one_of, with_model
 from cai.errors import UserError
 from cai.flow.screen import Screen
+from cai.flow.terminal import line
 from cai.judge import examples
 from cai.judge.methods import METHODS
 from cai.judge.settings import Judging
@@ -15,6 +15,7 @@ from cai.models.types import Model
 from cai.recipe.models import named
 from cai.report import examples as examples_report
 from constitution.load import load
+from constitution.visible import json_text
 
 
 def examine_constitution(
@@ -37,9 +38,7 @@ def examine_constitution(
 
     name, judged = with_model(spec, screen, judge)
     if as_json:
-        print(
-            json.dumps(examples_report.as_json(constitution, name, want.method, judged), indent=2, ensure_ascii=False)
-        )
+        line(json_text(examples_report.as_json(constitution, name, want.method, judged)))
     else:
         screen.say(
             f"{constitution.name}, judged by {name} ({want.method}, both orders), {time.monotonic() - began:.0f} s"

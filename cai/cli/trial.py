@@ -25,6 +25,7 @@ from constitution import draw
 from constitution.load import load
 from constitution.model import Constitution, Principle
 from constitution.source import nearest
+from constitution.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class _Watched:
 
 
 def _waiting(console: Console, what: str) -> AbstractContextManager[object]:
-    return console.status(f"{what} …") if console.is_terminal else nullcontext()
+    return console.status(Text(f"{what} …")) if console.is_terminal else nullcontext()
 
 
 def _head(console: Console, text: str, draft: Draft | None = None) -> None:
@@ -146,7 +147,7 @@ def _indented(console: Console, text: Text) -> None:
 def _sent(console: Console, request: Request) -> None:
     console.print(Text("sent:", style="bold dim"))
     # Exact to the letter: no wrapping, no markup, no tab made spaces; so not through the console's layout.
-    console.file.write("".join(f"{line}\n" for line in _as_sent(request)))
+    console.file.write("".join(f"{visible(line)}\n" for line in _as_sent(request)))
     console.file.flush()
 
 

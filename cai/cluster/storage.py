@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cai.errors import RunError, UserError
+from cai.errors import RunError, UserError, install
 
 OBJECTS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci"}
 
@@ -21,7 +21,10 @@ class Storage:
     """
 
     def __init__(self, url: str, home: Path) -> None:
-        import fsspec
+        try:
+            import fsspec
+        except ImportError:
+            raise UserError(f"--ray needs the package fsspec; run: {install('ray')}") from None
 
         self.url = url
         try:

@@ -1,4 +1,4 @@
-"""What comes in and what goes out: records, prompts, comparisons, labels, text, clean sets, Parquet and cards.
+"""What comes in and what goes out: sources and their rows, conversations, prompts, comparisons, labels, clean sets, cards.
 
 imports: store
 """

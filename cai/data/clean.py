@@ -93,7 +93,8 @@ def wrong_language(said: Exchange) -> bool:
     """Answers in another language than the prompt's; short texts are let pass."""
     if min(len(_words(said.prompt)), len(_words(said.text))) < 8:
         return False
-    return _language(said.text) != (said.language.partition("-")[0] or _language(said.prompt))
+    named = re.match(r"([a-z]{2})(?:[-_]|$)", said.language.lower())  # a name such as German is no code to compare with
+    return _language(said.text) != (named[1] if named else _language(said.prompt))
 
 
 CHECKS: Mapping[str, Callable[[Exchange], bool]] = {

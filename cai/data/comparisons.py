@@ -1,26 +1,30 @@
 """A row of a file of comparisons → two answers with what people said of them, in each form that is in use.
 
-``chosen`` and ``rejected`` (texts, lists of messages, or whole Human/Assistant transcripts); two answers and a label
+``chosen`` and ``rejected`` (texts, or whole conversations, see ``cai.data.conversations``); two answers and a label
 (``response_a``, ``response_b``, ``label`` and the like); multiple choice (``prompt``, ``corrects``, ``incorrects``: each
 correct answer beside each incorrect one). What a label stands for is settled for the whole file (``cai.data.survey``); a list
 of labels is several people.
 """
 
 import json
+import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
-from cai.data.known_sets import set_of
+from cai.data import notation
+from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, blank, read, without_media
+from cai.data.known_sets import KnownSet, set_of
 from cai.data.labels import Form, Meaning, several
+from cai.data.questions import SYSTEMS, asked, with_system
 from cai.data.survey import Survey, plain_rows
-from cai.store.rows import Message, is_text
+from cai.store.rows import Message
 
-PROMPTS = ("prompt", "messages", "question", "instruction", "input", "context", "query")
-"""Where a prompt is looked for, in this order; an instruction's ``input`` belongs to it."""
-_TURN = re.compile(r"\n\n(Human|Assistant|System): ?")
-_ROLES = {"Human": "user", "Assistant": "assistant", "System": "system"}
+PROMPTS = (
+    *("prompt", "messages", "conversations", "conversation", "question", "instruction", "input", "context", "query"),
+)
+"""Where a prompt is looked for, in this order; what stands beside it is ``cai.data.questions``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +41,6 @@ class Comparison:
     people: tuple[float, ...]
 
 
-class Unusable(ValueError):
-    """A row that gives no pair; ``reason`` is counted."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-
-
 def comparisons(data: Mapping[str, object], survey: Survey) -> list[Comparison]:
     """The pairs of one row.
 
@@ -54,32 +50,68 @@ def comparisons(data: Mapping[str, object], survey: Survey) -> list[Comparison]:
     Raises:
         Unusable: there is none.
     """
+    _, rows = _rows(data, survey)
+    return [pair for row, form in rows for pair in _pairs(row, form, survey)]
+
+
+def understood(data: Mapping[str, object], survey: Survey) -> Conversation:
+    """The conversation before the answers of a row that gives a pair, with all columns that say what it is."""
+    known, [(row, form), *_] = _rows(data, survey)
+    columns = _names(form, survey)
+    if form.kind == "choice":
+        talk, more = _question(row, columns), ("corrects", "incorrects")
+    else:
+        talk, _, _ = answered(row, _answers(form), columns)
+        more = form.labels
+    if known and known.rows:  # whose rows have columns of our own
+        return replace(talk, columns=tuple(each for each in data if each in known.columns or each in talk.columns))
+    return replace(talk, columns=(*talk.columns, *more))
+
+
+def _rows(
+    data: Mapping[str, object], survey: Survey
+) -> tuple[KnownSet | None, Sequence[tuple[Mapping[str, object], Form]]]:
+    """A row as rows with the usual columns, each with its form, and the known set that it is of.
+
+    Raises:
+        Unusable: it is no pair.
+    """
     known = set_of(data, survey.columns)
     rows = plain_rows(data, survey.columns, known)
     if not rows and known is not None:
         raise Unusable("no_answers", f"holds no two answers as {known.name} has them")
     if any(form not in survey.meanings for _, form in rows) or not rows:
         raise Unusable("no_pair", "has not the columns of the first row")
-    return [pair for row, form in rows for pair in _pairs(row, form, survey.meanings[form])]
+    if known and known.rows:
+        without_media(data)
+        beside = {each: data[each] for each in (*SYSTEMS, str(survey.columns.get("system", ""))) if each in data}
+        rows = [({**beside, **row}, form) for row, form in rows]
+    return known, rows
 
 
-def _pairs(data: Mapping[str, object], form: Form, meaning: Meaning) -> list[Comparison]:
+def _names(form: Form, survey: Survey) -> dict[str, str]:
+    """The columns of the prompt and the system message, where they are named."""
+    system = {"system": str(survey.columns["system"])} if "system" in survey.columns else {}
+    return {**({"prompt": form.prompt} if form.prompt else {}), **system}
+
+
+def _answers(form: Form) -> tuple[str, str]:
+    return ("chosen", "rejected") if form.kind == "chosen" else (form.a, form.b)
+
+
+def _pairs(data: Mapping[str, object], form: Form, survey: Survey) -> list[Comparison]:
     """The pairs of one row with the usual columns."""
-    columns = {"prompt": form.prompt} if form.prompt else {}
+    columns, meaning = _names(form, survey), survey.meanings[form]
     better = (0.0,) if meaning.worse else (1.0,)
-    match form.kind:
-        case "chosen":
-            messages, first, second = _answered(data, ("chosen", "rejected"), columns)
-            return [Comparison(messages, first, second, better)]
-        case "choice":
-            messages = _prompt(data, columns)
-            right, wrong = _texts(data["corrects"]), _texts(data["incorrects"])
-            if not right or not wrong:
-                raise Unusable("no_answers", "corrects or incorrects is empty")
-            return [Comparison(messages, *both, better) for both in product(right, wrong)]
-        case _:
-            messages, first, second = _answered(data, (form.a, form.b), columns)
-            return [Comparison(messages, first, second, _people(data, form, meaning))]
+    if form.kind == "choice":
+        messages = _question(data, columns).messages
+        right, wrong = _texts(data["corrects"]), _texts(data["incorrects"])
+        if not right or not wrong:
+            raise Unusable("no_answers", "corrects or incorrects is empty")
+        return [Comparison(messages, *both, better) for both in product(right, wrong)]
+    talk, first, second = answered(data, _answers(form), columns)
+    people = better if form.kind == "chosen" else _people(data, form, meaning)
+    return [Comparison(talk.messages, first, second, people)]
 
 
 def _people(data: Mapping[str, object], form: Form, meaning: Meaning) -> tuple[float, ...]:
@@ -100,22 +132,48 @@ def _written(label: object) -> str:
         return f"one of type {type(label).__name__}"
 
 
-def _answered(
+def answered(
     data: Mapping[str, object], pair: tuple[str, str], columns: Mapping[str, str]
-) -> tuple[tuple[Message, ...], str, str]:
-    """The conversation before two answers, and the answers."""
-    first, second = (_turns(data[key]) for key in pair)
-    if not first or not second:
-        raise Unusable("empty_answer", f"{pair[0]} or {pair[1]} is empty")
-    prompted = bool(columns.get("prompt")) or any(data.get(key) for key in PROMPTS)
-    if len(first) == len(second) == 1:
-        if prompted:
-            return _prompt(data, columns), first[0]["content"], second[0]["content"]
-        return _begun_alike(first[0]["content"], second[0]["content"])
-    # Whole conversations hold all that was said before the answers, a prompt column perhaps the first of it alone.
-    if first[:-1] != second[:-1] or first[-1]["role"] != "assistant" or second[-1]["role"] != "assistant":
+) -> tuple[Conversation, str, str]:
+    """The conversation before two answers, and the answers.
+
+    Raises:
+        Unusable: there is none, or the two do not answer the same.
+    """
+    form, first = _answer(data, pair[0])
+    _, second = _answer(data, pair[1])
+    before = first[:-1]
+    if before != second[:-1]:
         raise Unusable("other_conversations", "the two do not differ in the last answer alone")
-    return tuple(first[:-1]), first[-1]["content"], second[-1]["content"]
+    if first[-1]["role"] != ASSISTANT or second[-1]["role"] != ASSISTANT:
+        raise Unusable("no_answer", f"{pair[0]} or {pair[1]} does not end with a turn of the assistant's")
+    one, other = first[-1]["content"], second[-1]["content"]
+    column, system = _prompt_column(data, columns), columns.get("system")
+    if before and before[0]["role"] != ASSISTANT:
+        # Whole conversations hold all that was said before the answers, a prompt column perhaps the first of it alone.
+        talk = Conversation(f"{form} with the answers", before, (*pair, *filter(None, [column])))
+        return _stripped(with_system(data, talk, system)), one, other
+    if not column and not before:
+        messages, one, other = _begun_alike(one, other)
+        return Conversation("paragraphs that both begin with", messages, pair), one, other
+    question = _question(data, columns)
+    return replace(question, messages=(*question.messages, *before), columns=(*question.columns, *pair)), one, other
+
+
+def _answer(data: Mapping[str, object], column: str) -> tuple[str, tuple[Message, ...]]:
+    """The form of an answer, and its turns: one, or those of the whole conversation."""
+    value = data[column]
+    if blank(value):
+        raise Unusable("empty_answer", f"{column} is empty")
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        value = str(value)
+    talk = _stripped(read(value, ASSISTANT))
+    return talk.form, talk.messages
+
+
+def _stripped(talk: Conversation) -> Conversation:
+    messages = tuple({**each, "content": each["content"].strip()} for each in talk.messages)
+    return replace(talk, messages=messages)
 
 
 def _begun_alike(first: str, second: str) -> tuple[tuple[Message, ...], str, str]:
@@ -128,54 +186,41 @@ def _begun_alike(first: str, second: str) -> tuple[tuple[Message, ...], str, str
     return ({"role": "user", "content": prompt},), "\n\n".join(one[alike:]).strip(), "\n\n".join(other[alike:]).strip()
 
 
-def _prompt(data: Mapping[str, object], columns: Mapping[str, str]) -> tuple[Message, ...]:
-    key = columns.get("prompt") or next((key for key in PROMPTS if data.get(key)), "")
-    turns = _turns(data.get(key))
-    more = data.get("input")
-    if key == "instruction" and isinstance(more, str) and more.strip() and turns:
-        turns = [{"role": "user", "content": f"{turns[0]['content']}\n\n{more.strip()}"}]
-    if not turns:
-        raise Unusable("no_prompt", f"the prompt is empty (columns: {', '.join(data)})")
-    return tuple(turns)
+def _prompt_column(data: Mapping[str, object], columns: Mapping[str, str]) -> str:
+    """The column that holds the prompt; empty where there is none."""
+    return columns.get("prompt") or next((key for key in PROMPTS if not blank(data.get(key))), "")
 
 
-def _turns(said: object) -> list[Message]:
-    """A text, a transcript or a list of messages as messages; a bare text is the person's, or an answer."""
-    if isinstance(said, list):
-        kept = [each for each in said if isinstance(each, dict) and each.get("content")]
-        return [{"role": str(each.get("role", "user")), "content": _text(each["content"]).strip()} for each in kept]
-    text = "" if said is None else _text(said)
-    if not _TURN.match("\n\n" + text.strip()):
-        return [{"role": "user", "content": text.strip()}] if text.strip() else []
-    parts = _TURN.split("\n\n" + text.strip())[1:]
-    said_by = zip(parts[::2], parts[1::2], strict=True)
-    turns = [{"role": _ROLES[role], "content": words.strip()} for role, words in said_by]
-    # A prompt may end in "Assistant:", the turn that is to come.
-    return turns[:-1] if turns and not turns[-1]["content"] and turns[-1]["role"] == "assistant" else turns
-
-
-def _text(said: object) -> str:
-    """A text, a number, or a list of parts that are texts, as chats have them.
+def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Conversation:
+    """The prompt with what stands beside it.
 
     Raises:
-        Unusable: it is something else, or no Unicode text.
+        Unusable: there is none, or it does not end with the person's turn.
     """
-    if isinstance(said, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in said):
-        said = "".join(part["text"] for part in said)
-    if isinstance(said, bool) or not isinstance(said, str | int | float):
-        raise Unusable("no_text", f"expected a text, found {type(said).__name__}")
-    if not is_text(str(said)):
-        raise Unusable("no_text", "holds half a surrogate pair, which is no Unicode text")
-    return str(said)
+    column = _prompt_column(data, columns)
+    if blank(data.get(column)):
+        raise Unusable("no_prompt", f"the prompt is empty (columns: {notation.names(data)}; name one under `columns`)")
+    talk = _stripped(asked(data, column, columns.get("system")))
+    if talk.messages[-1]["role"] != USER:
+        raise Unusable("no_person_turn", f"{column} does not end with a turn of the person's")
+    return talk
 
 
 def _texts(said: object) -> list[str]:
-    if isinstance(said, str):
-        try:
-            said = json.loads(said)
-        except (ValueError, RecursionError):
-            said = [said]
-    return [_text(each) for each in (said if isinstance(said, list) else [said])]
+    """Answers, several in a list or the notation of one.
+
+    Raises:
+        Unusable: one is not a text.
+    """
+    given = notation.texts(said) if isinstance(said, str) else said
+    return [_single(each) for each in (given if isinstance(given, list) else [given])]
+
+
+def _single(value: object) -> str:
+    _, (*before, answer) = _answer({"an answer": value}, "an answer")
+    if before:
+        raise Unusable("no_text", "an answer is a whole conversation")
+    return answer["content"]
 
 
 def checked(pair: Comparison) -> Comparison:

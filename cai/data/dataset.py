@@ -3,12 +3,16 @@
 Split by prompt: no prompt is on both sides, by what it says. Shards are numbered once a file would pass 500 MB.
 """
 
-from collections.abc import Iterable, Mapping, Set
+import html
+import re
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
 from cai.errors import RunError
 from cai.store.rows import Message
+from constitution.visible import visible
 
 SHARD_BYTES = 500_000_000
 BATCH_ROWS = 2_000
@@ -142,6 +146,7 @@ class Shards:
         table = pa.Table.from_pylist(self.rows, schema=schema(self.rows[0]))
         if self.writer is None:
             self.files.append(self.folder / f".{self.split}-{len(self.files)}.tmp")
+            self.files[-1].unlink(missing_ok=True)  # a link of this name is not written through
             self.writer = parquet.ParquetWriter(self.files[-1], table.schema)
         self.writer.write_table(table)
         self.rows = []
@@ -174,6 +179,32 @@ def files(folder: Path, split: str) -> list[str]:
     return sorted(map(str, folder.glob(f"{split}*.parquet")))
 
 
+def rows(folder: Path) -> Iterator[dict[str, Any]]:
+    """The rows of all splits, as they are written.
+
+    Raises:
+        RunError: a file is damaged.
+    """
+    import pyarrow.parquet as parquet
+
+    for path in sorted(folder.glob("*.parquet")):
+        with _readable(path):
+            for batch in parquet.ParquetFile(path).iter_batches(64):
+                yield from batch.to_pylist()
+
+
+@contextmanager
+def _readable(path: Path | str) -> Iterator[None]:
+    """What is wrong with a file as a sentence."""
+    import pyarrow
+
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise RunError(f"{path} is damaged ({why}); put it back, or do its stage again with --redo") from None
+
+
 def whole(folder: Path, splits: Mapping[str, int], redo: str) -> None:
     """Make sure that a dataset has the rows that it was written with, by its files' own counts.
 
@@ -187,7 +218,10 @@ def whole(folder: Path, splits: Mapping[str, int], redo: str) -> None:
     import pyarrow.parquet as parquet
 
     for split, rows in splits.items():
-        there = sum(parquet.read_metadata(file).num_rows for file in files(folder, split))
+        there = 0
+        for file in files(folder, split):
+            with _readable(file):
+                there += parquet.read_metadata(file).num_rows
         if there != rows:
             raise RunError(
                 f"{folder} should have {rows} {split} rows and has {there}; put its Parquet files back, or do the stage again "
@@ -197,5 +231,10 @@ def whole(folder: Path, splits: Mapping[str, int], redo: str) -> None:
 
 def card(title: str, about: str, facts: Mapping[str, object], has_test: bool) -> str:
     """The text of ``README.md`` beside a dataset; ``datasets`` reads its splits from the head."""
-    lines = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    return CARD.format(title=title, about=about, facts=lines, test=TEST if has_test else "")
+    lines = "\n".join(f"| {name} | {_bare(str(value))} |" for name, value in facts.items())
+    return CARD.format(title=_bare(title), about=about, facts=lines, test=TEST if has_test else "")
+
+
+def _bare(text: str) -> str:
+    """A name as Markdown shows it letter by letter: in one line, neither HTML nor a table's cell, an image or a link."""
+    return re.sub(r"([\\`*\[\]|~])", r"\\\1", html.escape(visible(" ".join(text.split())), quote=False))

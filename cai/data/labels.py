@@ -122,6 +122,11 @@ def label_columns(columns: Mapping[str, object]) -> tuple[str, ...]:
     return (label,) if isinstance(label, str) else tuple(map(str, label)) if isinstance(label, list | tuple) else ()
 
 
+def names_of(columns: Mapping[str, object]) -> list[str]:
+    """The columns that a recipe's ``columns`` name; its other keys say what values stand for."""
+    return [*(str(columns[key]) for key in ("prompt", "a", "b", "system") if key in columns), *label_columns(columns)]
+
+
 def conflicts(columns: Mapping[str, object]) -> Iterator[str]:
     """What of the ``columns`` of a block cannot stand together, each a sentence."""
     values = [value_of(columns[key]) for key in SAYS if key in columns]

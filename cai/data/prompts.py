@@ -1,7 +1,8 @@
-"""Prompt files, Parquet, CSV and Hub datasets → prompts, with a share set aside that no training stage sees.
+"""Sources of prompts → prompts, with a share set aside that no training stage sees.
 
-A prompt file is JSONL, one object a line with ``prompt`` (text) or ``messages``, optionally ``id``, ``track``,
-``category``, ``tags`` and ``language``. Without an id, the hash of the content is it; an id seen before is dropped as a duplicate.
+What a source may be is ``cai.data.locations``, what forms a prompt has ``cai.data.questions``, and what a row of it becomes
+``cai.data.prompt_source``. Without an id, the hash of the content is it. Ids are unique within their file: one that another file
+has too, for another prompt, gets its file's name before it; one that was there before for the same prompt is a duplicate.
 
 Prompts that say the same under ids of their own are rows of their own, as for several answers to each, but one prompt for what
 is held out (``content_key``). On another track such a prompt is dropped: a red-team prompt's answer is no helpful example.
@@ -10,45 +11,16 @@ is held out (``content_key``). On another track such a prompt is dropped: a red-
 import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
-from cai.data import records
-from cai.data.records import Record
-from cai.errors import UserError
-from cai.store.rows import Drop, Prompt, content_id, content_key, is_text
+from cai.data.account import Account
+from cai.data.prompt_source import TRACKS, Known, PromptSource, rows
+from cai.store.rows import Drop, Prompt
 
 K = TypeVar("K", str, int)
 
 HELDOUT = "heldout"
 """The folder below the stage's with the prompts that no training stage sees."""
-TRACKS = ("redteam", "helpful")
-
-
-@dataclass(frozen=True, slots=True)
-class PromptSource:
-    """Where prompts come from.
-
-    Attributes:
-        path: a file; or
-        hub: a dataset on the Hub, with its split and configuration.
-        column: the column that holds the prompt (text, or a list of messages).
-        limit: rows to take from the front; None takes all.
-        tags: for every prompt of the source, beside its own.
-        language: of every prompt of the source that has none of its own, such as "en".
-    """
-
-    path: str = ""
-    hub: str = ""
-    split: str = "train"
-    config: str = ""
-    column: str = "prompt"
-    limit: int | None = None
-    tags: tuple[str, ...] = ()
-    language: str = ""
-
-
 Sources = Mapping[str, Sequence[PromptSource]]
 """Track → where its prompts come from."""
 
@@ -57,42 +29,36 @@ def read(sources: Sources) -> Iterator[Prompt | Drop]:
     """Every prompt of every source, in order.
 
     Raises:
-        UserError: a file or a column is not there, or a line cannot be read.
+        UserError: a file or a column is not there, a file cannot be read, or a source gives no prompt.
     """
     return (row for row, _ in keyed(sources))
 
 
-def keyed(sources: Sources, said: dict[str, set[int]] | None = None) -> Iterator[tuple[Prompt | Drop, int]]:
+def keyed(
+    sources: Sources, said: dict[str, set[int]] | None = None, accounts: list[Account] | None = None
+) -> Iterator[tuple[Prompt | Drop, int]]:
     """The same with each prompt's key (``content_key``); 0 where a row is left out.
 
     Args:
         said: gains the keys, by track.
+        accounts: gains what was understood of each source.
     """
-    seen: set[str] = set()
-    said = {} if said is None else said
-    for track, some in ((track, sources.get(track, ())) for track in TRACKS):
-        for source in some:
-            for number, data in enumerate(_records(source)):
-                if source.limit is not None and number >= source.limit:
-                    break
-                row = _prompt(data, number, source, track, seen)
-                yield (row, 0) if isinstance(row, Drop) else _on_one_track(row, said)
+    known = Known({} if said is None else said)
+    for track, source in ((name, each) for name in TRACKS for each in sources.get(name, ())):
+        account = Account(source.name, f"prompts, {track}")
+        if accounts is not None:
+            accounts.append(account)
+        yield from rows(source, track, known, account)
 
 
-def _on_one_track(row: Prompt, said: dict[str, set[int]]) -> tuple[Prompt | Drop, int]:
-    """The prompt with its key, unless another track has it."""
-    key = content_key(row.messages)
-    for track in said.keys() - {row.track}:
-        if key in said[track]:
-            return Drop(row.id, "duplicate", f"{row.source}: the same prompt is there on the track {track}"), 0
-    said.setdefault(row.track, set()).add(key)
-    return row, key
+def aside(sources: Sources, share: float, seed: int, accounts: list[Account] | None = None) -> set[int]:
+    """The keys of the prompts that are held out, by the files: a share of each track.
 
-
-def aside(sources: Sources, share: float, seed: int) -> set[int]:
-    """The keys of the prompts that are held out, by the files: a share of each track."""
+    Args:
+        accounts: gains what was understood of each source; the files are then read even where no share is held out.
+    """
     tracks: dict[str, set[int]] = {}
-    for _ in keyed(sources, tracks) if share else ():
+    for _ in keyed(sources, tracks, accounts) if share or accounts is not None else ():
         pass
     return {key for keys in tracks.values() for key in held_out(keys, share, seed)}
 
@@ -113,55 +79,3 @@ def held_out(keys: Iterable[K], share: float, seed: int) -> set[K]:
     if share > 0 and len(unique) > 1:
         count = min(max(count, 1), len(unique) - 1)
     return set(heapq.nsmallest(count, unique, key=lambda each: hashlib.sha256(f"{seed}/{each}".encode()).digest()))
-
-
-def _prompt(data: Record, number: int, source: PromptSource, track: str, seen: set[str]) -> Prompt | Drop:
-    name = source.path or source.hub
-    asked = data.get("messages") if source.column == "prompt" and "prompt" not in data else data.get(source.column)
-    messages = _messages(asked)
-    row_id = str(data.get("id") or (content_id(messages) if messages else f"{Path(name).name}:{number + 1}"))
-    if messages is None:
-        return Drop(
-            row_id, "no_prompt", f"{name}, row {number + 1}: no text and no messages that end with the person's"
-        )
-    if row_id in seen:
-        return Drop(row_id, "duplicate", f"{name}, row {number + 1}: the id was there before")
-    seen.add(row_id)
-    said = data.get("track") or track
-    if said not in TRACKS:
-        return Drop(row_id, "unknown_track", f"{name}, row {number + 1}: track {said!r}; known: {', '.join(TRACKS)}")
-    language = str(data.get("language") or source.language)
-    tags = tuple(dict.fromkeys((*source.tags, *_words(data.get("tags")))))
-    category = str(data.get("category") or "")
-    return Prompt(row_id, messages, Path(name).name, str(said), category, tags, language)
-
-
-def _words(tags: object) -> list[str]:
-    """A list of tags, or one tag as plain text."""
-    return [str(tag) for tag in tags] if isinstance(tags, list) else [str(tags)] if tags else []
-
-
-def _messages(asked: object) -> tuple[dict[str, str], ...] | None:
-    messages = _said(asked)
-    return messages if messages and all(is_text(each["content"]) for each in messages) else None
-
-
-def _said(asked: object) -> tuple[dict[str, str], ...] | None:
-    if isinstance(asked, str) and asked.strip():
-        return ({"role": "user", "content": asked.strip()},)
-    if isinstance(asked, list) and asked and all(isinstance(each, dict) and each.get("content") for each in asked):
-        messages = tuple({"role": str(each.get("role", "user")), "content": str(each["content"])} for each in asked)
-        return messages if messages[-1]["role"] == "user" else None
-    return None
-
-
-def _records(source: PromptSource) -> Iterator[Record]:
-    def check(columns: list[str]) -> None:
-        if source.column not in columns and not (source.column == "prompt" and "messages" in columns):
-            listed = ", ".join(columns)
-            name = source.path or source.hub
-            raise UserError(f'{name}: there is no column "{source.column}"; name one of: {listed} (key `column`)')
-
-    if source.hub:
-        return records.from_hub(source.hub, source.split, source.config, check)
-    return records.from_file(Path(source.path), check)

@@ -1,174 +1,197 @@
-"""What people are asked, or told, of the labels of a file of pairs: a sentence with what they hold and the YAML that answers."""
+"""A row's question with what stands beside it and belongs to it: one conversation of several columns.
 
-import json
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+- ``system`` or ``system_prompt``: the system message.
+- ``history``: the turns before the question, in any form of a conversation or as pairs of what was asked and answered.
+- ``input`` beside an ``instruction`` follows it; ``context`` comes before the question.
 
-from cai.data.labels import COLD, HOT, Form, Meaning, is_tie, label_columns, number_of, suffix, value_of
+A column may stand inside a struct or a list, ``a.b`` or ``turns.0``; what stands beside it there belongs to it. A column that
+may belong to the question in a shape that is not known is told, never read by half.
+"""
 
-SHOWN, LONGEST = 6, 40
-_WON = re.compile(r"win|won|better|best|prefer|chosen|vote", re.IGNORECASE)
-_PLAIN = re.compile(r"(?!(?:true|false|yes|no|on|off|null|nan|[yn])$)[a-z][\w/-]*", re.ASCII | re.IGNORECASE)
+from collections.abc import Mapping
 
-Data = Mapping[str, object]
+from cai.data.conversations import (
+    ASSISTANT,
+    SYSTEM,
+    USER,
+    Conversation,
+    Unusable,
+    blank,
+    read,
+    text,
+    without_media,
+)
+from cai.store.rows import Message
 
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a label's column holds.
-
-    Attributes:
-        values: with how many labels hold each.
-        others: those that say nothing by their words, the commonest first.
-        words: a value that says by its words that the first answer is the better (1), the second (0), or neither (0.5).
-        beside: further columns that may be the label.
-    """
-
-    values: Mapping[str, int]
-    others: Sequence[str]
-    words: Mapping[float, str]
-    beside: Sequence[str]
-
-
-def what_stands_for(form: Form, held: Held, columns: Data, name: str) -> str:
-    """The label's values say nothing by themselves."""
-    holds = f"holds {_counts(held.values)}"
-    if form.known and ", " in form.label:
-        todo = "write the label into one column, as the name of the better answer's"
-        return f"{name}: {form.label} {holds}, which are not all values of {form.known}; {todo}"
-    more, why = _answer(form, held, columns)
-    say = _mapping({**columns, "label": form.labels[0], **more})
-    which = f"{_which(held.others)} not say which answer is the better"
-    other = f", or name another column of these, if it is the label: {', '.join(held.beside)}" if held.beside else ""
-    return f"{name}: the label's column {_shown(form.label)} {holds}, and {which}; say `columns: {say}` {why}{other}"
+SYSTEMS = ("system", "system_prompt")
+INPUTS = ("input", "instances.0.input")
+CONTEXTS = ("context", "ContextString")
+HISTORY = "history"
+ASKED, ANSWERED = ("user", "human", "question", "prompt"), ("assistant", "gpt", "answer", "response")
+"""Keys of a pair of what was asked and answered, where it is an object."""
 
 
-def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:
-    """What may be said of the values, and when it is right."""
-    a, b, others = _shown(form.a), _shown(form.b), held.others
-    numbers = [number for each in others if (number := number_of(each)) is not None]
-    each_beside = f"with each value beside what it stands for: {a}, {b}, or neither"
-    if keys := [key for key in ("first", "second", "tie") if key in columns]:
-        left = [key for key in ("first", "second", "tie") if key not in keys]
-        return dict(zip(left, others, strict=False)), each_beside
-    if {1.0, 0.0} <= held.words.keys():
-        if len(others) == 1:
-            return {"tie": others[0]}, f"if {_shown(others[0])} stands for a tie"
-        return {"first": held.words[1.0], "second": held.words[0.0]}, "if rows with other values may be left out"
-    if len(numbers) == len(others) and (scale := _scale(numbers, a, b)):
-        return scale[0], f"{scale[1]}, with `means: worse` beside it if it is the other way round"
-    if len(others) > 2:
-        places = sorted(others[:3], key=lambda each: number_of(each) == 0)
-        return dict(zip(("first", "second", "tie"), places, strict=True)), each_beside
-    one, other = others[0], others[-1]
-    also = f"`first: {_yaml(other)}` in its place if {_shown(other)} does"
-    if one == other:
-        also = f"`second: {_yaml(one)}` in its place if it stands for {b}"
-    return {"first": one}, f"if {_shown(one)} stands for {a}, or {also}"
-
-
-def _scale(numbers: Sequence[float], a: str, b: str) -> tuple[Data, str] | None:
-    """The scale that these numbers may be on, and when it is right; None where they are too few to be on one."""
-    if min(numbers) < 0:
-        return {"scale": "signed"}, f"if numbers below 0 stand for {a}, those above it for {b}, and 0 for a tie"
-    if all(0 <= each <= 1 for each in numbers) and any(each % 1 for each in numbers):
-        return {"scale": "share"}, f"if it is the probability that {a} is the better"
-    if len(numbers) < 4:
-        return None
-    middle = value_of((min(numbers) + max(numbers)) / 2)
-    return {"scale": "signed", "tie": middle}, f"if numbers below {middle} stand for {a} and those above it for {b}"
-
-
-def no_scale(form: Form, values: Mapping[str, int], scale: str, name: str) -> str:
-    """The label is not on the scale that the recipe names."""
-    what = "numbers from 0 to 1" if scale == "share" else "numbers"
-    holds = f"the label's column {_shown(form.label)} holds {_counts(values)}"
-    return f"{name}: `scale: {scale}` is for {what}, and {holds}; name another column or scale"
-
-
-def no_pairs(data: Data, rows: Iterable[Data], answers: tuple[str, str] | None, columns: Data, name: str) -> str:
-    """There are no columns that say which answer is better, or several that may say it together.
+def asked(data: Mapping[str, object], column: str, system: str | None = None) -> Conversation:
+    """The question in a column, with what belongs to it; data is as ``opened`` gives it.
 
     Args:
-        data: the first row; ``rows`` are the others.
+        system: the column of the system message; by its name where None, and none where empty.
+
+    Raises:
+        Unusable: it is no conversation, or would not be whole.
     """
-    hot = [
-        each
-        for each in data
-        if _WON.search(each) and each not in (answers or ()) and value_of(data[each]) in (*HOT, *COLD)
-    ]
-    if answers is None or len(hot) < 2 or label_columns(columns):
-        return (
-            f"{name}: no pairs in the columns {', '.join(map(_shown, data))}; pairs are chosen and rejected, two "
-            "answers and a label, or prompt, corrects and incorrects; name other columns under `columns`"
-        )
-    counts = {each: Counter([value_of(data[each])]) for each in hot}
-    for row in rows:
-        for each in hot:
-            counts[each][value_of(row.get(each))] += 1
-    found = ", ".join(f"{_shown(each)} with {_counts(counts[each])}" for each in hot)
-    labels = _by_answer(hot, answers)
-    return (
-        f"{name}: which answer is better may stand in the columns {found}; if a 1 in one of them says it, say "
-        f"`columns: {_mapping({**columns, 'label': labels})}`, the column of {_shown(answers[0])} first, then that of "
-        f"{_shown(answers[1])}, then that of ties"
+    if blank(data.get(column)):
+        raise Unusable("no_prompt", "it is empty")
+    without_media({key: value for key, value in data.items() if key != column})
+    question = _Question(data, column, read(data[column]))
+    question.add_texts()
+    question.add_history()
+    question.add_system(system)
+    return Conversation(
+        " + ".join(question.forms), tuple(question.turns), tuple(question.columns), tuple(question.unread)
     )
 
 
-def in_words(form: Form, meaning: Meaning) -> str:
-    """What labels stand for, as it is said."""
-    label, a, b = _shown(form.label), _shown(form.a), _shown(form.b)
-    if len(form.labels) > 1:
-        places = zip(form.labels, (a, b, "a tie"), strict=False)
-        return "a 1 " + ", ".join(f"in {_shown(column)} means {place}" for column, place in places)
-    if meaning.scale == "share":
-        return f"{label} is the probability that {a} is the better"
-    if meaning.scale:
-        middle = _shown(value_of(meaning.middle))
-        return f"{label} below {middle} means {a}, above it {b}, {middle} a tie"
-    sides = {1.0: a, 0.0: b, 0.5: "a tie"}
-    return f"{label} " + ", ".join(f"{_shown(value)} means {sides[share]}" for value, share in meaning.values.items())
+def with_system(data: Mapping[str, object], talk: Conversation, system: str | None = None) -> Conversation:
+    """A conversation that is whole but for its system message; otherwise as ``asked``."""
+    without_media(data)
+    question = _Question(data, "", talk)
+    question.add_system(system)
+    forms, columns = " + ".join(question.forms), (*talk.columns, *question.columns[1:])
+    return Conversation(forms, tuple(question.turns), columns, tuple(question.unread))
 
 
-def _by_answer(hot: Sequence[str], answers: tuple[str, str]) -> list[str]:
-    """The columns in the order of the answers whose ends they have, ties last."""
-    ends = [suffix(each) for each in answers]
-
-    def place(column: str) -> int:
-        words = re.split(r"[\W_]+", column.lower())
-        return next((n for n, end in enumerate(ends) if end in words), 3 if is_tie(words[-1]) else 2)
-
-    return sorted(hot, key=place)[:3]
-
-
-def _which(values: Sequence[str]) -> str:
-    if all(number_of(each) is not None for each in values):
-        return "numbers alone do"
-    return f"{' and '.join(map(_shown, values[:2]))} {'do' if len(values) > 1 else 'does'}"
+def opened(data: Mapping[str, object], column: str) -> Mapping[str, object]:
+    """A row with the fields of the struct, or list, that holds a column ``a.b`` beside its columns, under their whole names."""
+    if column in data or "." not in column:
+        return data
+    *parents, _ = column.split(".")
+    value: object = data
+    for name in parents:
+        value = field(value, name)
+    fields = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = {".".join((*parents, str(name))): each for name, each in fields}
+    return {**data, **inner}
 
 
-def _counts(values: Mapping[str, int]) -> str:
-    """``1 (2 rows), 0 (3)``, the commonest first."""
-    most = Counter(values).most_common(SHOWN)
-    text = ", ".join(f"{_shown(value) or 'nothing'} ({count})" for value, count in most)
-    return f"{text} and {len(values) - SHOWN} other values" if len(values) > SHOWN else text
+def field(value: object, name: str) -> object:
+    """A field of an object, or an item of a list by its number; None where there is none."""
+    if isinstance(value, Mapping):
+        return value.get(name)
+    if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+        return value[int(name)]
+    return None
 
 
-def _shown(text: str) -> str:
-    """A text of a file as it can stand in a line: in one piece, printable, and not long."""
-    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-    return text if text.isprintable() else json.dumps(text)
+def at(data: Mapping[str, object], path: str) -> object:
+    """The value of a column, or at a path ``a.b``; None where there is none."""
+    if path in data or "." not in path:
+        return data.get(path)
+    value: object = data
+    for name in path.split("."):
+        value = field(value, name)
+    return value
 
 
-def _mapping(given: Data) -> str:
-    """A mapping as YAML has it in one line."""
-    return "{" + ", ".join(f"{key}: {_yaml(value)}" for key, value in given.items()) + "}"
+class _Question:
+    """A question while it is put together."""
+
+    def __init__(self, data: Mapping[str, object], column: str, alone: Conversation) -> None:
+        self.data, self.column = data, column
+        self.turns: list[Message] = list(alone.messages)
+        self.forms, self.columns = [alone.form], [column]
+        self.unread: list[str] = []
+
+    def beside(self, name: str) -> str:
+        """A column that stands where the question's does."""
+        return f"{self.column.rpartition('.')[0]}.{name}".lstrip(".")
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one turn of the person's, which others can belong to."""
+        return [each["role"] for each in self.turns] == [USER]
+
+    def add_texts(self) -> None:
+        """Its context before it; its input after it, which is an instruction's alone."""
+        names = [(name, "context") for name in CONTEXTS]
+        if self.column.rpartition(".")[2] == "instruction":
+            names += [(name, "input") for name in INPUTS]
+        for name, form in names:
+            column = self.beside(name)
+            value = at(self.data, column)
+            if blank(value) or column == self.column or (form == "context" and self._add_turns(column, value, form)):
+                continue
+            if not isinstance(value, str) or not self.single:
+                self.unread.append(column)
+                continue
+            parts = (self.turns[0]["content"], text(value).strip())
+            self.turns = [{"role": USER, "content": "\n\n".join(parts if form == "input" else parts[::-1])}]
+            self._add(column, form)
+
+    def add_history(self) -> None:
+        """The turns before it."""
+        column = self.beside(HISTORY)
+        value = self.data.get(column)
+        if not blank(value) and column != self.column and not self._add_turns(column, value, HISTORY):
+            self.unread.append(column)
+
+    def _add_turns(self, column: str, value: object, form: str) -> bool:
+        """Put a conversation before the question; whether it is one."""
+        before = _exchanges(value) or _turns(value)
+        if before and self.single:
+            self.turns = [*before, *self.turns]
+            self._add(column, form)
+        return bool(before) and column in self.columns
+
+    def add_system(self, column: str | None) -> None:
+        """The system message.
+
+        Raises:
+            Unusable: the column that was named holds none, or the conversation has another.
+        """
+        for each in (column,) if column is not None else map(self.beside, SYSTEMS):
+            value = at(self.data, each) if each else None
+            if blank(value) or each == self.column:
+                continue
+            if not isinstance(value, str) and column is None:
+                self.unread.append(each)
+                continue
+            words = text(value).strip()
+            if self.turns[0]["role"] != SYSTEM:
+                self.turns.insert(0, {"role": SYSTEM, "content": words})
+            elif self.turns[0]["content"].strip() != words:
+                raise Unusable("two_systems", f"it has a system message, and the column {each} has another")
+            self._add(each, SYSTEM)
+
+    def _add(self, column: str, form: str) -> None:
+        self.columns.append(column)
+        self.forms.append(form)
 
 
-def _yaml(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_yaml, value)) + "]"
-    text = str(value)
-    return text if number_of(text) is not None or _PLAIN.fullmatch(text) else json.dumps(text)
+def _exchanges(value: object) -> list[Message]:
+    """Pairs of what was asked and answered, as turns; none where it is something else."""
+    pairs = [_exchange(each) for each in value] if isinstance(value, list) else []
+    texts = [each for pair in pairs for each in pair]
+    if not all(pairs) or any(not isinstance(each, str | None) for each in texts):
+        return []
+    if any(map(blank, texts)):
+        raise Unusable("empty_turn", f"one of the turns in {HISTORY} is empty")
+    return [{"role": (USER, ASSISTANT)[place % 2], "content": text(each)} for place, each in enumerate(texts)]
+
+
+def _exchange(value: object) -> list[object]:
+    """What was asked and what was answered; empty where it is something else."""
+    if isinstance(value, dict):
+        value = [value[key] for names in (ASKED, ANSWERED) for key in names if key in value] if len(value) == 2 else []
+    return value if isinstance(value, list) and len(value) == 2 else []
+
+
+def _turns(value: object) -> list[Message]:
+    """The turns of a conversation; none where a value is none, or is but a text."""
+    try:
+        known = read(value)
+    except Unusable as error:
+        if error.reason in ("no_text", "no_roles") and not isinstance(value, str):
+            return []
+        raise
+    return [] if known.form == "text" else list(known.messages)

@@ -1,126 +1,282 @@
-"""Records of JSONL, JSON, CSV and Parquet files (``.gz`` too) and of Hub datasets, one dict after the other."""
+"""Rows of files, JSONL, JSON, CSV, TSV, Parquet and Arrow, and of Hub datasets, one after the other, each with its place."""
 
 import csv
 import gzip
+import io
 import json
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from cai.data.locations import Origin, files, kind
+from cai.data.notation import names
 from cai.errors import UserError, install
 
-ENDINGS = (".jsonl", ".json", ".parquet", ".csv", ".jsonl.gz", ".json.gz", ".csv.gz")
 MOST = 1 << 30
-Record = dict[str, object]
+BATCH = 1024
+COLUMNS = (
+    *("prompt", "prompts", "messages", "conversations", "question", "instruction", "input", "text", "id", "label"),
+    *("output", "response", "answer", "completion", "chosen", "rejected", "train", "test", "validation"),
+)
+"""Names by which an object of lists is told for a table of columns, or splits."""
+Record = Mapping[str, object]
 """A row as its file has it: of its values nothing is known yet."""
-Check = Callable[[list[str]], None]
-"""Told the columns of what has columns, before any record; raises where one is missing."""
 
 
-def from_file(path: Path, check: Check) -> Iterator[Record]:
-    """A file's records; what it takes for one and is none is a sentence.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row and its place.
+
+    Attributes:
+        file: its file, or its dataset on the Hub.
+        number: in that, from 1: of a JSONL file the line, of a CSV file with its header as the first.
+        alike: whether all rows of its file have the same columns.
+    """
+
+    file: str
+    number: int
+    data: Record
+    alike: bool = False
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        return f"{self.file}, row {self.number}"
+
+
+def entries(origin: Origin) -> Iterator[Entry]:
+    """All rows of a source, streamed; what it takes for a file of rows and is none is a sentence.
 
     Raises:
-        UserError: the file cannot be read as what its name says.
+        UserError: a file cannot be read as what its name says, or the dataset cannot.
     """
-    ending = next((each for each in sorted(ENDINGS, key=len, reverse=True) if path.name.endswith(each)), "")
-    if not ending:
-        raise UserError(f"{path}: rows come from {', '.join(ENDINGS[:4])} files or `hub:`; convert it to one of them")
-    return _readable(path, ending.removesuffix(".gz"), check)
+    if origin.hub:
+        yield from _from_hub(origin)
+        return
+    for path in files(origin):
+        alike = kind(path) not in ("jsonl", "json")
+        for number, data in _of_file(path):
+            yield Entry(str(path), number, data, alike)
 
 
-def from_hub(name: str, split: str, config: str, check: Check) -> Iterator[Record]:
-    """A Hub dataset's records, streamed: a limit should not cost the download of the whole set.
-
-    Raises:
-        UserError: it cannot be read, or the package that reads it is not installed.
-    """
+def _from_hub(origin: Origin) -> Iterator[Entry]:
+    """A Hub dataset's rows, streamed: a limit should not cost the download of the whole set."""
     try:
         from datasets import load_dataset
     except ImportError:
         raise UserError(f"reading a Hub dataset needs the package datasets; run: {install('train')}") from None
     try:
-        rows = load_dataset(name, config or None, split=split, streaming=True)
-        for number, row in enumerate(rows):
-            if not number:
-                check(list(row))
-            yield dict(row)
-    except UserError:
-        raise
+        rows = load_dataset(origin.hub, origin.config or None, split=origin.split, streaming=True)
+        for number, row in enumerate(rows, 1):
+            yield Entry(origin.hub, number, dict(row), alike=True)
     except Exception as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"the Hub dataset {name} cannot be read: {why}") from None
+        raise UserError(f"the Hub dataset {origin.hub} cannot be read: {why}") from None
 
 
-def _readable(path: Path, ending: str, check: Check) -> Iterator[Record]:
-    read = {".jsonl": _from_jsonl, ".json": _from_json, ".csv": _from_csv, ".parquet": _from_parquet}[ending]
+def _of_file(path: Path) -> Iterator[tuple[int, Record]]:
+    read: dict[str, Callable[[Path], Iterator[tuple[int, Record]]]] = {
+        "jsonl": _from_jsonl,
+        "json": _from_json,
+        "csv": partial(_from_csv, delimiter=","),
+        "tsv": partial(_from_csv, delimiter="\t"),
+        "parquet": _from_parquet,
+        "arrow": _from_arrow,
+    }
     try:
-        yield from read(path, check)
+        yield from read[kind(path)](path)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
-    except csv.Error as error:
-        raise UserError(f"{path}: is not a CSV file: {error}; write it anew, or give JSONL") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be unpacked: {error}; pack it anew") from None
+    except OSError as error:
+        packed = path.suffix.lower() == ".zst" and error.errno is None
+        why = "cannot be unpacked" if packed else f"cannot be read: {error.strerror or _line(error)}"
+        raise UserError(f"{path}: {why}; write it anew, or check its rights") from None
 
 
-def _text(path: Path, newline: str | None = None) -> AbstractContextManager[TextIO]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline=newline)  # pyright: ignore[reportReturnType]
-    return path.open(encoding="utf-8-sig", newline=newline)
+def _line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _from_jsonl(path: Path, check: Check) -> Iterator[Record]:
+@contextmanager
+def _text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
+    """A text file, unpacked."""
+    match path.suffix.lower():
+        case ".gz":
+            with gzip.open(path, "rt", encoding="utf-8-sig", newline=newline) as lines:
+                yield lines  # pyright: ignore[reportReturnType]
+        case ".zst":
+            import pyarrow
+
+            with pyarrow.input_stream(str(path), compression="zstd") as packed:
+                yield io.TextIOWrapper(io.BufferedReader(packed), encoding="utf-8-sig", newline=newline)
+        case _:
+            with path.open(encoding="utf-8-sig", newline=newline) as lines:
+                yield lines
+
+
+def _from_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
     with _text(path) as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
-            try:
-                data = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise UserError(f"{path}:{number}: not valid JSON: {_why(error)}") from None
+            data = _json(line, f"{path}:{number}")
             if not isinstance(data, dict):
                 raise UserError(f"{path}:{number}: expected an object, one a line")
-            yield data
+            yield number, data
 
 
-def _from_json(path: Path, check: Check) -> Iterator[Record]:
+def _json(text: str, place: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except RecursionError:
+        raise UserError(f"{place}: not valid JSON: nested too deep to be read; write it flatter") from None
+    except ValueError as error:
+        why = "holds a number of thousands of digits" if "int_max_str_digits" in str(error) else str(error)
+        raise UserError(f"{place}: not valid JSON: {why}") from None
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        raise ValueError(f"the key {_twice([key for key, _ in pairs])} stands twice in one object; leave one out")
+    return data
+
+
+def _twice(columns: Sequence[str]) -> str:
+    """The names that stand more than once; empty where none does."""
+    counts = Counter(columns)
+    return names(name for name, count in counts.items() if count > 1 and name)
+
+
+def _from_json(path: Path) -> Iterator[tuple[int, Record]]:
     with _text(path) as file:
-        try:
-            data = json.load(file)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{path}: not valid JSON: {_why(error)}") from None
-    if not isinstance(data, list) or not all(isinstance(each, dict) for each in data):
+        text = file.read()
+    if _is_lines(text):
+        yield from _from_jsonl(path)
+        return
+    data = _json(text, str(path))
+    rows = data["data"] if isinstance(data, dict) and isinstance(data.get("data"), list) else data
+    if isinstance(rows, dict):
+        rows = _by_category(rows, path)
+    if not isinstance(rows, list):
         raise UserError(f"{path}: expected a list of objects, or JSONL under a name that ends in .jsonl")
-    yield from data
+    for number, each in enumerate(rows, 1):
+        if isinstance(each, str):
+            each = {"prompt": each}
+        if not isinstance(each, dict):
+            raise UserError(f"{path}: expected a list of objects, and its item {number} is none")
+        yield number, each
 
 
-def _why(error: ValueError | RecursionError) -> str:
-    """What a parser of JSON could not read; of depth, Python would name its own stack."""
-    return "nested too deep; close the brackets" if isinstance(error, RecursionError) else str(error)
+def _is_lines(text: str) -> bool:
+    """Whether what is called JSON is JSONL."""
+    text = text.lstrip()
+    if not text.startswith("{"):
+        return False
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return bool(text[end:].strip())
 
 
-def _from_parquet(path: Path, check: Check) -> Iterator[Record]:
+def _by_category(data: dict[str, Any], path: Path) -> list[Record]:
+    """The rows of ``{category: {tag: [text, …]}}``, with what they stand under.
+
+    One level alone, or names of columns, could as well be a table of columns, whose answers would be asked as prompts.
+    """
+    groups = [(category, tag, texts) for category, inner in data.items() for tag, texts in _fields(inner)]
+    known = {name.lower() for category, tag, _ in groups for name in (category, tag)}
+    lists = all(isinstance(texts, list) and all(isinstance(each, str) for each in texts) for *_, texts in groups)
+    if not groups or not lists or len(groups) < len(data) or known & set(COLUMNS):
+        raise UserError(
+            f"{path}: expected a list of objects, or one under the key data, and found an object with "
+            f"{names(data) or 'nothing'}"
+        )
+    return [{"prompt": text, "category": category, "tags": [tag]} for category, tag, texts in groups for text in texts]
+
+
+def _fields(value: object) -> list[tuple[str, Any]]:
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+def _from_parquet(path: Path) -> Iterator[tuple[int, Record]]:
     import pyarrow
     import pyarrow.parquet as parquet
 
     try:
-        file = parquet.ParquetFile(path)
-    except pyarrow.ArrowInvalid:
-        raise UserError(f"{path}: is not a Parquet file; write it anew, or give JSONL") from None
-    check(file.schema_arrow.names)
-    for batch in file.iter_batches(1024):
-        yield from batch.to_pylist()
+        with parquet.ParquetFile(path) as file:
+            yield from _from_batches(file.schema_arrow, file.iter_batches(BATCH), path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path}: is not a Parquet file ({_line(error)}); write it anew, or give JSONL") from None
 
 
-def _from_csv(path: Path, check: Check) -> Iterator[Record]:
+def _from_arrow(path: Path) -> Iterator[tuple[int, Record]]:
+    """What ``datasets`` saves: a stream of Arrow's, or its file format."""
+    import pyarrow
+
+    try:
+        with pyarrow.OSFile(str(path), "rb") as source:
+            try:
+                stream = pyarrow.ipc.open_stream(source)
+                schema, batches = stream.schema, iter(stream)
+            except pyarrow.ArrowInvalid:
+                file = pyarrow.ipc.open_file(source)
+                schema, batches = file.schema, (file.get_batch(each) for each in range(file.num_record_batches))
+            yield from _from_batches(schema, batches, path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path}: is not an Arrow file ({_line(error)}); save the dataset anew") from None
+
+
+def _from_batches(schema: Any, batches: Iterator[Any], path: Path) -> Iterator[tuple[int, Record]]:
+    if name := _twice(schema.names):
+        raise UserError(f"{path}: has two columns {name}; rename one of them")
+    number = 0
+    for batch in batches:
+        batch.validate(full=True)  # a damaged file may point anywhere
+        columns = {name: _plain(column) for name, column in zip(schema.names, batch.columns, strict=True)}
+        for place in range(batch.num_rows):
+            number += 1
+            yield number, {name: values[place] for name, values in columns.items()}
+
+
+def _plain(column: Any) -> Sequence[object]:
+    """A column's values as Python has them; as text where it has none like them, such as times in nanoseconds."""
+    import pyarrow
+
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, OverflowError, pyarrow.ArrowException):
+        return column.cast(pyarrow.string()).to_pylist()
+
+
+def _from_csv(path: Path, delimiter: str) -> Iterator[tuple[int, Record]]:
     csv.field_size_limit(MOST)  # its own limit of 128 KiB is less than a long conversation
+    mark, number = {",": "commas", "\t": "tabs"}[delimiter], 1
     with _text(path, newline="") as file:
-        rows = csv.DictReader(file)
-        check(list(rows.fieldnames or []))
-        for number, row in enumerate(rows, 2):
-            if None in row:
-                raise UserError(f"{path}: row {number} has more fields than the header; quote what holds commas")
-            yield {**row}
+        try:
+            # Strict: a quote that is never closed would swallow all that follows it as one field.
+            rows = csv.DictReader(file, delimiter=delimiter, strict=True)
+            if name := _twice(list(rows.fieldnames or [])):
+                raise UserError(f"{path}: has two columns {name}; rename one of them")
+            for number, row in enumerate(rows, 2):
+                if None in row or None in row.values():
+                    what = "more" if None in row else "fewer"
+                    raise UserError(
+                        f"{path}: row {number} has {what} fields than the header; quote what holds {mark} or ends of lines"
+                    )
+                yield number, {name: value for name, value in row.items() if name}
+        except csv.Error as error:
+            raise UserError(
+                f"{path}: cannot be read as fields with {mark} between them: {error}, after row {number}; write it anew, or "
+                "give JSONL"
+            ) from None

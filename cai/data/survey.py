@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from cai.data import questions
+from cai.data import label_questions
 from cai.data.known_sets import KnownSet, set_of
+from cai.data.label_questions import Held
 from cai.data.labels import LABELS, SAYS, Form, Meaning, is_tie, label_columns, number_of, several, side_of, value_of
-from cai.data.questions import Held
 from cai.errors import UserError
 
 ANSWERS = (
@@ -103,7 +103,7 @@ def survey(rows: Iterable[Data], columns: Data, name: str = "the row") -> Survey
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
         if not number and not forms and known is None:
-            raise UserError(questions.no_pairs(data, rows, _answers(data, columns), columns, name))
+            raise UserError(label_questions.no_pairs(data, rows, _answers(data, columns), columns, name))
         for row, form in forms:
             if form not in tallies:
                 tallies[form] = Tally(
@@ -111,6 +111,20 @@ def survey(rows: Iterable[Data], columns: Data, name: str = "the row") -> Survey
                 )
             _count(tallies[form], row, form, data)
     return _outcome(tallies, columns, name)
+
+
+def has_pairs(data: Data) -> bool:
+    """Whether a row, of whose columns nothing is said, is one of pairs, or may be one that has to be asked about."""
+    known = set_of(data, {})
+    try:
+        return known is not None or form_of(data, {}) is not None or bool(_hot(data))
+    except UserError:
+        return True
+
+
+def _hot(data: Data) -> list[str]:
+    answers = _answers(data, {})
+    return label_questions.one_hot(data, answers) if answers else []
 
 
 def plain_rows(data: Data, columns: Data, known: KnownSet | None) -> list[tuple[Data, Form]]:
@@ -225,7 +239,7 @@ def _on_scale(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     meaning = Meaning(scale=str(columns["scale"]), middle=number_of(columns.get("tie")) or 0)
     numbers = [number for value in tally.values if (number := number_of(value)) is not None]
     if tally.values and (not numbers or not all(0 <= each <= 1 for each in numbers if meaning.scale == "share")):
-        raise UserError(questions.no_scale(form, tally.values, meaning.scale, name))
+        raise UserError(label_questions.no_scale(form, tally.values, meaning.scale, name))
     return meaning
 
 
@@ -240,7 +254,9 @@ def _by_recipe(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     others = [each for each, _ in tally.values.most_common() if each not in values and not is_tie(each)]
     others = others if contrary else [each for each in others if each not in tally.sides]
     if len(sides) == 1 and len(others) > 1:
-        raise UserError(questions.what_stands_for(form, Held(tally.values, others, {}, tally.beside), columns, name))
+        raise UserError(
+            label_questions.what_stands_for(form, Held(tally.values, others, {}, tally.beside), columns, name)
+        )
     if len(sides) == 1 and others:
         values[others[0]] = 1 - sides.pop()
     return Meaning(values, closed=contrary)
@@ -253,7 +269,9 @@ def _by_words(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: s
     others = [value for value, _ in tally.values.most_common() if value not in read]
     words = {side: value for value, side in tally.sides.items()}
     if others and (not {1.0, 0.0} <= words.keys() or any(map(_numeric, others))):
-        raise UserError(questions.what_stands_for(form, Held(tally.values, others, words, tally.beside), columns, name))
+        raise UserError(
+            label_questions.what_stands_for(form, Held(tally.values, others, words, tally.beside), columns, name)
+        )
     return meaning
 
 
@@ -266,7 +284,7 @@ def _lines(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: str)
     keys = bool(columns.keys() & {*SAYS, "scale"}) and form.kind == "labelled"
     known = tally.known if tally.fits else None
     if keys or (len(form.labels) > 1 and not known):
-        yield f"{name}: {questions.in_words(form, meaning)}, as `columns` says"
+        yield f"{name}: {label_questions.in_words(form, meaning)}, as `columns` says"
     if keys and known and (card := _card(form, tally)):
         if any(card.share(each, {}, form) != meaning.share(each, {}, form) for each in tally.values):
             yield f"{name}: by its columns it is {known.name}, where {known.says}; `columns` says otherwise"

@@ -1,5 +1,6 @@
 """What a run is doing, for Prometheus: ``cai run … --prometheus 9400`` serves it while the run goes on."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -7,6 +8,7 @@ from cai.errors import UserError, install
 from cai.flow.screen import Bar, Screen
 
 TOKENS = ("in", "cached", "out")
+LOOPBACK = "127.0.0.1"
 
 
 class Gauge(Protocol):
@@ -51,12 +53,19 @@ class Collector:
             waiting.add_metric([name], bar.slots.queued)
 
 
-def serve(screen: Screen, port: int) -> None:
-    """Serve ``/metrics`` on this machine until the process ends.
+def serve(screen: Screen, place: str) -> None:
+    """Serve ``/metrics`` until the process ends.
+
+    Args:
+        place: a port, to which this machine alone has access, or ``HOST:PORT`` for one of its addresses; ``0.0.0.0`` is all.
 
     Raises:
-        UserError: prometheus-client is not installed, or the port is taken.
+        UserError: prometheus-client is not installed, or it cannot listen there.
     """
+    host, colon, number = place.rpartition(":")
+    port = int(number) if re.fullmatch(r"[0-9]{1,5}", number) else 0
+    if not 0 < port < 65536 or (colon and not host):
+        raise UserError(f"--prometheus {place}: expected a port from 1 to 65535, or HOST:PORT, such as 0.0.0.0:9400")
     try:
         from prometheus_client import CollectorRegistry, start_http_server
     except ImportError:
@@ -64,6 +73,6 @@ def serve(screen: Screen, port: int) -> None:
     registry = CollectorRegistry()
     registry.register(Collector(screen))
     try:
-        start_http_server(port, registry=registry)
+        start_http_server(port, host.strip("[]") or LOOPBACK, registry=registry)
     except OSError as error:
-        raise UserError(f"--prometheus {port}: {error.strerror}; choose another port") from None
+        raise UserError(f"--prometheus {place}: {error.strerror}; choose another port or address") from None

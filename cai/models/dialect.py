@@ -28,6 +28,8 @@ class OpenAI:
 
     def __init__(self) -> None:
         self.now = Abilities()
+        self.thinkers: set[str] = set()
+        """What is added to bodies to which the model's template opens a thought."""
 
     def health(self, url: str) -> str:
         """Where a server says whether it is well: the protocol has only its list of models."""
@@ -90,6 +92,14 @@ class OpenAI:
         """The conversation as the server takes one."""
         return request.messages if self.now.system else joined(request.messages)
 
+    def learn(self, request: Request, reply: Reply) -> None:
+        """From an answer to a harmless request: whether the template opens a thought, as the text closes one."""
+        if reply.opened and request.messages:
+            self.thinkers.add(_added(request))
+
+    def _opened(self, request: Request) -> bool:
+        return bool(self.thinkers and request.messages and not request.begin) and _added(request) in self.thinkers
+
     def reply(self, answer: Any, request: Request) -> Reply:
         """The server's JSON → ``Reply``; it may hold fewer samples than were asked.
 
@@ -97,7 +107,8 @@ class OpenAI:
             Unreadable: it is not of the protocol's form.
         """
         choices = replies.choices(answer)[: request.n]
-        samples = [replies.sample(each, request.stop) for each in choices]
+        opened = self._opened(request)
+        samples = [replies.sample(each, request.stop, opened) for each in choices]
         usage = answer.get("usage")
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
         parts = replies.written(samples)
@@ -204,6 +215,10 @@ def gives_no_score(name: str) -> UserError:
     return UserError(
         f"{name} writes texts and gives no scores; name a reward model (reward: MODEL, or scores: true beside endpoints)"
     )
+
+
+def _added(request: Request) -> str:
+    return repr(sorted(request.more.items())) if request.more else ""
 
 
 def _drawn(choice: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[float, ...]]:

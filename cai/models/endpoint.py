@@ -115,8 +115,8 @@ class Endpoint:
             try:
                 return await (self._once(request, row_id, set()) if suspect else self._try(request, row_id))
             except Refused as refused:
-                await self.probes.blame(request, refused)
-                raise RowError(refused.reason, str(refused)) from None
+                if await self.probes.blames_row(request, refused):
+                    raise RowError(refused.reason, str(refused)) from None
             except Transient as error:
                 if error.busy:
                     raise RunError(self.gone(error)) from None
@@ -127,9 +127,9 @@ class Endpoint:
                 if not suspect and (hopeless or not await self.comes_back(until)):
                     raise RunError(self.gone(error)) from None
 
-    def once(self, request: Request) -> Awaitable[Reply]:
-        """One try, of no row; raises Refused or Transient."""
-        return self._once(request, "", set())
+    def once(self, request: Request, server: Replica | None = None) -> Awaitable[Reply]:
+        """One try, of no row, at any server unless told; raises Refused or Transient."""
+        return self._post(server, request) if server else self._once(request, "", set())
 
     async def _try(self, request: Request, row_id: str) -> Reply:
         failed: set[Replica] = set()
@@ -165,7 +165,7 @@ class Endpoint:
             answer = page.json() if page.status == 200 else None
             wrong = failure(answer) if page.status == 200 else page
             if wrong:
-                raise refusal(wrong, (*(each["content"] for each in request.messages), request.prompt))
+                raise refusal(wrong, (*(each["content"] for each in request.messages), request.prompt), replica)
             reply = self.dialect.reply(answer, request)
         except (Unreadable, ValueError, RecursionError) as error:
             replica.failed()

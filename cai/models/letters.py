@@ -27,14 +27,18 @@ def logprobs_of(tokens: Iterable[tuple[str, float]], choices: Sequence[str]) -> 
     """
     known: dict[str, float] = {}
     unknown = total = 0.0
+    least = 1.0
     for token, logprob in tokens:
         if not _is_logprob(logprob):
             return {}
         total += (mass := math.exp(min(logprob, 0.0)))
+        least = min(least, mass)
         if choice := choice_of(token, choices):
             known[choice] = known.get(choice, 0.0) + mass
         elif _may_be(token, choices):
             unknown += mass
+    if len(known) < len(choices):  # one that is not listed may hold as much as the last that is
+        unknown += min(least, max(1 - total, 0.0))
     if total > 1 + ROUNDING or unknown > UNKNOWN_SHARE * (unknown + sum(known.values())):
         return {}
     return {choice: math.log(mass) for choice, mass in known.items() if mass > 0}

@@ -16,6 +16,8 @@ from cai.models.transport import Page, get
 
 LIST_SECONDS = 30.0
 LOAD_SECONDS = 2.0
+CATALOGUE = 10
+"""So many names are a provider's list; a harmless request shows whether another is known there."""
 LOADS = (502, 503, 504)
 """While a server or the one behind it still loads."""
 
@@ -33,8 +35,18 @@ class Listing:
     vllm: bool = False
 
     def has(self, name: str) -> bool:
-        """Whether a name is in the list, or one of its patterns such as "openai/*" fits."""
-        return not self.names or any(name == each or ("*" in each and fnmatchcase(name, each)) for each in self.names)
+        """Whether a name is in the list or may be all the same.
+
+        So it is where a pattern such as "openai/*" fits, where one of the two has a tag ("llama3:latest") or a place
+        ("models/gemini-pro") beside it, and where the list is a catalogue: those leave out aliases and deployments.
+        """
+        return not 0 < len(self.names) < CATALOGUE or any(_fits(name, each) for each in self.names)
+
+
+def _fits(name: str, listed: str) -> bool:
+    if "*" in listed:
+        return fnmatchcase(name, listed)
+    return name.split(":")[0] in (listed, listed.split(":")[0], listed.removeprefix("models/")) or name == listed
 
 
 async def met(http: aiohttp.ClientSession, replica: Replica, patience: float) -> Listing:

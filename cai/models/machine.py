@@ -7,6 +7,8 @@ from cai.models import gpus as devices
 
 PACKAGES = (
     "bitsandbytes",
+    "datasets",
+    "datasketch",
     "deepspeed",
     "flash_attn",
     "mlflow",

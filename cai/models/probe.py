@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -11,6 +12,8 @@ from cai.errors import RunError, UserError
 from cai.models.abilities import Abilities, otherwise
 from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI
 from cai.models.refusals import Refused
+from cai.models.replica import Replica
+from cai.models.replies import THINKING
 from cai.models.retries import Transient
 from cai.models.types import Message, ModelSpec, Reply, Request
 
@@ -21,31 +24,45 @@ MOST_WAYS = 12
 ERRORS = 3
 """So many errors of a server in answer to a harmless request are a refusal."""
 WAIT_SECONDS = 0.5
-STANDS_SECONDS = 30.0
-"""How long an answered harmless request shows that a refusal of its shape is the row's."""
+HOPELESS = (401, 402, 407)
+"""Refusals of a key or an account, which no other way to put a request helps."""
+_CHANGING = re.compile(r"(?=[\w-]*\d)[\w-]{8,}")
+"""Ids and times, by which two refusals of one cause differ."""
 
 
 def shape(request: Request) -> Shape:
-    """What decides whether a server takes a request, beside what it says."""
-    first = request.messages[0]["role"] if request.messages else "prompt"
-    more = tuple(request.more)
-    sampling = (request.n, request.max_tokens, request.temperature, request.top_p, len(request.stop), more)
-    kind = (bool(request.tokens), request.score, request.choices, bool(request.begin), "\n\n" in request.begin)
-    return (first, request.seed is None, *sampling, *kind)
+    """What decides whether a server takes a request, beside what it says and how many turns it has."""
+    system = False
+    for message in request.messages:
+        if message["role"] == "system":
+            system = True
+    return (
+        *(system, not request.messages, request.score, bool(request.tokens), request.choices),
+        *(bool(request.begin), "\n\n" in request.begin, request.seed is None, request.n, request.max_tokens),
+        *(request.temperature, request.top_p, len(request.stop), tuple(request.more) if request.more else ()),
+    )
 
 
 def harmless(request: Request) -> Request:
-    """The same request of an innocent conversation."""
-    messages = tuple(map(_innocent, request.messages))
+    """A request of the same shape, of an innocent conversation in the order that all servers know.
+
+    So what only a long conversation is refused for, or one whose turns stand in an odd order, shows as the row's.
+    """
     begin = request.begin
     if "\n\n" in begin:
         begin = f"Both say hello.\n\n{begin.rsplit(chr(10) * 2, 1)[1]}"
     prompt = "Human: Please say hello.\n\nAssistant:" if request.prompt else ""
-    return replace(request, messages=messages, prompt=prompt, begin=begin, tokens=request.tokens[:1])
+    return replace(request, messages=_innocent(request), prompt=prompt, begin=begin, tokens=request.tokens[:1])
 
 
-def _innocent(message: Message) -> Message:
-    return {**message, "content": HARMLESS.get(message["role"], "Hello.")}
+def _innocent(request: Request) -> tuple[Message, ...]:
+    roles = [message["role"] for message in request.messages]
+    if not roles:
+        return ()
+    turns = ["system"] if "system" in roles else []
+    turns += ["user", "assistant"] if "assistant" in roles else ["user"]
+    turns += ["user"] if turns[-1] == "assistant" and not request.score else []
+    return tuple({"role": role, "content": HARMLESS[role]} for role in turns)
 
 
 class Asked(Protocol):
@@ -54,13 +71,11 @@ class Asked(Protocol):
     spec: ModelSpec
     name: str
     dialect: OpenAI
+    replicas: list[Replica]
     say: Callable[[str], None]
 
-    @property
-    def where(self) -> str: ...
-
-    def once(self, request: Request) -> Awaitable[Reply]:
-        """One try; raises Refused or Transient."""
+    def once(self, request: Request, server: Replica | None = None) -> Awaitable[Reply]:
+        """One try, at any server unless told; raises Refused or Transient."""
         ...
 
     async def comes_back(self, until: float) -> bool:
@@ -78,8 +93,8 @@ class Probes:
     def __init__(self, model: Asked) -> None:
         self.model, self.turn = model, asyncio.Lock()
         self.known: set[Shape] = set()
-        self.stood: dict[Shape, float] = {}
-        """When a harmless request of a shape was answered last."""
+        self.stood: dict[tuple[Shape, Replica], float] = {}
+        """When the last harmless request of a shape was sent that a server answered."""
         self.doubtful: set[Shape] = set()
         """Those at which the servers fail also where they are harmless."""
         self.notes: set[str] = set()
@@ -96,27 +111,39 @@ class Probes:
             return
         async with self.turn:
             # Of a server of ours it is known what it takes, but for its model's chat template.
-            if looks not in self.known and (not self.model.spec.served or looks[0] == "system"):
+            if looks not in self.known and (not self.model.spec.served or looks[0]):
                 await self._take(request)
             self.known.add(looks)
 
-    async def blame(self, request: Request, refused: Refused) -> None:
-        """Return where a refusal is the row's.
+    async def blames_row(self, request: Request, refused: Refused) -> bool:
+        """Whether a refusal is the row's: a harmless request that is sent after it, to the same server, is answered.
+
+        All that were refused before it is sent share it. False where the server went away, so that it cannot be told.
 
         Raises:
             RunError: a harmless request alike is refused as well, so that it is everyone's.
         """
-        looks = shape(request)
+        server = refused.replica or self.model.replicas[0]
+        looks, since = (shape(request), server), time.monotonic()
+        if refused.status == 402:  # what is harmless may be paid for with the last cent
+            raise self._everyones(refused, server) from refused
         async with self.turn:
-            if time.monotonic() - self.stood.get(looks, -math.inf) < STANDS_SECONDS:
-                return
+            if self.stood.get(looks, -math.inf) >= since:
+                return True
+            sent = time.monotonic()
             try:
-                await self._patiently(self._harmless(request))
+                await self._patiently(self._harmless(request), server)
+            except Transient:
+                return False
             except Refused as too:
                 if too.status >= 500:
-                    return  # it fails at what is harmless, which says nothing of a refusal
-                raise RunError(f"{self.model.where} refuses {self.model.name} ({too}); {too.advice()}") from refused
-            self.stood[looks] = time.monotonic()
+                    return True  # it fails at what is harmless, which says nothing of a refusal
+                raise self._everyones(too, server) from refused
+            self.stood[looks] = sent
+            return True
+
+    def _everyones(self, refused: Refused, server: Replica) -> RunError:
+        return RunError(f"{server.title} refuses {self.model.name} ({refused}); {refused.advice()}")
 
     async def stands(self, request: Request) -> bool:
         """Whether a harmless request of the same shape is answered now."""
@@ -135,19 +162,22 @@ class Probes:
         asked = harmless(request)
         return replace(asked, max_tokens=1) if self.model.spec.served else asked
 
-    async def _patiently(self, request: Request) -> Reply:
+    async def _patiently(self, request: Request, server: Replica) -> Reply:
         """An answer, also of a server that is busy or away for a while; an error that stays is a refusal.
 
         Raises:
             Refused: so it is.
+            Transient: it is away, and there are others.
             RunError: no server answers within our patience, or all are busy.
         """
         until, errors = time.monotonic() + self.model.spec.patience, 0
         while True:
             try:
-                return await self.model.once(request)
+                return await self.model.once(request, server)
             except Transient as error:
-                errors += bool(error.status and not error.busy)
+                errors += not error.busy and bool(error.status or self.model.replicas[1:])
+                if errors >= ERRORS and not error.status:
+                    raise
                 if errors >= ERRORS:
                     raise Refused(error.status, error.words.removeprefix(f"{error.status} ")) from None
                 left = until - time.monotonic()
@@ -156,25 +186,61 @@ class Probes:
                 await asyncio.sleep(min(error.after or WAIT_SECONDS, left))
 
     async def _take(self, request: Request) -> None:
-        asked = self._harmless(request)
-        try:
-            reply = await self._patiently(asked)
-        except Refused as refused:
-            reply = await self._otherwise(asked, refused)
-        if reply is None:
+        """At each server, as they may be unlike; one that is away is left to what it says when it is back."""
+        asked, away = self._harmless(request), None
+        servers = self.model.replicas[:1] if self.model.spec.served else self.model.replicas
+        replies: list[Reply | None] = []
+        for server in servers:
+            try:
+                replies.append(await self._answer(asked, server))
+            except Transient as error:
+                away = error
+            else:
+                self._look(asked, replies[-1], server)
+        if away and not replies:
+            raise RunError(self.model.gone(away))
+        if None in replies:
             self.doubtful.add(shape(request))
-            return
-        if reply.counts.get(WITHOUT_LOGPROBS):
-            raise UserError(
-                f"models.{self.model.spec.role}: {self.model.where} gives no log-probabilities, by which a verdict is read; "
-                "name a judge that does, such as one served by vLLM"
-            )
-        if not request.score and len(reply.texts) < request.n:
-            self._put(replace(self.model.dialect.now, samples=False), "samples are asked one by one")
-        if "unknown" in reply.finishes and not request.choices:
-            self._note("it does not say how its answers end, so that none counts as whole")
 
-    async def _otherwise(self, asked: Request, last: Refused) -> Reply | None:
+    async def _answer(self, asked: Request, server: Replica) -> Reply | None:
+        try:
+            return await self._patiently(asked, server)
+        except Refused as refused:
+            return await self._otherwise(asked, refused, server)
+
+    def _look(self, asked: Request, reply: Reply | None, server: Replica) -> None:
+        """What of an answer to a harmless request shows that rows would be asked in vain, or put otherwise."""
+        if reply is None:
+            return
+        if asked.choices:
+            self._look_for_verdicts(reply, server)
+            return
+        self.model.dialect.learn(asked, reply)
+        if not asked.score and len(reply.texts) < asked.n:
+            self._put(replace(self.model.dialect.now, samples=False), "samples are asked one by one")
+        if "unknown" in reply.finishes:
+            self._note("it does not say how its answers end, so that none counts as whole")
+        if THINKING in reply.finishes:
+            self._note(
+                f"a thought took all {asked.max_tokens} tokens of its answer to a greeting; give it more (max_tokens), or "
+                "lessen its thinking (extra_body)"
+            )
+        elif reply.thinking and not any(reply.texts):
+            self._note("it answers a greeting with a thought alone, as where a server takes all for one")
+
+    def _look_for_verdicts(self, reply: Reply, server: Replica) -> None:
+        without = ""
+        if reply.counts.get(WITHOUT_LOGPROBS):
+            without = "gives no log-probabilities, by which a verdict is read; name a judge that does, such as one served by vLLM"
+        elif not reply.choice_logprobs and (reply.thinking or THINKING in reply.finishes):
+            without = (
+                "thinks before it answers, so that its first token is no verdict; switch its thinking off (extra_body, such "
+                "as {chat_template_kwargs: {enable_thinking: false}}), or name another judge"
+            )
+        if without:
+            raise UserError(f"models.{self.model.spec.role}: {server.title} {without}")
+
+    async def _otherwise(self, asked: Request, last: Refused, server: Replica) -> Reply | None:
         """Go from refusal to refusal: what is answered, or refused with other words, was a step on the way.
 
         Returns:
@@ -182,16 +248,16 @@ class Probes:
         """
         dialect = self.model.dialect
         first, plain = last, dialect.now
-        ways = list(otherwise(asked, dialect.now, last.words))
+        ways = [] if last.status in HOPELESS else list(otherwise(asked, dialect.now, last.words))
         for _ in range(MOST_WAYS):
             if not ways:
                 break
             before, (now, note) = dialect.now, ways.pop(0)
             dialect.now = now
             try:
-                reply = await self._patiently(asked)
+                reply = await self._patiently(asked, server)
             except Refused as refused:
-                if refused.words == last.words:
+                if _cause(refused) == _cause(last):
                     dialect.now = before
                     continue
                 last, ways = refused, list(otherwise(asked, now, refused.words))
@@ -202,9 +268,7 @@ class Probes:
         if first.status >= 500:
             dialect.now = plain
             return None
-        text = (
-            f"models.{self.model.spec.role}: {self.model.where} refuses what would be asked ({last}); {last.advice()}"
-        )
+        text = f"models.{self.model.spec.role}: {server.title} refuses what would be asked ({last}); {last.advice()}"
         raise RunError(text) if last.status == 402 else UserError(text)
 
     def _put(self, now: Abilities, note: str) -> None:
@@ -215,3 +279,8 @@ class Probes:
         if note not in self.notes:
             self.notes.add(note)
             self.model.say(f"{self.model.name}: {note}")
+
+
+def _cause(refused: Refused) -> tuple[int, str]:
+    """By what a refusal is known to be the same as another."""
+    return refused.status, _CHANGING.sub("", refused.words)

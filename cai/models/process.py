@@ -147,6 +147,8 @@ def main() -> int:
     record = Path(sys.argv[1])
     _adopt()
     child = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, start_new_session=True)
+    if record.is_symlink():  # what it leads to is not written over
+        record.unlink()
     record.write_text("".join(f"{pid} {_started(pid)}\n" for pid in (os.getpid(), child.pid)))
 
     def watch() -> None:

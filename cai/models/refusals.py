@@ -8,6 +8,7 @@ the row's (``cai.models.endpoint`` asks it). The words then say which reason is 
 import re
 from collections.abc import Sequence
 
+from cai.models.replica import Replica
 from cai.models.replies import Failure
 from cai.models.retries import Transient
 from cai.models.transport import Page
@@ -20,7 +21,7 @@ BUSY = re.compile(
 )
 MONEY = re.compile(
     r"insufficient.{0,16}(?:credit|quota|balance|fund)|credit balance|(?:out of|no|more|add) credits?|billing|payment|"
-    r"insufficient_quota|quota.{0,24}exceed|exceed.{0,24}quota",
+    r"insufficient_quota|quota.{0,24}exceed|exceed.{0,24}quota|budget.{0,24}exceed|exceed.{0,4}budget",
     re.I,
 )
 PER_TIME = re.compile(r"per (?:second|minute|hour)|/min|\b[rt]pm\b|retry|try again", re.I)
@@ -30,8 +31,10 @@ KEY = re.compile(
 MODEL = re.compile(
     r"model.{0,80}(?:not|unknown|no such|unavailable)|(?:unknown|invalid|no such).{0,16}model|no endpoints found", re.I
 )
+TOO_LARGE = re.compile(r"request too large|tokens must be reduced|reduce your message size", re.I)
 LONG = re.compile(
     r"context.?(?:length|window|size)|too (?:long|large|many tokens)|(?:maximum|max).{0,40}(?:tokens|length)|"
+    r"tokens.{0,40}must be (?:<|less|at most)|tokens must be reduced|reduce your message size|longer than.{0,40}length|"
     r"(?:prompt|input|tokens).{0,60}exceed|exceed.{0,60}(?:context|tokens|length)|n_ctx",
     re.I,
 )
@@ -42,11 +45,12 @@ class Refused(Exception):
 
     Attributes:
         status: as HTTP has it, also of an error that came as an answer; 0 where it said none.
+        replica: the server.
     """
 
-    def __init__(self, status: int, words: str) -> None:
+    def __init__(self, status: int, words: str, replica: Replica | None = None) -> None:
         super().__init__(f"{status} {words}".strip())
-        self.status, self.words = status, words
+        self.status, self.words, self.replica = status, words, replica
 
     @property
     def reason(self) -> str:
@@ -63,26 +67,29 @@ class Refused(Exception):
             return "look at its log, then run the same command again"
         if self.status in (401, 403, 407) or (KEY.search(self.words) and not LONG.search(self.words)):
             return "check the key (api_key_env)"
-        return "change what the role or the stage asks for, or ask another server"
+        return "change what the role (temperature, extra_body) or the stage asks for, or ask another server"
 
 
-def refusal(page: Page | Failure, asked: Sequence[str]) -> Refused | Transient:
+def refusal(page: Page | Failure, asked: Sequence[str], replica: Replica | None = None) -> Refused | Transient:
     """What a page of an error means.
 
     Args:
         asked: the texts of the request, which some servers repeat; what they say is no word of the server's.
+        replica: the server that sent it.
     """
     words, after = (page.words, None) if isinstance(page, Failure) else (page.words(), page.after)
     words = _without(words, asked)
     text = f"{page.status or 'an error'} {words}".strip()
     money = page.status == 402 or (MONEY.search(words) and not PER_TIME.search(words))
+    if page.status == 413 or TOO_LARGE.search(words):  # said with a 429, too: so large a request never has its minute
+        return Refused(page.status, words, replica)
     if not money and (
-        page.status in (425, 429, 529) or BUSY.search(words) or (page.status == 503 and after is not None)
+        page.status in (425, 429, 498, 529) or BUSY.search(words) or (page.status == 503 and after is not None)
     ):
         return Transient(text, after, busy=True, status=page.status)
     if page.status in (0, 408, 409) or (page.status >= 500 and not money) or page.status < 300:
         return Transient(text, after, status=page.status or 500)
-    return Refused(page.status, words)
+    return Refused(page.status, words, replica)
 
 
 def _without(words: str, asked: Sequence[str]) -> str:

@@ -10,20 +10,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cai.models.thoughts import apart
+from cai.models.thoughts import apart, closes_alone
 
 Json = Any
 """Of what a server sends nothing is known yet."""
 
 ENDS = {
     "stop": ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed", "end"),
-    "length": ("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit"),
+    "length": ("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit", "time_limit"),
     "content_filter": (
         *("content_filter", "content-filter", "contentfilter", "safety", "recitation", "blocklist", "language"),
         *("prohibited_content", "spii", "sensitive", "moderation", "guardrail", "refusal", "other"),
+        *("content_filtered", "guardrail_intervened", "image_safety", "error_toxic"),
     ),
     "tool_calls": ("tool_calls", "tool_call", "function_call", "tool_use", "malformed_function_call"),
-    "error": ("error", "abort", "aborted", "cancelled", "canceled", "network_error", "engine_overloaded"),
+    "error": (
+        *("error", "abort", "aborted", "cancelled", "canceled", "network_error", "engine_overloaded"),
+        *("insufficient_system_resource", "timeout"),
+    ),
 }
 """How an answer ended → the words that servers have for it. Only "stop" is a whole answer."""
 _ENDS = {word: end for end, words in ENDS.items() for word in words}
@@ -40,11 +44,16 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample: what is said, what was thought before, how it ended."""
+    """One sample: what is said, what was thought before, how it ended.
+
+    Attributes:
+        opened: whether its thought was opened by the template, as it closes one that it did not open.
+    """
 
     text: str
     thinking: str
     finish: str
+    opened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +86,8 @@ def failure(answer: Json) -> Failure | None:
 
 
 def _failure(wrong: Json) -> Failure:
-    code = wrong.get("code", wrong.get("status")) if isinstance(wrong, Mapping) else 0
-    status = int(code) if str(code).isascii() and str(code).isdigit() and len(str(code)) == 3 else 0
+    codes = [wrong.get(key) for key in ("code", "status", "status_code")] if isinstance(wrong, Mapping) else []
+    status = next((int(code) for code in map(str, codes) if len(code) == 3 and code.isascii() and code.isdigit()), 0)
     return Failure(status, words_of(wrong))
 
 
@@ -87,12 +96,16 @@ def words_of(wrong: Json) -> str:
     if isinstance(wrong, str):
         return " ".join(whole(wrong).split())
     if isinstance(wrong, Mapping):
-        inner = [wrong[key] for key in ("error", "message", "msg", "detail", "type", "code", "param") if wrong.get(key)]
+        place = wrong.get("loc")
+        inner = [".".join(map(str, place[1:]))] if isinstance(place, list) and "msg" in wrong else []
+        inner += [
+            wrong[key] for key in ("error", "message", "msg", "detail", "type", "code", "param") if wrong.get(key)
+        ]
         more = wrong.get("metadata")
         inner += [more["raw"]] if isinstance(more, Mapping) and isinstance(more.get("raw"), str) else []
         return ", ".join(dict.fromkeys(filter(None, map(words_of, inner))))
     if isinstance(wrong, Sequence):
-        return "; ".join(filter(None, map(words_of, wrong[:3])))
+        return "; ".join(filter(None, map(words_of, wrong[:5])))
     return ""
 
 
@@ -111,37 +124,45 @@ def choices(answer: Json) -> list[Mapping[str, Json]]:
     return samples
 
 
-def sample(choice: Mapping[str, Json], stops: Sequence[str] = ()) -> Sample:
+def sample(choice: Mapping[str, Json], stops: Sequence[str] = (), opened: bool = False) -> Sample:
     """One sample of an answer.
 
     Args:
         stops: where a text ends, also where the server did not end it.
+        opened: as of ``apart``.
 
     Raises:
         Unreadable: it holds no text, and nothing else that is known.
     """
+    finish = _end(choice.get("finish_reason"))
     if "message" in choice:
         text, thinking = _message(choice["message"])
     elif isinstance(choice.get("text"), str):
         text, thinking = whole(choice["text"]), ""
+    elif finish == "content_filter":
+        text, thinking = "", ""
     else:
         raise Unreadable("a choice without a message or a text")
-    return apart_from_thought(text, _end(choice.get("finish_reason")), thinking, stops)
+    return apart_from_thought(text, finish, thinking, stops, opened and not thinking and bool(text))
 
 
-def apart_from_thought(text: str, finish: str, thinking: str = "", stops: Sequence[str] = ()) -> Sample:
+def apart_from_thought(
+    text: str, finish: str, thinking: str = "", stops: Sequence[str] = (), opened: bool = False
+) -> Sample:
     """A sample of a model of any kind, by its text and its end.
 
     Args:
         thinking: what was thought, where that came apart from the text.
-        stops: as of ``sample``.
+        stops, opened: as of ``sample``.
     """
-    thought, text, unclosed = apart(text)
-    text, cut = _before(text, stops)
+    thought, said, unclosed = apart(text, opened)
+    said, cut = _before(said, stops) if stops else (said, False)
     thinking, finish = thinking or thought, "stop" if cut else finish
-    if unclosed or (thinking and finish == "length" and not text.strip()):
+    # Tokens of which nothing is seen were spent on a thought that the server keeps to itself.
+    spent = finish == "length" and (not said or (thinking and not said.strip()))
+    if spent or (unclosed and finish != "content_filter"):
         finish = THINKING
-    return Sample(text, thinking, finish)
+    return Sample(said, thinking, finish, bool(thought) and closes_alone(text))
 
 
 def written(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -152,6 +173,7 @@ def written(samples: Sequence[Sample]) -> dict[str, Any]:
         "texts": tuple(each.text for each in samples),
         "finishes": tuple(each.finish for each in samples),
         "thinking": thinking if thoughts else (),
+        "opened": any(each.opened for each in samples),
         "counts": {"thinking_cut_off": thoughts} if thoughts else {},
     }
 
@@ -221,7 +243,10 @@ def _before(text: str, stops: Sequence[str]) -> tuple[str, bool]:
 
 
 def _end(word: Json) -> str:
-    return _ENDS.get(word.lower(), UNKNOWN) if isinstance(word, str) else UNKNOWN
+    """Also of a word with its reason after it, such as "content_filter: SAFETY"."""
+    if not isinstance(word, str):
+        return UNKNOWN
+    return _ENDS.get(word) or _ENDS.get(word.lower().split(":")[0].strip(), UNKNOWN)
 
 
 def count(usage: Json, *keys: str) -> int:

@@ -28,6 +28,9 @@ Answer = Callable[[Request], str | float | Mapping[str, float]]
 """Gives a text, a score, or the probabilities of the request's choices."""
 
 
+LONGEST_DELAY = 3600
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule of a script."""
@@ -116,8 +119,8 @@ def _rule(where: str, data: object) -> Rule:
         raise UserError(f"{where}.say: expected a list of texts")
     if not isinstance(choose, dict) or not all(_is_number(p) and 0 <= p <= 1 for p in choose.values()):
         raise UserError(f"{where}.choose: expected a probability for each choice, such as {{A: 0.7, B: 0.2}}")
-    if not _is_number(delay) or delay < 0:
-        raise UserError(f"{where}.delay: expected seconds")
+    if not _is_number(delay) or not 0 <= delay <= LONGEST_DELAY:
+        raise UserError(f"{where}.delay: expected seconds, from 0 to {LONGEST_DELAY}")
     return Rule(when, tuple(map(str, say)), choose, float(delay))
 
 

@@ -63,6 +63,7 @@ class Reply:
             requests of tokens.
         thinking: what was thought before each text, which is no part of it; empty where a model does not think.
         counts: what the ledger counts of it, beside its tokens.
+        opened: whether a thought was closed that the answer did not open, as where a chat template opens one.
     """
 
     texts: tuple[str, ...] = ()
@@ -77,6 +78,7 @@ class Reply:
     logprobs: tuple[float, ...] = ()
     thinking: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    opened: bool = False
 
     def joined(self, other: "Reply") -> "Reply":
         """This one's samples, and another's to the same request after them."""

@@ -16,6 +16,7 @@ from transformers.integrations.deepspeed import (
 from transformers.utils import logging
 
 from cai.errors import RowError, UserError
+from cai.models import own_code
 from cai.models.abilities import joined
 from cai.models.bundled import resolve
 from cai.models.types import Message, ModelSpec
@@ -40,11 +41,10 @@ def load(spec: ModelSpec, auto: Any, padding_side: str) -> tuple[Any, Any]:
     dtype = spec.dtype or ("float32" if device == "cpu" else "bfloat16")
     try:
         with whole():
-            model = auto.from_pretrained(path, dtype=dtype).to(device).eval()
+            model = auto.from_pretrained(path, dtype=dtype, trust_remote_code=False).to(device).eval()
         tokenizer = load_tokenizer(path, padding_side)
     except (OSError, ValueError) as error:
-        text = f"models.{spec.role}.{spec.kind}: {name} cannot be loaded: {str(error).splitlines()[0]}"
-        raise UserError(text) from None
+        raise UserError(f"models.{spec.role}.{spec.kind}: {name} {own_code.reason(error)}") from None
     return model, tokenizer
 
 
@@ -71,7 +71,7 @@ def whole() -> Iterator[None]:
 
 def load_tokenizer(path: str, padding_side: str) -> Any:
     """A tokenizer that can pad, with the token that ends a text where it has none of its own for that."""
-    tokenizer: Any = AutoTokenizer.from_pretrained(path, padding_side=padding_side)
+    tokenizer: Any = AutoTokenizer.from_pretrained(path, padding_side=padding_side, trust_remote_code=False)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return tokenizer
 

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cai.data.prompts import PromptSource
+from cai.data import locations
+from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
 from cai.judge import calibration
 from cai.judge.calibration import Calibration
 from cai.recipe.models import read_weights
-from constitution.shipped import advice, find
+from cai.store.rows import Prompt
+from constitution.shipped import FOLDERS, find, missing
 from constitution.source import Keys
 
 
@@ -28,8 +30,7 @@ class Files:
         """One file; None, and a problem, where it is not there."""
         path = find(name, self.beside)
         if path is None:
-            where = "beside the recipe, in this folder or among the shipped files"
-            self.wrong(keys, f"there is no file {name} {where}; {advice(name, 'check the path')}")
+            self.wrong(keys, missing(name, "the recipe", FOLDERS if keys[0] != "constitution" else ("principles",)))
         return path
 
     def block(self, kind: str, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
@@ -40,12 +41,21 @@ class Files:
             block = self._located(block, keys)
         if "decontaminate" in block:
             where = (*keys, "decontaminate")
-            block["decontaminate"] = [str(self.file(where, each) or each) for each in block["decontaminate"]]
+            block["decontaminate"] = [self._evaluation(where, each) for each in block["decontaminate"]]
         if block.get("calibration"):
             block["calibration"] = self._calibrations(block, (*keys, "calibration"))
         if block.get("chat_template"):
             block["chat_template"] = self._template(block["chat_template"], (*keys, "chat_template"))
         return block
+
+    def _evaluation(self, keys: Keys, name: str) -> str:
+        """A file of an evaluation's prompts; one without any would clean nothing."""
+        path = self.file(keys, name)
+        try:
+            _ = path and any(isinstance(row, Prompt) for row in read({"redteam": [PromptSource(str(path))]}))
+        except UserError as error:
+            self.wrong(keys, str(error))
+        return str(path or name)
 
     def _template(self, name: str, keys: Keys) -> str:
         """A chat template's file or model, found; "chatml" is a word of its own."""
@@ -82,9 +92,26 @@ class Files:
         return PromptSource(**{**fields, "tags": tuple(fields.get("tags", ()))})
 
     def _located(self, given: dict[str, Any], keys: Keys) -> dict[str, Any]:
-        """A source with its file found."""
+        """A source with its files found."""
         if bool(given.get("path")) == bool(given.get("hub")):
             self.wrong(keys, "needs exactly one of path and hub")
-        elif given.get("path"):
-            return {**given, "path": str(self.file(keys, given["path"]) or given["path"])}
-        return given
+            return given
+        if not given.get("path"):
+            return given
+        path = self._path(keys, given["path"])
+        if path is None:
+            return given
+        try:
+            origin = {key: given[key] for key in ("split", "config") if key in given}
+            locations.files(PromptSource(path, **origin))
+        except UserError as error:
+            self.wrong(keys, str(error))
+        return {**given, "path": path}
+
+    def _path(self, keys: Keys, name: str) -> str | None:
+        """One file or folder, or a path with wildcards, where it matches; None, and a problem, where there is none."""
+        if not locations.WILD.search(name) or find(name, self.beside):
+            path = self.file(keys, name)
+            return str(path) if path else None
+        places = [str(self.beside / Path(name).expanduser()), name]
+        return next((each for each in places if locations.fits(each)), places[-1])

@@ -9,12 +9,13 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from cai.errors import UserError, install
-from cai.models import bundled, scripted, vllm
+from cai.models import bundled, own_code, scripted, vllm
 from cai.models.machine import this_machine
 from cai.models.types import KINDS, SAMPLING, ModelSpec
 from cai.recipe.schema import SCHEMA
+from constitution.schema import Validator, problems
 from constitution.shipped import find
-from constitution.source import Keys, Problem, Source, complain, parse_yaml, problems
+from constitution.source import Keys, Problem, Source, complain, parse_yaml
 
 Wrong = Callable[[Keys, str], None]
 COMMAND = Path("--model")
@@ -103,6 +104,8 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
         raise UserError(
             f"--model: neither vLLM nor transformers is installed; name a server's URL, or run: {install('train')}"
         )
+    elif spec.kind in ("local", "reward") and own_code.needed(spec.weights or spec.reward):
+        raise UserError(f"--model: {spec.weights or spec.reward} {own_code.UNKNOWN}")
     elif spec.kind == "scripted":
         scripted.read_script(Path(spec.scripted))
     return spec
@@ -124,4 +127,4 @@ def _checked(block: dict[str, Any], source: Source) -> ModelSpec:
 @cache
 def _validator() -> Draft202012Validator:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    return Draft202012Validator({"$ref": "#/$defs/model", "$defs": schema["$defs"]})
+    return Validator({"$ref": "#/$defs/model", "$defs": schema["$defs"]})

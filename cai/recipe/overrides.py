@@ -1,10 +1,11 @@
-"""Settings on the command line: ``revise.rounds=2``, ``models.judge.model=x``, ``seed=3``."""
+"""Settings on the command line: ``revise.rounds=2``, ``models.judge.model=x``, ``stages.1.revise.rounds=2``, ``seed=3``."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cai.errors import UserError
+from constitution.schema import shown
 from constitution.source import Source, nearest, parse_yaml
 
 
@@ -23,20 +24,53 @@ def override(source: Source, text: str, top: set[str]) -> None:
     head, *rest = keys.split(".")
     data = source.data if isinstance(source.data, dict) else {}
     if head in top:
-        target, rest = data, [head, *rest]
+        target, rest, above = data, [head, *rest], ""
     else:
-        target = _stage_named(data, head, text)
-    for key in rest[:-1]:
-        target = target.setdefault(key, {}) if isinstance(target, dict) else {}
-    if not rest or not isinstance(target, dict):
+        target, above = _stage_named(data, head, text), head
+    if not rest:
         raise UserError(f'the override "{text}" names no key; write it like {head}.key=value')
-    target[rest[-1]] = parse_yaml(value.strip() or "null", Path(f"override {text}")).data
+    *steps, last = rest
+    for key in steps:
+        target, above = _below(target, key, above, text), f"{above}.{key}".removeprefix(".")
+    new = parse_yaml(value.strip() or "null", Path(f"override {text}")).data
+    if isinstance(target, list):
+        target[_place(target, last, above, text)] = new
+    else:
+        _mapping(target, above, text)[last] = new
+
+
+def _below(target: Any, key: str, above: str, text: str) -> Any:
+    """What stands under a key, or at a place of a list; a mapping of its own where nothing does."""
+    if isinstance(target, list):
+        place = _place(target, key, above, text)
+        target[place] = {} if target[place] is None else target[place]
+        return target[place]
+    mapping = _mapping(target, above, text)
+    mapping[key] = {} if mapping.get(key) is None else mapping[key]
+    return mapping[key]
+
+
+def _mapping(target: Any, above: str, text: str) -> dict[str, Any]:
+    if not isinstance(target, dict):
+        raise UserError(
+            f'the override "{text}" would change nothing: {above} is {shown(target)}, with no keys; write {above}=… with '
+            "all of its value"
+        )
+    return target
+
+
+def _place(items: list[Any], key: str, above: str, text: str) -> int:
+    """The place in a list that a key names, from 0."""
+    if key.isascii() and key.isdigit() and int(key[:9]) < len(items):
+        return int(key)
+    there = f"0 to {len(items) - 1}" if items else "none"
+    raise UserError(f'the override "{text}": {above} is a list without a place "{key}"; its places are {there}')
 
 
 def _stage_named(data: dict[str, Any], name: str, text: str) -> dict[str, Any]:
-    names = []
+    names: list[str] = []
     for item, kind, block in _blocks(data):
-        names.append((block or {}).get("as", kind) if isinstance(block, dict | None) else kind)
+        names.append(str(block.get("as", kind)) if isinstance(block, dict) else kind)
         if names[-1] == name:
             if block is None:
                 item[kind] = {}
@@ -46,7 +80,8 @@ def _stage_named(data: dict[str, Any], name: str, text: str) -> dict[str, Any]:
 
 def _blocks(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, Any]]:
     """Every stage's item, kind and block; those of rounds after the others, whose names are looked at first."""
-    items = [item for item in data.get("stages") or [] if isinstance(item, dict)]
+    stages = data.get("stages")
+    items = [item for item in stages if isinstance(item, dict)] if isinstance(stages, list) else []
     blocks = [(item, kind, block) for item in items for kind, block in item.items()]
     yield from blocks
     for _, kind, block in blocks:

@@ -16,8 +16,9 @@ from cai.recipe.overrides import override
 from cai.recipe.recipe import Recipe
 from cai.recipe.schema import SCHEMA, validator
 from cai.recipe.shape import Shape, shape
+from constitution.schema import problems
 from constitution.shipped import find
-from constitution.source import Problem, Source, complain, problems, read_yaml
+from constitution.source import Problem, Source, complain, read_yaml
 
 CHECKS: tuple[Callable[[Shape, Machine], Iterator[Problem]], ...] = (
     steps.problems,

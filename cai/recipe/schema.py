@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jsonschema import Draft202012Validator
 
-from constitution.source import load_schema
+from constitution.schema import load_schema
 
 SCHEMA = Path(__file__).parents[1] / "recipe.schema.json"
 

@@ -2,6 +2,7 @@
 
 from cai.judge.exam import CurvePoint, PlainShare
 from cai.judge.statistics import wilson
+from constitution.visible import visible
 
 PLOT = 220
 """The side of a calibration curve's box, in pixels."""
@@ -18,6 +19,11 @@ def bin_of(each: CurvePoint) -> dict[str, object]:
         "bottom": PLOT - low * PLOT,
         "r": min(3 + each["pairs"] ** 0.5 / 3, 14),
     }
+
+
+def shown(value: object) -> object:
+    """What a template is given, with the controls of a text written out, by which it could be shown turned around."""
+    return visible(value) if type(value) is str else value
 
 
 def percent(share: float | None) -> str:

@@ -7,7 +7,8 @@ from rich.table import Table
 
 from cai.judge.exam import ByLength, ExamFigures, MethodFigures, PlainShare
 from cai.judge.figures import JudgedPair, judged_pairs
-from cai.report.format import PLOT, bin_of, interval, number, percent
+from cai.report.format import PLOT, bin_of, interval, number, percent, shown
+from cai.store.files import write_lines
 from cai.store.rows import Preference
 from cai.store.stage import Stage
 
@@ -143,7 +144,9 @@ def write(folder: Path, figures: ExamFigures) -> Path:
     """Write the page, ``exam.html``."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    pages = Environment(loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined)
+    pages = Environment(
+        loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=shown
+    )
     pages.filters |= {"percent": percent, "number": number, "interval": interval}
     text = pages.get_template("judge_eval.html.j2").render(
         exam=figures,
@@ -155,7 +158,7 @@ def write(folder: Path, figures: ExamFigures) -> Path:
         plot=PLOT,
     )
     path = folder / "exam.html"
-    path.write_text(text, encoding="utf-8")
+    write_lines(path, [text])
     return path
 
 

@@ -7,14 +7,14 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import TypedDict
 
-from cai.errors import UserError
+from cai.errors import RunError, UserError
 from cai.judge.figures import position
 from cai.report import training
-from cai.report.format import PLOT, counts_text, interval, number, percent
+from cai.report.format import PLOT, counts_text, interval, number, percent, shown
 from cai.report.rows import unrevised
-from cai.report.summary import StageState, stages_of
+from cai.report.summary import StageState, evaluated, stages_of
 from cai.stages import trainers
-from cai.store.files import read_json
+from cai.store.files import write_lines
 from cai.store.rows import Answers, Chain, Draft, Preference, plain
 from cai.store.run_folder import described
 from cai.store.stage import Stage
@@ -41,27 +41,35 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
     Raises:
         UserError: the run has nothing to report yet.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
     stages = stages_of(folder)
     if not any(each["state"] == "done" for each in stages):
         raise UserError(f"{folder} has no finished stage to report on; run its recipe first")
-    pages = Environment(loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined)
-    pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number}
-    text = pages.get_template("page.html.j2").render(
-        run=described(folder),
-        stages=stages,
-        chains=_chains(folder, stages, rows),
-        revised=_revised(folder, stages),
-        votes=_votes(folder, stages, rows),
-        evaluation=_evaluation(folder, stages),
-        answers=_answers(folder, stages, rows),
-        trained=_trained(folder, stages),
-        rounds=_rounds(stages),
-        plot=PLOT,
+    pages = Environment(
+        loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=shown
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number}
+    page = pages.get_template("page.html.j2")
+    figures = {
+        "run": described(folder),
+        "stages": stages,
+        "chains": _chains(folder, stages, rows),
+        "revised": _revised(folder, stages),
+        "votes": _votes(folder, stages, rows),
+        "evaluation": _evaluation(folder, stages),
+        "answers": _answers(folder, stages, rows),
+        "trained": _trained(folder, stages),
+        "rounds": _rounds(stages),
+        "plot": PLOT,
+    }
+    try:
+        text = page.render(figures)
+    except (TypeError, ValueError, UndefinedError) as error:
+        raise RunError(
+            f"the report of {folder} cannot be made ({error}): a file of a stage is damaged; put it back, or do that stage again"
+        ) from error
+    write_lines(path, [text])
 
 
 def _done(stages: list[StageState], *kinds: str) -> list[StageState]:
@@ -114,14 +122,14 @@ def _votes(folder: Path, stages: list[StageState], rows: int) -> list[Shown]:
 
 
 def _evaluation(folder: Path, stages: list[StageState]) -> list[Shown]:
-    return [{**each, "models": read_json(folder / each["name"] / "metrics.json")} for each in _done(stages, "evaluate")]
+    return [{**each, "models": evaluated(folder / each["name"])} for each in _done(stages, "evaluate")]
 
 
 def _answers(folder: Path, stages: list[StageState], rows: int) -> list[AnsweredPrompt]:
     """Held-out prompts with every model's answer side by side."""
     by_prompt: dict[str, AnsweredPrompt] = {}
     for each in _done(stages, "evaluate"):
-        for role in read_json(folder / each["name"] / "metrics.json"):
+        for role in evaluated(folder / each["name"]):
             for row in Stage(folder / each["name"] / f"answers-{role}").all_rows(Answers):
                 shown = by_prompt.setdefault(row.id, {"prompt": row.messages[-1]["content"], "answers": {}})
                 shown["answers"][role] = row.draft.text

@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.padding import Padding
 
-from cai.errors import UserError
+from cai.data import dataset
+from cai.errors import RunError, UserError
 from cai.report.differences import difference
 from cai.store.rows import Chain, Draft, Pair, Preference, Scored, Vote, decode
 from cai.store.run_folder import described
@@ -64,7 +65,11 @@ def print_rows(folder: Path, name: str, wanted: Wanted, console: Console) -> Non
     if not rows:
         raise UserError(_nothing(stage, wanted, drops))
     for row in rows:
-        _print(row, wanted.diff, console)
+        try:
+            _print(row, wanted.diff, console)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            where = f"a row of {stage.folder} is damaged ({row.get('id', 'without an id')})"
+            raise RunError(f"{where}; put its file back as it was, or do it again with: --redo {name}") from error
 
 
 def _known(what: str, name: str, known: list[str]) -> None:
@@ -124,10 +129,7 @@ def _print(row: Row, diff: bool, console: Console) -> None:
 def _rows(stage: Stage) -> Iterator[Row]:
     if stage.parts():
         return stage.all_rows(dict)
-    import pyarrow.parquet as parquet
-
-    files = sorted(stage.folder.glob("*.parquet"))
-    return (row for file in files for batch in parquet.ParquetFile(file).iter_batches(64) for row in batch.to_pylist())
+    return dataset.rows(stage.folder)
 
 
 def unrevised(draft: Draft) -> str:

@@ -8,10 +8,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from cai.errors import UserError
+from cai.errors import RunError, UserError
+from cai.flow.terminal import Terminal
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
+from cai.stages.evaluate import EvaluatedModel
+from cai.store.files import read_form
 from cai.store.ledger import RoundVerdict, Seal, Wins
 from cai.store.rows import Chain
 from cai.store.run_folder import StageNote, described
@@ -73,6 +76,18 @@ def stages_of(folder: Path) -> list[StageState]:
     return states
 
 
+def evaluated(folder: Path) -> dict[str, EvaluatedModel]:
+    """An evaluation's figures by role.
+
+    Raises:
+        RunError: they are gone, or damaged.
+    """
+    path = folder / "metrics.json"
+    if figures := read_form(path, dict[str, EvaluatedModel]):
+        return figures
+    raise RunError(f"{path} is gone; put it back, or do it again with: --redo {folder.name}")
+
+
 def _ended(before: list[StageState], known: StageNote) -> RoundVerdict | None:
     """The verdict that ended the rounds before a stage of a later one."""
     earlier = (each for each in before if known.get("round", 0) > each.get("round", 0))
@@ -83,7 +98,7 @@ def _ended(before: list[StageState], known: StageNote) -> RoundVerdict | None:
 def _so_far(folder: Path, known: StageNote, stage: Stage) -> str:
     """How far a stage is that is not done: rows done, or training steps."""
     if steps := stage.metrics()[-1:]:
-        return f"step {steps[0]['step']} of {steps[0]['steps']}"
+        return f"step {steps[0].get('step')} of {steps[0].get('steps')}"
     done = stage.count_done()
     there = (
         sum(tally.rows_out for tally in Stage(folder / known["reads"]).part_tallies().values()) if known["reads"] else 0
@@ -155,12 +170,12 @@ def print_summary(folder: Path, console: Console) -> None:
         chains = Stage(folder / each["name"]) if each["kind"] == "revise" else None
         row = next((row for row in chains.all_rows(Chain) if len(row.drafts) > 1), None) if chains else None
         if row:
-            console.print("\n[bold]One row, whole[/bold]")
+            console.print("\nOne row, whole", style="bold")
             console.print(chain_text(row), markup=False)
             break
-    console.print("\n[bold]Ledger[/bold] (rows in = rows kept + rows dropped)")
+    console.print("\nLedger (rows in = rows kept + rows dropped)", style="bold")
     console.print(ledger_table(stages))
-    console.print("\n[bold]Outputs[/bold]")
+    console.print("\nOutputs", style="bold")
     wide = max(12, *(len(each["name"]) for each in stages))
     for each in stages:
         if each["state"] != "not run" and (path := _output(folder, each)):
@@ -185,7 +200,7 @@ def _output(folder: Path, stage: StageState) -> Path | None:
 
 def plain_console() -> Console:
     """The terminal, or a log that is wide enough for tables."""
-    console = Console(highlight=False)
+    console = Terminal()
     if not console.is_terminal:
         console.width = 160  # a log has no edge; tables should not be cut at 80 columns
     return console

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
+from cai.errors import RunError
 from cai.report.format import bin_of
-from cai.store.files import read_json
+from cai.store.files import read_form
 from cai.store.stage import Stage
 from cai.train.launch import guards
+from cai.train.launch.start import Manifest
 
 CURVES = {
     "loss": "loss",
@@ -56,7 +58,17 @@ def of_stage(folder: Path) -> dict[str, object]:
     Args:
         folder: the stage's.
     """
-    manifest, lines = read_json(folder / "manifest.json"), Stage(folder).metrics()
+    manifest = read_form(folder / "manifest.json", Manifest)
+    if manifest is None:
+        raise RunError(f"{folder / 'manifest.json'} is gone; put it back, or do it again with: --redo {folder.name}")
+    try:
+        return _of_training(manifest, Stage(folder).metrics())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        files = f"{folder / 'manifest.json'} or metrics.jsonl beside it is damaged ({error})"
+        raise RunError(f"{files}; put them back, or do it again with: --redo {folder.name}") from error
+
+
+def _of_training(manifest: dict[str, Any], lines: list[dict[str, float]]) -> dict[str, object]:
     curves = [curve(title, _series(lines, key)) for key, title in CURVES.items()]
     held_out = manifest.get("held_out") or {}
     return {

@@ -3,13 +3,17 @@
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cai.cluster.hire import Cluster
-from cai.data import dataset
+from cai.data import dataset, locations
+from cai.data.locations import Origin
+from cai.data.notation import printable
+from cai.data.prompt_source import PromptSource
 from cai.data.prompts import HELDOUT
 from cai.flow.fleet import Fleet
 from cai.flow.screen import Screen
@@ -18,6 +22,7 @@ from cai.models.types import ModelSpec
 from cai.recipe import ensemble
 from cai.recipe.block import SINGLE, Block, by_constitution
 from cai.recipe.recipe import Recipe
+from cai.stages.pairs import Pairs
 from cai.store import audit, run_folder
 from cai.store.files import write_lines
 from cai.store.ledger import Fingerprint
@@ -25,6 +30,9 @@ from cai.store.stage import Stage
 from constitution.load import digest
 from constitution.save import dump
 from constitution.shipped import find
+
+ADDED = ("id", "track", "system")
+"""Keys of a source of prompts that decide nothing unless they are given."""
 
 
 class Run:
@@ -58,6 +66,8 @@ class Run:
 
     def _settings(self, block: Block, former: bool) -> Fingerprint:
         want = asdict(block.want)
+        if block.kind == "evaluate":
+            del want["heldout"]
         roles = dict.fromkeys(block.roles())
         upstream = [*([block.reads] if block.reads else []), *block.after]
         upstream += [step for role in roles for step in self.recipe.behind(role)]
@@ -68,7 +78,7 @@ class Run:
         specs = {called[role]: self.spec(role) for role in roles}
         return Fingerprint(
             stage=block.name,
-            block=_fingerprinted(want) | self._held_out(block),
+            block=_fingerprinted(want) | self._held_out(block) | self._half(block),
             seed=self.recipe.seed + block.number,
             constitution=digest(self.constitution) if by_constitution(block) else "",
             models={role: _by_name(spec) if former else spec.identity() for role, spec in specs.items()},
@@ -87,6 +97,27 @@ class Run:
         others = [each for each in self.recipe.blocks if each.kind == "prompts" and each.name != block.name]
         decisions = {each.name: _decided(_fingerprinted(asdict(each.want))) for each in others if each.want.heldout}
         return {"held_out": decisions} if decisions else {}
+
+    def half(self, block: Block) -> str:
+        """Which held-out prompts an evaluation takes, see ``Evaluate``; empty for all.
+
+        Rounds choose their policies by one half, and the other half says how good they are.
+        """
+        rounds = any(each.round and each.reads == block.reads for each in self.recipe.blocks if each.kind == "evaluate")
+        if block.want.heldout or self.former_halves or not rounds:
+            return block.want.heldout
+        return "accept" if block.round else "report"
+
+    @cached_property
+    def former_halves(self) -> bool:
+        """Whether the run was begun when rounds and reports had the same prompts; it goes on so."""
+        compared = (self.stage(each.name).begun for each in self.recipe.blocks if each.kind == "evaluate")
+        return any("heldout" not in begun["block"] for begun in compared if begun)
+
+    def _half(self, block: Block) -> dict[str, str]:
+        """As settings have it: nowhere where nobody chose, as in runs before there was a choice."""
+        part = self.half(block) if block.kind == "evaluate" else ""
+        return {"heldout": part} if part else {}
 
     def weights(self, base: str) -> str:
         """Where training starts from: the weights behind a role, or the path or Hub id itself."""
@@ -146,20 +177,28 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
     """Prompt files by content rather than by path, so that a moved file changes nothing and an edited one does."""
     for track in ("redteam", "helpful"):
         for source in want.get(track, ()):
-            if source["path"]:
-                source["sha256"] = _content(source["path"])
-                source["path"] = Path(source["path"]).name
-    if "hub" in want and want["path"]:
-        want["sha256"] = _content(want["path"])
-        want["path"] = Path(want["path"]).name
+            _by_content(source, PromptSource)
+            for key in ADDED:  # left out where they are not given, as in the seals of before they were known
+                if source[key] is None:
+                    del source[key]
+    if "hub" in want:
+        _by_content(want, Pairs)
     template = str(want.get("chat_template") or "")
     if template.endswith(".jinja"):
         want["chat_template"] = _content(template)
     elif template != "chatml" and (held := content.digest(template)):
         want["chat_template"] = held
     if "decontaminate" in want:
-        want["decontaminate"] = [_content(path) for path in want["decontaminate"]]
+        want["decontaminate"] = [locations.digest(PromptSource(path)) for path in want["decontaminate"]]
     return want
+
+
+def _by_content(source: dict[str, Any], kind: Callable[..., Origin]) -> None:
+    """A source's files by what they hold, and their path's name."""
+    if source["path"]:
+        keys = ("path", "hub", "split", "config")
+        source["sha256"] = locations.digest(kind(**{key: source[key] for key in keys}))
+        source["path"] = printable(Path(source["path"]).name)
 
 
 def _decided(prompts: Mapping[str, object]) -> str:

@@ -16,7 +16,7 @@ from cai.flow.live import RowStage
 from cai.recipe.block import Block
 from cai.run import rows
 from cai.run.context import Run
-from cai.stages.evaluate import Evaluate, answer, compare, describe, pairs
+from cai.stages.evaluate import Evaluate, answer, compare, describe, half, pairs
 from cai.stages.label import label
 from cai.store.files import write_json
 from cai.store.ledger import Fingerprint, Tally
@@ -31,7 +31,7 @@ async def evaluate(run: Run, block: Block) -> None:
     """Answer, compare, count, seal."""
     stage, want = run.stage(block.name), block.want
     heldout = Stage(run.folder / block.reads / HELDOUT)
-    prompts = _limited(stage, heldout, want.limit)
+    prompts = _chosen(stage, heldout, run.half(block), want.limit)
     tally = Tally()
     for role in _order(run, want):
         tally.add(await _answers(run, block, role, prompts))
@@ -54,10 +54,12 @@ def check(run: Run) -> None:
     for block in run.recipe.blocks:
         if block.kind != "evaluate" or not (prompts := run.stage(block.reads)).seal:
             continue
-        if not Stage(prompts.folder / HELDOUT).tally().rows_out:
+        held = Stage(prompts.folder / HELDOUT).tally().rows_out
+        if not held or (held == 1 and run.half(block) == "report"):
             raise RunError(
-                f"{block.name} compares on held-out prompts, and {block.reads} has set none of {prompts.tally().rows_out} "
-                f"aside; give it more prompts or a larger share under heldout, and run with: --redo {block.reads}"
+                f"{block.name} compares on held-out prompts{', of which rounds take every other one' if held else ''}, and "
+                f"{block.reads} has set {held or 'none'} of {prompts.tally().rows_out} aside; give it more prompts or a larger "
+                f"share under heldout, and run with: --redo {block.reads}"
             )
 
 
@@ -67,11 +69,13 @@ def _order(run: Run, want: Evaluate) -> list[str]:
     return sorted(want.models, key=lambda role: run.spec(role).same_server(judge))
 
 
-def _limited(stage: Stage, heldout: Stage, limit: int | None) -> Stage:
-    if limit is None:
+def _chosen(stage: Stage, heldout: Stage, part: str, limit: int | None) -> Stage:
+    """The held-out prompts to compare on."""
+    rows = heldout.all_rows(Prompt)
+    if part in ("", "all") and limit is None:
         return heldout
     some = Stage(stage.folder / "prompts")
-    some.write_parts(islice(heldout.all_rows(Prompt), limit), PART_SIZE)
+    some.write_parts(islice(rows if part in ("", "all") else half(rows, part), limit), PART_SIZE)
     return some
 
 

@@ -5,7 +5,7 @@ redo that was stopped goes on, by the same command or without its option, and wh
 """
 
 from dataclasses import replace
-from typing import TypedDict, TypeVar, cast
+from typing import TypedDict, TypeVar
 
 from cai.errors import RunError, UserError
 from cai.recipe.block import Block
@@ -13,7 +13,7 @@ from cai.run import effects, rounds
 from cai.run.context import Run
 from cai.run.effects import Effect
 from cai.store import reopen
-from cai.store.files import RunLock, read_json, write_json
+from cai.store.files import RunLock, read_form, write_json
 from cai.store.ledger import Fingerprint, PlainFingerprint
 from cai.store.run_folder import StageNote
 from cai.store.stage import Stage
@@ -111,7 +111,7 @@ def forget(run: Run) -> None:
 
 def _record(run: Run) -> Record:
     nothing: Record = {"stages": {}, "aside": [], "changed": False}
-    return {**nothing, **cast("Record", read_json(run.folder / RECORD) or {})}
+    return read_form(run.folder / RECORD, Record) or nothing
 
 
 def _write(run: Run, record: Record) -> None:

@@ -13,9 +13,10 @@ from typing import TypedDict
 from cai.errors import RunError
 from cai.models.bundled import resolve
 from cai.recipe.block import Block
+from cai.report.summary import evaluated
 from cai.run.context import Run
 from cai.stages.rounds import Bounds, Outcome, Verdict
-from cai.store.files import read_json, write_json
+from cai.store.files import read_form, write_json
 from cai.store.ledger import RoundFigures, Tally, Wins
 from cai.store.rows import Answers
 from cai.store.stage import Stage
@@ -55,9 +56,9 @@ async def _decide(run: Run, block: Block, want: Verdict) -> None:
     Raises:
         RunError: no held-out prompt was answered.
     """
-    evaluated = run.stage(block.reads)
-    compared = read_json(evaluated.folder / "metrics.json")[want.models[1]]["compared"]["all"]
-    answers = evaluated.folder / f"answers-{want.models[1]}"
+    source = run.stage(block.reads)
+    compared = _compared(source.folder, want.models[1])
+    answers = source.folder / f"answers-{want.models[1]}"
     mine, first = _words(answers), _words(run.stage(want.first).folder / f"answers-{want.models[0]}")
     if not mine:
         raise RunError(
@@ -92,7 +93,16 @@ async def _measured(run: Run, block: Block, want: Verdict, answers: Path) -> Div
         await train(
             "divergence", folder / "job.json", run.folder / "logs" / f"{block.name}.log", Where(), lambda line: None
         )
-    return read_json(folder / "manifest.json")
+    return read_form(folder / "manifest.json", Divergence)
+
+
+def _compared(folder: Path, role: str) -> Wins:
+    """How a role's answers did over the first model's."""
+    figures = evaluated(folder).get(role)
+    compared = figures.get("compared", {}) if figures else {}
+    if "all" not in compared:
+        raise RunError(f"{folder / 'metrics.json'} says nothing of {role}; do it again with: --redo {folder.name}")
+    return compared["all"]
 
 
 def _words(folder: Path) -> list[int]:
@@ -135,7 +145,7 @@ def _folder(weights: str) -> Path:
 def _link(model: Path, to: Path) -> None:
     """The same files at another place, whole or not there; they take no room of their own where the disk allows it."""
     aside = to.with_name(".model.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
+    aside.unlink() if aside.is_symlink() else shutil.rmtree(aside, ignore_errors=True)
     shutil.copytree(model, aside, copy_function=_linked)
     shutil.rmtree(to, ignore_errors=True)
     aside.replace(to)

@@ -9,6 +9,7 @@ from cai.flow.live import Job, Observer, RowStage
 from cai.flow.rehearsal import rehearse
 from cai.recipe.block import Block
 from cai.run.context import Run
+from cai.run.sources import answerable
 from cai.store.ledger import Fingerprint
 from cai.store.part import sort_drops
 from cai.store.rows import Drop
@@ -16,9 +17,10 @@ from cai.store.stage import Stage
 
 
 async def rows(run: Run, group: list[Block]) -> None:
-    """Take rows through row stages, and seal those; raises RunError where there is no row, before a model starts."""
+    """Take rows through row stages, and seal those; raises where no row would be worked on, before a model starts."""
     if not run.stage(group[0].reads).tally().rows_out:
         raise RunError(f"{group[0].name} has no row to work on, as {group[0].reads} gave none; give that more to read")
+    answerable(run, group[0])
     await run_rows(run, [_work(run, block) for block in group], run.stage(group[0].reads))
     for block in group:
         seal_rows(run.stage(block.name), run.settings(block.name), run.stage(block.reads))

@@ -11,7 +11,7 @@ from cai.errors import RunError
 from cai.recipe.block import Block
 from cai.run.context import Run
 from cai.run.sources import held_out
-from cai.store.files import write_json
+from cai.store.files import write_json, write_lines
 from cai.store.ledger import Tally, versions
 from cai.store.lines import Row
 from cai.store.rows import Drop
@@ -74,7 +74,7 @@ def _card(run: Run, block: Block, stage: Stage, splits: dict[str, int], tally: T
     about = " ".join((block.table.work.__doc__ or "").split("\n")[0].split()) if block.table.work else ""
     about = f"{about} Synthetic text made by language models from prompts that invite harm: it can be wrong or harmful."
     text = dataset.card(f"{run.recipe.name}: {block.name}", about, facts, bool(splits["test"]))
-    (stage.folder / "README.md").write_text(text, encoding="utf-8")
+    write_lines(stage.folder / "README.md", [text.rstrip("\n")])
     write_json(
         stage.folder / "manifest.json", {**facts, "splits": splits, "dropped": tally.dropped, "versions": versions()}
     )

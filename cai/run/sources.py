@@ -4,11 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from cai.data import prompts as prompt_files
+from cai.data.account import Account
 from cai.data.clean import HeldOut
+from cai.data.notation import printable
 from cai.errors import UserError
 from cai.recipe.block import Block
+from cai.recipe.checks.stages import unanswered
 from cai.run.context import Run
 from cai.stages import pairs as pair_files
+from cai.stages.online import Online
+from cai.stages.sample import Sample
 from cai.store.ledger import Tally
 from cai.store.rows import Drop, Pair, Prompt
 from cai.store.stage import Stage
@@ -17,7 +22,11 @@ from cai.store.stage import Stage
 def prompts(run: Run, block: Block) -> None:
     want, stage = block.want, run.stage(block.name)
     # The files are read again rather than held: of a million prompts only ids and hashes are ever in memory.
-    aside, others = prompt_files.aside(want.sources, want.heldout, run.recipe.seed), held_out(run, block.name)
+    accounts: list[Account] = []
+    aside = prompt_files.aside(want.sources, want.heldout, run.recipe.seed, accounts)
+    others = held_out(run, block.name)
+    for account in accounts:
+        run.screen.say(f"{block.name}: {printable(account.sentence())}")
     drops: list[Drop] = []
     counts: Counter[str] = Counter()
 
@@ -36,8 +45,9 @@ def prompts(run: Run, block: Block) -> None:
     stage.write_parts(kept(), want.part_size)
     count = counts.total()
     if not count:
-        why = f": {drops[0].detail}" if drops else ": the files are empty"
-        raise UserError(f"{block.name}: no prompt could be read{why}; name a file with prompts")
+        raise UserError(
+            f"{block.name}: no prompt is left of its files: {drops[0].detail}; name another file with prompts"
+        )
     held = prompt_files.those(want.sources, aside)
     Stage(stage.folder / prompt_files.HELDOUT).write_parts(held, want.part_size)
     stage.write_drops(drops)
@@ -61,16 +71,28 @@ def held_out(run: Run, but: str = "") -> HeldOut:
     return HeldOut(row.messages for block in blocks for row in prompts_of(block))
 
 
+def answerable(run: Run, block: Block) -> None:
+    """Make sure that a step answers some of its prompts, before a model starts.
+
+    Raises:
+        UserError: they are all on tracks that it does not answer.
+    """
+    tracks: set[str] = set()
+    if isinstance(block.want, Sample | Online):
+        for row in run.stage(block.reads).all_rows(dict):
+            tracks.add(row["track"])
+            if not unanswered(block, tracks):
+                return
+    if text := unanswered(block, tracks):
+        raise UserError(f"{block.name}: {text}")
+
+
 def pairs(run: Run, block: Block) -> None:
     stage, drops, kept, held = run.stage(block.name), [], Counter(), held_out(run)
-    says: list[str] = []
-
-    def tell(line: str) -> None:
-        says.append(line)
-        run.screen.say(line)
+    account = Account(block.want.path or block.want.hub, "pairs")
 
     def sorted_out() -> Iterator[Pair]:
-        for row in pair_files.read(block.want, tell):
+        for row in pair_files.read(block.want, account):
             if isinstance(row, Drop):
                 drops.append(row)
             elif drop := held.drop(row.id, row.messages):
@@ -81,6 +103,7 @@ def pairs(run: Run, block: Block) -> None:
                 yield row
 
     stage.write_parts(sorted_out(), block.want.part_size)
+    run.screen.say(f"{block.name}: {printable(account.sentence())}")
     reasons = Counter(drop.reason for drop in drops)
     if not kept["pairs"]:
         why = f": {drops[0].detail}" if drops else ": the file is empty"
@@ -88,7 +111,7 @@ def pairs(run: Run, block: Block) -> None:
     stage.write_drops(drops)
     count = kept.pop("pairs")
     tally = Tally(count + len(drops), count, count, reasons, counts=+kept)
-    stage.close(run.settings(block.name), tally, **({"labels": "; ".join(says)} if says else {}))
+    stage.close(run.settings(block.name), tally, **({"labels": "; ".join(account.labels)} if account.labels else {}))
 
 
 SOURCES = {"prompts": prompts, "pairs": pairs}

@@ -1,29 +1,33 @@
 """How trainers are run: a job file, a process of its own, and the ledger of what it read."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cai.flow.screen import Bar
+from cai.models import passwords
 from cai.models.bundled import resolve
 from cai.recipe.block import Block
 from cai.run.context import Run
+from cai.run.sources import answerable
 from cai.stages.dpo import Dpo
 from cai.stages.kto import Kto
 from cai.stages.online import Online
 from cai.stages.ppo import Ppo
 from cai.stages.train import Aligned, Train
 from cai.store import run_folder
-from cai.store.files import read_json
+from cai.store.files import read_form, read_object
 from cai.store.ledger import Tally
 from cai.store.rows import plain
 from cai.train.launch import guards, memory
-from cai.train.launch.start import Where, job, train
+from cai.train.launch.start import Manifest, Where, job, train
 from constitution.load import digest
 
 
 async def training(run: Run, block: Block) -> None:
+    answerable(run, block)
     if not _room_beside_servers(run, block):
         await run.fleet.need([])  # training gets the whole machine
     if run.cluster:
@@ -39,14 +43,21 @@ async def training(run: Run, block: Block) -> None:
             block.kind, _with_reference(run, want), run.weights(want.base), (data, stage.folder), seed, beside
         )
         with run.screen.bars():
-            await _watched(run, block, job_file)
-    done = read_json(manifest)
+            await _watched(run, block, job_file, passwords.environment(beside))
+    read_object(manifest, {"rows", "metrics", "seconds"})
+    done = read_form(manifest, Manifest)
     rows = done["rows"]
     left_out = {reason: count for reason, count in rows.items() if reason not in ("train", "test", "repeated")}
     dropped, counts = +Counter(left_out), +Counter(repeated=rows.get("repeated", 0))
-    kept = rows["train"] + rows["test"]
+    kept = rows.get("train", 0) + rows.get("test", 0)
     tally = Tally(
-        kept + dropped.total(), kept, 0, dropped, seconds=done["seconds"], tokens_in=done["tokens"], counts=counts
+        kept + dropped.total(),
+        kept,
+        0,
+        dropped,
+        seconds=done["seconds"],
+        tokens_in=done.get("tokens", 0),
+        counts=counts,
     )
     stage.close(settings, tally, metrics=done["metrics"])
 
@@ -92,7 +103,7 @@ def _scorer(run: Run, role: str) -> dict[str, Any]:
     return {"spec": spec, "constitution": str(kept.resolve()), "logs": str((run.folder / "logs").resolve())}
 
 
-async def _watched(run: Run, block: Block, job_file: Path) -> None:
+async def _watched(run: Run, block: Block, job_file: Path, servers: Mapping[str, str]) -> None:
     run.screen.say(f"training {block.name} in {run.recipe.hardware.dtype(block.want.bf16)} …")
     bars: list[Bar] = []
 
@@ -105,5 +116,5 @@ async def _watched(run: Run, block: Block, job_file: Path) -> None:
         for alarm in line.get("alarms", ()):
             run.screen.say(f"{block.name}, step {line['step']}: {alarm}")
 
-    where = Where(run.recipe.hardware, run.recipe.logs, f"{run.recipe.name}/{block.name}")
+    where = Where(run.recipe.hardware, run.recipe.logs, f"{run.recipe.name}/{block.name}", servers)
     await train(block.kind, job_file, run.folder / "logs" / f"{block.name}.log", where, on_metrics)

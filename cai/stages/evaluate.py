@@ -9,6 +9,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NotRequired, TypedDict
 
 from cai.data.endings import cut
 from cai.flow.ask import Ask
@@ -18,7 +19,7 @@ from cai.judge.statistics import wilson
 from cai.models.types import Request
 from cai.stages.label import Label
 from cai.store.ledger import Wins
-from cai.store.rows import Answers, Draft, Pair, Preference, Prompt
+from cai.store.rows import Answers, Draft, Pair, Preference, Prompt, content_key
 from constitution import ask as asking
 from constitution import read
 
@@ -32,6 +33,8 @@ class Evaluate:
         judge: the role that compares.
         method, exemplars, disagree: as in ``label``.
         limit: held-out prompts to use; None uses all.
+        heldout: which of them: "all", or the half by which rounds "accept" policies, or the other, which is left to "report"
+            on; that goes by where the comparison stands unless given.
     """
 
     models: tuple[str, ...]
@@ -43,6 +46,7 @@ class Evaluate:
     top_p: float = 1.0
     exemplars: int | None = None
     limit: int | None = None
+    heldout: str = ""
 
     def label(self) -> Label:
         """The comparison as a ``label`` block."""
@@ -69,6 +73,18 @@ def pairs(first: Iterable[Answers], other: Iterable[Answers]) -> list[Pair]:
     ]
 
 
+def half(rows: Iterable[Prompt], part: str) -> list[Prompt]:
+    """One half of held-out prompts, of each track: by what they say, so that it is the same whatever their order and ids.
+
+    Args:
+        part: "accept" or "report".
+    """
+    known = list(rows)
+    ranked = sorted(known, key=lambda row: (row.track, content_key(row.messages)))
+    mine = {row.id for row in ranked[("accept", "report").index(part) :: 2]}
+    return [row for row in known if row.id in mine]
+
+
 def describe(rows: Sequence[Answers]) -> dict[str, float | None]:
     """What can be counted of a model's answers without a judge."""
     words = [len(row.draft.text.split()) for row in rows]
@@ -85,6 +101,26 @@ class JudgedWins(Wins):
     """Wins as a judge gave them, with its liking for a position."""
 
     position: Position
+
+
+class AnswerFigures(TypedDict):
+    """What ``describe`` counts."""
+
+    answers: int
+    mean_words: float | None
+    refusals: int
+    truncated: int
+    empty: int
+
+
+class EvaluatedModel(TypedDict):
+    """A model's figures, over all prompts and by track, and how it compares with the first model."""
+
+    all: AnswerFigures
+    redteam: NotRequired[AnswerFigures]
+    helpful: NotRequired[AnswerFigures]
+    against: NotRequired[str]
+    compared: NotRequired[dict[str, JudgedWins]]
 
 
 def compare(rows: Sequence[Preference]) -> JudgedWins:

@@ -6,14 +6,21 @@ Which answer becomes a is drawn by the pair's own hash, so that the better one s
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from cai.data import records
-from cai.data.comparisons import Comparison, Unusable, checked, comparisons
+from cai.data.account import Account
+from cai.data.comparisons import Comparison, checked, comparisons, understood
+from cai.data.conversations import Unusable
+from cai.data.labels import names_of
+from cai.data.prompt_source import TRACKS, left_out
+from cai.data.questions import opened
+from cai.data.records import Entry
 from cai.data.survey import Survey, survey
+from cai.errors import UserError
 from cai.store.rows import Draft, Drop, Pair, content_id
 
 
@@ -22,10 +29,10 @@ class Pairs:
     """The ``pairs`` block.
 
     Attributes:
-        path: a file; or
-        hub: a dataset on the Hub, with its split and configuration.
-        columns: what is what, where it cannot be told by its name: prompt, a, b and label → column; and what the label's values
-            stand for, where their words do not tell: first, second, tie → value; scale: signed or share; means: worse.
+        path: a file, a folder or a path with wildcards; or
+        hub: a dataset on the Hub; of it, or of a folder, the split and the configuration.
+        columns: what is what, where it cannot be told by its name: prompt, a, b, label and system → column; and what the label's
+            values stand for, where their words do not tell: first, second, tie → value; scale: signed or share; means: worse.
         limit: rows to take from the front; None takes all.
         track: of every pair that has none of its own.
     """
@@ -40,23 +47,23 @@ class Pairs:
     part_size: int = 1000
 
 
-def read(want: Pairs, tell: Callable[[str], None] = lambda _: None) -> Iterator[Pair | Drop]:
+def read(want: Pairs, account: Account | None = None) -> Iterator[Pair | Drop]:
     """Every pair, in order, once; what several rows say of one pair is together.
 
     Args:
-        tell: is told how labels are read, where it is more than their words.
+        account: gains what was understood of the source, and how its labels are read, where it is more than their words.
 
     Raises:
-        UserError: the file cannot be read, has no columns that say what is what, or labels that do not say what they stand for.
+        UserError: the file cannot be read, has no columns that say what is what, labels that do not say what they stand for,
+            or no row that gives a pair.
     """
     said: dict[str, list[float]] = {}
-    # A front part may hold one of two labels alone; a Hub dataset is not fetched whole for that.
-    known = survey(_records(want if want.hub else replace(want, limit=None)), want.columns, _name(want))
-    for line in known.says:
-        tell(line)
-    for pair in _each(want, known):
+    account = account or Account(want.path or want.hub, "pairs")
+    known = _survey(want, account)
+    for pair in _each(want, known, account):
         if isinstance(pair, Pair):
             said.setdefault(pair.id, []).extend(pair.people)
+    account.complete()
     for pair in _each(want, known):
         if isinstance(pair, Drop):
             yield pair
@@ -67,30 +74,65 @@ def read(want: Pairs, tell: Callable[[str], None] = lambda _: None) -> Iterator[
             yield Drop(pair.id, "same_pair", "counted with the first row of this pair")
 
 
-def _each(want: Pairs, known: Survey) -> Iterator[Pair | Drop]:
-    name = _name(want)
-    for number, data in enumerate(_records(want), 1):
-        try:
-            for each in comparisons(data, known):
-                try:
-                    yield _pair(checked(each), str(data.get("track") or want.track))
-                except Unusable as error:
-                    yield Drop(f"{name}:{number}", error.reason, f"{name}, row {number}: {error}")
-        except Unusable as error:
-            yield Drop(f"{name}:{number}", error.reason, f"{name}, row {number}: {error}")
+def _survey(want: Pairs, account: Account) -> Survey:
+    """What the labels of the file stand for, which the account gains; or at least its columns, where it has to be asked."""
+    # A front part may hold one of two labels alone; a Hub dataset is not fetched whole for that.
+    whole = want if want.hub else replace(want, limit=None)
+    try:
+        known = survey((entry.data for entry in _entries(whole)), want.columns, Path(want.path or want.hub).name)
+    except UserError:
+        for entry in _entries(want):
+            account.enter(entry.file, entry.data)
+        raise
+    account.labels = known.says
+    return known
 
 
-def _name(want: Pairs) -> str:
-    return Path(want.path or want.hub).name
+def _each(want: Pairs, known: Survey, account: Account | None = None) -> Iterator[Pair | Drop]:
+    for entry in _entries(want):
+        rows = list(_of_row(entry, want, known))
+        yield from rows
+        if account:
+            account.enter(entry.file, entry.data)
+            for row in rows:
+                if isinstance(row, Drop):
+                    account.leave(row)
+            if pair := next((row for row in rows if isinstance(row, Pair)), None):
+                _understood(entry.data, known, pair, account)
 
 
-def _records(want: Pairs) -> Iterator[records.Record]:
-    rows = (
-        records.from_hub(want.hub, want.split, want.config, lambda _: None)
-        if want.hub
-        else records.from_file(Path(want.path), lambda _: None)
-    )
-    return islice(rows, want.limit)
+def _of_row(entry: Entry, want: Pairs, known: Survey) -> Iterator[Pair | Drop]:
+    """The pairs of one row; a drop for each that is none."""
+    try:
+        for each in comparisons(entry.data, known):
+            try:
+                yield _pair(checked(each), _track(entry.data, want))
+            except Unusable as error:
+                yield left_out(entry, error, "columns")
+    except Unusable as error:
+        yield left_out(entry, error, "columns")
+
+
+def _track(data: records.Record, want: Pairs) -> str:
+    """A row's own track, where the column of that name holds one of ours."""
+    own = data.get("track")
+    return str(own) if own in TRACKS else want.track
+
+
+def _understood(data: records.Record, known: Survey, row: Pair, account: Account) -> None:
+    share = sum(row.people) / len(row.people) if row.people else 0.5
+    better = "a" if share > 0.5 else "b" if share < 0.5 else "neither"
+    answers = [{"role": f"answer {name}", "content": each.text} for name, each in (("a", row.a), ("b", row.b))]
+    track = ["track"] if data.get("track") in TRACKS else []
+    account.read(understood(data, known), track, [*answers, {"role": "the better, by people", "content": better}])
+
+
+def _entries(want: Pairs) -> Iterator[Entry]:
+    for entry in islice(records.entries(want), want.limit):
+        data = entry.data
+        for column in names_of(want.columns):
+            data = opened(data, column)
+        yield replace(entry, data=data)
 
 
 def _pair(found: Comparison, track: str) -> Pair:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from cai.data.clean import leaks
-from cai.data.endings import REASONS, cut
+from cai.data.endings import cut, unusable
 from cai.flow.ask import Ask
 from cai.judge.compare import compare as compare
 from cai.judge.settings import Judging
-from cai.models.types import Reply, Request
+from cai.models.types import Request
 from cai.store.rows import Chain, Draft, Drop, Pair, Prompt
 from constitution import ask as asking
 from constitution import draw, read
@@ -68,7 +68,7 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
         drafts.append(draft)
         if want.when_fine == "stop" and "fine" in draft.flags:
             break
-    return Chain(row.id, row.messages, tuple(drafts), row.source, row.track)
+    return Chain(row.id, row.messages, tuple(drafts), row.source, row.track, row.language)
 
 
 def chosen(row: Prompt, want: Revise, constitution: Constitution, rng: Random) -> tuple[Principle, ...]:
@@ -95,26 +95,21 @@ async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: R
     asked = asking.critique(ask.constitution, principle, row.messages, draft.text, style)
     reply = await ask(_request(asked, want, ask))
     critique = read.critique(reply.texts[0])
-    if critique is None:
-        return _unreadable(reply, "unreadable_critique")
+    if critique is None or unusable(reply.finishes[0]):
+        return unusable(reply.finishes[0]) or "unreadable_critique"
     if want.when_fine != "revise" and read.finds_nothing(critique):
         return _once_more(draft, principle.id, critique, "fine")
     request = _request(asking.revision(ask.constitution, asked, critique, principle), want, ask)
     reply = await ask(request)
     revision = read.revision(reply.texts[0])
     if revision is None:
-        return _unreadable(reply, "unreadable_revision")
+        return unusable(reply.finishes[0]) or "unreadable_revision"
     seen = [
         text for each in ask.constitution.critique_revision[: want.exemplars] for text in (each.answer, each.revision)
     ]
     own = " ".join([*(message["content"] for message in row.messages), draft.text])
     flags = ("leaked_exemplar",) if leaks(revision, seen, own) else ()
     return Draft(revision, ask.model.name, reply.finishes[0], request.seed or 0, principle.id, critique, flags)
-
-
-def _unreadable(reply: Reply, reason: str) -> str:
-    """Why a reply gave no text: more is known of it where its tokens were all spent on a thought."""
-    return REASONS["thinking"] if reply.finishes[0] == "thinking" else reason
 
 
 def _once_more(draft: Draft, principle: str, critique: str, flag: str) -> Draft:

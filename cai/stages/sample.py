@@ -6,7 +6,7 @@ With ``group: 4``, four answers go together, for a judge that ranks them at once
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cai.data.endings import REASONS
+from cai.data.endings import unusable
 from cai.flow.ask import Ask
 from cai.models.types import Request
 from cai.store.rows import Draft, Drop, Pair, Prompt
@@ -49,8 +49,8 @@ async def sample(row: Prompt, want: Sample, ask: Ask) -> list[Pair] | Drop:
         Pair(f"{row.id}/{number}", row.id, row.messages, a, b, row.track, row.about.tags, row.language, tuple(more))
         for number, (a, b, *more) in _groups(drafts, want.group)
     ]
-    thought = any(draft.finish == "thinking" and not draft.text for draft in drafts)
-    return pairs or Drop(row.id, REASONS["thinking"] if thought else "equal_or_empty_answers")
+    reasons = [reason for draft in drafts if not draft.text and (reason := unusable(draft.finish))]
+    return pairs or Drop(row.id, reasons[0] if reasons else "equal_or_empty_answers")
 
 
 def _groups(drafts: Sequence[Draft], size: int) -> Iterator[tuple[int, Sequence[Draft]]]:

@@ -73,7 +73,7 @@ def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
     if reason := cut(draft, want.truncated):
         return reason
     former = row.drafts[number - 1].text if number else ""
-    said = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags)
+    said = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags, row.language)
     reason = next((name for name in want.hygiene if CHECKS[name](said)), "")
     return reason or cleaner.wrong(said)
 

@@ -1,5 +1,6 @@
 """Files that are whole or not there, lines that are complete, and one process at a time on a run's folder."""
 
+import errno
 import fcntl
 import json
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cai.errors import RunError
+from cai.store.form import misfit
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 """What a JSON file holds."""
@@ -28,9 +30,9 @@ class RunLock:
     def __enter__(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = self.path.open("w")
+            self.file = open(self.path, "a", opener=_itself)  # let go of on leaving
         except OSError as error:
-            raise cannot_write(self.path.parent, error) from None
+            raise cannot_write(self.path, error) from None
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -54,7 +56,8 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     aside = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8") as file:
+        aside.unlink(missing_ok=True)
+        with aside.open("x", encoding="utf-8") as file:  # never what a link of this name leads to
             file.writelines(f"{line}\n" for line in lines)
             file.flush()
             os.fsync(file.fileno())
@@ -79,27 +82,55 @@ def whole_lines(path: Path) -> Iterator[str]:
         return
     # In bytes: JSON leaves U+2028 and its like as they are, and those are no ends of lines here.
     with path.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, 1):
             if line.endswith(b"\n"):
-                yield line[:-1].decode("utf-8")
+                try:
+                    yield line[:-1].decode("utf-8")
+                except UnicodeDecodeError:
+                    raise _damage(path, number, "is no text") from None
 
 
-def json_objects(path: Path) -> Iterator[dict[str, Any]]:
+def json_objects(path: Path, form: Any = None) -> Iterator[dict[str, Any]]:
     """The JSON object of each complete line.
+
+    Args:
+        form: that each has, see ``form.misfit``; any unless given, and then its numbers may be none, as a trainer's figures.
 
     Raises:
         RunError: a line holds something else; ours are written whole, so it was damaged from outside.
     """
     for number, line in enumerate(whole_lines(path), 1):
-        yield json_object(line, path, number)
+        data = json_object(line, path, number, exact=form is not None)
+        if form is not None and (wrong := misfit(data, form)):
+            raise _damage(path, number, f"does not fit ({wrong})")
+        yield data
 
 
-def json_object(line: str | bytes, path: Path, number: int) -> dict[str, Any]:
-    """The JSON object of one line of a file; raises as ``json_objects``."""
+def json_object(line: str | bytes, path: Path, number: int, exact: bool = True) -> dict[str, Any]:
+    """The JSON object of one line of a file; raises as ``json_objects``.
+
+    Args:
+        exact: whether NaN and the infinities, which are no JSON, are damage.
+    """
     with suppress(ValueError, RecursionError):
-        if isinstance(data := json.loads(line), dict):
+        data = json.loads(line, parse_constant=_refuse if exact else None)
+        if isinstance(data, dict) and _is_written(line, data):
             return data
-    raise RunError(f"{path} is damaged: its line {number} is no JSON object; put it back as it was, or redo its stage")
+    raise _damage(path, number, "is no JSON object")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _is_written(line: str | bytes, data: object) -> bool:
+    """Whether a line could be ours: half a letter can stand in JSON alone, and in no text that we write."""
+    half = (b"\\ud" if isinstance(line, bytes) else "\\ud") in line.lower()  # pyright: ignore[reportOperatorIssue]
+    return not half or bool(json.dumps(data, ensure_ascii=False).encode("utf-8"))
+
+
+def _damage(path: Path, number: int, what: str) -> RunError:
+    return RunError(f"{path} is damaged: its line {number} {what}; put it back as it was, or redo its stage")
 
 
 def count_lines(path: Path) -> int:
@@ -112,9 +143,9 @@ def append_to(path: Path) -> TextIO:
     """A file open at its end, which is cut after its last complete line; raises as ``write_lines``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
+        if path.exists() and not path.is_symlink():
             _cut(path)
-        return path.open("a", encoding="utf-8")
+        return open(path, "a", encoding="utf-8", opener=_itself)
     except OSError as error:
         raise cannot_write(path, error) from None
 
@@ -176,6 +207,23 @@ def read_object(path: Path, keys: Set[str]) -> dict[str, Any] | None:
     )
 
 
+def _itself(path: str, flags: int) -> int:
+    """Opens a file, but not what a link of its name leads to, which is none of ours."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def read_form(path: Path, form: Any) -> Any:
+    """A JSON file's data of a form, see ``form.misfit``; otherwise as ``read_json``."""
+    data = read_json(path)
+    if data is None or not (wrong := misfit(data, form)):
+        return data
+    raise RunError(f"{path} is damaged ({wrong}); restore it, or do its stage again with --redo")
+
+
 def cannot_write(path: Path, error: OSError) -> RunError:
     """The sentence for a file that cannot be written."""
+    if error.errno == errno.ELOOP:
+        return RunError(
+            f"{path} is a link to another place, to which nothing is written; delete it, then run the same command again"
+        )
     return RunError(f"cannot write {path}: {error.strerror}; make room or rights, then run the same command again")

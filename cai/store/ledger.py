@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from cai.errors import DISTRIBUTION
 from cai.store.files import Json
@@ -42,6 +42,13 @@ class PlainTally(TypedDict):
     counts: dict[str, int]
 
 
+class LedgerLine(PlainTally):
+    """A part's ledger as ``parts.jsonl`` has it, with the part's number and the bytes of its file, where those were written."""
+
+    part: int
+    bytes: NotRequired[int | None]
+
+
 class Seal(PlainTally):
     """``seal.json``; some stages say more.
 
@@ -57,7 +64,7 @@ class Seal(PlainTally):
     digest: str
     inputs: dict[str, str]
     versions: dict[str, str]
-    metrics: NotRequired[dict[str, float]]
+    metrics: NotRequired[dict[str, Any]]
     splits: NotRequired[dict[str, int]]
     verdict: NotRequired["RoundVerdict"]
     policy: NotRequired[str]

@@ -1,6 +1,5 @@
 """A part in progress: rows are appended as they finish, and sorted to input order when all are there."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import cast
@@ -27,7 +26,7 @@ class Part:
         self.path = open_part(stage.path(number))
         self.done: dict[str, RowLine] = {}
         self.written: dict[str, list[str]] = {}
-        for data in (*json_objects(self.path), *drops):
+        for data in (*json_objects(self.path, RowLine), *drops):
             self.done[data["in"]] = cast("RowLine", data)
         self.lines = append_to(self.path)
         self.drops = append_to(stage.folder / "drops.jsonl")
@@ -93,8 +92,7 @@ def sort_drops(stage: Stage, order: Mapping[str, int]) -> None:
     """
     path, offset = stage.folder / "drops.jsonl", 0
     places: dict[tuple[int, int, str], int] = {}
-    for line in whole_lines(path):
-        drop = json.loads(line)
+    for line, drop in zip(whole_lines(path), json_objects(path, DropLine), strict=True):
         places[drop["part"], order.get(drop["in"], 0), drop["in"]] = offset
         offset += len(line.encode()) + 1
 

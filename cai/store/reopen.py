@@ -14,7 +14,7 @@ from cai.errors import RunError
 from cai.store.clock import CLOCK
 from cai.store.files import json_objects, write_json, write_lines
 from cai.store.ledger import Fingerprint
-from cai.store.lines import DropLine
+from cai.store.lines import DropLine, RowLine
 from cai.store.rows import encode
 from cai.store.stage import Stage, open_part, part_number
 
@@ -110,9 +110,10 @@ class _Reopening:
 
     def _unfinished(self, path: Path) -> None:
         number, kept = part_number(path), []
-        for done in json_objects(path):
+        for done in json_objects(path, RowLine):
             if done["in"] in self.stale:
-                self._spend(number, *done["tokens"])
+                tokens_in, cached, out = done.get("tokens") or (0, 0, 0)
+                self._spend(number, tokens_in, cached, out)
             else:
                 kept.append(encode(done))
         for drop in self._dropped(number):

@@ -8,12 +8,12 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import combinations
-from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
+from cai.store.form import conversation, reader
 from constitution.model import About
 
 Message = dict[str, str]
@@ -64,13 +64,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A prompt's answer and its successive drafts, one for each round."""
+    """A prompt's answer and its successive drafts, one for each round; ``language`` is the prompt's."""
 
     id: str
     messages: tuple[Message, ...]
     drafts: tuple[Draft, ...]
     source: str
     track: str
+    language: str = ""
 
     @property
     def revisions(self) -> tuple[int, ...]:
@@ -248,7 +249,11 @@ def plain(value: object) -> Any:
 
 
 def decode(kind: type[T], data: Any) -> T:
-    """Plain data → a row type, nested rows and tuples included; ``dict`` leaves it plain."""
+    """Plain data → a row type, nested rows and tuples included; ``dict`` leaves it plain.
+
+    Raises:
+        TypeError: a field is missing, or is of another type.
+    """
     if kind is dict:
         return data
     readers = _readers(kind)
@@ -259,23 +264,13 @@ def decode(kind: type[T], data: Any) -> T:
 def _readers(kind: type) -> dict[str, Callable[[Any], Any]]:
     """Field → what makes its value of plain data; looked up once for each row type."""
     hints = get_type_hints(kind)
-    return {each.name: _reader(hints[each.name]) for each in fields(kind)}  # pyright: ignore[reportArgumentType]
-
-
-def _reader(hint: Any) -> Callable[[Any], Any]:
-    if get_origin(hint) in (Union, UnionType):
-        hint = next(each for each in get_args(hint) if each is not type(None))
-    if get_origin(hint) is tuple:
-        inner = _reader(get_args(hint)[0])
-        return lambda value: None if value is None else tuple(map(inner, value))
-    if is_dataclass(hint) and isinstance(hint, type):
-        return lambda value: None if value is None else decode(hint, value)
-    return lambda value: value
+    known = {each.name: reader(hints[each.name], decode) for each in fields(kind)}  # pyright: ignore[reportArgumentType]
+    return known | ({"messages": conversation} if "messages" in known else {})
 
 
 def is_text(text: str) -> bool:
     """Whether it can be written and sent: JSON and a command line can hold lone surrogates, which are no text."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return text == text.encode(errors="ignore").decode()
 
 
 def content_key(messages: Sequence[Message]) -> int:

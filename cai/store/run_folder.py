@@ -2,10 +2,10 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict
 
 from cai.errors import RunError, UserError
-from cai.store.files import read_object
+from cai.store.files import read_form
 from constitution.load import load
 from constitution.model import Constitution
 
@@ -46,12 +46,8 @@ def described(folder: Path) -> RunNote:
     """
     path = folder / "run.json"
     with suppress(RunError):
-        data = read_object(path, {"stages", "constitution_digest"}) or {}
-        stages = data.get("stages")
-        if isinstance(stages, list) and all(
-            isinstance(each, dict) and {"name", "kind"} <= each.keys() for each in stages
-        ):
-            return cast("RunNote", data)
+        if data := read_form(path, RunNote):
+            return data
     raise UserError(f"{path} is not what a run wrote there; run its recipe again, which writes it anew")
 
 

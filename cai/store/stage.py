@@ -8,6 +8,7 @@ are there; a torn last line is cut.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -22,20 +23,17 @@ from cai.store.files import (
     json_object,
     json_objects,
     move,
-    read_json,
-    read_object,
+    read_form,
     sync,
     whole_lines,
     write_json,
     write_lines,
 )
-from cai.store.ledger import Fingerprint, PlainFingerprint, Seal, Tally, differences, versions
-from cai.store.lines import DropLine
+from cai.store.ledger import Fingerprint, LedgerLine, PlainFingerprint, Seal, Tally, differences, versions
+from cai.store.lines import DropLine, RowLine
 from cai.store.rows import Drop, decode, encode, plain
 
 T = TypeVar("T")
-BEGUN = {"block", "seed", "constitution", "models", "inputs"}
-SEAL = {"stage", "rows_in", "rows_kept", "dropped", "rows_out", "counts"}
 
 
 class Stage:
@@ -53,12 +51,12 @@ class Stage:
     @property
     def seal(self) -> Seal | None:
         """The seal's content, or None where the stage is not complete."""
-        return cast("Seal | None", read_object(self.folder / "seal.json", SEAL))
+        return read_form(self.folder / "seal.json", Seal)
 
     @property
     def begun(self) -> PlainFingerprint | None:
         """The settings its rows are made under, or None where it was not begun."""
-        return cast("PlainFingerprint | None", read_object(self.folder / "begun.json", BEGUN))
+        return read_form(self.folder / "begun.json", PlainFingerprint)
 
     @cached_property
     def clock(self) -> Clock:
@@ -142,8 +140,8 @@ class Stage:
         """The rows of finished parts, then those of parts in progress."""
         yield from self.all_rows(kind)
         for path in self.opened():
-            for line in json_objects(path):
-                yield from (_row(kind, row, str(path)) for row in line["out"])
+            for line in json_objects(path, RowLine):
+                yield from (_row(kind, row, str(path)) for row in line.get("out", ()))
 
     def write_part(self, number: int, rows: Iterable[object]) -> None:
         """Write a whole part at once."""
@@ -198,7 +196,7 @@ class Stage:
 
     def drops(self) -> Iterator[DropLine]:
         """The rows left out, with their reasons."""
-        return cast("Iterator[DropLine]", json_objects(self.folder / "drops.jsonl"))
+        return cast("Iterator[DropLine]", json_objects(self.folder / "drops.jsonl", DropLine))
 
     def open_drops(self) -> dict[int, list[DropLine]]:
         """The rows left out of parts that are not finished, by part."""
@@ -237,15 +235,11 @@ class Stage:
             RunError: a line is no ledger.
         """
         path, tallies = self.folder / "parts.jsonl", {}
-        for data in json_objects(path):
-            try:
-                number, size = data.pop("part"), data.pop("bytes", None)
-                data["dropped"], data["counts"] = Counter(data["dropped"]), Counter(data["counts"])
-                tallies[number] = Tally(**data), size
-            except (KeyError, TypeError):
-                raise RunError(
-                    f"{path} is damaged: a line of it is no part's ledger; put it back as it was, or redo its stage"
-                ) from None
+        known = {each.name for each in fields(Tally)}
+        for data in json_objects(path, LedgerLine):
+            number, size = data["part"], data.get("bytes")
+            data["dropped"], data["counts"] = Counter(data["dropped"]), Counter(data["counts"])
+            tallies[number] = Tally(**{name: value for name, value in data.items() if name in known}), size
         return tallies
 
     def close(self, settings: Fingerprint, tally: Tally, **more: object) -> None:
@@ -276,7 +270,7 @@ class Stage:
 
     def earlier(self) -> dict[str, list[float]]:
         """What parts cost before they were reopened: part number → tokens in, cached, out, seconds."""
-        return read_json(self.folder / "earlier.json") or {}
+        return read_form(self.folder / "earlier.json", dict[str, list[float]]) or {}
 
 
 def _row(kind: type[T], data: object, where: str) -> T:

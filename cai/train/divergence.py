@@ -37,7 +37,7 @@ def main() -> None:
     began = time.monotonic()
     policy = load(job["policy"])
     initial = load(job["initial"], policy.dtype)
-    talk = ChatTokens(AutoTokenizer.from_pretrained(job["policy"]), policy.generation_config)
+    talk = ChatTokens(AutoTokenizer.from_pretrained(job["policy"], trust_remote_code=False), policy.generation_config)
     rows = list(Stage(Path(job["answers"])).all_rows(Answers))
     values = [divergence(policy, initial, *tokens(talk, row)) for row in rows]
     measured = {"answers": len(values), **summary(values), "seconds": round(time.monotonic() - began, 1)}
@@ -50,7 +50,7 @@ def load(weights: str, dtype: torch.dtype | str = "auto") -> PreTrainedModel:
     Args:
         dtype: as it was saved unless told; two models are to round alike, or the rounding would count as divergence.
     """
-    model: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype)
+    model: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype, trust_remote_code=False)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 

@@ -148,10 +148,12 @@ def _models(job: Job[Ppo], device: torch.device) -> tuple[PreTrainedModel, PreTr
     """The policy, a critic that reads its tokens, and its tokenizer."""
     # Adapters learn on top of weights that stay; weights that learn need float32.
     dtype = torch.bfloat16 if job.want.lora and device.type == "cuda" and loading.half(job) else torch.float32
-    tokenizer = AutoTokenizer.from_pretrained(job.base)
-    policy: Any = AutoModelForCausalLM.from_pretrained(job.base, dtype=dtype)
+    tokenizer = AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
+    policy: Any = AutoModelForCausalLM.from_pretrained(job.base, dtype=dtype, trust_remote_code=False)
     source = _critic_source(job, tokenizer)
-    critic: Any = AutoModelForSequenceClassification.from_pretrained(source, num_labels=1, dtype=dtype)
+    critic: Any = AutoModelForSequenceClassification.from_pretrained(
+        source, num_labels=1, dtype=dtype, trust_remote_code=False
+    )
     if source == job.base:
         torch.nn.init.zeros_(critic.score.weight)  # a critic that knows nothing expects nothing
     return policy.to(device), critic.to(device), tokenizer
@@ -167,7 +169,10 @@ def _critic_source(job: Job[Ppo], tokenizer: PreTrainedTokenizerBase) -> str:
     while spec is not None and spec.members:
         spec = spec.members[0]
     model = spec.reward if spec is not None else ""
-    same = bool(model) and AutoTokenizer.from_pretrained(model).get_vocab() == tokenizer.get_vocab()
+    same = (
+        bool(model)
+        and AutoTokenizer.from_pretrained(model, trust_remote_code=False).get_vocab() == tokenizer.get_vocab()
+    )
     if value == "reward" and not same:
         why = "reads other tokens than the policy" if model else "is none whose weights are here"
         raise ValueError(f"value: reward: the reward model {why}; take value: policy")

@@ -150,7 +150,7 @@ def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(Rrhf)
     train, test = loading.load(job, ["prompt", "completions", "scores"])
-    args, tokenizer = settings(job), AutoTokenizer.from_pretrained(job.base)
+    args, tokenizer = settings(job), AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
     set_seed(job.seed)  # adapters begin with random weights
     model, adapter = loading.model(job, args), loading.lora(job, "CAUSAL_LM")
     if adapter and args.gradient_checkpointing:

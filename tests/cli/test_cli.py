@@ -80,7 +80,7 @@ def test_a_recipe_that_failed_before_any_row_can_be_mended(cai: Cai, tmp_path: P
     )
     failed = cai("run", recipe, "--out", tmp_path / "out")
     assert failed.returncode == 2
-    assert "no prompt could be read: the files are empty" in failed.stderr
+    assert "empty.jsonl: holds no rows; name another file" in failed.stderr
     recipe.write_text(good)
     assert cai("run", recipe, "--out", tmp_path / "out").returncode == 0
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cai.cli.plan import sampled
+from cai.cli.plan import left_out, sampled, scratch
+from cai.errors import RunError
 from cai.recipe.read import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +60,60 @@ def test_a_stage_that_asks_a_trained_model_is_measured_with_its_base(tmp_path: P
     assert trained
     models = {block.name: block.want.model for block in sampled(recipe, 20, tmp_path) if block.roles()}
     assert {models[block.name] for block in trained} <= set(recipe.models)
+
+
+REWARDED = """\
+name: rewarded
+constitution: principles/harmless.yaml
+models:
+  start: {local: bundled/smollm2-135m}
+  judge: {scripted: script.yaml}
+stages:
+  - prompts: {redteam: principles/prompts/redteam.jsonl}
+  - sample: {model: start}
+  - label: {model: judge}
+  - prefs: {}
+  - reward: {base: start}
+  - score: {from: sample, model: reward, method: reward}
+  - best: {}
+  - score: {as: judged, from: sample, model: judge, method: score}
+  - best: {as: second, from: judged}
+"""
+
+
+def test_what_asks_a_reward_model_that_is_still_to_be_trained_is_not_asked_of_another_model(
+    tmp_path: Path, write: Callable[[str, str], Path]
+) -> None:
+    write("script.yaml", (ROOT / "tests" / "data" / "script.yaml").read_text(encoding="utf-8"))
+    recipe = load_recipe(write("r.yaml", REWARDED))
+    assert [each.name for each in sampled(recipe, 20, tmp_path)] == [
+        "prompts",
+        "sample",
+        "label",
+        "prefs",
+        "judged",
+        "second",
+    ]
+    assert left_out(recipe) == {
+        "score": "it asks the reward model reward, which is trained on the way",
+        "best": "it is made from score",
+    }
+
+
+def test_the_log_that_an_error_names_outlives_a_plan_that_failed(tmp_path: Path) -> None:
+    def fail(out: Path, *files: str) -> None:
+        with scratch(out) as folder:
+            for name in files:
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_text(name)
+            raise RunError("it failed")
+
+    for out, files in (("early", ()), ("late", ("p.jsonl", "revise/part-00000.jsonl", "logs/model.log"))):
+        with pytest.raises(RunError, match="it failed"):
+            fail(tmp_path / out, *files)
+    assert not list((tmp_path / "early").iterdir())
+    [kept] = [path for path in (tmp_path / "late").rglob("*") if path.is_file()]
+    assert (kept.name, kept.read_text()) == ("model.log", "logs/model.log")
 
 
 def test_a_sample_that_leaves_the_servers_half_empty_says_so(cai: Cai, tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """What changed between two constitutions, and word-level differences that people can read; saving and loading again."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from constitution.diff import changes, words
+from constitution.diff import _longest_common, changes, words
 from constitution.load import digest, load
 from constitution.model import AppliesTo, Constitution, Principle
 from constitution.save import dump
@@ -42,6 +45,40 @@ def test_both_texts_can_be_read_back_from_a_difference() -> None:
     found = list(words(old, new))
     assert "".join(text for kind, text in found if kind != "added").split() == old.split()
     assert "".join(text for kind, text in found if kind != "removed").split() == new.split()
+
+
+def counted(old: str, new: str) -> list[tuple[str, int]]:
+    return [(kind, len(part.split())) for kind, part in words(old, new)]
+
+
+@pytest.mark.parametrize("count", [600, 5_000])
+def test_answers_that_loop_are_compared_at_once_and_rightly(count: int) -> None:
+    began = time.process_time()
+    loop = ["round", "and"] * (count // 2)
+    other = [*loop[: count // 3], "stop", *loop[count // 3 :]]
+    assert counted(" ".join(loop), " ".join(other)) == [
+        ("same", count // 3),
+        ("added", 1),
+        ("same", count - count // 3),
+    ]
+    three = ["one", "two", "three"] * (count // 3)
+    found = list(words(" ".join(loop), " ".join(three)))
+    assert "".join(text for kind, text in found if kind != "added").split() == loop
+    assert "".join(text for kind, text in found if kind != "removed").split() == three
+    assert time.process_time() - began < 2  # a thousand words took eight seconds, and the time grew with their cube
+
+
+@settings(max_examples=100, deadline=None)
+@given(*[st.lists(st.sampled_from("abc"), max_size=12)] * 2)
+def test_the_common_part_of_loops_is_as_long_as_can_be(old: list[str], new: list[str]) -> None:
+    longest = [[0] * (len(new) + 1) for _ in range(len(old) + 1)]
+    for at, word in enumerate(old):
+        for at2, word2 in enumerate(new):
+            best = max(longest[at][at2 + 1], longest[at + 1][at2])
+            longest[at + 1][at2 + 1] = longest[at][at2] + 1 if word == word2 else best
+    blocks = _longest_common(old, new)
+    assert sum(size for *_, size in blocks) == longest[-1][-1]
+    assert all(old[start : start + size] == new[start2 : start2 + size] for start, start2, size in blocks)
 
 
 def test_texts_that_look_like_numbers_are_saved_as_texts(tmp_path: Path) -> None:

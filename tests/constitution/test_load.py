@@ -49,7 +49,7 @@ def complaint(path: Path) -> str:
         ("Say what is unkind.", "[a]", "c.yaml:4: principles[0].critique: expected text, found a list"),
         ("principle: kind", "principle: kin", 'there is no principle "kin"; did you mean "kind"?'),
         ("name: tiny", "nam: tiny", 'c.yaml:1: nam: unknown key; did you mean "name"?'),
-        ("weight: 2", "weight: 0", "c.yaml:12: principles[1].weight: must be more than 0, found 0"),
+        ("weight: 2", "weight: 0", "c.yaml:12: principles[1].weight: must be more than 0 and at most 1000000, found 0"),
         ("track: [helpful]", "track: [helpfull]", "expected one of redteam, helpful, found"),
         ("better: Hello!, ", "", 'principles[1].examples[0]: "better" is missing: the answer that accords better'),
         ("exemplars:", "templates: {critique: '{conversation} {0} {request}'}\nexemplars:", "not a named placeholder"),

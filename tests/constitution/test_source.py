@@ -28,9 +28,46 @@ def test_every_key_knows_its_line() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("a: Be kind: always\n", 1, 'a value holds a colon; put it in quotes, such as key: "one: two"'),
+        ("a: 1\n  b: 2\n", 2, "a key stands where none can be; line it up with the keys beside it"),
+        ("a:\n\tb: 1\n", 2, "a tab stands before this line's text; take spaces"),
+        ("a:\n  b: 1\n\tc: 2\n", 3, "a tab stands before this line's text; take spaces"),
+        ("a:\n-\tb: 1\n\tc: 2\n", 2, "a tab stands before this line's text; take spaces"),
+        ('a: 1\nb: "hello\nc: 2\n', 2, "a quote is opened here and never closed; close it"),
+        ("a: 'hello\nb: 2\n", 1, "a quote is opened here and never closed; close it"),
+        ("a: 'it's fine'\n", 1, "text follows a closing quote; put all of it in one pair of quotes"),
+        ("a:\n  - [1, 2\nb: 3\n", 2, "a bracket is opened here, and line 3 is within it; close it"),
+        ("a: {b: 1\nc: 2\n", 1, "a bracket is opened here, and line 2 is within it; close it"),
+        ("a: 1\nhello\nb: 2\n", 2, "a line without a colon; write key: value"),
+        ("a:\n  b: 1\n c: 2\n", 3, "does not fit the lines before it; line it up with those beside it"),
+        ("a:\n  - b\n  c: 1\n", 3, "does not fit the lines before it; line it up with those beside it"),
+        ("a: @x\n", 1, "a value cannot begin with one of @ ` % * & here; put it in quotes"),
+        ("a: *\n", 1, "a value cannot begin with one of @ ` % * & here; put it in quotes"),
+        ("a: 1\n%b\n", 2, "a line cannot begin with %; put it in quotes"),
+        (
+            'a: "C:\\docs\\qdir"\n',
+            1,
+            "a backslash in double quotes begins a code that there is none of; take single quotes",
+        ),
+        ("a: |x\n", 1, "after | or > nothing can follow; write the text below it, indented"),
+        ("a: [1,, 2]\n", 1, "a comma or a closing bracket has nothing before it"),
+        ("a: 1\n---\nb: 2\n", 2, "another document begins here; keep one in a file"),
+        ("a: 1\nb: \0\n", 2, "a control character stands here, which no editor shows; take it out"),
+    ],
+)
+def test_what_a_parser_stumbles_over_is_told_in_our_words_at_its_line(text: str, line: int, words: str) -> None:
+    for other in (text, text.replace("\n", "\r\n")):
+        with pytest.raises(InputError) as error:
+            parse_yaml(other, HERE)
+        assert str(error.value).startswith(f"file.yaml:{line}: not valid YAML: {words}")
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: [1\nb: 2\n", "file.yaml:2: not valid YAML"),
+        ("a: [1\nb: 2\n", "file.yaml:1: not valid YAML"),
         ("a: 1\na: 2\n", 'file.yaml:2: a: the key "a" is there twice'),
         ("a: &x [1]\nb: *x\n", "file.yaml:2: aliases (*x) are not allowed"),
         ("a: !!python/object:os.system x\n", "file.yaml:1: tags"),
@@ -71,7 +108,7 @@ def test_depth_is_told_in_our_words_whatever_the_parser_s_own_limit(text: str, l
 def test_what_is_not_too_deep_is_no_matter_of_depth() -> None:
     assert parse_yaml("a: " + "[" * 60 + "]" * 60, HERE).data["a"] != []
     brackets = "[" * 2000
-    with pytest.raises(InputError, match=r"^file\.yaml:3: not valid YAML"):
+    with pytest.raises(InputError, match=r"^file\.yaml:2: not valid YAML"):
         parse_yaml(f"a: '{brackets}'\nb: [1\nc: 2\n", HERE)
 
 

@@ -41,7 +41,9 @@ def test_what_the_person_brought_up_is_no_fault() -> None:
 
 def test_a_language_that_the_file_names_counts() -> None:
     german = WRONG["wrong_language"][0]
-    assert not CHECKS["wrong_language"](Exchange(PROMPT, german, language="de-AT"))
+    for language in ("de-AT", "de", "DE_at"):
+        assert not CHECKS["wrong_language"](Exchange(PROMPT, german, language=language))
+    assert CHECKS["wrong_language"](Exchange(PROMPT, german, language="German"))  # no code: told by the prompt's words
     assert not CHECKS["wrong_language"](Exchange(PROMPT, "Ja, natürlich."))  # too short to tell
 
 
@@ -64,6 +66,15 @@ def kept(rows: list[Chain], want: SftSet) -> tuple[list[str], list[str], Counter
     out = list(sft_set(rows, want, counts))
     texts = [example["completion"][0]["content"] for each in out if isinstance(each, list) for example in each]
     return texts, [each.reason for each in out if isinstance(each, Drop)], counts
+
+
+def test_an_answer_in_the_language_that_the_prompt_s_file_names_is_kept() -> None:
+    rows = [
+        chain(1, "draft", WRONG["wrong_language"][0]),
+        replace(chain(2, "draft", WRONG["wrong_language"][0]), language="de"),
+    ]
+    texts, reasons, _ = kept(rows, SftSet(hygiene=("wrong_language",)))
+    assert (texts, reasons) == ([WRONG["wrong_language"][0]], ["wrong_language"])
 
 
 def test_a_draft_that_is_wrong_is_left_out_and_its_row_only_when_nothing_is_left() -> None:

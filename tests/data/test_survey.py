@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from cai.data.comparisons import Unusable, comparisons
+from cai.data.account import Account
+from cai.data.comparisons import comparisons
+from cai.data.conversations import Unusable
 from cai.data.survey import survey
 from cai.errors import UserError
 from cai.stages.pairs import Pairs, read
@@ -157,12 +159,15 @@ def test_a_front_part_is_read_by_the_whole_file(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(each) + "\n" for each in rows([1] * 10 + [0] * 10)))
     with pytest.raises(UserError, match=r"1 \(10\), 0 \(10\)"):
         list(read(Pairs(path=str(path), limit=10)))
-    told: list[str] = []
-    pairs = list(read(Pairs(path=str(path), limit=10, columns={"first": 0}), told.append))
+    account = Account(str(path))
+    pairs = list(read(Pairs(path=str(path), limit=10, columns={"first": 0}), account))
     assert all(
         isinstance(each, Pair) and (each.a if each.people == (1,) else each.b).text == "Second." for each in pairs
     )
-    assert told == ["p.jsonl: label 0 means answer_a, 1 means answer_b, as `columns` says"]
+    assert account.labels == ("p.jsonl: label 0 means answer_a, 1 means answer_b, as `columns` says",)
+    assert "; label 0 means answer_a" in account.sentence() and "  labels: label 0 means answer_a" in "\n".join(
+        account.lines()
+    )
 
 
 @pytest.mark.parametrize(

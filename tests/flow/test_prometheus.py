@@ -40,8 +40,18 @@ def test_it_is_served_and_a_taken_port_is_a_sentence() -> None:
         port = free.getsockname()[1]
     screen = Screen(Console(quiet=True))
     screen.bar("sample", total=3)
-    prometheus.serve(screen, port)
+    prometheus.serve(screen, str(port))
+    with socket.socket() as elsewhere, pytest.raises(ConnectionRefusedError):
+        elsewhere.connect(("127.0.0.2", port))  # another address of this machine: it listens to one alone
     page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
     assert 'cai_rows_wanted{stage="sample"} 3.0' in page
     with pytest.raises(UserError, match=f"--prometheus {port}: Address already in use; choose another port"):
-        prometheus.serve(screen, port)
+        prometheus.serve(screen, str(port))
+    prometheus.serve(screen, f"127.0.0.3:{port}")
+    assert urllib.request.urlopen(f"http://127.0.0.3:{port}/metrics").status == 200
+
+
+@pytest.mark.parametrize("place", ["", "0", "65536", "-1", "9400\n", ":9400", "host", "host:", "1e3", "\u0661\u0662"])
+def test_a_place_that_is_none_is_a_sentence(place: str) -> None:
+    with pytest.raises(UserError, match=r"expected a port from 1 to 65535, or HOST:PORT, such as 0\.0\.0\.0:9400"):
+        prometheus.serve(Screen(Console(quiet=True)), place)

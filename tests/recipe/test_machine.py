@@ -18,10 +18,10 @@ models:
   policy: {vllm: {model: bundled/smollm2-135m, tensor_parallel: 1}}
   small: {local: bundled/smollm2-135m}
 stages:
-  - prompts: {redteam: principles/prompts/redteam.jsonl}
+  - prompts: {redteam: principles/prompts/redteam.jsonl, helpful: {hub: owner/name, limit: 10}}
   - sample: {model: small}
   - revise: {model: policy}
-  - sft_set: {hygiene: [wrong_language]}
+  - sft_set: {hygiene: [wrong_language], dedupe: near}
   - sft: {base: policy, packing: true}
 """
 GPU = ("0",)
@@ -38,6 +38,8 @@ def machine(*missing: str) -> Machine:
         ("transformers", "models.small.local: is loaded by the package transformers, which is not here; run: make"),
         ("trl", "stages[4].sft: training needs the package trl; run: make install"),
         ("py3langid", "stages[3].sft_set.hygiene: wrong_language needs the package py3langid; run: make install"),
+        ("datasketch", "stages[3].sft_set.dedupe: near needs the package datasketch; take exact, or run: make install"),
+        ("datasets", "stages[0].prompts: reading a Hub dataset needs the package datasets; give a file, or run: make"),
         ("flash_attn", "stages[4].sft.packing: needs FlashAttention, and the package flash-attn is not installed"),
         ("deepspeed", "hardware: zero3 needs the package deepspeed; run: pip install deepspeed"),
         ("tensorboard", "logs: tensorboard needs the package tensorboard; run: pip install tensorboard"),

@@ -1,16 +1,19 @@
 """Recipes: what they resolve to, and the sentence for each mistake."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 
-from cai.data.prompts import PromptSource
+from cai.data.prompts import TRACKS, PromptSource
 from cai.models.types import ModelSpec
+from cai.recipe.block import Block
+from cai.recipe.checks.stages import unanswered
 from cai.recipe.read import load_recipe
 from cai.stages import STAGES
+from cai.stages.grpo import Grpo
 from constitution.source import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,9 +50,12 @@ def test_the_shipped_recipe_is_right() -> None:
 
 
 def test_overrides_reach_stages_models_and_the_top(write: Write) -> None:
-    changes = ["revise.rounds=2", "second.method=cot", "models.judge.model=other", "seed=3", "sft.learning_rate=2e-6"]
+    changes = ["stages.1.revise.rounds=2", "stages.2.sft_set.test=0.2", "models.judge.endpoints.0=http://b:1/v1"]
+    changes += ["second.method=cot", "models.judge.model=other", "seed=3", "sft.learning_rate=2e-6"]
     recipe = load_recipe(write("r.yaml", GOOD), changes)
     assert recipe.block("revise").want.rounds == 2
+    assert recipe.block("sft_set").want.test == 0.2
+    assert recipe.models["judge"].endpoints == ("http://b:1/v1",)
     assert recipe.block("second").want.method == "cot"
     assert recipe.models["judge"].model == "other"
     assert recipe.seed == 3
@@ -72,9 +78,30 @@ stages:
     [
         ("rounds: 4", "round: 4", 'r.yaml:8: stages[1].revise.round: unknown key; did you mean "rounds"?'),
         ("rounds: 4", "rounds: four", 'r.yaml:8: stages[1].revise.rounds: expected a whole number, found "four"'),
+        ("rounds: 4", "rounds: 2.0", "expected a whole number, found 2.0; write one of at least 1 and at most 1000"),
+        ("rounds: 4", "rounds: 1e308", "stages[1].revise.rounds: expected a whole number, found 1e+308"),
+        ("rounds: 4", "rounds: true", "stages[1].revise.rounds: expected a whole number, found true"),
+        ("rounds: 4", "rounds: 10000000", "must be at least 1 and at most 1000, found 10000000"),
+        (
+            "learning_rate: 1e-5",
+            "learning_rate: 1e999",
+            "expected a number, found inf; write one of more than 0 and at",
+        ),
+        ("learning_rate: 1e-5", "learning_rate: .nan", 'expected a number, found ".nan"'),
+        (
+            "  judge: {endpoints",
+            "  ../../judge: {endpoints",
+            "models: a role's name has letters, digits, . - and _ only",
+        ),
+        ("name: good", 'name: "good\\n"', "a name has letters, digits, . - and _ only"),
         ("- sft_set", "- sftset", 'stages[2].sftset: unknown key; did you mean "sft_set"?'),
         ("model: sft}", "model: stf}", 'stages[4].sample.model: there is no model "stf"; did you mean "sft"?'),
         ("harmless.yaml", "harmles.yaml", "r.yaml:2: constitution: there is no file principles/harmles.yaml"),
+        (
+            "principles/harmless.yaml",
+            "harmless.yaml",
+            'there is no file harmless.yaml beside the recipe or in this folder; did you mean "principles/harmless.yaml"?',
+        ),
         ("redteam.jsonl", "none.jsonl", "stages[0].prompts.redteam: there is no file"),
         ("bundled/smollm2-135m", "./nowhere", "models.policy.local: there is no model at ./nowhere"),
         ("bundled/smollm2-135m", "bundled/big", 'there is no bundled model "big"'),
@@ -155,12 +182,37 @@ def test_what_is_said_of_labels_is_taken(write: Write, columns: str) -> None:
         ("revise.rounds=" + "[" * 1500, "nested more than 64 deep"),
         ("revize.rounds=2", 'did you mean "revise"?'),
         ("revise.round=2", 'did you mean "rounds"?'),
+        ("prompts.redteam.0.limit=1", 'prompts.redteam is "principles/prompts/redteam.jsonl", with no keys'),
+        ("revise.rounds.most=1", "would change nothing: revise.rounds is 4, with no keys; write revise.rounds=…"),
+        ("stages.20.revise.rounds=1", 'stages is a list without a place "20"; its places are 0 to 8'),
+        ("stages.one.revise.rounds=1", 'stages is a list without a place "one"'),
+        ("stages.1.revise.round=1", 'stages[1].revise.round: unknown key; did you mean "rounds"?'),
+        ("models.judge.endpoints.0.url=x", 'models.judge.endpoints.0 is "http://localhost:1/v1", with no keys'),
     ],
 )
 def test_a_wrong_override_is_a_sentence(write: Write, override: str, words: str) -> None:
     with pytest.raises(InputError) as error:
         load_recipe(write("r.yaml", GOOD), [override])
     assert words in str(error.value)
+
+
+def numbers(schema: object, keys: str = "") -> Iterator[tuple[str, dict]]:
+    """Every entry of a schema that is a number, or may be one, with its keys."""
+    for key, value in (
+        schema.items() if isinstance(schema, dict) else enumerate(schema) if isinstance(schema, list) else ()
+    ):
+        kinds = value.get("type") if isinstance(value, dict) else None
+        if {"integer", "number"} & {*([kinds] if isinstance(kinds, str) else kinds or ())}:
+            yield f"{keys}/{key}", value
+        yield from numbers(value, f"{keys}/{key}")
+
+
+def test_every_number_has_bounds() -> None:
+    schema = json.loads((ROOT / "cai" / "recipe.schema.json").read_text())
+    # Where a number may stand for a list of two, the bounds of a guard, any that is finite has a meaning.
+    free = [keys for keys, _ in numbers(schema) if "/guards/" in keys and {"warn", "stop"} & {*keys.split("/")}]
+    for keys, entry in numbers(schema):
+        assert keys in free or ("maximum" in entry and {"minimum", "exclusiveMinimum"} & entry.keys()), keys
 
 
 def described(schema: dict, key: dict) -> str:
@@ -187,3 +239,12 @@ def test_the_schema_has_the_very_keys_of_the_blocks() -> None:
     assert {key for name in ("model", "served") for key in schema["$defs"][name]["properties"]} == known
     assert all(each.get("description") for each in schema["$defs"]["served"]["properties"].values())
     assert set(schema["$defs"]["source"]["properties"]) == {field.name for field in fields(PromptSource)}
+
+
+@pytest.mark.parametrize(
+    ("there", "words"), [({"helpful"}, "answers redteam prompts, and p has helpful ones alone"), (TRACKS, "")]
+)
+def test_a_training_that_would_answer_no_prompt_is_said(there: Iterable[str], words: str) -> None:
+    block = Block("grpo", "grpo", Grpo(base="sft", reward="judge", tracks=("redteam",)), "p", ())
+    assert unanswered(block, set(there)).startswith(words)
+    assert bool(unanswered(block, set(there))) == bool(words)

@@ -14,8 +14,9 @@ from cai.recipe.read import load_recipe
 from cai.report.summary import sentence
 from cai.run.context import Run
 from cai.run.rounds import broken
-from cai.stages.evaluate import Evaluate
+from cai.stages.evaluate import Evaluate, half
 from cai.stages.rounds import Bounds
+from cai.store.rows import Prompt
 from constitution.source import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,6 +198,47 @@ def test_the_same_judge_is_allowed_where_it_is_said(write: Write) -> None:
     text = RECIPE.replace("{judge: judge, limit", "{judge: labeller, limit")
     recipe = load_recipe(write("r.yaml", text.replace("times: 3", "same_judge: true")))
     assert recipe.block("round-1/evaluate").want.judge == recipe.block("round-1/label").want.model == "labeller"
+
+
+def held_out(count: int) -> list[Prompt]:
+    asked = [({"role": "user", "content": f"Question {number}?"},) for number in range(count)]
+    return [
+        Prompt(f"p{number}", each, "f", "helpful" if number % 3 else "redteam") for number, each in enumerate(asked)
+    ]
+
+
+def test_rounds_accept_on_other_prompts_than_those_that_are_reported_on(write: Write) -> None:
+    made = run(write)
+    assert [made.half(made.recipe.block(f"round-{number}/evaluate")) for number in (1, 2, 3)] == ["accept"] * 3
+    assert made.half(made.recipe.block("evaluate")) == "report"
+    rows = held_out(101)
+    accepted, reported = half(rows, "accept"), half(rows[::-1], "report")
+    assert {row.id for row in accepted} | {row.id for row in reported} == {row.id for row in rows}
+    assert not {row.id for row in accepted} & {row.id for row in reported}
+    for track in ("redteam", "helpful"):
+        both = [sum(row.track == track for row in part) for part in (accepted, reported)]
+        assert abs(both[0] - both[1]) <= 1
+    kept = run(write, RECIPE, "evaluate.heldout=all")
+    assert kept.half(kept.recipe.block("evaluate")) == "all"
+
+
+def test_a_run_that_was_begun_on_the_same_prompts_goes_on_so(write: Write) -> None:
+    made = run(write)
+    begun = made.settings("round-1/evaluate").plain()
+    assert begun["block"].pop("heldout") == "accept"
+    (folder := made.folder / "round-1" / "evaluate").mkdir(parents=True)
+    (folder / "begun.json").write_text(json.dumps(begun))
+    again = run(write)
+    assert {again.half(each) for each in again.recipe.blocks if each.kind == "evaluate"} == {""}
+    assert again.settings("round-1/evaluate").plain() == begun
+
+
+def test_a_recipe_without_rounds_reports_on_all_and_its_settings_are_as_before(write: Write) -> None:
+    start, end = RECIPE.index("  - rounds"), RECIPE.index("  - evaluate")
+    text = RECIPE[:start] + RECIPE[end:].replace("models: [start, rounds]", "models: [start, start]")
+    made = run(write, text)
+    assert made.half(made.recipe.block("evaluate")) == ""
+    assert "heldout" not in made.settings("evaluate").block
 
 
 def test_the_comparison_takes_the_keys_of_evaluate() -> None:

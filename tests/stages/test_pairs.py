@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from cai.data.comparisons import Comparison, Unusable, checked, comparisons
+from cai.data.comparisons import Comparison, checked, comparisons
+from cai.data.conversations import Unusable
 from cai.data.survey import survey
 from cai.errors import UserError
 from cai.stages.pairs import Pairs, read

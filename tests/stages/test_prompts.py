@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from cai.data.prompts import PromptSource, held_out, read
+from cai.data.account import Account
+from cai.data.prompts import PromptSource, held_out, keyed, read
+from cai.errors import UserError
 from cai.stages.prompts import Prompts
 from cai.store.rows import Drop, Prompt
 from constitution.source import InputError
@@ -29,18 +31,21 @@ def test_a_named_column_of_csv_and_parquet(write: Write, tmp_path: Path) -> None
     assert texts(PromptSource(str(tmp_path / "a.parquet"), column="question", limit=1)) == ["One?"]
 
 
-def test_messages_end_with_the_person(write: Write) -> None:
+def test_a_prompt_ends_with_the_person(write: Write) -> None:
     good = [
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": "Yes?"},
         {"role": "user", "content": "Go on"},
     ]
-    path = write("a.jsonl", json.dumps({"messages": good}) + "\n" + json.dumps({"messages": good[:2]}) + "\n")
-    first, second = read({"redteam": [PromptSource(str(path))]})
+    rows = [{"messages": some} for some in (good, good[:2], good[1:2])]
+    path = write("a.jsonl", "".join(json.dumps(each) + "\n" for each in rows))
+    first, second, third = read({"redteam": [PromptSource(str(path))]})
     assert isinstance(first, Prompt)
     assert first.messages == tuple(good)
-    assert isinstance(second, Drop)
-    assert second.reason == "no_prompt"
+    assert isinstance(second, Prompt)
+    assert second.messages == tuple(good[:1])
+    assert isinstance(third, Drop)
+    assert third.reason == "no_person_turn"
 
 
 def test_equal_prompts_with_ids_stay_apart_and_without_ids_are_one(write: Write) -> None:
@@ -64,7 +69,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(write: Write) -> None:
         ("a.jsonl", f'{{"prompt": "x"}}\n{"[" * 100_000}\n', "a.jsonl:2: not valid JSON: nested too deep"),
         ("a.json", "[" * 100_000, "a.json: not valid JSON: nested too deep"),
         ("a.jsonl", "[1]\n", "expected an object"),
-        ("a.txt", "x\n", "rows come from .jsonl, .json, .parquet, .csv files"),
+        ("a.txt", "x\n", "rows come from .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .arrow files"),
         ("a.parquet", "x\n", "a.parquet: is not a Parquet file"),
         ("a.csv", "prompt\nx\udcff\n", "a.csv: is not UTF-8 text (invalid start byte at byte 8)"),
         ("a.jsonl", '{"prompt": "x\udcff"}\n', "a.jsonl: is not UTF-8 text"),
@@ -76,14 +81,16 @@ def test_faults_are_sentences(tmp_path: Path, name: str, text: str, words: str) 
         list(read({"redteam": [PromptSource(str(tmp_path / name))]}))
 
 
-def test_a_track_that_is_none_drops_its_row(write: Write) -> None:
-    path = write("a.jsonl", '{"prompt": "a", "track": ["x"]}\n{"prompt": "b", "track": "helpful"}\n')
-    dropped, kept = read({"redteam": [PromptSource(str(path))]})
-    assert isinstance(dropped, Drop)
-    assert dropped.reason == "unknown_track"
-    assert "row 1: track ['x']; known: redteam, helpful" in dropped.detail
-    assert isinstance(kept, Prompt)
-    assert kept.track == "helpful"
+def test_tracks_of_the_user_s_own_are_told_and_not_taken_unless_they_are_named(write: Write) -> None:
+    rows = '{"prompt": "a", "track": ["x"]}\n{"prompt": "b", "track": "helpful"}\n{"prompt": "c", "track": "blue"}\n'
+    path = str(write("a.jsonl", rows))
+    accounts: list[Account] = []
+    tracks = [getattr(row, "track", "") for row, _ in keyed({"redteam": [PromptSource(path)]}, accounts=accounts)]
+    assert tracks == ["redteam", "helpful", "redteam"]
+    assert "holds other words than redteam and helpful (a list, blue)" in accounts[0].sentence()
+    assert [getattr(row, "track", "") for row in read({"redteam": [PromptSource(path, track="")]})] == ["redteam"] * 3
+    with pytest.raises(UserError, match='the column "track" holds a list, blue; tracks are redteam and helpful'):
+        list(read({"redteam": [PromptSource(path, track="track")]}))
 
 
 def test_the_held_out_share_does_not_depend_on_order() -> None:

@@ -19,7 +19,7 @@ CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmle
 
 
 def chain(answer, track: str = "redteam", seed: int = 0, **more: Any) -> Chain | Drop:  # type: ignore[no-untyped-def]
-    row = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", track)
+    row = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", track, language="en-GB")
     ask = Ask(Scripted(answer), Slots(4), CONSTITUTION, "p", Random(seed))
     return asyncio.run(revise(row, Revise("policy", **{"rounds": 2, **more}), ask))
 
@@ -40,6 +40,7 @@ def test_each_round_revises_the_answer_before_it() -> None:
 
     row = chain(numbered)
     assert isinstance(row, Chain)
+    assert row.language == "en-GB"
     assert [draft.text for draft in row.drafts] == ["first 1", "better 3", "better 5"]
     assert [draft.critique for draft in row.drafts] == ["", "bad 2", "bad 4"]
     assert "Assistant: first 1" in asked[1]
@@ -59,6 +60,7 @@ def test_principles_are_drawn_anew_and_the_same_for_the_same_seed() -> None:
 def test_helpful_prompts_are_answered_and_left_alone() -> None:
     row = chain(plain, track="helpful")
     assert isinstance(row, Chain)
+    assert row.language == "en-GB"
     assert [draft.text for draft in row.drafts] == ["first"]
 
 

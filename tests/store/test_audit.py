@@ -166,7 +166,7 @@ def test_lines_that_are_no_rows_are_a_sentence(tmp_path: Path, name: str, text: 
 def test_a_seal_that_is_none_is_a_sentence(tmp_path: Path, name: str, text: str) -> None:
     stage = part(tmp_path, "s")
     (stage.folder / name).write_text(text)
-    with pytest.raises(RunError, match=rf"{name} is damaged, as it is no object with .* again with --redo"):
+    with pytest.raises(RunError, match=rf"{name} is damaged \(.*\); restore it, or do its stage again with --redo"):
         _ = stage.begun, stage.seal
 
 

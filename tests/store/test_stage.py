@@ -85,7 +85,8 @@ def test_a_seal_has_the_contract_s_keys(tmp_path: Path) -> None:
 def test_drops_are_sorted_and_told_once(tmp_path: Path) -> None:
     stage = Stage(tmp_path / "s")
     stage.begin(SETTINGS)
-    lines = [{"part": 0, "in": name, "reason": "r"} for name in ("c", "a", "c")]
+    rest = {"reason": "r", "detail": "", "partial": None}
+    lines = [{"part": 0, "in": name, "id": name, **rest} for name in ("c", "a", "c")]
     (stage.folder / "drops.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     sort_drops(stage, {"a": 0, "c": 2})
     assert [drop["in"] for drop in stage.drops()] == ["a", "c"]

@@ -44,8 +44,11 @@ async def verdict(vote: Vote, asked: Rendered, begin: str, want: Judging, ask: A
 async def written(asked: Rendered, want: Judging, ask: Ask) -> tuple[str, Status | None]:
     """A text that the judge reads before its verdict, and what is wrong with it; one that is cut off still serves."""
     request = Request(asked.messages, asked.prompt, 1, want.max_tokens, 0.0, stop=asked.stop, seed=ask.seed())
-    text = (await ask(request)).texts[0].strip()
-    return text, "unparsed" if not text else "refused" if read.is_refusal(text) else None
+    reply = await ask(request)
+    text, finish = reply.texts[0].strip(), reply.finishes[0]
+    if finish == "content_filter" or read.is_refusal(text):
+        return text, "refused"
+    return text, "truncated" if finish == "thinking" else None if text else "unparsed"
 
 
 def decided(vote: Vote, p_a: float) -> Vote:

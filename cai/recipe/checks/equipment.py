@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cai.errors import install
 from cai.models import scripted, vllm
@@ -11,6 +12,8 @@ from cai.models.types import ModelSpec
 from cai.recipe.block import Block, named_roles
 from cai.recipe.checks import training
 from cai.recipe.shape import Shape
+from cai.stages.pairs import Pairs
+from cai.stages.prompts import Prompts
 from cai.stages.train import Train
 from cai.train.launch import needs
 from constitution.source import InputError, Problem
@@ -45,20 +48,34 @@ def steps(shape: Shape, machine: Machine) -> Iterator[Problem]:
         for keys, text in training.lacking(block, machine):
             yield shape.problem((*block.keys, *keys), text)
         for key, text in _step(block, shape, machine):
-            yield shape.problem((*block.keys, key), text)
+            yield shape.problem((*block.keys, key) if key else block.keys, text)
 
 
 def _step(block: Block, shape: Shape, machine: Machine) -> needs.Problems:
     want = block.want
     if "wrong_language" in getattr(want, "hygiene", ()) and "py3langid" not in machine.packages:
         yield "hygiene", f"wrong_language needs the package py3langid; run: {install('clean')}"
+    if getattr(want, "dedupe", "") == "near" and "datasketch" not in machine.packages:
+        yield "dedupe", f"near needs the package datasketch; take exact, or run: {install('clean')}"
+    if any(each.hub for each in _sources(want)) and "datasets" not in machine.packages:
+        yield "", f"reading a Hub dataset needs the package datasets; give a file, or run: {install('train')}"
     if not isinstance(want, Train):
         return
     weights = shape.models[want.base].weights if want.base in shape.models else want.base
-    if text := needs.untemplated(want, weights):
+    if text := needs.unknown(weights) or needs.untemplated(want, weights):
         yield "base", text
     if machine.serves_here:
         yield from needs.problems(want, machine)
+
+
+def _sources(want: object) -> list[Any]:
+    """What a step reads from outside."""
+    match want:
+        case Prompts():
+            return [*want.redteam, *want.helpful]
+        case Pairs():
+            return [want]
+    return []
 
 
 def surroundings(shape: Shape, machine: Machine) -> Iterator[Problem]:

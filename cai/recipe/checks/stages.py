@@ -1,6 +1,6 @@
 """What a recipe's schema cannot say about a step: settings that do not go together, each a sentence."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from cai.data.labels import conflicts
 from cai.judge.calibration import DECIDES
@@ -11,6 +11,7 @@ from cai.recipe.block import Block, method
 from cai.recipe.checks import training
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
+from cai.stages.online import Online
 from cai.stages.pairs import Pairs
 from cai.stages.ppo import Ppo
 from cai.stages.prefs import Prefs
@@ -53,6 +54,18 @@ def unjudged(block: Block, constitution: Constitution) -> Iterator[str]:
         what = "a judgment question" if judging.needs == "judgment" else "propositions"
         where = f" that applies to the track {' or '.join(tracks)}" if able else ""
         yield f"no principle of {constitution.name}{where} has {what}, which {who} needs; add {what} or one with it"
+
+
+def unanswered(block: Block, there: Set[str]) -> str:
+    """Why a step would answer no prompt; empty where it answers some, or none is known.
+
+    Args:
+        there: the tracks that its prompts are on.
+    """
+    if not isinstance(block.want, Sample | Online) or not there or there & set(block.want.tracks):
+        return ""
+    has, wants = " and ".join(sorted(there)), " and ".join(block.want.tracks)
+    return f"answers {wants} prompts, and {block.reads} has {has} ones alone; give it `tracks: [{', '.join(sorted(there))}]`"
 
 
 def _judging(block: Block) -> Iterator[tuple[str, Method]]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from cai.store.files import whole_lines, write_lines
@@ -29,9 +30,17 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
+def step_in(line: str) -> float:
+    """The step that a line is of; 0 where it is damaged, which then stays as it is."""
+    with suppress(ValueError, RecursionError):
+        if isinstance(known := json.loads(line), dict) and isinstance(step := known.get("step"), int | float):
+            return step
+    return 0
+
+
 def rewind(metrics: Path, step: int) -> None:
     """Forget the lines of steps after the checkpoint, which are done again, and a torn last one."""
     if metrics.exists():
-        kept = [line for line in whole_lines(metrics) if json.loads(line)["step"] <= step]
+        kept = [line for line in whole_lines(metrics) if step_in(line) <= step]
         if sum(len(line.encode()) + 1 for line in kept) != metrics.stat().st_size:
             write_lines(metrics, kept)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cai.errors import install
+from cai.models import own_code
 from cai.models.machine import Machine
 from cai.models.types import ModelSpec
 from cai.stages.sft import Sft
@@ -54,12 +55,19 @@ def untemplated(want: Train, weights: str) -> str:
     )
 
 
+def unknown(weights: str) -> str:
+    """Why a base model cannot be loaded for a training; empty where it can, or where it is not on this machine."""
+    return f"{weights} {own_code.UNKNOWN}" if own_code.needed(weights) else ""
+
+
 def unloadable(spec: ModelSpec, machine: Machine) -> str:
     """Why a model cannot be loaded into this process; empty where it can, or where it is not to be."""
     if spec.kind not in ("local", "reward") or spec.served:
         return ""
     if "transformers" not in machine.packages:
         return f"is loaded by the package transformers, which is not here; run: {install('train')}"
+    if own_code.needed(spec.weights or spec.reward):
+        return f"{spec.weights or spec.reward} {own_code.UNKNOWN}"
     held = _architectures(Path(spec.reward)) if spec.reward else []
     if held and all(each.endswith("ForCausalLM") for each in held):
         return (

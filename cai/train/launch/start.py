@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from cai.errors import RunError
-from cai.models import process
+from cai.models import passwords, process
 from cai.models.bundled import resolve
 from cai.models.process import cause
 from cai.stages import read_block
@@ -30,6 +30,18 @@ QUIET = {
 }
 
 
+class Manifest(TypedDict, total=False):
+    """What a training says last of itself, as far as a run or its report reads it."""
+
+    rows: dict[str, int]
+    metrics: dict[str, Any]
+    config: dict[str, Any]
+    seconds: float
+    steps: int
+    tokens: int
+    stopped: str
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """What a training runs on and where its figures go besides ``metrics.jsonl``: neither decides what it learns from.
@@ -37,11 +49,13 @@ class Where:
     Attributes:
         logs: "tensorboard", "wandb", "mlflow", "trackio" or "none".
         run: what the training is called there, ``recipe/block``; by its folder where it is empty.
+        servers: as ``cai.models.passwords.environment`` gives it.
     """
 
     hardware: Hardware = field(default_factory=Hardware)
     logs: str = "none"
     run: str = ""
+    servers: Mapping[str, str] = field(default_factory=dict)
 
 
 def job(
@@ -55,7 +69,14 @@ def job(
     """
     data, out = places
     block = plain(replace(want, base=resolve(base)))
-    settings = {"kind": kind, "block": block, "data": str(data), "out": str(out), "seed": seed, **(beside or {})}
+    settings = {
+        "kind": kind,
+        "block": block,
+        "data": str(data),
+        "out": str(out),
+        "seed": seed,
+        **passwords.without(beside or {}),
+    }
     write_json(out / "job.json", settings)
     return out / "job.json"
 
@@ -78,7 +99,7 @@ async def train(
     checkpoints.rewind(metrics, checkpoints.step_of(last) if last else 0)
     line = [*where.hardware.command(), "-m", f"cai.train.{kind}", str(job_file), "--figures-to", where.logs]
     line += ["--figures-as", where.run] if where.run else []
-    child = process.start(line, log, {**QUIET, **where.hardware.environment()})
+    child = process.start(line, log, {**QUIET, **where.hardware.environment(), **where.servers})
     seen = metrics.stat().st_size if metrics.exists() else 0
     try:
         while child.poll() is None:
@@ -97,7 +118,7 @@ def _why(job_file: Path, log: Path, code: int) -> str:
     settings, metrics = json.loads(job_file.read_text(encoding="utf-8")), job_file.with_name("metrics.jsonl")
     lines = list(whole_lines(metrics))
     said = log.read_text(errors="replace")[-20_000:] if log.exists() else ""
-    done = json.loads(lines[-1])["step"] if lines else 0
+    done = int(checkpoints.step_in(lines[-1])) if lines else 0
     want = read_block(settings["kind"], settings["block"]) if "block" in settings else None
     return memory.ran_out(said, code, want, done) or f"failed: {cause(log)}"
 

@@ -47,7 +47,7 @@ def run(module: str, name: str, job: Job[Train], **settings: object) -> None:
     """
     trainer_type, config = load(module, name)
     train, test = loading.load(job, ["prompt", "chosen", "rejected"])
-    tokenizer = AutoTokenizer.from_pretrained(job.base)
+    tokenizer = AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
     args = fit.arguments(job, config, max_length=job.want.max_length, **settings)
     fitting = [as_text(each, tokenizer, args.max_length) if each is not None else None for each in (train, test)]
     trainer = trainer_type(

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from transformers import set_seed
 
+from cai.models import passwords
 from cai.stages import read_block
 from cai.stages.train import Train
 from cai.store.rows import plain
@@ -67,7 +68,7 @@ def from_command_line(block: type[W_co]) -> Job[W_co]:
     parser.add_argument("--figures-to", default="none")
     parser.add_argument("--figures-as", default="")
     given = parser.parse_args()
-    data = json.loads(given.job.read_text(encoding="utf-8"))
+    data = passwords.restored(json.loads(given.job.read_text(encoding="utf-8")))
     set_seed(data["seed"])  # by it adapters and new heads begin
     want = read_block(data["kind"], data["block"])
     assert isinstance(want, block), f"{given.job} is a job of {data['kind']}"

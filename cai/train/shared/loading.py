@@ -42,12 +42,12 @@ def model(job: Job[Train], args: Any) -> PreTrainedModel:
     given = getattr(args, "model_init_kwargs", None) or {}
     if given:
         args.model_init_kwargs = None  # a trainer that is given a model refuses them
-    return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", **given})
+    return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", "trust_remote_code": False, **given})
 
 
 def left_tokenizer(job: Job[Train]) -> PreTrainedTokenizerBase:
     """The base's tokenizer for generation, where prompts end at the same place."""
-    return AutoTokenizer.from_pretrained(job.base, padding_side="left", truncation_side="left")
+    return AutoTokenizer.from_pretrained(job.base, padding_side="left", truncation_side="left", trust_remote_code=False)
 
 
 def reference(job: Job[Dpo | Kto], args: TrainingArguments) -> PreTrainedModel | None:
@@ -58,7 +58,11 @@ def reference(job: Job[Dpo | Kto], args: TrainingArguments) -> PreTrainedModel |
     """
     given = getattr(args, "model_init_kwargs", None) or {}
     weights = job.want.reference
-    return AutoModelForCausalLM.from_pretrained(weights, **{"dtype": "float32", **given}) if weights else None
+    return (
+        AutoModelForCausalLM.from_pretrained(weights, **{"dtype": "float32", "trust_remote_code": False, **given})
+        if weights
+        else None
+    )
 
 
 def load(job: Job[Train], columns: list[str]) -> tuple[Dataset, Dataset | None]:

@@ -46,7 +46,7 @@ def merged(
     model.save_pretrained(str(scratch), state_dict=state)
     scores = model.active_peft_config.task_type == "SEQ_CLS"
     kind, more = (AutoModelForSequenceClassification, {"num_labels": 1}) if scores else (AutoModelForCausalLM, {})
-    whole = kind.from_pretrained(base, dtype=dtype, **more)
+    whole = kind.from_pretrained(base, dtype=dtype, trust_remote_code=False, **more)
     done = PeftModel.from_pretrained(whole, str(scratch)).merge_and_unload()  # pyright: ignore
     shutil.rmtree(scratch)
     return done

@@ -112,4 +112,4 @@ def _probed(job: Job[Reward], tokenizer: PreTrainedTokenizerBase) -> list[Prefer
 def _is_float32(folder: Path) -> bool:
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(folder).dtype in (None, torch.float32)
+    return AutoConfig.from_pretrained(folder, trust_remote_code=False).dtype in (None, torch.float32)

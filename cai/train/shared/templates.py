@@ -48,7 +48,7 @@ def prepare(job: Job[Sft], model_kwargs: Mapping[str, object]) -> Prepared:
     Raises:
         ValueError: there is no template, it ends no turn, or its tokens cannot be learnt with LoRA.
     """
-    tokenizer = AutoTokenizer.from_pretrained(job.base)
+    tokenizer = AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
     choice = job.want.chat_template
     if not choice and not tokenizer.chat_template:
         raise ValueError(
@@ -78,7 +78,7 @@ def install(tokenizer: PreTrainedTokenizerBase, choice: str) -> list[str]:
     elif choice.endswith(".jinja"):
         tokenizer.chat_template, wanted = Path(choice).read_text(encoding="utf-8"), ()
     else:
-        other = AutoTokenizer.from_pretrained(resolve(choice))
+        other = AutoTokenizer.from_pretrained(resolve(choice), trust_remote_code=False)
         if not other.chat_template:
             raise ValueError(f"chat_template: {choice} has no chat template of its own; name another model, or chatml")
         tokenizer.chat_template = other.chat_template
@@ -115,7 +115,9 @@ def turn_end(tokenizer: Any) -> str:
 def grown(job: Job[Sft], tokenizer: PreTrainedTokenizerBase, model_kwargs: Mapping[str, object]) -> PreTrainedModel:
     """The base model with embeddings for the tokens that are new, drawn around the mean of the others."""
     set_seed(job.seed)
-    model: Any = AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": torch.float32, **model_kwargs})
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        job.base, **{"dtype": torch.float32, "trust_remote_code": False, **model_kwargs}
+    )
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer))
     for config in (model.config, model.generation_config):

@@ -144,7 +144,7 @@ class TrainerMonitor(TrainerCallback):
     def _base(self, model: PreTrainedModel) -> PreTrainedModel | None:
         """For a trainer without a reference: the base once more, at the cost of its weights, where a recipe bounds the KL."""
         if self.reference is None and "kl" in self.want.guards:
-            base: Any = AutoModelForCausalLM.from_pretrained(self.job.base, dtype=model.dtype)
+            base: Any = AutoModelForCausalLM.from_pretrained(self.job.base, dtype=model.dtype, trust_remote_code=False)
             self.reference = base.to(model.device).eval()
         return self.reference
 

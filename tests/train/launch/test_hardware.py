@@ -66,7 +66,7 @@ def test_processes_on_the_cpu_share_a_recipe_s_rows(tiny: Path, tmp_path: Path) 
         ("fsdp2", "hardware: ppo shares out rows, not weights"),
         ("zero3", "use ddp, and lora where the models are too large for one GPU"),
         ("{processes: 2}", "hardware: auto is one process; say cpu, ddp, fsdp2 or zero3 beside `processes`"),
-        ("{kind: cpu, processes: 0}", "hardware.processes: must be at least 1, found 0"),
+        ("{kind: cpu, processes: 0}", "hardware.processes: must be at least 1 and at most 4096, found 0"),
         ("{kind: cpu, proceses: 2}", 'hardware.proceses: unknown key; did you mean "processes"?'),
     ],
 )

@@ -1,0 +1,155 @@
+"""``cai look``: what is understood of files of prompts or pairs, before a recipe names them."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from cai.data import prompts as prompt_files
+from cai.data import records
+from cai.data.account import Account
+from cai.data.labels import SAYS, conflicts
+from cai.data.locations import WILD, Origin
+from cai.data.notation import printable
+from cai.data.prompt_source import PromptSource
+from cai.data.survey import has_pairs
+from cai.errors import UserError
+from cai.flow.terminal import line
+from cai.recipe.recipe import Recipe
+from cai.stages import pairs as pair_files
+from cai.stages.pairs import Pairs
+from cai.store.rows import Drop, Prompt
+from constitution.shipped import advice, find
+from constitution.source import InputError, Keys
+from constitution.visible import without_password
+
+HUB, FETCHED = "hub:", 1000
+"""How a dataset on the Hub is named, and how many of its rows are looked at unless told."""
+WORDS = {"scale": ("signed", "share"), "means": ("better", "worse")}
+KEYS = ("prompt", "a", "b", "label", "system", *SAYS, *WORDS)
+"""What may be said of the columns of pairs, and the words for it where not all are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How files are looked at.
+
+    Attributes:
+        source: of prompts; its path and dataset are each file's.
+        columns: of pairs, as in a recipe's block.
+    """
+
+    source: PromptSource
+    columns: Mapping[str, object] = field(default_factory=dict)
+
+
+def look_at(names: Sequence[str], want: Look, as_json: bool) -> None:
+    """Print the account of each source.
+
+    Raises:
+        UserError: one cannot be read; what was understood of it is printed first.
+    """
+    accounts: list[Account] = []
+    _fitting(want.columns)
+    try:
+        for name in names:
+            _look(_source(name, want.source), want.columns, accounts)
+    finally:
+        if as_json:
+            line(without_password(json.dumps([each.plain() for each in accounts], indent=2, ensure_ascii=True)))
+        else:
+            for each in lines(accounts):
+                line(without_password(each))
+
+
+def _fitting(columns: Mapping[str, object]) -> None:
+    """Refuse columns that no recipe could have.
+
+    Raises:
+        UserError: there is no such key, or what is said does not go together.
+    """
+    wrong = [f'there is no "{key}" among them: {", ".join(KEYS)}' for key in columns if key not in KEYS]
+    wrong += [
+        f'"{columns[key]}" is no {key}; say {" or ".join(words)}'
+        for key, words in WORDS.items()
+        if columns.get(key, words[0]) not in words
+    ]
+    for each in (*wrong, *conflicts(columns)):
+        raise UserError(f"--columns: {each}")
+
+
+def lines(accounts: Sequence[Account]) -> Iterator[str]:
+    """Accounts for people; one that several recipes share stands once."""
+    blocks = dict.fromkeys(tuple(each.lines()) for each in accounts)
+    return (printable(line) for block in blocks for line in block)
+
+
+def of_recipe(recipe: Recipe, accounts: list[Account], unread: list[tuple[Keys, str]]) -> dict[str, list[Prompt]]:
+    """The prompts of a recipe, those of each stage once for each kind of prompt; what is on the Hub is not fetched.
+
+    Args:
+        accounts: gains what was understood of each source.
+        unread: gains, of each step with a source that cannot be read or has to be asked about, where it stands and a sentence.
+    """
+    prompts: dict[str, list[Prompt]] = {}
+    for block in recipe.blocks:
+        try:
+            if block.kind == "pairs" and not _on_hub(block.want, "pairs", accounts):
+                _read_pairs(block.want, accounts)
+            if block.kind == "prompts" and (rows := _kinds(block.want.sources, accounts)) is not None:
+                prompts[block.name] = rows
+        except InputError as error:
+            unread.append((block.keys, str(error)))
+    return prompts
+
+
+def _kinds(sources: Mapping[str, Sequence[PromptSource]], accounts: list[Account]) -> list[Prompt] | None:
+    """A prompt of each kind that there is in the sources; None where one is on the Hub.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    local = {
+        track: [each for each in some if not _on_hub(each, f"prompts, {track}", accounts)]
+        for track, some in sources.items()
+    }
+    rows = (row for row, _ in prompt_files.keyed(local, accounts=accounts))
+    kinds = {row.about: row for row in rows if not isinstance(row, Drop)}
+    return list(kinds.values()) if local == {track: list(some) for track, some in sources.items()} else None
+
+
+def _on_hub(origin: Origin, role: str, accounts: list[Account]) -> bool:
+    """Whether a source would have to be fetched, which is said."""
+    if origin.hub:
+        note = f"on the Hub, and not fetched for a check; to see what is understood of it: cai look {HUB}{origin.hub}"
+        accounts.append(Account(origin.hub, role, notes={note: None}))
+    return bool(origin.hub)
+
+
+def _source(name: str, source: PromptSource) -> PromptSource:
+    if name.startswith(HUB):
+        return replace(source, hub=name.removeprefix(HUB), limit=source.limit or FETCHED)
+    path = find(name)
+    if path is None and not WILD.search(name):
+        raise UserError(f"{name}: there is no such file; {advice(name, 'check the path')}")
+    return replace(source, path=str(path or name))
+
+
+def _look(source: PromptSource, columns: Mapping[str, object], accounts: list[Account]) -> None:
+    """As pairs where the first row has some, or their columns are named, and as prompts otherwise."""
+    first = next((entry.data for entry in islice(records.entries(source), 1)), {})
+    named = source.column != PromptSource().column
+    if columns or (not named and has_pairs(first)):
+        origin = {key: getattr(source, key) for key in ("path", "hub", "split", "config", "limit")}
+        system = {} if source.system is None else {"system": source.system}
+        _read_pairs(Pairs(**origin, columns={**system, **columns}), accounts)
+        return
+    for _ in prompt_files.keyed({"redteam": [source]}, accounts=accounts):
+        pass
+
+
+def _read_pairs(want: Pairs, accounts: list[Account]) -> None:
+    account = Account(want.path or want.hub, "pairs")
+    accounts.append(account)
+    for _ in pair_files.read(want, account):
+        pass

@@ -1,0 +1,154 @@
+"""What was understood of a source: its columns, the forms of its rows, what was left out and why, and what is not used."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cai.data.conversations import Conversation, blank
+from cai.data.notation import names, printable
+from cai.errors import UserError
+from cai.store.rows import Drop, Message
+
+REPEATED = ("duplicate", "same_pair")
+"""Reasons of rows that another row says as well: a source of nothing else was read all the same."""
+
+
+@dataclass(slots=True)
+class Account:
+    """One source's account, in the making.
+
+    Attributes:
+        name: its path, or its dataset on the Hub.
+        role: what it is read for, such as "prompts, redteam".
+        rows: all of them, read or left out.
+        columns: in the order of the first row that has them → rows in which they hold something.
+        used: the columns that were read.
+        unread: column → rows in which it may belong to the conversation, in a shape that is not known.
+        forms: form of the conversation → rows.
+        drops: reason → rows left out.
+        details: reason → what was said of the first of them.
+        labels: of pairs, how their labels are read, where it is more than their words; each begins with the name.
+        notes: further sentences for people.
+        example: the first row as it is asked; with the answers, where there are.
+    """
+
+    name: str
+    role: str = ""
+    rows: int = 0
+    kept: int = 0
+    files: dict[str, None] = field(default_factory=dict)
+    columns: Counter[str] = field(default_factory=Counter)
+    used: dict[str, None] = field(default_factory=dict)
+    unread: Counter[str] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
+    drops: Counter[str] = field(default_factory=Counter)
+    details: dict[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    notes: dict[str, None] = field(default_factory=dict)
+    example: list[Message] = field(default_factory=list)
+
+    def enter(self, file: str, data: Mapping[str, object]) -> None:
+        """One more row."""
+        self.rows += 1
+        self.files[file] = None
+        for column, value in data.items():
+            self.columns[printable(str(column))] += not blank(value)
+
+    def read(self, talk: Conversation, columns: Iterable[str] = (), answers: Iterable[Message] = ()) -> None:
+        """What a row gave."""
+        self.kept += 1
+        self.forms[talk.form] += 1
+        if talk.unread:
+            self.unread.update(talk.unread)
+        self.used |= dict.fromkeys(each for each in (*talk.columns, *columns) if each not in self.unread)
+        self.example = self.example or [*talk.messages, *answers]
+
+    def leave(self, drop: Drop) -> None:
+        """A row that is left out."""
+        self.drops[drop.reason] += 1
+        self.details.setdefault(drop.reason, drop.detail)
+
+    @property
+    def unused(self) -> list[str]:
+        """The columns that hold something and are not read; of a struct that is read, those of its fields."""
+        known = {*self.used, *self.unread, *(name.rpartition(".")[0] for name in self.used)}
+        return [column for column, rows in self.columns.items() if rows and column not in known]
+
+    def complete(self) -> None:
+        """Look at it once all rows are in.
+
+        Raises:
+            UserError: no row was read, so that somebody named the wrong file or column.
+        """
+        if not self.rows:
+            raise UserError(f"{self.name}: holds no rows; name another file, or take it out")
+        if not self.kept and not self.drops.keys() & set(REPEATED):
+            reason = max(self.drops, key=self.drops.__getitem__)
+            raise UserError(
+                f"{self.name}: none of its {self.rows} rows can be read ({_counts(self.drops)}); the first for {reason}: "
+                f"{self.details[reason]}"
+            )
+
+    def sentence(self) -> str:
+        """In one line."""
+        said = [f"{self.rows} rows", *(f"{count} as {form}" for form, count in self.forms.most_common())]
+        said += [f"{count} left out: {reason}" for reason, count in self.drops.most_common()]
+        return f"{Path(self.name).name}: " + "; ".join([", ".join(said), *self._labels(), *self._loose(), *self.notes])
+
+    def _labels(self) -> list[str]:
+        return [each.removeprefix(f"{Path(self.name).name}: ") for each in self.labels]
+
+    def _loose(self) -> list[str]:
+        unread = [f"not used, as their shape is not known: {_counts(self.unread)}"] if self.unread else []
+        return unread + ([f"columns not used: {names(self.unused)}"] if self.unused else [])
+
+    def lines(self) -> list[str]:
+        """In full."""
+        details = [
+            f"  left out: {reason} {count} ({self.details[reason]})" for reason, count in self.drops.most_common()
+        ]
+        files = [f"  files: {len(self.files)}, {next(iter(self.files))} …"] if len(self.files) > 1 else []
+        return [
+            f"{self.name} ({self.role}): {self.rows} rows",
+            *files,
+            f"  columns: {names(self.columns) or 'none'}",
+            f"  read as: {_counts(self.forms) or 'nothing'}",
+            f"  columns read: {names(self.used) or 'none'}",
+            *(f"  labels: {each}" for each in self._labels()),
+            *details,
+            *(f"  {each}" for each in self._loose()),
+            *(f"  {each}" for each in self.notes),
+            *self._example(),
+        ]
+
+    def _example(self) -> list[str]:
+        if not self.example:
+            return []
+        turns = [f"    {each['role']}: " + each["content"].replace("\n", "\n      ") for each in self.example]
+        return ["  the first row, as it is asked:", *turns]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "name": self.name,
+            "role": self.role,
+            "files": list(self.files),
+            "rows": self.rows,
+            "kept": self.kept,
+            "columns": list(self.columns),
+            "columns_read": list(self.used),
+            "columns_not_used": self.unused,
+            "columns_not_understood": dict(self.unread),
+            "forms": dict(self.forms),
+            "left_out": dict(self.drops),
+            "details": self.details,
+            "labels": self._labels(),
+            "notes": list(self.notes),
+            "example": self.example,
+        }
+
+
+def _counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common())

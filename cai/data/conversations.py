@@ -1,0 +1,268 @@
+"""The one reader of conversations, for prompts and for pairs: a value of a row → messages. The forms that it knows:
+
+- *text*: what the person says; in a column of answers, what the assistant says.
+- *messages*: a list of objects with ``role`` and ``content``, or ``from`` and ``value``; one such object; or one object of two
+  lists. Content is text, or a list of parts that are all text. Roles are those of ``ROLES``.
+- *transcript*: ``Human: …``, ``Assistant: …``, each turn after an empty line but the first, which may also be ``System: …``.
+  Only such a mark begins a turn: other colons and empty lines are the turn's own. Transcripts of other forms are left out.
+- *messages as text*: messages in the notation of JSON or Python, as a CSV file has them.
+
+What stands beside a question and belongs to it is ``cai.data.questions``. Contents stay as they are, but for a text's ends.
+
+A conversation is read whole or not at all: an image, a tool call, a turn without text or of an unknown role is a reason to
+leave its row out. Only an empty last turn of the assistant's, the one that is to come, goes.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cai.data import notation
+from cai.data.notation import Unusable
+from cai.store.rows import Message, is_text
+
+USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
+ROLES = {
+    **dict.fromkeys(("user", "human", "prompter"), USER),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bard", "bing", "bot", "model", "ai"), ASSISTANT),
+    **dict.fromkeys(("system", "developer"), SYSTEM),
+}
+"""What files call who speaks → what we call them."""
+TOOLS = ("tool", "tools", "function", "ipython", "observation", "environment")
+"""Speakers that are programs; their turns, and the calls before them, are more than text."""
+MEDIA = {"image": "an image", "audio": "audio", "video": "a video"}
+"""What a part, a turn or a column beside a question may hold that is no text, by its name."""
+_MARK = re.compile(r"(?:\A|\r?\n[ \t]*\r?\n)(?P<role>Human|Assistant):[ ]?|\A(?P<first>System):[ ]?")
+OTHERS = (
+    *(
+        ("### Human:", "### Assistant:"),
+        ("### Instruction:", "### Response:"),
+        ("Below is an instruction", "### Response:"),
+    ),
+    *(("<|im_start|>", "<|im_end|>"), ("<|user|>", "<|assistant|>"), ("<|begin_of_text|>", "<|eot_id|>")),
+    *(
+        ("[INST]", "[/INST]"),
+        ("<s>[INST]", "[/INST]"),
+        ("<start_of_turn>", "<end_of_turn>"),
+        ("<bos>", "<end_of_turn>"),
+    ),
+    *(("User:", "\nAssistant:"), ("USER:", "ASSISTANT:"), ("user:", "\nassistant:")),
+)
+"""How transcripts of other forms begin, and what then stands in them: they are left out, not asked as one turn."""
+_FIRST = ("Human:", "Assistant:", "System:")
+_CLOSE_MARK = re.compile(r"\n(Human|Assistant):")
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages, and the form that they were read from.
+
+    Attributes:
+        columns: which ones they come from.
+        unread: columns that may belong to them, in a shape that is not known.
+    """
+
+    form: str
+    messages: tuple[Message, ...]
+    columns: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+def read(value: object, speaker: str = USER) -> Conversation:
+    """A conversation in any of the forms.
+
+    Args:
+        speaker: whose a bare text is.
+
+    Raises:
+        Unusable: it is none of them, or would not be whole.
+    """
+    if isinstance(value, str):
+        return _from_text(text(value), speaker)
+    if isinstance(value, list | dict):
+        return Conversation("messages", _messages(value))
+    raise Unusable("no_text", f"expected a text or messages, found {kind(value)}")
+
+
+def blank(value: object) -> bool:
+    """Whether a value says nothing."""
+    if isinstance(value, str):
+        return value.strip() in ("", "[]", "{}")
+    return value is None or value == [] or value == {} or (isinstance(value, float) and math.isnan(value))
+
+
+def text(value: object, what: str = "it") -> str:
+    """A text that can be written and sent.
+
+    Args:
+        what: it is, for people.
+
+    Raises:
+        Unusable: it is something else, or no Unicode text.
+    """
+    if not isinstance(value, str):
+        raise Unusable("no_text", f"expected a text, found {kind(value)}")
+    if "\0" in value or not is_text(value):
+        part = "a NUL" if "\0" in value else "half a surrogate pair"
+        raise Unusable("no_text", f"{what} holds {part}, which is no text")
+    return value
+
+
+def word(value: object, what: str) -> str:
+    """A text of one row's own, such as its id or category, or a whole number for one; empty where there is none.
+
+    Raises:
+        Unusable: it is neither.
+    """
+    if blank(value) or isinstance(value, bool):
+        return ""
+    if isinstance(value, str | int | float) and value not in (math.inf, -math.inf):
+        return text(str(value), what)
+    raise Unusable("no_text", f"{what} is {kind(value)}, and should be a text or a number")
+
+
+def kind(value: object) -> str:
+    """What a value is, for people."""
+    names = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+    }
+    return "nothing" if value is None else names.get(type(value), type(value).__name__)
+
+
+def _from_text(words: str, speaker: str) -> Conversation:
+    if (data := notation.messages(words)) is not None:
+        return Conversation("messages as text", _messages(data))
+    if turns := _transcript(words):
+        return Conversation("transcript", _whole(turns))
+    words = words.strip()
+    if blank(words):
+        raise Unusable("empty_turn", "it is empty")
+    if begin := next((begin for begin, then in OTHERS if words.startswith(begin) and then in words), ""):
+        raise Unusable(
+            "unknown_transcript", f"begins with {begin} and looks like a transcript in a form that is not known"
+        )
+    return Conversation("text", ({"role": speaker, "content": words},))
+
+
+def _transcript(words: str) -> list[Message]:
+    """The turns of a transcript; none where the text is not one."""
+    words = words.strip()
+    marks = list(_MARK.finditer(words)) if words.startswith(_FIRST) else []
+    if not any(mark["role"] for mark in marks):
+        return []
+    if len(marks) == 1 and _CLOSE_MARK.search(words):
+        raise Unusable(
+            "unclear_turns", "no empty line stands before its turns, so that they cannot be told from their text"
+        )
+    ends = [*(mark.start() for mark in marks[1:]), len(words)]
+    return [
+        {"role": ROLES[(mark["role"] or mark["first"]).lower()], "content": words[mark.end() : end].strip()}
+        for mark, end in zip(marks, ends, strict=True)
+    ]
+
+
+def _messages(value: list[object] | dict[str, object]) -> tuple[Message, ...]:
+    turns = _one_by_one(value) if isinstance(value, dict) else value
+    if turns and all(isinstance(each, str) for each in turns):
+        raise Unusable("no_roles", "a list of texts does not tell who says what; name one, such as `column: turns.0`")
+    if turns and all(isinstance(each, dict) and "type" in each and not _role_of(each) for each in turns):
+        return _whole([{"role": USER, "content": _content(turns)}])  # the parts of one turn
+    return _whole([_turn(each) for each in turns])
+
+
+def _one_by_one(value: Mapping[str, object]) -> Sequence[object]:
+    """One message alone, or an object of two lists, which some files have for a list of objects."""
+    for names in (("role", "content"), ("from", "value")):
+        roles, contents = (value.get(name) for name in names)
+        if isinstance(roles, list) and isinstance(contents, list) and len(roles) == len(contents):
+            return [dict(zip(names, each, strict=True)) for each in zip(roles, contents, strict=True)]
+    if notation.is_turn(value.keys()):
+        return [value]
+    raise Unusable(
+        "no_text",
+        f"is an object with {notation.names(value) or 'nothing'}; name one of its fields, such as `column: a.b`",
+    )
+
+
+def _role_of(turn: Mapping[str, object]) -> object:
+    return turn.get("role") or turn.get("from")
+
+
+def _turn(turn: object) -> Message:
+    """One message; its content may be empty.
+
+    Raises:
+        Unusable: it is more, or less, than a text that somebody says.
+    """
+    if not isinstance(turn, dict):
+        raise Unusable("no_roles", f"one of its turns is {kind(turn)}, and not an object with role and content")
+    role = _role_of(turn)
+    name = role.strip().lower() if isinstance(role, str) else ""
+    if name.startswith(TOOLS) or turn.get("tool_calls") or turn.get("function_call"):
+        raise Unusable("tool_call", "a tool is called in it")
+    if name not in ROLES:
+        said = text(role)[:40] if isinstance(role, str) else kind(role)
+        raise Unusable("unknown_role", f"who speaks is {said}; known: {', '.join(ROLES)}")
+    without_media(turn)
+    content = next((turn[key] for key in ("content", "value", "text") if not blank(turn.get(key))), "")
+    return {"role": ROLES[name], "content": _content(content)}
+
+
+def _content(content: object) -> str:
+    if isinstance(content, str) and (data := notation.messages(text(content))) is not None:
+        if not isinstance(data, list) or any(isinstance(each, dict) and _role_of(each) for each in data):
+            raise Unusable("unreadable_messages", "one of its turns is the notation of further messages")
+        content = data
+    return "".join(map(_part, content)) if isinstance(content, list) else text(content)
+
+
+def _part(part: object) -> str:
+    if isinstance(part, str):
+        return text(part)
+    if not isinstance(part, dict):
+        raise Unusable("unknown_part", f"one of its parts is {kind(part)}, and no text")
+    name = str(part.get("type") or "text")
+    without_media({name: True})
+    if name.startswith(("tool", "function")):
+        raise Unusable("tool_call", "a tool is called in it")
+    if name not in ("text", "input_text", "output_text") or not isinstance(part.get("text"), str):
+        raise Unusable("unknown_part", f'one of its parts has the type "{text(name)[:40]}", and no text')
+    return text(part["text"])
+
+
+def without_media(data: Mapping[str, object]) -> None:
+    """Refuse what would be asked without its image, audio or video.
+
+    Raises:
+        Unusable: there is something under such a name.
+    """
+    for key, value in data.items():
+        if (kind := _medium(str(key))) and not blank(value):
+            raise Unusable(f"needs_{kind}", f"it needs {MEDIA[kind]} ({text(str(key))})")
+
+
+@lru_cache(maxsize=4096)
+def _medium(name: str) -> str:
+    """Which of MEDIA a column or a part holds by its name; empty for others."""
+    bare = name.lower().rpartition(".")[2].removeprefix("input_")
+    return next((each for each in MEDIA if bare in (each, f"{each}s", f"{each}_url", f"{each}_urls")), "")
+
+
+def _whole(turns: list[Message]) -> tuple[Message, ...]:
+    """The turns, without an empty last one of the assistant's.
+
+    Raises:
+        Unusable: there is none, or one is empty.
+    """
+    if turns and turns[-1]["role"] == ASSISTANT and not turns[-1]["content"].strip():
+        turns = turns[:-1]
+    if not turns or not all(each["content"].strip() for each in turns):
+        raise Unusable("empty_turn", "one of its turns is empty" if turns else "it has no turn with text")
+    return tuple(turns)

@@ -1,0 +1,181 @@
+"""What people are asked, or told, of the labels of a file of pairs: a sentence with what they hold and the YAML that answers."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cai.data.labels import COLD, HOT, Form, Meaning, is_tie, label_columns, number_of, suffix, value_of
+from cai.data.notation import names
+
+SHOWN, LONGEST = 6, 40
+_WON = re.compile(r"win|won|better|best|prefer|chosen|vote", re.IGNORECASE)
+_PLAIN = re.compile(r"(?!(?:true|false|yes|no|on|off|null|nan|[yn])$)[a-z][\w/-]*", re.ASCII | re.IGNORECASE)
+
+Data = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a label's column holds.
+
+    Attributes:
+        values: with how many labels hold each.
+        others: those that say nothing by their words, the commonest first.
+        words: a value that says by its words that the first answer is the better (1), the second (0), or neither (0.5).
+        beside: further columns that may be the label.
+    """
+
+    values: Mapping[str, int]
+    others: Sequence[str]
+    words: Mapping[float, str]
+    beside: Sequence[str]
+
+
+def what_stands_for(form: Form, held: Held, columns: Data, name: str) -> str:
+    """The label's values say nothing by themselves."""
+    holds = f"holds {_counts(held.values)}"
+    if form.known and ", " in form.label:
+        todo = "write the label into one column, as the name of the better answer's"
+        return f"{name}: {form.label} {holds}, which are not all values of {form.known}; {todo}"
+    more, why = _answer(form, held, columns)
+    say = _mapping({**columns, "label": form.labels[0], **more})
+    which = f"{_which(held.others)} not say which answer is the better"
+    other = f", or name another column of these, if it is the label: {', '.join(held.beside)}" if held.beside else ""
+    return f"{name}: the label's column {_shown(form.label)} {holds}, and {which}; say `columns: {say}` {why}{other}"
+
+
+def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:
+    """What may be said of the values, and when it is right."""
+    a, b, others = _shown(form.a), _shown(form.b), held.others
+    numbers = [number for each in others if (number := number_of(each)) is not None]
+    each_beside = f"with each value beside what it stands for: {a}, {b}, or neither"
+    if keys := [key for key in ("first", "second", "tie") if key in columns]:
+        left = [key for key in ("first", "second", "tie") if key not in keys]
+        return dict(zip(left, others, strict=False)), each_beside
+    if {1.0, 0.0} <= held.words.keys():
+        if len(others) == 1:
+            return {"tie": others[0]}, f"if {_shown(others[0])} stands for a tie"
+        return {"first": held.words[1.0], "second": held.words[0.0]}, "if rows with other values may be left out"
+    if len(numbers) == len(others) and (scale := _scale(numbers, a, b)):
+        return scale[0], f"{scale[1]}, with `means: worse` beside it if it is the other way round"
+    if len(others) > 2:
+        places = sorted(others[:3], key=lambda each: number_of(each) == 0)
+        return dict(zip(("first", "second", "tie"), places, strict=True)), each_beside
+    one, other = others[0], others[-1]
+    also = f"`first: {_yaml(other)}` in its place if {_shown(other)} does"
+    if one == other:
+        also = f"`second: {_yaml(one)}` in its place if it stands for {b}"
+    return {"first": one}, f"if {_shown(one)} stands for {a}, or {also}"
+
+
+def _scale(numbers: Sequence[float], a: str, b: str) -> tuple[Data, str] | None:
+    """The scale that these numbers may be on, and when it is right; None where they are too few to be on one."""
+    if min(numbers) < 0:
+        return {"scale": "signed"}, f"if numbers below 0 stand for {a}, those above it for {b}, and 0 for a tie"
+    if all(0 <= each <= 1 for each in numbers) and any(each % 1 for each in numbers):
+        return {"scale": "share"}, f"if it is the probability that {a} is the better"
+    if len(numbers) < 4:
+        return None
+    middle = value_of((min(numbers) + max(numbers)) / 2)
+    return {"scale": "signed", "tie": middle}, f"if numbers below {middle} stand for {a} and those above it for {b}"
+
+
+def no_scale(form: Form, values: Mapping[str, int], scale: str, name: str) -> str:
+    """The label is not on the scale that the recipe names."""
+    what = "numbers from 0 to 1" if scale == "share" else "numbers"
+    holds = f"the label's column {_shown(form.label)} holds {_counts(values)}"
+    return f"{name}: `scale: {scale}` is for {what}, and {holds}; name another column or scale"
+
+
+def no_pairs(data: Data, rows: Iterable[Data], answers: tuple[str, str] | None, columns: Data, name: str) -> str:
+    """There are no columns that say which answer is better, or several that may say it together.
+
+    Args:
+        data: the first row; ``rows`` are the others.
+    """
+    hot = one_hot(data, answers)
+    if answers is None or not hot or label_columns(columns):
+        return (
+            f"{name}: no pairs in the columns {names(data)}; pairs are chosen and rejected, two "
+            "answers and a label, or prompt, corrects and incorrects; name other columns under `columns`"
+        )
+    counts = {each: Counter([value_of(data[each])]) for each in hot}
+    for row in rows:
+        for each in hot:
+            counts[each][value_of(row.get(each))] += 1
+    found = ", ".join(f"{_shown(each)} with {_counts(counts[each])}" for each in hot)
+    labels = _by_answer(hot, answers)
+    return (
+        f"{name}: which answer is better may stand in the columns {found}; if a 1 in one of them says it, say "
+        f"`columns: {_mapping({**columns, 'label': labels})}`, the column of {_shown(answers[0])} first, then that of "
+        f"{_shown(answers[1])}, then that of ties"
+    )
+
+
+def one_hot(data: Data, answers: tuple[str, str] | None) -> list[str]:
+    """The columns of a row of which a 1 may say which answer is the better; none where there is but one."""
+    hot = [
+        each
+        for each in data
+        if _WON.search(each) and each not in (answers or ()) and value_of(data[each]) in (*HOT, *COLD)
+    ]
+    return hot if len(hot) > 1 else []
+
+
+def in_words(form: Form, meaning: Meaning) -> str:
+    """What labels stand for, as it is said."""
+    label, a, b = _shown(form.label), _shown(form.a), _shown(form.b)
+    if len(form.labels) > 1:
+        places = zip(form.labels, (a, b, "a tie"), strict=False)
+        return "a 1 " + ", ".join(f"in {_shown(column)} means {place}" for column, place in places)
+    if meaning.scale == "share":
+        return f"{label} is the probability that {a} is the better"
+    if meaning.scale:
+        middle = _shown(value_of(meaning.middle))
+        return f"{label} below {middle} means {a}, above it {b}, {middle} a tie"
+    sides = {1.0: a, 0.0: b, 0.5: "a tie"}
+    return f"{label} " + ", ".join(f"{_shown(value)} means {sides[share]}" for value, share in meaning.values.items())
+
+
+def _by_answer(hot: Sequence[str], answers: tuple[str, str]) -> list[str]:
+    """The columns in the order of the answers whose ends they have, ties last."""
+    ends = [suffix(each) for each in answers]
+
+    def place(column: str) -> int:
+        words = re.split(r"[\W_]+", column.lower())
+        return next((n for n, end in enumerate(ends) if end in words), 3 if is_tie(words[-1]) else 2)
+
+    return sorted(hot, key=place)[:3]
+
+
+def _which(values: Sequence[str]) -> str:
+    if all(number_of(each) is not None for each in values):
+        return "numbers alone do"
+    return f"{' and '.join(map(_shown, values[:2]))} {'do' if len(values) > 1 else 'does'}"
+
+
+def _counts(values: Mapping[str, int]) -> str:
+    """``1 (2 rows), 0 (3)``, the commonest first."""
+    most = Counter(values).most_common(SHOWN)
+    text = ", ".join(f"{_shown(value) or 'nothing'} ({count})" for value, count in most)
+    return f"{text} and {len(values) - SHOWN} other values" if len(values) > SHOWN else text
+
+
+def _shown(text: str) -> str:
+    """A text of a file as it can stand in a line: in one piece, printable, and not long."""
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return text if text.isprintable() else json.dumps(text)
+
+
+def _mapping(given: Data) -> str:
+    """A mapping as YAML has it in one line."""
+    return "{" + ", ".join(f"{key}: {_yaml(value)}" for key, value in given.items()) + "}"
+
+
+def _yaml(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    text = str(value)
+    return text if number_of(text) is not None or _PLAIN.fullmatch(text) else json.dumps(text)

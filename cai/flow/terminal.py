@@ -1,0 +1,26 @@
+"""The only ways by which text reaches a terminal: a console for tables and bars, and plain lines."""
+
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from constitution.visible import visible
+
+
+class Terminal(Console):
+    """A console that takes no text for markup, emoji codes or controls, whoever wrote it."""
+
+    def __init__(self, **more: object) -> None:
+        super().__init__(**{"highlight": False, "markup": False, "emoji": False, **more})  # pyright: ignore[reportArgumentType]
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich does it; its own controls, which are no text, pass."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+def line(text: object, error: bool = False) -> None:
+    """One plain line, on stderr where it is an error."""
+    print(visible(str(text)), file=sys.stderr if error else sys.stdout)

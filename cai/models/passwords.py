@@ -1,0 +1,44 @@
+"""Passwords in the URLs of servers: they go to a training's process by its environment, and into no file."""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+from constitution.visible import without_password
+
+SERVERS = "CAI_SERVERS"
+"""The environment variable with the URLs that have one, as a list in JSON."""
+
+
+def environment(settings: object) -> dict[str, str]:
+    """What a process needs beside settings that were written without their passwords; nothing where they have none."""
+    urls: dict[str, None] = {}
+
+    def keep(text: str) -> str:
+        if without_password(text) != text:
+            urls[text] = None
+        return text
+
+    _each(settings, keep)
+    return {SERVERS: json.dumps([*urls])} if urls else {}
+
+
+def without(settings: Any) -> Any:
+    """Settings as they may be written down."""
+    return _each(settings, without_password)
+
+
+def restored(settings: Any) -> Any:
+    """Settings that were written down, with the passwords that this process was given."""
+    known = {without_password(url): url for url in json.loads(os.environ.get(SERVERS) or "[]")}
+    return _each(settings, lambda text: known.get(text, text))
+
+
+def _each(data: Any, change: Callable[[str], str]) -> Any:
+    """The same data with every text changed; keys stay."""
+    if isinstance(data, dict):
+        return {key: _each(value, change) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_each(value, change) for value in data]
+    return change(data) if isinstance(data, str) else data

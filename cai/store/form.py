@@ -1,0 +1,172 @@
+"""Whether JSON has the form that a type says: what a run wrote may have been damaged since, and is never believed as it is."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    ForwardRef,
+    Literal,
+    NotRequired,
+    Required,
+    TypedDict,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+}
+
+
+class PlainMessage(TypedDict):
+    """A message as JSON has it."""
+
+    role: str
+    content: str
+
+
+def misfit(data: object, form: Any) -> str:
+    """The first place that does not fit, ``dropped.refused: expected a whole number``; empty where all does.
+
+    Args:
+        form: a TypedDict, a plain type, or a list, dict, union or Literal of such; further keys of an object are let be.
+    """
+    return next(_check(form)(data), "").removeprefix(".").removeprefix(": ")
+
+
+@cache
+def _check(form: Any) -> Callable[[object], Iterator[str]]:
+    """What finds the places that do not fit; made once for each form."""
+    origin, inner = get_origin(form), get_args(form)
+    if form in (Any, object) or isinstance(form, str | ForwardRef):  # a form within itself is looked at no deeper
+        return lambda data: iter(())
+    if is_typeddict(form):
+        return _object(form)
+    if origin in (NotRequired, Required):
+        return _check(inner[0])
+    if origin is Literal:
+        return _one_of(inner)
+    if origin in (Union, UnionType):
+        return _any_of(inner)
+    if form is list or origin in (list, Sequence):
+        return _each(list, inner[-1:] or (Any,), lambda data: enumerate(data))
+    if form is dict or origin in (dict, Mapping):
+        return _each(dict, inner[-1:] or (Any,), lambda data: data.items())
+    return _plain(form)
+
+
+def _plain(form: type) -> Callable[[object], Iterator[str]]:
+    kinds = {float: (int, float), NoneType: (NoneType,)}.get(form, (form,))
+
+    def check(data: object) -> Iterator[str]:
+        if not isinstance(data, kinds) or (isinstance(data, bool) and form is not bool):
+            yield f": expected {NAMES.get(form, 'nothing')}"
+
+    return check
+
+
+def _one_of(words: tuple[object, ...]) -> Callable[[object], Iterator[str]]:
+    def check(data: object) -> Iterator[str]:
+        if not any(data == word and type(data) is type(word) for word in words):
+            yield f": expected one of {', '.join(map(str, words))}"
+
+    return check
+
+
+def _any_of(forms: tuple[Any, ...]) -> Callable[[object], Iterator[str]]:
+    checks = [_check(each) for each in forms]
+
+    def check(data: object) -> Iterator[str]:
+        firsts = [next(each(data), "") for each in checks]
+        if all(firsts):
+            yield firsts[0]
+
+    return check
+
+
+def _each(kind: type, inner: tuple[Any, ...], items: Callable[[Any], Any]) -> Callable[[object], Iterator[str]]:
+    one = _check(inner[0])
+
+    def check(data: object) -> Iterator[str]:
+        if not isinstance(data, kind):
+            yield f": expected {NAMES[kind]}"
+            return
+        for key, value in items(data):
+            yield from (f"{_key(key)}{wrong}" for wrong in one(value))
+
+    return check
+
+
+def _object(form: Any) -> Callable[[object], Iterator[str]]:
+    checks = {key: _check(each) for key, each in get_type_hints(form, include_extras=True).items()}
+
+    def check(data: object) -> Iterator[str]:
+        if not isinstance(data, dict):
+            yield ": expected an object"
+            return
+        for key, one in checks.items():
+            if key in data:
+                yield from (f"{_key(key)}{wrong}" for wrong in one(data[key]))
+            elif key in form.__required_keys__:
+                yield f"{_key(key)}: is missing"
+
+    return check
+
+
+def _key(key: object) -> str:
+    return f".{key}" if isinstance(key, str) else f"[{key}]"
+
+
+def reader(hint: Any, nested: Callable[[type, Any], Any]) -> Callable[[Any], Any]:
+    """What makes a field's value of plain data.
+
+    Args:
+        hint: the field's type.
+        nested: makes a row within a row.
+
+    Raises:
+        TypeError: by what is returned, where the data is none of it.
+    """
+    if get_origin(hint) in (Union, UnionType):
+        inner = reader(next(each for each in get_args(hint) if each is not NoneType), nested)
+        return lambda value: None if value is None else inner(value)
+    if get_origin(hint) is tuple:
+        each = reader(get_args(hint)[0], nested)
+        return lambda value: tuple(map(each, _of(list, tuple, value=value)))
+    if is_dataclass(hint) and isinstance(hint, type):
+        return lambda value: nested(hint, _of(dict, value=value))
+    if hint is str:
+        return lambda value: _of(str, value=value)
+    return lambda value: _fitting(value, hint)
+
+
+def _of(*kinds: type, value: Any) -> Any:
+    """A value of one of these types."""
+    if isinstance(value, kinds):
+        return value
+    raise TypeError(f"expected {' or '.join(each.__name__ for each in kinds)}, found {type(value).__name__}")
+
+
+def _fitting(value: Any, hint: Any) -> Any:
+    """A value that fits a plain type; a number of a row is one."""
+    if (wrong := misfit(value, hint)) or (isinstance(value, float) and not math.isfinite(value)):
+        raise TypeError(wrong or "expected a number")
+    return value
+
+
+def conversation(value: Any) -> tuple[dict[str, str], ...]:
+    """The messages of a conversation, of which there is one at least; raises as ``reader``."""
+    if misfit(value, list[PlainMessage]) or not value:
+        raise TypeError("expected messages, each with a role and a content")
+    return tuple(value)
