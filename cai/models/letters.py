@@ -41,8 +41,8 @@ def logprobs_of(tokens: Iterable[tuple[str, float]], choices: Sequence[str]) -> 
             known[choice] = known.get(choice, 0.0) + mass
         elif may_be:
             unknown += mass
-    if len(known) < len(choices):  # one that is not listed may hold as much as the last that is
-        unknown += min(least, max(1 - total, 0.0))
+    missing = len(among) - len(known)  # each that is not listed may hold as much as the last that is
+    unknown += min(missing * least, max(1 - total, 0.0))
     if total > 1 + ROUNDING or unknown > UNKNOWN_SHARE * (unknown + sum(known.values())):
         return {}
     return {choice: math.log(mass) for choice, mass in known.items() if mass > 0}

@@ -75,7 +75,7 @@ def failure(answer: Json) -> Failure | None:
     wrong = answer.get("error")
     if not wrong and not answer.get("choices") and not answer.get("data"):
         wrong = next((answer[key] for key in ("detail", "message", "msg") if answer.get(key)), None)
-        wrong = {**answer, "message": wrong} if isinstance(wrong, str) else wrong
+        wrong = {**answer, "message": wrong} if wrong else None
     if wrong:
         return _failure(wrong)
     samples = answer.get("choices")
