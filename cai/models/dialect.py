@@ -13,6 +13,7 @@ from cai.errors import UserError
 from cai.models import replies
 from cai.models.abilities import Abilities, joined
 from cai.models.letters import logprobs_of, tokens_of
+from cai.models.transport import under
 from cai.models.types import Message, Reply, Request
 
 WITHOUT_LOGPROBS = "without_log_probabilities"
@@ -33,15 +34,16 @@ class OpenAI:
 
     def health(self, url: str) -> str:
         """Where a server says whether it is well: the protocol has only its list of models."""
-        return f"{url}/models"
+        return under(url, "models")
 
     def beside(self, url: str, page: str) -> str:
         """A page that is not of the protocol, beside its base URL."""
-        return f"{url.removesuffix('/v1')}/{page}"
+        base, mark, query = url.partition("?")
+        return under(f"{base.removesuffix('/v1')}{mark}{query}", page)
 
     def at(self, url: str, path: str) -> str:
         """Where a request goes."""
-        return f"{url}/{path}"
+        return under(url, path)
 
     def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
         """The path under the base URL, and the JSON body.

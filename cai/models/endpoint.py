@@ -227,16 +227,19 @@ class Endpoint:
 
     async def _meet(self) -> None:
         """Ask every server for its models: whether it is there, has ours, and speaks vLLM's dialect."""
-        for replica in self.replicas:
-            self._recognise(replica, await met(self.http, replica, self.spec.patience))
+        lists = [await met(self.http, replica, self.spec.patience) for replica in self.replicas]
+        if all(listed.vllm for listed in lists) and not self.spec.scorer:
+            self.dialect = Vllm()
+        for replica, listed in zip(self.replicas, lists, strict=True):
+            self._recognise(replica, listed)
 
     def _recognise(self, replica: Replica, listed: Listing) -> None:
         if not self.name and len(listed.names) == 1:
             self.name = listed.names[0]
         names = ", ".join(listed.names[:20])
+        if not self.name and listed.refusal:
+            raise UserError(listed.refusal)
         if not self.name:
             raise UserError(f"{replica.title} has {len(listed.names)} models ({names}); name one: {replica.title}#NAME")
-        if listed.vllm and not self.spec.scorer:
-            self.dialect = Vllm()
         if not listed.has(self.name):
             raise UserError(f'{replica.title} has no model "{self.name}"; it has: {names}')

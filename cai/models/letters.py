@@ -8,11 +8,14 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 ROUNDING = 0.05
 """How far probabilities may add up to more than 1."""
 UNKNOWN_SHARE = 0.25
 """Of the mass that may be a choice, the largest share that may be none."""
+ALL = 0.99
+"""So much is nearly all of a distribution."""
 LEADS = frozenset(("answer", "option", "response", "choice"))
 """Words that a choice often follows."""
 _AROUND = "()[]{}<>*_`\"'.:,;!#-\u2581\u0120\u010a\u00a0"
@@ -27,18 +30,19 @@ def logprobs_of(tokens: Iterable[tuple[str, float]], choices: Sequence[str]) -> 
     """
     known: dict[str, float] = {}
     unknown = total = 0.0
-    least = 1.0
+    least, among = 1.0, tuple(choices)
     for token, logprob in tokens:
         if not _is_logprob(logprob):
             return {}
         total += (mass := math.exp(min(logprob, 0.0)))
         least = min(least, mass)
-        if choice := choice_of(token, choices):
+        choice, may_be = _meaning(token, among)
+        if choice:
             known[choice] = known.get(choice, 0.0) + mass
-        elif _may_be(token, choices):
+        elif may_be:
             unknown += mass
-    if len(known) < len(choices):  # one that is not listed may hold as much as the last that is
-        unknown += min(least, max(1 - total, 0.0))
+    missing = len(among) - len(known)  # each that is not listed may hold as much as the last that is
+    unknown += min(missing * least, max(1 - total, 0.0))
     if total > 1 + ROUNDING or unknown > UNKNOWN_SHARE * (unknown + sum(known.values())):
         return {}
     return {choice: math.log(mass) for choice, mass in known.items() if mass > 0}
@@ -61,6 +65,13 @@ def choice_of(token: str, choices: Sequence[str]) -> str:
     return alike[0] if len(alike) == 1 else ""
 
 
+@lru_cache(1 << 14)  # the same tokens come again and again
+def _meaning(token: str, choices: tuple[str, ...]) -> tuple[str, bool]:
+    """The choice that a token writes, and whether it may be one."""
+    choice = choice_of(token, choices)
+    return choice, not choice and _may_be(token, choices)
+
+
 def _may_be(token: str, choices: Sequence[str]) -> bool:
     """Whether a choice may be meant, or may follow at once: "a", "(", "**", "The"."""
     word = _bare(token).casefold()
@@ -76,7 +87,10 @@ def _bare(token: str) -> str:
 
 
 def tokens_of(logprobs: object) -> list[tuple[str, float]] | None:
-    """The first position's tokens, of a chat's ``logprobs`` or of a completion's; None where the server gave none."""
+    """The first position's tokens, of a chat's ``logprobs`` or of a completion's; None where the server gave none.
+
+    One token alone is none, but where it holds all: of the others nothing is known.
+    """
     if not isinstance(logprobs, Mapping):
         return None
     try:
@@ -86,4 +100,6 @@ def tokens_of(logprobs: object) -> list[tuple[str, float]] | None:
             top = list(logprobs["top_logprobs"][0].items())
     except (KeyError, IndexError, TypeError, AttributeError):
         return None
-    return top if top and all(isinstance(token, str) for token, _ in top) else None
+    if not top or not all(isinstance(token, str) for token, _ in top):
+        return None
+    return None if len(top) == 1 and _is_logprob(top[0][1]) and top[0][1] < math.log(ALL) else top

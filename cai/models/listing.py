@@ -12,7 +12,7 @@ import aiohttp
 from cai.errors import RunError, UserError
 from cai.models.replica import Replica
 from cai.models.retries import Transient
-from cai.models.transport import Page, get
+from cai.models.transport import Page, get, under
 
 LIST_SECONDS = 30.0
 LOAD_SECONDS = 2.0
@@ -29,10 +29,12 @@ class Listing:
     Attributes:
         names: empty where it lists none.
         vllm: whether it is vLLM's.
+        refusal: what it says to who may not see the list, which some keys that may ask may not.
     """
 
-    names: tuple[str, ...]
+    names: tuple[str, ...] = ()
     vllm: bool = False
+    refusal: str = ""
 
     def has(self, name: str) -> bool:
         """Whether a name is in the list or may be all the same.
@@ -56,7 +58,7 @@ async def met(http: aiohttp.ClientSession, replica: Replica, patience: float) ->
         patience: seconds to wait.
 
     Raises:
-        UserError: it does not answer, refuses the key, or its base URL is another.
+        UserError: it does not answer, or its base URL is another.
         RunError: it still loads, or sends its visitors to another origin.
     """
     until = time.monotonic() + patience
@@ -70,24 +72,24 @@ async def met(http: aiohttp.ClientSession, replica: Replica, patience: float) ->
 async def _listing(http: aiohttp.ClientSession, replica: Replica) -> Listing | None:
     """A server's models; None while it says that it is not ready."""
     try:
-        page = await get(http, f"{replica.url}/models", LIST_SECONDS)
+        page = await get(http, under(replica.url, "models"), LIST_SECONDS)
     except Transient as error:
         raise UserError(
             f"{replica.title} does not answer ({error.words}); check the URL, or start the server"
         ) from None
     if page.status in (401, 403):
-        raise UserError(f"{replica.title} refuses the key ({page.status} {page.words()}); set api_key_env")
+        return Listing(refusal=f"{replica.title} refuses the key ({page.status} {page.words()}); set api_key_env")
     if page.status in LOADS:
         return None
     known = _listed(page)
-    if known is None and not replica.url.endswith("/v1") and await _is_base(http, f"{replica.url}/v1"):
+    if known is None and not replica.url.endswith("/v1") and await _is_base(http, under(replica.url, "v1")):
         raise UserError(f"{replica.title} is not the base URL of the server's API; name {replica.title}/v1")
-    return known or Listing(())
+    return known or Listing()
 
 
 async def _is_base(http: aiohttp.ClientSession, url: str) -> bool:
     try:
-        return _listed(await get(http, f"{url}/models", LIST_SECONDS)) is not None
+        return _listed(await get(http, under(url, "models"), LIST_SECONDS)) is not None
     except (Transient, RunError):
         return False
 

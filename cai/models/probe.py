@@ -162,8 +162,8 @@ class Probes:
         asked = harmless(request)
         return replace(asked, max_tokens=1) if self.model.spec.served else asked
 
-    async def _patiently(self, request: Request, server: Replica) -> Reply:
-        """An answer, also of a server that is busy or away for a while; an error that stays is a refusal.
+    async def _patiently(self, request: Request, server: Replica, most: int = ERRORS) -> Reply:
+        """An answer, also of a server that is busy or away for a while; so many errors are a refusal.
 
         Raises:
             Refused: so it is.
@@ -176,9 +176,9 @@ class Probes:
                 return await self.model.once(request, server)
             except Transient as error:
                 errors += not error.busy and bool(error.status or self.model.replicas[1:])
-                if errors >= ERRORS and not error.status:
+                if errors >= most and not error.status:
                     raise
-                if errors >= ERRORS:
+                if errors >= most:
                     raise Refused(error.status, error.words.removeprefix(f"{error.status} ")) from None
                 left = until - time.monotonic()
                 if left <= 0 or (not error.status and not await self.model.comes_back(until)):
@@ -186,32 +186,29 @@ class Probes:
                 await asyncio.sleep(min(error.after or WAIT_SECONDS, left))
 
     async def _take(self, request: Request) -> None:
-        """At each server, as they may be unlike; one that is away is left to what it says when it is back."""
-        asked, away = self._harmless(request), None
+        """At each server, as they may be unlike; one that is away or fails is left to what it does with rows."""
+        asked = self._harmless(request)
         servers = self.model.replicas[:1] if self.model.spec.served else self.model.replicas
-        replies: list[Reply | None] = []
+        away, refusals, well = None, list[tuple[Replica, Refused]](), False
         for server in servers:
             try:
-                replies.append(await self._answer(asked, server))
+                self._look(asked, await self._patiently(asked, server), server)
+                well = True
+            except Refused as refused:
+                refusals.append((server, refused))
             except Transient as error:
                 away = error
-            else:
-                self._look(asked, replies[-1], server)
-        if away and not replies:
+        if away and not refusals and not well:
             raise RunError(self.model.gone(away))
-        if None in replies:
+        tried = self.model.dialect.now
+        for server, refused in refusals:
+            if refused.status < 500 or not well:
+                well = await self._otherwise(asked, refused, server, self.model.dialect.now is not tried) or well
+        if not well:
             self.doubtful.add(shape(request))
 
-    async def _answer(self, asked: Request, server: Replica) -> Reply | None:
-        try:
-            return await self._patiently(asked, server)
-        except Refused as refused:
-            return await self._otherwise(asked, refused, server)
-
-    def _look(self, asked: Request, reply: Reply | None, server: Replica) -> None:
+    def _look(self, asked: Request, reply: Reply, server: Replica) -> None:
         """What of an answer to a harmless request shows that rows would be asked in vain, or put otherwise."""
-        if reply is None:
-            return
         if asked.choices:
             self._look_for_verdicts(reply, server)
             return
@@ -229,33 +226,42 @@ class Probes:
             self._note("it answers a greeting with a thought alone, as where a server takes all for one")
 
     def _look_for_verdicts(self, reply: Reply, server: Replica) -> None:
-        without = ""
         if reply.counts.get(WITHOUT_LOGPROBS):
-            without = "gives no log-probabilities, by which a verdict is read; name a judge that does, such as one served by vLLM"
-        elif not reply.choice_logprobs and (reply.thinking or THINKING in reply.finishes):
-            without = (
-                "thinks before it answers, so that its first token is no verdict; switch its thinking off (extra_body, such "
-                "as {chat_template_kwargs: {enable_thinking: false}}), or name another judge"
+            raise self._without_logprobs(server)
+        if not reply.choice_logprobs and (reply.thinking or THINKING in reply.finishes):
+            raise UserError(
+                f"models.{self.model.spec.role}: {server.title} thinks before it answers, so that its first token is no verdict; "
+                "switch its thinking off (extra_body, such as {chat_template_kwargs: {enable_thinking: false}}), or name "
+                "another judge"
             )
-        if without:
-            raise UserError(f"models.{self.model.spec.role}: {server.title} {without}")
 
-    async def _otherwise(self, asked: Request, last: Refused, server: Replica) -> Reply | None:
+    def _without_logprobs(self, server: Replica, words: str = "") -> UserError:
+        return UserError(
+            f"models.{self.model.spec.role}: {server.title} gives no log-probabilities, by which a verdict is read{words}; name "
+            "a judge that does, such as one served by vLLM"
+        )
+
+    async def _otherwise(self, asked: Request, first: Refused, server: Replica, anew: bool) -> bool:
         """Go from refusal to refusal: what is answered, or refused with other words, was a step on the way.
 
+        Args:
+            anew: whether requests are put otherwise by now than when it refused.
+
         Returns:
-            the answer; None where the server fails whatever is tried, so that the first row has to show what it takes.
+            whether it is answered; False where the server fails whatever is tried, so that the first row has to show what
+            it takes.
         """
-        dialect = self.model.dialect
-        first, plain = last, dialect.now
-        ways = [] if last.status in HOPELESS else list(otherwise(asked, dialect.now, last.words))
+        dialect, last = self.model.dialect, first
+        plain = dialect.now
+        ways = [] if last.status in HOPELESS else list(otherwise(asked, plain, last.words))
+        ways = [(plain, ""), *ways] if anew else ways
         for _ in range(MOST_WAYS):
             if not ways:
                 break
             before, (now, note) = dialect.now, ways.pop(0)
             dialect.now = now
             try:
-                reply = await self._patiently(asked, server)
+                reply = await self._patiently(asked, server, 1)
             except Refused as refused:
                 if _cause(refused) == _cause(last):
                     dialect.now = before
@@ -263,20 +269,26 @@ class Probes:
                 last, ways = refused, list(otherwise(asked, now, refused.words))
             else:
                 self._note(note)
-                return reply
+                self._look(asked, reply, server)
+                return True
             self._note(note)
         if first.status >= 500:
             dialect.now = plain
-            return None
+            return False
+        raise self._refused(asked, last, server)
+
+    def _refused(self, asked: Request, last: Refused, server: Replica) -> UserError | RunError:
+        if asked.choices and "logprob" in last.words.lower():
+            return self._without_logprobs(server, f" ({last})")
         text = f"models.{self.model.spec.role}: {server.title} refuses what would be asked ({last}); {last.advice()}"
-        raise RunError(text) if last.status == 402 else UserError(text)
+        return RunError(text) if last.status == 402 else UserError(text)
 
     def _put(self, now: Abilities, note: str) -> None:
         self.model.dialect.now = now
         self._note(note)
 
     def _note(self, note: str) -> None:
-        if note not in self.notes:
+        if note and note not in self.notes:
             self.notes.add(note)
             self.model.say(f"{self.model.name}: {note}")
 

@@ -17,7 +17,9 @@ class Replica:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/").removesuffix("/chat/completions").removesuffix("/completions")
+        base, mark, query = url.partition("?")
+        base = base.rstrip("/").removesuffix("/chat/completions").removesuffix("/completions")
+        self.url = f"{base}{mark}{query}"
         self.title = shown(self.url)
         self.load = self.asked = self.failures = 0
         self.rests_until = 0.0

@@ -70,23 +70,23 @@ class Failure:
 
 def failure(answer: Json) -> Failure | None:
     """The error that stands in a 200, for the whole answer or in one of its samples."""
-    if not isinstance(answer, Mapping):
+    if not isinstance(answer, dict):
         return None
     wrong = answer.get("error")
     if not wrong and not answer.get("choices") and not answer.get("data"):
         wrong = next((answer[key] for key in ("detail", "message", "msg") if answer.get(key)), None)
-        wrong = {**answer, "message": wrong} if isinstance(wrong, str) else wrong
+        wrong = {**answer, "message": wrong} if wrong else None
     if wrong:
         return _failure(wrong)
     samples = answer.get("choices")
     for each in samples if isinstance(samples, list) else ():
-        if isinstance(each, Mapping) and (each.get("error") or _end(each.get("finish_reason")) == "error"):
+        if isinstance(each, dict) and (each.get("error") or _end(each.get("finish_reason")) == "error"):
             return _failure(each.get("error") or {"message": "an answer that ended in an error", "code": 502})
     return None
 
 
 def _failure(wrong: Json) -> Failure:
-    codes = [wrong.get(key) for key in ("code", "status", "status_code")] if isinstance(wrong, Mapping) else []
+    codes = [wrong.get(key) for key in ("code", "status", "status_code")] if isinstance(wrong, dict) else []
     status = next((int(code) for code in map(str, codes) if len(code) == 3 and code.isascii() and code.isdigit()), 0)
     return Failure(status, words_of(wrong))
 
@@ -95,14 +95,14 @@ def words_of(wrong: Json) -> str:
     """What a server says of an error, of the forms in which servers say it; what was asked is not repeated."""
     if isinstance(wrong, str):
         return " ".join(whole(wrong).split())
-    if isinstance(wrong, Mapping):
+    if isinstance(wrong, dict):
         place = wrong.get("loc")
         inner = [".".join(map(str, place[1:]))] if isinstance(place, list) and "msg" in wrong else []
         inner += [
             wrong[key] for key in ("error", "message", "msg", "detail", "type", "code", "param") if wrong.get(key)
         ]
         more = wrong.get("metadata")
-        inner += [more["raw"]] if isinstance(more, Mapping) and isinstance(more.get("raw"), str) else []
+        inner += [more["raw"]] if isinstance(more, dict) and isinstance(more.get("raw"), str) else []
         return ", ".join(dict.fromkeys(filter(None, map(words_of, inner))))
     if isinstance(wrong, Sequence):
         return "; ".join(filter(None, map(words_of, wrong[:5])))
@@ -115,8 +115,8 @@ def choices(answer: Json) -> list[Mapping[str, Json]]:
     Raises:
         Unreadable: there is none.
     """
-    samples = answer.get("choices") if isinstance(answer, Mapping) else None
-    if not isinstance(samples, list) or not samples or not all(isinstance(each, Mapping) for each in samples):
+    samples = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(samples, list) or not samples or not all(isinstance(each, dict) for each in samples):
         raise Unreadable("an answer without a list of choices")
     indices = [each.get("index") for each in samples]
     if all(isinstance(index, int) for index in indices) and len(set(indices)) == len(indices):
@@ -179,7 +179,7 @@ def written(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 def _message(message: Json) -> tuple[str, str]:
-    if not isinstance(message, Mapping):
+    if not isinstance(message, dict):
         raise Unreadable("a message that is no object")
     text, thinking = content(message.get("content"))
     refusal = message.get("refusal")
@@ -201,14 +201,14 @@ def content(said: Json) -> tuple[str, str]:
         return "", ""
     if isinstance(said, str):
         return whole(said), ""
-    if isinstance(said, Mapping):
+    if isinstance(said, dict):
         said = [said]
     if not isinstance(said, list):
         raise Unreadable(f"content that is no text ({type(said).__name__})")
     texts: list[str] = []
     thoughts: list[str] = []
     for part in said:
-        kind = part.get("type", "text") if isinstance(part, Mapping) else "text"
+        kind = part.get("type", "text") if isinstance(part, dict) else "text"
         if kind not in (*SAID, *THOUGHT):
             raise Unreadable(f"content with a part that is no text ({str(kind)[:40]})")
         (texts if kind in SAID else thoughts).append(_part(part, kind))
@@ -218,7 +218,7 @@ def content(said: Json) -> tuple[str, str]:
 def _part(part: Json, kind: str) -> str:
     if isinstance(part, str):
         return whole(part)
-    known = part if isinstance(part, Mapping) else {}
+    known = part if isinstance(part, dict) else {}
     inner = next((known[key] for key in ("text", kind, "summary") if known.get(key) is not None), None)
     if inner is None and kind in THOUGHT:
         return ""  # one that the server keeps to itself
@@ -252,7 +252,7 @@ def _end(word: Json) -> str:
 def count(usage: Json, *keys: str) -> int:
     """A number of tokens by its keys, one within the other; 0 where there is none that can be one."""
     for key in keys:
-        usage = usage.get(key) if isinstance(usage, Mapping) else None
+        usage = usage.get(key) if isinstance(usage, dict) else None
     if isinstance(usage, str) and usage.isascii() and usage.isdigit():
         usage = int(usage[:15])
     if isinstance(usage, bool) or not isinstance(usage, int | float) or not 0 <= usage <= MOST_TOKENS:

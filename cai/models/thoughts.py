@@ -50,6 +50,8 @@ def apart(text: str, opened: bool = False) -> Apart:
     Args:
         opened: whether the template is known to open a thought, so that a text which closes none is all thought.
     """
+    if not (opened or "<" in text or "[" in text or "\u25c1" in text or text.lstrip().startswith(WORDS)):
+        return "", text, False  # most texts, at once
     thought, said, unclosed = _first(text, opened)
     if said == text and not unclosed:
         return "", text, False
@@ -64,6 +66,7 @@ def closes_alone(text: str) -> bool:
     return not text.lstrip().startswith(_OPENINGS) and bool(_alone(text))
 
 
+WORDS = ("analysis", *(opening for opening, _ in SENTENCES))
 _OPENINGS = tuple(opening for opening, _ in (*TAGS, *SENTENCES))
 
 

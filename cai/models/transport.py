@@ -101,6 +101,12 @@ def _within(url: str, moved: str, status: int) -> str:
     return target
 
 
+def under(url: str, page: str) -> str:
+    """A page under a base URL, whose query, such as an API's version, is every page's."""
+    base, mark, query = url.partition("?")
+    return f"{base.rstrip('/')}/{page}{mark}{query}"
+
+
 def origin(url: str) -> str:
     """Scheme, host and port; empty of what is no URL."""
     try:

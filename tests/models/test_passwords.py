@@ -51,18 +51,22 @@ def test_a_training_has_the_password_from_its_environment_and_its_job_file_has_i
 
 
 class Failing(BaseHTTPRequestHandler):
-    """Lists a model, and fails where it is asked anything."""
+    """Lists a model, answers what is harmless, and fails where a row asks."""
 
     def do_GET(self) -> None:
-        body = json.dumps({"data": [{"id": "m"}]}).encode()
+        self.answer({"data": [{"id": "m"}]})
+
+    def answer(self, data: dict[str, object]) -> None:
+        body = json.dumps(data).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.close_connection = True  # without an answer, which is told with the URL
+        if b"Please say hello." in self.rfile.read(int(self.headers["Content-Length"])):
+            self.answer({"choices": [{"message": {"content": "Hello!"}, "finish_reason": "stop"}]})
+        self.close_connection = True  # to a row without an answer, which is told with the URL
 
     def log_message(self, *_: object) -> None:
         pass

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -80,16 +80,26 @@ async def running(server: Peculiar, models: Any = None) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def ask(server: Peculiar, *requests: Request, models: Any = None, **keys: Any) -> tuple[list[Reply], list[str]]:
-    """The replies to rows' requests, and what a person is told."""
+def ask(
+    server: Peculiar, *requests: Request, models: Any = None, beside: Peculiar | None = None, **keys: Any
+) -> tuple[list[Reply], list[str]]:
+    """The replies to rows' requests, and what a person is told.
+
+    Args:
+        beside: another server of the same model.
+    """
 
     async def scene() -> tuple[list[Reply], list[str]]:
-        async with running(server, models) as url:
-            spec = ModelSpec("judge", **{"endpoints": (url,), "model": "m", "patience": 0.5, "timeout": 5.0, **keys})
+        async with AsyncExitStack() as stack:
+            urls = [await stack.enter_async_context(running(each, models)) for each in (server, beside) if each]
+            spec = ModelSpec(
+                "judge", **{"endpoints": tuple(urls), "model": "m", "patience": 0.5, "timeout": 5.0, **keys}
+            )
             notes: list[str] = []
             async with Endpoint(spec.endpoints, spec.model, spec) as model:
                 model.say = notes.append
-                return [await asked_as(model, spec).ask(request, "row") for request in requests], notes
+                up = asked_as(model, spec)
+                return [await up.ask(request, f"row {number}") for number, request in enumerate(requests)], notes
 
     return asyncio.run(scene())
 
@@ -288,6 +298,214 @@ def test_what_is_refused_to_everyone_from_some_row_on_stops_the_run() -> None:
     with pytest.raises(RunError, match=r"refuses m .400 Your credit balance is too low.*; add to the account"):
         ask(server, *[ASKED] * 9)
     assert 0 < len(server.rows) < 9
+
+
+def drops(server: Peculiar, *requests: Request) -> tuple[list[str], str]:
+    """Why rows that are asked one after the other are left out, and what stops them."""
+
+    async def scene() -> tuple[list[str], str]:
+        reasons: list[str] = []
+        async with running(server) as url:
+            spec = ModelSpec("policy", endpoints=(url,), model="m", patience=0.5, timeout=5.0)
+            async with Endpoint(spec.endpoints, "m", spec) as model:
+                for number, request in enumerate(requests):
+                    try:
+                        await model.ask(request, f"row {number}")
+                    except RowError as error:
+                        reasons.append(error.reason)
+                    except RunError as error:
+                        return reasons, str(error)
+        return reasons, ""
+
+    return asyncio.run(scene())
+
+
+def test_a_row_s_refusal_says_nothing_of_the_next_even_in_the_same_words() -> None:
+    """After a row that was refused by itself, what is refused to everyone drops no further one."""
+    rows = iter([False, True, False, True, True, True])
+    everyones = iter([True, True, False])
+
+    def odd(body: dict[str, Any]) -> Any:
+        fine = not next(rows) if "Row" in json.dumps(body["messages"]) else next(everyones)
+        return None if fine else refused("blocked by policy")
+
+    reasons, stop = drops(Peculiar(odd), *[ASKED] * 5)
+    assert reasons == ["refused_by_server"]
+    assert "refuses m (400 blocked by policy" in stop
+
+
+def test_an_account_that_is_empty_stops_the_run_though_what_is_harmless_is_still_paid_for() -> None:
+    reasons, stop = drops(rows_alone(lambda body: refused("can only afford 10 tokens", 402)), ASKED)
+    assert not reasons
+    assert "402 can only afford 10 tokens" in stop
+
+
+ODD_ROWS = {
+    "begins with the assistant": ("assistant", "user"),
+    "speaks twice": ("user", "user"),
+    "a long conversation": ("user", "assistant") * 40 + ("user",),
+}
+
+
+@pytest.mark.parametrize("name", ODD_ROWS)
+def test_a_conversation_that_a_server_does_not_take_drops_its_row_and_stops_no_run(name: str) -> None:
+    def template(body: dict[str, Any]) -> Any:
+        roles = [each["role"] for each in body["messages"]]
+        wrong = roles[0] != "user" or len(roles) > 9 or any(map(str.__eq__, roles, roles[1:]))
+        return refused("Conversation roles must alternate") if wrong else None
+
+    turns = tuple({"role": role, "content": "Row"} for role in ODD_ROWS[name])
+    usual = Request(TURNS[1:])
+    assert drops(Peculiar(template), Request(turns), usual) == (["refused_by_server"], "")
+    assert drops(Peculiar(template), usual, Request(turns)) == (["refused_by_server"], "")
+
+
+def test_each_of_several_servers_is_asked_and_the_one_at_fault_is_named() -> None:
+    strict = Peculiar(lambda body: refused("Unknown parameter: seed") if "seed" in body else None)
+    plain = Peculiar(lambda body: None)
+    replies, notes = ask(plain, *[ASKED] * 4, beside=strict)
+    assert notes == ["m: it takes no seed, so that its answers cannot be drawn again"]
+    assert [reply.counts for reply in replies] == [{"without_seed": 1}] * 4
+    with pytest.raises(UserError, match="401 bad key"):
+        ask(Peculiar(lambda body: None), ASKED, beside=Peculiar(lambda body: refused("bad key", 401)))
+    left = iter(range(2))
+    later = Peculiar(lambda body: None if next(left, None) is not None else refused("key expired", 401))
+    with pytest.raises(RunError, match=r"refuses m .401 key expired"):  # and no row is dropped on the other's word
+        ask(Peculiar(lambda body: None), *[ASKED] * 9, beside=later)
+
+
+def test_one_of_several_servers_that_fails_changes_nothing_of_what_is_asked() -> None:
+    broken = Peculiar(lambda body: refused("oops", 500))
+    [reply], notes = ask(broken, ASKED, beside=Peculiar(lambda body: None))
+    assert (reply.counts, notes) == ({}, [])
+    assert len(broken.probes) == probe.ERRORS
+
+
+def test_refusals_that_differ_by_an_id_alone_are_one() -> None:
+    ids = iter(range(10**9, 10**9 + 99))
+    server = Peculiar(
+        lambda body: refused(f"unsupported (request id: 20{next(ids)}-aa)") if body.get("n", 1) > 1 else None
+    )
+    [reply], notes = ask(server, ASKED)
+    assert reply.counts == {}
+    assert notes == ["m: samples are asked one by one"]
+
+
+def test_a_key_that_is_refused_costs_one_request() -> None:
+    server = Peculiar(lambda body: refused("Incorrect API key provided", 401))
+    with pytest.raises(UserError, match="check the key"):
+        ask(server, ASKED)
+    assert len(server.probes) == 1
+
+
+THINKS = {
+    "tags": {"message": {"content": "<think>"}},
+    "a field": {"message": {"content": None, "reasoning_content": "Okay"}},
+}
+
+
+@pytest.mark.parametrize("name", THINKS)
+def test_a_judge_whose_first_token_is_a_thought_is_known_before_any_row(name: str) -> None:
+    top = [{"token": token, "logprob": -2.0} for token in ("<think>", "Okay")]
+    thinks = {**THINKS[name], "finish_reason": "length", "logprobs": {"content": [{"top_logprobs": top}]}}
+    server = Peculiar(lambda body: {"choices": [thinks]})
+    with pytest.raises(UserError, match=r"thinks before it answers.*enable_thinking: false"):
+        ask(server, VERDICT)
+    assert not server.rows
+
+
+def test_log_probabilities_that_are_refused_are_told_as_such() -> None:
+    server = Peculiar(
+        lambda body: refused("You are not allowed to request logprobs", 403) if "logprobs" in body else None
+    )
+    with pytest.raises(UserError, match=r"gives no log-probabilities, .*403 You are not allowed"):
+        ask(server, VERDICT)
+
+
+@pytest.mark.parametrize("finish", ["length", "stop"])
+def test_where_the_template_opens_a_thought_a_text_that_closes_none_is_one(finish: str) -> None:
+    """Also one that a stop ends within the thought."""
+
+    def thinks(body: dict[str, Any]) -> Any:
+        row = "Row" in json.dumps(body["messages"])
+        made = answer(body, "They ask for rye, so" if row else "They greet.\n</think>\n\nHello!")
+        made["choices"][0]["finish_reason"] = finish if row else "stop"
+        return made
+
+    [reply], _ = ask(Peculiar(thinks), Request(TURNS))
+    assert (reply.texts, reply.finishes, reply.thinking) == (("",), ("thinking",), ("They ask for rye, so",))
+
+
+def test_a_greeting_that_takes_all_tokens_for_a_thought_is_told() -> None:
+    spent = {"choices": [{"message": {"content": None, "reasoning": "They greet"}, "finish_reason": "length"}]}
+    _, notes = ask(Peculiar(lambda body: spent), Request(TURNS, max_tokens=64))
+    assert len(notes) == 1
+    assert "a thought took all 64 tokens of its answer to a greeting" in notes[0]
+
+
+def test_a_key_that_may_ask_and_not_list_models_will_do() -> None:
+    async def scene(status: int) -> list[str]:
+        server = Peculiar(lambda body: refused("expired", 401) if status == 401 else None)
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", server.chat)
+
+        async def listing(_: web.Request) -> web.Response:
+            return refused("Missing scopes: api.model.read", status)
+
+        app.router.add_get("/v1/models", listing)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        try:
+            async with Endpoint((url,), "m", ModelSpec("judge", endpoints=(url,), model="m")) as model:
+                return list((await model.ask(Request(TURNS), "row")).texts)
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(scene(403)) == ["Fine zz and more."]
+    with pytest.raises(UserError, match="401 expired"):
+        asyncio.run(scene(401))
+
+
+def test_a_base_url_may_have_a_query_which_is_every_page_s() -> None:
+    queries: list[str] = []
+    server = Peculiar(lambda body: None)
+
+    async def scene() -> None:
+        async def chat(request: web.Request) -> web.StreamResponse:
+            queries.append(request.query_string)
+            return await server.chat(request)
+
+        app = web.Application()
+        app.router.add_post("/deployments/d/chat/completions", chat)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/deployments/d?api-version=2024-10-21"
+        try:
+            async with Endpoint((url,), "m", ModelSpec("judge", endpoints=(url,), model="m")) as model:
+                await model.ask(Request(TURNS), "row")
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(scene())
+    assert queries == ["api-version=2024-10-21"] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("llama3", ["llama3:latest"]),
+        ("acme/one:online", ["acme/one"]),
+        ("gemini-pro", ["models/gemini-pro"]),
+        ("my-deployment", [f"model-{number}" for number in range(40)]),
+    ],
+)
+def test_a_name_that_a_list_has_in_another_form_is_asked(name: str, listed: list[str]) -> None:
+    models = {"data": [{"id": each} for each in listed]}
+    [reply], _ = ask(Peculiar(lambda body: None), Request(TURNS), models=models, model=name)
+    assert reply.texts == ("Fine zz and more.",)
 
 
 def test_samples_that_are_missing_are_asked_again() -> None:

@@ -106,6 +106,20 @@ def test_an_end_has_one_word_and_only_stop_is_a_whole_answer() -> None:
     assert refused.texts == ("I can't help with that.",)
 
 
+@pytest.mark.parametrize(
+    ("broken", "end"),
+    [
+        ({"finish_reason": "content_filter: PROHIBITED_CONTENT"}, "content_filter"),
+        ({"message": {"role": "assistant"}, "finish_reason": "content_filter: RECITATION"}, "content_filter"),
+        ({"message": {"role": "assistant"}, "finish_reason": "length"}, "thinking"),
+        ({"message": {"content": "<think>so"}, "finish_reason": "content_filter"}, "content_filter"),
+    ],
+)
+def test_an_answer_of_which_nothing_came_says_why(broken: dict[str, Any], end: str) -> None:
+    reply = read({"index": 0, **broken})
+    assert (reply.texts, reply.finishes) == (("",), (end,))
+
+
 def test_half_a_surrogate_pair_is_replaced_and_two_halves_are_a_character() -> None:
     answer = json.loads(json.dumps({"choices": [choice("Rye \\ud83d and \U0001f35e")]}).replace("\\\\ud83d", "\\ud83d"))
     assert "\ud83d" in answer["choices"][0]["message"]["content"]
@@ -234,6 +248,13 @@ def test_samples_come_in_their_order_and_no_more_than_were_asked() -> None:
             "died",
         ),
         ({"choices": [choice(finish="abort")]}, 502, "an answer that ended in an error"),
+        ({"choices": [choice(finish="insufficient_system_resource")]}, 502, "an answer that ended in an error"),
+        ({"error": {"message": "filtered", "code": "content_filter", "status": 400}}, 400, "filtered, content_filter"),
+        (
+            {"object": "error", "code": 422, "message": {"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs"}]}},
+            422,
+            "seed, Extra inputs",
+        ),
     ],
 )
 def test_an_error_within_an_answer_is_that_error(answer: Any, status: int, words: str) -> None:
@@ -289,10 +310,19 @@ def test_busy_is_busy_by_whatever_status_or_words(status: int, words: str) -> No
         (403, "flagged by moderation"),
         (451, ""),
         (400, '{"error": {"message": "Unsupported parameter"}}'),
+        (413, "Request too large on tokens per minute (TPM): Limit 6000, Requested 7105, rate_limit_exceeded"),
+        (429, "Request too large on tokens per min: Limit 30000. The input or output tokens must be reduced."),
+        (400, "Budget has been exceeded! Current cost: 1.2, budget_exceeded"),
     ],
 )
 def test_a_refusal_is_no_passing_trouble(status: int, words: str) -> None:
     assert isinstance(refusal(Page(status, words.encode()), ()), Refused)
+
+
+def test_what_never_has_its_minute_is_too_long() -> None:
+    raised = refusal(Page(429, b"Request too large: Limit 30000. The input or output tokens must be reduced."), ())
+    assert isinstance(raised, Refused)
+    assert raised.reason == "context_too_long"
 
 
 def test_what_was_asked_is_no_word_of_the_server_s() -> None:

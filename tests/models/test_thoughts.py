@@ -1,0 +1,58 @@
+"""Thoughts are told apart in the forms in which models and servers leave them; what cannot be told says nothing."""
+
+import pytest
+
+from cai.models.thoughts import apart, closes_alone
+
+FORMS = {
+    "<think>one</think><think>two</think>It is.": "one\ntwo",
+    "<think>one</think>\n<answer>\nIt is.\n</answer>": "one",
+    "<think>one</think>\n\n<response>It is.</response>": "one",
+    "<|channel>thought\none\n<channel|>It is.": "one",
+    "analysisUser asks of rye.assistantfinalIt is.": "User asks of rye.",
+    "Here is my thought process: one Here is my response: It is.": "one",
+    "Here are my reasoning steps:\none\n[BEGIN FINAL RESPONSE]\nIt is.\n[END FINAL RESPONSE]": "one",
+}
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_what_is_said_stands_behind_all_thoughts(text: str) -> None:
+    assert apart(text) == (FORMS[text], "It is.", False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>one <think>two</think> more</think> It is.",
+        "one </think> two </think> It is.",
+        "analysisWe need to weigh",
+        "Here is my thought process: one",
+        "<think>one</think><think>two",
+    ],
+)
+def test_where_the_end_of_a_thought_cannot_be_told_nothing_is_said(text: str) -> None:
+    _, said, unclosed = apart(text)
+    assert (said, unclosed) == ("", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Close it with `</think>`, and go on.",
+        "analysis of rye is hard.",
+        "It is. Here is my response: no.",
+        "<answer>It is.</answer>",
+        "[1] It is.",
+        "If a < b, it is.",
+        " It is.",
+    ],
+)
+def test_an_answer_that_speaks_of_such_words_is_left_as_it_is(text: str) -> None:
+    assert apart(text) == ("", text, False)
+    assert not closes_alone(text)
+
+
+def test_a_template_that_opens_a_thought_makes_one_of_what_closes_none() -> None:
+    assert closes_alone("one</think>It is.")
+    assert apart("one, so", opened=True) == ("one, so", "", True)
+    assert apart("one</think>It is.", opened=True) == ("one", "It is.", False)
