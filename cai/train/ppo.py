@@ -25,6 +25,7 @@ from transformers import (
 )
 
 from cai.stages.ppo import Ppo
+from cai.store.files import append_to
 from cai.store.rows import Prompt
 from cai.store.stage import Stage
 from cai.train.launch import checkpoints
@@ -219,7 +220,7 @@ def _save(job: Job[Ppo], loop: Loop, number: int) -> None:
 
 def _log(job: Job[Ppo], loop: Loop, number: int, figures: Mapping[str, object]) -> None:
     if loop.processes.first:
-        with (job.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with append_to(job.out / "metrics.jsonl") as file:
             file.write(json.dumps({"step": number, "steps": loop.task.steps, **figures}) + "\n")
     numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
     loop.processes.accelerator.log(numbers, step=number)

@@ -145,6 +145,12 @@ def test_a_row_that_always_fails_on_a_healthy_server_is_dropped() -> None:
     assert error.value.reason == "server_error"
 
 
+def test_an_outage_that_ends_within_the_patience_costs_no_row() -> None:
+    server = Server([web.Response(status=500) for _ in range(retries.TRIES)])
+    assert ask(server)[0].texts == ("Hello",)
+    assert len(server.bodies) == retries.TRIES + 1
+
+
 @pytest.mark.parametrize(
     ("status", "text", "words"),
     [

@@ -5,6 +5,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -525,6 +526,16 @@ def test_a_role_s_own_sampling_is_of_its_texts_alone() -> None:
         "reasoning_effort": "low",
     }
     assert (verdict["temperature"], verdict["reasoning_effort"], verdict.get("top_k")) == (0.0, "low", None)
+
+
+def test_a_role_that_shares_a_server_goes_on_in_its_own_form() -> None:
+    async def scene() -> list[bool]:
+        async with running(Peculiar(lambda body: None)) as url:
+            spec = ModelSpec("policy", endpoints=(url,), model="m", format="transcript")
+            async with Endpoint(spec.endpoints, "m", spec) as model:
+                return [asked_as(model, replace(spec, format=form)).continues for form in ("transcript", "chat")]
+
+    assert asyncio.run(scene()) == [True, False]
 
 
 def test_headers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

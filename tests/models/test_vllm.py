@@ -8,6 +8,7 @@ import importlib.util
 import os
 import socket
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,6 +139,22 @@ def test_weights_that_a_server_cannot_take_are_a_sentence(tmp_path: Path) -> Non
         RunError, match=r"some/model: collective_rpc failed .500 no such weights.; see .*vllm-policy.log"
     ):
         asyncio.run(scene())
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_crashes_of_last_week_do_not_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm, "MOST_RESTARTS", 1)
+    now = time.monotonic()
+
+    async def scene() -> list[int]:
+        async with vllm.serve(ModelSpec("policy", vllm="some/model", patience=30.0), tmp_path) as served:
+            [server] = served.servers
+            server.crashes = [now - vllm.WEIGHS_SECONDS - each for each in range(3)]
+            kill(served, 0)
+            assert (await served.ask(ASKED, "row")).texts == ("Hello",)
+            return [server.restarts, len(server.crashes)]
+
+    assert asyncio.run(scene()) == [1, 4]
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -14,6 +14,7 @@ from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from cai.stages.train import Train
+from cai.store.files import append_to
 from cai.train.launch import checkpoints
 from cai.train.shared import devices, trackers
 from cai.train.shared.job import Figures, Job
@@ -99,7 +100,7 @@ class Progress(TrainerCallback):
     ) -> None:
         if not state.is_world_process_zero:
             return
-        with self.path.open("a", encoding="utf-8") as file:
+        with append_to(self.path) as file:
             file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **(logs or {})}) + "\n")
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:

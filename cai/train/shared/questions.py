@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cai.data.prompts import HELDOUT
 from cai.stages.online import Online
+from cai.store.files import append_to
 from cai.store.rows import Message, Prompt
 from cai.store.stage import Stage
 from cai.train.rl.rollout import SeededPrompt
@@ -68,7 +69,7 @@ def show(
     path: Path, step: int, asked: Sequence[SeededPrompt], texts: Sequence[str], scores: Sequence[float | None]
 ) -> None:
     """Keep a few answers of a step with their scores, to be read."""
-    with path.open("a", encoding="utf-8") as file:
+    with append_to(path) as file:
         for each, text, score in list(zip(asked, texts, scores, strict=True))[:SHOWN]:
             row = {"step": step, "prompt": each.messages[-1]["content"], "text": text, "score": score}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")

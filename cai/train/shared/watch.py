@@ -26,7 +26,7 @@ from cai.data import dataset
 from cai.data.prompts import HELDOUT
 from cai.stages.online import Online
 from cai.stages.train import Aligned, Train
-from cai.store.files import read_json, write_json
+from cai.store.files import append_to, read_json, write_json
 from cai.store.rows import Prompt, content_id
 from cai.store.stage import Stage
 from cai.train.launch import guards
@@ -160,7 +160,7 @@ class TrainerMonitor(TrainerCallback):
     def _write(self, state: TrainerState, figures: Mapping[str, float], raised: Sequence[guards.Alarm]) -> None:
         line = {f"guard/{name}": value for name, value in figures.items()}
         line |= {"alarms": [each.text for each in raised]} if raised else {}
-        with (self.job.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with append_to(self.job.out / "metrics.jsonl") as file:
             file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **line}) + "\n")
 
 
