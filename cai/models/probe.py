@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -74,7 +74,7 @@ class Asked(Protocol):
     replicas: list[Replica]
     say: Callable[[str], None]
 
-    async def once(self, request: Request, replica: Replica | None = None) -> Reply:
+    def once(self, request: Request, server: Replica | None = None) -> Awaitable[Reply]:
         """One try, at any server unless told; raises Refused or Transient."""
         ...
 
