@@ -114,6 +114,8 @@ class OpenAI:
         usage = answer.get("usage")
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
         parts = replies.written(samples)
+        if request.choices:  # one token, which some servers take for the beginning of a thought
+            parts["counts"] = {}
         parts["counts"] |= {"without_seed": 1} if request.seed is not None and not self.now.seed else {}
         parts["counts"] |= {WITHOUT_LOGPROBS: 1} if tokens is None else {}
         return Reply(
