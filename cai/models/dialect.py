@@ -94,10 +94,11 @@ class OpenAI:
         """The conversation as the server takes one."""
         return request.messages if self.now.system else joined(request.messages)
 
-    def learn(self, request: Request, reply: Reply) -> None:
+    def learn(self, request: Request, reply: Reply) -> bool:
         """From an answer to a harmless request: whether the template opens a thought, as the text closes one."""
-        if reply.opened and request.messages:
-            self.thinkers.add(_added(request))
+        opens = reply.opened and bool(request.messages)
+        self.thinkers |= {_added(request)} if opens else set()
+        return opens
 
     def _opened(self, request: Request) -> bool:
         return bool(self.thinkers and request.messages and not request.begin) and _added(request) in self.thinkers

@@ -407,6 +407,14 @@ def test_refusals_that_differ_by_an_id_alone_are_one() -> None:
     assert notes == ["m: samples are asked one by one"]
 
 
+@pytest.mark.parametrize(("status", "times"), [(503, 9), (502, 9), (500, 3)])
+def test_an_error_that_passes_changes_nothing_of_what_is_asked(status: int, times: int) -> None:
+    left = iter(range(times))
+    loading = Peculiar(lambda body: None if next(left, None) is None else refused("Loading model", status))
+    [reply], notes = ask(loading, ASKED)
+    assert (reply.counts, notes, loading.rows[0]["max_tokens"]) == ({}, [], 64)
+
+
 def test_a_key_that_is_refused_costs_one_request() -> None:
     server = Peculiar(lambda body: refused("Incorrect API key provided", 401))
     with pytest.raises(UserError, match="check the key"):
