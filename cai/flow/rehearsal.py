@@ -3,10 +3,11 @@
 So a server that gives no log-probabilities is known before any answer is written, and not at the first verdict.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from cai.errors import RowError
+from cai.errors import RowError, first
 from cai.flow.ask import Ask, Up, generator
 from cai.flow.live import Live
 from cai.models.types import Model, Reply, Request
@@ -55,10 +56,18 @@ async def rehearse(steps: Sequence[Live], source: Stage) -> None:
     every = {key: understudies.get(key) or Understudy(model) for key, model in models.items()}
     for row in _each_track(steps[0], source):
         await _through(row, steps, every)
-    for each in understudies.values():
-        for request in each.asked:
-            assert isinstance(each.model, Preparable)
-            await each.model.prepare(request)
+    try:
+        async with asyncio.TaskGroup() as group:  # each model on its own, as another's servers are no matter to it
+            for each in understudies.values():
+                group.create_task(_prepare(each))
+    except BaseExceptionGroup as failed:
+        raise first(failed) from None
+
+
+async def _prepare(understudy: Understudy) -> None:
+    assert isinstance(understudy.model, Preparable)
+    for request in understudy.asked:
+        await understudy.model.prepare(request)
 
 
 def _each_track(step: Live, source: Stage) -> Iterator[Any]:

@@ -94,10 +94,11 @@ class OpenAI:
         """The conversation as the server takes one."""
         return request.messages if self.now.system else joined(request.messages)
 
-    def learn(self, request: Request, reply: Reply) -> None:
+    def learn(self, request: Request, reply: Reply) -> bool:
         """From an answer to a harmless request: whether the template opens a thought, as the text closes one."""
-        if reply.opened and request.messages:
-            self.thinkers.add(_added(request))
+        opens = reply.opened and bool(request.messages)
+        self.thinkers |= {_added(request)} if opens else set()
+        return opens
 
     def _opened(self, request: Request) -> bool:
         return bool(self.thinkers and request.messages and not request.begin) and _added(request) in self.thinkers
@@ -114,6 +115,8 @@ class OpenAI:
         usage = answer.get("usage")
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
         parts = replies.written(samples)
+        if request.choices:  # one token, which some servers take for the beginning of a thought
+            parts["counts"] = {}
         parts["counts"] |= {"without_seed": 1} if request.seed is not None and not self.now.seed else {}
         parts["counts"] |= {WITHOUT_LOGPROBS: 1} if tokens is None else {}
         return Reply(

@@ -11,6 +11,7 @@ from typing import Protocol
 from cai.errors import RunError, UserError
 from cai.models.abilities import Abilities, otherwise
 from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI
+from cai.models.listing import LOADS
 from cai.models.refusals import Refused
 from cai.models.replica import Replica
 from cai.models.replies import THINKING
@@ -175,8 +176,9 @@ class Probes:
             try:
                 return await self.model.once(request, server)
             except Transient as error:
-                errors += not error.busy and bool(error.status or self.model.replicas[1:])
-                if errors >= most and not error.status:
+                away = not error.status or error.status in LOADS
+                errors += not error.busy and (not away or bool(self.model.replicas[1:]))
+                if errors >= most and away:
                     raise
                 if errors >= most:
                     raise Refused(error.status, error.words.removeprefix(f"{error.status} ")) from None
@@ -212,16 +214,15 @@ class Probes:
         if asked.choices:
             self._look_for_verdicts(reply, server)
             return
-        self.model.dialect.learn(asked, reply)
+        if self.model.dialect.learn(asked, reply):
+            self._note("its template opens a thought, so that an answer which closes none is taken for one")
         if not asked.score and len(reply.texts) < asked.n:
             self._put(replace(self.model.dialect.now, samples=False), "samples are asked one by one")
         if "unknown" in reply.finishes:
             self._note("it does not say how its answers end, so that none counts as whole")
         if THINKING in reply.finishes:
-            self._note(
-                f"a thought took all {asked.max_tokens} tokens of its answer to a greeting; give it more (max_tokens), or "
-                "lessen its thinking (extra_body)"
-            )
+            spent = f"a thought took all {asked.max_tokens} tokens of its answer to a greeting"
+            self._note(f"{spent}; give it more (max_tokens), or lessen its thinking (extra_body)")
         elif reply.thinking and not any(reply.texts):
             self._note("it answers a greeting with a thought alone, as where a server takes all for one")
 
@@ -254,7 +255,7 @@ class Probes:
         dialect, last = self.model.dialect, first
         plain = dialect.now
         ways = [] if last.status in HOPELESS else list(otherwise(asked, plain, last.words))
-        ways = [(plain, ""), *ways] if anew else ways
+        ways = [(plain, ""), *ways] if anew or first.status >= 500 else ways  # an error may have passed
         for _ in range(MOST_WAYS):
             if not ways:
                 break

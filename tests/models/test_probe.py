@@ -335,6 +335,22 @@ def test_a_row_s_refusal_says_nothing_of_the_next_even_in_the_same_words() -> No
     assert "refuses m (400 blocked by policy" in stop
 
 
+def test_rows_that_start_together_wait_for_one_probe_and_share_what_it_shows_of_their_refusals() -> None:
+    server = rows_alone(lambda body: refused("flagged", 403))
+
+    async def scene() -> list[BaseException | Reply]:
+        async with running(server) as url:
+            spec = ModelSpec("policy", endpoints=(url,), model="m", patience=0.5, timeout=5.0)
+            async with Endpoint(spec.endpoints, "m", spec) as model:
+                asks = (model.ask(ASKED, f"row {number}") for number in range(64))
+                return await asyncio.gather(*asks, return_exceptions=True)
+
+    replies = asyncio.run(scene())
+    assert [str(each) for each in replies if not isinstance(each, RowError)] == []
+    assert len(server.rows) == 64
+    assert len(server.probes) < 20  # one before, and one for all that were refused before it was sent
+
+
 def test_an_account_that_is_empty_stops_the_run_though_what_is_harmless_is_still_paid_for() -> None:
     reasons, stop = drops(rows_alone(lambda body: refused("can only afford 10 tokens", 402)), ASKED)
     assert not reasons
@@ -390,6 +406,14 @@ def test_refusals_that_differ_by_an_id_alone_are_one() -> None:
     [reply], notes = ask(server, ASKED)
     assert reply.counts == {}
     assert notes == ["m: samples are asked one by one"]
+
+
+@pytest.mark.parametrize(("status", "times"), [(503, 9), (502, 9), (500, 3)])
+def test_an_error_that_passes_changes_nothing_of_what_is_asked(status: int, times: int) -> None:
+    left = iter(range(times))
+    loading = Peculiar(lambda body: None if next(left, None) is None else refused("Loading model", status))
+    [reply], notes = ask(loading, ASKED)
+    assert (reply.counts, notes, loading.rows[0]["max_tokens"]) == ({}, [], 64)
 
 
 def test_a_key_that_is_refused_costs_one_request() -> None:

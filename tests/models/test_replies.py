@@ -220,6 +220,12 @@ def test_an_answer_without_log_probabilities_is_counted(logprobs: Any) -> None:
     assert (dict(reply.choice_logprobs), reply.counts) == ({}, {WITHOUT_LOGPROBS: 1})
 
 
+def test_a_verdict_that_a_server_takes_for_a_thought_is_no_thought_that_was_cut_off() -> None:
+    logprobs = {"content": [{"top_logprobs": [{"token": "A", "logprob": -0.1}, {"token": "B", "logprob": -2.4}]}]}
+    reply = read({**choice(None, "length", reasoning_content="A"), "logprobs": logprobs}, request=VERDICT)
+    assert (set(reply.choice_logprobs), reply.counts) == ({"A", "B"}, {})
+
+
 def test_samples_come_in_their_order_and_no_more_than_were_asked() -> None:
     two = Request(ASKED.messages, n=2)
     answers = [{**choice(f"{number}"), "index": number} for number in (2, 0, 1)]

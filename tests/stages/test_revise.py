@@ -10,7 +10,7 @@ import pytest
 from cai.flow.ask import Ask
 from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
-from cai.models.types import Request
+from cai.models.types import Reply, Request
 from cai.stages.revise import Revise, revise
 from cai.store.rows import Chain, Drop, Prompt
 from constitution.load import load
@@ -45,6 +45,36 @@ def test_each_round_revises_the_answer_before_it() -> None:
     assert [draft.critique for draft in row.drafts] == ["", "bad 2", "bad 4"]
     assert "Assistant: first 1" in asked[1]
     assert "Assistant: better 3" in asked[3]
+
+
+class Cut:
+    """A model whose replies to critique requests end otherwise than they should."""
+
+    name, concurrency, format, continues = "cut", 4, "chat", False
+
+    def __init__(self, finish: str, text: str) -> None:
+        self.finish, self.text = finish, text
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        critique = "Critique request" in request.messages[-1]["content"]
+        return Reply((self.text if critique else "first",), (self.finish if critique else "stop",))
+
+
+@pytest.mark.parametrize(
+    ("finish", "text", "reason"),
+    [
+        ("content_filter", "The answer is", "content_filter"),
+        ("content_filter", "", "content_filter"),
+        ("thinking", "", "cut_while_thinking"),
+        ("stop", "", "unreadable_critique"),
+    ],
+)
+def test_a_critique_that_was_cut_by_a_filter_or_only_thought_is_none(finish: str, text: str, reason: str) -> None:
+    row = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", "redteam")
+    ask = Ask(Cut(finish, text), Slots(4), CONSTITUTION, "p", Random(0))
+    dropped = asyncio.run(revise(row, Revise("policy", rounds=1), ask))
+    assert isinstance(dropped, Drop)
+    assert dropped.reason == reason
 
 
 def test_principles_are_drawn_anew_and_the_same_for_the_same_seed() -> None:
