@@ -16,6 +16,8 @@ from cai.store.rows import Status, Vote
 
 Settled = tuple[Status, float | None]
 """A status, and P(a) where there is one."""
+ROUNDING = 1e-9
+"""A mean of two orders that is no further from one half may be one half."""
 
 
 def settle(
@@ -49,7 +51,7 @@ def judged(under: Sequence[Sequence[Vote]], want: Judging) -> Settled:
         p_a = sum(found) / len(found)
     elif want.combine == "strongest":
         p_a = max(found, key=_sureness)
-    elif min(found) < 0.5 < max(found):
+    elif min(found) < 0.5 - ROUNDING and max(found) > 0.5 + ROUNDING:
         return "inconsistent", sum(found) / len(found)
     else:
         p_a = min(found, key=_sureness)

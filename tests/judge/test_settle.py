@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cai.flow.ask import Ask
@@ -97,6 +97,7 @@ def test_the_strongest_principle_is_not_one_whose_orders_disagree() -> None:
 share = st.floats(0.01, 0.99)
 
 
+@example([(0.5, 0.75), (0.9899999999999999, 0.010000000000000009)], "minimum")  # one half, but for rounding
 @given(st.lists(st.tuples(share, share), min_size=1, max_size=5), st.sampled_from(["average", "minimum", "strongest"]))
 def test_a_and_b_are_treated_alike(found: list[tuple[float, float]], combine: str) -> None:
     want = Label(model="judge", combine=combine, disagree="average", tie=0.0)
