@@ -90,7 +90,10 @@ def look(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the accounts as JSON.")] = False,
 ) -> None:
-    """Show what is understood of prompts or pairs: columns, forms, what is left out, and one row as it is asked."""
+    """Show what is understood of prompts or pairs.
+
+    Columns, forms of the rows, what is left out, and one row as it is asked.
+    """
     from cai.cli.look import Look, look_at
     from cai.data.prompt_source import PromptSource
 

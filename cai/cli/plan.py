@@ -67,21 +67,27 @@ def plan_run(
 
 @contextmanager
 def scratch(out: Path) -> Iterator[Path]:
-    """A folder for the sample; where it fails, its logs stay, which the error may name."""
+    """A folder for the sample; where it fails, what the error may name stays: logs, and the rows left out."""
     out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=out, prefix=".plan-"))
     try:
         yield folder
     except BaseException:
-        for path in folder.iterdir():
-            if path.is_dir() and path.name != "logs":
-                shutil.rmtree(path)
-            elif path.is_file():
+        for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before the folder
+            if path.is_dir() and not path.is_symlink():
+                with suppress(OSError):
+                    path.rmdir()
+            elif not _named(path.relative_to(folder), path):
                 path.unlink()
         with suppress(OSError):
-            folder.rmdir()  # without a log there is nothing to keep
+            folder.rmdir()  # where nothing is kept
         raise
     shutil.rmtree(folder)
+
+
+def _named(path: Path, file: Path) -> bool:
+    """Whether an error may name a file of the sample: a log, or a stage's rows left out."""
+    return path.parts[0] == "logs" or (path.name == "drops.jsonl" and file.stat().st_size > 0)
 
 
 def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replicas: int, screen: Screen) -> Plan:

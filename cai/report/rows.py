@@ -111,7 +111,7 @@ def _nothing(stage: Stage, wanted: Wanted, drops: bool) -> str:
 
 def _print(row: Row, diff: bool, console: Console) -> None:
     if "drafts" not in row:
-        console.print(_text(row), markup=False)
+        console.print(_text(row), markup=False, soft_wrap=True)  # JSON stays JSON: no line break within a text
     elif not diff:
         console.print(chain_text(decode(Chain, row)), markup=False)
     else:
@@ -175,7 +175,9 @@ def _preference_text(row: Preference) -> str:
     for vote in row.votes:
         under = f"under {vote.principle}, " if vote.principle else ""
         lines.append(_block(f"vote {under}order {vote.order}: {vote.status}", _said(vote)))
-    lines.append(_block("preference", f"{row.status}, P(a is better) = {row.p_a}, as a label {row.p_label}"))
+    better = "not read" if row.p_a is None else f"{row.p_a:.3f}"
+    label = "no label" if row.p_label is None else f"as a label {row.p_label:.3f}"
+    lines.append(_block("preference", f"{row.status}, P(a is better) = {better}, {label}"))
     return "\n".join(lines)
 
 

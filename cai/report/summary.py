@@ -153,13 +153,16 @@ def print_status(folder: Path) -> None:
 
 def watch_status(folder: Path, seconds: float = 2.0) -> None:
     """The state of every stage, anew every so many seconds until all are done; from any terminal, it reads files alone."""
-    with Live(console=plain_console(), auto_refresh=False) as live:
+    console = plain_console()
+    with Live(console=console, auto_refresh=False) as live:
         while True:
             stages = stages_of(folder)
             live.update(ledger_table(stages), refresh=True)
             if all(each["state"] in ("done", "not run") for each in stages):
-                return
+                break
             time.sleep(seconds)
+    if not console.is_terminal:
+        console.print()  # in a pipe or a file, Live leaves its last line open
 
 
 def print_summary(folder: Path, console: Console) -> None:

@@ -148,6 +148,20 @@ def test_a_recipe_without_prompts_has_nothing_to_plan(
     assert ran.returncode == 2 and "has no prompts stage, and so nothing to plan" in ran.stderr
 
 
+def test_the_rows_left_out_that_an_error_names_stay(tmp_path: Path) -> None:
+    def fail() -> None:
+        with scratch(tmp_path) as folder:
+            for name in ("prefs/drops.jsonl", "prefs/train.parquet", "label/drops.jsonl"):
+                (folder / name).parent.mkdir(exist_ok=True)
+                (folder / name).write_text("" if name.startswith("label") else name)
+            raise RunError("prefs has no examples")
+
+    with pytest.raises(RunError):
+        fail()
+    (kept,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert (kept.name, kept.read_text()) == ("drops.jsonl", "prefs/drops.jsonl")
+
+
 @pytest.mark.parametrize(
     ("line", "words"), [(("--sample", "3"), "--sample 3: too few prompts to say anything; take 16")]
 )
