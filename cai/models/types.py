@@ -29,6 +29,8 @@ class Request:
         track: of the prompt, where it is known; some combinations of reward models go by it.
         tokens: token ids instead of messages, for what learns from the sampled tokens; only vLLM's servers take them.
         more: what a role adds to the body of each of its requests.
+        thinking: "on" or "off"; as the model does by itself where empty.
+        budget: tokens that a thought may take, beside the answer's max_tokens; None where nothing bounds it but these.
     """
 
     messages: tuple[Message, ...] = ()
@@ -45,6 +47,8 @@ class Request:
     track: str = ""
     tokens: tuple[int, ...] = ()
     more: Mapping[str, object] = field(default_factory=dict)
+    thinking: str = ""
+    budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

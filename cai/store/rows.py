@@ -50,7 +50,8 @@ class Draft:
 
     ``finish`` is how it ended, see ``cai.models.replies``. ``seed`` is the request's. ``flags`` are what was noticed of it as
     it was made: "leaked_exemplar", "fine" (its critique found nothing) or "not_better" (a judge did not find the revision
-    better), and under the last two it is the draft before it, which stands.
+    better), and under the last two it is the draft before it, which stands. ``thinking`` is what the model thought before the
+    text: no part of the answer, and never shown to a critic or a judge.
     """
 
     text: str
@@ -60,6 +61,7 @@ class Draft:
     principle: str = ""
     critique: str = ""
     flags: tuple[str, ...] = ()
+    thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
