@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from cai.errors import UserError
-from cai.models import replies
+from cai.models import replies, usage
 from cai.models.abilities import Abilities, joined
 from cai.models.letters import logprobs_of, tokens_of
 from cai.models.transport import under
@@ -112,19 +112,16 @@ class OpenAI:
         choices = replies.choices(answer)[: request.n]
         opened = self._opened(request)
         samples = [replies.sample(each, request.stop, opened) for each in choices]
-        usage = answer.get("usage")
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
         parts = replies.written(samples)
         if request.choices:  # one token, which some servers take for the beginning of a thought
-            parts["counts"] = {}
+            parts["counts"], samples = {}, []
         parts["counts"] |= {"without_seed": 1} if request.seed is not None and not self.now.seed else {}
         parts["counts"] |= {WITHOUT_LOGPROBS: 1} if tokens is None else {}
         return Reply(
             **parts,
             choice_logprobs=logprobs_of(tokens, request.choices) if tokens else {},
-            tokens_in=replies.count(usage, "prompt_tokens"),
-            tokens_cached=replies.count(usage, "prompt_tokens_details", "cached_tokens"),
-            tokens_out=replies.count(usage, "completion_tokens"),
+            **usage.counted(answer.get("usage"), samples),
             model=replies.name(answer),
         )
 
@@ -206,7 +203,7 @@ class Scores(Vllm):
             raise replies.Unreadable("an answer without a score") from None
         if several:
             raise UserError(f"{replies.name(answer)} has {len(logits)} outputs; a reward model has one")
-        tokens = replies.count(answer.get("usage"), "prompt_tokens")
+        tokens = usage.count(answer.get("usage"), "prompt_tokens")
         return Reply(tokens_in=tokens, model=replies.name(answer), score=replies.number(logits[0]))
 
 

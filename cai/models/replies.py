@@ -35,7 +35,6 @@ UNKNOWN, THINKING = "unknown", "thinking"
 """An end that no server should give, and that of an answer whose tokens were all spent on a thought."""
 SAID = ("text", "output_text", "refusal")
 THOUGHT = ("thinking", "reasoning", "reasoning_content", "redacted_thinking", "summary_text", "reasoning_text")
-MOST_TOKENS = 1 << 40
 
 
 class Unreadable(ValueError):
@@ -247,17 +246,6 @@ def _end(word: Json) -> str:
     if not isinstance(word, str):
         return UNKNOWN
     return _ENDS.get(word) or _ENDS.get(word.lower().split(":")[0].strip(), UNKNOWN)
-
-
-def count(usage: Json, *keys: str) -> int:
-    """A number of tokens by its keys, one within the other; 0 where there is none that can be one."""
-    for key in keys:
-        usage = usage.get(key) if isinstance(usage, dict) else None
-    if isinstance(usage, str) and usage.isascii() and usage.isdigit():
-        usage = int(usage[:15])
-    if isinstance(usage, bool) or not isinstance(usage, int | float) or not 0 <= usage <= MOST_TOKENS:
-        return 0
-    return int(usage)
 
 
 def name(answer: Json) -> str:

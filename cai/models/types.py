@@ -68,6 +68,7 @@ class Reply:
         thinking: what was thought before each text, which is no part of it; empty where a model does not think.
         counts: what the ledger counts of it, beside its tokens.
         opened: whether a thought was closed that the answer did not open, as where a chat template opens one.
+        tokens_thought: those of tokens_out that went into thoughts; by their share of characters where a server says nothing of it.
     """
 
     texts: tuple[str, ...] = ()
@@ -83,6 +84,7 @@ class Reply:
     thinking: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     opened: bool = False
+    tokens_thought: int = 0
 
     def joined(self, other: "Reply") -> "Reply":
         """This one's samples, and another's to the same request after them."""
@@ -94,6 +96,7 @@ class Reply:
             tokens_in=self.tokens_in + other.tokens_in,
             tokens_cached=self.tokens_cached + other.tokens_cached,
             tokens_out=self.tokens_out + other.tokens_out,
+            tokens_thought=self.tokens_thought + other.tokens_thought,
             thinking=tuple(thoughts) if any(thoughts) else (),
             counts=Counter(self.counts) + Counter(other.counts),
         )

@@ -147,6 +147,13 @@ def test_counts_of_tokens_may_be_text() -> None:
     assert (reply.tokens_in, reply.tokens_cached, reply.tokens_out) == (3, 0, 4)
 
 
+def test_a_server_that_counts_a_thought_in_the_total_alone_is_understood() -> None:
+    reply = read(choice(), usage={"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 553})
+    assert (reply.tokens_in, reply.tokens_out, reply.tokens_thought) == (20, 533, 382)
+    both = reply.joined(reply)
+    assert (both.tokens_out, both.tokens_thought) == (1066, 764)
+
+
 def verdict(*tokens: tuple[str, Any]) -> dict[str, float]:
     top = [{"token": token, "logprob": logprob} for token, logprob in tokens]
     logprobs = {"content": [{"token": "A", "logprob": 0.0, "top_logprobs": top}]}
@@ -428,8 +435,10 @@ def sound(reply: Reply, request: Request) -> None:
         text.encode()  # is Unicode text
     assert set(reply.finishes) <= {*ENDS, "unknown", "thinking"} - {"error"}
     assert all(
-        type(each) is int and 0 <= each < 1 << 41 for each in (reply.tokens_in, reply.tokens_cached, reply.tokens_out)
+        type(each) is int and 0 <= each < 1 << 42 for each in (reply.tokens_in, reply.tokens_cached, reply.tokens_out)
     )
+    assert reply.tokens_cached <= reply.tokens_in
+    assert 0 <= reply.tokens_thought <= reply.tokens_out
     assert set(reply.choice_logprobs) <= set(request.choices)
     held = sum(math.exp(each) for each in reply.choice_logprobs.values())
     assert all(math.isfinite(each) for each in reply.choice_logprobs.values())
