@@ -11,15 +11,14 @@ from typing import Protocol
 from cai.errors import RunError, UserError
 from cai.models.abilities import Abilities, otherwise
 from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI
+from cai.models.harmless import Shape, harmless, shape
 from cai.models.listing import LOADS
 from cai.models.refusals import Refused
 from cai.models.replica import Replica
 from cai.models.replies import THINKING
 from cai.models.retries import Transient
-from cai.models.types import Message, ModelSpec, Reply, Request
+from cai.models.types import ModelSpec, Reply, Request
 
-Shape = tuple[object, ...]
-HARMLESS = {"system": "You are a helpful assistant.", "assistant": "Hello!", "user": "Please say hello."}
 MOST_WAYS = 12
 """Other ways that are tried of one shape."""
 ERRORS = 3
@@ -29,41 +28,6 @@ HOPELESS = (401, 402, 407)
 """Refusals of a key or an account, which no other way to put a request helps."""
 _CHANGING = re.compile(r"(?=[\w-]*\d)[\w-]{8,}")
 """Ids and times, by which two refusals of one cause differ."""
-
-
-def shape(request: Request) -> Shape:
-    """What decides whether a server takes a request, beside what it says and how many turns it has."""
-    system = False
-    for message in request.messages:
-        if message["role"] == "system":
-            system = True
-    return (
-        *(system, not request.messages, request.score, bool(request.tokens), request.choices),
-        *(bool(request.begin), "\n\n" in request.begin, request.seed is None, request.n, request.max_tokens),
-        *(request.temperature, request.top_p, len(request.stop), tuple(request.more) if request.more else ()),
-    )
-
-
-def harmless(request: Request) -> Request:
-    """A request of the same shape, of an innocent conversation in the order that all servers know.
-
-    So what only a long conversation is refused for, or one whose turns stand in an odd order, shows as the row's.
-    """
-    begin = request.begin
-    if "\n\n" in begin:
-        begin = f"Both say hello.\n\n{begin.rsplit(chr(10) * 2, 1)[1]}"
-    prompt = "Human: Please say hello.\n\nAssistant:" if request.prompt else ""
-    return replace(request, messages=_innocent(request), prompt=prompt, begin=begin, tokens=request.tokens[:1])
-
-
-def _innocent(request: Request) -> tuple[Message, ...]:
-    roles = [message["role"] for message in request.messages]
-    if not roles:
-        return ()
-    turns = ["system"] if "system" in roles else []
-    turns += ["user", "assistant"] if "assistant" in roles else ["user"]
-    turns += ["user"] if turns[-1] == "assistant" and not request.score else []
-    return tuple({"role": role, "content": HARMLESS[role]} for role in turns)
 
 
 class Asked(Protocol):
