@@ -5,7 +5,7 @@ has no such thing: there the beginning becomes an instruction to answer with one
 is put otherwise, see ``cai.models.abilities``; what it answers is looked at in ``cai.models.replies``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from cai.errors import UserError
 from cai.models import replies, usage
 from cai.models.abilities import Abilities, joined
 from cai.models.letters import logprobs_of, tokens_of
+from cai.models.switches import merged, room, switched
 from cai.models.transport import under
 from cai.models.types import Message, Reply, Request
 
@@ -31,6 +32,18 @@ class OpenAI:
         self.now = Abilities()
         self.thinkers: set[str] = set()
         """What is added to bodies to which the model's template opens a thought."""
+
+    def base(self, url: str) -> str:
+        """The base URL that is meant by one that a person gave."""
+        return url
+
+    def headers(self, key: str) -> dict[str, str]:
+        """What is sent with each request.
+
+        Args:
+            key: empty where there is none.
+        """
+        return {"Authorization": f"Bearer {key}"} if key else {}
 
     def health(self, url: str) -> str:
         """Where a server says whether it is well: the protocol has only its list of models."""
@@ -60,12 +73,13 @@ class OpenAI:
             return "completions", {**body, "prompt": request.prompt + request.begin, **request.more}
         if request.choices:
             body |= {"logprobs": True, "top_logprobs": self.now.top}
-        return "chat/completions", {**body, **self.conversation(request), **request.more}
+        body |= {**self.conversation(request), **switched(request, self.now)}
+        return "chat/completions", merged(body, request.more)
 
     def _sampling(self, request: Request) -> dict[str, Any]:
         now, drawn = self.now, not request.choices
         body: dict[str, Any] = {"n": request.n} if now.samples else {}
-        body[now.limit if not request.prompt else "max_tokens"] = request.max_tokens if drawn else 1
+        body[now.limit if not request.prompt else "max_tokens"] = request.max_tokens + room(request) if drawn else 1
         if now.temperature or (drawn and request.temperature != 1):
             body["temperature"] = request.temperature
         if now.top_p or (drawn and request.top_p != 1):
@@ -94,11 +108,15 @@ class OpenAI:
         """The conversation as the server takes one."""
         return request.messages if self.now.system else joined(request.messages)
 
-    def learn(self, request: Request, reply: Reply) -> bool:
-        """From an answer to a harmless request: whether the template opens a thought, as the text closes one."""
-        opens = reply.opened and bool(request.messages)
-        self.thinkers |= {_added(request)} if opens else set()
-        return opens
+    def learn(self, request: Request, reply: Reply) -> Iterator[str]:
+        """From an answer to a harmless request, what a person is told of it: whether the template opens a thought, as the text
+        closes one, and whether it thinks though that was switched off.
+        """
+        if reply.opened and request.messages:
+            self.thinkers.add(_added(request))
+            yield "its template opens a thought, so that an answer which closes none is taken for one"
+        if request.thinking == "off" and (reply.thinking or reply.tokens_thought) and self.now.off == Abilities().off:
+            yield "it thinks although its thinking was switched off"
 
     def _opened(self, request: Request) -> bool:
         return bool(self.thinkers and request.messages and not request.begin) and _added(request) in self.thinkers
@@ -220,7 +238,7 @@ def gives_no_score(name: str) -> UserError:
 
 
 def _added(request: Request) -> str:
-    return repr(sorted(request.more.items())) if request.more else ""
+    return repr((request.thinking, sorted(request.more.items()))) if request.more or request.thinking else ""
 
 
 def _drawn(choice: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[float, ...]]:

@@ -1,6 +1,7 @@
 """Meeting the servers of a model: whether each is there, has the model, and which dialect it speaks."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ CATALOGUE = 10
 """So many names are a provider's list; a harmless request shows whether another is known there."""
 LOADS = (502, 503, 504)
 """While a server or the one behind it still loads."""
+ANTHROPIC = "anthropic"
+OWNERS = ("vllm", "sglang", "llamacpp")
+"""Who says in the list that a server is theirs."""
+_DATED = re.compile(r"-(\d{8}|latest)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +33,20 @@ class Listing:
 
     Attributes:
         names: empty where it lists none.
-        vllm: whether it is vLLM's.
+        server: its kind, where that shows: "vllm", "sglang", "llamacpp", "openrouter" or "anthropic".
         refusal: what it says to who may not see the list, which some keys that may ask may not.
     """
 
     names: tuple[str, ...] = ()
-    vllm: bool = False
+    server: str = ""
     refusal: str = ""
 
     def has(self, name: str) -> bool:
         """Whether a name is in the list or may be all the same.
 
-        So it is where a pattern such as "openai/*" fits, where one of the two has a tag ("llama3:latest") or a place
-        ("models/gemini-pro") beside it, and where the list is a catalogue: those leave out aliases and deployments.
+        So it is where a pattern such as "openai/*" fits, where one of the two has a tag ("llama3:latest"), a date
+        ("claude-sonnet-4-5-20250929") or a place ("models/gemini-pro") beside it, and where the list is a catalogue: those
+        leave out aliases and deployments.
         """
         return not 0 < len(self.names) < CATALOGUE or any(_fits(name, each) for each in self.names)
 
@@ -48,7 +54,8 @@ class Listing:
 def _fits(name: str, listed: str) -> bool:
     if "*" in listed:
         return fnmatchcase(name, listed)
-    return name.split(":")[0] in (listed, listed.split(":")[0], listed.removeprefix("models/")) or name == listed
+    forms = (listed, listed.split(":")[0], listed.removeprefix("models/"), _DATED.sub("", listed))
+    return name.split(":")[0] in forms or name == listed or _DATED.sub("", name) == forms[-1]
 
 
 async def met(http: aiohttp.ClientSession, replica: Replica, patience: float) -> Listing:
@@ -104,5 +111,14 @@ def _listed(page: Page) -> Listing | None:
     if not isinstance(rows, list):
         return None
     names = [each if isinstance(each, str) else each.get("id") if isinstance(each, Mapping) else None for each in rows]
-    ours = any(isinstance(each, Mapping) and each.get("owned_by") == "vllm" for each in rows)
-    return Listing(tuple(name for name in names if isinstance(name, str) and name), ours)
+    kinds = filter(None, (_server(each) for each in rows if isinstance(each, Mapping)))
+    return Listing(tuple(name for name in names if isinstance(name, str) and name), next(kinds, ""))
+
+
+def _server(row: Mapping[str, Any]) -> str:
+    """The kind of server that has such a row in its list."""
+    if (owner := row.get("owned_by")) in OWNERS:
+        return str(owner)
+    if "canonical_slug" in row:
+        return "openrouter"
+    return ANTHROPIC if row.get("type") == "model" and "display_name" in row else ""

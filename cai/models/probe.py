@@ -75,8 +75,10 @@ class Probes:
         if looks in self.known:
             return
         async with self.turn:
-            # Of a server of ours it is known what it takes, but for its model's chat template.
-            if looks not in self.known and (not self.model.spec.served or looks[0]):
+            # Of a server of ours it is known what it takes, but for its model's chat template and thoughts.
+            if looks not in self.known and (
+                not self.model.spec.served or looks[0] or request.thinking or request.budget
+            ):
                 await self._take(request)
             self.known.add(looks)
 
@@ -125,7 +127,7 @@ class Probes:
     def _harmless(self, request: Request) -> Request:
         """As ``harmless``; of a server of ours few tokens are asked, as it refuses none."""
         asked = harmless(request)
-        return replace(asked, max_tokens=1) if self.model.spec.served else asked
+        return replace(asked, max_tokens=1, budget=asked.budget and 1) if self.model.spec.served else asked
 
     async def _patiently(self, request: Request, server: Replica, most: int = ERRORS) -> Reply:
         """An answer, also of a server that is busy or away for a while; so many errors are a refusal.
@@ -178,12 +180,14 @@ class Probes:
         if asked.choices:
             self._look_for_verdicts(reply, server)
             return
-        if self.model.dialect.learn(asked, reply):
-            self._note("its template opens a thought, so that an answer which closes none is taken for one")
+        for note in self.model.dialect.learn(asked, reply):
+            self._note(note)
         if not asked.score and len(reply.texts) < asked.n:
             self._put(replace(self.model.dialect.now, samples=False), "samples are asked one by one")
         if "unknown" in reply.finishes:
             self._note("it does not say how its answers end, so that none counts as whole")
+        if self.model.spec.served:  # few tokens were asked
+            return
         if THINKING in reply.finishes:
             spent = f"a thought took all {asked.max_tokens} tokens of its answer to a greeting"
             self._note(f"{spent}; give it more (max_tokens), or lessen its thinking (extra_body)")

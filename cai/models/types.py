@@ -108,7 +108,7 @@ class ModelSpec:
 
     Attributes:
         vllm: Hub id, path or ``bundled/…`` of a model to serve with vLLM.
-        endpoints: base URLs of OpenAI-compatible servers that hold the same model.
+        endpoints: base URLs of servers that hold the same model, OpenAI-compatible or Anthropic's.
         local: Hub id, path or ``bundled/…`` to load with transformers in this process.
         scripted: a file of answers.
         reward: Hub id or path of a reward model; it answers with scores.
@@ -119,6 +119,7 @@ class ModelSpec:
         safety: the role that safety_first asks first.
         threshold: the probability σ(score) of the safety model below which its score decides.
         spread: standard deviations of the members' scores to subtract.
+        api: which the endpoints speak, "openai" or "anthropic"; where empty, that is seen by their URLs and lists of models.
         model: the name under which the endpoints know the model, and which stands in the rows.
         api_key_env: the environment variable that holds the endpoints' key.
         headers_env: header → the environment variable that holds what is sent in it.
@@ -176,6 +177,7 @@ class ModelSpec:
     """How to reach the models of ``rewards``, in their order; filled in by the run."""
     trained: bool = False  # by this run, whose steps stand for what it holds
     picked: bool = False  # its kind is what happens to be installed, as nobody named one
+    api: str = ""
 
     @property
     def kind(self) -> str:
@@ -248,7 +250,7 @@ class ModelSpec:
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server; how they are asked (form, sampling) is no matter of servers."""
         asked = dict.fromkeys(("format", "extra_body", *SAMPLING), "")
-        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env")
+        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env", "api")
         mine, others = (({**each.by_name(), **asked}, *(getattr(each, key) for key in kept)) for each in (self, other))
         return mine == others
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cai.models.anthropic import Anthropic
 from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI, Scores, Vllm
 from cai.models.letters import logprobs_of
 from cai.models.refusals import Refused, refusal
@@ -424,6 +425,22 @@ def test_nothing_that_is_no_text_and_no_finite_number_comes_of_three_thousand_br
             continue
         outcomes["replies"] += 1
         sound(reply, request)
+    assert min(outcomes.values()) > 100, outcomes
+
+
+def test_nothing_of_the_kind_comes_of_broken_messages_of_anthropic_s() -> None:
+    draw, outcomes = Random(0), {"replies": 0, "unreadable": 0}
+    blocks = [{"type": "thinking", "thinking": "Hm.", "signature": "s"}, {"type": "text", "text": "It is."}]
+    usage = {"input_tokens": 3, "cache_read_input_tokens": 2, "output_tokens": 4}
+    message = {"type": "message", "model": "m", "content": blocks, "stop_reason": "end_turn", "usage": usage}
+    for _ in range(1000):
+        answer = mutated(message, draw, draw.choice((0.02, 0.1, 0.3)))
+        try:
+            sound(Anthropic().reply(answer, ASKED), ASKED)
+        except Unreadable:
+            outcomes["unreadable"] += 1
+        else:
+            outcomes["replies"] += 1
     assert min(outcomes.values()) > 100, outcomes
 
 
