@@ -68,6 +68,8 @@ class Refused(Exception):
             return "look at its log, then run the same command again"
         if self.status in (401, 403, 407) or (KEY.search(self.words) and not LONG.search(self.words)):
             return "check the key (api_key_env)"
+        if "temperature" in self.words.lower():
+            return "give the role temperature: 1"
         return "change what the role (temperature, extra_body) or the stage asks for, or ask another server"
 
 
