@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from cai.models.types import Model, ModelSpec, Reply, Request
+from cai.models.types import SAMPLING, Model, ModelSpec, Reply, Request
 
 
 class AskedAs:
@@ -19,6 +19,11 @@ class AskedAs:
         """A transcript goes on by itself; a chat as the model does."""
         return self.format == "transcript" or bool(getattr(self.inner, "continues_chat", self.inner.continues))
 
+    @property
+    def thinks(self) -> bool:
+        """Whether it thinks before it answers, as far as that is known."""
+        return self.spec.thinking != "off" and (bool(self.spec.thinking) or bool(getattr(self.inner, "thinks", False)))
+
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
         return await self.inner.ask(self._own(request), row_id)
@@ -31,17 +36,19 @@ class AskedAs:
 
     def _own(self, request: Request) -> Request:
         """The request with the role's sampling, which is of texts alone: a verdict reads the distribution itself."""
+        spec = self.spec
         if request.choices or request.score:
-            return replace(request, more=self.spec.extra_body) if self.spec.extra_body else request
-        own = self.spec.temperature
-        heat = request.temperature if own is None else own
-        return replace(request, temperature=heat, more={**self.sampling, **self.spec.extra_body})
+            off = spec.thinking if spec.thinking == "off" else ""  # a thought is no verdict
+            return replace(request, more=spec.extra_body, thinking=off)
+        heat = request.temperature if spec.temperature is None else spec.temperature
+        more = {**self.sampling, **spec.extra_body}
+        return replace(request, temperature=heat, more=more, thinking=spec.thinking, budget=spec.thinking_budget)
 
 
 def asked_as(model: Model, spec: ModelSpec) -> Model:
     """The model itself where the role asks nothing of its own."""
     inner = bare(model)
-    own = spec.extra_body or any(each is not None for each in (spec.temperature, spec.top_k, spec.min_p))
+    own = spec.extra_body or spec.thinking or any(getattr(spec, key) is not None for key in SAMPLING)
     return AskedAs(inner, spec) if own or inner.format != spec.format else inner
 
 

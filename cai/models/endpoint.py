@@ -19,12 +19,14 @@ import aiohttp
 from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
 from cai.models.dialect import OpenAI, Scores, Vllm
+from cai.models.forcing import BUDGET, closed
 from cai.models.headers import headers
 from cai.models.listing import Listing, met
 from cai.models.probe import Probes
+from cai.models.reasoning import TAGS
 from cai.models.refusals import Refused, refusal
 from cai.models.replica import Replica
-from cai.models.replies import Unreadable, failure
+from cai.models.replies import THINKING, Unreadable, failure
 from cai.models.retries import Transient, again
 from cai.models.transport import get, post
 from cai.models.types import ModelSpec, Reply, Request
@@ -57,6 +59,8 @@ class Endpoint:
         self.dialect: OpenAI = Scores() if spec.scorer else OpenAI()
         self.homes: OrderedDict[str, Replica] = OrderedDict()
         self.asking_around, self.probes = asyncio.Lock(), Probes(self)
+        self.thinks, self.tags = False, TAGS
+        """Whether it was seen to think before it answers, and what stands around its thoughts."""
         self.say: Callable[[str], None] = lambda note: None
         """Told what of a request is put otherwise, once."""
 
@@ -94,13 +98,31 @@ class Endpoint:
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; what fails is asked elsewhere, and while no server is there, for ``patience`` seconds more."""
-        await self.prepare(request)
+        request = await self._prepared(request)
         reply = await self._answer(request, row_id)
-        return reply if len(reply.texts) >= request.n or request.score else await self._more(reply, request, row_id)
+        if len(reply.texts) < request.n and not request.score:
+            reply = await self._more(reply, request, row_id)
+        if THINKING in reply.finishes and request.budget and self.continues_chat:
+            return await closed(reply, request, self.tags, lambda begun: self._answer(begun, row_id))
+        return reply
 
     async def prepare(self, request: Request) -> None:
         """Find out, before any row, how the servers take a request of this shape; raises as ``ask``."""
+        await self._prepared(request)
+
+    async def _prepared(self, request: Request) -> Request:
+        """The request as it is to be sent: that a model thinks may have shown at the first of its shape."""
         await self.probes.before(request)
+        bounded = self._bounded(request)
+        if bounded is not request:
+            await self.probes.before(bounded)
+        return bounded
+
+    def _bounded(self, request: Request) -> Request:
+        """The request with a budget for its thought, where it is a text's and one is to be expected."""
+        writes = request.messages and not (request.choices or request.score or request.begin)
+        expected = writes and (request.thinking == "on" or (self.thinks and not request.thinking))
+        return replace(request, budget=BUDGET) if expected and request.budget is None else request
 
     async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """The samples that a server left out, asked one by one."""

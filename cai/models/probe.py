@@ -41,6 +41,7 @@ def shape(request: Request) -> Shape:
         *(system, not request.messages, request.score, bool(request.tokens), request.choices),
         *(bool(request.begin), "\n\n" in request.begin, request.seed is None, request.n, request.max_tokens),
         *(request.temperature, request.top_p, len(request.stop), tuple(request.more) if request.more else ()),
+        *(request.thinking, request.budget),
     )
 
 
@@ -73,6 +74,7 @@ class Asked(Protocol):
     name: str
     dialect: OpenAI
     replicas: list[Replica]
+    thinks: bool
     say: Callable[[str], None]
 
     def once(self, request: Request, server: Replica | None = None) -> Awaitable[Reply]:
@@ -214,6 +216,7 @@ class Probes:
         if asked.choices:
             self._look_for_verdicts(reply, server)
             return
+        self.model.thinks |= bool(reply.thinking) and not asked.thinking
         if self.model.dialect.learn(asked, reply):
             self._note("its template opens a thought, so that an answer which closes none is taken for one")
         if not asked.score and len(reply.texts) < asked.n:

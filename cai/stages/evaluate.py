@@ -59,7 +59,8 @@ async def answer(row: Prompt, want: Evaluate, ask: Ask) -> Answers:
     seed, asked = ask.seed(), asking.answer(row.messages, ask.model.format)
     request = Request(asked.messages, asked.prompt, 1, want.max_tokens, want.temperature, want.top_p, asked.stop, seed)
     reply = await ask(request)
-    draft = Draft(reply.texts[0].strip(), ask.model.name, reply.finishes[0], seed)
+    said = reply.samples[0]
+    draft = Draft(said.text.strip(), ask.model.name, said.finish, seed, thinking=said.thinking)
     return Answers(row.id, row.messages, draft, row.track, row.about.tags, row.language)
 
 

@@ -64,7 +64,7 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
             and "fine" not in draft.flags
             and not await _better(principle, row, (drafts[-1], draft), ask.of(want.judge))
         ):
-            draft = _once_more(drafts[-1], draft.principle, draft.critique, "not_better")
+            draft = _once_more(drafts[-1], draft.principle, (draft.critique, draft.critique_thinking), "not_better")
         drafts.append(draft)
         if want.when_fine == "stop" and "fine" in draft.flags:
             break
@@ -86,35 +86,45 @@ async def answer(row: Prompt, want: Revise, ask: Ask) -> Draft:
     """The first draft."""
     request = _request(asking.answer(row.messages, ask.model.format), want, ask)
     reply = await ask(request)
-    return Draft(reply.texts[0].strip(), ask.model.name, reply.finishes[0], request.seed or 0)
+    said = reply.samples[0]
+    return Draft(said.text.strip(), ask.model.name, said.finish, request.seed or 0, thinking=said.thinking)
 
 
 async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: Revise, ask: Ask) -> Draft | str:
     """One critique and its revision, or the reason why not."""
     style = asking.Style(want.exemplars, ask.model.format)
     asked = asking.critique(ask.constitution, principle, row.messages, draft.text, style)
-    reply = await ask(_request(asked, want, ask))
-    critique = read.critique(reply.texts[0])
-    if critique is None or unusable(reply.finishes[0]):
-        return unusable(reply.finishes[0]) or "unreadable_critique"
+    said = (await ask(_request(asked, want, ask))).samples[0]
+    critique = read.critique(said.text)
+    if critique is None or unusable(said.finish):
+        return unusable(said.finish) or "unreadable_critique"
     if want.when_fine != "revise" and read.finds_nothing(critique):
-        return _once_more(draft, principle.id, critique, "fine")
+        return _once_more(draft, principle.id, (critique, said.thinking), "fine")
     request = _request(asking.revision(ask.constitution, asked, critique, principle), want, ask)
-    reply = await ask(request)
-    revision = read.revision(reply.texts[0])
+    revised = (await ask(request)).samples[0]
+    revision = read.revision(revised.text)
     if revision is None:
-        return unusable(reply.finishes[0]) or "unreadable_revision"
-    seen = [
-        text for each in ask.constitution.critique_revision[: want.exemplars] for text in (each.answer, each.revision)
-    ]
-    own = " ".join([*(message["content"] for message in row.messages), draft.text])
-    flags = ("leaked_exemplar",) if leaks(revision, seen, own) else ()
-    return Draft(revision, ask.model.name, reply.finishes[0], request.seed or 0, principle.id, critique, flags)
+        return unusable(revised.finish) or "unreadable_revision"
+    flags = ("leaked_exemplar",) if _leaks(revision, row, draft, want, ask) else ()
+    led = principle.id, critique, flags, revised.thinking, said.thinking
+    return Draft(revision, ask.model.name, revised.finish, request.seed or 0, *led)
 
 
-def _once_more(draft: Draft, principle: str, critique: str, flag: str) -> Draft:
-    """A draft that stands for another round, with the model and seed that made it."""
-    return replace(draft, principle=principle, critique=critique, flags=(flag,))
+def _leaks(revision: str, row: Prompt, draft: Draft, want: Revise, ask: Ask) -> bool:
+    """Whether words of the exemplars that were shown stand in a revision, and nowhere in what it revises."""
+    shown = ask.constitution.critique_revision[: want.exemplars]
+    seen = [text for each in shown for text in (each.answer, each.revision)]
+    return leaks(revision, seen, " ".join([*(message["content"] for message in row.messages), draft.text]))
+
+
+def _once_more(draft: Draft, principle: str, critique: tuple[str, str], flag: str) -> Draft:
+    """A draft that stands for another round, with the model and seed that made it.
+
+    Args:
+        critique: and what was thought before it.
+    """
+    words, thought = critique
+    return replace(draft, principle=principle, critique=words, flags=(flag,), critique_thinking=thought)
 
 
 async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft], ask: Ask) -> bool:

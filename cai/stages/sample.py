@@ -42,8 +42,7 @@ async def sample(row: Prompt, want: Sample, ask: Ask) -> list[Pair] | Drop:
     )
     reply = await ask(request)
     drafts = [
-        Draft(text.strip(), ask.model.name, finish, seed)
-        for text, finish in zip(reply.texts, reply.finishes, strict=True)
+        Draft(each.text.strip(), ask.model.name, each.finish, seed, thinking=each.thinking) for each in reply.samples
     ]
     pairs = [
         Pair(f"{row.id}/{number}", row.id, row.messages, a, b, row.track, row.about.tags, row.language, tuple(more))

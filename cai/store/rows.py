@@ -51,7 +51,7 @@ class Draft:
     ``finish`` is how it ended, see ``cai.models.replies``. ``seed`` is the request's. ``flags`` are what was noticed of it as
     it was made: "leaked_exemplar", "fine" (its critique found nothing) or "not_better" (a judge did not find the revision
     better), and under the last two it is the draft before it, which stands. ``thinking`` is what the model thought before the
-    text: no part of the answer, and never shown to a critic or a judge.
+    text, ``critique_thinking`` what it thought before the critique: no part of either, and never shown to a critic or a judge.
     """
 
     text: str
@@ -62,6 +62,7 @@ class Draft:
     critique: str = ""
     flags: tuple[str, ...] = ()
     thinking: str = ""
+    critique_thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)

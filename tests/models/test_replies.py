@@ -77,7 +77,7 @@ def test_a_thought_is_cut_off_and_counted(text: str) -> None:
     reply = read(choice(text))
     assert reply.texts == (said,)
     assert "".join(reply.thinking).split() == thought.split()
-    assert reply.counts == ({"thinking_cut_off": 1} if thought else {})
+    assert reply.counts == ({"thoughts": 1} if thought else {})
 
 
 @pytest.mark.parametrize(
