@@ -147,12 +147,14 @@ def show(
     reason: Annotated[str, typer.Option(metavar="REASON", help="Only rows left out for this reason.")] = "",
     text: Annotated[str, typer.Option(metavar="TEXT", help="Only rows that hold this text.")] = "",
     diff: Annotated[bool, typer.Option("--diff", help="Show what each revision changed, word by word.")] = False,
+    thoughts: Annotated[bool, typer.Option("--thoughts", help="Show what a model thought before it answered.")] = False,
 ) -> None:
     """Show rows of a stage, whole."""
     from cai.report.rows import Wanted, print_rows
     from cai.report.summary import plain_console, run_folder
 
-    print_rows(run_folder(run), stage, Wanted(count, drops, row, principle, reason, text, diff), plain_console())
+    wanted = Wanted(count, drops, row, principle, reason, text, diff, thoughts)
+    print_rows(run_folder(run), stage, wanted, plain_console())
 
 
 @app.command()

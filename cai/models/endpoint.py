@@ -103,8 +103,15 @@ class Endpoint:
         if len(reply.texts) < request.n and not request.score:
             reply = await self._more(reply, request, row_id)
         if THINKING in reply.finishes and request.budget and self.continues_chat:
-            return await closed(reply, request, self.tags, lambda begun: self._answer(begun, row_id))
+            return await closed(reply, request, self.tags, partial(self._go_on, row_id))
         return reply
+
+    async def _go_on(self, row_id: str, request: Request) -> Reply:
+        """The answer to a request that goes on from another's; raises Refused where no server takes such."""
+        try:
+            return await self._try(request, row_id)
+        except Transient:
+            return await self._answer(request, row_id)
 
     async def prepare(self, request: Request) -> None:
         """Find out, before any row, how the servers take a request of this shape; raises as ``ask``."""

@@ -8,7 +8,7 @@ stays cut off while thinking.
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from cai.errors import RowError
+from cai.models.refusals import Refused
 from cai.models.replies import THINKING
 from cai.models.types import Reply, Request
 
@@ -24,7 +24,7 @@ async def closed(
     Args:
         request: what it answers.
         tags: what opens and closes a thought of this model.
-        ask: as ``Model.ask``, whose errors it raises but for a refusal of the row.
+        ask: answers a request; what is refused leaves the thought as it is.
     """
     for place, finish in enumerate(reply.finishes):
         if finish == THINKING and reply.thinking and reply.thinking[place]:
@@ -33,7 +33,7 @@ async def closed(
             begun = replace(request, n=1, begin=thought, budget=None, seed=seed)
             try:
                 reply = _with(reply, place, await ask(begun))
-            except RowError:  # a template that takes no thought in what it is to go on from
+            except Refused:  # a template that takes no thought in what it is to go on from
                 return reply
     return reply
 

@@ -216,7 +216,7 @@ class Probes:
         if asked.choices:
             self._look_for_verdicts(reply, server)
             return
-        self.model.thinks |= bool(reply.thinking) and not asked.thinking
+        self.model.thinks |= (bool(reply.thinking) or THINKING in reply.finishes) and not asked.thinking
         if self.model.dialect.learn(asked, reply):
             self._note("its template opens a thought, so that an answer which closes none is taken for one")
         if not asked.score and len(reply.texts) < asked.n:
