@@ -70,7 +70,7 @@ class OpenAI:
             body["temperature"] = request.temperature
         if now.top_p or (drawn and request.top_p != 1):
             body["top_p"] = request.top_p
-        if stops := request.stop[: now.stops]:
+        if not request.budget and (stops := request.stop[: now.stops]):  # in a thought they would end it: cut here
             body["stop"] = list(stops)
         if request.seed is not None and now.seed:
             body["seed"] = request.seed

@@ -129,7 +129,8 @@ class Endpoint:
         """The request with a budget for its thought, where it is a text's and one is to be expected."""
         writes = request.messages and not (request.choices or request.score or request.begin)
         expected = writes and (request.thinking == "on" or (self.thinks and not request.thinking))
-        return replace(request, budget=BUDGET) if expected and request.budget is None else request
+        most = min(BUDGET, self.spec.max_len // 2) if self.spec.max_len else BUDGET
+        return replace(request, budget=most) if expected and request.budget is None else request
 
     async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """The samples that a server left out, asked one by one."""

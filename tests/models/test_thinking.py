@@ -44,6 +44,18 @@ def test_a_thought_is_given_tokens_of_its_own_by_itself_where_a_model_was_seen_t
     assert reply.counts == {"thoughts": 1}
 
 
+def test_a_stop_ends_an_answer_and_no_thought() -> None:
+    [reply], _ = ask(server := Peculiar(thinker), Request(TURNS, max_tokens=8, stop=("hm", "slow")), thinking="on")
+    assert "stop" not in server.rows[0]
+    assert (reply.texts, reply.finishes) == (("Rye rises ",), ("stop",))
+    assert reply.thinking[0].split() == ["hm"] * 40
+
+
+def test_a_role_s_own_length_bounds_what_a_thought_is_given_by_itself() -> None:
+    _, [row] = asked(Peculiar(thinker), max_len=1024)
+    assert row["max_tokens"] == 8 + 512
+
+
 def test_a_model_that_does_not_think_is_given_none() -> None:
     _, [row] = asked(Peculiar(answer))
     assert row["max_tokens"] == 8
