@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from constitution import tools
 from constitution.model import Constitution, Principle
 from constitution.templates import fill
-
-Message = dict[str, str]
+from constitution.tools import Message
 
 CHAT, TRANSCRIPT = "chat", "transcript"
 FORMATS = (CHAT, TRANSCRIPT)
@@ -110,7 +110,6 @@ def words_of(principle: Principle) -> Mapping[str, str]:
 
 
 def conversation(messages: Sequence[Message], answer: str | None = None) -> str:
-    """A conversation as text, with an answer at its end where one is given."""
-    names = {"user": "Human", "assistant": "Assistant", "system": "System"}
-    turns = [f"{names.get(message['role'], message['role'])}: {message['content']}" for message in messages]
+    """A conversation as text, with an answer at its end where one is given; tools are named, called and answer in it."""
+    turns = [f"{tools.speaker(message)}: {tools.shown(message)}" for message in messages]
     return "\n\n".join(turns if answer is None else [*turns, f"Assistant: {answer}"])

@@ -17,9 +17,15 @@ from cai.models.replica import Replica
 from cai.models.replies import THINKING
 from cai.models.retries import Transient
 from cai.models.types import Message, ModelSpec, Reply, Request
+from constitution.tools import DEFINITIONS, has_tools
 
 Shape = tuple[object, ...]
 HARMLESS = {"system": "You are a helpful assistant.", "assistant": "Hello!", "user": "Please say hello."}
+TOOL = {
+    "role": DEFINITIONS,
+    "content": '[{"type": "function", "function": {"name": "today", "description": "The date.", "parameters": '
+    '{"type": "object", "properties": {}}}}]',
+}
 MOST_WAYS = 12
 """Other ways that are tried of one shape."""
 ERRORS = 3
@@ -41,7 +47,7 @@ def shape(request: Request) -> Shape:
         *(system, not request.messages, request.score, bool(request.tokens), request.choices),
         *(bool(request.begin), "\n\n" in request.begin, request.seed is None, request.n, request.max_tokens),
         *(request.temperature, request.top_p, len(request.stop), tuple(request.more) if request.more else ()),
-        *(request.thinking, request.budget),
+        *(request.thinking, request.budget, has_tools(request.messages)),
     )
 
 
@@ -61,10 +67,11 @@ def _innocent(request: Request) -> tuple[Message, ...]:
     roles = [message["role"] for message in request.messages]
     if not roles:
         return ()
+    tools = [TOOL] if has_tools(request.messages) else []
     turns = ["system"] if "system" in roles else []
     turns += ["user", "assistant"] if "assistant" in roles else ["user"]
     turns += ["user"] if turns[-1] == "assistant" and not request.score else []
-    return tuple({"role": role, "content": HARMLESS[role]} for role in turns)
+    return (*tools, *({"role": role, "content": HARMLESS[role]} for role in turns))
 
 
 class Asked(Protocol):

@@ -7,7 +7,7 @@ thought in a field of its own or within tags.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cai.models.thoughts import apart, closes_alone
@@ -150,6 +150,15 @@ def apart_from_thought(
     if spent or (unclosed and finish != "content_filter"):
         finish = THINKING
     return Sample(said, thinking, finish, bool(thought) and closes_alone(text))
+
+
+CALLS = ("<tool_call>", "[TOOL_CALLS]", "<|python_tag|>", "<function=", "<|tool_call|>", "<|tool_calls_section_begin|>")
+"""How the call of a tool begins, where a server leaves it in the text."""
+
+
+def called(said: Sample) -> Sample:
+    """A sample of a model that was offered tools: the call of one is no answer."""
+    return replace(said, finish="tool_calls") if said.text.lstrip().startswith(CALLS) else said
 
 
 def written(samples: Sequence[Sample]) -> dict[str, Any]:

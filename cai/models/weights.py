@@ -20,6 +20,7 @@ from cai.models import own_code
 from cai.models.abilities import joined
 from cai.models.bundled import resolve
 from cai.models.types import Message, ModelSpec
+from constitution.tools import definitions, spoken, wire
 
 logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
 
@@ -92,10 +93,13 @@ def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], an
     """
 
     def text_of(some: Sequence[Message]) -> str:
-        text = tokenizer.apply_chat_template(list(some), tokenize=False, add_generation_prompt=answer_begins)
+        text = tokenizer.apply_chat_template(
+            wire(some, parsed=True), tools=tools, tokenize=False, add_generation_prompt=answer_begins
+        )
         assert isinstance(text, str)
         return text
 
+    tools, messages = definitions(messages) or None, spoken(messages)
     opening = next((each["content"].strip() for each in messages if each["role"] == "system"), "")
     try:
         text = text_of(messages)
