@@ -86,7 +86,11 @@ def digest(constitution: Constitution) -> str:
         for each in constitution.principles
     ]
     bare = replace(constitution, name="", version="", description="", principles=tuple(principles))
-    text = json.dumps(asdict(bare), sort_keys=True, ensure_ascii=False)
+    data = asdict(bare)
+    for each in data["principles"]:
+        if not each["applies_to"]["has"]:  # constitutions of before it was there stay what they were
+            del each["applies_to"]["has"]
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

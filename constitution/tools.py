@@ -34,6 +34,13 @@ def has_tools(messages: Sequence[Message]) -> bool:
     return any(each["role"] in (DEFINITIONS, RESULT) or CALLS in each for each in messages)
 
 
+def kinds(messages: Sequence[Message]) -> tuple[str, ...]:
+    """What a conversation has, in the words of ``About.has``."""
+    roles = [each["role"] for each in messages]
+    there = {"system": "system" in roles, "turns": roles.count("user") > 1, "tools": has_tools(messages)}
+    return tuple(name for name, has in there.items() if has)
+
+
 def wire(messages: Sequence[Message], parsed: bool = False) -> list[dict[str, Json]]:
     """The conversation as servers take it, without the definitions.
 

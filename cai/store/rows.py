@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, get_type_hints
 
 from cai.store.form import conversation, reader
 from constitution.model import About
+from constitution.tools import kinds
 
 Message = dict[str, str]
 Track = Literal["redteam", "helpful"]
@@ -41,7 +42,7 @@ class Prompt:
     def about(self) -> About:
         """What principles are chosen by."""
         tags = (self.category, *self.tags) if self.category else self.tags
-        return About(self.track, tags, self.language)
+        return About(self.track, tags, self.language, kinds(self.messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Pair:
     @property
     def about(self) -> About:
         """What principles are chosen by."""
-        return About(self.track, self.tags, self.language)
+        return About(self.track, self.tags, self.language, kinds(self.messages))
 
 
 @dataclass(frozen=True, slots=True)
