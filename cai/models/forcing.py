@@ -5,6 +5,7 @@ server goes on from a forced beginning, word for word, and its template takes a 
 stays cut off while thinking.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -50,5 +51,5 @@ def _with(reply: Reply, place: int, answer: Reply) -> Reply:
         tokens_in=reply.tokens_in + answer.tokens_in,
         tokens_cached=reply.tokens_cached + answer.tokens_cached,
         tokens_out=reply.tokens_out + answer.tokens_out,
-        counts={**reply.counts, "thoughts_closed": reply.counts.get("thoughts_closed", 0) + 1},
+        counts=Counter(reply.counts) + Counter(thoughts_closed=1) - Counter(cut_while_thinking=1),
     )

@@ -70,7 +70,7 @@ def test_a_budget_bounds_the_thought_and_one_that_is_spent_is_closed() -> None:
     assert second["messages"][-1]["content"] == f"<think>\n{' '.join(['hm'] * 10)}\n</think>\n\n"
     assert (reply.texts, reply.finishes) == (("Rye rises slowly.",), ("stop",))
     assert reply.thinking == (" ".join(["hm"] * 10),)
-    assert reply.counts["thoughts_closed"] == 1
+    assert reply.counts == {"thoughts": 1, "thoughts_closed": 1}
 
 
 def test_where_nothing_can_be_gone_on_from_a_thought_that_is_cut_stays_so() -> None:
