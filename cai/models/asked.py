@@ -22,7 +22,9 @@ class AskedAs:
     @property
     def thinks(self) -> bool:
         """Whether it thinks before it answers, as far as that is known."""
-        return self.spec.thinking != "off" and (bool(self.spec.thinking) or bool(getattr(self.inner, "thinks", False)))
+        if self.spec.thinking == "auto":
+            return bool(getattr(self.inner, "thinks", False))
+        return self.spec.thinking != "off"
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
@@ -38,17 +40,23 @@ class AskedAs:
         """The request with the role's sampling, which is of texts alone: a verdict reads the distribution itself."""
         spec = self.spec
         if request.choices or request.score:
-            off = spec.thinking if spec.thinking == "off" else ""  # a thought is no verdict
-            return replace(request, more=spec.extra_body, thinking=off)
+            return replace(request, more=spec.extra_body, thinking="off" if spec.thinking == "off" else "")
         heat = request.temperature if spec.temperature is None else spec.temperature
         more = {**self.sampling, **spec.extra_body}
-        return replace(request, temperature=heat, more=more, thinking=spec.thinking, budget=spec.thinking_budget)
+        word, budget = _thinking(spec)
+        return replace(request, temperature=heat, more=more, thinking=word, budget=budget)
+
+
+def _thinking(spec: ModelSpec) -> tuple[str, int | None]:
+    """Whether a role is to think, in a request's words, and for how many tokens."""
+    said = spec.thinking
+    return ("" if said == "auto" else said, None) if isinstance(said, str) else ("on", said["budget"])
 
 
 def asked_as(model: Model, spec: ModelSpec) -> Model:
     """The model itself where the role asks nothing of its own."""
     inner = bare(model)
-    own = spec.extra_body or spec.thinking or any(getattr(spec, key) is not None for key in SAMPLING)
+    own = spec.extra_body or spec.thinking != "auto" or any(getattr(spec, key) is not None for key in SAMPLING)
     return AskedAs(inner, spec) if own or inner.format != spec.format else inner
 
 

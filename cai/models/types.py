@@ -141,8 +141,7 @@ class ModelSpec:
         headers_env: header → the environment variable that holds what is sent in it.
         extra_body: sent with each request to its servers as it stands.
         temperature, top_k, min_p: of all texts that it writes, whatever the stage asks for.
-        thinking: "on" or "off"; as the model does by itself where empty.
-        thinking_budget: tokens that a thought may take; some thousands unless given.
+        thinking: "auto", as the model does by itself, "off", "on", or {"budget": tokens that a thought may take}.
         reasoning_parser: by which a vLLM server of ours tells thoughts from answers; the model's own where empty, "none" for
             none.
         concurrency: requests in flight at once; None ("auto") follows a vLLM server's own figures.
@@ -195,8 +194,7 @@ class ModelSpec:
     spread: float = 0.0
     members: "tuple[ModelSpec, ...]" = ()
     """How to reach the models of ``rewards``, in their order; filled in by the run."""
-    thinking: str = ""
-    thinking_budget: int | None = None
+    thinking: str | Mapping[str, int] = "auto"
     reasoning_parser: str = ""
     trained: bool = False  # by this run, whose steps stand for what it holds
     picked: bool = False  # its kind is what happens to be installed, as nobody named one
@@ -258,8 +256,8 @@ class ModelSpec:
         }
         # Only where given, so that runs made before these keys were there can go on.
         more = {"quantization": self.quantization, "lora": self.lora, "scores": self.scores, **self._combination()}
-        more |= {"extra_body": dict(self.extra_body), "thinking": self.thinking}
-        more |= {"thinking_budget": self.thinking_budget, "reasoning_parser": self.reasoning_parser}
+        more |= {"extra_body": dict(self.extra_body), "reasoning_parser": self.reasoning_parser}
+        more["thinking"] = self.thinking if self.thinking != "auto" else ""
         given = {key: value for key in SAMPLING if (value := getattr(self, key)) is not None}
         return known | {key: value for key, value in more.items() if value} | given
 
@@ -272,14 +270,13 @@ class ModelSpec:
 
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server; how they are asked (form, sampling) is no matter of servers."""
-        asked = dict.fromkeys(("format", "extra_body", *SAMPLING, *THINKING), "")
+        asked = dict.fromkeys(("format", "extra_body", "thinking", *SAMPLING), "")
         kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env")
         mine, others = (({**each.by_name(), **asked}, *(getattr(each, key) for key in kept)) for each in (self, other))
         return mine == others
 
 
 SAMPLING = ("temperature", "top_k", "min_p")
-THINKING = ("thinking", "thinking_budget")
 KINDS = ("vllm", "endpoints", "local", "reward", "rewards", "scripted")
 
 

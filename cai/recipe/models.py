@@ -41,7 +41,6 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
     for key, kind in (("backend", "reward"), ("scores", "endpoints"), *((key, "rewards") for key in COMBINING)):
         if key in block and kind != kinds[0]:
             wrong((*keys, key), f"is for `{kind}`, and this role is given by `{kinds[0]}`; take it out")
-    fields |= _thinking(fields.pop("thinking", "auto"))
     if "reasoning_parser" in block and kinds[0] != "vllm":
         wrong((*keys, "reasoning_parser"), f"is for `vllm`, and this role is given by `{kinds[0]}`; take it out")
     for key in (key for key in ASKED if key in block and kinds[0] not in ("endpoints", "vllm")):
@@ -56,13 +55,6 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
     elif kinds[0] in ("vllm", "local", "reward"):
         fields[kinds[0]] = read_weights(block[kinds[0]], (*keys, kinds[0]), beside, wrong)
     return ModelSpec(role, **fields)
-
-
-def _thinking(said: Any) -> dict[str, Any]:
-    """What a role says of its thinking: auto, off, on, or on with a budget of tokens."""
-    if isinstance(said, dict):
-        return {"thinking": "on", "thinking_budget": said["budget"]}
-    return {} if said == "auto" else {"thinking": said}
 
 
 def read_weights(name: str, keys: Keys, beside: Path, wrong: Wrong) -> str:

@@ -29,7 +29,7 @@ def whole_set(run: Run, block: Block) -> None:
 
     def free(drops: list[Drop]) -> Iterator[Row]:
         for row in source.all_rows(takes):
-            if drop := held.drop(row.id, row.messages):
+            if drop := held.drop(row.id, row.prompt):
                 drops.append(drop)
             else:
                 yield row

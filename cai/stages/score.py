@@ -56,6 +56,7 @@ async def score(row: Pair, want: Score, ask: Ask) -> Scored | Drop:
         row.track,
         row.tags,
         row.language,
+        row.added,
     )
 
 

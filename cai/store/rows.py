@@ -78,6 +78,11 @@ class Chain:
     language: str = ""
 
     @property
+    def prompt(self) -> tuple[Message, ...]:
+        """See ``Pair``."""
+        return self.messages
+
+    @property
     def revisions(self) -> tuple[int, ...]:
         """The numbers of the drafts that are revisions: neither the first answer nor the draft before them once more."""
         rounds = enumerate(self.drafts[1:], 1)
@@ -92,6 +97,7 @@ class Pair:
         more: further answers, where a group is sampled to be ranked at once.
         people: what people who compared the two said, one by one: 1 where a is the better, 0 where b is, 0.5 for a tie, or
             the probability that a is. No judge is shown it.
+        added: messages at the end that no prompt had: the conversation went on.
     """
 
     id: str
@@ -104,6 +110,12 @@ class Pair:
     language: str = ""
     more: tuple[Draft, ...] = ()
     people: tuple[float, ...] = ()
+    added: int = 0
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """What the conversation began with: rows of one prompt are on one side of a split."""
+        return self.messages[: len(self.messages) - self.added]
 
     @property
     def answers(self) -> tuple[Draft, ...]:
@@ -166,6 +178,11 @@ class Preference:
         return self.pair.messages
 
     @property
+    def prompt(self) -> tuple[Message, ...]:
+        """See ``Pair``."""
+        return self.pair.prompt
+
+    @property
     def confidence(self) -> float | None:
         """The probability that a is the better, before the clamp."""
         return self.p_a if self.p_calibrated is None else self.p_calibrated
@@ -205,6 +222,12 @@ class Scored:
     track: str
     tags: tuple[str, ...] = ()
     language: str = ""
+    added: int = 0
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """See ``Pair``."""
+        return self.messages[: len(self.messages) - self.added]
 
 
 @dataclass(frozen=True, slots=True)

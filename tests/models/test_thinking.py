@@ -62,7 +62,7 @@ def test_a_model_that_does_not_think_is_given_none() -> None:
 
 
 def test_a_budget_bounds_the_thought_and_one_that_is_spent_is_closed() -> None:
-    reply, rows = asked(Peculiar(thinker), models=LISTED_BY_VLLM, thinking="on", thinking_budget=10)
+    reply, rows = asked(Peculiar(thinker), models=LISTED_BY_VLLM, thinking={"budget": 10})
     first, second = rows
     assert first["max_tokens"] == 18
     assert second["max_tokens"] == 8
@@ -74,7 +74,7 @@ def test_a_budget_bounds_the_thought_and_one_that_is_spent_is_closed() -> None:
 
 
 def test_where_nothing_can_be_gone_on_from_a_thought_that_is_cut_stays_so() -> None:
-    reply, [_] = asked(Peculiar(thinker), thinking="on", thinking_budget=10)
+    reply, [_] = asked(Peculiar(thinker), thinking={"budget": 10})
     assert (reply.texts, reply.finishes) == (("",), ("thinking",))
     assert reply.counts["cut_while_thinking"] == 1
 
@@ -84,7 +84,7 @@ def test_a_template_that_takes_no_thought_in_what_is_begun_leaves_it_cut() -> No
         begun = body["messages"][-1]["role"] == "assistant"
         return refused("the final message does not appear in the chat") if begun else thinker(body)
 
-    reply, _ = asked(Peculiar(odd), models=LISTED_BY_VLLM, thinking="on", thinking_budget=10)
+    reply, _ = asked(Peculiar(odd), models=LISTED_BY_VLLM, thinking={"budget": 10})
     assert reply.finishes == ("thinking",)
 
 

@@ -71,7 +71,7 @@ def scene(thinking: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
 def test_a_thinking_model_of_ours_is_asked_as_the_role_says(scene: Any, thinking: Path) -> None:
     async def doing(ask: Any) -> dict[str, Reply]:
         return {
-            "budget": await ask(ASKED, thinking="on", thinking_budget=16),
+            "budget": await ask(ASKED, thinking={"budget": 16}),
             "off": await ask(ASKED, thinking="off"),
             "verdict": await ask(VERDICT, thinking="on"),
         }

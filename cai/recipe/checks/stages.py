@@ -124,6 +124,13 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield "", f"compares on held-out prompts, and {block.reads} sets none aside; give it a share under heldout"
         case Sample(n=n, group=group) if n % group:
             yield "n", f"must be a multiple of group ({group}), found {n}"
+        case Sample(turns=turns, user="") if turns > 1:
+            yield "turns", "needs a role that plays the person; add `user: ROLE`, such as the judge's"
+        case Sample(turns=1, user=user, person=person) if user or person:
+            yield (
+                "user" if user else "person",
+                "is for conversations that go on; add `turns: 2` or more, or take it out",
+            )
         case Sample(temperature=0):
             yield "temperature", "is 0, at which all answers to a prompt are the same; raise it"
         case Ppo(rollouts=role) if role and not _served(role, models, before):
