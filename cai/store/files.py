@@ -215,7 +215,7 @@ def read_json(path: Path) -> Any:
             return json.loads(file.read().decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise RunError(
-            f"{path} is damaged, as it is not JSON ({error}); restore it, or move {path.parent} away"
+            f"{path} is damaged, as it is not JSON ({str(error).partition(';')[0]}); restore it, or move {path.parent} away"
         ) from None
 
 

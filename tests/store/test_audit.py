@@ -189,6 +189,24 @@ def test_a_dataset_that_lost_a_file_is_not_trained_on(tmp_path: Path) -> None:
         dataset.whole(tmp_path, splits, "sets")
 
 
+def test_a_pipe_in_the_place_of_a_dataset_s_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train.parquet")
+    with pytest.raises(RunError, match=r"train\.parquet is no file; put it back"):
+        dataset.whole(tmp_path, {"train": 1}, "sets")
+    with pytest.raises(RunError, match=r"train\.parquet is no file; put it back"):
+        [*dataset.rows(tmp_path)]
+
+
+def test_a_run_is_not_done_whose_dataset_is_not_whole(scripted_run: Run) -> None:
+    run = scripted_run()
+    data = run / "prefs" / "train.parquet"
+    data.write_bytes(data.read_bytes()[:-300])
+    with pytest.raises(RunError, match=r"train\.parquet is damaged \(.*\); put it back, or do its stage again with --redo"):
+        scripted_run()
+    scripted_run(redo="prefs")
+    scripted_run()
+
+
 @pytest.mark.parametrize("damage", [lambda text: text[:-9], lambda text: f"{text}\0\0", lambda text: "\ufeff" + text[:-2] + "\n"])
 def test_a_part_of_as_many_lines_that_are_no_rows_any_more_is_told(
     tmp_path: Path, damage: Callable[[str], str]
