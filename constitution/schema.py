@@ -58,14 +58,17 @@ def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
             known = list(schema.get("properties", {}))
             for key in value:
                 if key not in known:
-                    letters = "" if key.isascii() else f" (written {ascii(key)})"  # a Cyrillic а looks like an a
+                    letters = "" if key.isascii() else f" (written {key!a})"  # a Cyrillic а looks like an a
                     yield (*keys, key), f"unknown key{letters}; {nearest(key, known)}"
         case "required":
             missing = error.message.split("'")[1]
             about = schema.get("properties", {}).get(missing, {}).get("description", "")
             yield keys, f'"{missing}" is missing{": " + about if about else ""}; add it'
         case "type":
-            yield keys, f"expected {_kind(wanted)}, found {shown(value)}{_bounds(schema, wanted)}{_quotes(wanted, value)}"
+            yield (
+                keys,
+                f"expected {_kind(wanted)}, found {shown(value)}{_bounds(schema, wanted)}{_quotes(wanted, value)}",
+            )
         case "enum":
             yield keys, f"expected one of {', '.join(map(str, wanted))}, found {shown(value)}"
         case "minLength" | "pattern":

@@ -163,7 +163,9 @@ class _Outline:
 
     def _add(self, step: Block) -> None:
         if step.name in OWN_FOLDERS:
-            self.wrong(step.keys, f'"{step.name}" is a folder that every run has; give the stage another name with `as:`')
+            self.wrong(
+                step.keys, f'"{step.name}" is a folder that every run has; give the stage another name with `as:`'
+            )
         if any(step.name in (each.name, each.policy) for each in self.blocks):
             self.wrong(step.keys, f'there is already a stage "{step.name}"; give this one a name of its own with `as:`')
         self.blocks.append(step)

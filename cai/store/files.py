@@ -84,11 +84,11 @@ def reading(path: Path) -> BinaryIO:
         RunError: what has its name is a folder, a pipe or a device, by which a run would wait for ever, or cannot be read.
     """
     try:
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
-        if S_ISREG(os.fstat(file.fileno()).st_mode):
-            return file
-        file.close()
-        why = "it is a pipe or a device"
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        if S_ISREG(os.fstat(descriptor).st_mode):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+        why = "it is a folder, a pipe or a device"
     except OSError as error:
         why = error.strerror or type(error).__name__
     raise RunError(f"{path} cannot be read as a file: {why}; put it back as it was, or redo its stage")

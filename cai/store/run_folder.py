@@ -9,7 +9,6 @@ from cai.store.files import read_form
 from constitution.load import digest, load
 from constitution.model import Constitution
 
-
 OWN_FOLDERS = ("constitutions", "logs")
 """Folders of every run, which are no stage's."""
 

@@ -201,13 +201,17 @@ def test_a_run_is_not_done_whose_dataset_is_not_whole(scripted_run: Run) -> None
     run = scripted_run()
     data = run / "prefs" / "train.parquet"
     data.write_bytes(data.read_bytes()[:-300])
-    with pytest.raises(RunError, match=r"train\.parquet is damaged \(.*\); put it back, or do its stage again with --redo"):
+    with pytest.raises(
+        RunError, match=r"train\.parquet is damaged \(.*\); put it back, or do its stage again with --redo"
+    ):
         scripted_run()
     scripted_run(redo="prefs")
     scripted_run()
 
 
-@pytest.mark.parametrize("damage", [lambda text: text[:-9], lambda text: f"{text}\0\0", lambda text: "\ufeff" + text[:-2] + "\n"])
+@pytest.mark.parametrize(
+    "damage", [lambda text: text[:-9], lambda text: f"{text}\0\0", lambda text: "\ufeff" + text[:-2] + "\n"]
+)
 def test_a_part_of_as_many_lines_that_are_no_rows_any_more_is_told(
     tmp_path: Path, damage: Callable[[str], str]
 ) -> None:
@@ -229,5 +233,5 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str, make: Call
 
 def test_nothing_is_appended_to_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "drops.jsonl")
-    with pytest.raises(RunError, match="it is a pipe or a device"):
+    with pytest.raises(RunError, match="it is a folder, a pipe or a device"):
         append_to(tmp_path / "drops.jsonl")

@@ -17,5 +17,7 @@ def test_a_kept_constitution_that_was_changed_is_not_taken_for_the_one_of_the_ru
     kept.write_text(dump(constitution))
     assert former_constitution(tmp_path, digest(constitution)).by_id.keys() == constitution.by_id.keys()
     kept.write_text(kept.read_text().replace("harm", "ham"))
-    with pytest.raises(UserError, match="was changed since, and is not what made revise; put it back .*--redo revise$"):
+    with pytest.raises(
+        UserError, match=r"was changed since, and is not what made revise; put it back .*--redo revise$"
+    ):
         former_constitution(tmp_path, digest(constitution), "revise")

@@ -22,6 +22,8 @@ from cai.store.rows import plain
 from cai.train.launch import checkpoints, memory
 from cai.train.launch.hardware import Hardware
 
+LOOK_SECONDS = 0.5
+"""Between two looks at what a training reports."""
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
@@ -104,7 +106,7 @@ async def train(
     try:
         while child.poll() is None:
             seen = _tail(metrics, seen, on_metrics)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(LOOK_SECONDS)
         _tail(metrics, seen, on_metrics)
     finally:
         await asyncio.shield(asyncio.to_thread(process.stop, child))
