@@ -4,7 +4,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
@@ -217,16 +217,6 @@ def read_json(path: Path) -> Any:
         raise RunError(
             f"{path} is damaged, as it is not JSON ({str(error).partition(';')[0]}); restore it, or move {path.parent} away"
         ) from None
-
-
-def read_object(path: Path, keys: Set[str]) -> dict[str, Any] | None:
-    """The object of a JSON file that has these keys at least; otherwise as ``read_json``."""
-    data = read_json(path)
-    if data is None or (isinstance(data, dict) and keys <= data.keys()):
-        return data
-    raise RunError(
-        f"{path} is damaged, as it is no object with {', '.join(sorted(keys))}; restore it, or do its stage again with --redo"
-    )
 
 
 def _itself(path: str, flags: int) -> int:

@@ -1,5 +1,6 @@
 """The password, or the key, in a server's URL: it is used, and stands nowhere."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Callable
@@ -9,9 +10,10 @@ from threading import Thread
 
 import pytest
 
-from cai.errors import RowError, RunError, UserError
+from cai.errors import CaiError, RowError, RunError, UserError
 from cai.models import passwords
-from cai.models.types import ModelSpec
+from cai.models.endpoint import Endpoint
+from cai.models.types import ModelSpec, Request
 from cai.stages.dpo import Dpo
 from cai.store.rows import plain
 from cai.train.launch.start import job
@@ -94,4 +96,46 @@ def test_a_run_that_fails_tells_of_its_server_without_the_password(
     files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
     assert (tmp_path / "runs" / "r" / "revise" / "drops.jsonl") in files
     assert not [path for path in files if b"hunter" in path.read_bytes()]
+    server.shutdown()
+
+
+class Telltale(Failing):
+    """Repeats the key that it is sent in all that it refuses: a list, a row, or an error within an answer."""
+
+    def do_GET(self) -> None:
+        self.refuse(403)
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        if b"Please say hello." in asked:
+            self.answer({"choices": [{"message": {"content": "Hello!"}, "finish_reason": "stop"}]})
+        else:
+            self.refuse(200 if b"inside" in asked else 400)
+
+    def refuse(self, status: int) -> None:
+        body = json.dumps(
+            {"error": {"message": f"no entry with {self.headers['Authorization']}", "code": 400}}
+        ).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.mark.parametrize(("model", "text"), [("", "hello"), ("m", "hello"), ("m", "inside")])
+def test_a_server_that_repeats_the_key_is_not_quoted_with_it(
+    monkeypatch: pytest.MonkeyPatch, model: str, text: str
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Telltale)
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("KEY", "sk-verysecret")
+    spec = ModelSpec("m", endpoints=(f"http://127.0.0.1:{server.server_port}/v1",), model=model, api_key_env="KEY")
+
+    async def ask() -> None:
+        async with Endpoint(spec.endpoints, model, spec) as endpoint:
+            await endpoint.ask(Request(({"role": "user", "content": text},)), "row")
+
+    with pytest.raises(CaiError, match="no entry with Bearer …") as error:
+        asyncio.run(ask())
+    assert "verysecret" not in str(error.value)
     server.shutdown()

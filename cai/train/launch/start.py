@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Required, TypedDict
 
 from cai.errors import RunError
 from cai.models import passwords, process
@@ -35,10 +35,10 @@ QUIET = {
 class Manifest(TypedDict, total=False):
     """What a training says last of itself, as far as a run or its report reads it."""
 
-    rows: dict[str, int]
-    metrics: dict[str, Any]
+    rows: Required[dict[str, int]]
+    metrics: Required[dict[str, Any]]
+    seconds: Required[float]
     config: dict[str, Any]
-    seconds: float
     steps: int
     tokens: int
     stopped: str
