@@ -180,6 +180,8 @@ def _readable(path: Path | str) -> Iterator[None]:
     """What is wrong with a file as a sentence."""
     import pyarrow
 
+    if not Path(path).is_file():  # a pipe would be waited for
+        raise RunError(f"{path} is no file; put it back, or do its stage again with --redo")
     try:
         yield
     except (pyarrow.ArrowException, OSError, ValueError) as error:

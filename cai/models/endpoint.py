@@ -20,7 +20,7 @@ from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
 from cai.models.dialect import OpenAI, Scores, Vllm
 from cai.models.forcing import BUDGET, closed
-from cai.models.headers import headers
+from cai.models.headers import headers, secrets
 from cai.models.listing import Listing, met
 from cai.models.probe import Probes
 from cai.models.reasoning import TAGS
@@ -195,7 +195,8 @@ class Endpoint:
             answer = page.json() if page.status == 200 else None
             wrong = failure(answer) if page.status == 200 else page
             if wrong:
-                raise refusal(wrong, (*(each["content"] for each in request.messages), request.prompt), replica)
+                sent = (*(each["content"] for each in request.messages), request.prompt, *secrets(self.http.headers))
+                raise refusal(wrong, sent, replica)
             reply = self.dialect.reply(answer, request)
         except (Unreadable, ValueError, RecursionError) as error:
             replica.failed()

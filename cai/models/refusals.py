@@ -74,7 +74,7 @@ def refusal(page: Page | Failure, asked: Sequence[str], replica: Replica | None 
     """What a page of an error means.
 
     Args:
-        asked: the texts of the request, which some servers repeat; what they say is no word of the server's.
+        asked: the texts of the request, and the keys sent with it, which some servers repeat; they are no word of the server's.
         replica: the server that sent it.
     """
     words, after = (page.words, None) if isinstance(page, Failure) else (page.words(), page.after)

@@ -127,6 +127,35 @@ stages:
         ("method: logprob}", "method: logprob, rules: {length: 1}}", "label.rules: are for the method rules"),
         ("from: label}", "from: label, margins: [0.6, 0.8, 0.9]}", "prefs.margins: must fall"),
         ("name: good", "name: a/b", "r.yaml:1: name: a name has letters"),
+        ("name: good", f"name: {'x' * 101}", "r.yaml:1: name: a name has letters, digits, . - and _ only, and 100"),
+        ("name: good", "name: 2024", "r.yaml:1: name: expected text, found 2024; put it in quotes"),
+        (
+            "name: good",
+            "n\u0430me: good",
+            "r.yaml:1: n\u0430me: unknown key (written 'n\\u0430me'); did you mean \"name\"?",
+        ),
+        ("name: good", '"na\u200bme": good', "r.yaml:1: na\\u200bme: unknown key"),
+        (
+            "as: second",
+            "as: constitutions",
+            '"constitutions" is a folder that every run has; give the stage another name',
+        ),
+        ("as: second", "as: logs", '"logs" is a folder that every run has; give the stage another name'),
+        (
+            "http://localhost:1/v1",
+            "http://",
+            'models.judge.endpoints[0]: "http://" is no URL, such as http://host:8000/v1',
+        ),
+        ("http://localhost:1/v1", "http://a:99999/v1", '"http://a:99999/v1" is no URL'),
+        ("http://localhost:1/v1", "http://[::1/v1", '"http://[::1/v1" is no URL'),
+        ("http://localhost:1/v1", "http://a\\u202eb/v1", '"http://a\\u202eb/v1" is no URL'),
+        ("bundled/smollm2-135m", '"a/b\\n"', "models.policy.local: there is no model at a/b"),
+        ("bundled/smollm2-135m", "hf/..//x", "models.policy.local: there is no model at hf/..//x"),
+        (
+            "  - dpo: {base: sft}",
+            "  - evaluate: {models: [sft, sft], judge: judge}",
+            "stages[8].evaluate.models: names a model twice, which would be compared with itself; take one out",
+        ),
         (
             "\n  - sft_set",
             "\n    sft_set",
@@ -181,6 +210,7 @@ def test_what_is_said_of_labels_is_taken(write: Write, columns: str) -> None:
         ("revise.rounds=[", "not valid YAML"),
         ("revise.rounds=" + "[" * 1500, "nested more than 64 deep"),
         ("revize.rounds=2", 'did you mean "revise"?'),
+        ("Seed=2", 'names no stage and no key of the recipe; did you mean "seed"?'),
         ("revise.round=2", 'did you mean "rounds"?'),
         ("prompts.redteam.0.limit=1", 'prompts.redteam is "principles/prompts/redteam.jsonl", with no keys'),
         ("revise.rounds.most=1", "would change nothing: revise.rounds is 4, with no keys; write revise.rounds=…"),
@@ -194,6 +224,15 @@ def test_a_wrong_override_is_a_sentence(write: Write, override: str, words: str)
     with pytest.raises(InputError) as error:
         load_recipe(write("r.yaml", GOOD), [override])
     assert words in str(error.value)
+
+
+def test_of_a_thousand_mistakes_the_first_are_told(write: Write) -> None:
+    path = write("r.yaml", GOOD + "".join(f"key{number}: 1\n" for number in range(1000)))
+    with pytest.raises(InputError) as error:
+        load_recipe(path)
+    *told, last = str(error.value).splitlines()
+    assert len(told) == 50 and "key49" in told[-1] and last == "… and 950 more like these"
+    assert len(error.value.found) == 1000
 
 
 def numbers(schema: object, keys: str = "") -> Iterator[tuple[str, dict]]:
