@@ -3,8 +3,7 @@
 - *text*: what the person says; in a column of answers, what the assistant says.
 - *messages*: a list of objects with ``role`` and ``content``, or ``from`` and ``value``; one such object; or one object of two
   lists. Content is text, or a list of parts that are all text. Roles are those of ``ROLES``.
-- *transcript*: ``Human: …``, ``Assistant: …``, each turn after an empty line but the first, which may also be ``System: …``.
-  Only such a mark begins a turn: other colons and empty lines are the turn's own. Transcripts of other forms are left out.
+- *transcript*: ``Human: …``, ``Assistant: …``, see ``cai.data.transcripts``.
 - *messages as text*: messages in the notation of JSON or Python, as a CSV file has them.
 
 What stands beside a question and belongs to it is ``cai.data.questions``. Contents stay as they are, but for a text's ends.
@@ -19,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cai.data import notation
+from cai.data import notation, transcripts
 from cai.data.notation import Unusable
 from cai.store.rows import Message, is_text
 
@@ -34,26 +33,6 @@ TOOLS = ("tool", "tools", "function", "ipython", "observation", "environment")
 """Speakers that are programs; their turns, and the calls before them, are more than text."""
 MEDIA = {"image": "an image", "audio": "audio", "video": "a video"}
 """What a part, a turn or a column beside a question may hold that is no text, by its name."""
-_MARK = re.compile(r"(?:\A|\r?\n[ \t]*\r?\n)(?P<role>Human|Assistant):[ ]?|\A(?P<first>System):[ ]?")
-OTHERS = (
-    *(
-        ("### Human:", "### Assistant:"),
-        ("### Instruction:", "### Response:"),
-        ("Below is an instruction", "### Response:"),
-    ),
-    *(("<|im_start|>", "<|im_end|>"), ("<|user|>", "<|assistant|>"), ("<|begin_of_text|>", "<|eot_id|>")),
-    *(
-        ("[INST]", "[/INST]"),
-        ("<s>[INST]", "[/INST]"),
-        ("<start_of_turn>", "<end_of_turn>"),
-        ("<bos>", "<end_of_turn>"),
-    ),
-    *(("User:", "\nAssistant:"), ("USER:", "ASSISTANT:"), ("user:", "\nassistant:")),
-)
-"""How transcripts of other forms begin, and what then stands in them: they are left out, not asked as one turn."""
-_FIRST = ("Human:", "Assistant:", "System:")
-_CLOSE_MARK = re.compile(r"\n(Human|Assistant):")
-
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -139,33 +118,12 @@ def kind(value: object) -> str:
 def _from_text(words: str, speaker: str) -> Conversation:
     if (data := notation.messages(words)) is not None:
         return Conversation("messages as text", _messages(data))
-    if turns := _transcript(words):
-        return Conversation("transcript", _whole(turns))
     words = words.strip()
+    if turns := transcripts.turns(words):
+        return Conversation("transcript", _whole([{"role": ROLES[who.lower()], "content": said} for who, said in turns]))
     if blank(words):
         raise Unusable("empty_turn", "it is empty")
-    if begin := next((begin for begin, then in OTHERS if words.startswith(begin) and then in words), ""):
-        raise Unusable(
-            "unknown_transcript", f"begins with {begin} and looks like a transcript in a form that is not known"
-        )
     return Conversation("text", ({"role": speaker, "content": words},))
-
-
-def _transcript(words: str) -> list[Message]:
-    """The turns of a transcript; none where the text is not one."""
-    words = words.strip()
-    marks = list(_MARK.finditer(words)) if words.startswith(_FIRST) else []
-    if not any(mark["role"] for mark in marks):
-        return []
-    if len(marks) == 1 and _CLOSE_MARK.search(words):
-        raise Unusable(
-            "unclear_turns", "no empty line stands before its turns, so that they cannot be told from their text"
-        )
-    ends = [*(mark.start() for mark in marks[1:]), len(words)]
-    return [
-        {"role": ROLES[(mark["role"] or mark["first"]).lower()], "content": words[mark.end() : end].strip()}
-        for mark, end in zip(marks, ends, strict=True)
-    ]
 
 
 def _messages(value: list[object] | dict[str, object]) -> tuple[Message, ...]:
