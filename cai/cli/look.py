@@ -12,6 +12,7 @@ from cai.data.labels import SAYS, conflicts
 from cai.data.locations import WILD, Origin
 from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
+from cai.data.questions import NAMED
 from cai.data.survey import has_pairs
 from cai.errors import UserError
 from cai.flow.terminal import line
@@ -26,7 +27,7 @@ from constitution.visible import without_password
 HUB, FETCHED = "hub:", 1000
 """How a dataset on the Hub is named, and how many of its rows are looked at unless told."""
 WORDS = {"scale": ("signed", "share"), "means": ("better", "worse")}
-KEYS = ("prompt", "a", "b", "label", "system", *SAYS, *WORDS)
+KEYS = ("prompt", "a", "b", "label", *NAMED, *SAYS, *WORDS)
 """What may be said of the columns of pairs, and the words for it where not all are."""
 
 
@@ -141,8 +142,8 @@ def _look(source: PromptSource, columns: Mapping[str, object], accounts: list[Ac
     named = source.column != PromptSource().column
     if columns or (not named and has_pairs(first)):
         origin = {key: getattr(source, key) for key in ("path", "hub", "split", "config", "limit")}
-        system = {} if source.system is None else {"system": source.system}
-        _read_pairs(Pairs(**origin, columns={**system, **columns}), accounts)
+        beside = {key: column for key in NAMED if (column := getattr(source, key)) is not None}
+        _read_pairs(Pairs(**origin, columns={**beside, **columns}), accounts)
         return
     for _ in prompt_files.keyed({"redteam": [source]}, accounts=accounts):
         pass

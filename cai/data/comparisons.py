@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from cai.data import notation
-from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, blank, read, without_media
+from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, absent, blank, read, without_media
 from cai.data.known_sets import KnownSet, set_of
 from cai.data.labels import Form, Meaning, several
-from cai.data.questions import SYSTEMS, asked, with_system
+from cai.data.questions import NAMED, SYSTEMS, asked, with_system
 from cai.data.survey import Survey, plain_rows
 from cai.store.rows import Message
 
 PROMPTS = (
-    *("prompt", "messages", "conversations", "conversation", "question", "instruction", "input", "context", "query"),
+    *("prompt", "messages", "conversations", "conversation", "question", "query", "instruction", "input", "context"),
 )
 """Where a prompt is looked for, in this order; what stands beside it is ``cai.data.questions``."""
 
@@ -90,9 +90,9 @@ def _rows(
 
 
 def _names(form: Form, survey: Survey) -> dict[str, str]:
-    """The columns of the prompt and the system message, where they are named."""
-    system = {"system": str(survey.columns["system"])} if "system" in survey.columns else {}
-    return {**({"prompt": form.prompt} if form.prompt else {}), **system}
+    """The columns of the prompt and of what stands beside it, where they are named."""
+    beside = {key: str(survey.columns[key]) for key in NAMED if key in survey.columns}
+    return {**({"prompt": form.prompt} if form.prompt else {}), **beside}
 
 
 def _answers(form: Form) -> tuple[str, str]:
@@ -148,11 +148,11 @@ def answered(
     if first[-1]["role"] != ASSISTANT or second[-1]["role"] != ASSISTANT:
         raise Unusable("no_answer", f"{pair[0]} or {pair[1]} does not end with a turn of the assistant's")
     one, other = first[-1]["content"], second[-1]["content"]
-    column, system = _prompt_column(data, columns), columns.get("system")
+    column = _prompt_column(data, columns)
     if before and before[0]["role"] != ASSISTANT:
         # Whole conversations hold all that was said before the answers, a prompt column perhaps the first of it alone.
         talk = Conversation(f"{form} with the answers", before, (*pair, *filter(None, [column])))
-        return _stripped(with_system(data, talk, system)), one, other
+        return _stripped(with_system(data, talk, columns)), one, other
     if not column and not before:
         messages, one, other = _begun_alike(one, other)
         return Conversation("paragraphs that both begin with", messages, pair), one, other
@@ -163,7 +163,7 @@ def answered(
 def _answer(data: Mapping[str, object], column: str) -> tuple[str, tuple[Message, ...]]:
     """The form of an answer, and its turns: one, or those of the whole conversation."""
     value = data[column]
-    if blank(value):
+    if blank(value) or value in ("nan", "NaN"):  # which is what an empty cell becomes as text
         raise Unusable("empty_answer", f"{column} is empty")
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         value = str(value)
@@ -188,7 +188,7 @@ def _begun_alike(first: str, second: str) -> tuple[tuple[Message, ...], str, str
 
 def _prompt_column(data: Mapping[str, object], columns: Mapping[str, str]) -> str:
     """The column that holds the prompt; empty where there is none."""
-    return columns.get("prompt") or next((key for key in PROMPTS if not blank(data.get(key))), "")
+    return columns.get("prompt") or next((key for key in PROMPTS if not absent(data.get(key))), "")
 
 
 def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Conversation:
@@ -198,9 +198,9 @@ def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Convers
         Unusable: there is none, or it does not end with the person's turn.
     """
     column = _prompt_column(data, columns)
-    if blank(data.get(column)):
+    if absent(data.get(column)):
         raise Unusable("no_prompt", f"the prompt is empty (columns: {notation.names(data)}; name one under `columns`)")
-    talk = _stripped(asked(data, column, columns.get("system")))
+    talk = _stripped(asked(data, column, columns))
     if talk.messages[-1]["role"] != USER:
         raise Unusable("no_person_turn", f"{column} does not end with a turn of the person's")
     return talk

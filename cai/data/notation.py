@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Set
 from contextlib import suppress
 
@@ -55,6 +56,11 @@ def names(columns: Iterable[object]) -> str:
     every = [printable(str(each)).replace("\n", "\\n").replace("\t", "\\t") for each in columns]
     short = [each if len(each) <= WIDEST else f"{each[:WIDEST]}…" for each in every[:SHOWN]]
     return ", ".join([*short, *([f"and {len(every) - SHOWN} more"] if len(every) > SHOWN else [])])
+
+
+def twice(columns: Iterable[str]) -> str:
+    """The names that stand more than once; empty where none does."""
+    return names(name for name, count in Counter(columns).items() if count > 1 and name)
 
 
 def printable(said: str) -> str:

@@ -1,11 +1,9 @@
 """Rows of files, JSONL, JSON, CSV, TSV, Parquet and Arrow, and of Hub datasets, one after the other, each with its place."""
 
-import csv
 import gzip
 import io
 import json
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,17 +11,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from cai.data import tables
 from cai.data.locations import Origin, files, kind
-from cai.data.notation import names
+from cai.data.notation import names, twice
 from cai.errors import UserError, install
 
-MOST = 1 << 30
 BATCH = 1024
 COLUMNS = (
-    *("prompt", "prompts", "messages", "conversations", "question", "instruction", "input", "text", "id", "label"),
-    *("output", "response", "answer", "completion", "chosen", "rejected", "train", "test", "validation"),
+    *(
+        "prompt",
+        "message",
+        "conversation",
+        "question",
+        "query",
+        "instruction",
+        "input",
+        "context",
+        "text",
+        "turn",
+        "id",
+    ),
+    *("label", "output", "response", "answer", "completion", "reference", "target", "choice", "chosen", "rejected"),
+    *("train", "test", "validation"),
 )
-"""Names by which an object of lists is told for a table of columns, or splits."""
+"""Names, or their plurals, by which an object of lists is told for a table of columns, or splits."""
 Record = Mapping[str, object]
 """A row as its file has it: of its values nothing is known yet."""
 
@@ -145,14 +156,8 @@ def _json(text: str, place: str) -> Any:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     data = dict(pairs)
     if len(data) < len(pairs):
-        raise ValueError(f"the key {_twice([key for key, _ in pairs])} stands twice in one object; leave one out")
+        raise ValueError(f"the key {twice([key for key, _ in pairs])} stands twice in one object; leave one out")
     return data
-
-
-def _twice(columns: Sequence[str]) -> str:
-    """The names that stand more than once; empty where none does."""
-    counts = Counter(columns)
-    return names(name for name, count in counts.items() if count > 1 and name)
 
 
 def _from_json(path: Path) -> Iterator[tuple[int, Record]]:
@@ -162,7 +167,7 @@ def _from_json(path: Path) -> Iterator[tuple[int, Record]]:
         yield from _from_jsonl(path)
         return
     data = _json(text, str(path))
-    rows = data["data"] if isinstance(data, dict) and isinstance(data.get("data"), list) else data
+    rows = data["data"] if isinstance(data, dict) and _is_set(data) else data
     if isinstance(rows, dict):
         rows = _by_category(rows, path)
     if not isinstance(rows, list):
@@ -187,15 +192,23 @@ def _is_lines(text: str) -> bool:
     return bool(text[end:].strip())
 
 
+def _is_set(data: Mapping[str, object]) -> bool:
+    """Whether an object holds rows under data; texts there, beside other keys, could as well be one row's turns."""
+    rows = data.get("data")
+    return isinstance(rows, list) and (len(data) == 1 or not any(isinstance(each, str) for each in rows))
+
+
 def _by_category(data: dict[str, Any], path: Path) -> list[Record]:
     """The rows of ``{category: {tag: [text, …]}}``, with what they stand under.
 
-    One level alone, or names of columns, could as well be a table of columns, whose answers would be asked as prompts.
+    One level alone, or names of columns, could as well be a table of columns, whose answers would be asked as prompts; tags
+    that several categories share could be the columns of rows under their ids.
     """
     groups = [(category, tag, texts) for category, inner in data.items() for tag, texts in _fields(inner)]
-    known = {name.lower() for category, tag, _ in groups for name in (category, tag)}
+    known = {name.lower().removesuffix("s") for category, tag, _ in groups for name in (category, tag)}
+    shared = len({tag for _, tag, _ in groups}) < len(groups)
     lists = all(isinstance(texts, list) and all(isinstance(each, str) for each in texts) for *_, texts in groups)
-    if not groups or not lists or len(groups) < len(data) or known & set(COLUMNS):
+    if not groups or not lists or len(groups) < len(data) or shared or known & set(COLUMNS):
         raise UserError(
             f"{path}: expected a list of objects, or one under the key data, and found an object with "
             f"{names(data) or 'nothing'}"
@@ -236,7 +249,7 @@ def _from_arrow(path: Path) -> Iterator[tuple[int, Record]]:
 
 
 def _from_batches(schema: Any, batches: Iterator[Any], path: Path) -> Iterator[tuple[int, Record]]:
-    if name := _twice(schema.names):
+    if name := twice(schema.names):
         raise UserError(f"{path}: has two columns {name}; rename one of them")
     number = 0
     for batch in batches:
@@ -260,23 +273,5 @@ def _plain(column: Any) -> Sequence[object]:
 
 
 def _from_csv(path: Path, delimiter: str) -> Iterator[tuple[int, Record]]:
-    csv.field_size_limit(MOST)  # its own limit of 128 KiB is less than a long conversation
-    mark, number = {",": "commas", "\t": "tabs"}[delimiter], 1
     with _text(path, newline="") as file:
-        try:
-            # Strict: a quote that is never closed would swallow all that follows it as one field.
-            rows = csv.DictReader(file, delimiter=delimiter, strict=True)
-            if name := _twice(list(rows.fieldnames or [])):
-                raise UserError(f"{path}: has two columns {name}; rename one of them")
-            for number, row in enumerate(rows, 2):
-                if None in row or None in row.values():
-                    what = "more" if None in row else "fewer"
-                    raise UserError(
-                        f"{path}: row {number} has {what} fields than the header; quote what holds {mark} or ends of lines"
-                    )
-                yield number, {name: value for name, value in row.items() if name}
-        except csv.Error as error:
-            raise UserError(
-                f"{path}: cannot be read as fields with {mark} between them: {error}, after row {number}; write it anew, or "
-                "give JSONL"
-            ) from None
+        yield from tables.rows(file, str(path), delimiter)

@@ -47,7 +47,8 @@ def turns(words: str) -> list[tuple[str, str]]:
     ]
     if any(_CLOSE_MARK.search(text) for _, text in said):
         raise Unusable(
-            "unclear_turns", "no empty line stands before some of its turns, so that they cannot be told from their text"
+            "unclear_turns",
+            "no empty line stands before some of its turns, so that they cannot be told from their text",
         )
     return said
 
