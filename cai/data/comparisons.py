@@ -41,17 +41,28 @@ class Comparison:
     people: tuple[float, ...]
 
 
-def comparisons(data: Mapping[str, object], survey: Survey) -> list[Comparison]:
+def comparisons(data: Mapping[str, object], survey: Survey, left: list[Unusable] | None = None) -> list[Comparison]:
     """The pairs of one row.
 
     Args:
         survey: what the labels of its file stand for.
+        left: gains why some of its answers give none, where others do.
 
     Raises:
         Unusable: there is none.
     """
     _, rows = _rows(data, survey)
-    return [pair for row, form in rows for pair in _pairs(row, form, survey)]
+    pairs, bad = list[Comparison](), list[Unusable]()
+    for row, form in rows:
+        try:
+            pairs += _pairs(row, form, survey, bad)
+        except Unusable as error:
+            bad.append(error)
+    if bad and not pairs:
+        raise bad[0]
+    if left is not None:
+        left += bad
+    return pairs
 
 
 def understood(data: Mapping[str, object], survey: Survey) -> Conversation:
@@ -99,14 +110,14 @@ def _answers(form: Form) -> tuple[str, str]:
     return ("chosen", "rejected") if form.kind == "chosen" else (form.a, form.b)
 
 
-def _pairs(data: Mapping[str, object], form: Form, survey: Survey) -> list[Comparison]:
-    """The pairs of one row with the usual columns."""
+def _pairs(data: Mapping[str, object], form: Form, survey: Survey, bad: list[Unusable]) -> list[Comparison]:
+    """The pairs of one row with the usual columns; ``bad`` gains why there are no more."""
     columns, meaning = _names(form, survey), survey.meanings[form]
     better = (0.0,) if meaning.worse else (1.0,)
     if form.kind == "choice":
         messages = _question(data, columns).messages
-        right, wrong = _texts(data["corrects"]), _texts(data["incorrects"])
-        if not right or not wrong:
+        right, wrong = _texts(data["corrects"], bad), _texts(data["incorrects"], bad)
+        if not bad and not (right and wrong):
             raise Unusable("no_answers", "corrects or incorrects is empty")
         return [Comparison(messages, *both, better) for both in product(right, wrong)]
     talk, first, second = answered(data, _answers(form), columns)
@@ -206,14 +217,16 @@ def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Convers
     return talk
 
 
-def _texts(said: object) -> list[str]:
-    """Answers, several in a list or the notation of one.
-
-    Raises:
-        Unusable: one is not a text.
-    """
+def _texts(said: object, bad: list[Unusable]) -> list[str]:
+    """Answers, several in a list or the notation of one; ``bad`` gains why some are none."""
     given = notation.texts(said) if isinstance(said, str) else said
-    return [_single(each) for each in (given if isinstance(given, list) else [given])]
+    texts = list[str]()
+    for each in given if isinstance(given, list) else [given]:
+        try:
+            texts.append(_single(each))
+        except Unusable as error:
+            bad.append(error)
+    return texts
 
 
 def _single(value: object) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cai.data import tables
-from cai.data.locations import Origin, files, kind
+from cai.data.formats import kind
+from cai.data.locations import Origin, files
 from cai.data.notation import names, twice
 from cai.errors import UserError, install
 

@@ -103,14 +103,17 @@ def _each(want: Pairs, known: Survey, account: Account | None = None) -> Iterato
 
 def _of_row(entry: Entry, want: Pairs, known: Survey) -> Iterator[Pair | Drop]:
     """The pairs of one row; a drop for each that is none."""
+    bad = list[Unusable]()
     try:
-        for each in comparisons(entry.data, known):
-            try:
-                yield _pair(checked(each), _track(entry.data, want))
-            except Unusable as error:
-                yield left_out(entry, error, "columns")
+        pairs = comparisons(entry.data, known, bad)
     except Unusable as error:
-        yield left_out(entry, error, "columns")
+        pairs, bad = [], [error]
+    for each in pairs:
+        try:
+            yield _pair(checked(each), _track(entry.data, want))
+        except Unusable as error:
+            bad.append(error)
+    yield from (left_out(entry, error, "columns") for error in bad)
 
 
 def _track(data: records.Record, want: Pairs) -> str:
