@@ -41,6 +41,7 @@ def check(
     from cai.cli.check import check_paths, context, project
     from cai.cli.look import lines
     from cai.data.account import Account
+    from cai.data.notation import count
     from cai.flow.terminal import line
     from constitution.check import documented
     from constitution.visible import json_text, without_password
@@ -57,7 +58,8 @@ def check(
         for each in (*lines(accounts), *findings):
             line(without_password(str(each)))
         levels = Counter(each.level for each in findings)
-        line(f"{checked} files checked: {levels['error']} errors, {levels['warning']} warnings")
+        found = ", ".join(count(levels[level], level) for level in ("error", "warning"))
+        line(f"{count(checked, 'file')} checked: {found}")
     if any(each.level == "error" for each in findings):
         raise typer.Exit(2)
 

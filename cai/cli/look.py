@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -114,9 +115,21 @@ def _kinds(sources: Mapping[str, Sequence[PromptSource]], accounts: list[Account
         track: [each for each in some if not _on_hub(each, f"prompts, {track}", accounts)]
         for track, some in sources.items()
     }
-    rows = (row for row, _ in prompt_files.keyed(local, accounts=accounts))
-    kinds = {row.about: row for row in rows if not isinstance(row, Drop)}
+    kinds = {row.about: row for row in _prompts(local, accounts) if not isinstance(row, Drop)}
     return list(kinds.values()) if local == {track: list(some) for track, some in sources.items()} else None
+
+
+def _prompts(sources: Mapping[str, Sequence[PromptSource]], accounts: list[Account]) -> Iterator[Prompt | Drop]:
+    """The rows of prompts; the account of a source that cannot be read is of all that it holds."""
+    try:
+        yield from (row for row, _ in prompt_files.keyed(sources, accounts=accounts))
+    except UserError:
+        account = accounts[-1]
+        source = next(each for some in sources.values() for each in some if each.name == account.name)
+        with suppress(UserError):
+            for entry in () if source.hub else islice(records.entries(source), account.rows, source.limit):
+                account.enter(entry.file, entry.data)
+        raise
 
 
 def _on_hub(origin: Origin, role: str, accounts: list[Account]) -> bool:
@@ -145,7 +158,7 @@ def _look(source: PromptSource, columns: Mapping[str, object], accounts: list[Ac
         beside = {key: column for key in NAMED if (column := getattr(source, key)) is not None}
         _read_pairs(Pairs(**origin, columns={**beside, **columns}), accounts)
         return
-    for _ in prompt_files.keyed({"redteam": [source]}, accounts=accounts):
+    for _ in _prompts({"redteam": [source]}, accounts):
         pass
 
 
