@@ -32,13 +32,21 @@ class Comparison:
     """Two answers as a file has them.
 
     Attributes:
+        talk: the conversation before them, with all columns that were read.
+        columns: of the two answers.
         people: 1 for each who found the first better, 0 for each who found the second, 0.5 for ties; between them for shares.
     """
 
-    messages: tuple[Message, ...]
+    talk: Conversation
+    columns: tuple[str, str]
     first: str
     second: str
     people: tuple[float, ...]
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What was said before the answers."""
+        return self.talk.messages
 
 
 def comparisons(data: Mapping[str, object], survey: Survey, left: list[Unusable] | None = None) -> list[Comparison]:
@@ -51,7 +59,7 @@ def comparisons(data: Mapping[str, object], survey: Survey, left: list[Unusable]
     Raises:
         Unusable: there is none.
     """
-    _, rows = _rows(data, survey)
+    known, rows = _rows(data, survey)
     pairs, bad = list[Comparison](), list[Unusable]()
     for row, form in rows:
         try:
@@ -62,21 +70,13 @@ def comparisons(data: Mapping[str, object], survey: Survey, left: list[Unusable]
         raise bad[0]
     if left is not None:
         left += bad
-    return pairs
+    return [_in_own_columns(each, data, known) for each in pairs] if known and known.rows else pairs
 
 
-def understood(data: Mapping[str, object], survey: Survey) -> Conversation:
-    """The conversation before the answers of a row that gives a pair, with all columns that say what it is."""
-    known, [(row, form), *_] = _rows(data, survey)
-    columns = _names(form, survey)
-    if form.kind == "choice":
-        talk, more = _question(row, columns), ("corrects", "incorrects")
-    else:
-        talk, _, _ = answered(row, _answers(form), columns)
-        more = form.labels
-    if known and known.rows:  # whose rows have columns of our own
-        return replace(talk, columns=tuple(each for each in data if each in known.columns or each in talk.columns))
-    return replace(talk, columns=(*talk.columns, *more))
+def _in_own_columns(pair: Comparison, data: Mapping[str, object], known: KnownSet) -> Comparison:
+    """A pair of a row that was built anew, with the columns of its file."""
+    columns = tuple(each for each in data if each in known.columns or each in pair.talk.columns)
+    return replace(pair, talk=replace(pair.talk, columns=columns))
 
 
 def _rows(
@@ -107,22 +107,24 @@ def _names(form: Form, survey: Survey) -> dict[str, str]:
 
 
 def _answers(form: Form) -> tuple[str, str]:
-    return ("chosen", "rejected") if form.kind == "chosen" else (form.a, form.b)
+    fixed = {"chosen": ("chosen", "rejected"), "choice": ("corrects", "incorrects")}
+    return fixed.get(form.kind, (form.a, form.b))
 
 
 def _pairs(data: Mapping[str, object], form: Form, survey: Survey, bad: list[Unusable]) -> list[Comparison]:
     """The pairs of one row with the usual columns; ``bad`` gains why there are no more."""
-    columns, meaning = _names(form, survey), survey.meanings[form]
+    columns, meaning, names = _names(form, survey), survey.meanings[form], _answers(form)
     better = (0.0,) if meaning.worse else (1.0,)
     if form.kind == "choice":
-        messages = _question(data, columns).messages
-        right, wrong = _texts(data["corrects"], bad), _texts(data["incorrects"], bad)
+        talk = _question(data, columns)
+        talk = replace(talk, columns=(*talk.columns, *names))
+        right, wrong = (_texts(data[each], bad) for each in names)
         if not bad and not (right and wrong):
-            raise Unusable("no_answers", "corrects or incorrects is empty")
-        return [Comparison(messages, *both, better) for both in product(right, wrong)]
-    talk, first, second = answered(data, _answers(form), columns)
+            raise Unusable("no_answers", f"{' or '.join(names)} is empty")
+        return [Comparison(talk, names, *both, better) for both in product(right, wrong)]
+    talk, first, second = answered(data, names, columns)
     people = better if form.kind == "chosen" else _people(data, form, meaning)
-    return [Comparison(talk.messages, first, second, people)]
+    return [Comparison(replace(talk, columns=(*talk.columns, *form.labels)), names, first, second, people)]
 
 
 def _people(data: Mapping[str, object], form: Form, meaning: Meaning) -> tuple[float, ...]:
