@@ -1,10 +1,14 @@
 """``cai look``: what is understood of files of prompts or pairs, before a recipe names them."""
 
 import json
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
+
+import yaml
 
 from cai.data import prompts as prompt_files
 from cai.data import records
@@ -31,6 +35,11 @@ WORDS = {"scale": ("signed", "share"), "means": ("better", "worse")}
 KEYS = ("prompt", "a", "b", "label", *NAMED, *SAYS, *WORDS)
 """What may be said of the columns of pairs, and the words for it where not all are."""
 
+_COLUMNS = re.compile(r"`columns: (\{[^`]*\})`")
+_KEY = re.compile(r"\(key `(\w+)`(?:, such as `\w+: ([^`]+)`)?\)")
+_ALONE = re.compile(r"`(column|first|second|tie|scale|means): ([^`]+)`")
+_UNDER = re.compile(r"(name (?:one|other columns)) under `columns`")
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -56,12 +65,38 @@ def look_at(names: Sequence[str], want: Look, as_json: bool) -> None:
     try:
         for name in names:
             _look(_source(name, want.source), want.columns, accounts)
+    except UserError as error:
+        raise UserError(as_options(str(error))) from None
     finally:
         if as_json:
             line(without_password(json.dumps([each.plain() for each in accounts], indent=2, ensure_ascii=True)))
         else:
             for each in lines(accounts):
-                line(without_password(each))
+                line(without_password(as_options(each)))
+
+
+def as_options(text: str) -> str:
+    """What a sentence says of a recipe's keys, as options of this command; the keys after them."""
+    text = _COLUMNS.sub(lambda found: f"`{_options(yaml.safe_load(found[1]))}`, in a recipe {found[0]}", text)
+    text = _KEY.sub(lambda found: f"({_option(found[1], found[2])}, in a recipe the key `{found[1]}`)", text)
+    text = _ALONE.sub(lambda found: f"`{_options({found[1]: found[2]})}`", text)
+    return _UNDER.sub(r"\1 with --columns WHAT=COLUMN, in a recipe under `columns`", text)
+
+
+def _option(key: str, example: str | None) -> str:
+    if key == "columns":
+        return "--columns WHAT=COLUMN"
+    return f"--{key} NAME" + (f", such as --{key} {shlex.quote(example)}" if example else "")
+
+
+def _options(columns: Mapping[str, object]) -> str:
+    """The options for what a recipe would have under ``columns``, or for a column."""
+    given = [
+        (key, str(each)) for key, value in columns.items() for each in (value if isinstance(value, list) else [value])
+    ]
+    return " ".join(
+        shlex.join([f"--{key}", value] if key == "column" else ["--columns", f"{key}={value}"]) for key, value in given
+    )
 
 
 def _fitting(columns: Mapping[str, object]) -> None:

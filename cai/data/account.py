@@ -89,10 +89,12 @@ class Account:
         if not self.rows:
             raise UserError(f"{self.name}: holds no rows; name another file, or take it out")
         if not self.kept and not self.drops.keys() & set(REPEATED):
+            all_of_them = (
+                f"none of its {self.rows} rows can be read" if self.rows > 1 else "its only row cannot be read"
+            )
             reason = max(self.drops, key=self.drops.__getitem__)
             raise UserError(
-                f"{self.name}: none of its {count(self.rows, 'row')} can be read ({_counts(self.drops)}); the first for {reason}: "
-                f"{self.details[reason]}"
+                f"{self.name}: {all_of_them} ({_counts(self.drops)}); the first for {reason}: {self.details[reason]}"
             )
 
     def sentence(self) -> str:

@@ -178,7 +178,9 @@ def _column(source: PromptSource, data: Record, entry: Entry) -> str:
     if there:
         return next((each for each in there if not absent(data[each])), there[0])
     likely = next((each for each in data if each.lower() in LIKELY), "")
-    hint = f", such as `column: {likely}`" if likely else ""
+    turns = data.get(likely)
+    first = f"{likely}.0" if isinstance(turns, list) and turns and isinstance(turns[0], str) else likely
+    hint = f", such as `column: {first}`" if likely else ""
     text = f'there is no column "{source.column}"; name one of: {names(data)} (key `column`{hint})'
     if entry.alike and source.column.partition(".")[0] not in data:
         raise UserError(f"{entry.file}: {text}")

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from cai.data.notation import names, twice
 from cai.errors import UserError, install
 
 BATCH = 1024
+REACHED = 10
+"""Seconds within which the Hub answers."""
 COLUMNS = (
     *(
         "prompt",
@@ -82,13 +85,33 @@ def _from_hub(origin: Origin) -> Iterator[Entry]:
         from datasets import load_dataset
     except ImportError:
         raise UserError(f"reading a Hub dataset needs the package datasets; run: {install('train')}") from None
+    _reach_hub(origin.hub)
     try:
         rows = load_dataset(origin.hub, origin.config or None, split=origin.split, streaming=True)
         for number, row in enumerate(rows, 1):
             yield Entry(origin.hub, number, dict(row), alike=True)
     except Exception as error:
-        why = (str(error) or type(error).__name__).splitlines()[0]
+        why = re.sub(r"\s*\(\w+\)$", "", _line(error))  # the name of an error's class says nothing to people
         raise UserError(f"the Hub dataset {origin.hub} cannot be read: {why}") from None
+
+
+def _reach_hub(name: str) -> None:
+    """One short request to the Hub: the library would try for half a minute.
+
+    Raises:
+        UserError: it cannot be reached.
+    """
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:  # what was fetched before may still be read
+        return
+    try:
+        get_session().head(constants.ENDPOINT, timeout=REACHED)
+    except Exception:
+        raise UserError(
+            f"the Hub dataset {name} cannot be read: {constants.ENDPOINT} cannot be reached; check the network, or fetch the "
+            "dataset where there is one and name its folder"
+        ) from None
 
 
 def _of_file(path: Path) -> Iterator[tuple[int, Record]]:
