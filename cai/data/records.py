@@ -12,33 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from cai.data import tables
+from cai.data import objects, tables
 from cai.data.formats import kind
 from cai.data.locations import Origin, files
-from cai.data.notation import names, twice
+from cai.data.notation import twice
 from cai.errors import UserError, install
 
 BATCH = 1024
 REACHED = 10
 """Seconds within which the Hub answers."""
-COLUMNS = (
-    *(
-        "prompt",
-        "message",
-        "conversation",
-        "question",
-        "query",
-        "instruction",
-        "input",
-        "context",
-        "text",
-        "turn",
-        "id",
-    ),
-    *("label", "output", "response", "answer", "completion", "reference", "target", "choice", "chosen", "rejected"),
-    *("train", "test", "validation"),
-)
-"""Names, or their plurals, by which an object of lists is told for a table of columns, or splits."""
 Record = Mapping[str, object]
 """A row as its file has it: of its values nothing is known yet."""
 
@@ -191,9 +173,7 @@ def _from_json(path: Path) -> Iterator[tuple[int, Record]]:
         yield from _from_jsonl(path)
         return
     data = _json(text, str(path))
-    rows = data["data"] if isinstance(data, dict) and _is_set(data) else data
-    if isinstance(rows, dict):
-        rows = _by_category(rows, path)
+    rows = objects.rows(data, str(path)) if isinstance(data, dict) else data
     if not isinstance(rows, list):
         raise UserError(f"{path}: expected a list of objects, or JSONL under a name that ends in .jsonl")
     for number, each in enumerate(rows, 1):
@@ -214,34 +194,6 @@ def _is_lines(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return bool(text[end:].strip())
-
-
-def _is_set(data: Mapping[str, object]) -> bool:
-    """Whether an object holds rows under data; texts there, beside other keys, could as well be one row's turns."""
-    rows = data.get("data")
-    return isinstance(rows, list) and (len(data) == 1 or not any(isinstance(each, str) for each in rows))
-
-
-def _by_category(data: dict[str, Any], path: Path) -> list[Record]:
-    """The rows of ``{category: {tag: [text, …]}}``, with what they stand under.
-
-    One level alone, or names of columns, could as well be a table of columns, whose answers would be asked as prompts; tags
-    that several categories share could be the columns of rows under their ids.
-    """
-    groups = [(category, tag, texts) for category, inner in data.items() for tag, texts in _fields(inner)]
-    known = {name.lower().removesuffix("s") for category, tag, _ in groups for name in (category, tag)}
-    shared = len({tag for _, tag, _ in groups}) < len(groups)
-    lists = all(isinstance(texts, list) and all(isinstance(each, str) for each in texts) for *_, texts in groups)
-    if not groups or not lists or len(groups) < len(data) or shared or known & set(COLUMNS):
-        raise UserError(
-            f"{path}: expected a list of objects, or one under the key data, and found an object with "
-            f"{names(data) or 'nothing'}"
-        )
-    return [{"prompt": text, "category": category, "tags": [tag]} for category, tag, texts in groups for text in texts]
-
-
-def _fields(value: object) -> list[tuple[str, Any]]:
-    return list(value.items()) if isinstance(value, dict) else []
 
 
 def _from_parquet(path: Path) -> Iterator[tuple[int, Record]]:
