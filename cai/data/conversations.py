@@ -10,7 +10,8 @@
 What stands beside a question and belongs to it is ``cai.data.questions``. Contents stay as they are, but for a text's ends.
 
 A conversation is read whole or not at all: an image, a tool call, a turn without text or of an unknown role is a reason to
-leave its row out. Only an empty last turn of the assistant's, the one that is to come, goes.
+leave its row out. Only an empty last turn of the assistant's, the one that is to come, goes, and
+an empty system message.
 """
 
 import math
@@ -32,6 +33,8 @@ ROLES = {
 """What files call who speaks → what we call them."""
 TOOLS = ("tool", "tools", "function", "ipython", "observation", "environment")
 """Speakers that are programs; their turns, and the calls before them, are more than text."""
+CALLS = ("<tool_call>", "<tool_response>", "<function_call>", "<functioncall>")
+"""How a turn begins that calls a tool, or is what one gave back, in the text of one."""
 MEDIA = {"image": "an image", "audio": "audio", "video": "a video"}
 """What a part, a turn or a column beside a question may hold that is no text, by its name."""
 _FILE = re.compile(
@@ -81,7 +84,9 @@ def blank(value: object) -> bool:
     """Whether a value says nothing."""
     if isinstance(value, str):
         return _invisible(value) or value.strip() in ("[]", "{}")
-    return value is None or value == [] or value == {} or (isinstance(value, float) and math.isnan(value))
+    if isinstance(value, dict):
+        return all(each is None for each in value.values())
+    return value is None or value == [] or (isinstance(value, float) and math.isnan(value))
 
 
 def _invisible(words: str) -> bool:
@@ -139,6 +144,8 @@ def kind(value: object) -> str:
 def _from_text(words: str, speaker: str) -> Conversation:
     if (data := notation.messages(words)) is not None:
         return Conversation("messages as text", _messages(data))
+    if speaker == USER and notation.is_texts(words):
+        raise Unusable("no_roles", "is the notation of a list of texts, which does not tell who says what")
     words = words.strip()
     if turns := transcripts.turns(words):
         return Conversation(
@@ -251,7 +258,7 @@ def without_media(data: Mapping[str, object]) -> None:
         Unusable: there is something under such a name.
     """
     for key, value in data.items():
-        if (kind := _medium(str(key))) and not blank(value):
+        if (kind := _medium(str(key))) and not absent(value):
             raise Unusable(f"needs_{kind}", f"it needs {MEDIA[kind]} ({text(str(key))})")
 
 
@@ -264,14 +271,18 @@ def _medium(name: str) -> str:
 
 
 def _whole(turns: list[Message]) -> tuple[Message, ...]:
-    """The turns, without an empty last one of the assistant's.
+    """The turns, without an empty last one of the assistant's, and an empty first one of the system's.
 
     Raises:
-        Unusable: there is none, or one is empty.
+        Unusable: there is none, or one is empty, or needs more than its text.
     """
     if turns and turns[-1]["role"] == ASSISTANT and _invisible(turns[-1]["content"]):
         turns = turns[:-1]
+    if turns and turns[0]["role"] == SYSTEM and _invisible(turns[0]["content"]):
+        turns = turns[1:]
     if not turns or any(_invisible(each["content"]) for each in turns):
         raise Unusable("empty_turn", "one of its turns is empty" if turns else "it has no turn with text")
+    if any(each["content"].lstrip().startswith(CALLS) for each in turns):
+        raise Unusable("tool_call", "a tool is called in it")
     without_media({found[1] or found[2]: True for each in turns if (found := _PLACE.match(each["content"]))})
     return tuple(turns)

@@ -37,7 +37,8 @@ def messages(words: str) -> list[object] | dict[str, object] | None:
     if not begin or not (listed or is_turn(set(_KEY.findall(words)))):
         return None
     data = _parsed(words, "messages")
-    turns = data if isinstance(data, list) else [data]
+    inner = data.values() if isinstance(data, dict) else ()
+    turns = [each for some in (data, *inner) for each in (some if isinstance(some, list) else [some])]
     known = any(isinstance(each, dict) and is_turn(each.keys()) for each in turns)
     return data if isinstance(data, list | dict) and (known or listed) else None
 
@@ -91,15 +92,25 @@ def texts(words: str) -> object:
     return words if data is None else data
 
 
+def is_texts(words: str) -> bool:
+    """Whether a text is the notation of a list of texts."""
+    try:
+        data = texts(words)
+    except Unusable:
+        return False
+    return isinstance(data, list) and all(isinstance(each, str) for each in data)
+
+
 def _parsed(words: str, what: str) -> object:
-    """What a text is the notation of; None where it goes on after one.
+    """What a text is the notation of; None where it goes on in words after one.
 
     Raises:
-        Unusable: of nothing.
+        Unusable: of nothing, or of several.
     """
     try:
         data, end = json.JSONDecoder().raw_decode(words)
-        return data if end == len(words) else None
+        if end == len(words) or words[end:].lstrip()[0] not in "{,":
+            return data if end == len(words) else None
     except (ValueError, RecursionError):
         pass
     try:
@@ -113,8 +124,9 @@ def _parsed(words: str, what: str) -> object:
 def _python(words: str) -> object:
     if len(words) > LONGEST:
         raise ValueError
-    # An array of NumPy's has a line's end between its items, which Python's notation never has inside a text.
+    # An array of NumPy's, or one object a line, has a line's end between its items, which Python never has inside a text.
     words = re.sub(r"\}[ \t]*\n[ \t]*\{", "}, {", words)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of escapes that Python does not know
-        return ast.literal_eval(words)
+        data = ast.literal_eval(words)
+    return list(data) if isinstance(data, tuple) else data

@@ -143,6 +143,9 @@ def _from_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
+            if number == 1 and line.startswith("["):  # one list, whatever its name says
+                yield from _from_json(path)
+                return
             data = _json(line, f"{path}:{number}")
             if not isinstance(data, dict):
                 raise UserError(f"{path}:{number}: expected an object, one a line")

@@ -12,7 +12,7 @@ from cai.data.notation import Unusable
 _MARK = re.compile(r"(?:\A|\r?\n[ \t]*\r?\n)(?P<role>Human|Assistant):[ ]?|\A(?P<first>System):[ ]?")
 _FIRST = ("Human:", "Assistant:", "System:")
 _ASSISTANT = r"(?:assistant|ai|bot|chatbot|chatgpt|gpt|model)"
-_CLOSE_MARK = re.compile(rf"\n[ \t]*(?:human|{_ASSISTANT}):", re.IGNORECASE)
+_CLOSE_MARK = re.compile(rf"(?:\n|\\n)[ \t]*(?:human|{_ASSISTANT}):|\sassistant:\Z", re.IGNORECASE)
 _ANSWERED = (
     r"<\|(?:assistant|im_start|im_end|end|eot_id|end_of_turn|endoftext|start_header_id)\|>|<\uff5cassistant\uff5c>|\[/INST\]"
     r"|<(?:start|end)_of_turn>|<(?:bot|assistant)>:?|\[\|(?:ai|assistant)\|\]|<extra_id_1>assistant"
@@ -22,7 +22,8 @@ OTHERS = tuple(
     for begin, answered in (
         (r"###\s*(?:human|user|instruction|question|system|input)\b", r"###\s*(?:assistant|response|answer|output)\b"),
         (r"below is an instruction", r"### response:"),
-        (r"(?:gpt4 correct )?(?:user|human|prompter):", rf"\n[ \t]*{_ASSISTANT}:|<\|end_of_turn\|>"),
+        (r"(?:\\n)*(?:gpt4 correct )?(?:user|human|prompter):", rf"(?:\n|\\n)[ \t]*{_ASSISTANT}:|<\|end_of_turn\|>"),
+        (r"system:", rf"(?:\n|\\n)[ \t]*(?:user|human|{_ASSISTANT}):"),
         (r"USER:(?-i: .* ASSISTANT:)", ""),
         (r"a chat between [^\n]{,300}? assistant\b", rf"\b{_ASSISTANT}:"),
         (r"<\||<\uff5c|<s>|<bos>|\[INST\]|<start_of_turn>|<extra_id_\d>|\[\||<(?:human|user)>:?", _ANSWERED),
