@@ -51,10 +51,8 @@ NAMES = re.compile(r"[A-Za-z0-9](?!.*\.json$)[A-Za-z0-9._-]*")
 CODE = (
     *("constitution/*.py", "cai/judge/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
     *("cai/judge/compare.py", "cai/judge/settings.py", "cai/judge/settle.py", "cai/judge/calibration.py"),
-    *(
-        f"cai/data/{name}.py"
-        for name in ("comparisons", "conversations", "notation", "questions", "locations", "records")
-    ),
+    *(f"cai/data/{name}.py" for name in ("comparisons", "conversations", "transcripts", "notation", "questions")),
+    *(f"cai/data/{name}.py" for name in ("locations", "folders", "formats", "records", "tables", "objects")),
     *(f"cai/data/{name}.py" for name in ("labels", "known_sets", "survey")),
 )
 """What puts questions, reads answers and settles votes: a change of it makes an exam stale."""

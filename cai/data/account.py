@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cai.data.conversations import Conversation, blank
-from cai.data.notation import names, printable
+from cai.data.conversations import Conversation, absent
+from cai.data.notation import count, names, printable
 from cai.errors import UserError
 from cai.store.rows import Drop, Message
 
@@ -31,6 +31,7 @@ class Account:
         details: reason → what was said of the first of them.
         labels: of pairs, how their labels are read, where it is more than their words; each begins with the name.
         notes: further sentences for people.
+        thoughts: rows in which a model's thinking is part of what is said.
         example: the first row as it is asked; with the answers, where there are.
     """
 
@@ -47,6 +48,7 @@ class Account:
     details: dict[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     notes: dict[str, None] = field(default_factory=dict)
+    thoughts: int = 0
     example: list[Message] = field(default_factory=list)
 
     def enter(self, file: str, data: Mapping[str, object]) -> None:
@@ -54,7 +56,7 @@ class Account:
         self.rows += 1
         self.files[file] = None
         for column, value in data.items():
-            self.columns[printable(str(column))] += not blank(value)
+            self.columns[printable(str(column))] += not absent(value)
 
     def read(self, talk: Conversation, columns: Iterable[str] = (), answers: Iterable[Message] = ()) -> None:
         """What a row gave."""
@@ -63,7 +65,9 @@ class Account:
         if talk.unread:
             self.unread.update(talk.unread)
         self.used |= dict.fromkeys(each for each in (*talk.columns, *columns) if each not in self.unread)
-        self.example = self.example or [*talk.messages, *answers]
+        said = [*talk.messages, *answers]
+        self.thoughts += any("</think>" in each["content"] for each in said)
+        self.example = self.example or said
 
     def leave(self, drop: Drop) -> None:
         """A row that is left out."""
@@ -85,16 +89,18 @@ class Account:
         if not self.rows:
             raise UserError(f"{self.name}: holds no rows; name another file, or take it out")
         if not self.kept and not self.drops.keys() & set(REPEATED):
+            all_of_them = (
+                f"none of its {self.rows} rows can be read" if self.rows > 1 else "its only row cannot be read"
+            )
             reason = max(self.drops, key=self.drops.__getitem__)
             raise UserError(
-                f"{self.name}: none of its {self.rows} rows can be read ({_counts(self.drops)}); the first for {reason}: "
-                f"{self.details[reason]}"
+                f"{self.name}: {all_of_them} ({_counts(self.drops)}); the first for {reason}: {self.details[reason]}"
             )
 
     def sentence(self) -> str:
         """In one line."""
-        said = [f"{self.rows} rows", *(f"{count} as {form}" for form, count in self.forms.most_common())]
-        said += [f"{count} left out: {reason}" for reason, count in self.drops.most_common()]
+        said = [count(self.rows, "row"), *(f"{rows} as {form}" for form, rows in self.forms.most_common())]
+        said += [f"{rows} left out: {reason}" for reason, rows in self.drops.most_common()]
         return f"{Path(self.name).name}: " + "; ".join([", ".join(said), *self._labels(), *self._loose(), *self.notes])
 
     def _labels(self) -> list[str]:
@@ -102,16 +108,17 @@ class Account:
 
     def _loose(self) -> list[str]:
         unread = [f"not used, as their shape is not known: {_counts(self.unread)}"] if self.unread else []
-        return unread + ([f"columns not used: {names(self.unused)}"] if self.unused else [])
+        thought = (
+            [f"{count(self.thoughts, 'row')} with thinking (<think>), which stays as text"] if self.thoughts else []
+        )
+        return unread + thought + ([f"columns not used: {names(self.unused)}"] if self.unused else [])
 
     def lines(self) -> list[str]:
         """In full."""
-        details = [
-            f"  left out: {reason} {count} ({self.details[reason]})" for reason, count in self.drops.most_common()
-        ]
+        details = [f"  left out: {reason} {rows} ({self.details[reason]})" for reason, rows in self.drops.most_common()]
         files = [f"  files: {len(self.files)}, {next(iter(self.files))} …"] if len(self.files) > 1 else []
         return [
-            f"{self.name} ({self.role}): {self.rows} rows",
+            f"{self.name} ({self.role}): {count(self.rows, 'row')}",
             *files,
             f"  columns: {names(self.columns) or 'none'}",
             f"  read as: {_counts(self.forms) or 'nothing'}",
@@ -151,4 +158,4 @@ class Account:
 
 
 def _counts(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    return ", ".join(f"{name} {rows}" for name, rows in counts.most_common())

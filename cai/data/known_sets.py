@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from cai.data.labels import LABELS, Form, Meaning, label_columns, number_of, value_of
+from cai.store.rows import is_text
 
 Data = Mapping[str, object]
 
@@ -114,17 +115,24 @@ def _exchange(prompt: str, answer: str) -> tuple[dict[str, str], dict[str, str]]
 
 
 def _ultrafeedback_rows(data: Data) -> Sequence[Data]:
-    """Of UltraFeedback: each two of the completions, the one with the higher score before the other."""
-    completions = data.get("completions")
-    scored = [
-        (each.get("response"), score)
-        for each in (completions if isinstance(completions, list) else [])
-        if isinstance(each, dict) and str(each.get("response") or "").strip() and (score := _score(each)) is not None
-    ]
-    return [
-        {"prompt": data.get("instruction"), "a": a, "b": b, "label": "tie" if first == second else "ab"[second > first]}
+    """Of UltraFeedback: each two of the completions, the one with the higher score before the other.
+
+    One without a text or a score is paired with itself alone, so that it is left out, and counted.
+    """
+    given = data.get("completions")
+    scored, rest = list[tuple[object, float]](), list[object]()
+    for each in given if isinstance(given, list) else []:
+        response, score = (each.get("response"), _score(each)) if isinstance(each, dict) else (each, None)
+        if score is None or not isinstance(response, str) or not response.strip() or not is_text(response):
+            rest.append(response)
+        else:
+            scored.append((response, score))
+    prompt = data.get("instruction")
+    pairs = [
+        {"prompt": prompt, "a": a, "b": b, "label": "tie" if first == second else "ab"[second > first]}
         for (a, first), (b, second) in combinations(scored, 2)
     ]
+    return [*pairs, *({"prompt": prompt, "a": each, "b": each, "label": None} for each in rest)]
 
 
 def _score(completion: Data) -> float | None:

@@ -39,6 +39,10 @@ def what_stands_for(form: Form, held: Held, columns: Data, name: str) -> str:
     if form.known and ", " in form.label:
         todo = "write the label into one column, as the name of the better answer's"
         return f"{name}: {form.label} {holds}, which are not all values of {form.known}; {todo}"
+    lost = [key for key in ("first", "second") if key in columns and value_of(columns[key]) not in held.values]
+    if lost:
+        holds += f", and not {' or '.join(_shown(str(columns[key])) for key in lost)}"
+        columns = {key: value for key, value in columns.items() if key not in lost}
     more, why = _answer(form, held, columns)
     say = _mapping({**columns, "label": form.labels[0], **more})
     which = f"{_which(held.others)} not say which answer is the better"
@@ -53,7 +57,7 @@ def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:
     each_beside = f"with each value beside what it stands for: {a}, {b}, or neither"
     if keys := [key for key in ("first", "second", "tie") if key in columns]:
         left = [key for key in ("first", "second", "tie") if key not in keys]
-        return dict(zip(left, others, strict=False)), each_beside
+        return dict(zip(left, _in_order(others), strict=False)), each_beside
     if {1.0, 0.0} <= held.words.keys():
         if len(others) == 1:
             return {"tie": others[0]}, f"if {_shown(others[0])} stands for a tie"
@@ -61,13 +65,20 @@ def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:
     if len(numbers) == len(others) and (scale := _scale(numbers, a, b)):
         return scale[0], f"{scale[1]}, with `means: worse` beside it if it is the other way round"
     if len(others) > 2:
-        places = sorted(others[:3], key=lambda each: number_of(each) == 0)
-        return dict(zip(("first", "second", "tie"), places, strict=True)), each_beside
+        return dict(zip(("first", "second", "tie"), _in_order(others[:3]), strict=True)), each_beside
     one, other = others[0], others[-1]
     also = f"`first: {_yaml(other)}` in its place if {_shown(other)} does"
     if one == other:
         also = f"`second: {_yaml(one)}` in its place if it stands for {b}"
     return {"first": one}, f"if {_shown(one)} stands for {a}, or {also}"
+
+
+def _in_order(values: Sequence[str]) -> Sequence[str]:
+    """Numbers from the lowest, and 0 last, as it is a tie where there are two others; words as they come."""
+    numbers = [number_of(each) for each in values]
+    if any(each is None for each in numbers):
+        return sorted(values, key=lambda each: number_of(each) == 0)
+    return sorted(values, key=lambda each: ((number := number_of(each)) == 0, number))
 
 
 def _scale(numbers: Sequence[float], a: str, b: str) -> tuple[Data, str] | None:

@@ -19,7 +19,7 @@ def test_without_a_path_it_checks_what_the_folder_holds(
     write("mine.yaml", "name: mine\nprinciples:\n  - {id: one, critique: Criticise., revision: Rewrite.}\n")
     write("broken.yaml", "name: a: b\n")
     write("runs/r.yaml", "stages: 5\n")
-    assert project() == [Path("broken.yaml"), Path("mine.yaml"), Path("runs")]
+    assert project() == [Path("broken.yaml"), Path("mine.yaml"), Path("runs/r.yaml")]
     count, findings = check_paths(project())
     assert count == 3
     assert {str(each.problem.path) for each in findings if each.level == "error"} == {"broken.yaml", "runs/r.yaml"}

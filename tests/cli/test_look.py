@@ -43,7 +43,7 @@ def test_a_look_tells_columns_forms_drops_and_a_row(cai: Cai, write: Write) -> N
         "  not used, as their shape is not known: history 1\n",
         "  columns not used: mood\n",
         "    system: Answer only in Polish.\n    user: Is rye sour?\n",
-        f"{pairs} (pairs): 1 rows\n",
+        f"{pairs} (pairs): 1 row\n",
         "  columns read: question, system, chosen, rejected\n",
         "  columns not used: source\n",
         "    system: Be brief.\n    user: Is rye sour?\n",
@@ -60,7 +60,7 @@ def test_a_look_tells_columns_forms_drops_and_a_row(cai: Cai, write: Write) -> N
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (("p.csv",), 'there is no column "prompt"; name one of: goal, n (key `column`, such as `column: goal`)'),
+        (("p.csv",), 'there is no column "prompt"; name one of: goal, n (--column NAME, such as --column goal, in a recipe the key `column`)'),
         (("none.jsonl",), "none.jsonl: there is no such file; check the path"),
         (("p.csv", "--column", "goal", "--track", "n"), 'the column "n" holds 1, 2; tracks are redteam and helpful'),
         ((), "name at least one FILE…"),

@@ -127,7 +127,7 @@ def test_columns_that_hold_1_for_one_answer_each() -> None:
 @pytest.mark.parametrize(
     ("labels", "columns", "words"),
     [
-        ([0, 1, 2], {"first": 1}, "{label: label, first: 1, second: 0, tie: 2}"),
+        ([0, 1, 2], {"first": 1}, "{label: label, first: 1, second: 2, tie: 0}"),
         (
             ["A", "B"],
             {"scale": "signed"},
