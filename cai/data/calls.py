@@ -11,7 +11,7 @@ their order. What is of no such form is a reason to leave its row out.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cai.data.notation import Unusable
@@ -21,6 +21,10 @@ CALLING = ("function_call", "tool_call", "tool_calls", "function-call")
 """Speakers whose words are a call."""
 RESULTS = ("tool", "function", "ipython", "observation", "environment", "function_response", "tool_response", "tools")
 """Speakers whose words are what a tool gave."""
+PARTS = ("tool_use", "tool_call", "tool_result", "tool_response")
+"""Types of parts of a turn that are no words."""
+Said = tuple[Message, list[dict[str, Any]]]
+"""A message, and the calls that it makes."""
 _TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _RESPONSE = re.compile(r"\A\s*<tool_response>\s*(.*?)\s*</tool_response>\s*\Z", re.DOTALL)
 
@@ -67,11 +71,29 @@ def calls(turn: Mapping[str, object], said: str, role: str) -> tuple[str, list[d
     found = list(_every(given)) if given else []
     parts = turn.get("content")
     if isinstance(parts, Sequence) and not isinstance(parts, str):
-        found += [_call(each) for each in parts if isinstance(each, Mapping) and each.get("type") == "tool_use"]
+        found += [
+            _call(each) for each in parts if isinstance(each, Mapping) and each.get("type") in ("tool_use", "tool_call")
+        ]
     if tagged := _TAGGED.findall(said):
         found += [call for each in tagged for call in _every(each)]
         said = _TAGGED.sub("", said).strip()
     return said, found
+
+
+def results(content: object, words: Callable[[object], str]) -> list[Message]:
+    """The messages of what tools gave, of those parts of a turn that are such.
+
+    Args:
+        words: a part's content → its text; raises Unusable.
+    """
+    parts = content if isinstance(content, list) else []
+    given = [each for each in parts if isinstance(each, dict) and each.get("type") in ("tool_result", "tool_response")]
+    return [result(each, words(each.get("content") or "")) for each in given]
+
+
+def is_response(said: str) -> bool:
+    """Whether a turn's words are what a tool gave, whoever is said to say it."""
+    return _RESPONSE.match(said) is not None
 
 
 def result(turn: Mapping[str, object], said: str) -> Message:
@@ -82,7 +104,7 @@ def result(turn: Mapping[str, object], said: str) -> Message:
     return {"role": RESULT, "content": wrapped[1] if wrapped else said, **names}
 
 
-def numbered(turns: Sequence[tuple[Message, list[dict[str, Any]]]]) -> tuple[Message, ...]:
+def numbered(turns: Sequence[Said]) -> tuple[Message, ...]:
     """The messages with their calls, each of which has an id that its result names.
 
     Raises:
@@ -109,8 +131,9 @@ def _answering(message: Message, waiting: list[dict[str, Any]]) -> Message:
     fitting = [each for each in fitting if each["function"]["name"] == name] or fitting
     if not fitting:
         raise Unusable("unreadable_tools", "a tool's result stands in it that answers no call")
-    waiting.remove(fitting[0])
-    return {**message, "tool_call_id": fitting[0]["id"], "name": fitting[0]["function"]["name"]}
+    made = fitting[0]
+    waiting.remove(made)
+    return {**message, "tool_call_id": made["id"], "name": made["function"]["name"]}
 
 
 def _every(given: object) -> Iterator[dict[str, Any]]:

@@ -20,6 +20,7 @@ from cai.data.labels import Form, Meaning, several
 from cai.data.questions import NAMED, SYSTEMS, asked, with_system
 from cai.data.survey import Survey, plain_rows
 from cai.store.rows import Message
+from constitution.tools import CALLS, RESULT
 
 PROMPTS = (
     *("prompt", "messages", "conversations", "conversation", "question", "query", "instruction", "input", "context"),
@@ -160,6 +161,8 @@ def answered(
         raise Unusable("other_conversations", "the two do not differ in the last answer alone")
     if first[-1]["role"] != ASSISTANT or second[-1]["role"] != ASSISTANT:
         raise Unusable("no_answer", f"{pair[0]} or {pair[1]} does not end with a turn of the assistant's")
+    if CALLS in first[-1] or CALLS in second[-1]:
+        raise Unusable("tool_call", f"{pair[0]} or {pair[1]} ends with the call of a tool, and not with an answer")
     one, other = first[-1]["content"], second[-1]["content"]
     column = _prompt_column(data, columns)
     if before and before[0]["role"] != ASSISTANT:
@@ -214,7 +217,7 @@ def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Convers
     if absent(data.get(column)):
         raise Unusable("no_prompt", f"the prompt is empty (columns: {notation.names(data)}; name one under `columns`)")
     talk = _stripped(asked(data, column, columns))
-    if talk.messages[-1]["role"] != USER:
+    if talk.messages[-1]["role"] not in (USER, RESULT):
         raise Unusable("no_person_turn", f"{column} does not end with a turn of the person's")
     return talk
 
@@ -235,6 +238,8 @@ def _single(value: object) -> str:
     _, (*before, answer) = _answer({"an answer": value}, "an answer")
     if before:
         raise Unusable("no_text", "an answer is a whole conversation")
+    if CALLS in answer:
+        raise Unusable("tool_call", "an answer is the call of a tool")
     return answer["content"]
 
 

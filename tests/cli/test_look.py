@@ -60,7 +60,10 @@ def test_a_look_tells_columns_forms_drops_and_a_row(cai: Cai, write: Write) -> N
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (("p.csv",), 'there is no column "prompt"; name one of: goal, n (--column NAME, such as --column goal, in a recipe the key `column`)'),
+        (
+            ("p.csv",),
+            'there is no column "prompt"; name one of: goal, n (--column NAME, such as --column goal, in a recipe the key `column`)',
+        ),
         (("none.jsonl",), "none.jsonl: there is no such file; check the path"),
         (("p.csv", "--column", "goal", "--track", "n"), 'the column "n" holds 1, 2; tracks are redteam and helpful'),
         ((), "name at least one FILE…"),
