@@ -1,7 +1,7 @@
 """What was understood of a source: its columns, the forms of its rows, what was left out and why, and what is not used."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from cai.errors import UserError
 from cai.store.rows import Drop, Message
 from constitution.tools import shown
 
+LONG = 40
+"""Letters of a question that no answer begins with by chance."""
 REPEATED = ("duplicate", "same_pair")
 """Reasons of rows that another row says as well: a source of nothing else was read all the same."""
 
@@ -32,7 +34,7 @@ class Account:
         details: reason → what was said of the first of them.
         labels: of pairs, how their labels are read, where it is more than their words; each begins with the name.
         notes: further sentences for people.
-        thoughts: rows in which a model's thinking is part of what is said.
+        odd: what may be wrong with a row that was read → rows.
         example: the first row as it is asked; with the answers, where there are.
     """
 
@@ -49,7 +51,7 @@ class Account:
     details: dict[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     notes: dict[str, None] = field(default_factory=dict)
-    thoughts: int = 0
+    odd: Counter[str] = field(default_factory=Counter)
     example: list[Message] = field(default_factory=list)
 
     def enter(self, file: str, data: Mapping[str, object]) -> None:
@@ -66,8 +68,9 @@ class Account:
         if talk.unread:
             self.unread.update(talk.unread)
         self.used |= dict.fromkeys(each for each in (*talk.columns, *columns) if each not in self.unread)
+        answers = list(answers)
         said = [*talk.messages, *answers]
-        self.thoughts += any("</think>" in each["content"] for each in said)
+        self.odd.update(_odd(talk.messages[-1]["content"], said, [each["content"] for each in answers][:2]))
         self.example = self.example or said
 
     def leave(self, drop: Drop) -> None:
@@ -109,10 +112,8 @@ class Account:
 
     def _loose(self) -> list[str]:
         unread = [f"not used, as their shape is not known: {_counts(self.unread)}"] if self.unread else []
-        thought = (
-            [f"{count(self.thoughts, 'row')} with thinking (<think>), which stays as text"] if self.thoughts else []
-        )
-        return unread + thought + ([f"columns not used: {names(self.unused)}"] if self.unused else [])
+        odd = [f"{count(rows, 'row')} with {what}" for what, rows in self.odd.most_common()]
+        return unread + odd + ([f"columns not used: {names(self.unused)}"] if self.unused else [])
 
     def lines(self) -> list[str]:
         """In full."""
@@ -156,6 +157,14 @@ class Account:
             "notes": list(self.notes),
             "example": self.example,
         }
+
+
+def _odd(question: str, said: Iterable[Message], answers: Sequence[str]) -> Iterator[str]:
+    """What may be wrong with a row: thinking in what is said, or a long question again in front of both answers."""
+    if any("</think>" in each["content"] for each in said):
+        yield "thinking (<think>), which stays as text"
+    if answers and len(question) >= LONG and all(each.startswith(question) for each in answers):
+        yield "the question again at the beginning of both answers"
 
 
 def _counts(counts: Counter[str]) -> str:

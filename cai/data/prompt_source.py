@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 from os.path import basename
 
-from cai.data import records
+from cai.data import notation, records
 from cai.data.account import Account
 from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, absent, blank, kind, word
 from cai.data.notation import names, printable
@@ -252,8 +252,9 @@ def _plain(data: Record, column: str, account: Account) -> object:
 
 
 def _tags(value: object) -> list[str]:
-    """A list of tags, or one tag as plain text."""
-    given = value if isinstance(value, list) else [value]
+    """A list of tags, also in its notation, or one tag as plain text."""
+    given = notation.texts(value) if isinstance(value, str) and notation.is_texts(value) else value
+    given = given if isinstance(given, list) else [given]
     return [tag for each in given if (tag := word(each, "a tag"))]
 
 
