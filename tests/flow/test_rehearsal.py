@@ -11,7 +11,7 @@ from aiohttp import web
 from cai.errors import UserError
 from cai.flow.ask import Up
 from cai.flow.live import Live, RowStage
-from cai.flow.rehearsal import rehearse
+from cai.flow.rehearsal import of_each_track, rehearse
 from cai.models.concurrency import Slots
 from cai.models.endpoint import Endpoint
 from cai.models.types import ModelSpec
@@ -69,7 +69,7 @@ async def scene(tmp_path: Path, stages: list[tuple[str, dict[str, Any]]], **serv
         Live(row_stage(kind, block, tmp_path), Stage(tmp_path / kind), up, constitution, 0) for kind, block in stages
     ]
     try:
-        await rehearse(steps, source)
+        await rehearse(steps, of_each_track(steps[0].stage, source))
     finally:
         for model, _ in up.values():
             await model.__aexit__()
