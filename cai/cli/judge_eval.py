@@ -55,7 +55,7 @@ CODE = (
         f"cai/data/{name}.py"
         for name in ("comparisons", "conversations", "notation", "questions", "locations", "records")
     ),
-    *(f"cai/data/{name}.py" for name in ("labels", "known_sets", "survey")),
+    *(f"cai/data/{name}.py" for name in ("forms", "labels", "known_sets", "survey")),
 )
 """What puts questions, reads answers and settles votes: a change of it makes an exam stale."""
 SETTABLE = {each.name for each in fields(Label)} - {"model", "panel", "method"}
