@@ -144,7 +144,7 @@ def _count(tally: Tally, row: Data, form: Form, data: Data) -> None:
     for label in labels:
         tally.add(label, row, form)
         tally.misfits |= known is not None and bool(value := value_of(label)) and not known.holds(value)
-    held = row.get(form.labels[0])
+    held = row.get(form.label)
     tally.lists += isinstance(held, list) and bool(held)
     tally.split += forms.is_split(held)
     if (said := side_of(held, row, form)) is not None:
