@@ -26,6 +26,26 @@ app = typer.Typer(
 )
 DEBUG = "--debug"
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from cai.store.ledger import versions
+
+        known = versions()
+        own = known.pop("cai", "of a folder that is not installed")
+        typer.echo(f"cai {own} ({', '.join(map(' '.join, known.items()))})")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is, and leave.")
+    ] = False,
+) -> None:
+    """What can be said before a command."""
+
+
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, its name, or its recipe.")]
 
 

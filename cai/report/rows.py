@@ -14,6 +14,7 @@ from rich.padding import Padding
 from cai.data import dataset
 from cai.errors import RunError, UserError
 from cai.report.differences import difference
+from cai.stages import STAGES
 from cai.store.rows import Chain, Draft, Pair, Preference, Scored, Vote, decode
 from cai.store.run_folder import described
 from cai.store.stage import Stage
@@ -63,9 +64,14 @@ def print_rows(folder: Path, name: str, wanted: Wanted, console: Console) -> Non
         _known("--principle: the run's constitution has no principle", wanted.principle, list(run["principles"]))
     stage = Stage(folder / name)
     drops = wanted.drops or bool(wanted.reason)
-    rows = [*islice(_fitting(stage.drops() if drops else _rows(stage), wanted), wanted.count)]
+    kind = next(each["kind"] for each in run["stages"] if each["name"] == name)
+    rows = [*islice(_fitting(_drops(stage) if drops else _rows(stage), wanted), wanted.count)]
     if not rows:
-        raise UserError(_nothing(stage, wanted, drops))
+        raise UserError(_nothing(stage, wanted, drops) + _instead(folder, stage, kind))
+    if wanted.diff and not any("drafts" in row for row in rows):
+        raise UserError(
+            f"--diff shows what revisions changed, and {name} has none; take it out, or name a revise stage"
+        )
     for row in rows:
         try:
             _print(row, wanted, console)
@@ -111,6 +117,23 @@ def _nothing(stage: Stage, wanted: Wanted, drops: bool) -> str:
     return f"{stage.folder} has no {'drops' if drops else 'rows'} to show{' with ' if words else ''}{', '.join(words)}{there}"
 
 
+def _instead(folder: Path, stage: Stage, kind: str) -> str:
+    """Where to look for what a stage without rows of its own made; empty for others."""
+    if not stage.begun:
+        return ", as it is not begun"
+    match STAGES[kind].shape if kind in STAGES else "":
+        case "train":
+            return f"; it trains a model ({stage.folder / 'model'}), whose curves are in: cai report {folder}"
+        case "evaluate":
+            return f"; its answers are in {stage.folder}/answers-*, its figures in {stage.folder / 'metrics.json'}"
+        case "rounds":
+            return f"; the steps of its rounds are stages, see: cai status {folder}"
+        case "report":
+            return f"; open {stage.folder / 'report.html'}"
+        case _:
+            return ""
+
+
 def _print(row: Row, wanted: Wanted, console: Console) -> None:
     if "drafts" not in row:
         console.print(_text(row, wanted.thoughts), markup=False, soft_wrap=True)  # no line break within JSON's texts
@@ -137,9 +160,17 @@ def _print_differences(chain: Chain, thoughts: bool, console: Console) -> None:
 
 
 def _rows(stage: Stage) -> Iterator[Row]:
-    if stage.parts():
-        return stage.all_rows(dict)
-    return dataset.rows(stage.folder)
+    votes = sorted(stage.folder.glob("votes-*"))  # an evaluation's
+    for each in map(Stage, votes or [stage.folder]):
+        yield from each.so_far(dict)
+    yield from dataset.rows(stage.folder)
+
+
+def _drops(stage: Stage) -> Iterator[Row]:
+    """The rows left out; of an evaluation also the pairs that were not judged."""
+    yield from stage.drops()
+    for each in sorted(stage.folder.glob("pairs-*")):
+        yield from Stage(each).drops()
 
 
 def unrevised(draft: Draft) -> str:
@@ -185,7 +216,8 @@ def _text(row: Row, thoughts: bool) -> str:
 
 def _pair_lines(pair: Pair, thoughts: bool) -> list[str]:
     lines = [f"── {pair.id}", _block("prompt", pair.messages[-1]["content"])]
-    lines += [*_answer("answer a", pair.a, thoughts), *_answer("answer b", pair.b, thoughts)]
+    for name, answer in (("a", pair.a), ("b", pair.b)):
+        lines += _answer(f"answer {name}" + (f", by {answer.model}" if answer.model else ""), answer, thoughts)
     if pair.people:
         lines.append(_block("people", ", ".join(PEOPLE.get(said, f"{said:g}") for said in pair.people)))
     return lines

@@ -7,7 +7,7 @@ a share of wins with its interval is what few comparisons can carry.
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
@@ -19,9 +19,12 @@ from cai.judge.statistics import wilson
 from cai.models.types import Request
 from cai.stages.label import Label
 from cai.store.ledger import Wins
-from cai.store.rows import Answers, Draft, Pair, Preference, Prompt, content_key
+from cai.store.rows import Answers, Draft, Drop, Pair, Preference, Prompt, content_key
 from constitution import ask as asking
 from constitution import read
+
+EQUAL, EMPTY, FIRST_EMPTY = "equal_answers", "empty_answer", "first_model_empty_answer"
+"""Why answers are not compared: the model's own is empty, or that of the first model alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,24 @@ async def answer(row: Prompt, want: Evaluate, ask: Ask) -> Answers:
     return Answers(row.id, row.messages, draft, row.track, row.about.tags, row.language)
 
 
-def pairs(first: Iterable[Answers], other: Iterable[Answers]) -> list[Pair]:
-    """The first model's answer (a) and the other's (b) to each prompt that both answered."""
-    by_id = {row.id: row for row in first}
-    return [
-        Pair(row.id, row.id, row.messages, by_id[row.id].draft, row.draft, row.track, row.tags, row.language)
-        for row in other
-        if row.id in by_id and row.draft.text != by_id[row.id].draft.text
-    ]
+def pairs(first: Iterable[Answers], other: Iterable[Answers]) -> Iterator[Pair | Drop]:
+    """The first model's answer (a) and the other's (b) to each prompt that both answered.
+
+    One that is empty is no answer to judge: of a harmful prompt a judge may well find that saying nothing is the better one.
+    """
+    by_id = {row.id: row.draft for row in first}
+    for row in other:
+        if row.id in by_id and (reason := _left_out(by_id[row.id].text, row.draft.text)):
+            yield Drop(row.id, reason)
+        elif row.id in by_id:
+            yield Pair(row.id, row.id, row.messages, by_id[row.id], row.draft, row.track, row.tags, row.language)
+
+
+def _left_out(first: str, other: str) -> str:
+    """Why two answers are not compared; empty where they are."""
+    if first == other:
+        return EQUAL
+    return EMPTY if not other else FIRST_EMPTY if not first else ""
 
 
 def half(rows: Iterable[Prompt], part: str) -> list[Prompt]:
@@ -124,8 +137,12 @@ class EvaluatedModel(TypedDict):
     compared: NotRequired[dict[str, JudgedWins]]
 
 
-def compare(rows: Sequence[Preference]) -> JudgedWins:
-    """Wins of the second answers over the first ones', with a 95% interval; what could not be decided is counted."""
+def compare(rows: Sequence[Preference], left_out: Iterable[str] = ()) -> JudgedWins:
+    """Wins of the second answers over the first ones', with a 95% interval; what could not be decided is counted.
+
+    Args:
+        left_out: why each pair that was not judged was not.
+    """
     won = sum(row.status == "ok" and row.p_a is not None and row.p_a < 0.5 for row in rows)
     decided = sum(row.status == "ok" for row in rows)
     low, high = wilson(won, decided)
@@ -137,5 +154,6 @@ def compare(rows: Sequence[Preference]) -> JudgedWins:
         "low": low,
         "high": high,
         "undecided": dict(sorted(Counter(row.status for row in rows if row.status != "ok").items())),
+        "left_out": dict(sorted(Counter(left_out).items())),
         "position": position(rows),
     }

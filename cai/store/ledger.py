@@ -78,6 +78,7 @@ class Wins(TypedDict):
     Attributes:
         win_rate: the share of the decided ones; None where none was.
         low, high: its 95% interval.
+        left_out: why answers were not compared → how many pairs; not known of runs of before it was counted.
     """
 
     compared: int
@@ -87,6 +88,7 @@ class Wins(TypedDict):
     low: float
     high: float
     undecided: dict[str, int]
+    left_out: NotRequired[dict[str, int]]
 
 
 class RoundFigures(TypedDict):
