@@ -102,6 +102,10 @@ class Endpoint:
         """Find out, before any row, how the servers take a request of this shape; raises as ``ask``."""
         await self.probes.before(request)
 
+    async def gives_logprobs(self, request: Request) -> bool:
+        """Whether verdicts can be read by log-probability, found out before any row; raises as ``ask``."""
+        return await self.probes.gives_logprobs(request)
+
     async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """The samples that a server left out, asked one by one."""
         while (count := len(reply.texts)) < request.n:

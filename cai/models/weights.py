@@ -82,8 +82,10 @@ def ends(tokenizer: Any, generation: GenerationConfig | None) -> set[int]:
     return {tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])} - {None}
 
 
-def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answer_begins: bool = False) -> str:
-    """A conversation in the tokenizer's own template, to where the next answer begins if so asked.
+def rendered(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answer_begins: bool = False, goes_on: bool = False
+) -> str:
+    """A conversation in the tokenizer's own template, to where the next answer begins, or the last one goes on, if so asked.
 
     A system message that the template refuses, or leaves out, stands before the words of the first turn.
 
@@ -92,7 +94,8 @@ def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], an
     """
 
     def text_of(some: Sequence[Message]) -> str:
-        text = tokenizer.apply_chat_template(list(some), tokenize=False, add_generation_prompt=answer_begins)
+        ends = {"add_generation_prompt": answer_begins, "continue_final_message": goes_on}
+        text = tokenizer.apply_chat_template(list(some), tokenize=False, **ends)
         assert isinstance(text, str)
         return text
 
