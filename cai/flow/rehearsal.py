@@ -12,6 +12,7 @@ from cai.errors import RowError, first
 from cai.flow.ask import Ask, Up, generator
 from cai.flow.live import Live, RowStage
 from cai.models.types import Model, Reply, Request
+from cai.models.verdicts import gives_logprobs, thinks
 from cai.store.rows import Drop, decode
 from cai.store.stage import Stage
 
@@ -34,6 +35,11 @@ class Understudy:
     def __init__(self, model: Model) -> None:
         self.model, self.asked = model, list[Request]()
         self.name, self.concurrency, self.format, self.continues = model.name, 1, model.format, model.continues
+        self.thinks = thinks(model)
+
+    async def gives_logprobs(self, request: Request) -> bool:
+        """What the model itself finds out by asking, as what is asked next depends on it."""
+        return await gives_logprobs(self.model, request)
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
@@ -41,7 +47,8 @@ class Understudy:
         if request.choices:
             return Reply(("",), ("stop",), dict.fromkeys(request.choices, -1.0), model=self.name)
         texts = tuple(f"This is answer {len(self.asked)}.{number}." for number in range(request.n))
-        return Reply(texts, ("stop",) * request.n, model=self.name, score=1.0)
+        thoughts = ("This is a thought.",) * request.n if self.thinks else ()
+        return Reply(texts, ("stop",) * request.n, model=self.name, score=1.0, thinking=thoughts)
 
 
 def of_each_track(stage: RowStage, source: Stage) -> list[Any]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from cai.models.types import SAMPLING, Model, ModelSpec, Reply, Request
+from cai.models.verdicts import gives_logprobs
 
 
 class AskedAs:
@@ -35,6 +36,10 @@ class AskedAs:
         prepare = getattr(self.inner, "prepare", None)
         if prepare is not None:
             await prepare(self._own(request))
+
+    async def gives_logprobs(self, request: Request) -> bool:
+        """As ``Endpoint.gives_logprobs``, asked as the role asks."""
+        return await gives_logprobs(self.inner, self._own(request))
 
     def _own(self, request: Request) -> Request:
         """The request with the role's sampling, which is of texts alone: a verdict reads the distribution itself."""

@@ -15,10 +15,8 @@ from cai.models.abilities import Abilities, joined
 from cai.models.letters import logprobs_of, tokens_of
 from cai.models.transport import under
 from cai.models.types import Message, Reply, Request
+from cai.models.verdicts import WITHOUT_LOGPROBS
 from constitution.tools import definitions, spoken, wire
-
-WITHOUT_LOGPROBS = "without_log_probabilities"
-"""A reply is counted so that was to hold some and holds none."""
 
 
 class OpenAI:
@@ -163,11 +161,13 @@ class Vllm(OpenAI):
         return replace(reply, tokens=tokens, logprobs=logprobs)
 
     def conversation(self, request: Request) -> dict[str, Any]:
-        """The answer goes on from ``begin``, word for word."""
+        """The answer goes on from ``begin``, word for word; a thought stands before it, closed by the model's template."""
         if not request.begin:
             return {"messages": self.messages(request), **_offered(request)}
+        # Under both of the names that vLLM has had for it.
+        thought = dict.fromkeys(("reasoning", "reasoning_content"), request.thought) if request.thought else {}
         return {
-            "messages": [*self.messages(request), {"role": "assistant", "content": request.begin}],
+            "messages": [*self.messages(request), {"role": "assistant", "content": request.begin, **thought}],
             **_offered(request),
             "continue_final_message": True,
             "add_generation_prompt": False,

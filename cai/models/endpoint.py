@@ -132,6 +132,10 @@ class Endpoint:
         most = min(BUDGET, self.spec.max_len // 2) if self.spec.max_len else BUDGET
         return replace(request, budget=most) if expected and request.budget is None else request
 
+    async def gives_logprobs(self, request: Request) -> bool:
+        """Whether verdicts can be read by log-probability, found out before any row; raises as ``ask``."""
+        return await self.probes.gives_logprobs(request)
+
     async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """The samples that a server left out, asked one by one."""
         while (count := len(reply.texts)) < request.n:

@@ -31,6 +31,7 @@ class Request:
         more: what a role adds to the body of each of its requests.
         thinking: "on" or "off"; as the model does by itself where empty.
         budget: tokens that a thought may take, beside the answer's max_tokens; None where nothing bounds it but these.
+        thought: what was thought before ``begin``, closed before it; for models whose answers go on from a beginning.
     """
 
     messages: tuple[Message, ...] = ()
@@ -49,6 +50,7 @@ class Request:
     more: Mapping[str, object] = field(default_factory=dict)
     thinking: str = ""
     budget: int | None = None
+    thought: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,10 @@ def ends(tokenizer: Any, generation: GenerationConfig | None) -> set[int]:
     return {tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])} - {None}
 
 
-def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answer_begins: bool = False) -> str:
-    """A conversation in the tokenizer's own template, to where the next answer begins if so asked.
+def rendered(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answer_begins: bool = False, goes_on: bool = False
+) -> str:
+    """A conversation in the tokenizer's own template, to where the next answer begins, or the last one goes on, if so asked.
 
     A system message that the template refuses, or leaves out, stands before the words of the first turn.
 
@@ -94,7 +96,11 @@ def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], an
 
     def text_of(some: Sequence[Message]) -> str:
         text = tokenizer.apply_chat_template(
-            wire(some, parsed=True), tools=tools, tokenize=False, add_generation_prompt=answer_begins
+            wire(some, parsed=True),
+            tools=tools,
+            tokenize=False,
+            add_generation_prompt=answer_begins,
+            continue_final_message=goes_on,
         )
         assert isinstance(text, str)
         return text

@@ -5,12 +5,13 @@ and the conversation goes on, see ``cai.stages.dialogue``: pairs of each of the 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cai.data.endings import unusable
 from cai.flow.ask import Ask
 from cai.models.types import Request
 from cai.stages.dialogue import gone_on, standing
+from cai.store.ledger import ADDED
 from cai.store.rows import Draft, Drop, Message, Pair, Prompt
 from constitution.ask import answer
 
@@ -35,9 +36,9 @@ class Sample:
     top_p: float = 1.0
     tracks: tuple[str, ...] = ("redteam",)
     group: int = 2
-    turns: int = 1
-    user: str = ""
-    person: str = ""
+    turns: int = field(default=1, metadata=ADDED)
+    user: str = field(default="", metadata=ADDED)
+    person: str = field(default="", metadata=ADDED)
 
 
 async def sample(row: Prompt, want: Sample, ask: Ask) -> list[Pair] | Drop:

@@ -14,12 +14,13 @@ from itertools import combinations
 from typing import Any, Literal, TypeVar, get_type_hints
 
 from cai.store.form import conversation, reader
+from cai.store.votes import Status as Status
+from cai.store.votes import Vote as Vote
 from constitution.model import About
 from constitution.tools import kinds
 
 Message = dict[str, str]
 Track = Literal["redteam", "helpful"]
-Status = Literal["ok", "tie", "inconsistent", "unparsed", "refused", "truncated", "error"]
 T = TypeVar("T")
 
 
@@ -126,32 +127,6 @@ class Pair:
     def about(self) -> About:
         """What principles are chosen by."""
         return About(self.track, self.tags, self.language, kinds(self.messages))
-
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """One judge's reading of a pair under one principle in one order.
-
-    Attributes:
-        order: which answer stood as (A): "ab" shows a first, "ba" shows b first, "alone" looks at one at a time.
-        p_a: probability that answer ``a`` is the better, whatever the order; None unless read.
-        answer_mass: probability that the options (letters, ratings, yes and no) held together; None where none was asked.
-        seed: of the judge's reasoning request.
-        scores: of a and of b, where each was looked at alone.
-        pair: the id of the pair, where the row is a group.
-    """
-
-    principle: str
-    order: str
-    method: str
-    model: str
-    seed: int
-    status: Status
-    p_a: float | None = None
-    answer_mass: float | None = None
-    rationale: str = ""
-    scores: tuple[float, ...] | None = None
-    pair: str = ""
 
 
 @dataclass(frozen=True, slots=True)
