@@ -229,6 +229,7 @@ def _preference_text(row: Preference, thoughts: bool) -> str:
     lines = _pair_lines(replace(row.pair, id=row.id), thoughts)
     for vote in row.votes:
         under = f"under {vote.principle}, " if vote.principle else ""
+        lines += _thought(vote.thinking, thoughts)
         lines.append(_block(f"vote {under}order {vote.order}, by {vote.verdict}: {vote.status}", _said(vote)))
     better = "not read" if row.p_a is None else f"{row.p_a:.3f}"
     label = "no label" if row.p_label is None else f"as a label {row.p_label:.3f}"
