@@ -18,7 +18,8 @@ import aiohttp
 
 from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
-from cai.models.dialect import OpenAI, Scores, Vllm
+from cai.models.dialect import Vllm
+from cai.models.dialects import shown, spoken
 from cai.models.forcing import BUDGET, closed
 from cai.models.headers import headers, secrets
 from cai.models.listing import Listing, met
@@ -48,7 +49,8 @@ class Endpoint:
     """
 
     def __init__(self, urls: tuple[str, ...], model: str, spec: ModelSpec) -> None:
-        self.replicas = [Replica(url) for url in urls]
+        self.dialect = spoken(spec, urls)
+        self.replicas = [Replica(self.dialect.base(url)) for url in urls]
         self.name = model
         self.wire_name = ""
         self.format = spec.format
@@ -56,7 +58,6 @@ class Endpoint:
         self.concurrency = spec.concurrency or concurrency.START * len(urls)
         self.most = spec.concurrency or concurrency.MOST * len(urls)
         self.spec = spec
-        self.dialect: OpenAI = Scores() if spec.scorer else OpenAI()
         self.homes: OrderedDict[str, Replica] = OrderedDict()
         self.asking_around, self.probes = asyncio.Lock(), Probes(self)
         self.thinks, self.tags = False, TAGS
@@ -70,12 +71,7 @@ class Endpoint:
         return self.replicas[0].title
 
     async def __aenter__(self) -> Self:
-        # One connection for each request in flight: a pool smaller than that would be a second, hidden limit.
-        self.http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=self.spec.timeout),
-            headers=headers(self.spec),
-        )
+        self.http = self._opened()
         try:
             await self._meet()
         except BaseException:
@@ -85,6 +81,14 @@ class Endpoint:
 
     async def __aexit__(self, *_: object) -> None:
         await self.http.close()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """One connection for each request in flight: a pool smaller than that would be a second, hidden limit."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=self.spec.timeout),
+            headers=headers(self.spec, self.dialect),
+        )
 
     @property
     def continues_chat(self) -> bool:
@@ -199,7 +203,7 @@ class Endpoint:
             answer = page.json() if page.status == 200 else None
             wrong = failure(answer) if page.status == 200 else page
             if wrong:
-                sent = (*(each["content"] for each in request.messages), request.prompt, *secrets(self.http.headers))
+                sent = (*(each["content"] for each in request.messages), request.prompt, *secrets(self.spec))
                 raise refusal(wrong, sent, replica)
             reply = self.dialect.reply(answer, request)
         except (Unreadable, ValueError, RecursionError) as error:
@@ -261,10 +265,12 @@ class Endpoint:
         return concurrency.read_load(page.data.decode("utf-8", "replace")) if page.status == 200 else None
 
     async def _meet(self) -> None:
-        """Ask every server for its models: whether it is there, has ours, and speaks vLLM's dialect."""
-        lists = [await met(self.http, replica, self.spec.patience) for replica in self.replicas]
-        if all(listed.vllm for listed in lists) and not self.spec.scorer:
-            self.dialect = Vllm()
+        """Ask every server for its models: whether it is there, has ours, and which dialect it speaks."""
+        lists = [await met(self.http, replica, self.spec) for replica in self.replicas]
+        before, self.dialect = self.dialect, shown(self.spec, self.dialect, lists)
+        if self.dialect.headers("") != before.headers(""):
+            await self.http.close()
+            self.http = self._opened()
         for replica, listed in zip(self.replicas, lists, strict=True):
             self._recognise(replica, listed)
 

@@ -22,6 +22,7 @@ from cai.models.dialect import gives_no_score
 from cai.models.replies import apart_from_thought, written
 from cai.models.sampling import Seeded
 from cai.models.types import ModelSpec, Reply, Request
+from cai.models.usage import share
 from cai.models.weights import ends, load, rendered
 
 
@@ -106,7 +107,8 @@ class Local:
         for request in requests:
             mine = samples[start : start + request.n]
             spent = sum(count for _, _, count in mine)
-            parts = written([apart_from_thought(text, finish) for text, finish, _ in mine])
+            own = [apart_from_thought(text, finish) for text, finish, _ in mine]
+            parts = {**written(own), "tokens_thought": share(spent, own)}
             replies.append(Reply(**parts, tokens_in=counts[start], tokens_out=spent, model=self.name))
             start += request.n
         return replies

@@ -23,6 +23,7 @@ from typing import TypeGuard
 from cai.errors import UserError
 from cai.models.replies import apart_from_thought, whole, written
 from cai.models.types import Reply, Request
+from cai.models.usage import share
 from constitution.source import nearest, read_yaml
 
 Answer = Callable[[Request], str | float | Mapping[str, float]]
@@ -97,8 +98,9 @@ class Scripted:
             return Reply(("",), ("stop",), found, tokens_in=asked, tokens_out=1, model=self.name)
         texts = tuple(str(self.answer(each)) for each in _samples(request))
         words = sum(len(text.split()) for text in texts)
-        parts = written([apart_from_thought(whole(text), "stop") for text in texts])
-        return Reply(**parts, tokens_in=asked, tokens_out=words, model=self.name)
+        samples = [apart_from_thought(whole(text), "stop") for text in texts]
+        said, thought = written(samples), share(words, samples)
+        return Reply(**said, tokens_in=asked, tokens_out=words, tokens_thought=thought, model=self.name)
 
 
 def read_script(path: Path) -> list[Rule]:

@@ -84,6 +84,7 @@ class Reply:
         thinking: what was thought before each text, which is no part of it; empty where a model does not think.
         counts: what the ledger counts of it, beside its tokens.
         opened: whether a thought was closed that the answer did not open, as where a chat template opens one.
+        tokens_thought: those of tokens_out that went into thoughts; by their share of characters where a server says nothing of it.
     """
 
     texts: tuple[str, ...] = ()
@@ -99,6 +100,7 @@ class Reply:
     thinking: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     opened: bool = False
+    tokens_thought: int = 0
 
     @property
     def samples(self) -> list[Sample]:
@@ -116,6 +118,7 @@ class Reply:
             tokens_in=self.tokens_in + other.tokens_in,
             tokens_cached=self.tokens_cached + other.tokens_cached,
             tokens_out=self.tokens_out + other.tokens_out,
+            tokens_thought=self.tokens_thought + other.tokens_thought,
             thinking=tuple(thoughts) if any(thoughts) else (),
             counts=Counter(self.counts) + Counter(other.counts),
         )
@@ -127,7 +130,7 @@ class ModelSpec:
 
     Attributes:
         vllm: Hub id, path or ``bundled/…`` of a model to serve with vLLM.
-        endpoints: base URLs of OpenAI-compatible servers that hold the same model.
+        endpoints: base URLs of servers that hold the same model, OpenAI-compatible or Anthropic's.
         local: Hub id, path or ``bundled/…`` to load with transformers in this process.
         scripted: a file of answers.
         reward: Hub id or path of a reward model; it answers with scores.
@@ -138,6 +141,7 @@ class ModelSpec:
         safety: the role that safety_first asks first.
         threshold: the probability σ(score) of the safety model below which its score decides.
         spread: standard deviations of the members' scores to subtract.
+        api: which the endpoints speak, "openai" or "anthropic"; where empty, that is seen by their URLs and lists of models.
         model: the name under which the endpoints know the model, and which stands in the rows.
         api_key_env: the environment variable that holds the endpoints' key.
         headers_env: header → the environment variable that holds what is sent in it.
@@ -200,6 +204,7 @@ class ModelSpec:
     reasoning_parser: str = ""
     trained: bool = False  # by this run, whose steps stand for what it holds
     picked: bool = False  # its kind is what happens to be installed, as nobody named one
+    api: str = ""
 
     @property
     def kind(self) -> str:
@@ -273,7 +278,7 @@ class ModelSpec:
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server; how they are asked (form, sampling) is no matter of servers."""
         asked = dict.fromkeys(("format", "extra_body", "thinking", *SAMPLING), "")
-        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env")
+        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env", "api")
         mine, others = (({**each.by_name(), **asked}, *(getattr(each, key) for key in kept)) for each in (self, other))
         return mine == others
 

@@ -41,7 +41,12 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}
     if fields.get("concurrency") == "auto":
         del fields["concurrency"]
-    for key, kind in (("backend", "reward"), ("scores", "endpoints"), *((key, "rewards") for key in COMBINING)):
+    for key, kind in (
+        ("backend", "reward"),
+        ("scores", "endpoints"),
+        ("api", "endpoints"),
+        *((key, "rewards") for key in COMBINING),
+    ):
         if key in block and kind != kinds[0]:
             wrong((*keys, key), f"is for `{kind}`, and this role is given by `{kinds[0]}`; take it out")
     if "reasoning_parser" in block and kinds[0] != "vllm":

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from test_probe import Peculiar, answer, ask
 
+from cai.models.anthropic import Anthropic
 from cai.models.types import Request
 from cai.models.weights import rendered
 
@@ -41,6 +42,21 @@ def test_a_call_that_is_written_is_no_answer(text: str, finish: str) -> None:
     assert reply.finishes == (finish,)
     [plain], _ = ask(Peculiar(lambda body: answer(body, text)), Request(TALK[1:2]))
     assert plain.finishes == ("stop",)
+
+
+def test_anthropic_is_sent_blocks() -> None:
+    _, body = Anthropic().body("m", Request(({"role": "system", "content": "Be brief."}, *TALK[1:])))
+    assert "tools" not in body
+    _, body = Anthropic().body("m", Request(TALK))
+    assert body["tools"] == [{"name": "weather", "description": "", "input_schema": WEATHER["function"]["parameters"]}]  # type: ignore[index]
+    assert body["tool_choice"] == {"type": "none"}
+    assert body["messages"][1:] == [
+        {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "c1", "name": "weather", "input": {"city": "Oslo"}}],
+        },
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "rain"}]},
+    ]
 
 
 class Tokenizer:
