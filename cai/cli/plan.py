@@ -235,6 +235,7 @@ def _estimate(run: Run, block: Block, times: Mapping[str, tuple[float, float]], 
         bytes=round(factor * sum(map(_grows, folder.rglob("*")))),
         hours=tokens_out / (speed * replicas) / 3600 if speed else 0.0,
         speed=speed,
+        cost=None if (paid := run.purse.bill(block.name).get("cost")) is None else factor * paid,
     )
 
 

@@ -68,6 +68,7 @@ class Reply:
         thinking: what was thought before each text, which is no part of it; empty where a model does not think.
         counts: what the ledger counts of it, beside its tokens.
         opened: whether a thought was closed that the answer did not open, as where a chat template opens one.
+        kept: whether it was there before it was asked for, as one that an earlier session paid for.
     """
 
     texts: tuple[str, ...] = ()
@@ -83,6 +84,7 @@ class Reply:
     thinking: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     opened: bool = False
+    kept: bool = False
 
     def joined(self, other: "Reply") -> "Reply":
         """This one's samples, and another's to the same request after them."""
@@ -134,6 +136,7 @@ class ModelSpec:
         port: of our vLLM server, the next ones for further replicas; free ones unless given.
         args: further arguments for vLLM, as on its command line.
         format: "chat" for models with a chat template, "transcript" for base models.
+        price: of a million tokens: ``in``, ``out`` and, where they are cheaper, ``cached``; decides no row.
     """
 
     role: str
@@ -173,6 +176,7 @@ class ModelSpec:
     """How to reach the models of ``rewards``, in their order; filled in by the run."""
     trained: bool = False  # by this run, whose steps stand for what it holds
     picked: bool = False  # its kind is what happens to be installed, as nobody named one
+    price: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:

@@ -66,6 +66,7 @@ class Shape:
             self.blocks,
             self.hardware,
             self.logs,
+            data.get("budget"),
         )
 
 
