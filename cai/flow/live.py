@@ -8,8 +8,10 @@ from typing import Any
 from cai.errors import RowError
 from cai.flow.ask import Ask, Up, generator
 from cai.flow.purse import Purse
+from cai.models.asked import bare
 from cai.models.concurrency import Slots
 from cai.models.types import NO_MODEL, ModelSpec
+from cai.store.batches import BATCHES
 from cai.store.lines import DropLine
 from cai.store.part import Part
 from cai.store.rows import Drop
@@ -51,7 +53,19 @@ class Job:
 
     def live(self, up: Mapping[str, Up], purse: Purse | None = None) -> list["Live"]:
         """Ready to flow, now that the models are up."""
-        return [Live(each, each.folder, up, self.constitution, self.seed, purse=purse) for each in self.stages]
+        return [
+            Live(each, each.folder, _own(up, each), self.constitution, self.seed, purse=purse) for each in self.stages
+        ]
+
+
+def _own(up: Mapping[str, Up], stage: RowStage) -> Mapping[str, Up]:
+    """The models as a stage asks them: those that are asked in batches keep these beside its rows."""
+    if not any(hasattr(bare(model), "batch_api") for model, _ in up.values()):
+        return up
+    from cai.flow.batch_door import through_batches  # with the client for servers, which not every run needs
+
+    folder = stage.folder.folder / BATCHES
+    return {role: (through_batches(model, folder / role), slots) for role, (model, slots) in up.items()}
 
 
 @dataclass(frozen=True, slots=True)

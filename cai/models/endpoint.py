@@ -18,6 +18,7 @@ import aiohttp
 
 from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
+from cai.models.batch_api import BatchApi, FileBatches
 from cai.models.dialect import OpenAI, Scores, Vllm
 from cai.models.headers import headers
 from cai.models.listing import Listing, met
@@ -95,16 +96,19 @@ class Endpoint:
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; what fails is asked elsewhere, and while no server is there, for ``patience`` seconds more."""
         await self.prepare(request)
-        reply = await self._answer(request, row_id)
-        return reply if len(reply.texts) >= request.n or request.score else await self._more(reply, request, row_id)
+        return await self.whole(await self._answer(request, row_id), request, row_id)
 
     async def prepare(self, request: Request) -> None:
         """Find out, before any row, how the servers take a request of this shape; raises as ``ask``."""
         await self.probes.before(request)
 
-    async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
-        """The samples that a server left out, asked one by one."""
-        while (count := len(reply.texts)) < request.n:
+    def batch_api(self) -> BatchApi | None:
+        """How requests go in batches, where the role wants it so."""
+        return FileBatches(self) if self.spec.batch else None
+
+    async def whole(self, reply: Reply, request: Request, row_id: str) -> Reply:
+        """A reply with the samples that the server left out, asked one by one."""
+        while (count := len(reply.texts)) < request.n and not request.score:
             seed = None if request.seed is None else request.seed + count
             reply = reply.joined(await self._answer(replace(request, n=1, seed=seed), row_id))
         return reply

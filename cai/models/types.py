@@ -136,6 +136,7 @@ class ModelSpec:
         port: of our vLLM server, the next ones for further replicas; free ones unless given.
         args: further arguments for vLLM, as on its command line.
         format: "chat" for models with a chat template, "transcript" for base models.
+        batch: whether a stage's requests go through the batch API of its server.
         price: of a million tokens: ``in``, ``out`` and, where they are cheaper, ``cached``; decides no row.
     """
 
@@ -177,6 +178,7 @@ class ModelSpec:
     trained: bool = False  # by this run, whose steps stand for what it holds
     picked: bool = False  # its kind is what happens to be installed, as nobody named one
     price: Mapping[str, float] = field(default_factory=dict)
+    batch: bool = False
 
     @property
     def kind(self) -> str:
@@ -249,7 +251,7 @@ class ModelSpec:
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server; how they are asked (form, sampling) is no matter of servers."""
         asked = dict.fromkeys(("format", "extra_body", *SAMPLING), "")
-        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env")
+        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env", "batch")
         mine, others = (({**each.by_name(), **asked}, *(getattr(each, key) for key in kept)) for each in (self, other))
         return mine == others
 

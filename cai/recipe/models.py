@@ -38,11 +38,18 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}
     if fields.get("concurrency") == "auto":
         del fields["concurrency"]
-    for key, kind in (("backend", "reward"), ("scores", "endpoints"), *((key, "rewards") for key in COMBINING)):
+    for key, kind in (
+        ("backend", "reward"),
+        ("scores", "endpoints"),
+        ("batch", "endpoints"),
+        *((key, "rewards") for key in COMBINING),
+    ):
         if key in block and kind != kinds[0]:
             wrong((*keys, key), f"is for `{kind}`, and this role is given by `{kinds[0]}`; take it out")
     for key in (key for key in ASKED if key in block and kinds[0] not in ("endpoints", "vllm")):
         wrong((*keys, key), f"is for `endpoints` and `vllm`, and this role is given by `{kinds[0]}`; take it out")
+    if block.get("batch") and kinds[0] == "endpoints" and (len(block["endpoints"]) > 1 or block.get("scores")):
+        wrong((*keys, "batch"), "is for texts of one endpoint, which has the batches; name one, or take it out")
     if kinds[0] == "endpoints" and "model" not in block:
         wrong(keys, '"model" is missing: the name under which the endpoints know the model; add it')
     if kinds[0] == "scripted":

@@ -35,6 +35,10 @@ def start(
         raise UserError(
             "a budget is not kept over a cluster, whose machines ask each for itself; take `budget` out, or run without --ray"
         )
+    if cluster and (batched := [role for role, spec in recipe.models.items() if spec.batch]):
+        raise UserError(
+            f"models.{batched[0]}.batch: batches are handed in by one machine; take it out, or run without --ray"
+        )
     run = Run(recipe, folder, screen, cluster)
     if redo_stage:
         screen.say(redo.stage(run, redo_stage))
