@@ -61,7 +61,7 @@ class Ask:
         return reply
 
     async def _paid(self, request: Request, purse: Purse) -> Reply:
-        held = await purse.hold(self.role, request, self.steps)
+        held = await purse.hold(self.role, request, self.model, self.steps)
         try:
             reply = await self._answered(request)
             if not reply.kept:

@@ -1,7 +1,7 @@
 """A stage's way to a model through its server's batch API: what rows ask at the same time is handed in together.
 
-A request is known by its row and its body, so that a run which was stopped finds again what it had handed in: a batch that is out
-is waited for, and what came back is read from disk. A request that its batch did not answer is asked singly.
+A request is known by its row and what it asks, so that a run which was stopped finds again what it had handed in: a batch that is
+out is waited for, and what came back is read from disk. A request that its batch did not answer is asked singly.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,12 +40,18 @@ class Server(Protocol):
     @property
     def continues_chat(self) -> bool: ...
 
+    thinks: bool
+
     async def ask(self, request: Request, row_id: str) -> Reply: ...
 
-    async def prepare(self, request: Request) -> None: ...
+    async def prepared(self, request: Request) -> Request:
+        """The request as it is to be sent."""
+        ...
+
+    async def gives_logprobs(self, request: Request) -> bool: ...
 
     async def whole(self, reply: Reply, request: Request, row_id: str) -> Reply:
-        """A reply with the samples that the server left out."""
+        """A reply with what the server left out of it."""
         ...
 
 
@@ -84,18 +90,31 @@ class BatchDoor:
         """As the server does."""
         return self.server.continues_chat
 
+    @property
+    def thinks(self) -> bool:
+        """As the server does."""
+        return self.server.thinks
+
+    async def gives_logprobs(self, request: Request) -> bool:
+        """As the server does."""
+        return await self.server.gives_logprobs(request)
+
     async def prepare(self, request: Request) -> None:
-        """Find out how the server takes such a request, and once, whether it has batches; raises as ``Model.ask``."""
+        """Find out how the server takes such a request; raises as ``Model.ask``."""
+        await self._prepared(request)
+
+    async def _prepared(self, request: Request) -> Request:
+        """The request as it is to be sent, once it is known that the server has batches."""
         if not self.is_open:
             async with self.opening:
                 if not self.is_open:
                     await self.queue.open()
                     self.is_open = True
-        await self.server.prepare(request)
+        return await self.server.prepared(request)
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
-        await self.prepare(request)
+        request = await self._prepared(request)
         if request.n > 1 and not self.server.dialect.now.samples:
             return await self._one_by_one(request, row_id)
         key, path, line = self._line(request, row_id)
@@ -118,9 +137,14 @@ class BatchDoor:
         return replace(reply, counts=Counter(reply.counts) + Counter(asked_singly=1))
 
     def _line(self, request: Request, row_id: str) -> tuple[str, str, bytes]:
-        """Its key, its path and its line; the same request of a row, asked again, is another one."""
+        """Its key, its path and its line; the same request of a row, asked again, is another one.
+
+        By what is asked and not by the body, which some dialects put otherwise the more they know of a server.
+        """
         path, body = self.server.dialect.body(self.server.wire_name or self.name, request)
-        found = hashlib.sha256(json.dumps([row_id, path, body], sort_keys=True).encode()).hexdigest()[:40]
+        found = hashlib.sha256(json.dumps([row_id, asdict(request)], sort_keys=True, default=str).encode()).hexdigest()[
+            :40
+        ]
         self.times[found] += 1
         key = f"{found}-{self.times[found]}"
         return key, path, self.api.line(key, path, body)

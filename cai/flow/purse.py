@@ -13,7 +13,7 @@ from typing import TypedDict
 
 from cai.errors import RunError
 from cai.models.prices import Price, cost, most
-from cai.models.types import Request
+from cai.models.types import Model, Request
 from cai.store.ledger import Spent
 from cai.store.spending import Spending
 
@@ -48,7 +48,7 @@ class Purse:
         """What was spent so far, of all sessions."""
         return sum(self.costs.values())
 
-    async def hold(self, role: str, request: Request, steps: int) -> float:
+    async def hold(self, role: str, request: Request, model: Model, steps: int) -> float:
         """Set aside what a request may cost, when there is so much; returns it.
 
         Raises:
@@ -57,7 +57,7 @@ class Purse:
         price = self.prices.get(role)
         if self.budget is None or not price:
             return 0.0
-        amount = most(price, request)
+        amount = most(price, request, model)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self.waiting, (-steps, next(self.arrivals), amount, turn))
         self._hand_on()

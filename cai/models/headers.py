@@ -1,6 +1,7 @@
 """What is sent to a server with each request, from the environment: keys stand in no file."""
 
 import os
+from collections.abc import Mapping
 
 from cai.errors import UserError
 from cai.models.types import ModelSpec
@@ -25,3 +26,8 @@ def headers(spec: ModelSpec) -> dict[str, str]:
             )
         sent[header] = f"Bearer {value}" if key == "api_key_env" else value
     return sent
+
+
+def secrets(sent: Mapping[str, str]) -> tuple[str, ...]:
+    """What of the headers no sentence and no file may hold, though some servers repeat it."""
+    return tuple(value.removeprefix("Bearer ") for value in sent.values())

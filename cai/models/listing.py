@@ -10,6 +10,8 @@ from typing import Any
 import aiohttp
 
 from cai.errors import RunError, UserError
+from cai.models.headers import secrets
+from cai.models.refusals import refusal
 from cai.models.replica import Replica
 from cai.models.retries import Transient
 from cai.models.transport import Page, get, under
@@ -78,7 +80,9 @@ async def _listing(http: aiohttp.ClientSession, replica: Replica) -> Listing | N
             f"{replica.title} does not answer ({error.words}); check the URL, or start the server"
         ) from None
     if page.status in (401, 403):
-        return Listing(refusal=f"{replica.title} refuses the key ({page.status} {page.words()}); set api_key_env")
+        return Listing(
+            refusal=f"{replica.title} refuses the key ({refusal(page, secrets(http.headers))}); set api_key_env"
+        )
     if page.status in LOADS:
         return None
     known = _listed(page)

@@ -41,6 +41,10 @@ class Local:
         """See ``Model.ask``."""
         if request.score:
             raise gives_no_score(self.name)
+        if request.thought and request.messages:
+            last = {"role": "assistant", "content": request.begin, "reasoning_content": request.thought}
+            text = rendered(self.tokenizer, (*request.messages, last), goes_on=True)
+            request = replace(request, messages=(), prompt=text, begin="")
         if request.messages:  # here, so that what a template does not take is this row's alone
             text = rendered(self.tokenizer, request.messages, answer_begins=True)
             request = replace(request, messages=(), prompt=text)

@@ -31,6 +31,7 @@ class Request:
         more: what a role adds to the body of each of its requests.
         thinking: "on" or "off"; as the model does by itself where empty.
         budget: tokens that a thought may take, beside the answer's max_tokens; None where nothing bounds it but these.
+        thought: what was thought before ``begin``, closed before it; for models whose answers go on from a beginning.
     """
 
     messages: tuple[Message, ...] = ()
@@ -49,6 +50,21 @@ class Request:
     more: Mapping[str, object] = field(default_factory=dict)
     thinking: str = ""
     budget: int | None = None
+    thought: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample: what is said, what was thought before, how it ended.
+
+    Attributes:
+        opened: whether its thought was opened by the template, as it closes one that it did not open.
+    """
+
+    text: str
+    thinking: str
+    finish: str
+    opened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,12 @@ class Reply:
     counts: Mapping[str, int] = field(default_factory=dict)
     opened: bool = False
     kept: bool = False
+
+    @property
+    def samples(self) -> list[Sample]:
+        """One by one: text, thought and end."""
+        thoughts = self.thinking or ("",) * len(self.texts)
+        return [Sample(*each) for each in zip(self.texts, thoughts, self.finishes, strict=True)]
 
     def joined(self, other: "Reply") -> "Reply":
         """This one's samples, and another's to the same request after them."""
@@ -123,6 +145,9 @@ class ModelSpec:
         headers_env: header → the environment variable that holds what is sent in it.
         extra_body: sent with each request to its servers as it stands.
         temperature, top_k, min_p: of all texts that it writes, whatever the stage asks for.
+        thinking: "auto", as the model does by itself, "off", "on", or {"budget": tokens that a thought may take}.
+        reasoning_parser: by which a vLLM server of ours tells thoughts from answers; the model's own where empty, "none" for
+            none.
         concurrency: requests in flight at once; None ("auto") follows a vLLM server's own figures.
         timeout: seconds that one request may take.
         patience: seconds to wait for servers that are gone or too busy before the run stops.
@@ -175,6 +200,8 @@ class ModelSpec:
     spread: float = 0.0
     members: "tuple[ModelSpec, ...]" = ()
     """How to reach the models of ``rewards``, in their order; filled in by the run."""
+    thinking: str | Mapping[str, int] = "auto"
+    reasoning_parser: str = ""
     trained: bool = False  # by this run, whose steps stand for what it holds
     picked: bool = False  # its kind is what happens to be installed, as nobody named one
     price: Mapping[str, float] = field(default_factory=dict)
@@ -237,7 +264,8 @@ class ModelSpec:
         }
         # Only where given, so that runs made before these keys were there can go on.
         more = {"quantization": self.quantization, "lora": self.lora, "scores": self.scores, **self._combination()}
-        more["extra_body"] = dict(self.extra_body)
+        more |= {"extra_body": dict(self.extra_body), "reasoning_parser": self.reasoning_parser}
+        more["thinking"] = self.thinking if self.thinking != "auto" else ""
         given = {key: value for key in SAMPLING if (value := getattr(self, key)) is not None}
         return known | {key: value for key, value in more.items() if value} | given
 
@@ -250,7 +278,7 @@ class ModelSpec:
 
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server; how they are asked (form, sampling) is no matter of servers."""
-        asked = dict.fromkeys(("format", "extra_body", *SAMPLING), "")
+        asked = dict.fromkeys(("format", "extra_body", "thinking", *SAMPLING), "")
         kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env", "batch")
         mine, others = (({**each.by_name(), **asked}, *(getattr(each, key) for key in kept)) for each in (self, other))
         return mine == others

@@ -26,14 +26,14 @@ from cai.recipe.recipe import Recipe
 from cai.stages.pairs import Pairs
 from cai.store import audit, run_folder
 from cai.store.files import write_lines
-from cai.store.ledger import Fingerprint
+from cai.store.ledger import Fingerprint, decisive
 from cai.store.spending import SPENT, Spending
 from cai.store.stage import Stage
 from constitution.load import digest
 from constitution.save import dump
 from constitution.shipped import find
 
-ADDED = ("id", "track", "system")
+ADDED = ("id", "track", "system", "context")
 """Keys of a source of prompts that decide nothing unless they are given."""
 
 
@@ -78,7 +78,7 @@ class Run:
         return self.known[name, former]
 
     def _settings(self, block: Block, former: bool) -> Fingerprint:
-        want = asdict(block.want)
+        want = decisive(block.want)
         if block.kind == "evaluate":
             del want["heldout"]
         roles = dict.fromkeys(block.roles())

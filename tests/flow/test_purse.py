@@ -8,10 +8,12 @@ import pytest
 from cai.errors import RunError
 from cai.flow.purse import Purse, money
 from cai.models.prices import cost, most
+from cai.models.scripted import Scripted
 from cai.models.types import Request
 from cai.store.spending import Spending
 
 PRICE = {"in": 2.0, "cached": 0.5, "out": 10.0}
+MODEL = Scripted(lambda request: "Rye.")
 ASKED = Request(({"role": "user", "content": "Why is rye bread dark?"},), max_tokens=100)
 
 
@@ -29,7 +31,7 @@ def test_cached_tokens_have_a_price_of_their_own_or_that_of_the_others() -> None
 def test_no_request_costs_more_than_was_set_aside(text: str) -> None:
     """A token is one byte at the least, whatever the language."""
     asked = Request(({"role": "user", "content": text},), n=3, max_tokens=50)
-    assert most(PRICE, asked) >= cost(PRICE, (3 * len(text.encode()), 0, 3 * 50))
+    assert most(PRICE, asked, MODEL) >= cost(PRICE, (3 * len(text.encode()), 0, 3 * 50))
 
 
 def purse(budget: float) -> Purse:
@@ -37,7 +39,7 @@ def purse(budget: float) -> Purse:
 
 
 async def asked(money: Purse, finished: list[int], steps: int, tokens: int = 10, stage: str = "label") -> None:
-    held = await money.hold("judge", ASKED, steps)
+    held = await money.hold("judge", ASKED, MODEL, steps)
     await asyncio.sleep(0)
     money.spend(stage, "judge", (tokens, 0, tokens))
     money.release(held)
@@ -46,7 +48,7 @@ async def asked(money: Purse, finished: list[int], steps: int, tokens: int = 10,
 
 def test_what_does_not_fit_waits_for_what_is_in_flight_and_the_rows_furthest_on_go_first() -> None:
     async def scene() -> list[int]:
-        one = most(PRICE, ASKED)
+        one = most(PRICE, ASKED, MODEL)
         low, finished = purse(1.5 * one), list[int]()
         await asyncio.gather(*(asked(low, finished, steps) for steps in (0, 1, 5, 3)))
         assert low.held == pytest.approx(0)
@@ -57,7 +59,7 @@ def test_what_does_not_fit_waits_for_what_is_in_flight_and_the_rows_furthest_on_
 
 def test_a_budget_stops_before_it_is_passed_and_says_what_was_spent() -> None:
     async def scene() -> Purse:
-        low, finished = purse(5 * most(PRICE, ASKED)), list[int]()
+        low, finished = purse(5 * most(PRICE, ASKED, MODEL)), list[int]()
         ended = await asyncio.gather(
             *(asked(low, finished, steps, tokens=60) for steps in range(1000)), return_exceptions=True
         )
@@ -71,32 +73,32 @@ def test_a_budget_stops_before_it_is_passed_and_says_what_was_spent() -> None:
 
     low = asyncio.run(scene())
     assert low.budget is not None
-    assert low.budget - most(PRICE, ASKED) < low.spent <= low.budget
+    assert low.budget - most(PRICE, ASKED, MODEL) < low.spent <= low.budget
 
 
 def test_a_role_without_a_price_is_never_held_up() -> None:
     async def scene() -> None:
         poor = purse(1e-12)
-        assert await poor.hold("policy", ASKED, 0) == 0
+        assert await poor.hold("policy", ASKED, MODEL, 0) == 0
         poor.spend("sample", "policy", (5, 0, 5))
         assert poor.spent == 0
         with pytest.raises(RunError):
-            await poor.hold("judge", ASKED, 0)
+            await poor.hold("judge", ASKED, MODEL, 0)
 
     asyncio.run(scene())
 
 
 def test_one_that_is_cancelled_gives_back_what_was_set_aside() -> None:
     async def scene() -> None:
-        tight = purse(1.1 * most(PRICE, ASKED))
-        held = await tight.hold("judge", ASKED, 0)
-        waiting = asyncio.create_task(tight.hold("judge", ASKED, 0))
+        tight = purse(1.1 * most(PRICE, ASKED, MODEL))
+        held = await tight.hold("judge", ASKED, MODEL, 0)
+        waiting = asyncio.create_task(tight.hold("judge", ASKED, MODEL, 0))
         await asyncio.sleep(0)
         tight.release(held)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         assert tight.held == pytest.approx(0)
-        await tight.hold("judge", ASKED, 0)
+        await tight.hold("judge", ASKED, MODEL, 0)
 
     asyncio.run(scene())
 

@@ -16,6 +16,7 @@ from cai.errors import RowError
 from cai.flow.ask import Ask, Up
 from cai.flow.purse import Purse
 from cai.judge.methods import METHODS
+from cai.judge.settings import VERDICTS
 from cai.models import concurrency
 from cai.models.concurrency import Slots
 from cai.models.open import open_model
@@ -32,7 +33,8 @@ class Scoring:
     """How answers are scored, as a job file has it.
 
     Attributes:
-        method, choice, floor, rules: as in the block.
+        method, choice, floor, rules, verdict, verdicts: as in the block.
+        temperature, max_tokens: of sampled verdicts.
         spec: how to reach the model; None where none is asked.
         stage: under which its tokens are counted, in
         spent: the run's file of what was spent; counted nowhere where empty.
@@ -48,6 +50,10 @@ class Scoring:
     floor: float = 0.1
     rules: Mapping[str, float] = field(default_factory=dict)
     spec: ModelSpec | None = None
+    verdict: str = "auto"
+    verdicts: int = VERDICTS
+    temperature: float | None = None
+    max_tokens: int = 512
     stage: str = ""
     spent: str = ""
     budget: float | None = None
