@@ -85,6 +85,7 @@ class Reply:
         counts: what the ledger counts of it, beside its tokens.
         opened: whether a thought was closed that the answer did not open, as where a chat template opens one.
         tokens_thought: those of tokens_out that went into thoughts; by their share of characters where a server says nothing of it.
+        kept: whether it was there before it was asked for, as one that an earlier session paid for.
     """
 
     texts: tuple[str, ...] = ()
@@ -101,6 +102,7 @@ class Reply:
     counts: Mapping[str, int] = field(default_factory=dict)
     opened: bool = False
     tokens_thought: int = 0
+    kept: bool = False
 
     @property
     def samples(self) -> list[Sample]:
@@ -163,6 +165,8 @@ class ModelSpec:
         port: of our vLLM server, the next ones for further replicas; free ones unless given.
         args: further arguments for vLLM, as on its command line.
         format: "chat" for models with a chat template, "transcript" for base models.
+        batch: whether a stage's requests go through the batch API of its server.
+        price: of a million tokens: ``in``, ``out`` and, where they are cheaper, ``cached``; decides no row.
     """
 
     role: str
@@ -205,6 +209,8 @@ class ModelSpec:
     trained: bool = False  # by this run, whose steps stand for what it holds
     picked: bool = False  # its kind is what happens to be installed, as nobody named one
     api: str = ""
+    price: Mapping[str, float] = field(default_factory=dict)
+    batch: bool = False
 
     @property
     def kind(self) -> str:
@@ -278,7 +284,7 @@ class ModelSpec:
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server; how they are asked (form, sampling) is no matter of servers."""
         asked = dict.fromkeys(("format", "extra_body", "thinking", *SAMPLING), "")
-        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env", "api")
+        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env", "api", "batch")
         mine, others = (({**each.by_name(), **asked}, *(getattr(each, key) for key in kept)) for each in (self, other))
         return mine == others
 

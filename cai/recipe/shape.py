@@ -67,6 +67,7 @@ class Shape:
             self.blocks,
             self.hardware,
             self.logs,
+            data.get("budget"),
         )
 
 

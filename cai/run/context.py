@@ -16,6 +16,7 @@ from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
 from cai.data.prompts import HELDOUT
 from cai.flow.fleet import Fleet
+from cai.flow.purse import Purse
 from cai.flow.screen import Screen
 from cai.models import content
 from cai.models.types import ModelSpec
@@ -26,6 +27,7 @@ from cai.stages.pairs import Pairs
 from cai.store import audit, run_folder
 from cai.store.files import write_lines
 from cai.store.ledger import Fingerprint, decisive
+from cai.store.spending import SPENT, Spending
 from cai.store.stage import Stage
 from constitution.load import digest
 from constitution.save import dump
@@ -49,6 +51,17 @@ class Run:
         self.constitution = recipe.constitution
         self.known: dict[tuple[str, bool], Fingerprint] = {}
         self.streams = True
+
+    @cached_property
+    def purse(self) -> Purse:
+        """What it has spent and may spend; read once the run's folder is locked."""
+        roles = dict.fromkeys([*self.recipe.models, *(each.role for each in self.recipe.blocks if each.trains)])
+        prices = {role: price for role in roles if (price := self.spec(role).price)}
+        return Purse(Spending(self.folder / SPENT), prices, self.recipe.budget)
+
+    def count_again(self) -> None:
+        """What other processes spent is in the run's file."""
+        self.__dict__.pop("purse", None)
 
     def stage(self, name: str) -> Stage:
         """The folder of a stage."""
