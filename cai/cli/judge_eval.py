@@ -26,7 +26,7 @@ from cai.judge.exam import ExamFigures, MethodFigures, Share, doubt
 from cai.judge.figures import figures, judged_pairs
 from cai.judge.kinds import by_kind, read_as
 from cai.judge.methods import METHODS
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.models import named
 from cai.recipe.read import read_recipe

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from cai.models.types import SAMPLING, Model, ModelSpec, Reply, Request
+from cai.models.spec import SAMPLING, ModelSpec
+from cai.models.types import Model, Reply, Request
 from cai.models.verdicts import gives_logprobs
 
 

@@ -30,8 +30,9 @@ from cai.models.refusals import Refused, refusal
 from cai.models.replica import Replica
 from cai.models.replies import THINKING, Unreadable, failure
 from cai.models.retries import Transient, again
+from cai.models.spec import ModelSpec
 from cai.models.transport import get, post
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.types import Reply, Request
 
 PROBE_SECONDS = 2.0
 HEALTH_SECONDS = 10.0

@@ -18,7 +18,8 @@ from cai.models.refusals import Refused
 from cai.models.replica import Replica
 from cai.models.replies import THINKING
 from cai.models.retries import Transient
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 
 MOST_WAYS = 12
 """Other ways that are tried of one shape."""

@@ -19,7 +19,8 @@ from cai.errors import RowError, UserError
 from cai.models import own_code
 from cai.models.abilities import joined
 from cai.models.bundled import resolve
-from cai.models.types import Message, ModelSpec
+from cai.models.spec import ModelSpec
+from cai.models.types import Message
 from constitution.tools import definitions, spoken, wire
 
 logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen

@@ -19,7 +19,7 @@ from cai.flow.fleet import Fleet
 from cai.flow.purse import Purse
 from cai.flow.screen import Screen
 from cai.models import content
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe import ensemble
 from cai.recipe.block import SINGLE, Block, by_constitution
 from cai.recipe.recipe import Recipe

@@ -19,7 +19,8 @@ from cai.errors import CaiError, RowError, RunError, UserError
 from cai.models.asked import asked_as
 from cai.models.dialect import Vllm
 from cai.models.endpoint import Endpoint
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 from cai.models.verdicts import gives_logprobs
 
 TURNS = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": "Row?"})

@@ -21,8 +21,9 @@ from cai.models.anthropic import VERSION
 from cai.models.endpoint import Endpoint
 from cai.models.refusals import refusal
 from cai.models.retries import Transient
+from cai.models.spec import ModelSpec
 from cai.models.transport import Page
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.types import Reply, Request
 
 Body = dict[str, Any]
 Wrong = tuple[int, Any]

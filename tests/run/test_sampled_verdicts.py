@@ -19,7 +19,7 @@ from rich.console import Console
 from cai.cli.judge_eval import JudgeEval, judge_eval
 from cai.errors import RunError, UserError
 from cai.flow.screen import Screen
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.read import load_recipe
 from cai.report import judge as judge_report
 from cai.run.walk import start
