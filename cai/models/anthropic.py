@@ -6,6 +6,7 @@ common at their beginning is marked, so that it is read from the cache. Written 
 2023-06-01, the last by which models that take a temperature can be told one.
 """
 
+import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from cai.models.abilities import BLOCKS
 from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI, gives_no_score
 from cai.models.switches import merged, room
 from cai.models.types import Reply, Request
+from constitution.tools import CALLS, RESULT
 
 VERSION = "2023-06-01"
 LEAST_BUDGET = 1024
@@ -66,8 +68,8 @@ class Anthropic(OpenAI):
         return max(room(request), LEAST_BUDGET) if self._bounded(request) else room(request)
 
     def _bounded(self, request: Request) -> bool:
-        asked = request.thinking == "on" or bool(room(request))
-        return asked and self.now.budget and not request.choices and "thinking" not in request.more
+        asked = request.thinking == "on" and not request.choices
+        return asked and self.now.budget and "thinking" not in request.more
 
     def _thinking(self, request: Request) -> dict[str, Any]:
         if "thinking" in request.more:
@@ -89,19 +91,24 @@ class Anthropic(OpenAI):
             body["temperature"] = request.temperature
         if request.top_p != 1 and (drawn or self.now.top_p) and not self._thinks(request):
             body["top_p"] = request.top_p
-        if stops := [stop for stop in request.stop[: self.now.stops] if stop.strip()]:  # others are cut here
+        stops = [stop for stop in request.stop[: self.now.stops] if stop.strip()]  # others are cut here
+        if stops and not self._thinks(request):  # within a thought they would end it
             body["stop_sequences"] = stops
         return body
 
     def conversation(self, request: Request) -> dict[str, Any]:
         """The system prompt and the turns, marked where that ends which others share with them."""
-        turns: list[dict[str, Any]] = list(super().conversation(request)["messages"])
+        told = super().conversation(request)
+        turns = _turns(told["messages"])
         system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
         turns = [turn for turn in turns if turn["role"] != "system"]
-        place = self._shared([system, *((turn["role"], turn["content"]) for turn in turns)], request.n > 1)
+        tools = {"tools": list(map(_tool, told["tools"])), "tool_choice": {"type": "none"}} if "tools" in told else {}
+        place = self._shared(
+            [(str(tools), system), *((turn["role"], str(turn["content"])) for turn in turns)], request.n > 1
+        )
         if place > 1 and (last := turns[place - 2])["content"]:
             turns[place - 2] = {**last, "content": _marked(last["content"])}
-        return {**({"system": _marked(system) if place == 1 else system} if system else {}), "messages": turns}
+        return {**tools, **({"system": _marked(system) if place == 1 else system} if system else {}), "messages": turns}
 
     def _shared(self, parts: Sequence[object], again: bool) -> int:
         """How many parts from the first others had before; all where the same is asked again, as of several samples."""
@@ -143,6 +150,37 @@ class Anthropic(OpenAI):
         return Reply(**parts, **usage.counted(answer.get("usage"), samples), model=replies.name(answer))
 
 
-def _marked(text: str) -> list[dict[str, Any]]:
-    """A text as a block at whose end a cache is written, and read by who begins alike."""
+def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    own = tool["function"]
+    schema = own.get("parameters") or {"type": "object", "properties": {}}
+    return {"name": own["name"], "description": own.get("description", ""), "input_schema": schema}
+
+
+def _turns(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The turns with their calls as blocks, and what tools gave as blocks of one turn of the person's."""
+    turns: list[dict[str, Any]] = []
+    for each in messages:
+        if each["role"] == RESULT:
+            block = {"type": "tool_result", "tool_use_id": each["tool_call_id"], "content": each["content"]}
+            if turns and isinstance(turns[-1]["content"], list) and turns[-1]["role"] == "user":
+                turns[-1]["content"].append(block)
+            else:
+                turns.append({"role": "user", "content": [block]})
+        elif CALLS in each:
+            said = [{"type": "text", "text": each["content"]}] if each["content"].strip() else []
+            turns.append({"role": each["role"], "content": [*said, *map(_use, each[CALLS])]})
+        else:
+            turns.append({**each})
+    return turns
+
+
+def _use(call: Mapping[str, Any]) -> dict[str, Any]:
+    own = call["function"]
+    return {"type": "tool_use", "id": call["id"], "name": own["name"], "input": json.loads(own["arguments"])}
+
+
+def _marked(text: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A text, or blocks, at whose end a cache is written, and read by who begins alike."""
+    if not isinstance(text, str):
+        return [*text[:-1], {**text[-1], **CACHED}]
     return [{"type": "text", "text": text, **CACHED}]

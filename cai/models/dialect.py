@@ -16,9 +16,8 @@ from cai.models.letters import logprobs_of, tokens_of
 from cai.models.switches import merged, room, switched
 from cai.models.transport import under
 from cai.models.types import Message, Reply, Request
-
-WITHOUT_LOGPROBS = "without_log_probabilities"
-"""A reply is counted so that was to hold some and holds none."""
+from cai.models.verdicts import WITHOUT_LOGPROBS
+from constitution.tools import definitions, spoken, wire
 
 
 class OpenAI:
@@ -84,7 +83,7 @@ class OpenAI:
             body["temperature"] = request.temperature
         if now.top_p or (drawn and request.top_p != 1):
             body["top_p"] = request.top_p
-        if stops := request.stop[: now.stops]:
+        if not request.budget and (stops := request.stop[: now.stops]):  # in a thought they would end it: cut here
             body["stop"] = list(stops)
         if request.seed is not None and now.seed:
             body["seed"] = request.seed
@@ -92,7 +91,7 @@ class OpenAI:
 
     def conversation(self, request: Request) -> dict[str, Any]:
         """The messages, with the forced beginning as far as the protocol allows one."""
-        messages = list(self.messages(request))
+        messages: list[dict[str, Any]] = list(self.messages(request))
         if request.begin:
             reasoned = request.begin.rsplit("\n\n", 1)[0] if "\n\n" in request.begin else ""
             last = {
@@ -102,11 +101,12 @@ class OpenAI:
             messages += [{"role": "assistant", "content": reasoned}, last] if reasoned else []
             if not reasoned:
                 messages[-1] = {**messages[-1], "content": f"{messages[-1]['content']}\n\n{last['content']}"}
-        return {"messages": messages}
+        return {"messages": messages, **_offered(request)}
 
-    def messages(self, request: Request) -> tuple[Message, ...]:
+    def messages(self, request: Request) -> list[dict[str, Any]]:
         """The conversation as the server takes one."""
-        return request.messages if self.now.system else joined(request.messages)
+        said = tuple(spoken(request.messages))
+        return wire(said if self.now.system else joined(said))
 
     def learn(self, request: Request, reply: Reply) -> Iterator[str]:
         """From an answer to a harmless request, what a person is told of it: whether the template opens a thought, as the text
@@ -130,6 +130,8 @@ class OpenAI:
         choices = replies.choices(answer)[: request.n]
         opened = self._opened(request)
         samples = [replies.sample(each, request.stop, opened) for each in choices]
+        if definitions(request.messages):
+            samples = list(map(replies.called, samples))
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
         parts = replies.written(samples)
         if request.choices:  # one token, which some servers take for the beginning of a thought
@@ -172,11 +174,14 @@ class Vllm(OpenAI):
         return replace(reply, tokens=tokens, logprobs=logprobs)
 
     def conversation(self, request: Request) -> dict[str, Any]:
-        """The answer goes on from ``begin``, word for word."""
+        """The answer goes on from ``begin``, word for word; a thought stands before it, closed by the model's template."""
         if not request.begin:
-            return {"messages": list(self.messages(request))}
+            return {"messages": self.messages(request), **_offered(request)}
+        # Under both of the names that vLLM has had for it.
+        thought = dict.fromkeys(("reasoning", "reasoning_content"), request.thought) if request.thought else {}
         return {
-            "messages": [*self.messages(request), {"role": "assistant", "content": request.begin}],
+            "messages": [*self.messages(request), {"role": "assistant", "content": request.begin, **thought}],
+            **_offered(request),
             "continue_final_message": True,
             "add_generation_prompt": False,
         }
@@ -235,6 +240,12 @@ def gives_no_score(name: str) -> UserError:
     return UserError(
         f"{name} writes texts and gives no scores; name a reward model (reward: MODEL, or scores: true beside endpoints)"
     )
+
+
+def _offered(request: Request) -> dict[str, Any]:
+    """The tools of a conversation; a call of one is no answer, and where it is written all the same it is seen."""
+    known = definitions(request.messages)
+    return {"tools": known, "tool_choice": "none"} if known else {}
 
 
 def _added(request: Request) -> str:

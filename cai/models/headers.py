@@ -4,7 +4,7 @@ import os
 
 from cai.errors import UserError
 from cai.models.dialect import OpenAI
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 
 
 def headers(spec: ModelSpec, dialect: OpenAI) -> dict[str, str]:
@@ -17,6 +17,12 @@ def headers(spec: ModelSpec, dialect: OpenAI) -> dict[str, str]:
     own = {header: _value(spec, f"headers_env.{header}", name) for header, name in spec.headers_env.items()}
     named = {header.lower() for header in own}
     return {header: value for header, value in usual.items() if header.lower() not in named} | own
+
+
+def secrets(spec: ModelSpec) -> tuple[str, ...]:
+    """What of the headers no sentence and no file may hold, though some servers repeat it."""
+    variables = filter(None, (spec.api_key_env, *spec.headers_env.values()))
+    return tuple(filter(None, (os.environ.get(each, "").strip() for each in variables)))
 
 
 def _value(spec: ModelSpec, key: str, variable: str) -> str:

@@ -11,8 +11,11 @@ from typing import Any
 import aiohttp
 
 from cai.errors import RunError, UserError
+from cai.models.headers import secrets
+from cai.models.refusals import refusal
 from cai.models.replica import Replica
 from cai.models.retries import Transient
+from cai.models.spec import ModelSpec
 from cai.models.transport import Page, get, under
 
 LIST_SECONDS = 30.0
@@ -58,25 +61,25 @@ def _fits(name: str, listed: str) -> bool:
     return name.split(":")[0] in forms or name == listed or _DATED.sub("", name) == forms[-1]
 
 
-async def met(http: aiohttp.ClientSession, replica: Replica, patience: float) -> Listing:
+async def met(http: aiohttp.ClientSession, replica: Replica, spec: ModelSpec) -> Listing:
     """A server's models; one that still loads is waited for.
 
     Args:
-        patience: seconds to wait.
+        spec: of the role, whose patience it is and whose key no sentence holds.
 
     Raises:
         UserError: it does not answer, or its base URL is another.
         RunError: it still loads, or sends its visitors to another origin.
     """
-    until = time.monotonic() + patience
-    while (listed := await _listing(http, replica)) is None:
+    until = time.monotonic() + spec.patience
+    while (listed := await _listing(http, replica, spec)) is None:
         if time.monotonic() > until:
-            raise RunError(f"{replica.title} was still loading after {patience:.0f} s; try again later")
+            raise RunError(f"{replica.title} was still loading after {spec.patience:.0f} s; try again later")
         await asyncio.sleep(LOAD_SECONDS)
     return listed
 
 
-async def _listing(http: aiohttp.ClientSession, replica: Replica) -> Listing | None:
+async def _listing(http: aiohttp.ClientSession, replica: Replica, spec: ModelSpec) -> Listing | None:
     """A server's models; None while it says that it is not ready."""
     try:
         page = await get(http, under(replica.url, "models"), LIST_SECONDS)
@@ -85,7 +88,7 @@ async def _listing(http: aiohttp.ClientSession, replica: Replica) -> Listing | N
             f"{replica.title} does not answer ({error.words}); check the URL, or start the server"
         ) from None
     if page.status in (401, 403):
-        return Listing(refusal=f"{replica.title} refuses the key ({page.status} {page.words()}); set api_key_env")
+        return Listing(refusal=f"{replica.title} refuses the key ({refusal(page, secrets(spec))}); set api_key_env")
     if page.status in LOADS:
         return None
     known = _listed(page)

@@ -21,7 +21,8 @@ from cai.models.batches import Batches
 from cai.models.dialect import gives_no_score
 from cai.models.replies import apart_from_thought, written
 from cai.models.sampling import Seeded
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 from cai.models.usage import share
 from cai.models.weights import ends, load, rendered
 
@@ -42,6 +43,10 @@ class Local:
         """See ``Model.ask``."""
         if request.score:
             raise gives_no_score(self.name)
+        if request.thought and request.messages:
+            last = {"role": "assistant", "content": request.begin, "reasoning_content": request.thought}
+            text = rendered(self.tokenizer, (*request.messages, last), goes_on=True)
+            request = replace(request, messages=(), prompt=text, begin="")
         if request.messages:  # here, so that what a template does not take is this row's alone
             text = rendered(self.tokenizer, request.messages, answer_begins=True)
             request = replace(request, messages=(), prompt=text)

@@ -8,16 +8,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
-from cai.errors import RunError, UserError
+from cai.errors import RunError
+from cai.models import verdicts
 from cai.models.abilities import Abilities, otherwise
-from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI
+from cai.models.dialect import OpenAI
 from cai.models.harmless import Shape, harmless, shape
 from cai.models.listing import LOADS
 from cai.models.refusals import Refused
 from cai.models.replica import Replica
 from cai.models.replies import THINKING
 from cai.models.retries import Transient
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 
 MOST_WAYS = 12
 """Other ways that are tried of one shape."""
@@ -37,6 +39,7 @@ class Asked(Protocol):
     name: str
     dialect: OpenAI
     replicas: list[Replica]
+    thinks: bool
     say: Callable[[str], None]
 
     def once(self, request: Request, server: Replica | None = None) -> Awaitable[Reply]:
@@ -56,12 +59,14 @@ class Probes:
     """Harmless requests to one model: before the first of a shape, and in doubt whose fault a failure is."""
 
     def __init__(self, model: Asked) -> None:
-        self.model, self.turn = model, asyncio.Lock()
+        self.model, self.turn, self.asking = model, asyncio.Lock(), asyncio.Lock()
         self.known: set[Shape] = set()
         self.stood: dict[tuple[Shape, Replica], float] = {}
         """When the last harmless request of a shape was sent that a server answered."""
         self.doubtful: set[Shape] = set()
         """Those at which the servers fail also where they are harmless."""
+        self.gives: dict[Shape, bool] = {}
+        """Whether log-probabilities of choices come with an answer."""
         self.notes: set[str] = set()
 
     async def before(self, request: Request) -> None:
@@ -81,6 +86,19 @@ class Probes:
             ):
                 await self._take(request)
             self.known.add(looks)
+
+    async def gives_logprobs(self, request: Request) -> bool:
+        """Whether verdicts can be read by log-probability, found out as ``before`` does, whose other errors it raises."""
+        looks = shape(request)
+        async with self.asking:
+            if looks not in self.gives:
+                try:
+                    await self.before(request)
+                    self.gives[looks] = True
+                except verdicts.NoLogprobs as none:
+                    self.gives[looks] = False
+                    self._note(f"its verdicts are sampled, as it {none.why}")
+        return self.gives[looks]
 
     async def blames_row(self, request: Request, refused: Refused) -> bool:
         """Whether a refusal is the row's: a harmless request that is sent after it, to the same server, is answered.
@@ -178,8 +196,9 @@ class Probes:
     def _look(self, asked: Request, reply: Reply, server: Replica) -> None:
         """What of an answer to a harmless request shows that rows would be asked in vain, or put otherwise."""
         if asked.choices:
-            self._look_for_verdicts(reply, server)
+            verdicts.look(reply, self.model.spec.role, server.title)
             return
+        self.model.thinks |= (bool(reply.thinking) or THINKING in reply.finishes) and not asked.thinking
         for note in self.model.dialect.learn(asked, reply):
             self._note(note)
         if not asked.score and len(reply.texts) < asked.n:
@@ -193,22 +212,6 @@ class Probes:
             self._note(f"{spent}; give it more (max_tokens), or lessen its thinking (extra_body)")
         elif reply.thinking and not any(reply.texts):
             self._note("it answers a greeting with a thought alone, as where a server takes all for one")
-
-    def _look_for_verdicts(self, reply: Reply, server: Replica) -> None:
-        if reply.counts.get(WITHOUT_LOGPROBS):
-            raise self._without_logprobs(server)
-        if not reply.choice_logprobs and (reply.thinking or THINKING in reply.finishes):
-            raise UserError(
-                f"models.{self.model.spec.role}: {server.title} thinks before it answers, so that its first token is no verdict; "
-                "switch its thinking off (extra_body, such as {chat_template_kwargs: {enable_thinking: false}}), or name "
-                "another judge"
-            )
-
-    def _without_logprobs(self, server: Replica, words: str = "") -> UserError:
-        return UserError(
-            f"models.{self.model.spec.role}: {server.title} gives no log-probabilities, by which a verdict is read{words}; name "
-            "a judge that does, such as one served by vLLM"
-        )
 
     async def _otherwise(self, asked: Request, first: Refused, server: Replica, anew: bool) -> bool:
         """Go from refusal to refusal: what is answered, or refused with other words, was a step on the way.
@@ -241,16 +244,10 @@ class Probes:
                 self._look(asked, reply, server)
                 return True
             self._note(note)
+        dialect.now = plain
         if first.status >= 500:
-            dialect.now = plain
             return False
-        raise self._refused(asked, last, server)
-
-    def _refused(self, asked: Request, last: Refused, server: Replica) -> UserError | RunError:
-        if asked.choices and "logprob" in last.words.lower():
-            return self._without_logprobs(server, f" ({last})")
-        text = f"models.{self.model.spec.role}: {server.title} refuses what would be asked ({last}); {last.advice()}"
-        return RunError(text) if last.status == 402 else UserError(text)
+        raise verdicts.refused(asked, last, self.model.spec.role, server.title)
 
     def _put(self, now: Abilities, note: str) -> None:
         self.model.dialect.now = now

@@ -40,6 +40,9 @@ LONG = re.compile(
     re.I,
 )
 
+OTHERWISE = "change what the role (temperature, extra_body) or the stage asks for, or ask another server"
+TEMPERATURE = "give the role temperature: 1"
+
 
 class Refused(Exception):
     """A server answered that it will not; whose fault it is is not known yet.
@@ -58,6 +61,11 @@ class Refused(Exception):
         """What a row's drop is counted under, where it is the row's."""
         return "context_too_long" if self.status == 413 or LONG.search(self.words) else "refused_by_server"
 
+    @property
+    def of_request(self) -> bool:
+        """Whether it is about what was asked, as far as can be told, rather than about who asks, or of which model."""
+        return self.advice() in (OTHERWISE, TEMPERATURE)
+
     def advice(self) -> str:
         """What to do where it is everyone's."""
         if self.status == 402 or MONEY.search(self.words):
@@ -68,16 +76,14 @@ class Refused(Exception):
             return "look at its log, then run the same command again"
         if self.status in (401, 403, 407) or (KEY.search(self.words) and not LONG.search(self.words)):
             return "check the key (api_key_env)"
-        if "temperature" in self.words.lower():
-            return "give the role temperature: 1"
-        return "change what the role (temperature, extra_body) or the stage asks for, or ask another server"
+        return TEMPERATURE if "temperature" in self.words.lower() else OTHERWISE
 
 
 def refusal(page: Page | Failure, asked: Sequence[str], replica: Replica | None = None) -> Refused | Transient:
     """What a page of an error means.
 
     Args:
-        asked: the texts of the request, which some servers repeat; what they say is no word of the server's.
+        asked: the texts of the request, and the keys sent with it, which some servers repeat; they are no word of the server's.
         replica: the server that sent it.
     """
     words, after = (page.words, None) if isinstance(page, Failure) else (page.words(), page.after)

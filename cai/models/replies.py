@@ -7,10 +7,11 @@ thought in a field of its own or within tags.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cai.models.thoughts import apart, closes_alone
+from cai.models.types import Sample
 
 Json = Any
 """Of what a server sends nothing is known yet."""
@@ -48,20 +49,6 @@ THOUGHT = (
 
 class Unreadable(ValueError):
     """An answer that is not of the protocol's form; the text says what was wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One sample: what is said, what was thought before, how it ended.
-
-    Attributes:
-        opened: whether its thought was opened by the template, as it closes one that it did not open.
-    """
-
-    text: str
-    thinking: str
-    finish: str
-    opened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +160,15 @@ def apart_from_thought(
     return Sample(said, thinking, finish, bool(thought) and closes_alone(text))
 
 
+CALLS = ("<tool_call>", "[TOOL_CALLS]", "<|python_tag|>", "<function=", "<|tool_call|>", "<|tool_calls_section_begin|>")
+"""How the call of a tool begins, where a server leaves it in the text."""
+
+
+def called(said: Sample) -> Sample:
+    """A sample of a model that was offered tools: the call of one is no answer."""
+    return replace(said, finish="tool_calls") if said.text.lstrip().startswith(CALLS) else said
+
+
 def written(samples: Sequence[Sample]) -> dict[str, Any]:
     """What of a ``Reply`` its samples are."""
     thinking = tuple(each.thinking for each in samples)
@@ -182,8 +178,12 @@ def written(samples: Sequence[Sample]) -> dict[str, Any]:
         "finishes": tuple(each.finish for each in samples),
         "thinking": thinking if thoughts else (),
         "opened": any(each.opened for each in samples),
-        "counts": {"thinking_cut_off": thoughts} if thoughts else {},
+        "counts": _counts(thoughts, sum(each.finish == THINKING for each in samples)),
     }
+
+
+def _counts(thoughts: int, cut: int) -> dict[str, int]:
+    return {name: count for name, count in (("thoughts", thoughts), ("cut_while_thinking", cut)) if count}
 
 
 def _message(message: Json) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cai.models.anthropic import Anthropic
-from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI, Scores, Vllm
+from cai.models.dialect import OpenAI, Scores, Vllm
 from cai.models.letters import logprobs_of
 from cai.models.refusals import Refused, refusal
 from cai.models.replies import ENDS, Failure, Unreadable, failure
@@ -16,6 +16,7 @@ from cai.models.retries import Transient
 from cai.models.thoughts import apart
 from cai.models.transport import Page
 from cai.models.types import Reply, Request
+from cai.models.verdicts import WITHOUT_LOGPROBS
 
 ASKED = Request(({"role": "user", "content": "Is rye sour?"},), n=1)
 VERDICT = Request(ASKED.messages, choices=("A", "B"), begin="The answer is: (")
@@ -78,7 +79,7 @@ def test_a_thought_is_cut_off_and_counted(text: str) -> None:
     reply = read(choice(text))
     assert reply.texts == (said,)
     assert "".join(reply.thinking).split() == thought.split()
-    assert reply.counts == ({"thinking_cut_off": 1} if thought else {})
+    assert reply.counts == ({"thoughts": 1} if thought else {})
 
 
 @pytest.mark.parametrize(

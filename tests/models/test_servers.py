@@ -21,8 +21,9 @@ from cai.models.anthropic import VERSION
 from cai.models.endpoint import Endpoint
 from cai.models.refusals import refusal
 from cai.models.retries import Transient
+from cai.models.spec import ModelSpec
 from cai.models.transport import Page
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.types import Reply, Request
 
 Body = dict[str, Any]
 Wrong = tuple[int, Any]
@@ -727,7 +728,7 @@ def test_an_answer_becomes_what_it_says(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, server in SERVERS.items() if server.sent])
 def test_thinking_is_switched_as_the_server_takes_it(name: str) -> None:
     server = SERVERS[name]
-    done = exchanged(server, *(request for request, _ in server.sent))
+    done = exchanged(server, *(request for request, _ in server.sent), once=True)
     for body, (_, sent) in zip(done.bodies, server.sent, strict=True):
         assert {key: body.get(key) for key in sent} == sent
     assert done.notes == list(server.notes)
