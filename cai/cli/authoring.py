@@ -102,8 +102,9 @@ def look(
     from cai.cli.look import Look, look_at
     from cai.data.prompt_source import PromptSource
 
-    beside = {"id": id_column, "track": track, "system": system, "context": context}
-    source = PromptSource(split=split, config=config, limit=limit, **beside)
+    source = PromptSource(
+        split=split, config=config, limit=limit, id=id_column, track=track, system=system, context=context
+    )
     source = replace(source, column=column) if column else source
     look_at(_given(files, "FILE…"), Look(source, _columns(columns or [])), as_json)
 
