@@ -235,3 +235,16 @@ def test_nothing_is_appended_to_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "drops.jsonl")
     with pytest.raises(RunError, match="it is a folder, a pipe or a device"):
         append_to(tmp_path / "drops.jsonl")
+
+
+def test_a_run_is_not_done_whose_evaluation_lost_its_figures(scripted_run: Run) -> None:
+    (scripted_run() / "evaluate" / "metrics.json").unlink()
+    with pytest.raises(RunError, match=r"evaluate/metrics\.json is gone; put it back, .*--redo evaluate$"):
+        scripted_run()
+
+
+def test_a_file_that_may_not_be_read_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = part(tmp_path, "s")
+    monkeypatch.setattr(os, "open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    with pytest.raises(RunError, match=r"part-00000\.jsonl may not be read; give yourself the right to"):
+        list(stage.all_rows(Prompt))
