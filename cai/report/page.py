@@ -10,7 +10,7 @@ from typing import TypedDict
 from cai.errors import RunError, UserError
 from cai.judge.figures import position
 from cai.report import training
-from cai.report.format import PLOT, counts_text, interval, number, percent, shown
+from cai.report.format import PLOT, template
 from cai.report.rows import unrevised
 from cai.report.summary import StageState, evaluated, stages_of
 from cai.stages import trainers
@@ -41,16 +41,11 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
     Raises:
         UserError: the run has nothing to report yet.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+    from jinja2 import UndefinedError
 
     stages = stages_of(folder)
     if not any(each["state"] == "done" for each in stages):
         raise UserError(f"{folder} has no finished stage to report on; run its recipe first")
-    pages = Environment(
-        loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=shown
-    )
-    pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number}
-    page = pages.get_template("page.html.j2")
     figures = {
         "run": described(folder),
         "stages": stages,
@@ -64,7 +59,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
         "plot": PLOT,
     }
     try:
-        text = page.render(figures)
+        text = template("page.html.j2").render(figures)
     except (TypeError, ValueError, UndefinedError) as error:
         raise RunError(
             f"the report of {folder} cannot be made ({error}): a file of a stage is damaged; put it back, or do that stage again"
