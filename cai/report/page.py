@@ -14,6 +14,7 @@ from cai.report.format import PLOT, template
 from cai.report.rows import unrevised
 from cai.report.summary import StageState, evaluated, stages_of
 from cai.stages import trainers
+from cai.store import audit
 from cai.store.files import write_lines
 from cai.store.rows import Answers, Chain, Draft, Preference, plain
 from cai.store.run_folder import described
@@ -40,12 +41,16 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
 
     Raises:
         UserError: the run has nothing to report yet.
+        RunError: rows of a finished stage are gone, or damaged.
     """
     from jinja2 import UndefinedError
 
     stages = stages_of(folder)
     if not any(each["state"] == "done" for each in stages):
         raise UserError(f"{folder} has no finished stage to report on; run its recipe first")
+    for each in stages:
+        if each["state"] == "done":
+            _whole(folder, each["name"])
     figures = {
         "run": described(folder),
         "stages": stages,
@@ -65,6 +70,12 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
             f"the report of {folder} cannot be made ({error}): a file of a stage is damaged; put it back, or do that stage again"
         ) from error
     write_lines(path, [text])
+
+
+def _whole(folder: Path, name: str) -> None:
+    """Make sure that a stage has the rows that it was sealed with; raises as ``audit.whole``."""
+    for ledger in (*folder.glob(f"{name}/parts.jsonl"), *sorted(folder.glob(f"{name}/*/parts.jsonl"))):
+        audit.whole(Stage(ledger.parent), name)
 
 
 def _done(stages: list[StageState], *kinds: str) -> list[StageState]:
