@@ -3,13 +3,16 @@
 import asyncio
 import math
 from pathlib import Path
+from pickle import UnpicklingError
 
 import pytest
+from safetensors import SafetensorError
 
-from cai.errors import RowError
+from cai.errors import RowError, UserError
 from cai.models.local import Local
 from cai.models.spec import ModelSpec
 from cai.models.types import Reply, Request
+from cai.models.weights import load
 from constitution.ask import answer
 from constitution.turns import TRANSCRIPT
 
@@ -113,3 +116,26 @@ def test_a_nucleus_is_that_of_the_tempered_probabilities(model: Local) -> None:
     )
     assert len(set(sharp.texts)) == 1
     assert len(set(flat.texts)) > 4
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            UnpicklingError("Weights only load failed, see weights_only\nmore"),
+            "holds pickled weights with code in them",
+        ),
+        (SafetensorError("header too large"), "cannot be loaded: header too large$"),
+        (KeyError("num_heads"), "cannot be loaded: 'num_heads'$"),
+        (RuntimeError("sizes\nof many layers"), "cannot be loaded: sizes$"),
+    ],
+)
+def test_a_damaged_model_is_one_sentence(tmp_path: Path, error: Exception, words: str) -> None:
+    class Auto:
+        @staticmethod
+        def from_pretrained(*_: object, **more: object) -> None:
+            assert more["trust_remote_code"] is False
+            raise error
+
+    with pytest.raises(UserError, match=rf"models\.policy\.local: {tmp_path} {words}"):
+        load(ModelSpec("policy", local=str(tmp_path)), Auto, "left")
