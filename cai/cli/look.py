@@ -13,12 +13,12 @@ import yaml
 from cai.data import prompts as prompt_files
 from cai.data import records
 from cai.data.account import Account
+from cai.data.forms import has_pairs
 from cai.data.labels import SAYS, conflicts
 from cai.data.locations import WILD, Origin
 from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
 from cai.data.questions import NAMED
-from cai.data.survey import has_pairs
 from cai.errors import UserError
 from cai.flow.terminal import line
 from cai.recipe.recipe import Recipe

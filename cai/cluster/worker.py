@@ -21,6 +21,7 @@ from cai.errors import CaiError, RunError
 from cai.flow.fleet import Fleet
 from cai.flow.flow import Backlog, flow_part
 from cai.flow.live import Job, Live, Observer
+from cai.flow.rehearsal import rehearse
 from cai.flow.screen import Screen
 from cai.models.types import ModelSpec
 from cai.store.files import write_lines
@@ -95,13 +96,14 @@ class Worker:
         self.doing = Progress()
 
     async def prepare(self, task: Job) -> int | CaiError:
-        """Bring the task's models up; returns how many rows can be open here at once."""
+        """Bring the task's models up, and rehearse; returns how many rows can be open here at once."""
         try:
             self.storage = await asyncio.to_thread(Storage, self.url, Path(self.home))
             if not await asyncio.to_thread(self.storage.has, self.token):
                 raise self._blind()
             specs = {role: await self._here(spec) for role, spec in task.specs.items()}
             self.steps = task.live(await self.fleet.roles(specs))
+            await rehearse(self.steps, task.rehearsed)
         except (CaiError, OSError) as error:
             return self._placed(error)
         self.backlog = Backlog(self.steps, more=True)

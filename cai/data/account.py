@@ -10,6 +10,7 @@ from cai.data.conversations import Conversation, absent
 from cai.data.notation import count, names, printable
 from cai.errors import UserError
 from cai.store.rows import Drop, Message
+from constitution.tools import shown
 
 LONG = 40
 """Letters of a question that no answer begins with by chance."""
@@ -134,7 +135,7 @@ class Account:
     def _example(self) -> list[str]:
         if not self.example:
             return []
-        turns = [f"    {each['role']}: " + each["content"].replace("\n", "\n      ") for each in self.example]
+        turns = [f"    {each['role']}: " + shown(each).replace("\n", "\n      ") for each in self.example]
         return ["  the first row, as it is asked:", *turns]
 
     def plain(self) -> dict[str, Any]:

@@ -15,16 +15,20 @@ from itertools import product
 
 from cai.data import notation
 from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, absent, blank, read, without_media
+from cai.data.forms import plain_rows
 from cai.data.known_sets import KnownSet, set_of
-from cai.data.labels import Form, Meaning, several
+from cai.data.labels import LABELS, Form, Meaning, several
 from cai.data.questions import NAMED, SYSTEMS, asked, with_system
-from cai.data.survey import Survey, plain_rows
+from cai.data.survey import Survey
 from cai.store.rows import Message
+from constitution.tools import CALLS, RESULT
 
 PROMPTS = (
     *("prompt", "messages", "conversations", "conversation", "question", "query", "instruction", "input", "context"),
 )
 """Where a prompt is looked for, in this order; what stands beside it is ``cai.data.questions``."""
+SENTENCE = 5
+"""Words from which on a text may be a prompt: names of sets and models have fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,9 @@ def _rows(
     if not rows and known is not None:
         raise Unusable("no_answers", f"holds no two answers as {known.name} has them")
     if any(form not in survey.meanings for _, form in rows) or not rows:
-        raise Unusable("no_pair", "has not the columns of the first row")
+        raise Unusable(
+            "no_pair", "has not the columns that other rows have, of two answers and what says which is better"
+        )
     if known and known.rows:
         without_media(data)
         beside = {each: data[each] for each in (*SYSTEMS, str(survey.columns.get("system", ""))) if each in data}
@@ -160,6 +166,8 @@ def answered(
         raise Unusable("other_conversations", "the two do not differ in the last answer alone")
     if first[-1]["role"] != ASSISTANT or second[-1]["role"] != ASSISTANT:
         raise Unusable("no_answer", f"{pair[0]} or {pair[1]} does not end with a turn of the assistant's")
+    if CALLS in first[-1] or CALLS in second[-1]:
+        raise Unusable("tool_call", f"{pair[0]} or {pair[1]} ends with the call of a tool, and not with an answer")
     one, other = first[-1]["content"], second[-1]["content"]
     column = _prompt_column(data, columns)
     if before and before[0]["role"] != ASSISTANT:
@@ -167,6 +175,11 @@ def answered(
         talk = Conversation(f"{form} with the answers", before, (*pair, *filter(None, [column])))
         return _stripped(with_system(data, talk, columns)), one, other
     if not column and not before:
+        if others := [each for each in data if each not in (*pair, *LABELS) and _may_ask(data[each])]:
+            raise Unusable(
+                "no_prompt",
+                f"no column has a prompt's name; name it under `columns` (prompt: {notation.names(others)})",
+            )
         messages, one, other = _begun_alike(one, other)
         return Conversation("paragraphs that both begin with", messages, pair), one, other
     question = _question(data, columns)
@@ -182,6 +195,15 @@ def _answer(data: Mapping[str, object], column: str) -> tuple[str, tuple[Message
         value = str(value)
     talk = _stripped(read(value, ASSISTANT))
     return talk.form, talk.messages
+
+
+def _may_ask(value: object) -> bool:
+    """Whether a column of another name may be the prompt: it holds a conversation, or a sentence."""
+    try:
+        talk = read(value)
+    except Unusable:
+        return False
+    return talk.form != "text" or len(talk.messages[0]["content"].split()) >= SENTENCE
 
 
 def _stripped(talk: Conversation) -> Conversation:
@@ -214,7 +236,7 @@ def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Convers
     if absent(data.get(column)):
         raise Unusable("no_prompt", f"the prompt is empty (columns: {notation.names(data)}; name one under `columns`)")
     talk = _stripped(asked(data, column, columns))
-    if talk.messages[-1]["role"] != USER:
+    if talk.messages[-1]["role"] not in (USER, RESULT):
         raise Unusable("no_person_turn", f"{column} does not end with a turn of the person's")
     return talk
 
@@ -235,6 +257,8 @@ def _single(value: object) -> str:
     _, (*before, answer) = _answer({"an answer": value}, "an answer")
     if before:
         raise Unusable("no_text", "an answer is a whole conversation")
+    if CALLS in answer:
+        raise Unusable("tool_call", "an answer is the call of a tool")
     return answer["content"]
 
 

@@ -9,20 +9,23 @@
 
 What stands beside a question and belongs to it is ``cai.data.questions``. Contents stay as they are, but for a text's ends.
 
-A conversation is read whole or not at all: an image, a tool call, a turn without text or of an unknown role is a reason to
-leave its row out. Only an empty last turn of the assistant's, the one that is to come, goes, and
-an empty system message.
+Calls of tools and what these gave are read by ``cai.data.calls``.
+
+A conversation is read whole or not at all: an image, a call that cannot be read, a turn without text or of an unknown role is
+a reason to leave its row out. Only an empty last turn of the assistant's, the one that is to come, goes, and an empty first one
+of the system's.
 """
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cai.data import notation, transcripts
+from cai.data import calls, notation, transcripts
 from cai.data.notation import Unusable
 from cai.store.rows import Message, is_text
+from constitution.tools import RESULT
 
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
 ROLES = {
@@ -31,7 +34,7 @@ ROLES = {
     **dict.fromkeys(("system", "developer"), SYSTEM),
 }
 """What files call who speaks → what we call them."""
-TOOLS = ("tool", "tools", "function", "ipython", "observation", "environment")
+TOOLS = (*calls.RESULTS, *calls.CALLING)
 """Speakers that are programs; their turns, and the calls before them, are more than text."""
 CALLS = ("<tool_call>", "<tool_response>", "<function_call>", "<functioncall>")
 """How a turn begins that calls a tool, or is what one gave back, in the text of one."""
@@ -164,7 +167,7 @@ def _messages(value: list[object] | dict[str, object]) -> tuple[Message, ...]:
         return _whole([{"role": USER, "content": _content(turns)}])  # the parts of one turn
     if all(isinstance(each, dict) for each in turns) and (pairs := exchanges(turns)):
         return _whole(pairs)
-    return _whole([_turn(each) for each in _with_roles(turns)])
+    return _whole(calls.numbered([said for each in _with_roles(turns) for said in _said(each)]))
 
 
 def _with_roles(turns: Sequence[object]) -> Sequence[object]:
@@ -209,24 +212,29 @@ def _role_of(turn: Mapping[str, object]) -> object:
     return turn.get("role") or turn.get("from")
 
 
-def _turn(turn: object) -> Message:
-    """One message; its content may be empty.
+def _said(turn: object) -> Iterator[calls.Said]:
+    """What a turn of a file says, with the tools it calls, and what tools gave before it; its words may be empty.
 
     Raises:
-        Unusable: it is more, or less, than a text that somebody says.
+        Unusable: it is more, or less, than what somebody says.
     """
     if not isinstance(turn, dict):
         raise Unusable("no_roles", f"one of its turns is {kind(turn)}, and not an object with role and content")
     role = _role_of(turn)
     name = role.strip().lower() if isinstance(role, str) else ""
-    if name.startswith(TOOLS) or turn.get("tool_calls") or turn.get("function_call"):
-        raise Unusable("tool_call", "a tool is called in it")
-    if name not in ROLES:
+    if name not in ROLES and name not in TOOLS:
         said = text(role)[:40] if isinstance(role, str) else kind(role)
         raise Unusable("unknown_role", f"who speaks is {said}; known: {', '.join(ROLES)}")
     without_media(turn)
     content = next((turn[key] for key in ("content", "value", "text", "parts") if not blank(turn.get(key))), "")
-    return {"role": ROLES[name], "content": _content(content)}
+    results = calls.results(content, _content)
+    yield from ((each, []) for each in results)
+    said = content if name in TOOLS and isinstance(content, str) else _content(content)
+    if name in calls.RESULTS or calls.is_response(said):
+        yield calls.result(turn, said), []
+    elif not results or said:
+        words, made = calls.calls(turn, said, name)
+        yield {"role": ASSISTANT if made and name in TOOLS else ROLES[name], "content": words}, made
 
 
 def _content(content: object) -> str:
@@ -244,8 +252,8 @@ def _part(part: object) -> str:
         raise Unusable("unknown_part", f"one of its parts is {kind(part)}, and no text")
     name = str(part.get("type") or "text")
     without_media({name: True})
-    if name.startswith(("tool", "function")):
-        raise Unusable("tool_call", "a tool is called in it")
+    if name in calls.PARTS:  # they are no words, and are read as what they are
+        return ""
     if name not in ("text", "input_text", "output_text") or not isinstance(part.get("text"), str):
         raise Unusable("unknown_part", f'one of its parts has the type "{text(name)[:40]}", and no text')
     return text(part["text"])
@@ -270,19 +278,24 @@ def _medium(name: str) -> str:
     return kind if kind in MEDIA or not kind else "image"
 
 
-def _whole(turns: list[Message]) -> tuple[Message, ...]:
+def _whole(turns: Sequence[Message]) -> tuple[Message, ...]:
     """The turns, without an empty last one of the assistant's, and an empty first one of the system's.
 
     Raises:
         Unusable: there is none, or one is empty, or needs more than its text.
     """
-    if turns and turns[-1]["role"] == ASSISTANT and _invisible(turns[-1]["content"]):
+    if turns and turns[-1]["role"] == ASSISTANT and _speaks(turns[-1]) and _invisible(turns[-1]["content"]):
         turns = turns[:-1]
     if turns and turns[0]["role"] == SYSTEM and _invisible(turns[0]["content"]):
         turns = turns[1:]
-    if not turns or any(_invisible(each["content"]) for each in turns):
+    if not turns or any(_invisible(each["content"]) for each in turns if _speaks(each)):
         raise Unusable("empty_turn", "one of its turns is empty" if turns else "it has no turn with text")
-    if any(each["content"].lstrip().startswith(CALLS) for each in turns):
+    if any(each["content"].lstrip().startswith(CALLS) for each in turns if _speaks(each)):
         raise Unusable("tool_call", "a tool is called in it")
     without_media({found[1] or found[2]: True for each in turns if (found := _PLACE.match(each["content"]))})
     return tuple(turns)
+
+
+def _speaks(turn: Message) -> bool:
+    """Whether a turn is words alone: a call needs none, and a tool may give nothing."""
+    return turn["role"] != RESULT and calls.CALLS not in turn

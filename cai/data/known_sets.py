@@ -102,6 +102,17 @@ def _arena_rows(data: Data) -> Sequence[Data]:
     return [{**dict(zip(("response_a", "response_b"), talks, strict=True)), **{key: data.get(key) for key in _HOT}}]
 
 
+def _battle_rows(data: Data) -> Sequence[Data]:
+    """Of the arena's conversations, and of MT-Bench's, whose label may be of an earlier turn: each up to the turn it is of."""
+    turn, talks = number_of(data.get("turn")), {key: data[key] for key in ("conversation_a", "conversation_b")}
+    cut = {
+        key: talk[: 2 * turn]
+        for key, talk in talks.items()
+        if isinstance(talk, list) and isinstance(turn, int) and turn > 0
+    }
+    return [{**data, **cut}]
+
+
 def _turns(text: object) -> list[str]:
     try:
         turns = json.loads(text) if isinstance(text, str) else text
@@ -182,7 +193,7 @@ KNOWN_SETS = (
     ),
     KnownSet(
         "HelpSteer2",
-        frozenset({"prompt", "response_1", "response_2", "preference_strength"}),
+        frozenset({"split", "prompt", "response_1", "response_2", "preference_strength"}),
         _form("prompt", "response_1", "response_2", "preference_strength"),
         f"preference_strength {_HELPSTEER.format('response_1', 'response_2')}",
         _SIGNED,
@@ -190,7 +201,7 @@ KNOWN_SETS = (
     ),
     KnownSet(
         "HelpSteer3",
-        frozenset({"context", "response1", "response2", "overall_preference"}),
+        frozenset({"domain", "context", "response1", "response2", "overall_preference"}),
         _form("context", "response1", "response2", "overall_preference"),
         f"overall_preference {_HELPSTEER.format('response1', 'response2')}",
         _SIGNED,
@@ -247,6 +258,7 @@ KNOWN_SETS = (
         frozenset({"conversation_a", "conversation_b", "model_a", "model_b", "winner"}),
         _form("", "conversation_a", "conversation_b", "winner"),
         "winner names model_a, model_b or a tie",
+        rows=_battle_rows,
     ),
     KnownSet(
         "JudgeBench",

@@ -18,6 +18,7 @@ from cai.data.questions import MESSAGES, NAMED, asked, at, opened
 from cai.data.records import Entry, Record
 from cai.errors import UserError
 from cai.store.rows import Drop, Prompt, content_id, content_key
+from constitution.tools import RESULT
 
 TRACKS = ("redteam", "helpful")
 ABOUT = ("id", "track", "category", "tags", "language")
@@ -188,7 +189,7 @@ def _column(source: PromptSource, data: Record, entry: Entry) -> str:
 
 
 def _up_to_the_person(talk: Conversation) -> Conversation:
-    """A conversation up to the person's last turn.
+    """A conversation up to the last turn that is the person's or what a tool gave.
 
     Raises:
         Unusable: the person says nothing in it, or somebody else speaks last.
@@ -196,7 +197,7 @@ def _up_to_the_person(talk: Conversation) -> Conversation:
     turns = talk.messages
     while turns and turns[-1]["role"] == ASSISTANT:
         turns = turns[:-1]
-    if not turns or turns[-1]["role"] != USER:
+    if not turns or turns[-1]["role"] not in (USER, RESULT):
         raise Unusable("no_person_turn", "it does not end with a turn of the person's, nor with an answer to one")
     if len(turns) == len(talk.messages):
         return talk

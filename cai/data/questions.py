@@ -11,6 +11,7 @@ speaks, or that replies to another row, is no question.
 
 from collections.abc import Iterator, Mapping
 
+from cai.data.calls import definitions
 from cai.data.conversations import (
     ROLES,
     SYSTEM,
@@ -30,6 +31,8 @@ SYSTEMS = ("system", "system_prompt")
 INPUTS = ("input", "instances.0.input")
 CONTEXTS = ("context", "ContextString")
 HISTORY = "history"
+TOOLS_BESIDE = ("tools", "functions")
+"""Columns that hold the definitions of tools."""
 MESSAGES = ("messages", "conversations", "conversation")
 """Columns that hold whole conversations."""
 NAMED = ("system", "context")
@@ -53,6 +56,7 @@ def asked(data: Mapping[str, object], column: str, named: Mapping[str, object] |
     question.add_texts()
     question.add_history()
     question.add_system()
+    question.add_tools()
     return question.whole((column,))
 
 
@@ -63,6 +67,7 @@ def with_system(
     without_media(data)
     question = _Question(data, "", talk, named)
     question.add_system()
+    question.add_tools()
     return question.whole(talk.columns)
 
 
@@ -205,6 +210,17 @@ class _Question:
         elif self.turns[0]["content"].strip() != words:
             raise Unusable("two_systems", f"it has a system message, and the column {column} has another")
         self._add(column, SYSTEM)
+
+    def add_tools(self) -> None:
+        """The tools that could be called, before all that is said.
+
+        Raises:
+            Unusable: they cannot be read.
+        """
+        for column, value in self.places("tools", TOOLS_BESIDE):
+            self.turns.insert(0, definitions(value))
+            self._add(column, "tools")
+            return
 
     def _add(self, column: str, form: str) -> None:
         self.columns.append(column)

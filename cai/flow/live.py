@@ -41,12 +41,14 @@ class Job:
 
     Attributes:
         specs: how to reach the model of each role that they ask.
+        rehearsed: rows on which each machine finds out beforehand how its models take what they will be asked.
     """
 
     stages: Sequence[RowStage]
     specs: Mapping[str, ModelSpec]
     constitution: Constitution
     seed: int
+    rehearsed: Sequence[Any] = ()
 
     def live(self, up: Mapping[str, Up]) -> list["Live"]:
         """Ready to flow, now that the models are up."""

@@ -29,6 +29,9 @@ class Request:
         track: of the prompt, where it is known; some combinations of reward models go by it.
         tokens: token ids instead of messages, for what learns from the sampled tokens; only vLLM's servers take them.
         more: what a role adds to the body of each of its requests.
+        thinking: "on" or "off"; as the model does by itself where empty.
+        budget: tokens that a thought may take, beside the answer's max_tokens; None where nothing bounds it but these.
+        thought: what was thought before ``begin``, closed before it; for models whose answers go on from a beginning.
     """
 
     messages: tuple[Message, ...] = ()
@@ -45,6 +48,23 @@ class Request:
     track: str = ""
     tokens: tuple[int, ...] = ()
     more: Mapping[str, object] = field(default_factory=dict)
+    thinking: str = ""
+    budget: int | None = None
+    thought: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample: what is said, what was thought before, how it ended.
+
+    Attributes:
+        opened: whether its thought was opened by the template, as it closes one that it did not open.
+    """
+
+    text: str
+    thinking: str
+    finish: str
+    opened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,7 @@ class Reply:
         thinking: what was thought before each text, which is no part of it; empty where a model does not think.
         counts: what the ledger counts of it, beside its tokens.
         opened: whether a thought was closed that the answer did not open, as where a chat template opens one.
+        tokens_thought: those of tokens_out that went into thoughts; by their share of characters where a server says nothing of it.
     """
 
     texts: tuple[str, ...] = ()
@@ -79,6 +100,13 @@ class Reply:
     thinking: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     opened: bool = False
+    tokens_thought: int = 0
+
+    @property
+    def samples(self) -> list[Sample]:
+        """One by one: text, thought and end."""
+        thoughts = self.thinking or ("",) * len(self.texts)
+        return [Sample(*each) for each in zip(self.texts, thoughts, self.finishes, strict=True)]
 
     def joined(self, other: "Reply") -> "Reply":
         """This one's samples, and another's to the same request after them."""
@@ -90,6 +118,7 @@ class Reply:
             tokens_in=self.tokens_in + other.tokens_in,
             tokens_cached=self.tokens_cached + other.tokens_cached,
             tokens_out=self.tokens_out + other.tokens_out,
+            tokens_thought=self.tokens_thought + other.tokens_thought,
             thinking=tuple(thoughts) if any(thoughts) else (),
             counts=Counter(self.counts) + Counter(other.counts),
         )
@@ -101,7 +130,7 @@ class ModelSpec:
 
     Attributes:
         vllm: Hub id, path or ``bundled/…`` of a model to serve with vLLM.
-        endpoints: base URLs of OpenAI-compatible servers that hold the same model.
+        endpoints: base URLs of servers that hold the same model, OpenAI-compatible or Anthropic's.
         local: Hub id, path or ``bundled/…`` to load with transformers in this process.
         scripted: a file of answers.
         reward: Hub id or path of a reward model; it answers with scores.
@@ -112,11 +141,15 @@ class ModelSpec:
         safety: the role that safety_first asks first.
         threshold: the probability σ(score) of the safety model below which its score decides.
         spread: standard deviations of the members' scores to subtract.
+        api: which the endpoints speak, "openai" or "anthropic"; where empty, that is seen by their URLs and lists of models.
         model: the name under which the endpoints know the model, and which stands in the rows.
         api_key_env: the environment variable that holds the endpoints' key.
         headers_env: header → the environment variable that holds what is sent in it.
         extra_body: sent with each request to its servers as it stands.
         temperature, top_k, min_p: of all texts that it writes, whatever the stage asks for.
+        thinking: "auto", as the model does by itself, "off", "on", or {"budget": tokens that a thought may take}.
+        reasoning_parser: by which a vLLM server of ours tells thoughts from answers; the model's own where empty, "none" for
+            none.
         concurrency: requests in flight at once; None ("auto") follows a vLLM server's own figures.
         timeout: seconds that one request may take.
         patience: seconds to wait for servers that are gone or too busy before the run stops.
@@ -167,8 +200,11 @@ class ModelSpec:
     spread: float = 0.0
     members: "tuple[ModelSpec, ...]" = ()
     """How to reach the models of ``rewards``, in their order; filled in by the run."""
+    thinking: str | Mapping[str, int] = "auto"
+    reasoning_parser: str = ""
     trained: bool = False  # by this run, whose steps stand for what it holds
     picked: bool = False  # its kind is what happens to be installed, as nobody named one
+    api: str = ""
 
     @property
     def kind(self) -> str:
@@ -227,7 +263,8 @@ class ModelSpec:
         }
         # Only where given, so that runs made before these keys were there can go on.
         more = {"quantization": self.quantization, "lora": self.lora, "scores": self.scores, **self._combination()}
-        more["extra_body"] = dict(self.extra_body)
+        more |= {"extra_body": dict(self.extra_body), "reasoning_parser": self.reasoning_parser}
+        more["thinking"] = self.thinking if self.thinking != "auto" else ""
         given = {key: value for key in SAMPLING if (value := getattr(self, key)) is not None}
         return known | {key: value for key, value in more.items() if value} | given
 
@@ -240,8 +277,8 @@ class ModelSpec:
 
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server; how they are asked (form, sampling) is no matter of servers."""
-        asked = dict.fromkeys(("format", "extra_body", *SAMPLING), "")
-        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env")
+        asked = dict.fromkeys(("format", "extra_body", "thinking", *SAMPLING), "")
+        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env", "api")
         mine, others = (({**each.by_name(), **asked}, *(getattr(each, key) for key in kept)) for each in (self, other))
         return mine == others
 

@@ -20,6 +20,7 @@ from cai.models import own_code
 from cai.models.abilities import joined
 from cai.models.bundled import resolve
 from cai.models.types import Message, ModelSpec
+from constitution.tools import definitions, spoken, wire
 
 logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
 
@@ -82,8 +83,10 @@ def ends(tokenizer: Any, generation: GenerationConfig | None) -> set[int]:
     return {tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])} - {None}
 
 
-def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answer_begins: bool = False) -> str:
-    """A conversation in the tokenizer's own template, to where the next answer begins if so asked.
+def rendered(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answer_begins: bool = False, goes_on: bool = False
+) -> str:
+    """A conversation in the tokenizer's own template, to where the next answer begins, or the last one goes on, if so asked.
 
     A system message that the template refuses, or leaves out, stands before the words of the first turn.
 
@@ -92,10 +95,17 @@ def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], an
     """
 
     def text_of(some: Sequence[Message]) -> str:
-        text = tokenizer.apply_chat_template(list(some), tokenize=False, add_generation_prompt=answer_begins)
+        text = tokenizer.apply_chat_template(
+            wire(some, parsed=True),
+            tools=tools,
+            tokenize=False,
+            add_generation_prompt=answer_begins,
+            continue_final_message=goes_on,
+        )
         assert isinstance(text, str)
         return text
 
+    tools, messages = definitions(messages) or None, spoken(messages)
     opening = next((each["content"].strip() for each in messages if each["role"] == "system"), "")
     try:
         text = text_of(messages)

@@ -25,7 +25,7 @@ from cai.recipe.recipe import Recipe
 from cai.stages.pairs import Pairs
 from cai.store import audit, run_folder
 from cai.store.files import write_lines
-from cai.store.ledger import Fingerprint
+from cai.store.ledger import Fingerprint, decisive
 from cai.store.stage import Stage
 from constitution.load import digest
 from constitution.save import dump
@@ -65,7 +65,7 @@ class Run:
         return self.known[name, former]
 
     def _settings(self, block: Block, former: bool) -> Fingerprint:
-        want = asdict(block.want)
+        want = decisive(block.want)
         if block.kind == "evaluate":
             del want["heldout"]
         roles = dict.fromkeys(block.roles())

@@ -6,7 +6,7 @@ from cai.cluster import handout
 from cai.errors import RunError
 from cai.flow.flow import flow
 from cai.flow.live import Job, Observer, RowStage
-from cai.flow.rehearsal import rehearse
+from cai.flow.rehearsal import of_each_track, rehearse
 from cai.recipe.block import Block
 from cai.run.context import Run
 from cai.run.sources import answerable
@@ -40,7 +40,8 @@ def _work(run: Run, block: Block) -> RowStage:
 async def run_rows(run: Run, works: list[RowStage], source: Stage) -> None:
     """Take the source's rows through row stages, here or over a cluster, with a bar for each."""
     roles = list(dict.fromkeys(role for work in works for role in work.roles))
-    task = Job(works, {role: run.spec(role) for role in roles}, run.constitution, run.recipe.seed)
+    specs, first = {role: run.spec(role) for role in roles}, of_each_track(works[0], source)
+    task = Job(works, specs, run.constitution, run.recipe.seed, first)
     total = sum(map(source.count, source.parts()))
     if run.cluster:
         async with run.screen.live():
@@ -48,7 +49,7 @@ async def run_rows(run: Run, works: list[RowStage], source: Stage) -> None:
             await handout.through(run.cluster, task, source, bars)
         return
     steps = task.live(await run.fleet.roles(task.specs))
-    await rehearse(steps, source)
+    await rehearse(steps, task.rehearsed)
     async with run.screen.live():
         bars = {work.name: run.screen.bar(work.name, total, work.folder.count_done()) for work in works}
         for step in steps:

@@ -18,7 +18,7 @@ from cai.stages.online import Online
 from cai.stages.ppo import Ppo
 from cai.stages.train import Aligned, Train
 from cai.store import run_folder
-from cai.store.files import read_form, read_object
+from cai.store.files import read_form
 from cai.store.ledger import Tally
 from cai.store.rows import plain
 from cai.train.launch import guards, memory
@@ -44,7 +44,6 @@ async def training(run: Run, block: Block) -> None:
         )
         with run.screen.bars():
             await _watched(run, block, job_file, passwords.environment(beside))
-    read_object(manifest, {"rows", "metrics", "seconds"})
     done = read_form(manifest, Manifest)
     rows = done["rows"]
     left_out = {reason: count for reason, count in rows.items() if reason not in ("train", "test", "repeated")}
@@ -87,7 +86,7 @@ def _job_extras(run: Run, want: Train) -> dict[str, Any]:
     """What a trainer asks: for answers of its policy, for their scores, and its guards' judge; for its job file."""
     found = {}
     if isinstance(want, Online):
-        given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules")}
+        given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules", "verdict", "verdicts")}
         found["scoring"] = {**given, **_scorer(run, want.reward)}
     if isinstance(want, Aligned) and (method := guards.scoring(want.guards)):
         given = {"method": method, "rules": want.guards.get("rules", {})}

@@ -65,8 +65,7 @@ async def walk(run: Run) -> None:
             if (run.folder / block.name).exists():
                 redo.renew(run, block.name)
                 run.stage(block.name).begin(run.settings(block.name))
-                if block.table.shape != "set":  # whose files are counted when a training reads them
-                    run.whole(block)
+                run.whole(block)
         _describe(run)
         try:
             await _stages(run)

@@ -24,6 +24,7 @@ from cai.store.files import (
     json_objects,
     move,
     read_form,
+    reading,
     sync,
     whole_lines,
     write_json,
@@ -113,13 +114,13 @@ class Stage:
             RunError: a line is no such row.
         """
         path = self.path(number)
-        with path.open("rb") as lines:
+        with reading(path) as lines:
             for place, line in enumerate(lines, 1):
                 yield _row(kind, json_object(line, path, place), f"line {place} of {path}")
 
     def count(self, number: int) -> int:
         """How many rows a finished part has."""
-        with self.path(number).open("rb") as lines:
+        with reading(self.path(number)) as lines:
             return sum(1 for _ in lines)
 
     def all_rows(self, kind: type[T]) -> Iterator[T]:
