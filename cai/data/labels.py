@@ -129,7 +129,7 @@ def label_columns(columns: Mapping[str, object]) -> tuple[str, ...]:
 def names_of(columns: Mapping[str, object]) -> list[str]:
     """The columns that a recipe's ``columns`` name; its other keys say what values stand for."""
     return [
-        *(str(columns[key]) for key in ("prompt", "a", "b", "system", "context") if key in columns),
+        *(str(columns[key]) for key in ("prompt", "a", "b", "system", "context", "tools") if key in columns),
         *label_columns(columns),
     ]
 

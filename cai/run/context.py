@@ -34,7 +34,7 @@ from constitution.load import digest
 from constitution.save import dump
 from constitution.shipped import find
 
-ADDED = ("id", "track", "system", "context")
+ADDED = ("id", "track", "system", "context", "tools")
 """Keys of a source of prompts that decide nothing unless they are given."""
 
 
