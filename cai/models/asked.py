@@ -20,14 +20,15 @@ class AskedAs:
         return self.format == "transcript" or bool(getattr(self.inner, "continues_chat", self.inner.continues))
 
     async def ask(self, request: Request, row_id: str) -> Reply:
-        """See ``Model.ask``."""
+        """See ``Model.ask``; what is wrong with it is said of this role."""
+        await self.prepare(request)
         return await self.inner.ask(self._own(request), row_id)
 
     async def prepare(self, request: Request) -> None:
         """As ``Endpoint.prepare``, where the model is one."""
         prepare = getattr(self.inner, "prepare", None)
         if prepare is not None:
-            await prepare(self._own(request))
+            await prepare(self._own(request), self.spec.role)
 
     def _own(self, request: Request) -> Request:
         """The request with the role's sampling, which is of texts alone: a verdict reads the distribution itself."""
@@ -39,10 +40,11 @@ class AskedAs:
 
 
 def asked_as(model: Model, spec: ModelSpec) -> Model:
-    """The model itself where the role asks nothing of its own."""
+    """The model itself where it was brought up for this role, which asks nothing of its own."""
     inner = bare(model)
     own = spec.extra_body or any(each is not None for each in (spec.temperature, spec.top_k, spec.min_p))
-    return AskedAs(inner, spec) if own or inner.format != spec.format else inner
+    another = inner.format != spec.format or getattr(inner, "spec", spec).role != spec.role
+    return AskedAs(inner, spec) if own or another else inner
 
 
 def bare(model: Model) -> Model:

@@ -98,9 +98,9 @@ class Endpoint:
         reply = await self._answer(request, row_id)
         return reply if len(reply.texts) >= request.n or request.score else await self._more(reply, request, row_id)
 
-    async def prepare(self, request: Request) -> None:
-        """Find out, before any row, how the servers take a request of this shape; raises as ``ask``."""
-        await self.probes.before(request)
+    async def prepare(self, request: Request, role: str = "") -> None:
+        """Find out, before any row, how the servers take a request of this shape that a role asks; raises as ``ask``."""
+        await self.probes.before(request, role)
 
     async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """The samples that a server left out, asked one by one."""

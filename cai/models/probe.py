@@ -92,7 +92,7 @@ class Probes:
     """Harmless requests to one model: before the first of a shape, and in doubt whose fault a failure is."""
 
     def __init__(self, model: Asked) -> None:
-        self.model, self.turn = model, asyncio.Lock()
+        self.model, self.turn, self.role = model, asyncio.Lock(), model.spec.role
         self.known: set[Shape] = set()
         self.stood: dict[tuple[Shape, Replica], float] = {}
         """When the last harmless request of a shape was sent that a server answered."""
@@ -100,8 +100,8 @@ class Probes:
         """Those at which the servers fail also where they are harmless."""
         self.notes: set[str] = set()
 
-    async def before(self, request: Request) -> None:
-        """Find out, once for each shape, how the servers take a request.
+    async def before(self, request: Request, role: str = "") -> None:
+        """Find out, once for each shape, how the servers take a request; of several roles, sentences name the one that asks.
 
         Raises:
             UserError: they take it in no way, or answer without what the request is for.
@@ -112,6 +112,7 @@ class Probes:
             return
         async with self.turn:
             # Of a server of ours it is known what it takes, but for its model's chat template.
+            self.role = role or self.model.spec.role
             if looks not in self.known and (not self.model.spec.served or looks[0]):
                 await self._take(request)
             self.known.add(looks)
@@ -231,15 +232,14 @@ class Probes:
             raise self._without_logprobs(server)
         if not reply.choice_logprobs and (reply.thinking or THINKING in reply.finishes):
             raise UserError(
-                f"models.{self.model.spec.role}: {server.title} thinks before it answers, so that its first token is no verdict; "
-                "switch its thinking off (extra_body, such as {chat_template_kwargs: {enable_thinking: false}}), or name "
-                "another judge"
+                f"models.{self.role}: {server.title} thinks before it answers, so that its first token is no verdict; switch its "
+                "thinking off (extra_body, such as {chat_template_kwargs: {enable_thinking: false}}), or name another judge"
             )
 
     def _without_logprobs(self, server: Replica, words: str = "") -> UserError:
         return UserError(
-            f"models.{self.model.spec.role}: {server.title} gives no log-probabilities, by which a verdict is read{words}; name "
-            "a judge that does, such as one served by vLLM"
+            f"models.{self.role}: {server.title} gives no log-probabilities, by which a verdict is read{words}; name a judge "
+            "that does, such as one served by vLLM"
         )
 
     async def _otherwise(self, asked: Request, first: Refused, server: Replica, anew: bool) -> bool:
@@ -281,7 +281,7 @@ class Probes:
     def _refused(self, asked: Request, last: Refused, server: Replica) -> UserError | RunError:
         if asked.choices and "logprob" in last.words.lower():
             return self._without_logprobs(server, f" ({last})")
-        text = f"models.{self.model.spec.role}: {server.title} refuses what would be asked ({last}); {last.advice()}"
+        text = f"models.{self.role}: {server.title} refuses what would be asked ({last}); {last.advice()}"
         return RunError(text) if last.status == 402 else UserError(text)
 
     def _put(self, now: Abilities, note: str) -> None:
