@@ -167,6 +167,11 @@ def _numbers(first: str, second: str) -> Meaning:
     return Meaning({first: 1, second: 0}, closed=True)
 
 
+def _signed(values: Collection[str]) -> bool:
+    """Whether they are strengths with signs, as far as one can see."""
+    return any(each.startswith("-") for each in values)
+
+
 _CHOSEN, _SIGNED = Form("chosen"), Meaning(scale="signed")
 _PANDALM = {"0": "tie", "1": "response1", "2": "response2"}
 _THREE = "annotator1, annotator2, annotator3"
@@ -189,7 +194,7 @@ KNOWN_SETS = (
         _form("prompt", "response_1", "response_2", "preference_strength"),
         f"preference_strength {_HELPSTEER.format('response_1', 'response_2')}",
         _SIGNED,
-        sign=lambda values: any(each.startswith("-") for each in values),
+        sign=_signed,
     ),
     KnownSet(
         "HelpSteer3",
@@ -197,7 +202,7 @@ KNOWN_SETS = (
         _form("context", "response1", "response2", "overall_preference"),
         f"overall_preference {_HELPSTEER.format('response1', 'response2')}",
         _SIGNED,
-        sign=lambda values: any(each.startswith("-") for each in values),
+        sign=_signed,
     ),
     KnownSet(
         "PKU-SafeRLHF",
