@@ -21,7 +21,7 @@ CODE = (
         f"cai/data/{name}.py"
         for name in ("comparisons", "conversations", "notation", "questions", "locations", "records")
     ),
-    *(f"cai/data/{name}.py" for name in ("forms", "labels", "known_sets", "survey")),
+    *(f"cai/data/{name}.py" for name in ("forms", "labels", "known_sets", "set_rows", "survey")),
 )
 """What puts questions, reads answers and settles votes: a change of it makes an exam stale."""
 
