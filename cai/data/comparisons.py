@@ -7,7 +7,6 @@ of labels is several people.
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from cai.data import notation
 from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, blank, read, without_media
 from cai.data.forms import plain_rows
 from cai.data.known_sets import KnownSet, set_of
-from cai.data.labels import LABELS, Form, Meaning, several
+from cai.data.labels import LABELS, Form, Meaning, number_of, several
 from cai.data.questions import SYSTEMS, asked, with_system
 from cai.data.survey import Survey
 from cai.store.rows import Message
@@ -175,7 +174,7 @@ def _answer(data: Mapping[str, object], column: str) -> tuple[str, tuple[Message
     value = data[column]
     if blank(value):
         raise Unusable("empty_answer", f"{column} is empty")
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if number_of(value) is not None:
         value = str(value)
     talk = _stripped(read(value, ASSISTANT))
     return talk.form, talk.messages
