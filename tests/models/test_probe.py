@@ -7,15 +7,19 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from rich.console import Console
 
 import cai.models.probe as probe
 import cai.models.retries as retries
 import cai.models.transport as transport
 from cai.errors import CaiError, RowError, RunError, UserError
+from cai.flow.fleet import Fleet
+from cai.flow.screen import Screen
 from cai.models.asked import asked_as
 from cai.models.dialect import Vllm
 from cai.models.endpoint import Endpoint
@@ -619,6 +623,31 @@ def test_a_role_that_shares_a_server_goes_on_in_its_own_form() -> None:
                 return [asked_as(model, replace(spec, format=form)).continues for form in ("transcript", "chat")]
 
     assert asyncio.run(scene()) == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [(VERDICT, "gives no log-probabilities"), (replace(ASKED, max_tokens=99), "refuses what would be asked")],
+)
+def test_what_a_server_refuses_is_said_of_the_role_that_asks(row: Request, words: str) -> None:
+    """Of two that share it, and not of the one for which it came up."""
+
+    def judges_nothing(body: dict[str, Any]) -> Any:
+        return refused("logprobs: none") if body.get("logprobs") or 99 in body.values() else None
+
+    async def scene() -> None:
+        async with running(Peculiar(judges_nothing)) as url:
+            fleet = Fleet(Path(), Screen(Console(quiet=True)))
+            roles = [ModelSpec(role, endpoints=(url,), model="m") for role in ("policy", "judge")]
+            (policy, _), (judge, _) = await fleet.need(roles)
+            try:
+                await policy.ask(ASKED, "1")
+                await judge.ask(row, "1")
+            finally:
+                await fleet.close()
+
+    with pytest.raises(UserError, match=f"^models.judge: .*{words}"):
+        asyncio.run(scene())
 
 
 def test_headers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
