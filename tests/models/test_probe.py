@@ -229,7 +229,8 @@ STOPS: dict[str, tuple[Answer, Request, type[CaiError], str]] = {
         lambda body: refused("temperature is not supported") if "temperature" in body else None,
         Request(TURNS, temperature=0.7),
         UserError,
-        r"models.judge: http://127.0.0.1:\d+/v1 refuses what would be asked \(400 temperature is not supported",
+        r"models.judge: http://127.0.0.1:\d+/v1 refuses what would be asked \(400 temperature is not supported.*; "
+        "give the role temperature: 1",
     ),
     "too many tokens": (
         lambda body: (
