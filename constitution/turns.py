@@ -3,7 +3,7 @@ label, ending in the label that the model is to go on from. The same templates m
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from constitution.model import Constitution, Principle
@@ -29,6 +29,14 @@ class Rendered:
     def begin(self, text: str) -> str:
         """A forced beginning of the answer, joined as this form needs it."""
         return f" {text}" if self.prompt.endswith(":") else text
+
+    def closing(self, words: str) -> "Rendered":
+        """The same with these words at the end of what is asked."""
+        if self.messages:
+            *others, last = self.messages
+            return replace(self, messages=(*others, {**last, "content": f"{last['content']}\n\n{words}"}))
+        turns, blank, label = self.prompt.rpartition("\n\n")
+        return replace(self, prompt=f"{turns}\n\n{words}{blank}{label}")
 
 
 @dataclass(frozen=True, slots=True)

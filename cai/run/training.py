@@ -87,7 +87,7 @@ def _job_extras(run: Run, want: Train) -> dict[str, Any]:
     """What a trainer asks: for answers of its policy, for their scores, and its guards' judge; for its job file."""
     found = {}
     if isinstance(want, Online):
-        given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules")}
+        given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules", "verdict", "verdicts")}
         found["scoring"] = {**given, **_scorer(run, want.reward)}
     if isinstance(want, Aligned) and (method := guards.scoring(want.guards)):
         given = {"method": method, "rules": want.guards.get("rules", {})}

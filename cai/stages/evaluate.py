@@ -8,17 +8,18 @@ a share of wins with its interval is what few comparisons can carry.
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
 from cai.data.endings import cut
 from cai.flow.ask import Ask
 from cai.judge.exam import Position
 from cai.judge.figures import position
+from cai.judge.settings import VERDICTS
 from cai.judge.statistics import wilson
 from cai.models.types import Request
 from cai.stages.label import Label
-from cai.store.ledger import Wins
+from cai.store.ledger import ADDED, Wins
 from cai.store.rows import Answers, Draft, Pair, Preference, Prompt, content_key
 from constitution import ask as asking
 from constitution import read
@@ -31,7 +32,7 @@ class Evaluate:
     Attributes:
         models: roles; each after the first is compared with the first.
         judge: the role that compares.
-        method, exemplars, disagree: as in ``label``.
+        method, exemplars, disagree, verdict, verdicts: as in ``label``.
         limit: held-out prompts to use; None uses all.
         heldout: which of them: "all", or the half by which rounds "accept" policies, or the other, which is left to "report"
             on; that goes by where the comparison stands unless given.
@@ -47,11 +48,13 @@ class Evaluate:
     exemplars: int | None = None
     limit: int | None = None
     heldout: str = ""
+    verdict: str = field(default="auto", metadata=ADDED)
+    verdicts: int = field(default=VERDICTS, metadata=ADDED)
 
     def label(self) -> Label:
         """The comparison as a ``label`` block."""
-        how = {key: getattr(self, key) for key in ("method", "disagree", "max_tokens", "exemplars")}
-        return Label(model=self.judge, **how)
+        keys = ("method", "disagree", "max_tokens", "exemplars", "verdict", "verdicts")
+        return Label(model=self.judge, **{key: getattr(self, key) for key in keys})
 
 
 async def answer(row: Prompt, want: Evaluate, ask: Ask) -> Answers:

@@ -4,15 +4,16 @@ One principle is drawn at each round and everything is sampled at temperature 1.
 are answered and left as they are: helpful ones keep the tuned model helpful.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from cai.data.clean import leaks
 from cai.data.endings import cut, unusable
 from cai.flow.ask import Ask
 from cai.judge.compare import compare as compare
-from cai.judge.settings import Judging
+from cai.judge.settings import VERDICTS, Judging
 from cai.models.types import Request
+from cai.store.ledger import ADDED
 from cai.store.rows import Chain, Draft, Drop, Pair, Prompt
 from constitution import ask as asking
 from constitution import draw, read
@@ -33,6 +34,7 @@ class Revise:
         judge: a role that compares each revision with the draft before it, under the same principle and in both orders; a
             revision that it does not find better is not taken. None is asked unless named. With one, principles are drawn
             among those that have a judgment question.
+        verdict, verdicts: how the judge's choice is read, as in ``label``.
     """
 
     model: str
@@ -45,6 +47,8 @@ class Revise:
     exemplars: int | None = None
     when_fine: str = "revise"
     judge: str = ""
+    verdict: str = field(default="auto", metadata=ADDED)
+    verdicts: int = field(default=VERDICTS, metadata=ADDED)
 
 
 async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
@@ -62,7 +66,7 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
         if (
             want.judge
             and "fine" not in draft.flags
-            and not await _better(principle, row, (drafts[-1], draft), ask.of(want.judge))
+            and not await _better(principle, row, (drafts[-1], draft), want, ask.of(want.judge))
         ):
             draft = _once_more(drafts[-1], draft.principle, draft.critique, "not_better")
         drafts.append(draft)
@@ -117,10 +121,11 @@ def _once_more(draft: Draft, principle: str, critique: str, flag: str) -> Draft:
     return replace(draft, principle=principle, critique=critique, flags=(flag,))
 
 
-async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft], ask: Ask) -> bool:
-    """Whether the judge finds the second draft better, by log-probability, both orders averaged."""
+async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft], want: Revise, ask: Ask) -> bool:
+    """Whether the judge finds the second draft better without reasoning, both orders averaged."""
     pair = Pair(row.id, row.id, row.messages, *drafts, row.track)
-    [judged] = await compare(pair, [principle], Judging("logprob", disagree="average"), ask)
+    how = {key: getattr(want, key) for key in ("verdict", "verdicts", "max_tokens")}
+    [judged] = await compare(pair, [principle], Judging("logprob", disagree="average", **how), ask)
     return judged.p_a is not None and judged.p_a < 0.5
 
 

@@ -5,7 +5,6 @@ from dataclasses import fields
 
 from cai.data.prompts import TRACKS
 from cai.errors import UserError, install
-from cai.judge.methods.score import RATINGS
 from cai.models.machine import Machine
 from cai.models.types import ModelSpec
 from cai.recipe.block import Block
@@ -22,6 +21,7 @@ from cai.stages.unpaired import Unpaired
 from cai.train.launch import configs, hardware
 from cai.train.launch.hardware import Hardware
 from cai.train.launch.needs import logger, unwelcome
+from constitution.forms import RATINGS
 from constitution.source import close, nearest
 
 Problems = Iterator[tuple[str, str]]

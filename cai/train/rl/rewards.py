@@ -15,6 +15,7 @@ from random import Random
 from cai.errors import RowError
 from cai.flow.ask import Ask, Up
 from cai.judge.methods import METHODS
+from cai.judge.settings import VERDICTS
 from cai.models import concurrency
 from cai.models.concurrency import Slots
 from cai.models.open import open_model
@@ -30,7 +31,8 @@ class Scoring:
     """How answers are scored, as a job file has it.
 
     Attributes:
-        method, choice, floor, rules: as in the block.
+        method, choice, floor, rules, verdict, verdicts: as in the block.
+        temperature, max_tokens: of sampled verdicts.
         spec: how to reach the model; None where none is asked.
         constitution: its file.
         logs: a folder for a server's log.
@@ -43,6 +45,10 @@ class Scoring:
     floor: float = 0.1
     rules: Mapping[str, float] = field(default_factory=dict)
     spec: ModelSpec | None = None
+    verdict: str = "auto"
+    verdicts: int = VERDICTS
+    temperature: float | None = None
+    max_tokens: int = 512
 
     @classmethod
     def read(cls, data: Mapping[str, object]) -> "Scoring":
