@@ -24,6 +24,7 @@ from cai.judge.agreement import agreement
 from cai.judge.calibration import KINDS
 from cai.judge.exam import ExamFigures, MethodFigures, Share, doubt
 from cai.judge.figures import figures, judged_pairs
+from cai.judge.kinds import by_kind, read_as
 from cai.judge.methods import METHODS
 from cai.models.types import ModelSpec
 from cai.recipe.block import Block
@@ -152,6 +153,7 @@ def save_calibration(exam: JudgeEval, out: Path, figures: ExamFigures, folder: P
     [(role, model)] = begun["models"].items() or [("", {})]
     judge |= {"constitution": begun["constitution"], "model": described(out)["models"].get(role) or found["model"]}
     judge |= {"weights": model["weights"]} if model.get("weights") else {}
+    judge |= read_as(found.get("by_kind", {}))
     path = folder / calibration.FOLDER / f"{exam.name}.json"
     calibration.save(replace(fitted, judge=judge, about=about), path)
     return path
@@ -280,7 +282,7 @@ def _figures(run: Run, block: Block, kind: str) -> MethodFigures:
             f"{run.recipe.name}: no pair has a label of people's; name the label's column with --columns label=…"
         )
     models = dict.fromkeys(vote.model for each in pairs for vote in each.row.votes)
-    found = figures(pairs, block.want, kind)
+    found = figures(pairs, block.want, kind) | {"by_kind": by_kind(pairs)}
     plain = {key: _plain(value) for key, value in found.items()}
     cost = {key: seal[key] for key in ("tokens_in", "tokens_cached", "tokens_out", "seconds")}
     known = {"model": ", ".join(models), "left_out": seal["dropped"], "unlabelled": len(rows) - len(pairs)}

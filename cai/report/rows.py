@@ -13,6 +13,7 @@ from rich.padding import Padding
 
 from cai.data import dataset
 from cai.errors import RunError, UserError
+from cai.judge.kinds import doubt
 from cai.report.differences import difference
 from cai.store.rows import Chain, Draft, Pair, Preference, Scored, Vote, decode
 from cai.store.run_folder import described
@@ -174,7 +175,7 @@ def _preference_text(row: Preference) -> str:
     lines = _pair_lines(replace(row.pair, id=row.id))
     for vote in row.votes:
         under = f"under {vote.principle}, " if vote.principle else ""
-        lines.append(_block(f"vote {under}order {vote.order}: {vote.status}", _said(vote)))
+        lines.append(_block(f"vote {under}order {vote.order}, by {vote.verdict}: {vote.status}", _said(vote)))
     better = "not read" if row.p_a is None else f"{row.p_a:.3f}"
     label = "no label" if row.p_label is None else f"as a label {row.p_label:.3f}"
     lines.append(_block("preference", f"{row.status}, P(a is better) = {better}, {label}"))
@@ -195,6 +196,10 @@ def _scored_text(row: Scored) -> str:
 
 def _said(vote: Vote) -> str:
     read = f"P(a) = {vote.p_a:.3f}" if vote.p_a is not None else "not read"
+    if vote.samples:
+        read += f", {vote.read} of {vote.samples} answers read"
+    if interval := doubt(vote):
+        read += f", 95%: {interval[0]:.2f} to {interval[1]:.2f}"
     return f"{vote.rationale}\n{read}".strip()
 
 
