@@ -282,7 +282,8 @@ def _figures(run: Run, block: Block, kind: str) -> MethodFigures:
             f"{run.recipe.name}: no pair has a label of people's; name the label's column with --columns label=…"
         )
     models = dict.fromkeys(vote.model for each in pairs for vote in each.row.votes)
-    found = figures(pairs, block.want, kind) | {"by_kind": by_kind(pairs)}
+    found = figures(pairs, block.want, kind)
+    found["by_kind"] = by_kind(pairs)
     plain = {key: _plain(value) for key, value in found.items()}
     cost = {key: seal[key] for key in ("tokens_in", "tokens_cached", "tokens_out", "seconds")}
     known = {"model": ", ".join(models), "left_out": seal["dropped"], "unlabelled": len(rows) - len(pairs)}

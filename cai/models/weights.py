@@ -94,8 +94,9 @@ def rendered(
     """
 
     def text_of(some: Sequence[Message]) -> str:
-        ends = {"add_generation_prompt": answer_begins, "continue_final_message": goes_on}
-        text = tokenizer.apply_chat_template(list(some), tokenize=False, **ends)
+        text = tokenizer.apply_chat_template(
+            list(some), tokenize=False, add_generation_prompt=answer_begins, continue_final_message=goes_on
+        )
         assert isinstance(text, str)
         return text
 

@@ -6,12 +6,15 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from cai.data.prompts import TRACKS, PromptSource
+from cai.flow.screen import Screen
 from cai.models.types import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.checks.stages import unanswered
 from cai.recipe.read import load_recipe
+from cai.run.context import Run
 from cai.stages import STAGES
 from cai.stages.grpo import Grpo
 from constitution.source import InputError
@@ -124,6 +127,21 @@ stages:
         ("model: judge}\n", "model: judge, combine: minimum}\n", "label.combine: is for several principles"),
         ("model: judge}\n", "model: judge, calibration: none-such}\n", 'there is no calibration "none-such"'),
         ("method: logprob}", "method: logprob, samples: 4}", "label.samples: is for the method cot"),
+        ("method: logprob}", "method: logprob, temperature: 1}", "label.temperature: is for the method cot, or `verdict"),
+        ("method: logprob}", "method: logprob, verdict: sample}", "expected one of auto, logprobs, sampled"),
+        ("method: logprob}", "method: logprob, verdicts: 0}", "label.verdicts: must be at least 1 and at most 64"),
+        (
+            "method: logprob}",
+            "method: logprob, verdict: logprobs, verdicts: 9}",
+            "label.verdicts: are for sampled verdicts, and these are read by log-probability",
+        ),
+        (
+            "method: logprob}",
+            "method: logprob, verdict: sampled, temperature: 0}",
+            "label.verdict: is sampled at temperature 0, at which all samples are the same",
+        ),
+        ("method: logprob}", "method: score, ties: true}", "label.ties: are for sampled verdicts on two answers"),
+        ("rounds: 4", "rounds: 4, verdict: sampled", "revise.verdict: is for a judge that chooses among options"),
         ("method: logprob}", "method: logprob, rules: {length: 1}}", "label.rules: are for the method rules"),
         ("from: label}", "from: label, margins: [0.6, 0.8, 0.9]}", "prefs.margins: must fall"),
         ("name: good", "name: a/b", "r.yaml:1: name: a name has letters"),
@@ -248,3 +266,21 @@ def test_a_training_that_would_answer_no_prompt_is_said(there: Iterable[str], wo
     block = Block("grpo", "grpo", Grpo(base="sft", reward="judge", tracks=("redteam",)), "p", ())
     assert unanswered(block, set(there)).startswith(words)
     assert bool(unanswered(block, set(there))) == bool(words)
+
+
+def test_verdicts_may_be_sampled_wherever_there_is_a_judge(write: Write) -> None:
+    changes = ["revise.judge=judge", "revise.verdict=sampled", "second.verdict=sampled", "second.temperature=0.7"]
+    changes += ["second.verdicts=9", "second.ties=true", "label.verdict=sampled", "label.temperature=0.7"]
+    recipe = load_recipe(write("r.yaml", GOOD), changes)
+    assert (recipe.block("revise").want.verdict, recipe.block("second").want.verdicts) == ("sampled", 9)
+
+
+def test_keys_that_were_added_leave_the_settings_of_a_run_of_before_as_they_were(write: Write, tmp_path: Path) -> None:
+    def settings(*changes: str) -> dict[str, object]:
+        recipe = load_recipe(write("r.yaml", GOOD), changes)
+        return dict(Run(recipe, tmp_path / "run", Screen(Console(quiet=True))).settings("second").block)
+
+    added = {"verdict", "verdicts", "ties"}
+    assert not added & settings().keys()
+    assert settings("second.verdict=auto", "second.verdicts=5") == settings()
+    assert settings("second.verdict=sampled") == settings() | {"verdict": "sampled"}
