@@ -11,7 +11,7 @@ from typing import Protocol
 from cai.errors import RunError
 from cai.models import verdicts
 from cai.models.abilities import Abilities, otherwise
-from cai.models.dialect import OpenAI
+from cai.models.dialect import OpenAI, Vllm
 from cai.models.listing import LOADS
 from cai.models.refusals import Refused
 from cai.models.replica import Replica
@@ -231,7 +231,8 @@ class Probes:
     def _look(self, asked: Request, reply: Reply, server: Replica) -> None:
         """What of an answer to a harmless request shows that rows would be asked in vain, or put otherwise."""
         if asked.choices:
-            verdicts.look(reply, self.model.spec.role, server.title)
+            goes_on = bool(asked.prompt) or isinstance(self.model.dialect, Vllm)
+            verdicts.look(reply, self.model.spec.role, server.title, goes_on)
             return
         if self.model.dialect.learn(asked, reply):
             self._note("its template opens a thought, so that an answer which closes none is taken for one")
