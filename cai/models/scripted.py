@@ -85,7 +85,8 @@ class Scripted:
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
         await asyncio.sleep(self.delay)  # without a delay, too, others get their turn, as with any server
-        asked = sum(len(message["content"].split()) for message in request.messages) + len(request.prompt.split())
+        texts = (*(message["content"] for message in request.messages), request.prompt, request.thought)
+        asked = sum(len(text.split()) for text in texts)
         if request.score:
             said = self.answer(request)
             assert isinstance(said, int | float), "a request for a score is answered with a number"
@@ -95,9 +96,9 @@ class Scripted:
             assert isinstance(said, Mapping), "a request with choices is answered with probabilities"
             found = {choice: math.log(p) for choice, p in said.items() if choice in request.choices and p > 0}
             return Reply(("",), ("stop",), found, tokens_in=asked, tokens_out=1, model=self.name)
-        texts = tuple(str(self.answer(each)) for each in _samples(request))
-        words = sum(len(text.split()) for text in texts)
-        parts = written([apart_from_thought(whole(text), "stop") for text in texts])
+        said = tuple(str(self.answer(each)) for each in _samples(request))
+        words = sum(len(text.split()) for text in said)
+        parts = written([apart_from_thought(whole(text), "stop") for text in said])
         return Reply(**parts, tokens_in=asked, tokens_out=words, model=self.name)
 
 

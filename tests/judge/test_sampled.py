@@ -279,6 +279,18 @@ def test_a_judge_that_thinks_does_so_first_and_its_thought_is_closed_before_anyt
     assert "At first" not in vote.rationale
 
 
+@pytest.mark.parametrize("method", ["logprob", "cot"])
+def test_a_thought_that_a_template_leaves_out_is_counted(method: str) -> None:
+    class Forgetful(Thinker):
+        async def ask(self, request: Request, row_id: str) -> Reply:
+            reply = await super().ask(request, row_id)
+            return replace(reply, tokens_in=reply.tokens_in - len(request.thought.split()))
+
+    for kind, count in ((Thinker, 0), (Forgetful, 2)):
+        judged(ask := asking(kind(thinking)), method=method)  # type: ignore[arg-type]
+        assert ask.counts["thoughts_left_out"] == count
+
+
 def test_a_judge_that_thinks_without_end_gives_no_verdict() -> None:
     [found] = judged(ask := asking(Thinker(lambda _: "<think>The answer is: (A), or is it")), method="logprob")
     assert (found.status, found.p_a) == ("truncated", None)
