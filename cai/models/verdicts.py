@@ -44,6 +44,11 @@ def thinks(model: Model) -> bool:
     return bool(getattr(model, "thinks", False))
 
 
+def draws(model: Model) -> bool:
+    """Whether several samples of a model may differ: not where the role's own temperature is 0."""
+    return getattr(getattr(model, "spec", None), "temperature", None) != 0
+
+
 def look(reply: Reply, role: str, place: str, goes_on: bool) -> None:
     """What of a reply to a harmless request with choices shows that verdicts cannot be read.
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from cai.flow.ask import Ask
 from cai.models.replies import THINKING
 from cai.models.types import Reply, Request
-from cai.models.verdicts import gives_logprobs, thinks
+from cai.models.verdicts import draws, gives_logprobs, thinks
 from cai.store.votes import LOGPROBS, SAMPLED, Status, Vote
 from constitution import forms, read
 from constitution.forms import Form
@@ -175,7 +175,7 @@ async def by_samples(asked: Rendered, form: Form, want: Wanted, ask: Ask, draw: 
 def _sampling(asked: Rendered, want: Wanted, ask: Ask, draw: Draw) -> Request:
     heat = 1.0 if want.temperature is None else want.temperature
     seed = ask.seed() if draw.seed is None else draw.seed
-    count = draw.count or want.verdicts
+    count = draw.count or want.verdicts if draws(ask.model) else 1  # at a temperature of 0 one says what all would
     return Request(asked.messages, asked.prompt, count, want.max_tokens, heat, stop=asked.stop, seed=seed)
 
 
