@@ -11,7 +11,7 @@ from typing import Protocol
 from cai.errors import RunError
 from cai.models import verdicts
 from cai.models.abilities import Abilities, otherwise
-from cai.models.dialect import OpenAI
+from cai.models.dialect import OpenAI, Vllm
 from cai.models.harmless import Shape, harmless, shape
 from cai.models.listing import LOADS
 from cai.models.refusals import Refused
@@ -197,7 +197,8 @@ class Probes:
     def _look(self, asked: Request, reply: Reply, server: Replica) -> None:
         """What of an answer to a harmless request shows that rows would be asked in vain, or put otherwise."""
         if asked.choices:
-            verdicts.look(reply, self.role, server.title)
+            goes_on = bool(asked.prompt) or isinstance(self.model.dialect, Vllm)
+            verdicts.look(reply, self.role, server.title, goes_on)
             return
         self.model.thinks |= (bool(reply.thinking) or THINKING in reply.finishes) and not asked.thinking
         for note in self.model.dialect.learn(asked, reply):

@@ -127,7 +127,8 @@ def _votes(folder: Path, stages: list[StageState], rows: int) -> list[Shown]:
     for each in _done(stages, "label"):
         stage = Stage(folder / each["name"])
         shown = list(islice(stage.all_rows(Preference), max(rows // 2, 1) if rows else 0))
-        found = {"position": position(stage.all_rows(Preference)), "kinds": kinds(stage.all_rows(Preference))}
+        read_as = kinds(row.votes for row in stage.all_rows(Preference))
+        found = {"position": position(stage.all_rows(Preference)), "kinds": read_as}
         labels.append({**each, **found, "shown": shown})
     return labels
 

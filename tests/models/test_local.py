@@ -139,3 +139,28 @@ def test_a_damaged_model_is_one_sentence(tmp_path: Path, error: Exception, words
 
     with pytest.raises(UserError, match=rf"models\.policy\.local: {tmp_path} {words}"):
         load(ModelSpec("policy", local=str(tmp_path)), Auto, "left")
+
+
+THINKS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n"
+    "{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+)
+
+
+def test_a_verdict_is_forced_after_the_thought_that_the_template_closes(
+    model: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    real = model.batches.ask
+
+    async def seeing(request: Request) -> Reply:
+        seen.append(request.prompt + request.begin)
+        return await real(request)
+
+    monkeypatch.setattr(model.batches, "ask", seeing)
+    monkeypatch.setattr(model.tokenizer, "chat_template", THINKS)
+    [reply] = ask(model, user("Is it (A)?", choices=("A", "B"), begin="The answer is: (", thought="It may be."))
+    assert seen == [
+        "<|im_start|>user\nIs it (A)?<|im_end|>\n<|im_start|>assistant\n<think>\nIt may be.\n</think>\n\nThe answer is: ("
+    ]
+    assert set(reply.choice_logprobs) == {"A", "B"}

@@ -436,6 +436,7 @@ THINKS = {
     "tags": {"message": {"content": "<think>"}},
     "a field": {"message": {"content": None, "reasoning_content": "Okay"}},
 }
+RARE = [{"token": "<think>", "logprob": -0.01}, {"token": "A", "logprob": -6.0}, {"token": "B", "logprob": -7.0}]
 
 
 @pytest.mark.parametrize("name", THINKS)
@@ -470,6 +471,18 @@ MUTE: dict[str, tuple[Answer, str]] = {
     "thinks": (
         lambda body: (
             {"choices": [{**THINKS["tags"], "finish_reason": "length", "logprobs": FIRST_OF_A_THOUGHT}]}
+            if body["max_tokens"] == 1
+            else None
+        ),
+        "thinks before it answers",
+    ),
+    "thinks, and might say a letter at once": (
+        lambda body: (
+            {
+                "choices": [
+                    {**THINKS["tags"], "finish_reason": "length", "logprobs": {"content": [{"top_logprobs": RARE}]}}
+                ]
+            }
             if body["max_tokens"] == 1
             else None
         ),
@@ -749,3 +762,15 @@ def test_a_thought_stands_closed_before_the_forced_beginning_under_both_names_th
     assert body["continue_final_message"] is True
     _, plain = Vllm().body("m", VERDICT)
     assert plain["messages"][-1] == {"role": "assistant", "content": "The answer is: ("}
+
+
+def test_what_goes_on_from_a_closed_thought_is_no_thought_whatever_a_server_s_parser_takes_it_for() -> None:
+    rare = [{"token": "Hello", "logprob": -0.01}, {"token": "A", "logprob": -6.0}]
+    choice = {
+        "message": {"content": None, "reasoning_content": "Hello"},
+        "logprobs": {"content": [{"top_logprobs": rare}]},
+    }
+    server = Peculiar(lambda body: {"choices": [{**choice, "finish_reason": "length"}]})
+    [reply], _ = ask(server, VERDICT, models={"data": [{"id": "m", "owned_by": "vllm"}]})
+    assert server.rows[0]["continue_final_message"]
+    assert set(reply.choice_logprobs) <= {"A"}
