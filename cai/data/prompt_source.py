@@ -221,7 +221,7 @@ def _prompt(
     account, foreign = told
     names = _columns(source)
     about = {what: _plain(data, column, account) for what, column in names.items() if what != "track"}
-    row_id = word(about["id"] or "", "the id") or content_id(talk.messages)
+    row_id = word(about["id"], "the id") or content_id(talk.messages)
     own = at(data, names["track"]) if names["track"] else None
     if own not in TRACKS and not blank(own):
         foreign[own if isinstance(own, str) else kind(own)] += 1
