@@ -154,7 +154,7 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
         yield row, key
     if foreign:
         _tell_of_tracks(source, foreign, account)
-    account.complete()
+    account.complete({key: getattr(source, key) for key in ("id", "track", *NAMED)})
 
 
 def left_out(entry: Entry, error: Unusable, key: str) -> Drop:

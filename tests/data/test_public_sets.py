@@ -273,3 +273,15 @@ def test_an_id_may_be_nought(tmp_path: Path) -> None:
     rows = [row for row, _ in keyed({"redteam": [PromptSource(str(path))]})]
     assert [row.id for row in rows][:2] == ["0", "1"]
     assert len({row.id for row in rows}) == 4
+
+
+@pytest.mark.parametrize("key", ["id", "track", "system", "context", "tools"])
+def test_a_column_that_is_named_and_in_no_row_is_said(tmp_path: Path, key: str) -> None:
+    path = lines(tmp_path / "p.jsonl", [{"prompt": f"{n}?", "be": {"kind": None}} for n in range(2)])
+    with pytest.raises(UserError, match=rf'no row has the column "sytem"; name one of: prompt, be \(key `{key}`\)'):
+        outcomes(path, **{key: "sytem"})
+    assert len(outcomes(path, **{key: "be.kind"})) == 2
+    path = lines(tmp_path / "pairs.jsonl", [{"prompt": "Rye?", "chosen": "Yes.", "rejected": "No."}])
+    if key not in ("id", "track"):
+        with pytest.raises(UserError, match=r'no row has the column "sytem"; name one of: prompt, chosen, rejected'):
+            list(pairs.read(Pairs(str(path), columns={key: "sytem"})))
