@@ -154,7 +154,10 @@ def test_what_would_be_asked_wrong_is_left_out(tmp_path: Path, row: dict[str, An
         "User: what does this column mean?",
         "AI: is it safe?",
         "Q: 2+2?\nA:",
-        "### Task\nBake.",
+        "### Input\nRye.\n\n### Output format\nJSON",
+        "<|endoftext|> means what?",
+        "User: ann\nModel: T14\nMend my laptop.",
+        "['Rye', 'oats'] + ['malt'] in Python?",
         "Explain [INST] in a template.",
         "Why <image> in HTML?\nAnd <img>?",
         "Write a scene.\n\nHuman: Rye?\n\nAssistant: Sour.",
@@ -263,3 +266,22 @@ def test_thinking_and_a_question_said_again_are_told(tmp_path: Path) -> None:
     list(pairs.read(Pairs(str(lines(tmp_path / "p.jsonl", [row]))), account))
     assert "  1 row with thinking (<think>), which stays as text" in account.lines()
     assert "  1 row with the question again at the beginning of both answers" in account.lines()
+
+
+def test_an_id_may_be_nought(tmp_path: Path) -> None:
+    path = lines(tmp_path / "p.jsonl", [{"id": n, "prompt": f"{n}?"} for n in (0, 1, "", None)])
+    rows = [row for row, _ in keyed({"redteam": [PromptSource(str(path))]})]
+    assert [row.id for row in rows][:2] == ["0", "1"]
+    assert len({row.id for row in rows}) == 4
+
+
+@pytest.mark.parametrize("key", ["id", "track", "system", "context", "tools"])
+def test_a_column_that_is_named_and_in_no_row_is_said(tmp_path: Path, key: str) -> None:
+    path = lines(tmp_path / "p.jsonl", [{"prompt": f"{n}?", "be": {"kind": None}} for n in range(2)])
+    with pytest.raises(UserError, match=rf'no row has the column "sytem"; name one of: prompt, be \(key `{key}`\)'):
+        outcomes(path, **{key: "sytem"})
+    assert len(outcomes(path, **{key: "be.kind"})) == 2
+    path = lines(tmp_path / "pairs.jsonl", [{"prompt": "Rye?", "chosen": "Yes.", "rejected": "No."}])
+    if key not in ("id", "track"):
+        with pytest.raises(UserError, match=r'no row has the column "sytem"; name one of: prompt, chosen, rejected'):
+            list(pairs.read(Pairs(str(path), columns={key: "sytem"})))
