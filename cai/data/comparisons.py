@@ -52,7 +52,9 @@ def comparisons(data: Mapping[str, object], survey: Survey) -> list[Comparison]:
     Raises:
         Unusable: there is none.
     """
-    _, rows = _rows(data, survey)
+    known, rows = _rows(data, survey)
+    if known and known.witness(data) is False and survey.by_card.issuperset(form for _, form in rows):
+        raise Unusable("doubtful_label", f"its label and its other columns do not agree as those of {known.name} do")
     return [pair for row, form in rows for pair in _pairs(row, form, survey)]
 
 
