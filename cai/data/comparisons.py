@@ -65,6 +65,8 @@ def comparisons(data: Mapping[str, object], survey: Survey, left: list[Unusable]
         Unusable: there is none.
     """
     known, rows = _rows(data, survey)
+    if known and known.witness(data) is False and survey.by_card.issuperset(form for _, form in rows):
+        raise Unusable("doubtful_label", f"its label and its other columns do not agree as those of {known.name} do")
     pairs, bad = list[Comparison](), list[Unusable]()
     for row, form in rows:
         try:
