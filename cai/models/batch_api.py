@@ -31,8 +31,8 @@ WAIT_SECONDS = 5.0
 """Before what failed for a moment is tried again."""
 LOOKED_THROUGH = 100
 """Batches, the newest, among which one is looked for of which the id was not heard."""
-CANCELLED = "cancelled"
-ENDS = ("completed", "expired", CANCELLED, "failed")
+CANCELLED, FAILED, GONE = "cancelled", "failed", "gone"
+ENDS = ("completed", "expired", CANCELLED, FAILED, GONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Batch:
     """A batch that was looked at.
 
     Attributes:
-        status: one of ``ENDS``, or of its own until it has ended.
+        status: one of ``ENDS``, of which the last is said of one that the server does not know; of its own until it has ended.
         files: those that hold what became of its requests.
         words: what the server says was wrong with it.
     """
@@ -147,7 +147,7 @@ class FileBatches:
 
     async def look(self, batch: str) -> Batch:
         """See ``BatchApi.look``."""
-        there = await self._said(lambda: self._get(f"batches/{batch}"))
+        there = await self._said(lambda: self._status(batch))
         files = (there.get(key) for key in ("output_file_id", "error_file_id"))
         errors = there.get("errors")
         words = words_of(errors.get("data")) if isinstance(errors, dict) else ""
@@ -190,6 +190,17 @@ class FileBatches:
             if isinstance(data := got.json(), dict):
                 return data
         raise Transient("a page that is no JSON object", status=500, place=self.replica.title)
+
+    async def _status(self, batch: str) -> dict[str, Any]:
+        try:
+            there = await self._get(f"batches/{batch}")
+        except Refused as refused:
+            if refused.status not in (404, 410):
+                raise
+            return {"status": GONE, "errors": {"data": [str(refused)]}}
+        if not isinstance(there.get("status"), str):
+            raise Transient("a batch without a status", status=500, place=self.replica.title)
+        return there
 
     async def _id(self, page: Awaitable[Page]) -> str:
         there = (await self._object(page)).get("id")
