@@ -21,6 +21,7 @@ from cai.errors import InputError, RunError, UserError
 from cai.flow.screen import Screen
 from cai.models.batch_api import FileBatches
 from cai.recipe.read import load_recipe
+from cai.report.summary import spent_line
 from cai.run.walk import start
 
 RECIPE = """\
@@ -182,10 +183,14 @@ def test_what_a_batch_did_not_come_to_within_its_time_is_asked_singly(at: Callab
         expired=lambda body: body["messages"][-1]["content"] in ("Why is rye dark, 1?", "Why is rye dark, 4?")
     )
     with at(server) as place:
-        run = place.run()
+        run = place.run("models.policy.price={in: 1, out: 0}")
         assert (handed_in(server), len(server.singles)) == ([ROWS] * STEPS, 2)
         assert "batch-0 is expired; 2 of it asked singly" in place.said
         assert seal(run)["rows_kept"] == ROWS
+        found = seal(run)  # what is asked singly costs twice what a batch takes for it
+        assert found["spent"]["policy (singly)"]["tokens_in"] == 2 * 200
+        assert found["cost"] == pytest.approx((found["tokens_in"] + 2 * 200) / 1e6)
+        assert spent_line(run) == "Spent: 0.004 (policy 0.0032, policy (singly) 0.0008)"
 
 
 def test_a_batch_that_is_cancelled_stops_the_run_which_then_hands_in_the_rest(at: Callable[..., Any]) -> None:
@@ -230,7 +235,7 @@ def test_a_budget_hands_in_only_what_it_could_pay_for(at: Callable[..., Any]) ->
         longer = ("revise.rounds=2", "revise.max_tokens=50")
         with pytest.raises(RunError, match=r"of the budget of 0\.27 is spent"):
             place.run(price, "budget=0.27", *longer)
-        assert handed_in(server)[0] == 5  # of 50 tokens at the most, 0.05 each
+        assert handed_in(server)[0] == 2  # of 50 tokens at the most, which asked singly would be 0.1 each
         place.run(price, "budget=1000", *longer)
         assert sum(handed_in(server)) == ROWS * 5
 
