@@ -17,9 +17,10 @@ from rich.console import Console
 
 import cai.flow.batch_queue as batch_queue
 import cai.models.batch_api as batch_api
+import cai.models.file_batches as file_batches
 from cai.errors import InputError, RunError, UserError
 from cai.flow.screen import Screen
-from cai.models.batch_api import FileBatches
+from cai.models.file_batches import FileBatches
 from cai.recipe.read import load_recipe
 from cai.report.summary import spent_line
 from cai.run.walk import start
@@ -143,7 +144,7 @@ def test_stopped_before_the_batch_s_id_was_heard_it_is_found_again(
     at: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, made: bool
 ) -> None:
     """The one moment in which the server has a batch and nothing on disk has its id."""
-    server, post = BatchServer(), batch_api.post
+    server, post = BatchServer(), file_batches.post
 
     async def killed(*asked: Any) -> Any:
         if asked[1].endswith("/batches"):
@@ -152,11 +153,11 @@ def test_stopped_before_the_batch_s_id_was_heard_it_is_found_again(
         return await post(*asked)
 
     with at(server) as place:
-        monkeypatch.setattr(batch_api, "post", killed)
+        monkeypatch.setattr(file_batches, "post", killed)
         with pytest.raises(RunError, match="stopped"):
             place.run()
         assert len(server.batches) == made
-        monkeypatch.setattr(batch_api, "post", post)
+        monkeypatch.setattr(file_batches, "post", post)
         place.run()
         assert (handed_in(server), server.singles) == ([ROWS] * STEPS, [])
 
@@ -222,7 +223,7 @@ def test_a_server_without_batches_is_said_before_any_row(
 ) -> None:
     server = BatchServer()
     with at(server) as place:
-        monkeypatch.setattr(FileBatches, "_url", lambda self, page: f"{place.url}/nowhere/{page}")
+        monkeypatch.setattr(batch_api.Pages, "url", lambda self, page: f"{place.url}/nowhere/{page}")
         with pytest.raises(UserError, match=r"models.policy.batch: http.* shows no batches \(404.*take `batch` out"):
             place.run()
         assert server.singles == []
