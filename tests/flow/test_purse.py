@@ -129,6 +129,15 @@ def test_a_server_that_tells_no_tokens_cannot_be_held_to_a_budget() -> None:
     Purse(Spending(None), {"judge": PRICE}).pay("label", "judge", ASKED, Reply(("Bran.",)))
 
 
+def test_it_says_what_is_spent_in_few_words() -> None:
+    low = purse(50.0)
+    low.spend("label", "judge", (0, 0, 1_230_000))
+    assert low.words() == "12.30 of 50 spent"
+    assert Purse(low.spending, {"judge": PRICE}).words() == "12.30 spent"
+    assert Purse(low.spending).words() == ""
+    assert [money(each) for each in (0, 0.00421, 1234.5)] == ["0.00", "0.0042", "1,234.50"]
+
+
 def test_what_costs_nothing_is_never_held_up() -> None:
     async def scene() -> None:
         free = Purse(Spending(None), {"judge": {"in": 0, "out": 0}, "dear": PRICE}, 1e-12)
