@@ -19,6 +19,7 @@ from cai.models.asked import AskedAs, bare
 from cai.models.batch_api import BatchApi
 from cai.models.concurrency import START
 from cai.models.dialect import OpenAI
+from cai.models.prices import ASKED_SINGLY
 from cai.models.replies import Unreadable, failure
 from cai.models.types import Model, Reply, Request
 from cai.store.batches import BatchFolder
@@ -134,7 +135,7 @@ class BatchDoor:
         with self.queue.hold():
             async with self.singles:
                 reply = await self.server.ask(request, row_id)
-        return replace(reply, counts=Counter(reply.counts) + Counter(asked_singly=1))
+        return replace(reply, counts=Counter(reply.counts) + Counter({ASKED_SINGLY: 1}))
 
     def _line(self, request: Request, row_id: str) -> tuple[str, str, bytes]:
         """Its key, its path and its line; the same request of a row, asked again, is another one.

@@ -54,13 +54,17 @@ class BatchFolder:
         """A number that no batch has."""
         return max((int(path.stem) for path in self.folder.glob("[0-9]*.json")), default=-1) + 1
 
+    def path(self, number: int) -> Path:
+        """Where a batch's note is."""
+        return self.folder / f"{number:05d}.json"
+
     def write(self, number: int, note: BatchNote) -> None:
         """Keep what is known; raises as ``write_json``."""
-        write_json(self.folder / f"{number:05d}.json", note)
+        write_json(self.path(number), note)
 
     def forget(self, number: int) -> None:
         """There is no such batch."""
-        (self.folder / f"{number:05d}.json").unlink(missing_ok=True)
+        self.path(number).unlink(missing_ok=True)
 
     def file(self, number: int, place: int) -> Path:
         """Where a file of answers goes."""
