@@ -21,8 +21,9 @@ from cai.models.batches import Batches
 from cai.models.dialect import gives_no_score
 from cai.models.replies import apart_from_thought, written
 from cai.models.sampling import Seeded
+from cai.models.templates import ChatTemplate, ends
 from cai.models.types import ModelSpec, Reply, Request
-from cai.models.weights import ends, load, rendered
+from cai.models.weights import load
 
 
 class Local:
@@ -32,6 +33,7 @@ class Local:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.model, self.tokenizer = load(spec, AutoModelForCausalLM, "left")
+        self.template = ChatTemplate(self.tokenizer, self.model.generation_config)
         self.ends = ends(self.tokenizer, self.model.generation_config) | {self.tokenizer.pad_token_id}
         self.name, self.concurrency, self.format = spec.title, spec.concurrency or 64, spec.format
         self.limit = spec.max_len or self.model.config.max_position_embeddings
@@ -42,8 +44,7 @@ class Local:
         if request.score:
             raise gives_no_score(self.name)
         if request.messages:  # here, so that what a template does not take is this row's alone
-            text = rendered(self.tokenizer, request.messages, answer_begins=True)
-            request = replace(request, messages=(), prompt=text)
+            request = replace(request, messages=(), prompt=self.template.asked(request.messages))
         return await self.batches.ask(request)
 
     def _answer(self, requests: list[Request]) -> list[Reply | RowError]:

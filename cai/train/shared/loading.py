@@ -45,6 +45,11 @@ def model(job: Job[Train], args: Any) -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", "trust_remote_code": False, **given})
 
 
+def tokenizer(job: Job[Train]) -> PreTrainedTokenizerBase:
+    """The base's tokenizer."""
+    return AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
+
+
 def left_tokenizer(job: Job[Train]) -> PreTrainedTokenizerBase:
     """The base's tokenizer for generation, where prompts end at the same place."""
     return AutoTokenizer.from_pretrained(job.base, padding_side="left", truncation_side="left", trust_remote_code=False)

@@ -16,8 +16,9 @@ from cai.data import dataset
 from cai.data.dataset import PreferenceRow
 from cai.judge.reward_figures import figures
 from cai.models.reward import scores
+from cai.models.templates import ChatTemplate
 from cai.models.types import ModelSpec
-from cai.models.weights import conversation, load
+from cai.models.weights import load
 from cai.stages.reward import Reward
 from cai.train.shared.job import Job
 
@@ -42,7 +43,7 @@ def rewards(
 ) -> list[Rewards]:
     """Of each pair the chosen answer's score and the rejected one's, in logits."""
     said = [example["prompt"] + example[side] for example in examples for side in ("chosen", "rejected")]
-    logits = scores(model, tokenizer, [conversation(tokenizer, each) for each in said])
+    logits = scores(model, tokenizer, list(map(ChatTemplate(tokenizer).scored, said)))
     return list(zip(logits[::2], logits[1::2], strict=True))
 
 
@@ -50,13 +51,11 @@ def fitting(
     job: Job[Reward], tokenizer: PreTrainedTokenizerBase, examples: Sequence[PreferenceRow]
 ) -> list[PreferenceRow]:
     """The pairs of which both sides are within ``max_length``; training leaves out the others too."""
-    most = job.want.max_length
+    most, scored = job.want.max_length, ChatTemplate(tokenizer).scored
     return [
         example
         for example in examples
-        if all(
-            len(conversation(tokenizer, example["prompt"] + example[side])) <= most for side in ("chosen", "rejected")
-        )
+        if all(len(scored(example["prompt"] + example[side])) <= most for side in ("chosen", "rejected"))
     ]
 
 
