@@ -38,7 +38,14 @@ class Lesson:
 
 
 def lesson(template: ChatTemplate, prompt: Turns, answer: Mapping[str, Any]) -> Lesson:
-    """An answer to a conversation, to be learnt.
+    """An answer to a conversation, to be learnt; raises as ``texts``."""
+    asked, written, ended = texts(template, prompt, answer)
+    before = template.ids(asked)
+    return Lesson(asked, written, before, continuation(template, before, asked, written), ended)
+
+
+def texts(template: ChatTemplate, prompt: Turns, answer: Mapping[str, Any]) -> tuple[str, str, bool]:
+    """What of a lesson is no tokens: what is asked, what is to be written, and whether that ends.
 
     Raises:
         RowError: the template does not take them, or leaves out what the answer says or thinks.
@@ -46,11 +53,9 @@ def lesson(template: ChatTemplate, prompt: Turns, answer: Mapping[str, Any]) -> 
     asked, whole = template.asked(prompt), template.whole([*prompt, answer])
     written = whole.removeprefix(asked) if whole.startswith(asked) else _continued(template, prompt, answer, asked)
     if str(answer.get("content") or "").strip() not in written:
-        return lesson(template, prompt, _parted(answer))
+        return texts(template, prompt, _parted(answer))
     _check(answer, written)
-    written, ended = _to_end(template, prompt, answer, written)
-    before = template.ids(asked)
-    return Lesson(asked, written, before, continuation(template, before, asked, written), ended)
+    return (asked, *_to_end(template, prompt, answer, written))
 
 
 def continuation(template: ChatTemplate, prompt: Sequence[int], asked: str, written: str) -> list[int]:

@@ -41,12 +41,14 @@ class ChatTemplate:
         self.tokenizer: Any = tokenizer
         self.generation, self.options = generation, dict(options or {})
 
-    def told(self, tools: Any) -> "ChatTemplate":
-        """The same template with the tools of a row, as a list or as its JSON; itself where there are none."""
-        if not tools:
+    def told(self, tools: Any = None, **more: Any) -> "ChatTemplate":
+        """The same template, told more: the tools of a row, as a list or as its JSON, and other variables."""
+        if tools:
+            more["tools"] = json.loads(tools) if isinstance(tools, str) else list(tools)
+        if not more:
             return self
         other = copy(self)
-        other.options = {**self.options, "tools": json.loads(tools) if isinstance(tools, str) else list(tools)}
+        other.options = {**self.options, **more}
         return other
 
     def asked(self, messages: Turns) -> str:

@@ -176,22 +176,42 @@ def test_what_a_template_would_lose_is_left_out_and_counted(model: Callable[[str
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "stops"),
+    [
+        ("llama-3, a base model's end", {"<|eot_id|>", "<|end_of_text|>"}),
+        ("glm-4.5", {"<|user|>", "<|observation|>", "<|endoftext|>"}),
+    ],
+)
 def test_a_model_stops_where_its_turns_end(
-    model: Callable[[str], Path], tmp_path: Path, train_here: Callable[[str, Path], dict[str, Any]]
+    model: Callable[[str], Path],
+    tmp_path: Path,
+    train_here: Callable[[str, Path], dict[str, Any]],
+    name: str,
+    stops: set[str],
 ) -> None:
-    """Its settings name another token, as a base model's do that was given a chat template by hand."""
+    """The first one's settings name another token, as a base model's do that was given a chat template by hand."""
     from transformers import GenerationConfig
 
     from cai.data import dataset
     from cai.stages.sft import Sft
     from cai.train.launch.start import job as write_job
 
-    folder = model("llama-3, a base model's end")
     (tmp_path / "data").mkdir()
     more = {"id": "1", "source": "test", "track": "helpful", "principles": [], "revision": 1, "prompt_id": "1"}
     dataset.write(tmp_path / "data", [{"prompt": PROMPT, "completion": YES, **more}], set())
-    want = Sft(base=str(folder), bf16=False, max_steps=1)
-    train_here("sft", write_job("sft", want, str(folder), (tmp_path / "data", tmp_path / "out"), seed=0))
-    saved = reads(tmp_path / "out" / "model")
-    stops = GenerationConfig.from_pretrained(tmp_path / "out" / "model").eos_token_id
-    assert {saved.decode([each]) for each in stops} == {"<|eot_id|>", "<|end_of_text|>"}
+    want = Sft(base=str(model(name)), bf16=False, max_steps=1)
+    train_here("sft", write_job("sft", want, want.base, (tmp_path / "data", tmp_path / "out"), seed=0))
+    settings, saved = GenerationConfig.from_pretrained(tmp_path / "out" / "model"), reads(tmp_path / "out" / "model")
+    assert {saved.decode([each]) for each in settings.eos_token_id} == stops
+
+
+def test_what_the_template_is_told_is_told_in_training_too(model: Callable[[str], Path]) -> None:
+    """As TRL hands on ``chat_template_kwargs``; what is for the tokenizer is not the template's."""
+    from cai.train.shared.conversations import as_asked, template
+
+    tokens = as_asked(template(job("grpo", model("qwen3.5")), reads(model("qwen3.5"))))
+    told = {"tokenize": True, "return_dict": True, "enable_thinking": False}
+    [asked] = tokens.apply_chat_template([PROMPT], add_generation_prompt=True, **told)["input_ids"]
+    assert tokens.decode(asked).endswith("<think>\n\n</think>\n\n")
+    assert tokens.apply_chat_template([*PROMPT, *YES], **told)["input_ids"][: len(asked)] == asked

@@ -1,6 +1,6 @@
 """Answers to prompts as tensors: sampled, padded, decoded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -175,14 +175,22 @@ def together(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]],
 class ChatTokens:
     """Conversations in a tokenizer's own template.
 
+    Args:
+        options: what the template is told beside them, such as ``enable_thinking``.
+
     Raises:
         ValueError: the tokenizer has no chat template.
     """
 
-    def __init__(self, tokenizer: Any, generation: GenerationConfig | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        generation: GenerationConfig | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> None:
         if tokenizer.chat_template is None:
             raise ValueError("the policy's tokenizer has no chat template; start from a chat model, or train sft first")
-        self.tokenizer, self.template = tokenizer, ChatTemplate(tokenizer, generation)
+        self.tokenizer, self.template = tokenizer, ChatTemplate(tokenizer, generation, options)
         self.pad: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self.ends = sorted(ends(tokenizer, generation))
 

@@ -13,12 +13,13 @@ from datasets import Dataset
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from cai.errors import RowError
-from cai.models.lessons import lesson
+from cai.models.lessons import lesson, texts
 from cai.models.templates import ChatTemplate
 from cai.stages.train import Train
 from cai.train.shared.job import Job
 
 Row = Mapping[str, Any]
+OF_TOKENIZER = ("return_dict", "return_tensors", "return_assistant_tokens_mask", "padding", "truncation", "max_length")
 ANSWERS = ("completion", "chosen", "rejected")
 """The columns of one answer; ``completions`` holds several."""
 
@@ -64,20 +65,20 @@ def fitting(
 def learnable(template: ChatTemplate) -> Callable[[Row], object]:
     """For ``fitting``: whether each answer of a row can be learnt."""
 
-    def lessons(row: Row) -> object:
+    def takes(row: Row) -> object:
         said = [row[key] for key in ANSWERS if key in row] + list(row.get("completions", ()))
-        return [lesson(template.told(row.get("tools")), row["prompt"], only(each)) for each in said]
+        return [texts(template.told(row.get("tools")), row["prompt"], only(each)) for each in said]
 
-    return lessons
+    return takes
 
 
 def scorable(template: ChatTemplate) -> Callable[[Row], object]:
     """For ``fitting``: whether both conversations of a pair can be scored."""
 
-    def scores(row: Row) -> object:
+    def takes(row: Row) -> object:
         return [template.told(row.get("tools")).whole(row["prompt"] + row[side]) for side in ("chosen", "rejected")]
 
-    return scores
+    return takes
 
 
 def only(answer: Sequence[Row]) -> Row:
@@ -116,8 +117,10 @@ class AsAsked:
             given = {"tools": tools, "chat_template": chat_template, "add_generation_prompt": add_generation_prompt}
             return self.own(conversation, tokenize=tokenize, **given, **more)
         several = isinstance(conversation[0], list)
+        # What is not for the tokenizer is for the template, such as enable_thinking.
+        template = self.template.told(tools, **{key: value for key, value in more.items() if key not in OF_TOKENIZER})
         read = [
-            self._read(each, tools, add_generation_prompt) for each in (conversation if several else [conversation])
+            self._read(template, each, add_generation_prompt) for each in (conversation if several else [conversation])
         ]
         if not more.get("return_dict", True):
             return [ids for ids, _ in read] if several else read[0][0]
@@ -129,9 +132,8 @@ class AsAsked:
             columns["assistant_masks"] = [[0] * asked + [1] * (len(ids) - asked) for ids, asked in read]
         return columns if several else {key: rows[0] for key, rows in columns.items()}
 
-    def _read(self, messages: Sequence[Row], tools: Sequence[object] | None, begins: bool) -> tuple[list[int], int]:
+    def _read(self, template: ChatTemplate, messages: Sequence[Row], begins: bool) -> tuple[list[int], int]:
         """The tokens, and how many of them are asked."""
-        template = self.template.told(tools)
         if begins:
             ids = template.ids(template.asked(messages))
             return ids, len(ids)

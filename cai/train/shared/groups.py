@@ -45,7 +45,7 @@ def main(trainer_type: type, config: type, job: Job[Grouped]) -> None:
     args = arguments(job, config)
     model = loading.model(job, args)
     tokenizer = loading.left_tokenizer(job)
-    talk = ChatTokens(tokenizer, model.generation_config)
+    talk = ChatTokens(tokenizer, model.generation_config, args.chat_template_kwargs)
     asked = questions.read(job, talk.ask, want.max_length - want.max_completion_length)
     reward = GroupReward(job, asked.train)
     trainer: Any = trainer_type(

@@ -13,7 +13,6 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
-    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
@@ -23,6 +22,7 @@ from cai.models.bundled import resolve
 from cai.models.templates import ChatTemplate, ends
 from cai.stages.sft import Sft
 from cai.train.adapters import under
+from cai.train.shared import conversations
 from cai.train.shared.job import Job
 
 CHATML = (
@@ -63,14 +63,14 @@ def prepare(job: Job[Sft], model_kwargs: Mapping[str, object]) -> Prepared:
             "model whose template it is to get"
         )
     if not choice:
-        return Prepared(job.base, tokenizer, turn_end(tokenizer))
+        return Prepared(job.base, tokenizer, turn_end(conversations.template(job, tokenizer)))
     added = install(tokenizer, choice)
     if added and job.want.lora:
         raise ValueError(
             f"chat_template: {choice} adds {' and '.join(added)} to the model's vocabulary, which LoRA does not train: take "
             "lora out, or choose a template whose tokens the model has"
         )
-    end = turn_end(tokenizer)
+    end = turn_end(conversations.template(job, tokenizer))
     tokenizer.eos_token = end  # by which generation stops, here and in servers
     return Prepared(grown(job, tokenizer, model_kwargs) if added else job.base, tokenizer, end)
 
@@ -99,19 +99,18 @@ def install(tokenizer: PreTrainedTokenizerBase, choice: str) -> list[str]:
     return added
 
 
-def turn_end(tokenizer: PreTrainedTokenizerBase, generation: GenerationConfig | None = None) -> str:
+def turn_end(template: ChatTemplate) -> str:
     """The token that the chat template puts after the assistant's answer.
 
     Raises:
         ValueError: it puts none there, so that a model could not learn to stop.
     """
-    end = ChatTemplate(tokenizer, generation).end
-    if not end:
+    if not template.end:
         raise ValueError(
             "the chat template puts no special token after the assistant's answer, so a model could not learn to stop: end "
             "the assistant's turn with one, such as {{ eos_token }}"
         )
-    return end
+    return template.end
 
 
 def stop_at(trainer: Any, end: str) -> None:
