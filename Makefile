@@ -1,4 +1,4 @@
-# make demo        install, then run runs/quickstart.yaml to its end (about ten minutes on two cores)
+# make demo        install, then run runs/quickstart.yaml to its end (ten to fifteen minutes on two cores)
 # make test        install, also W&B, MLflow, trackio and DeepSpeed in .venv/more, then run the tests
 # make test-all    the same, with the tests that are long by nature
 # make lint        formatting, lint, types

@@ -6,6 +6,8 @@ Ours puts the question, which varies, after the answers, so that a server's cach
 
 from collections.abc import Sequence
 
+from constitution import forms
+from constitution.forms import LETTERS
 from constitution.model import Constitution, JudgmentExemplar, Principle
 from constitution.templates import fill
 from constitution.turns import (
@@ -22,12 +24,6 @@ from constitution.turns import (
     words_of,
 )
 
-ANSWER_BEGINS = "The answer is: ("
-RATING_BEGINS = "The rating is: ("
-RANKING_BEGINS = "The ranking is: ("
-CHOICES = ("A", "B")
-YES, NO = "Yes", "No"
-LETTERS = "ABCDEFGHIJ"
 CASE_STOPS = *USUAL_STOPS, "\n\nCase for ("
 
 
@@ -147,7 +143,7 @@ def _judgment_turn(
 def _judged(constitution: Constitution, exemplar: JudgmentExemplar, style: Style) -> list[Turn]:
     principle = constitution.by_id[exemplar.principle]
     asked = conversation([{"role": "user", "content": exemplar.prompt}])
-    verdict = f"{ANSWER_BEGINS}{exemplar.verdict})"
+    verdict = forms.verdict(constitution).line(exemplar.verdict)
     said = Turn("assistant", f"{exemplar.reasoning}\n\n{verdict}", "Reasoning") if style.reasoning else None
     return [
         _judgment_turn(constitution, principle, asked, (exemplar.a, exemplar.b), style),

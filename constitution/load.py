@@ -35,7 +35,7 @@ from constitution.source import (
     nearest,
     read_yaml,
 )
-from constitution.templates import Templates, mistakes
+from constitution.templates import ADDED, Templates, mistakes
 
 E = TypeVar("E", CritiqueRevisionExemplar, JudgmentExemplar)
 MOST_INCLUDES = 16
@@ -86,7 +86,12 @@ def digest(constitution: Constitution) -> str:
         for each in constitution.principles
     ]
     bare = replace(constitution, name="", version="", description="", principles=tuple(principles))
-    text = json.dumps(asdict(bare), sort_keys=True, ensure_ascii=False)
+    said, usual = asdict(bare), asdict(Templates())
+    said["templates"] = {use: it for use, it in said["templates"].items() if use not in ADDED or it != usual[use]}
+    for each in said["principles"]:
+        if not each["applies_to"]["has"]:  # constitutions of before it was there stay what they were
+            del each["applies_to"]["has"]
+    text = json.dumps(said, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -226,6 +231,9 @@ class _Resolver:
         for use, text in self.data.get("templates", {}).items():
             for mistake in mistakes(use, text):
                 self.wrong(("templates", use), mistake, "templates")
+        said = asdict(Templates()) | self.data.get("templates", {})
+        if said["yes_word"].casefold() == said["no_word"].casefold():
+            self.wrong(("templates",), "yes_word and no_word are the same; change one", "templates")
 
     def _built(self) -> Constitution:
         exemplars = self.data.get("exemplars", {})

@@ -13,11 +13,16 @@ from constitution.templates import Templates
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a prompt is about, as its file tells: what ``applies_to`` and the choice by tag go by."""
+    """What a prompt is about, as its file tells: what ``applies_to`` and the choice by tag go by.
+
+    Attributes:
+        has: what its conversation has: "system" (a system prompt), "turns" (more than one of the person's), "tools".
+    """
 
     track: str = ""
     tags: tuple[str, ...] = ()
     language: str = ""
+    has: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class AppliesTo:
     track: tuple[str, ...] = ()
     tag: tuple[str, ...] = ()
     language: tuple[str, ...] = ()
+    has: tuple[str, ...] = ()
 
     def covers(self, about: About) -> bool:
         """Whether a prompt fits every field that is given."""
@@ -34,6 +40,7 @@ class AppliesTo:
             (not self.track or about.track in self.track)
             and (not self.tag or not set(self.tag).isdisjoint(about.tags))
             and (not self.language or any(_speaks(about.language, each) for each in self.language))
+            and (not self.has or not set(self.has).isdisjoint(about.has))
         )
 
 

@@ -1,8 +1,6 @@
-"""A model's reply → critique, revision or verdict; None where it cannot be read, never a guess."""
+"""A model's reply → critique or revision; None where it cannot be read, never a guess. Verdicts are read by ``forms``."""
 
-import math
 import re
-from collections.abc import Mapping, Sequence
 
 _LABEL = re.compile(r"^\s*(?:\*\*)?(?:critique|revision|revised answer|assistant)(?:\*\*)?\s*:\s*(?:\*\*)?", re.I)
 _REFUSAL = re.compile(
@@ -24,9 +22,6 @@ _FINE = re.compile(
 )
 _BUT = re.compile(r"\b(?:but|however|except|although|though|apart from)\b", re.I)
 
-Logprobs = Mapping[str, float]
-"""Choice → natural log-probability as the next token; a choice outside the server's top tokens may be missing."""
-
 
 def critique(text: str) -> str | None:
     """The critique without a leading label; None where nothing is said."""
@@ -42,24 +37,6 @@ def finds_nothing(critique: str) -> bool:
     """Whether a critique says, in its first sentence, that there is nothing to criticize."""
     first = re.split(r"(?<=[.!?])\s", critique.strip(), maxsplit=1)[0]
     return bool(_FINE.match(first)) and not _BUT.search(first)
-
-
-def mass(logprobs: Logprobs, choices: Sequence[str]) -> float:
-    """The probability that these choices hold together."""
-    return sum(math.exp(logprobs.get(choice, -math.inf)) for choice in choices)
-
-
-def verdict(logprobs: Logprobs, floor: float) -> float | None:
-    """P(A) among A and B from next-token log-probabilities (Bai et al. 2022, section 4.1).
-
-    Args:
-        floor: the least probability mass A and B must hold together to count as an answer.
-
-    Returns:
-        a probability in [0, 1], or None where the model was about to say something else.
-    """
-    held = mass(logprobs, ("A", "B"))
-    return math.exp(logprobs.get("A", -math.inf)) / held if held >= floor and held > 0 else None
 
 
 def is_refusal(text: str) -> bool:

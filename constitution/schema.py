@@ -58,13 +58,17 @@ def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
             known = list(schema.get("properties", {}))
             for key in value:
                 if key not in known:
-                    yield (*keys, key), f"unknown key; {nearest(str(key), known)}"
+                    letters = "" if key.isascii() else f" (written {key!a})"  # a Cyrillic а looks like an a
+                    yield (*keys, key), f"unknown key{letters}; {nearest(key, known)}"
         case "required":
             missing = error.message.split("'")[1]
             about = schema.get("properties", {}).get(missing, {}).get("description", "")
             yield keys, f'"{missing}" is missing{": " + about if about else ""}; add it'
         case "type":
-            yield keys, f"expected {_kind(wanted)}, found {shown(value)}{_bounds(schema, wanted)}"
+            yield (
+                keys,
+                f"expected {_kind(wanted)}, found {shown(value)}{_bounds(schema, wanted)}{_quotes(wanted, value)}",
+            )
         case "enum":
             yield keys, f"expected one of {', '.join(map(str, wanted))}, found {shown(value)}"
         case "minLength" | "pattern":
@@ -104,6 +108,11 @@ def _bounds(schema: dict[str, Any], types: str | list[str]) -> str:
     """Of a number, what it may be; nothing where it may be any."""
     known = {"minimum", "exclusiveMinimum", "maximum"} & schema.keys()
     return f"; write one of {_range(schema)}" if known and {"integer", "number"} & {*_named(types)} else ""
+
+
+def _quotes(types: str | list[str], value: object) -> str:
+    """What to do with a text that YAML reads as something else, such as the name 2024."""
+    return "; put it in quotes" if "string" in _named(types) and isinstance(value, bool | int | float) else ""
 
 
 def _range(schema: dict[str, Any]) -> str:

@@ -20,6 +20,8 @@ from constitution.syntax import stumble
 Keys = tuple[str | int, ...]
 MOST_BYTES = 16 * 2**20
 DEEPEST = 64
+MOST_TOLD = 50
+"""Problems of a file that an error lists."""
 
 
 class InputError(ValueError):
@@ -101,8 +103,13 @@ class Source:
 
 def dotted(keys: Keys) -> str:
     """``("stages", 1, "revise")`` → ``stages[1].revise``."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{_visible(key)}" for key in keys)
     return text.removeprefix(".")
+
+
+def _visible(key: str) -> str:
+    """A key with what no editor shows in it, such as a zero-width space, written out."""
+    return key if key.isprintable() else ascii(key)[1:-1]
 
 
 def read_yaml(path: Path) -> Source:
@@ -197,7 +204,8 @@ def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int], path: Path) -> No
 def complain(found: Sequence[Problem]) -> None:
     """Raise one ``InputError`` that lists the problems, if there are any."""
     if found:
-        raise InputError("\n".join(map(str, found)), found)
+        more = [f"… and {len(found) - MOST_TOLD} more like these"] if len(found) > MOST_TOLD else []
+        raise InputError("\n".join([*map(str, found[:MOST_TOLD]), *more]), found)
 
 
 def _refusal(path: Path, line: int, text: str, field: str = "") -> InputError:

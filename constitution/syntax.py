@@ -52,10 +52,16 @@ def _sentence(said: str, row: str, line: int, begun: int) -> tuple[int, str]:
             "a backslash in double quotes begins a code that there is none of; take single quotes, or \\\\",
         ),
         ("block scalar", line, "after | or > nothing can follow; write the text below it, indented"),
-        ("node", line, "a comma or a closing bracket has nothing before it; take it out, or open the bracket"),
+        ("node", line, _bracket(row)),
         ("", line, _place(row)),
     )
     return next((at, text) for pattern, at, text in words if re.search(pattern, f"{said}{indent}"))
+
+
+def _bracket(row: str) -> str:
+    if not row.strip():  # the end of the file
+        return "a bracket is opened before here and never closed; close it"
+    return "a comma or a closing bracket has nothing before it; take it out, or open the bracket"
 
 
 def _colon(row: str) -> str:

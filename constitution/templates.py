@@ -71,8 +71,20 @@ class Templates:
         "{conversation}\n\n{answers}\n\nQuestion, as it is put for two answers: {question}\n"
         "What the better answer avoids: {negative}\nRank all {count} answers by it, the best first."
     )
+    verdict_line: str = "The answer is: ({choice})"
+    rating_line: str = "The rating is: ({choice})"
+    ranking_line: str = "The ranking is: ({choice})"
+    last_line: str = "End with a line of its own, in exactly one of these forms:\n{forms}"
+    yes_word: str = "Yes"
+    no_word: str = "No"
+    tie_word: str = "Tie"
 
 
+LINES, WORDS = ("verdict_line", "rating_line", "ranking_line"), ("yes_word", "no_word", "tie_word")
+ADDED = frozenset((*LINES, "last_line", *WORDS))
+"""Not known to runs of before: where these are the usual ones, nothing changed."""
+CHOICE = "({choice})"
+"""A judge's choice stands in parentheses, as the answers do that it is shown."""
 NEEDS: Mapping[str, frozenset[str]] = {
     "review": frozenset(),
     "judge": frozenset(),
@@ -89,6 +101,9 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "proposition": frozenset({"conversation", "proposition"}),
     "rank": frozenset(),
     "ranking": frozenset({"conversation", "answers", "question"}),
+    **dict.fromkeys(LINES, frozenset({"choice"})),
+    "last_line": frozenset({"forms"}),
+    **dict.fromkeys(WORDS, frozenset[str]()),
 }
 MAY: Mapping[str, frozenset[str]] = {
     "review": frozenset({"preamble"}),
@@ -106,11 +121,13 @@ MAY: Mapping[str, frozenset[str]] = {
     "proposition": frozenset(),
     "rank": frozenset({"preamble"}),
     "ranking": frozenset({"negative", "title", "count"}),
+    **dict.fromkeys(ADDED, frozenset[str]()),
 }
 OPTIONAL = frozenset().union(*MAY.values())
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAME = re.compile(r"[a-z_]+\Z")
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 def mistakes(field: str, text: str) -> Iterator[str]:
@@ -130,6 +147,10 @@ def mistakes(field: str, text: str) -> Iterator[str]:
         used.add(token.group(1))
     for name in sorted(NEEDS[field] - used):
         yield f"{{{name}}} is missing; add it"
+    if field in LINES and "choice" in used and (text.count("{choice}") > 1 or CHOICE not in text or "\n" in text):
+        yield f"a line has {CHOICE} in it, once and in parentheses, and no second line; change it"
+    if field in WORDS and not _WORD.fullmatch(text.strip()):
+        yield "a word has letters alone; change it"
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:

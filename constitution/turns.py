@@ -3,13 +3,13 @@ label, ending in the label that the model is to go on from. The same templates m
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from constitution import tools
 from constitution.model import Constitution, Principle
 from constitution.templates import fill
-
-Message = dict[str, str]
+from constitution.tools import Message
 
 CHAT, TRANSCRIPT = "chat", "transcript"
 FORMATS = (CHAT, TRANSCRIPT)
@@ -29,6 +29,14 @@ class Rendered:
     def begin(self, text: str) -> str:
         """A forced beginning of the answer, joined as this form needs it."""
         return f" {text}" if self.prompt.endswith(":") else text
+
+    def closing(self, words: str) -> "Rendered":
+        """The same with these words at the end of what is asked."""
+        if self.messages:
+            *others, last = self.messages
+            return replace(self, messages=(*others, {**last, "content": f"{last['content']}\n\n{words}"}))
+        turns, blank, label = self.prompt.rpartition("\n\n")
+        return replace(self, prompt=f"{turns}\n\n{words}{blank}{label}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,6 @@ def words_of(principle: Principle) -> Mapping[str, str]:
 
 
 def conversation(messages: Sequence[Message], answer: str | None = None) -> str:
-    """A conversation as text, with an answer at its end where one is given."""
-    names = {"user": "Human", "assistant": "Assistant", "system": "System"}
-    turns = [f"{names.get(message['role'], message['role'])}: {message['content']}" for message in messages]
+    """A conversation as text, with an answer at its end where one is given; tools are named, called and answer in it."""
+    turns = [f"{tools.speaker(message)}: {tools.shown(message)}" for message in messages]
     return "\n\n".join(turns if answer is None else [*turns, f"Assistant: {answer}"])

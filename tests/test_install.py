@@ -54,7 +54,7 @@ def test_shipped_files_are_checked_by_their_names_from_anywhere(
     cai: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     ran = cai("check", "principles/harmless.yaml", cwd=tmp_path)
-    assert (ran.returncode, "1 files checked: 0 errors" in ran.stdout) == (0, True), ran.stdout + ran.stderr
+    assert (ran.returncode, "1 file checked: 0 errors" in ran.stdout) == (0, True), ran.stdout + ran.stderr
     ran = cai("check", "hhh.yaml", cwd=tmp_path)
     assert ran.returncode == 2
     assert 'hhh.yaml: there is no such file; did you mean "principles/hhh.yaml"?' in ran.stdout

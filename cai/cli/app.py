@@ -26,6 +26,26 @@ app = typer.Typer(
 )
 DEBUG = "--debug"
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from cai.store.ledger import versions
+
+        known = versions()
+        own = known.pop("cai", "of a folder that is not installed")
+        typer.echo(f"cai {own} ({', '.join(map(' '.join, known.items()))})")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is, and leave.")
+    ] = False,
+) -> None:
+    """What can be said before a command."""
+
+
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, its name, or its recipe.")]
 
 
@@ -147,12 +167,14 @@ def show(
     reason: Annotated[str, typer.Option(metavar="REASON", help="Only rows left out for this reason.")] = "",
     text: Annotated[str, typer.Option(metavar="TEXT", help="Only rows that hold this text.")] = "",
     diff: Annotated[bool, typer.Option("--diff", help="Show what each revision changed, word by word.")] = False,
+    thoughts: Annotated[bool, typer.Option("--thoughts", help="Show what a model thought before it answered.")] = False,
 ) -> None:
     """Show rows of a stage, whole."""
     from cai.report.rows import Wanted, print_rows
     from cai.report.summary import plain_console, run_folder
 
-    print_rows(run_folder(run), stage, Wanted(count, drops, row, principle, reason, text, diff), plain_console())
+    wanted = Wanted(count, drops, row, principle, reason, text, diff, thoughts)
+    print_rows(run_folder(run), stage, wanted, plain_console())
 
 
 @app.command()

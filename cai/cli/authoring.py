@@ -41,6 +41,7 @@ def check(
     from cai.cli.check import check_paths, context, project
     from cai.cli.look import lines
     from cai.data.account import Account
+    from cai.data.notation import count
     from cai.flow.terminal import line
     from constitution.check import documented
     from constitution.visible import json_text, without_password
@@ -57,7 +58,8 @@ def check(
         for each in (*lines(accounts), *findings):
             line(without_password(str(each)))
         levels = Counter(each.level for each in findings)
-        line(f"{checked} files checked: {levels['error']} errors, {levels['warning']} warnings")
+        found = ", ".join(count(levels[level], level) for level in ("error", "warning"))
+        line(f"{count(checked, 'file')} checked: {found}")
     if any(each.level == "error" for each in findings):
         raise typer.Exit(2)
 
@@ -73,11 +75,14 @@ def look(
     id_column: Annotated[str | None, typer.Option("--id", metavar="NAME", help="The column of the id.")] = None,
     track: Annotated[str | None, typer.Option(metavar="NAME", help="The column of the track.")] = None,
     system: Annotated[str | None, typer.Option(metavar="NAME", help="The column of the system message.")] = None,
+    context: Annotated[
+        str | None, typer.Option(metavar="NAME", help='The column of what comes before the question; "" for none.')
+    ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(
             metavar="WHAT=COLUMN",
-            help="Of pairs: prompt=…, a=…, b=…, label=…, system=…; or first=VALUE, scale=…, as in a recipe.",
+            help="Of pairs: prompt=…, a=…, b=…, label=…, system=…, context=…; or first=VALUE, scale=…, as in a recipe.",
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="The split, of a folder or a Hub dataset.")] = "train",
@@ -108,7 +113,8 @@ def look(
     from cai.cli.look import Look, look_at
     from cai.data.prompt_source import PromptSource
 
-    source = PromptSource(split=split, config=config, limit=limit, id=id_column, track=track, system=system)
+    beside = {"id": id_column, "track": track, "system": system, "context": context}
+    source = PromptSource(split=split, config=config, limit=limit, **beside)
     source = replace(source, column=column) if column else source
     look_at(_given(files, "FILE…"), Look(source, _columns(columns or [])), as_json)
 

@@ -34,18 +34,29 @@ def check_paths(
 
 
 def project() -> list[Path]:
-    """What there is to check in a project: the folders of constitutions and of recipes, and such files in this folder.
+    """What there is to check in a project: its constitutions and recipes in this folder, and in their folders.
 
     Raises:
         UserError: there is nothing.
     """
-    own = [path for path in sorted(Path().glob("*.y*ml")) if path.is_file() and _ours(path)]
-    folders = [path for path in map(Path, ("principles", "runs")) if any(path.glob("*.y*ml"))]
-    if not own and not folders:
+    if not (paths := _of_project(Path())):
         raise UserError(
             "there is no constitution and no recipe in this folder, principles/ or runs/; name a file, or begin with: cai init"
         )
-    return [*own, *folders]
+    return paths
+
+
+def _of_project(folder: Path) -> list[Path]:
+    return [*filter(_ours, _yaml_files(folder)), *_of_rooms(folder)]
+
+
+def _of_rooms(folder: Path) -> list[Path]:
+    """The constitutions and recipes in a project's own folders for them."""
+    return [path for name in ("principles", "runs") for path in _yaml_files(folder / name)]
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    return sorted(each for each in folder.glob("*.y*ml") if each.suffix in (".yaml", ".yml") and each.is_file())
 
 
 def _ours(path: Path) -> bool:
@@ -100,8 +111,7 @@ def _abouts(path: Path) -> set[About]:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    paths = sorted(each for each in path.glob("*.y*ml") if each.suffix in (".yaml", ".yml"))
-    if not paths:
+    if not (paths := _of_project(path) if _of_rooms(path) else _yaml_files(path)):
         raise UserError(f"{path}: there are no YAML files in this folder; name a constitution or a recipe")
     return paths
 

@@ -5,7 +5,6 @@ seals. So a killed exam goes on where it was, rows can be shown, and what was as
 that decides it: data, model, constitution, settings, and the code that puts the questions.
 """
 
-import hashlib
 import importlib.util
 import re
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import cast
 
 import yaml
 
+from cai.cli import exam_folder
 from cai.data.locations import WILD
 from cai.errors import UserError, install
 from cai.flow.screen import Screen
@@ -24,40 +24,30 @@ from cai.judge.agreement import agreement
 from cai.judge.calibration import KINDS
 from cai.judge.exam import ExamFigures, MethodFigures, Share, doubt
 from cai.judge.figures import figures, judged_pairs
+from cai.judge.kinds import by_kind, read_as
 from cai.judge.methods import METHODS
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.models import named
 from cai.recipe.read import read_recipe
 from cai.recipe.recipe import Recipe
 from cai.report import judge as judge_report
-from cai.run import redo
 from cai.run.context import Run
 from cai.run.walk import go
 from cai.stages.label import Label
-from cai.store.files import read_form, write_json
+from cai.store.files import write_json
 from cai.store.rows import Preference
 from cai.store.run_folder import described
 from cai.store.stage import Stage
 from constitution.model import Constitution
-from constitution.shipped import HOME, advice, find
+from constitution.shipped import advice, find
 from constitution.source import nearest, parse_yaml
-from constitution.visible import json_text, without_password
+from constitution.visible import json_text
 
 NAME = "exam"
 JUDGE, REWARD = "judge", "reward-model"
 ALL = "all"
 NAMES = re.compile(r"[A-Za-z0-9](?!.*\.json$)[A-Za-z0-9._-]*")
-CODE = (
-    *("constitution/*.py", "cai/judge/methods/*.py", "cai/models/*.py", "cai/stages/label.py", "cai/stages/pairs.py"),
-    *("cai/judge/compare.py", "cai/judge/settings.py", "cai/judge/settle.py", "cai/judge/calibration.py"),
-    *(
-        f"cai/data/{name}.py"
-        for name in ("comparisons", "conversations", "notation", "questions", "locations", "records")
-    ),
-    *(f"cai/data/{name}.py" for name in ("labels", "known_sets", "survey")),
-)
-"""What puts questions, reads answers and settles votes: a change of it makes an exam stale."""
 SETTABLE = {each.name for each in fields(Label)} - {"model", "panel", "method"}
 EXAMINED = tuple(name for name in METHODS if name != "people")  # who would be right by what they are measured by
 
@@ -92,8 +82,7 @@ def examine_judge(exam: JudgeEval, models: tuple[str | None, str | None], out: P
     model, reward = models
     judge = named(model) if model else None
     scorer = named(reward, prefer="reward") if reward else None
-    stem = Path(exam.data.removeprefix("hub:")).name.partition(".")[0]
-    folder = out or Path("runs") / f"exam-{stem}"
+    folder = out or exam_folder.of(exam.data)
     figures = judge_eval(exam, judge, scorer, folder, screen)
     judge_report.write(folder, figures)
     if as_json:
@@ -102,9 +91,9 @@ def examine_judge(exam: JudgeEval, models: tuple[str | None, str | None], out: P
         screen.console.print(judge_report.table(figures, screen.console.width))
         for text in judge_report.sentences(figures):
             screen.say(text)
+    screen.say(f"{folder / 'exam.html'}, {folder / 'exam.json'}")
     if exam.name:
         screen.say(f"calibration: {save_calibration(exam, folder, figures, Path())}")
-    screen.say(f"{folder / 'exam.html'}, {folder / 'exam.json'}")
 
 
 def judge_eval(
@@ -117,11 +106,11 @@ def judge_eval(
         RunError: a model failed; what was judged stays.
     """
     _sensible(exam)
-    _free(out)
+    exam_folder.free(out, exam.data, NAME)
     models = {JUDGE: model, REWARD: reward}
     recipe = _recipe(exam, {role: replace(spec, role=role) for role, spec in models.items() if spec}, out)
     run = Run(recipe, out, screen)
-    _set_aside_stale(run)
+    exam_folder.set_aside_stale(run, exam.data)
     go(run)
     figures: ExamFigures = {
         "data": exam.data,
@@ -152,6 +141,7 @@ def save_calibration(exam: JudgeEval, out: Path, figures: ExamFigures, folder: P
     [(role, model)] = begun["models"].items() or [("", {})]
     judge |= {"constitution": begun["constitution"], "model": described(out)["models"].get(role) or found["model"]}
     judge |= {"weights": model["weights"]} if model.get("weights") else {}
+    judge |= read_as(found.get("by_kind", {}))
     path = folder / calibration.FOLDER / f"{exam.name}.json"
     calibration.save(replace(fitted, judge=judge, about=about), path)
     return path
@@ -176,14 +166,6 @@ def _sensible(exam: JudgeEval) -> None:
         raise UserError("--name is for a calibration; add --calibrate temperature or isotonic")
     if exam.name and (len(exam.methods) != 1 or ALL in exam.methods):
         raise UserError("--name saves the calibration of one judge; give a single --method")
-
-
-def _free(out: Path) -> None:
-    """Only an exam's own folder may be taken: what is not this exam's is set aside in it."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out: {out} is a file; name a folder")
-    if (out / "run.json").exists() and described(out)["recipe"] != NAME:
-        raise UserError(f"--out: {out} is a run's folder; name another one")
 
 
 def _recipe(exam: JudgeEval, models: dict[str, ModelSpec], out: Path) -> Recipe:
@@ -239,33 +221,6 @@ def _roles(name: str, models: dict[str, ModelSpec]) -> dict[str, str]:
     return {"model": role} if role else {}
 
 
-def _set_aside_stale(run: Run) -> None:
-    """What was asked under other settings, of another model or by other code, is set aside and asked anew."""
-    file = run.folder / "made-by.json"
-    known = read_form(file, dict[str, str]) or {}
-    for block in run.recipe.blocks:
-        was, made_by = run.stage(block.name).begun, _made_by(run, block)
-        if was is not None and (known.get(block.name) != made_by or was != run.settings(block.name).plain()):
-            redo.afresh(run, block.name)
-            run.screen.say(f"{block.name}: something changed since it was done; set aside, and asked anew")
-        known[block.name] = made_by
-    write_json(file, known)
-
-
-def _made_by(run: Run, block: Block) -> str:
-    """A fingerprint of what settings do not hold: the code that puts questions and reads answers, and where the model is."""
-    found = hashlib.sha256()
-    for pattern in CODE:
-        files = sorted(HOME.glob(pattern))
-        assert files, f"{pattern} names no file: what puts the questions has moved"
-        for file in files:
-            found.update(file.read_bytes())
-    for role in block.roles():
-        spec = run.spec(role)
-        found.update(repr((tuple(map(without_password, spec.endpoints)), spec.model)).encode())
-    return found.hexdigest()[:16]
-
-
 def _rows(out: Path, method: str) -> Iterator[Preference]:
     return Stage(out / method).all_rows(Preference)
 
@@ -281,6 +236,7 @@ def _figures(run: Run, block: Block, kind: str) -> MethodFigures:
         )
     models = dict.fromkeys(vote.model for each in pairs for vote in each.row.votes)
     found = figures(pairs, block.want, kind)
+    found["by_kind"] = by_kind(pairs)
     plain = {key: _plain(value) for key, value in found.items()}
     cost = {key: seal[key] for key in ("tokens_in", "tokens_cached", "tokens_out", "seconds")}
     known = {"model": ", ".join(models), "left_out": seal["dropped"], "unlabelled": len(rows) - len(pairs)}

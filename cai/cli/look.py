@@ -1,18 +1,24 @@
 """``cai look``: what is understood of files of prompts or pairs, before a recipe names them."""
 
 import json
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
+
+import yaml
 
 from cai.data import prompts as prompt_files
 from cai.data import records
 from cai.data.account import Account
+from cai.data.forms import has_pairs
 from cai.data.labels import SAYS, conflicts
 from cai.data.locations import WILD, Origin
 from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
-from cai.data.survey import has_pairs
+from cai.data.questions import NAMED
 from cai.errors import UserError
 from cai.flow.terminal import line
 from cai.recipe.recipe import Recipe
@@ -26,8 +32,13 @@ from constitution.visible import without_password
 HUB, FETCHED = "hub:", 1000
 """How a dataset on the Hub is named, and how many of its rows are looked at unless told."""
 WORDS = {"scale": ("signed", "share"), "means": ("better", "worse")}
-KEYS = ("prompt", "a", "b", "label", "system", *SAYS, *WORDS)
+KEYS = ("prompt", "a", "b", "label", *NAMED, *SAYS, *WORDS)
 """What may be said of the columns of pairs, and the words for it where not all are."""
+
+_COLUMNS = re.compile(r"`columns: (\{[^`]*\})`")
+_KEY = re.compile(r"\(key `(\w+)`(?:, such as `\w+: ([^`]+)`)?\)")
+_ALONE = re.compile(r"`(column|first|second|tie|scale|means): ([^`]+)`")
+_UNDER = re.compile(r"(name (?:one|other columns)) under `columns`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +65,38 @@ def look_at(names: Sequence[str], want: Look, as_json: bool) -> None:
     try:
         for name in names:
             _look(_source(name, want.source), want.columns, accounts)
+    except UserError as error:
+        raise UserError(as_options(str(error))) from None
     finally:
         if as_json:
             line(without_password(json.dumps([each.plain() for each in accounts], indent=2, ensure_ascii=True)))
         else:
             for each in lines(accounts):
-                line(without_password(each))
+                line(without_password(as_options(each)))
+
+
+def as_options(text: str) -> str:
+    """What a sentence says of a recipe's keys, as options of this command; the keys after them."""
+    text = _COLUMNS.sub(lambda found: f"`{_options(yaml.safe_load(found[1]))}`, in a recipe {found[0]}", text)
+    text = _KEY.sub(lambda found: f"({_option(found[1], found[2])}, in a recipe the key `{found[1]}`)", text)
+    text = _ALONE.sub(lambda found: f"`{_options({found[1]: found[2]})}`", text)
+    return _UNDER.sub(r"\1 with --columns WHAT=COLUMN, in a recipe under `columns`", text)
+
+
+def _option(key: str, example: str | None) -> str:
+    if key == "columns":
+        return "--columns WHAT=COLUMN"
+    return f"--{key} NAME" + (f", such as --{key} {shlex.quote(example)}" if example else "")
+
+
+def _options(columns: Mapping[str, object]) -> str:
+    """The options for what a recipe would have under ``columns``, or for a column."""
+    given = [
+        (key, str(each)) for key, value in columns.items() for each in (value if isinstance(value, list) else [value])
+    ]
+    return " ".join(
+        shlex.join([f"--{key}", value] if key == "column" else ["--columns", f"{key}={value}"]) for key, value in given
+    )
 
 
 def _fitting(columns: Mapping[str, object]) -> None:
@@ -113,9 +150,21 @@ def _kinds(sources: Mapping[str, Sequence[PromptSource]], accounts: list[Account
         track: [each for each in some if not _on_hub(each, f"prompts, {track}", accounts)]
         for track, some in sources.items()
     }
-    rows = (row for row, _ in prompt_files.keyed(local, accounts=accounts))
-    kinds = {row.about: row for row in rows if not isinstance(row, Drop)}
+    kinds = {row.about: row for row in _prompts(local, accounts) if not isinstance(row, Drop)}
     return list(kinds.values()) if local == {track: list(some) for track, some in sources.items()} else None
+
+
+def _prompts(sources: Mapping[str, Sequence[PromptSource]], accounts: list[Account]) -> Iterator[Prompt | Drop]:
+    """The rows of prompts; the account of a source that cannot be read is of all that it holds."""
+    try:
+        yield from (row for row, _ in prompt_files.keyed(sources, accounts=accounts))
+    except UserError:
+        account = accounts[-1]
+        source = next(each for some in sources.values() for each in some if each.name == account.name)
+        with suppress(UserError):
+            for entry in () if source.hub else islice(records.entries(source), account.rows, source.limit):
+                account.enter(entry.file, entry.data)
+        raise
 
 
 def _on_hub(origin: Origin, role: str, accounts: list[Account]) -> bool:
@@ -141,10 +190,10 @@ def _look(source: PromptSource, columns: Mapping[str, object], accounts: list[Ac
     named = source.column != PromptSource().column
     if columns or (not named and has_pairs(first)):
         origin = {key: getattr(source, key) for key in ("path", "hub", "split", "config", "limit")}
-        system = {} if source.system is None else {"system": source.system}
-        _read_pairs(Pairs(**origin, columns={**system, **columns}), accounts)
+        beside = {key: column for key in NAMED if (column := getattr(source, key)) is not None}
+        _read_pairs(Pairs(**origin, columns={**beside, **columns}), accounts)
         return
-    for _ in prompt_files.keyed({"redteam": [source]}, accounts=accounts):
+    for _ in _prompts({"redteam": [source]}, accounts):
         pass
 
 

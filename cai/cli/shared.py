@@ -8,7 +8,8 @@ from cai.errors import UserError
 from cai.flow.screen import Screen
 from cai.models import bundled
 from cai.models.open import open_model
-from cai.models.types import Model, ModelSpec
+from cai.models.spec import ModelSpec
+from cai.models.types import Model
 from constitution.source import nearest
 
 T = TypeVar("T")

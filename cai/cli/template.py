@@ -1,7 +1,7 @@
 """``cai look --template``: a small conversation in a model's chat template, as it is asked, learnt and scored."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from cai.models.lessons import Lesson, lesson
 from cai.models.template_faults import NAME, TOOL, Fault, faults
 from cai.models.templates import THOUGHT_KEYS, ChatTemplate
 
-Message = Mapping[str, Any]
+Message = dict[str, Any]
 CALL = {"type": "function", "function": {"name": NAME, "arguments": {"zone": "Europe/Oslo"}}}
 PROMPT: tuple[Message, ...] = (
     {"role": "system", "content": "Answer in one sentence."},

@@ -1,16 +1,19 @@
 """What was understood of a source: its columns, the forms of its rows, what was left out and why, and what is not used."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cai.data.conversations import Conversation, blank
-from cai.data.notation import names, printable
+from cai.data.conversations import Conversation, absent
+from cai.data.notation import count, names, printable
 from cai.errors import UserError
 from cai.store.rows import Drop, Message
+from constitution.tools import shown
 
+LONG = 40
+"""Letters of a question that no answer begins with by chance."""
 REPEATED = ("duplicate", "same_pair")
 """Reasons of rows that another row says as well: a source of nothing else was read all the same."""
 
@@ -31,6 +34,7 @@ class Account:
         details: reason → what was said of the first of them.
         labels: of pairs, how their labels are read, where it is more than their words; each begins with the name.
         notes: further sentences for people.
+        odd: what may be wrong with a row that was read → rows.
         example: the first row as it is asked; with the answers, where there are.
     """
 
@@ -47,6 +51,7 @@ class Account:
     details: dict[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     notes: dict[str, None] = field(default_factory=dict)
+    odd: Counter[str] = field(default_factory=Counter)
     example: list[Message] = field(default_factory=list)
 
     def enter(self, file: str, data: Mapping[str, object]) -> None:
@@ -54,7 +59,7 @@ class Account:
         self.rows += 1
         self.files[file] = None
         for column, value in data.items():
-            self.columns[printable(str(column))] += not blank(value)
+            self.columns[printable(str(column))] += not absent(value)
 
     def read(self, talk: Conversation, columns: Iterable[str] = (), answers: Iterable[Message] = ()) -> None:
         """What a row gave."""
@@ -63,7 +68,10 @@ class Account:
         if talk.unread:
             self.unread.update(talk.unread)
         self.used |= dict.fromkeys(each for each in (*talk.columns, *columns) if each not in self.unread)
-        self.example = self.example or [*talk.messages, *answers]
+        answers = list(answers)
+        said = [*talk.messages, *answers]
+        self.odd.update(_odd(talk.messages[-1]["content"], said, [each["content"] for each in answers][:2]))
+        self.example = self.example or said
 
     def leave(self, drop: Drop) -> None:
         """A row that is left out."""
@@ -85,16 +93,18 @@ class Account:
         if not self.rows:
             raise UserError(f"{self.name}: holds no rows; name another file, or take it out")
         if not self.kept and not self.drops.keys() & set(REPEATED):
+            all_of_them = (
+                f"none of its {self.rows} rows can be read" if self.rows > 1 else "its only row cannot be read"
+            )
             reason = max(self.drops, key=self.drops.__getitem__)
             raise UserError(
-                f"{self.name}: none of its {self.rows} rows can be read ({_counts(self.drops)}); the first for {reason}: "
-                f"{self.details[reason]}"
+                f"{self.name}: {all_of_them} ({_counts(self.drops)}); the first for {reason}: {self.details[reason]}"
             )
 
     def sentence(self) -> str:
         """In one line."""
-        said = [f"{self.rows} rows", *(f"{count} as {form}" for form, count in self.forms.most_common())]
-        said += [f"{count} left out: {reason}" for reason, count in self.drops.most_common()]
+        said = [count(self.rows, "row"), *(f"{rows} as {form}" for form, rows in self.forms.most_common())]
+        said += [f"{rows} left out: {reason}" for reason, rows in self.drops.most_common()]
         return f"{Path(self.name).name}: " + "; ".join([", ".join(said), *self._labels(), *self._loose(), *self.notes])
 
     def _labels(self) -> list[str]:
@@ -102,16 +112,15 @@ class Account:
 
     def _loose(self) -> list[str]:
         unread = [f"not used, as their shape is not known: {_counts(self.unread)}"] if self.unread else []
-        return unread + ([f"columns not used: {names(self.unused)}"] if self.unused else [])
+        odd = [f"{count(rows, 'row')} with {what}" for what, rows in self.odd.most_common()]
+        return unread + odd + ([f"columns not used: {names(self.unused)}"] if self.unused else [])
 
     def lines(self) -> list[str]:
         """In full."""
-        details = [
-            f"  left out: {reason} {count} ({self.details[reason]})" for reason, count in self.drops.most_common()
-        ]
+        details = [f"  left out: {reason} {rows} ({self.details[reason]})" for reason, rows in self.drops.most_common()]
         files = [f"  files: {len(self.files)}, {next(iter(self.files))} …"] if len(self.files) > 1 else []
         return [
-            f"{self.name} ({self.role}): {self.rows} rows",
+            f"{self.name} ({self.role}): {count(self.rows, 'row')}",
             *files,
             f"  columns: {names(self.columns) or 'none'}",
             f"  read as: {_counts(self.forms) or 'nothing'}",
@@ -126,7 +135,7 @@ class Account:
     def _example(self) -> list[str]:
         if not self.example:
             return []
-        turns = [f"    {each['role']}: " + each["content"].replace("\n", "\n      ") for each in self.example]
+        turns = [f"    {each['role']}: " + shown(each).replace("\n", "\n      ") for each in self.example]
         return ["  the first row, as it is asked:", *turns]
 
     def plain(self) -> dict[str, Any]:
@@ -150,5 +159,13 @@ class Account:
         }
 
 
+def _odd(question: str, said: Iterable[Message], answers: Sequence[str]) -> Iterator[str]:
+    """What may be wrong with a row: thinking in what is said, or a long question again in front of both answers."""
+    if any("</think>" in each["content"] for each in said):
+        yield "thinking (<think>), which stays as text"
+    if answers and len(question) >= LONG and all(each.startswith(question) for each in answers):
+        yield "the question again at the beginning of both answers"
+
+
 def _counts(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    return ", ".join(f"{name} {rows}" for name, rows in counts.most_common())

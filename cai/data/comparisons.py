@@ -14,17 +14,21 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from cai.data import notation
-from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, blank, read, without_media
+from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, absent, blank, read, without_media
+from cai.data.forms import plain_rows
 from cai.data.known_sets import KnownSet, set_of
-from cai.data.labels import Form, Meaning, several
-from cai.data.questions import SYSTEMS, asked, with_system
-from cai.data.survey import Survey, plain_rows
+from cai.data.labels import LABELS, Form, Meaning, several
+from cai.data.questions import NAMED, SYSTEMS, asked, with_system
+from cai.data.survey import Survey
 from cai.store.rows import Message
+from constitution.tools import CALLS, RESULT
 
 PROMPTS = (
-    *("prompt", "messages", "conversations", "conversation", "question", "instruction", "input", "context", "query"),
+    *("prompt", "messages", "conversations", "conversation", "question", "query", "instruction", "input", "context"),
 )
 """Where a prompt is looked for, in this order; what stands beside it is ``cai.data.questions``."""
+SENTENCE = 5
+"""Words from which on a text may be a prompt: names of sets and models have fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +36,51 @@ class Comparison:
     """Two answers as a file has them.
 
     Attributes:
+        talk: the conversation before them, with all columns that were read.
+        columns: of the two answers.
         people: 1 for each who found the first better, 0 for each who found the second, 0.5 for ties; between them for shares.
     """
 
-    messages: tuple[Message, ...]
+    talk: Conversation
+    columns: tuple[str, str]
     first: str
     second: str
     people: tuple[float, ...]
 
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What was said before the answers."""
+        return self.talk.messages
 
-def comparisons(data: Mapping[str, object], survey: Survey) -> list[Comparison]:
+
+def comparisons(data: Mapping[str, object], survey: Survey, left: list[Unusable] | None = None) -> list[Comparison]:
     """The pairs of one row.
 
     Args:
         survey: what the labels of its file stand for.
+        left: gains why some of its answers give none, where others do.
 
     Raises:
         Unusable: there is none.
     """
-    _, rows = _rows(data, survey)
-    return [pair for row, form in rows for pair in _pairs(row, form, survey)]
+    known, rows = _rows(data, survey)
+    pairs, bad = list[Comparison](), list[Unusable]()
+    for row, form in rows:
+        try:
+            pairs += _pairs(row, form, survey, bad)
+        except Unusable as error:
+            bad.append(error)
+    if bad and not pairs:
+        raise bad[0]
+    if left is not None:
+        left += bad
+    return [_in_own_columns(each, data, known) for each in pairs] if known and known.rows else pairs
 
 
-def understood(data: Mapping[str, object], survey: Survey) -> Conversation:
-    """The conversation before the answers of a row that gives a pair, with all columns that say what it is."""
-    known, [(row, form), *_] = _rows(data, survey)
-    columns = _names(form, survey)
-    if form.kind == "choice":
-        talk, more = _question(row, columns), ("corrects", "incorrects")
-    else:
-        talk, _, _ = answered(row, _answers(form), columns)
-        more = form.labels
-    if known and known.rows:  # whose rows have columns of our own
-        return replace(talk, columns=tuple(each for each in data if each in known.columns or each in talk.columns))
-    return replace(talk, columns=(*talk.columns, *more))
+def _in_own_columns(pair: Comparison, data: Mapping[str, object], known: KnownSet) -> Comparison:
+    """A pair of a row that was built anew, with the columns of its file."""
+    columns = tuple(each for each in data if each in known.columns or each in pair.talk.columns)
+    return replace(pair, talk=replace(pair.talk, columns=columns))
 
 
 def _rows(
@@ -81,7 +96,9 @@ def _rows(
     if not rows and known is not None:
         raise Unusable("no_answers", f"holds no two answers as {known.name} has them")
     if any(form not in survey.meanings for _, form in rows) or not rows:
-        raise Unusable("no_pair", "has not the columns of the first row")
+        raise Unusable(
+            "no_pair", "has not the columns that other rows have, of two answers and what says which is better"
+        )
     if known and known.rows:
         without_media(data)
         beside = {each: data[each] for each in (*SYSTEMS, str(survey.columns.get("system", ""))) if each in data}
@@ -90,28 +107,30 @@ def _rows(
 
 
 def _names(form: Form, survey: Survey) -> dict[str, str]:
-    """The columns of the prompt and the system message, where they are named."""
-    system = {"system": str(survey.columns["system"])} if "system" in survey.columns else {}
-    return {**({"prompt": form.prompt} if form.prompt else {}), **system}
+    """The columns of the prompt and of what stands beside it, where they are named."""
+    beside = {key: str(survey.columns[key]) for key in NAMED if key in survey.columns}
+    return {**({"prompt": form.prompt} if form.prompt else {}), **beside}
 
 
 def _answers(form: Form) -> tuple[str, str]:
-    return ("chosen", "rejected") if form.kind == "chosen" else (form.a, form.b)
+    fixed = {"chosen": ("chosen", "rejected"), "choice": ("corrects", "incorrects")}
+    return fixed.get(form.kind, (form.a, form.b))
 
 
-def _pairs(data: Mapping[str, object], form: Form, survey: Survey) -> list[Comparison]:
-    """The pairs of one row with the usual columns."""
-    columns, meaning = _names(form, survey), survey.meanings[form]
+def _pairs(data: Mapping[str, object], form: Form, survey: Survey, bad: list[Unusable]) -> list[Comparison]:
+    """The pairs of one row with the usual columns; ``bad`` gains why there are no more."""
+    columns, meaning, names = _names(form, survey), survey.meanings[form], _answers(form)
     better = (0.0,) if meaning.worse else (1.0,)
     if form.kind == "choice":
-        messages = _question(data, columns).messages
-        right, wrong = _texts(data["corrects"]), _texts(data["incorrects"])
-        if not right or not wrong:
-            raise Unusable("no_answers", "corrects or incorrects is empty")
-        return [Comparison(messages, *both, better) for both in product(right, wrong)]
-    talk, first, second = answered(data, _answers(form), columns)
+        talk = _question(data, columns)
+        talk = replace(talk, columns=(*talk.columns, *names))
+        right, wrong = (_texts(data[each], bad) for each in names)
+        if not bad and not (right and wrong):
+            raise Unusable("no_answers", f"{' or '.join(names)} is empty")
+        return [Comparison(talk, names, *both, better) for both in product(right, wrong)]
+    talk, first, second = answered(data, names, columns)
     people = better if form.kind == "chosen" else _people(data, form, meaning)
-    return [Comparison(talk.messages, first, second, people)]
+    return [Comparison(replace(talk, columns=(*talk.columns, *form.labels)), names, first, second, people)]
 
 
 def _people(data: Mapping[str, object], form: Form, meaning: Meaning) -> tuple[float, ...]:
@@ -147,13 +166,20 @@ def answered(
         raise Unusable("other_conversations", "the two do not differ in the last answer alone")
     if first[-1]["role"] != ASSISTANT or second[-1]["role"] != ASSISTANT:
         raise Unusable("no_answer", f"{pair[0]} or {pair[1]} does not end with a turn of the assistant's")
+    if CALLS in first[-1] or CALLS in second[-1]:
+        raise Unusable("tool_call", f"{pair[0]} or {pair[1]} ends with the call of a tool, and not with an answer")
     one, other = first[-1]["content"], second[-1]["content"]
-    column, system = _prompt_column(data, columns), columns.get("system")
+    column = _prompt_column(data, columns)
     if before and before[0]["role"] != ASSISTANT:
         # Whole conversations hold all that was said before the answers, a prompt column perhaps the first of it alone.
         talk = Conversation(f"{form} with the answers", before, (*pair, *filter(None, [column])))
-        return _stripped(with_system(data, talk, system)), one, other
+        return _stripped(with_system(data, talk, columns)), one, other
     if not column and not before:
+        if others := [each for each in data if each not in (*pair, *LABELS) and _may_ask(data[each])]:
+            raise Unusable(
+                "no_prompt",
+                f"no column has a prompt's name; name it under `columns` (prompt: {notation.names(others)})",
+            )
         messages, one, other = _begun_alike(one, other)
         return Conversation("paragraphs that both begin with", messages, pair), one, other
     question = _question(data, columns)
@@ -163,12 +189,21 @@ def answered(
 def _answer(data: Mapping[str, object], column: str) -> tuple[str, tuple[Message, ...]]:
     """The form of an answer, and its turns: one, or those of the whole conversation."""
     value = data[column]
-    if blank(value):
+    if blank(value) or value in ("nan", "NaN"):  # which is what an empty cell becomes as text
         raise Unusable("empty_answer", f"{column} is empty")
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         value = str(value)
     talk = _stripped(read(value, ASSISTANT))
     return talk.form, talk.messages
+
+
+def _may_ask(value: object) -> bool:
+    """Whether a column of another name may be the prompt: it holds a conversation, or a sentence."""
+    try:
+        talk = read(value)
+    except Unusable:
+        return False
+    return talk.form != "text" or len(talk.messages[0]["content"].split()) >= SENTENCE
 
 
 def _stripped(talk: Conversation) -> Conversation:
@@ -188,7 +223,7 @@ def _begun_alike(first: str, second: str) -> tuple[tuple[Message, ...], str, str
 
 def _prompt_column(data: Mapping[str, object], columns: Mapping[str, str]) -> str:
     """The column that holds the prompt; empty where there is none."""
-    return columns.get("prompt") or next((key for key in PROMPTS if not blank(data.get(key))), "")
+    return columns.get("prompt") or next((key for key in PROMPTS if not absent(data.get(key))), "")
 
 
 def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Conversation:
@@ -198,28 +233,32 @@ def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Convers
         Unusable: there is none, or it does not end with the person's turn.
     """
     column = _prompt_column(data, columns)
-    if blank(data.get(column)):
+    if absent(data.get(column)):
         raise Unusable("no_prompt", f"the prompt is empty (columns: {notation.names(data)}; name one under `columns`)")
-    talk = _stripped(asked(data, column, columns.get("system")))
-    if talk.messages[-1]["role"] != USER:
+    talk = _stripped(asked(data, column, columns))
+    if talk.messages[-1]["role"] not in (USER, RESULT):
         raise Unusable("no_person_turn", f"{column} does not end with a turn of the person's")
     return talk
 
 
-def _texts(said: object) -> list[str]:
-    """Answers, several in a list or the notation of one.
-
-    Raises:
-        Unusable: one is not a text.
-    """
+def _texts(said: object, bad: list[Unusable]) -> list[str]:
+    """Answers, several in a list or the notation of one; ``bad`` gains why some are none."""
     given = notation.texts(said) if isinstance(said, str) else said
-    return [_single(each) for each in (given if isinstance(given, list) else [given])]
+    texts = list[str]()
+    for each in given if isinstance(given, list) else [given]:
+        try:
+            texts.append(_single(each))
+        except Unusable as error:
+            bad.append(error)
+    return texts
 
 
 def _single(value: object) -> str:
     _, (*before, answer) = _answer({"an answer": value}, "an answer")
     if before:
         raise Unusable("no_text", "an answer is a whole conversation")
+    if CALLS in answer:
+        raise Unusable("tool_call", "an answer is the call of a tool")
     return answer["content"]
 
 

@@ -2,26 +2,30 @@
 
 - *text*: what the person says; in a column of answers, what the assistant says.
 - *messages*: a list of objects with ``role`` and ``content``, or ``from`` and ``value``; one such object; or one object of two
-  lists. Content is text, or a list of parts that are all text. Roles are those of ``ROLES``.
-- *transcript*: ``Human: …``, ``Assistant: …``, each turn after an empty line but the first, which may also be ``System: …``.
-  Only such a mark begins a turn: other colons and empty lines are the turn's own. Transcripts of other forms are left out.
+  lists. Content is text, or a list of parts that are all text. Roles are those of ``ROLES``. Or a list of lists of a role and
+  a text; or of objects of what was asked and answered (``input`` and ``output``, ``user`` and ``assistant``).
+- *transcript*: ``Human: …``, ``Assistant: …``, see ``cai.data.transcripts``.
 - *messages as text*: messages in the notation of JSON or Python, as a CSV file has them.
 
 What stands beside a question and belongs to it is ``cai.data.questions``. Contents stay as they are, but for a text's ends.
 
-A conversation is read whole or not at all: an image, a tool call, a turn without text or of an unknown role is a reason to
-leave its row out. Only an empty last turn of the assistant's, the one that is to come, goes.
+Calls of tools and what these gave are read by ``cai.data.calls``.
+
+A conversation is read whole or not at all: an image, a call that cannot be read, a turn without text or of an unknown role is
+a reason to leave its row out. Only an empty last turn of the assistant's, the one that is to come, goes, and an empty first one
+of the system's.
 """
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cai.data import notation
+from cai.data import calls, notation, transcripts
 from cai.data.notation import Unusable
 from cai.store.rows import Message, is_text
+from constitution.tools import RESULT
 
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
 ROLES = {
@@ -30,29 +34,22 @@ ROLES = {
     **dict.fromkeys(("system", "developer"), SYSTEM),
 }
 """What files call who speaks → what we call them."""
-TOOLS = ("tool", "tools", "function", "ipython", "observation", "environment")
+TOOLS = (*calls.RESULTS, *calls.CALLING)
 """Speakers that are programs; their turns, and the calls before them, are more than text."""
+CALLS = ("<tool_call>", "<tool_response>", "<function_call>", "<functioncall>")
+"""How a turn begins that calls a tool, or is what one gave back, in the text of one."""
 MEDIA = {"image": "an image", "audio": "audio", "video": "a video"}
 """What a part, a turn or a column beside a question may hold that is no text, by its name."""
-_MARK = re.compile(r"(?:\A|\r?\n[ \t]*\r?\n)(?P<role>Human|Assistant):[ ]?|\A(?P<first>System):[ ]?")
-OTHERS = (
-    *(
-        ("### Human:", "### Assistant:"),
-        ("### Instruction:", "### Response:"),
-        ("Below is an instruction", "### Response:"),
-    ),
-    *(("<|im_start|>", "<|im_end|>"), ("<|user|>", "<|assistant|>"), ("<|begin_of_text|>", "<|eot_id|>")),
-    *(
-        ("[INST]", "[/INST]"),
-        ("<s>[INST]", "[/INST]"),
-        ("<start_of_turn>", "<end_of_turn>"),
-        ("<bos>", "<end_of_turn>"),
-    ),
-    *(("User:", "\nAssistant:"), ("USER:", "ASSISTANT:"), ("user:", "\nassistant:")),
+_FILE = re.compile(
+    r"(?:input_)?(?:(image|audio|video)s?|(img|picture|photo)s?|(pixel)_values)"
+    r"(?:_?(?:urls?|uris?|paths?|files?|file_?names?|bytes|base64|\d+))?|(image)_ids?"
 )
-"""How transcripts of other forms begin, and what then stands in them: they are left out, not asked as one turn."""
-_FIRST = ("Human:", "Assistant:", "System:")
-_CLOSE_MARK = re.compile(r"\n(Human|Assistant):")
+_PLACE = re.compile(r"<(image|audio|video)>[ \t]*(?:\n|\Z)|(?:\A|.*\n)[ \t]*<(image|audio|video)>\Z", re.DOTALL)
+_INVISIBLE = re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]*")
+NOTHING = ("nan", "nat", "none", "null", "<na>", "n/a", "na", "noinput", "<noinput>", "no input", "<no input>")
+"""Words that stand where there is nothing: those of a table's empty cells, and those of sets of instructions."""
+ASKED, ANSWERED = ("user", "human", "question", "prompt", "input"), ("assistant", "gpt", "answer", "response", "output")
+"""Keys of a pair of what was asked and answered, where it is an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +86,19 @@ def read(value: object, speaker: str = USER) -> Conversation:
 def blank(value: object) -> bool:
     """Whether a value says nothing."""
     if isinstance(value, str):
-        return value.strip() in ("", "[]", "{}")
-    return value is None or value == [] or value == {} or (isinstance(value, float) and math.isnan(value))
+        return _invisible(value) or value.strip() in ("[]", "{}")
+    if isinstance(value, dict):
+        return all(each is None for each in value.values())
+    return value is None or value == [] or (isinstance(value, float) and math.isnan(value))
+
+
+def _invisible(words: str) -> bool:
+    return _INVISIBLE.fullmatch(words) is not None
+
+
+def absent(value: object) -> bool:
+    """Whether a column of a question, or beside it, says nothing, or holds a word that stands for nothing."""
+    return blank(value) or (isinstance(value, str) and len(value) < 20 and value.strip().lower() in NOTHING)
 
 
 def text(value: object, what: str = "it") -> str:
@@ -139,33 +147,16 @@ def kind(value: object) -> str:
 def _from_text(words: str, speaker: str) -> Conversation:
     if (data := notation.messages(words)) is not None:
         return Conversation("messages as text", _messages(data))
-    if turns := _transcript(words):
-        return Conversation("transcript", _whole(turns))
+    if speaker == USER and notation.is_texts(words):
+        raise Unusable("no_roles", "is the notation of a list of texts, which does not tell who says what")
     words = words.strip()
+    if turns := transcripts.turns(words):
+        return Conversation(
+            "transcript", _whole([{"role": ROLES[who.lower()], "content": said} for who, said in turns])
+        )
     if blank(words):
         raise Unusable("empty_turn", "it is empty")
-    if begin := next((begin for begin, then in OTHERS if words.startswith(begin) and then in words), ""):
-        raise Unusable(
-            "unknown_transcript", f"begins with {begin} and looks like a transcript in a form that is not known"
-        )
-    return Conversation("text", ({"role": speaker, "content": words},))
-
-
-def _transcript(words: str) -> list[Message]:
-    """The turns of a transcript; none where the text is not one."""
-    words = words.strip()
-    marks = list(_MARK.finditer(words)) if words.startswith(_FIRST) else []
-    if not any(mark["role"] for mark in marks):
-        return []
-    if len(marks) == 1 and _CLOSE_MARK.search(words):
-        raise Unusable(
-            "unclear_turns", "no empty line stands before its turns, so that they cannot be told from their text"
-        )
-    ends = [*(mark.start() for mark in marks[1:]), len(words)]
-    return [
-        {"role": ROLES[(mark["role"] or mark["first"]).lower()], "content": words[mark.end() : end].strip()}
-        for mark, end in zip(marks, ends, strict=True)
-    ]
+    return Conversation("text", _whole([{"role": speaker, "content": words}]))
 
 
 def _messages(value: list[object] | dict[str, object]) -> tuple[Message, ...]:
@@ -174,7 +165,33 @@ def _messages(value: list[object] | dict[str, object]) -> tuple[Message, ...]:
         raise Unusable("no_roles", "a list of texts does not tell who says what; name one, such as `column: turns.0`")
     if turns and all(isinstance(each, dict) and "type" in each and not _role_of(each) for each in turns):
         return _whole([{"role": USER, "content": _content(turns)}])  # the parts of one turn
-    return _whole([_turn(each) for each in turns])
+    if all(isinstance(each, dict) for each in turns) and (pairs := exchanges(turns)):
+        return _whole(pairs)
+    return _whole(calls.numbered([said for each in _with_roles(turns) for said in _said(each)]))
+
+
+def _with_roles(turns: Sequence[object]) -> Sequence[object]:
+    """Turns that are lists of a role and a text as objects; otherwise themselves."""
+    names = [each[0] if isinstance(each, list) and len(each) == 2 else None for each in turns]
+    if not all(isinstance(name, str) and name.strip().lower() in (*ROLES, *TOOLS) for name in names):
+        return turns
+    return [dict(zip(("role", "content"), each, strict=True)) for each in turns if isinstance(each, list)]
+
+
+def exchanges(value: object) -> list[Message]:
+    """Pairs of what was asked and answered, as turns, of which some may be empty; none where it is something else."""
+    pairs = [_exchange(each) for each in value] if isinstance(value, list) and _with_roles(value) is value else []
+    texts = [each for pair in pairs for each in pair]
+    if not all(pairs) or any(not isinstance(each, str | None) for each in texts):
+        return []
+    return [{"role": (USER, ASSISTANT)[place % 2], "content": text(each or "")} for place, each in enumerate(texts)]
+
+
+def _exchange(value: object) -> list[object]:
+    """What was asked and what was answered; empty where it is something else."""
+    if isinstance(value, dict):
+        value = [value[key] for names in (ASKED, ANSWERED) for key in names if key in value] if len(value) == 2 else []
+    return value if isinstance(value, list) and len(value) == 2 else []
 
 
 def _one_by_one(value: Mapping[str, object]) -> Sequence[object]:
@@ -195,24 +212,29 @@ def _role_of(turn: Mapping[str, object]) -> object:
     return turn.get("role") or turn.get("from")
 
 
-def _turn(turn: object) -> Message:
-    """One message; its content may be empty.
+def _said(turn: object) -> Iterator[calls.Said]:
+    """What a turn of a file says, with the tools it calls, and what tools gave before it; its words may be empty.
 
     Raises:
-        Unusable: it is more, or less, than a text that somebody says.
+        Unusable: it is more, or less, than what somebody says.
     """
     if not isinstance(turn, dict):
         raise Unusable("no_roles", f"one of its turns is {kind(turn)}, and not an object with role and content")
     role = _role_of(turn)
     name = role.strip().lower() if isinstance(role, str) else ""
-    if name.startswith(TOOLS) or turn.get("tool_calls") or turn.get("function_call"):
-        raise Unusable("tool_call", "a tool is called in it")
-    if name not in ROLES:
+    if name not in ROLES and name not in TOOLS:
         said = text(role)[:40] if isinstance(role, str) else kind(role)
         raise Unusable("unknown_role", f"who speaks is {said}; known: {', '.join(ROLES)}")
     without_media(turn)
-    content = next((turn[key] for key in ("content", "value", "text") if not blank(turn.get(key))), "")
-    return {"role": ROLES[name], "content": _content(content)}
+    content = next((turn[key] for key in ("content", "value", "text", "parts") if not blank(turn.get(key))), "")
+    results = calls.results(content, _content)
+    yield from ((each, []) for each in results)
+    said = content if name in TOOLS and isinstance(content, str) else _content(content)
+    if name in calls.RESULTS or calls.is_response(said):
+        yield calls.result(turn, said), []
+    elif not results or said:
+        words, made = calls.calls(turn, said, name)
+        yield {"role": ASSISTANT if made and name in TOOLS else ROLES[name], "content": words}, made
 
 
 def _content(content: object) -> str:
@@ -230,8 +252,8 @@ def _part(part: object) -> str:
         raise Unusable("unknown_part", f"one of its parts is {kind(part)}, and no text")
     name = str(part.get("type") or "text")
     without_media({name: True})
-    if name.startswith(("tool", "function")):
-        raise Unusable("tool_call", "a tool is called in it")
+    if name in calls.PARTS:  # they are no words, and are read as what they are
+        return ""
     if name not in ("text", "input_text", "output_text") or not isinstance(part.get("text"), str):
         raise Unusable("unknown_part", f'one of its parts has the type "{text(name)[:40]}", and no text')
     return text(part["text"])
@@ -244,25 +266,36 @@ def without_media(data: Mapping[str, object]) -> None:
         Unusable: there is something under such a name.
     """
     for key, value in data.items():
-        if (kind := _medium(str(key))) and not blank(value):
+        if (kind := _medium(str(key))) and not absent(value):
             raise Unusable(f"needs_{kind}", f"it needs {MEDIA[kind]} ({text(str(key))})")
 
 
 @lru_cache(maxsize=4096)
 def _medium(name: str) -> str:
     """Which of MEDIA a column or a part holds by its name; empty for others."""
-    bare = name.lower().rpartition(".")[2].removeprefix("input_")
-    return next((each for each in MEDIA if bare in (each, f"{each}s", f"{each}_url", f"{each}_urls")), "")
+    found = _FILE.fullmatch(name.lower().rpartition(".")[2])
+    kind = next(filter(None, found.groups()), "") if found else ""
+    return kind if kind in MEDIA or not kind else "image"
 
 
-def _whole(turns: list[Message]) -> tuple[Message, ...]:
-    """The turns, without an empty last one of the assistant's.
+def _whole(turns: Sequence[Message]) -> tuple[Message, ...]:
+    """The turns, without an empty last one of the assistant's, and an empty first one of the system's.
 
     Raises:
-        Unusable: there is none, or one is empty.
+        Unusable: there is none, or one is empty, or needs more than its text.
     """
-    if turns and turns[-1]["role"] == ASSISTANT and not turns[-1]["content"].strip():
+    if turns and turns[-1]["role"] == ASSISTANT and _speaks(turns[-1]) and _invisible(turns[-1]["content"]):
         turns = turns[:-1]
-    if not turns or not all(each["content"].strip() for each in turns):
+    if turns and turns[0]["role"] == SYSTEM and _invisible(turns[0]["content"]):
+        turns = turns[1:]
+    if not turns or any(_invisible(each["content"]) for each in turns if _speaks(each)):
         raise Unusable("empty_turn", "one of its turns is empty" if turns else "it has no turn with text")
+    if any(each["content"].lstrip().startswith(CALLS) for each in turns if _speaks(each)):
+        raise Unusable("tool_call", "a tool is called in it")
+    without_media({found[1] or found[2]: True for each in turns if (found := _PLACE.match(each["content"]))})
     return tuple(turns)
+
+
+def _speaks(turn: Message) -> bool:
+    """Whether a turn is words alone: a call needs none, and a tool may give nothing."""
+    return turn["role"] != RESULT and calls.CALLS not in turn

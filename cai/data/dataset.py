@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
+from cai.data.columns import Carried, carried, table
 from cai.errors import RunError
 from cai.store.rows import Message
 from constitution.visible import visible
@@ -86,42 +87,19 @@ class RankedRow(DatasetRow):
     scores: list[float]
 
 
-def schema(example: Mapping[str, object]) -> Any:
-    """The Arrow schema of a dataset, from one example: text, numbers, messages, and lists of any of these.
-
-    A list without an item is taken for one of text.
-    """
-    import pyarrow as pa
-
-    def kind(value: object) -> Any:
-        match value:
-            case {"role": _}:
-                return pa.struct([("role", pa.string()), ("content", pa.string())])
-            case list():
-                return pa.list_(kind(value[0]) if value else pa.string())
-            case bool():
-                return pa.bool_()
-            case int():
-                return pa.int64()
-            case float():
-                return pa.float64()
-        return pa.string()
-
-    return pa.schema([(name, kind(value)) for name, value in example.items()])
-
-
 class Shards:
     """Writes one split, aside until it is complete."""
 
-    def __init__(self, folder: Path, split: str) -> None:
-        self.folder, self.split = folder, split
+    def __init__(self, folder: Path, split: str, more: Carried = frozenset()) -> None:
+        self.folder, self.split, self.more = folder, split, more
         self.rows: list[dict[str, object]] = []
         self.files: list[Path] = []
         self.writer: Any = None
         self.count = 0
 
     def add(self, row: dict[str, object]) -> None:
-        """One more example."""
+        """One more example, none of whose keys may be left out."""
+        assert carried(row) <= self.more, "a dataset is told beforehand what its messages carry"
         self.rows.append(row)
         self.count += 1
         if len(self.rows) >= BATCH_ROWS:
@@ -138,17 +116,16 @@ class Shards:
             file.replace(self.folder / name)
 
     def _flush(self) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as parquet
 
         if not self.rows:
             return
-        table = pa.Table.from_pylist(self.rows, schema=schema(self.rows[0]))
+        part = table(self.rows, self.more)
         if self.writer is None:
             self.files.append(self.folder / f".{self.split}-{len(self.files)}.tmp")
             self.files[-1].unlink(missing_ok=True)  # a link of this name is not written through
-            self.writer = parquet.ParquetWriter(self.files[-1], table.schema)
-        self.writer.write_table(table)
+            self.writer = parquet.ParquetWriter(self.files[-1], part.schema)
+        self.writer.write_table(part)
         self.rows = []
         if self.files[-1].stat().st_size >= SHARD_BYTES:
             self._end_file()
@@ -159,13 +136,18 @@ class Shards:
             self.writer = None
 
 
-def write(folder: Path, rows: Iterable[Mapping[str, object]], test_prompts: Set[object]) -> dict[str, int]:
+def write(
+    folder: Path, rows: Iterable[Mapping[str, object]], test_prompts: Set[object], more: Carried = frozenset()
+) -> dict[str, int]:
     """Write the splits; ``prompt_id``, which rows of one prompt share, says which side a row is on and is not written.
+
+    Args:
+        more: what of all rows is ``carried``: of what is not told here, nothing is written.
 
     Returns:
         split → rows.
     """
-    splits = {"train": Shards(folder, "train"), "test": Shards(folder, "test")}
+    splits = {split: Shards(folder, split, more) for split in ("train", "test")}
     for row in rows:
         side = "test" if row["prompt_id"] in test_prompts else "train"
         splits[side].add({key: value for key, value in row.items() if key != "prompt_id"})
@@ -198,6 +180,8 @@ def _readable(path: Path | str) -> Iterator[None]:
     """What is wrong with a file as a sentence."""
     import pyarrow
 
+    if not Path(path).is_file():  # a pipe would be waited for
+        raise RunError(f"{path} is no file; put it back, or do its stage again with --redo")
     try:
         yield
     except (pyarrow.ArrowException, OSError, ValueError) as error:

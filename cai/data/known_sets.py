@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from cai.data.labels import LABELS, Form, Meaning, label_columns, number_of, value_of
+from cai.store.rows import is_text
 
 Data = Mapping[str, object]
 
@@ -101,6 +102,17 @@ def _arena_rows(data: Data) -> Sequence[Data]:
     return [{**dict(zip(("response_a", "response_b"), talks, strict=True)), **{key: data.get(key) for key in _HOT}}]
 
 
+def _battle_rows(data: Data) -> Sequence[Data]:
+    """Of the arena's conversations, and of MT-Bench's, whose label may be of an earlier turn: each up to the turn it is of."""
+    turn, talks = number_of(data.get("turn")), {key: data[key] for key in ("conversation_a", "conversation_b")}
+    cut = {
+        key: talk[: 2 * turn]
+        for key, talk in talks.items()
+        if isinstance(talk, list) and isinstance(turn, int) and turn > 0
+    }
+    return [{**data, **cut}]
+
+
 def _turns(text: object) -> list[str]:
     try:
         turns = json.loads(text) if isinstance(text, str) else text
@@ -114,17 +126,24 @@ def _exchange(prompt: str, answer: str) -> tuple[dict[str, str], dict[str, str]]
 
 
 def _ultrafeedback_rows(data: Data) -> Sequence[Data]:
-    """Of UltraFeedback: each two of the completions, the one with the higher score before the other."""
-    completions = data.get("completions")
-    scored = [
-        (each.get("response"), score)
-        for each in (completions if isinstance(completions, list) else [])
-        if isinstance(each, dict) and str(each.get("response") or "").strip() and (score := _score(each)) is not None
-    ]
-    return [
-        {"prompt": data.get("instruction"), "a": a, "b": b, "label": "tie" if first == second else "ab"[second > first]}
+    """Of UltraFeedback: each two of the completions, the one with the higher score before the other.
+
+    One without a text or a score is paired with itself alone, so that it is left out, and counted.
+    """
+    given = data.get("completions")
+    scored, rest = list[tuple[object, float]](), list[object]()
+    for each in given if isinstance(given, list) else []:
+        response, score = (each.get("response"), _score(each)) if isinstance(each, dict) else (each, None)
+        if score is None or not isinstance(response, str) or not response.strip() or not is_text(response):
+            rest.append(response)
+        else:
+            scored.append((response, score))
+    prompt = data.get("instruction")
+    pairs = [
+        {"prompt": prompt, "a": a, "b": b, "label": "tie" if first == second else "ab"[second > first]}
         for (a, first), (b, second) in combinations(scored, 2)
     ]
+    return [*pairs, *({"prompt": prompt, "a": each, "b": each, "label": None} for each in rest)]
 
 
 def _score(completion: Data) -> float | None:
@@ -174,7 +193,7 @@ KNOWN_SETS = (
     ),
     KnownSet(
         "HelpSteer2",
-        frozenset({"prompt", "response_1", "response_2", "preference_strength"}),
+        frozenset({"split", "prompt", "response_1", "response_2", "preference_strength"}),
         _form("prompt", "response_1", "response_2", "preference_strength"),
         f"preference_strength {_HELPSTEER.format('response_1', 'response_2')}",
         _SIGNED,
@@ -182,7 +201,7 @@ KNOWN_SETS = (
     ),
     KnownSet(
         "HelpSteer3",
-        frozenset({"context", "response1", "response2", "overall_preference"}),
+        frozenset({"domain", "context", "response1", "response2", "overall_preference"}),
         _form("context", "response1", "response2", "overall_preference"),
         f"overall_preference {_HELPSTEER.format('response1', 'response2')}",
         _SIGNED,
@@ -239,6 +258,7 @@ KNOWN_SETS = (
         frozenset({"conversation_a", "conversation_b", "model_a", "model_b", "winner"}),
         _form("", "conversation_a", "conversation_b", "winner"),
         "winner names model_a, model_b or a tie",
+        rows=_battle_rows,
     ),
     KnownSet(
         "JudgeBench",

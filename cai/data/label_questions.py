@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cai.data.labels import COLD, HOT, Form, Meaning, is_tie, label_columns, number_of, suffix, value_of
+from cai.data.labels import COLD, HOT, SAYS, Form, Meaning, is_tie, number_of, suffix, value_of
 from cai.data.notation import names
 
 SHOWN, LONGEST = 6, 40
@@ -39,6 +39,10 @@ def what_stands_for(form: Form, held: Held, columns: Data, name: str) -> str:
     if form.known and ", " in form.label:
         todo = "write the label into one column, as the name of the better answer's"
         return f"{name}: {form.label} {holds}, which are not all values of {form.known}; {todo}"
+    lost = [key for key in ("first", "second") if key in columns and value_of(columns[key]) not in held.values]
+    if lost:
+        holds += f", and not {' or '.join(_shown(str(columns[key])) for key in lost)}"
+        columns = {key: value for key, value in columns.items() if key not in lost}
     more, why = _answer(form, held, columns)
     say = _mapping({**columns, "label": form.labels[0], **more})
     which = f"{_which(held.others)} not say which answer is the better"
@@ -53,7 +57,7 @@ def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:
     each_beside = f"with each value beside what it stands for: {a}, {b}, or neither"
     if keys := [key for key in ("first", "second", "tie") if key in columns]:
         left = [key for key in ("first", "second", "tie") if key not in keys]
-        return dict(zip(left, others, strict=False)), each_beside
+        return dict(zip(left, _in_order(others), strict=False)), each_beside
     if {1.0, 0.0} <= held.words.keys():
         if len(others) == 1:
             return {"tie": others[0]}, f"if {_shown(others[0])} stands for a tie"
@@ -61,13 +65,17 @@ def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:
     if len(numbers) == len(others) and (scale := _scale(numbers, a, b)):
         return scale[0], f"{scale[1]}, with `means: worse` beside it if it is the other way round"
     if len(others) > 2:
-        places = sorted(others[:3], key=lambda each: number_of(each) == 0)
-        return dict(zip(("first", "second", "tie"), places, strict=True)), each_beside
+        return dict(zip(("first", "second", "tie"), _in_order(others[:3]), strict=True)), each_beside
     one, other = others[0], others[-1]
     also = f"`first: {_yaml(other)}` in its place if {_shown(other)} does"
     if one == other:
         also = f"`second: {_yaml(one)}` in its place if it stands for {b}"
     return {"first": one}, f"if {_shown(one)} stands for {a}, or {also}"
+
+
+def _in_order(values: Sequence[str]) -> Sequence[str]:
+    """The values as first, second and tie may be: numbers from the lowest, and last what may be a tie."""
+    return sorted(values, key=_rank)
 
 
 def _scale(numbers: Sequence[float], a: str, b: str) -> tuple[Data, str] | None:
@@ -78,8 +86,20 @@ def _scale(numbers: Sequence[float], a: str, b: str) -> tuple[Data, str] | None:
         return {"scale": "share"}, f"if it is the probability that {a} is the better"
     if len(numbers) < 4:
         return None
-    middle = value_of((min(numbers) + max(numbers)) / 2)
+    middle = _middle(numbers)
     return {"scale": "signed", "tie": middle}, f"if numbers below {middle} stand for {a} and those above it for {b}"
+
+
+def _rank(value: str) -> tuple[bool, float]:
+    """Ties are 0 or stand between two numbers; words stay as they are."""
+    number = number_of(value)
+    return (False, 0) if number is None else (number == 0 or number % 1 != 0, number)
+
+
+def _middle(numbers: Iterable[float]) -> str:
+    """The middle of a scale by its ends, to one half: few of a file's numbers stand at its very ends."""
+    known = list(numbers)
+    return value_of(round(min(known) + max(known)) / 2)
 
 
 def no_scale(form: Form, values: Mapping[str, int], scale: str, name: str) -> str:
@@ -89,19 +109,109 @@ def no_scale(form: Form, values: Mapping[str, int], scale: str, name: str) -> st
     return f"{name}: `scale: {scale}` is for {what}, and {holds}; name another column or scale"
 
 
-def no_pairs(data: Data, rows: Iterable[Data], answers: tuple[str, str] | None, columns: Data, name: str) -> str:
-    """There are no columns that say which answer is better, or several that may say it together.
+def no_sign(form: Form, values: Mapping[str, int], columns: Data, name: str) -> str:
+    """A signed scale has no number below its middle, which nobody named."""
+    middle = _middle(number for value in values if (number := number_of(value)) is not None)
+    return (
+        f"{name}: `scale: signed` is for numbers below and above 0, and the label's column {_shown(form.label)} holds "
+        f"{_counts(values)}; say `columns: {_mapping({**columns, 'tie': middle})}` if {middle} is its middle, or `tie: 0`"
+    )
+
+
+def not_held(form: Form, values: Mapping[str, int], columns: Data, name: str) -> str:
+    """No label holds what the recipe speaks of."""
+    said = " and ".join(f"`{key}: {_yaml(columns[key])}`" for key in SAYS if key in columns)
+    return f"{name}: {said} speaks of no label, for the column {_shown(form.label)} holds {_counts(values)}; name one of these"
+
+
+def several_labels(labels: Sequence[str], columns: Data, apart: Mapping[str, int] | None = None) -> str:
+    """Two columns or more say which answer is better.
 
     Args:
-        data: the first row; ``rows`` are the others.
+        apart: those that differ from the first → in how many rows.
     """
-    hot = one_hot(data, answers)
-    if answers is None or not hot or label_columns(columns):
-        return (
-            f"{name}: no pairs in the columns {names(data)}; pairs are chosen and rejected, two "
-            "answers and a label, or prompt, corrects and incorrects; name other columns under `columns`"
-        )
-    counts = {each: Counter([value_of(data[each])]) for each in hot}
+    either = " or ".join(f"`columns: {_mapping({**columns, 'label': each})}`" for each in labels)
+    differ = f", and differ in {max(apart.values())} rows" if apart else ""
+    return f"{' and '.join(map(_shown, labels))} both say which answer is better{differ}; say {either}"
+
+
+def several_forms(forms: Sequence[Form], columns: Data, name: str) -> str:
+    """What the recipe says of values cannot be meant of two columns, or pairs of answers, alike; empty where there are no two."""
+    labelled = {
+        (each.a, each.b, each.label): each for each in forms if each.kind == "labelled" and len(each.labels) == 1
+    }
+    keys = [key for key in (*SAYS, "scale") if key in columns]
+    if not keys or len(labelled) < 2:
+        return ""
+    places = " and others in ".join(f"{_shown(a)} and {_shown(b)} (label: {_shown(label)})" for a, b, label in labelled)
+    return (
+        f"{name}: some rows have their answers in {places}, and {' and '.join(keys)} under `columns` may not mean the same of "
+        "both; name a, b and label, and read the others as a source of their own"
+    )
+
+
+def only_names(answers: tuple[str, str] | None, columns: Data, name: str) -> str:
+    """Chosen and rejected seem to name answers that stand elsewhere.
+
+    Args:
+        answers: their columns, where they are known.
+    """
+    a, b = answers or ("…", "…")
+    where = _mapping({**columns, "a": a, "b": b, "label": "chosen"})
+    return (
+        f"{name}: chosen and rejected hold numbers, letters or names, which say of two other columns which is the better; say "
+        f"`columns: {where}` with the columns of the answers, or `columns: {_mapping({**columns, 'means': 'better'})}` if "
+        "they are themselves the answers"
+    )
+
+
+def turned(against: int, rows: int, columns: Data, name: str) -> str:
+    """Scores say that rejected is the better."""
+    worse, better = (_mapping({**columns, "means": word}) for word in ("worse", "better"))
+    return (
+        f"{name}: in {against} of {rows} rows rejected has the higher score, rating or reward; say `columns: {worse}` if chosen "
+        f"is the worse answer, or `columns: {better}` if it is not"
+    )
+
+
+def number_for_each(form: Form, values: Mapping[str, int], columns: Data, name: str) -> str:
+    """The label is a list of a number for each answer."""
+    label = form.labels[0]
+    hot = values.keys() <= {"0", "1"}
+    say = {"label": [f"{label}.0", f"{label}.1"]} if hot else {"label": f"{label}.0", "scale": "share"}
+    return (
+        f"{name}: the label's column {_shown(label)} holds lists of numbers that sum to 1, one for each answer, which are not "
+        f"the labels of several people; say `columns: {_mapping({**columns, **say})}` if the first is of {_shown(form.a)}"
+    )
+
+
+def other_order(form: Form) -> str:
+    """Columns of which a 1 says which answer is better, in another order than the answers'; empty where they are in theirs."""
+    order = _by_answer(form.labels, (form.a, form.b))
+    if order == list(form.labels):
+        return ""
+    labels = _mapping({"label": order})
+    return (
+        f"under label stand {', '.join(map(_shown, form.labels))}, of which the first is read as that of {_shown(form.a)}; by "
+        f"their names say {labels[1:-1]}, or `means: better` beside them if they are in the right order"
+    )
+
+
+def no_pairs(data: Data, name: str) -> str:
+    """There are no columns that say which answer is better.
+
+    Args:
+        data: the first row.
+    """
+    return (
+        f"{name}: no pairs in the columns {names(data)}; pairs are chosen and rejected, two "
+        "answers and a label, or prompt, corrects and incorrects; name other columns under `columns`"
+    )
+
+
+def hot_columns(hot: Sequence[str], rows: Iterable[Data], answers: tuple[str, str], columns: Data, name: str) -> str:
+    """Several columns may say together which answer is better."""
+    counts = {each: Counter[str]() for each in hot}
     for row in rows:
         for each in hot:
             counts[each][value_of(row.get(each))] += 1
@@ -114,13 +224,9 @@ def no_pairs(data: Data, rows: Iterable[Data], answers: tuple[str, str] | None, 
     )
 
 
-def one_hot(data: Data, answers: tuple[str, str] | None) -> list[str]:
+def one_hot(data: Data, answers: tuple[str, str]) -> list[str]:
     """The columns of a row of which a 1 may say which answer is the better; none where there is but one."""
-    hot = [
-        each
-        for each in data
-        if _WON.search(each) and each not in (answers or ()) and value_of(data[each]) in (*HOT, *COLD)
-    ]
+    hot = [each for each in data if _WON.search(each) and each not in answers and value_of(data[each]) in (*HOT, *COLD)]
     return hot if len(hot) > 1 else []
 
 
@@ -178,4 +284,5 @@ def _yaml(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_yaml, value)) + "]"
     text = str(value)
-    return text if number_of(text) is not None or _PLAIN.fullmatch(text) else json.dumps(text)
+    plain = number_of(text) is not None or _PLAIN.fullmatch(text)
+    return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())

@@ -44,6 +44,10 @@ _NOUNS = "answer|assistant|candidate|chatbot|completion|conversation|model|optio
 _PLACE = re.compile(
     rf"(?:(?:{_NOUNS})[\s_-]*)?(a|b|\d+|first|second)(?:[\s_-]+(?:{_NOUNS}))?(?: (?:is better|better|wins|won))?"
 )
+_WORSE = re.compile(
+    r"(?:^|[\W_])(?:los(?:er|ers|ing|es|t)|worse|worst|reject(?:ed)?|dispreferred|disliked|inferior|bad|least)(?:$|[\W_])",
+    re.IGNORECASE,
+)
 _SIGNS = re.compile(r"([^<>=]+?)\s*(>+|<+|=+)\s*([^<>=]+)")
 
 
@@ -124,7 +128,10 @@ def label_columns(columns: Mapping[str, object]) -> tuple[str, ...]:
 
 def names_of(columns: Mapping[str, object]) -> list[str]:
     """The columns that a recipe's ``columns`` name; its other keys say what values stand for."""
-    return [*(str(columns[key]) for key in ("prompt", "a", "b", "system") if key in columns), *label_columns(columns)]
+    return [
+        *(str(columns[key]) for key in ("prompt", "a", "b", "system", "context") if key in columns),
+        *label_columns(columns),
+    ]
 
 
 def conflicts(columns: Mapping[str, object]) -> Iterator[str]:
@@ -133,6 +140,11 @@ def conflicts(columns: Mapping[str, object]) -> Iterator[str]:
     scale, sides = columns.get("scale"), [key for key in ("first", "second") if key in columns]
     if ("a" in columns) != ("b" in columns):
         yield "names one answer's column alone; name both, a and b"
+    if "means" not in columns and (worse := [each for each in label_columns(columns) if _WORSE.search(each)]):
+        yield (
+            f"has {' and '.join(worse)} under label, which by its name is of the worse answer; say `means: worse` beside it, or "
+            "`means: better` if it is not"
+        )
     if len(label_columns(columns)) > 1 and (more := [*sides, *({"tie", "scale"} & columns.keys())]):
         yield f"has several columns under label, of which a 1 says which answer is better; take {' and '.join(more)} out"
     elif scale and sides:
@@ -145,10 +157,18 @@ def conflicts(columns: Mapping[str, object]) -> Iterator[str]:
         yield f"has {' and '.join(key for key in SAYS if key in columns)} of one value; a value stands for one thing"
 
 
+def counts_from_one(label: str, form: Form) -> bool:
+    """Whether a word says 1 of answers that are 0 and 1, and is not the name of the second: it may be counted otherwise."""
+    match = _PLACE.fullmatch(_bare(label))
+    return (
+        match is not None and (suffix(form.a), suffix(form.b), match[1]) == ("0", "1", "1") and label != form.b.lower()
+    )
+
+
 def several(data: Mapping[str, object], form: Form) -> Sequence[object]:
     """The labels of one row, one for each person; of one-hot columns a single one."""
     label = data.get(form.labels[0])
-    return label if isinstance(label, list) and len(form.labels) == 1 else [label]
+    return label if isinstance(label, list) and label and len(form.labels) == 1 else [label]
 
 
 def number_of(label: object) -> int | float | None:
@@ -224,6 +244,8 @@ def _place(word: str, form: Form) -> set[float]:
     ends = suffix(form.a), suffix(form.b)
     if match[1] in ends:
         return _sides(match[1], ends)
+    if ends[0] > ends[1] and max(map(len, ends)) == 1:  # the two have changed places: first of which order?
+        return set()
     for places in (("a", "b"), ("first", "second")):
         if match[1] in places and not set(ends) & set(places):
             return _sides(match[1], places)

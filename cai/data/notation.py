@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Set
 from contextlib import suppress
 
@@ -36,7 +37,8 @@ def messages(words: str) -> list[object] | dict[str, object] | None:
     if not begin or not (listed or is_turn(set(_KEY.findall(words)))):
         return None
     data = _parsed(words, "messages")
-    turns = data if isinstance(data, list) else [data]
+    inner = data.values() if isinstance(data, dict) else ()
+    turns = [each for some in (data, *inner) for each in (some if isinstance(some, list) else [some])]
     known = any(isinstance(each, dict) and is_turn(each.keys()) for each in turns)
     return data if isinstance(data, list | dict) and (known or listed) else None
 
@@ -55,6 +57,16 @@ def names(columns: Iterable[object]) -> str:
     every = [printable(str(each)).replace("\n", "\\n").replace("\t", "\\t") for each in columns]
     short = [each if len(each) <= WIDEST else f"{each[:WIDEST]}…" for each in every[:SHOWN]]
     return ", ".join([*short, *([f"and {len(every) - SHOWN} more"] if len(every) > SHOWN else [])])
+
+
+def count(number: int, noun: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def twice(columns: Iterable[str]) -> str:
+    """The names that stand more than once; empty where none does."""
+    return names(name for name, count in Counter(columns).items() if count > 1 and name)
 
 
 def printable(said: str) -> str:
@@ -80,15 +92,25 @@ def texts(words: str) -> object:
     return words if data is None else data
 
 
+def is_texts(words: str) -> bool:
+    """Whether a text is the notation of a list of texts."""
+    try:
+        data = texts(words)
+    except Unusable:
+        return False
+    return isinstance(data, list) and all(isinstance(each, str) for each in data)
+
+
 def _parsed(words: str, what: str) -> object:
-    """What a text is the notation of; None where it goes on after one.
+    """What a text is the notation of; None where it goes on in words after one.
 
     Raises:
-        Unusable: of nothing.
+        Unusable: of nothing, or of several.
     """
     try:
         data, end = json.JSONDecoder().raw_decode(words)
-        return data if end == len(words) else None
+        if end == len(words) or words[end:].lstrip()[0] not in "{,":
+            return data if end == len(words) else None
     except (ValueError, RecursionError):
         pass
     try:
@@ -102,8 +124,9 @@ def _parsed(words: str, what: str) -> object:
 def _python(words: str) -> object:
     if len(words) > LONGEST:
         raise ValueError
-    # An array of NumPy's has a line's end between its items, which Python's notation never has inside a text.
+    # An array of NumPy's, or one object a line, has a line's end between its items, which Python never has inside a text.
     words = re.sub(r"\}[ \t]*\n[ \t]*\{", "}, {", words)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of escapes that Python does not know
-        return ast.literal_eval(words)
+        data = ast.literal_eval(words)
+    return list(data) if isinstance(data, tuple) else data

@@ -10,24 +10,35 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 from os.path import basename
 
-from cai.data import records
+from cai.data import notation, records
 from cai.data.account import Account
-from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, blank, kind, word
+from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, absent, blank, kind, word
 from cai.data.notation import names, printable
-from cai.data.questions import asked, at, opened
+from cai.data.questions import MESSAGES, NAMED, asked, at, opened
 from cai.data.records import Entry, Record
 from cai.errors import UserError
 from cai.store.rows import Drop, Prompt, content_id, content_key
+from constitution.tools import RESULT
 
 TRACKS = ("redteam", "helpful")
 ABOUT = ("id", "track", "category", "tags", "language")
 """What a row may say about its prompt, each in a column of that name."""
 PROMPT = "prompt"
-INSTEAD = ("messages", "conversations", "conversation")
-"""Columns that hold a prompt where no column is named and there is none called prompt."""
 MISNAMED = ("no_prompt", "no_text", "no_roles", "no_pair", "no_answer", "empty_answer")
 """Reasons that a column of another name may be behind."""
-LIKELY = ("question", "instruction", "query", "goal", "behavior", "text", "transcript", "input", "turns")
+LIKELY = (
+    "prompt",
+    "prompts",
+    "question",
+    "instruction",
+    "query",
+    "goal",
+    "behavior",
+    "text",
+    "transcript",
+    "input",
+    "turns",
+)
 """Names of columns that a sentence may propose, and that are never taken by themselves."""
 
 
@@ -42,8 +53,9 @@ class PromptSource:
         limit: rows to take from the front; None takes all.
         tags: for every prompt of the source, beside its own.
         language: of every prompt of the source that has none of its own, such as "en".
-        id, track, system: further columns, where their names do not tell (id, track, system or system_prompt); None goes by
-            the name, and "" takes none. A track that is named must be one of ours in each row that has one.
+        id, track, system, context: further columns, where their names do not tell (id, track, system or system_prompt,
+            context); None goes by the name, and "" takes none. A track that is named must be one of ours in each row that has
+            one.
     """
 
     path: str = ""
@@ -57,6 +69,7 @@ class PromptSource:
     id: str | None = None
     track: str | None = None
     system: str | None = None
+    context: str | None = None
 
     @property
     def name(self) -> str:
@@ -122,12 +135,13 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
         UserError: see ``cai.data.prompts.read``.
     """
     foreign: Counter[str] = Counter()
+    named = {what: column for what in NAMED if (column := getattr(source, what)) is not None}
     known.file = ""  # the same file in another source may be read by another column
     for entry in islice(records.entries(source), source.limit):
         data = opened(entry.data, source.column)
         account.enter(entry.file, data)
         try:
-            talk = _up_to_the_person(asked(data, _column(source, data, entry), source.system))
+            talk = _up_to_the_person(asked(data, _column(source, data, entry), named))
             row, key = known.admit(_prompt(data, source, (track, entry.file), talk, (account, foreign)), entry.file)
         except Unusable as error:
             drop = left_out(replace(entry, data=data), error, "column")
@@ -160,12 +174,14 @@ def _column(source: PromptSource, data: Record, entry: Entry) -> str:
         UserError: there is none, in a file whose rows are all alike.
         Unusable: there is none in this row.
     """
-    usual = (source.column, *INSTEAD) if source.column == PROMPT else (source.column,)
+    usual = (source.column, *MESSAGES) if source.column == PROMPT else (source.column,)
     there = [each for each in usual if each in data]
     if there:
-        return next((each for each in there if not blank(data[each])), there[0])
+        return next((each for each in there if not absent(data[each])), there[0])
     likely = next((each for each in data if each.lower() in LIKELY), "")
-    hint = f", such as `column: {likely}`" if likely else ""
+    turns = data.get(likely)
+    first = f"{likely}.0" if isinstance(turns, list) and turns and isinstance(turns[0], str) else likely
+    hint = f", such as `column: {first}`" if likely else ""
     text = f'there is no column "{source.column}"; name one of: {names(data)} (key `column`{hint})'
     if entry.alike and source.column.partition(".")[0] not in data:
         raise UserError(f"{entry.file}: {text}")
@@ -173,7 +189,7 @@ def _column(source: PromptSource, data: Record, entry: Entry) -> str:
 
 
 def _up_to_the_person(talk: Conversation) -> Conversation:
-    """A conversation up to the person's last turn.
+    """A conversation up to the last turn that is the person's or what a tool gave.
 
     Raises:
         Unusable: the person says nothing in it, or somebody else speaks last.
@@ -181,7 +197,7 @@ def _up_to_the_person(talk: Conversation) -> Conversation:
     turns = talk.messages
     while turns and turns[-1]["role"] == ASSISTANT:
         turns = turns[:-1]
-    if not turns or turns[-1]["role"] != USER:
+    if not turns or turns[-1]["role"] not in (USER, RESULT):
         raise Unusable("no_person_turn", "it does not end with a turn of the person's, nor with an answer to one")
     if len(turns) == len(talk.messages):
         return talk
@@ -236,8 +252,9 @@ def _plain(data: Record, column: str, account: Account) -> object:
 
 
 def _tags(value: object) -> list[str]:
-    """A list of tags, or one tag as plain text."""
-    given = value if isinstance(value, list) else [value]
+    """A list of tags, also in its notation, or one tag as plain text."""
+    given = notation.texts(value) if isinstance(value, str) and notation.is_texts(value) else value
+    given = given if isinstance(given, list) else [given]
     return [tag for each in given if (tag := word(each, "a tag"))]
 
 

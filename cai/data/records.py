@@ -1,11 +1,10 @@
 """Rows of files, JSONL, JSON, CSV, TSV, Parquet and Arrow, and of Hub datasets, one after the other, each with its place."""
 
-import csv
 import gzip
 import io
 import json
+import re
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,17 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from cai.data.locations import Origin, files, kind
-from cai.data.notation import names
+from cai.data import objects, tables
+from cai.data.formats import kind
+from cai.data.locations import Origin, files
+from cai.data.notation import twice
 from cai.errors import UserError, install
 
-MOST = 1 << 30
 BATCH = 1024
-COLUMNS = (
-    *("prompt", "prompts", "messages", "conversations", "question", "instruction", "input", "text", "id", "label"),
-    *("output", "response", "answer", "completion", "chosen", "rejected", "train", "test", "validation"),
-)
-"""Names by which an object of lists is told for a table of columns, or splits."""
+REACHED = 10
+"""Seconds within which the Hub answers."""
 Record = Mapping[str, object]
 """A row as its file has it: of its values nothing is known yet."""
 
@@ -70,13 +67,33 @@ def _from_hub(origin: Origin) -> Iterator[Entry]:
         from datasets import load_dataset
     except ImportError:
         raise UserError(f"reading a Hub dataset needs the package datasets; run: {install('train')}") from None
+    _reach_hub(origin.hub)
     try:
         rows = load_dataset(origin.hub, origin.config or None, split=origin.split, streaming=True)
         for number, row in enumerate(rows, 1):
             yield Entry(origin.hub, number, dict(row), alike=True)
     except Exception as error:
-        why = (str(error) or type(error).__name__).splitlines()[0]
+        why = re.sub(r"\s*\(\w+\)$", "", _line(error))  # the name of an error's class says nothing to people
         raise UserError(f"the Hub dataset {origin.hub} cannot be read: {why}") from None
+
+
+def _reach_hub(name: str) -> None:
+    """One short request to the Hub: the library would try for half a minute.
+
+    Raises:
+        UserError: it cannot be reached.
+    """
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:  # what was fetched before may still be read
+        return
+    try:
+        get_session().head(constants.ENDPOINT, timeout=REACHED)
+    except Exception:
+        raise UserError(
+            f"the Hub dataset {name} cannot be read: {constants.ENDPOINT} cannot be reached; check the network, or fetch the "
+            "dataset where there is one and name its folder"
+        ) from None
 
 
 def _of_file(path: Path) -> Iterator[tuple[int, Record]]:
@@ -126,6 +143,9 @@ def _from_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
+            if number == 1 and line.startswith("["):  # one list, whatever its name says
+                yield from _from_json(path)
+                return
             data = _json(line, f"{path}:{number}")
             if not isinstance(data, dict):
                 raise UserError(f"{path}:{number}: expected an object, one a line")
@@ -145,14 +165,8 @@ def _json(text: str, place: str) -> Any:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     data = dict(pairs)
     if len(data) < len(pairs):
-        raise ValueError(f"the key {_twice([key for key, _ in pairs])} stands twice in one object; leave one out")
+        raise ValueError(f"the key {twice([key for key, _ in pairs])} stands twice in one object; leave one out")
     return data
-
-
-def _twice(columns: Sequence[str]) -> str:
-    """The names that stand more than once; empty where none does."""
-    counts = Counter(columns)
-    return names(name for name, count in counts.items() if count > 1 and name)
 
 
 def _from_json(path: Path) -> Iterator[tuple[int, Record]]:
@@ -162,9 +176,7 @@ def _from_json(path: Path) -> Iterator[tuple[int, Record]]:
         yield from _from_jsonl(path)
         return
     data = _json(text, str(path))
-    rows = data["data"] if isinstance(data, dict) and isinstance(data.get("data"), list) else data
-    if isinstance(rows, dict):
-        rows = _by_category(rows, path)
+    rows = objects.rows(data, str(path)) if isinstance(data, dict) else data
     if not isinstance(rows, list):
         raise UserError(f"{path}: expected a list of objects, or JSONL under a name that ends in .jsonl")
     for number, each in enumerate(rows, 1):
@@ -185,26 +197,6 @@ def _is_lines(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return bool(text[end:].strip())
-
-
-def _by_category(data: dict[str, Any], path: Path) -> list[Record]:
-    """The rows of ``{category: {tag: [text, …]}}``, with what they stand under.
-
-    One level alone, or names of columns, could as well be a table of columns, whose answers would be asked as prompts.
-    """
-    groups = [(category, tag, texts) for category, inner in data.items() for tag, texts in _fields(inner)]
-    known = {name.lower() for category, tag, _ in groups for name in (category, tag)}
-    lists = all(isinstance(texts, list) and all(isinstance(each, str) for each in texts) for *_, texts in groups)
-    if not groups or not lists or len(groups) < len(data) or known & set(COLUMNS):
-        raise UserError(
-            f"{path}: expected a list of objects, or one under the key data, and found an object with "
-            f"{names(data) or 'nothing'}"
-        )
-    return [{"prompt": text, "category": category, "tags": [tag]} for category, tag, texts in groups for text in texts]
-
-
-def _fields(value: object) -> list[tuple[str, Any]]:
-    return list(value.items()) if isinstance(value, dict) else []
 
 
 def _from_parquet(path: Path) -> Iterator[tuple[int, Record]]:
@@ -236,7 +228,7 @@ def _from_arrow(path: Path) -> Iterator[tuple[int, Record]]:
 
 
 def _from_batches(schema: Any, batches: Iterator[Any], path: Path) -> Iterator[tuple[int, Record]]:
-    if name := _twice(schema.names):
+    if name := twice(schema.names):
         raise UserError(f"{path}: has two columns {name}; rename one of them")
     number = 0
     for batch in batches:
@@ -260,23 +252,5 @@ def _plain(column: Any) -> Sequence[object]:
 
 
 def _from_csv(path: Path, delimiter: str) -> Iterator[tuple[int, Record]]:
-    csv.field_size_limit(MOST)  # its own limit of 128 KiB is less than a long conversation
-    mark, number = {",": "commas", "\t": "tabs"}[delimiter], 1
     with _text(path, newline="") as file:
-        try:
-            # Strict: a quote that is never closed would swallow all that follows it as one field.
-            rows = csv.DictReader(file, delimiter=delimiter, strict=True)
-            if name := _twice(list(rows.fieldnames or [])):
-                raise UserError(f"{path}: has two columns {name}; rename one of them")
-            for number, row in enumerate(rows, 2):
-                if None in row or None in row.values():
-                    what = "more" if None in row else "fewer"
-                    raise UserError(
-                        f"{path}: row {number} has {what} fields than the header; quote what holds {mark} or ends of lines"
-                    )
-                yield number, {name: value for name, value in row.items() if name}
-        except csv.Error as error:
-            raise UserError(
-                f"{path}: cannot be read as fields with {mark} between them: {error}, after row {number}; write it anew, or "
-                "give JSONL"
-            ) from None
+        yield from tables.rows(file, str(path), delimiter)

@@ -6,31 +6,31 @@ Where that is neither in their words, nor in a known set, nor in the recipe, it 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
-from cai.data import label_questions
+from cai.data import forms, label_questions
+from cai.data.forms import plain_rows
 from cai.data.known_sets import KnownSet, set_of
 from cai.data.label_questions import Held
-from cai.data.labels import LABELS, SAYS, Form, Meaning, is_tie, label_columns, number_of, several, side_of, value_of
+from cai.data.labels import (
+    LABELS,
+    SAYS,
+    Form,
+    Meaning,
+    counts_from_one,
+    is_tie,
+    label_columns,
+    number_of,
+    several,
+    side_of,
+    value_of,
+)
 from cai.errors import UserError
 
-ANSWERS = (
-    ("response_a", "response_b"),
-    ("response_0", "response_1"),
-    ("response_1", "response_2"),
-    ("answer_a", "answer_b"),
-    ("answer_0", "answer_1"),
-    ("answer_1", "answer_2"),
-    ("text_a", "text_b"),
-    ("output_a", "output_b"),
-    ("output_1", "output_2"),
-    ("completion_a", "completion_b"),
-    ("conversation_a", "conversation_b"),
-    ("response_A", "response_B"),
-    ("response1", "response2"),
-    ("a", "b"),
-)
 MOST = 1000
 """Different values of one label; a column with more is none."""
+SLIPS = 10
+"""So many rows have to bear a known set out for one that does not; a file of which a part is turned about is not it."""
 
 Data = Mapping[str, object]
 
@@ -41,18 +41,30 @@ class Tally:
 
     Attributes:
         known: the known set whose columns the rows have.
+        answers: two columns that have the names of answers.
         values: normal form → labels that hold it, but for those that hold none.
         sides: of each value that says it by its words, the answer's side; numbers never do.
         beside: further columns that may be the label.
-        against: rows whose other columns do not bear out that they are of a known set, less those that do.
+        rivals: those of them whose words say another answer → rows in which they do.
+        borne, against: rows whose further columns bear out that they are of a known set, or that chosen is the better, and
+            those whose do not.
+        named: rows whose chosen and rejected are no answers, but name some.
+        lists, split: rows whose label is a list, and those in which it has a number for each answer.
         misfits: whether a value is none of the known set's.
     """
 
     known: KnownSet | None = None
+    answers: tuple[str, str] | None = None
+    rows: int = 0
     values: Counter[str] = field(default_factory=Counter)
     sides: dict[str, float] = field(default_factory=dict)
     beside: Sequence[str] = ()
+    rivals: Counter[str] = field(default_factory=Counter)
+    borne: int = 0
     against: int = 0
+    named: int = 0
+    lists: int = 0
+    split: int = 0
     misfits: bool = False
 
     def add(self, label: object, data: Data, form: Form) -> None:
@@ -67,7 +79,7 @@ class Tally:
     @property
     def fits(self) -> bool:
         """Whether the rows are of the known set, by what they hold too."""
-        known = self.known if not self.misfits and self.against <= 0 else None
+        known = self.known if not self.misfits and SLIPS * self.against <= self.borne else None
         return known is not None and known.sign(self.values)
 
 
@@ -95,104 +107,54 @@ def survey(rows: Iterable[Data], columns: Data, name: str = "the row") -> Survey
         UserError: the first row is no pair; or what labels stand for has to be said, which the sentence asks.
     """
     tallies: dict[Form, Tally] = {}
-    rows = iter(rows)
-    for number, data in enumerate(rows):
-        known = set_of(data, columns)
+    rows, first = iter(rows), dict[str, object]()
+    for data in rows:
+        known, new = set_of(data, columns), not first
+        first = first or dict(data)
         try:
-            forms = plain_rows(data, columns, known)
+            found = plain_rows(data, columns, known)
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
-        if not number and not forms and known is None:
-            raise UserError(label_questions.no_pairs(data, rows, _answers(data, columns), columns, name))
-        for row, form in forms:
+        if new and not found and known is None and (hot := forms.hot(data, columns)):
+            answers = forms.answers(data, columns) or ("", "")
+            raise UserError(label_questions.hot_columns(hot, chain([data], rows), answers, columns, name))
+        for row, form in found:
             if form not in tallies:
-                tallies[form] = Tally(
-                    known, beside=[each for each in LABELS if each in data and each not in form.labels]
-                )
+                beside = [each for each in LABELS if each in data and each not in form.labels]
+                tallies[form] = Tally(known, forms.answers(data, {}), beside=beside)
             _count(tallies[form], row, form, data)
+    if first and not tallies and set_of(first, columns) is None:
+        raise UserError(label_questions.no_pairs(first, name))
     return _outcome(tallies, columns, name)
-
-
-def has_pairs(data: Data) -> bool:
-    """Whether a row, of whose columns nothing is said, is one of pairs, or may be one that has to be asked about."""
-    known = set_of(data, {})
-    try:
-        return known is not None or form_of(data, {}) is not None or bool(_hot(data))
-    except UserError:
-        return True
-
-
-def _hot(data: Data) -> list[str]:
-    answers = _answers(data, {})
-    return label_questions.one_hot(data, answers) if answers else []
-
-
-def plain_rows(data: Data, columns: Data, known: KnownSet | None) -> list[tuple[Data, Form]]:
-    """A row as rows with the usual columns, each with its form; nothing where it has none.
-
-    Raises:
-        UserError: see ``form_of``.
-    """
-    if known is None:
-        form = form_of(data, columns)
-        return [(data, form)] if form else []
-    form = replace(known.form, known=known.name)
-    if known.rows:
-        return [(row, form) for row in known.rows(data)]
-    if columns.get("a") == form.b:
-        form = replace(form, a=form.b, b=form.a)
-    return [(data, replace(form, prompt=str(columns.get("prompt", form.prompt))))]
-
-
-def form_of(data: Data, columns: Data) -> Form | None:
-    """How a row of no known set says which answer is the better.
-
-    Raises:
-        UserError: two columns say it, each in another sense.
-    """
-    labels, prompt = label_columns(columns), str(columns.get("prompt", ""))
-    there = tuple(each for each in LABELS if each in data)
-    if "a" in columns and "b" in columns:
-        form = Form("labelled", str(columns["a"]), str(columns["b"]), labels or there[:1], prompt)
-        return form if form.labels and {form.a, form.b, *form.labels} <= data.keys() else None
-    if {"chosen", "rejected"} <= data.keys():
-        if labels:
-            raise UserError(
-                f"chosen and rejected say which answer is better, and so does {labels[0]}; name the answers, a and b"
-            )
-        return Form("chosen", prompt=prompt)
-    if {"corrects", "incorrects"} <= data.keys():
-        return Form("choice", prompt=prompt)
-    answers = _answers(data, columns)
-    if not answers or not (labels or there) or not set(labels) <= data.keys():
-        return None
-    if not labels and len(there) > 1 and all(each.endswith("_response_id") for each in there):
-        either = " or ".join(f"`columns: {{label: {each}}}`" for each in there)
-        raise UserError(f"{' and '.join(there)} both say which answer is better; say {either}")
-    return Form("labelled", *answers, labels or there[:1], prompt)
-
-
-def _answers(data: Data, columns: Data) -> tuple[str, str] | None:
-    """The columns of the two answers."""
-    if "a" in columns and "b" in columns:
-        return str(columns["a"]), str(columns["b"])
-    return next((pair for pair in ANSWERS if set(pair) <= data.keys()), None)
 
 
 def _count(tally: Tally, row: Data, form: Form, data: Data) -> None:
     """Add what one row holds; ``data`` is the row as its file has it."""
+    tally.rows += 1
+    if form.kind == "chosen":
+        tally.named += forms.only_named(row)
     known = tally.known
-    if known is not None and (witness := known.witness(data)) is not None:
-        tally.against += -1 if witness else 1
+    witness = forms.scores_bear_out(row) if form.kind == "chosen" else known and known.witness(data)
+    if witness is not None:
+        tally.borne += witness
+        tally.against += not witness
     if form.kind != "labelled" or len(form.labels) > 1:
         return
-    for label in several(row, form):
+    labels = several(row, form)
+    for label in labels:
         tally.add(label, row, form)
         tally.misfits |= known is not None and bool(value := value_of(label)) and not known.holds(value)
+    held = row.get(form.label)
+    tally.lists += isinstance(held, list) and bool(held)
+    tally.split += forms.is_split(held)
+    if (said := side_of(held, row, form)) is not None:
+        tally.rivals.update(each for each in tally.beside if side_of(row.get(each), row, form) not in (None, said))
 
 
 def _outcome(tallies: Mapping[Form, Tally], columns: Data, name: str) -> Survey:
     meanings, says = dict[Form, Meaning](), list[str]()
+    if question := label_questions.several_forms(list(tallies), columns, name):
+        raise UserError(question)
     worse = columns.get("means") == "worse"
     for form, tally in tallies.items():
         meaning = _meaning(form, tally, columns, name)
@@ -211,6 +173,8 @@ def _meaning(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     Raises:
         UserError: it is not said.
     """
+    for question in _doubts(form, tally, columns, name):
+        raise UserError(question)
     keys = [key for key in (*SAYS, "scale") if key in columns]
     if form.kind != "labelled" or len(form.labels) > 1:
         if keys:
@@ -227,6 +191,21 @@ def _meaning(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     return _by_words(form, tally, Meaning(), columns, name)
 
 
+def _doubts(form: Form, tally: Tally, columns: Data, name: str) -> Iterator[str]:
+    """What the rows themselves have against reading the form as its columns' names say; each a question."""
+    if "means" not in columns:
+        if 2 * tally.named > tally.rows:
+            yield label_questions.only_names(tally.answers, columns, name)
+        if form.kind == "chosen" and tally.against > tally.borne:
+            yield label_questions.turned(tally.against, tally.rows, columns, name)
+        if len(form.labels) > 1 and not form.known and (order := label_questions.other_order(form)):
+            yield f"{name}: {order}"
+    if tally.split and tally.split == tally.lists:
+        yield label_questions.number_for_each(form, tally.values, columns, name)
+    if tally.rivals and not label_columns(columns):
+        yield f"{name}: {label_questions.several_labels((form.labels[0], *tally.rivals), columns, tally.rivals)}"
+
+
 def _card(form: Form, tally: Tally) -> Meaning | None:
     """What the labels stand for by the known set's card; None where their words say it."""
     if tally.known is None or not (tally.known.meaning.values or tally.known.meaning.scale):
@@ -240,6 +219,8 @@ def _on_scale(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     numbers = [number for value in tally.values if (number := number_of(value)) is not None]
     if tally.values and (not numbers or not all(0 <= each <= 1 for each in numbers if meaning.scale == "share")):
         raise UserError(label_questions.no_scale(form, tally.values, meaning.scale, name))
+    if meaning.scale == "signed" and "tie" not in columns and numbers and min(numbers) >= 0:
+        raise UserError(label_questions.no_sign(form, tally.values, columns, name))
     return meaning
 
 
@@ -253,6 +234,8 @@ def _by_recipe(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
     contrary = any(tally.sides.get(value, share) != share for value, share in values.items())
     others = [each for each, _ in tally.values.most_common() if each not in values and not is_tie(each)]
     others = others if contrary else [each for each in others if each not in tally.sides]
+    if tally.values and not others and values.keys().isdisjoint(tally.values):
+        raise UserError(label_questions.not_held(form, tally.values, columns, name))
     if len(sides) == 1 and len(others) > 1:
         raise UserError(
             label_questions.what_stands_for(form, Held(tally.values, others, {}, tally.beside), columns, name)
@@ -265,9 +248,13 @@ def _by_recipe(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
 def _by_words(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: str) -> Meaning:
     """What words say. Single words that say nothing are left out with their rows, but not where one side would be left out
     whole; a number is always asked about."""
-    read = meaning.values.keys() | tally.sides.keys()
-    others = [value for value, _ in tally.values.most_common() if value not in read]
     words = {side: value for value, side in tally.sides.items()}
+    unclear = set[str]()
+    if 1.0 not in words:  # "model 1" beside response_0 and response_1 may be the first of them, where nothing is 0
+        unclear = {value for value in tally.sides if counts_from_one(value, form)}
+        words = {side: value for side, value in words.items() if value not in unclear}
+    read = (meaning.values.keys() | tally.sides.keys()) - unclear
+    others = [value for value, _ in tally.values.most_common() if value not in read]
     if others and (not {1.0, 0.0} <= words.keys() or any(map(_numeric, others))):
         raise UserError(
             label_questions.what_stands_for(form, Held(tally.values, others, words, tally.beside), columns, name)

@@ -4,13 +4,15 @@ So a server that gives no log-probabilities is known before any answer is writte
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 from cai.errors import RowError, first
 from cai.flow.ask import Ask, Up, generator
-from cai.flow.live import Live
+from cai.flow.live import Live, RowStage
 from cai.models.types import Model, Reply, Request
+from cai.models.verdicts import gives_logprobs, thinks
 from cai.store.rows import Drop, decode
 from cai.store.stage import Stage
 
@@ -33,6 +35,11 @@ class Understudy:
     def __init__(self, model: Model) -> None:
         self.model, self.asked = model, list[Request]()
         self.name, self.concurrency, self.format, self.continues = model.name, 1, model.format, model.continues
+        self.thinks = thinks(model)
+
+    async def gives_logprobs(self, request: Request) -> bool:
+        """What the model itself finds out by asking, as what is asked next depends on it."""
+        return await gives_logprobs(self.model, request)
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
@@ -40,11 +47,24 @@ class Understudy:
         if request.choices:
             return Reply(("",), ("stop",), dict.fromkeys(request.choices, -1.0), model=self.name)
         texts = tuple(f"This is answer {len(self.asked)}.{number}." for number in range(request.n))
-        return Reply(texts, ("stop",) * request.n, model=self.name, score=1.0)
+        thoughts = ("This is a thought.",) * request.n if self.thinks else ()
+        return Reply(texts, ("stop",) * request.n, model=self.name, score=1.0, thinking=thoughts)
 
 
-async def rehearse(steps: Sequence[Live], source: Stage) -> None:
+def of_each_track(stage: RowStage, source: Stage) -> list[Any]:
+    """The first row of each track, on which to rehearse."""
+    firsts: dict[str, Any] = {}
+    for part in source.parts()[:1]:
+        for row in islice(source.rows(stage.takes, part), MOST_ROWS):
+            firsts.setdefault(getattr(row, "track", ""), row)
+    return [*firsts.values()]
+
+
+async def rehearse(steps: Sequence[Live], rows: Sequence[Any]) -> None:
     """Prepare the steps' models for what these will ask of them.
+
+    Args:
+        rows: of the first step, see ``of_each_track``.
 
     Raises:
         UserError, RunError: a model cannot be asked so.
@@ -54,7 +74,7 @@ async def rehearse(steps: Sequence[Live], source: Stage) -> None:
     if not understudies:
         return
     every = {key: understudies.get(key) or Understudy(model) for key, model in models.items()}
-    for row in _each_track(steps[0], source):
+    for row in rows:
         await _through(row, steps, every)
     try:
         async with asyncio.TaskGroup() as group:  # each model on its own, as another's servers are no matter to it
@@ -68,19 +88,6 @@ async def _prepare(understudy: Understudy) -> None:
     assert isinstance(understudy.model, Preparable)
     for request in understudy.asked:
         await understudy.model.prepare(request)
-
-
-def _each_track(step: Live, source: Stage) -> Iterator[Any]:
-    """The first row of each track."""
-    tracks: set[str] = set()
-    for part in list(source.parts())[:1]:
-        for number, row in enumerate(source.rows(step.stage.takes, part)):
-            track = getattr(row, "track", "")
-            if track not in tracks:
-                tracks.add(track)
-                yield row
-            if number == MOST_ROWS:
-                return
 
 
 async def _through(row: Any, steps: Sequence[Live], models: dict[int, Understudy]) -> None:

@@ -87,6 +87,23 @@ class ByLength(TypedDict, Generic[S]):
     shorter_is_right: S
 
 
+class OfKind(TypedDict, Generic[S]):
+    """How good the verdicts of one kind are.
+
+    Attributes:
+        samples: the most that made one vote; 0 where none were drawn.
+        unread: the share of these that could not be read, or of the votes where none were drawn.
+    """
+
+    pairs: int
+    accuracy: S
+    brier: S
+    ece: float | None
+    ece_by_chance: float | None
+    samples: int
+    unread: float | None
+
+
 class JudgeFigures(CalibrationFigures, Generic[S]):
     """All figures of a judge, see ``cai.judge.figures``."""
 
@@ -104,6 +121,7 @@ class JudgeFigures(CalibrationFigures, Generic[S]):
     position: Position
     by_principle: dict[str, S]
     by_track: dict[str, S]
+    by_kind: NotRequired[dict[str, OfKind[S]]]
     length: ByLength[S]
     floors: dict[str, float | None]
     above_floors: dict[str, S]

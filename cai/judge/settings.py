@@ -4,6 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cai.judge.calibration import Calibration
+from cai.store.ledger import ADDED
+
+VERDICTS = 5
+"""Odd, so that they cannot be even."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,14 @@ class Judging:
         max_tokens: of a text that the judge writes; 512 in Lee et al.
         exemplars: how many of the constitution's exemplars to show; None shows all.
         samples: reasonings of ``cot``, averaged.
-        temperature: of those; None means 0 for one and 1 for several.
+        temperature: of those, and of sampled verdicts; None means 0 for one reasoning and 1 for all else, unless the role has
+            its own.
         layout: "cached" puts the question last, "paper" before the answers, as published.
         rules: detector → weight, for ``rules``; its own where none are given.
+        verdict: how a judge's choice is read: by "logprobs", or "sampled"; "auto" samples where the judge's server gives no
+            log-probabilities, or thinks before its first token and cannot be asked after its thought.
+        verdicts: how many are sampled for one vote; with several reasonings of ``cot``, as many as those.
+        ties: whether a judge may say that neither answer is better, which counts half for each.
     """
 
     method: str = "cot"
@@ -50,6 +59,9 @@ class Judging:
     temperature: float | None = None
     layout: str = "cached"
     rules: Mapping[str, float] = field(default_factory=dict)
+    verdict: str = field(default="auto", metadata=ADDED)
+    verdicts: int = field(default=VERDICTS, metadata=ADDED)
+    ties: bool = field(default=False, metadata=ADDED)
 
     @property
     def judges(self) -> tuple[str, ...]:

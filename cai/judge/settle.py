@@ -4,18 +4,21 @@ Orders are averaged (Lee et al. 2023, section 2.1.1). Principles, where more tha
 prefer the same answer and the least sure of them counts (``minimum``, after the minimum of several gradings in
 deliberative alignment, Guan et al. 2024); or the one that speaks most clearly counts (``strongest``, after SALMON, Sun et
 al. 2023, where orders that disagree count nothing). Judges are averaged by their weights. An average stands for all only
-where more than half of them, by weight, could be settled.
+where more than half of them, by weight, could be settled. A share of samples is a probability like any other; its interval
+follows from the counts that the vote keeps (``statistics.jeffreys``).
 """
 
 from collections.abc import Mapping, Sequence
 
+from cai.errors import UserError
 from cai.judge.calibration import Calibration
 from cai.judge.settings import Judging
 from cai.judge.statistics import logit, sigmoid
-from cai.store.rows import Status, Vote
+from cai.store.votes import LOGPROBS, SAMPLED, Status, Vote
 
 Settled = tuple[Status, float | None]
 """A status, and P(a) where there is one."""
+WORDS = {LOGPROBS: "log-probability", SAMPLED: "samples"}
 ROUNDING = 1e-9
 """A mean of two orders that is no further from one half may be one half."""
 
@@ -27,8 +30,13 @@ def settle(
 
     Args:
         judges: each role with its votes under each principle.
+
+    Raises:
+        UserError: a judge's calibration was fitted on verdicts that were read otherwise.
     """
     found = [(role, judged(under, want)) for role, under in judges]
+    for role, under in judges:
+        _fits(role, under, want.calibration)
     spoken = [(role, p_a) for role, (status, p_a) in found if status in ("ok", "tie") and p_a is not None]
     weights = [want.panel.get(role, 1.0) for role, _ in spoken]
     if 2 * sum(weights) <= sum(want.panel.get(role, 1.0) for role, _ in found):
@@ -72,7 +80,8 @@ def ordered(votes: Sequence[Vote], want: Judging) -> Settled:
         means.append(sum(read) / len(read))
     mean = sum(means) / len(means)
     if want.mean == "logits":
-        mean = sigmoid(sum(map(logit, means)) / len(means))
+        least = max(_least(vote) for vote in votes)
+        mean = sigmoid(sum(logit(min(max(p_a, least), 1 - least)) for p_a in means) / len(means))
     sides = {p_a > 0.5 for p_a in means if p_a != 0.5 and abs(p_a - 0.5) >= want.tie}
     if want.disagree == "drop" and (len(sides) > 1 or max(means) - min(means) > want.apart):
         return "inconsistent", mean
@@ -88,6 +97,23 @@ def _unsettled(found: Sequence[Settled]) -> Settled:
 
 def _sureness(p_a: float) -> float:
     return abs(p_a - 0.5)
+
+
+def _least(vote: Vote) -> float:
+    """How near to 0 a share can be told: of n samples that all say the same, Jeffreys' mean is ½/(n + 1) from it."""
+    return 0.5 / (vote.read + 1) if vote.read else 0.0
+
+
+def _fits(role: str, under: Sequence[Sequence[Vote]], known: Mapping[str, Calibration]) -> None:
+    if role not in known:
+        return
+    fitted = str(known[role].judge.get("verdict", LOGPROBS))
+    for vote in (vote for votes in under for vote in votes):
+        if vote.kind in (LOGPROBS, SAMPLED) and vote.kind != fitted:
+            raise UserError(
+                f"the calibration of {role or vote.model} was fitted for verdicts by {WORDS[fitted]}, and these are by "
+                f"{WORDS[vote.kind]}; fit it anew with cai judge-eval, or set `verdict: {fitted}`"
+            )
 
 
 def _even(p_a: float, want: Judging) -> Status:

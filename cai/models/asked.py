@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from cai.models.types import Model, ModelSpec, Reply, Request
+from cai.models.spec import SAMPLING, ModelSpec
+from cai.models.types import Model, Reply, Request
+from cai.models.verdicts import gives_logprobs
 
 
 class AskedAs:
@@ -19,6 +21,13 @@ class AskedAs:
         """A transcript goes on by itself; a chat as the model does."""
         return self.format == "transcript" or bool(getattr(self.inner, "continues_chat", self.inner.continues))
 
+    @property
+    def thinks(self) -> bool:
+        """Whether it thinks before it answers, as far as that is known."""
+        if self.spec.thinking == "auto":
+            return bool(getattr(self.inner, "thinks", False))
+        return self.spec.thinking != "off"
+
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
         return await self.inner.ask(self._own(request), row_id)
@@ -29,19 +38,31 @@ class AskedAs:
         if prepare is not None:
             await prepare(self._own(request))
 
+    async def gives_logprobs(self, request: Request) -> bool:
+        """As ``Endpoint.gives_logprobs``, asked as the role asks."""
+        return await gives_logprobs(self.inner, self._own(request))
+
     def _own(self, request: Request) -> Request:
         """The request with the role's sampling, which is of texts alone: a verdict reads the distribution itself."""
+        spec = self.spec
         if request.choices or request.score:
-            return replace(request, more=self.spec.extra_body) if self.spec.extra_body else request
-        own = self.spec.temperature
-        heat = request.temperature if own is None else own
-        return replace(request, temperature=heat, more={**self.sampling, **self.spec.extra_body})
+            return replace(request, more=spec.extra_body, thinking="off" if spec.thinking == "off" else "")
+        heat = request.temperature if spec.temperature is None else spec.temperature
+        more = {**self.sampling, **spec.extra_body}
+        word, budget = _thinking(spec)
+        return replace(request, temperature=heat, more=more, thinking=word, budget=budget)
+
+
+def _thinking(spec: ModelSpec) -> tuple[str, int | None]:
+    """Whether a role is to think, in a request's words, and for how many tokens."""
+    said = spec.thinking
+    return ("" if said == "auto" else said, None) if isinstance(said, str) else ("on", said["budget"])
 
 
 def asked_as(model: Model, spec: ModelSpec) -> Model:
     """The model itself where the role asks nothing of its own."""
     inner = bare(model)
-    own = spec.extra_body or any(each is not None for each in (spec.temperature, spec.top_k, spec.min_p))
+    own = spec.extra_body or spec.thinking != "auto" or any(getattr(spec, key) is not None for key in SAMPLING)
     return AskedAs(inner, spec) if own or inner.format != spec.format else inner
 
 

@@ -18,16 +18,21 @@ import aiohttp
 
 from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
-from cai.models.dialect import OpenAI, Scores, Vllm
-from cai.models.headers import headers
+from cai.models.batch_api import BatchApi, FileBatches
+from cai.models.dialect import Vllm
+from cai.models.dialects import shown, spoken
+from cai.models.forcing import BUDGET, closed
+from cai.models.headers import headers, secrets
 from cai.models.listing import Listing, met
 from cai.models.probe import Probes
+from cai.models.reasoning import TAGS
 from cai.models.refusals import Refused, refusal
 from cai.models.replica import Replica
-from cai.models.replies import Unreadable, failure
+from cai.models.replies import THINKING, Unreadable, failure
 from cai.models.retries import Transient, again
+from cai.models.spec import ModelSpec
 from cai.models.transport import get, post
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.types import Reply, Request
 
 PROBE_SECONDS = 2.0
 HEALTH_SECONDS = 10.0
@@ -46,7 +51,8 @@ class Endpoint:
     """
 
     def __init__(self, urls: tuple[str, ...], model: str, spec: ModelSpec) -> None:
-        self.replicas = [Replica(url) for url in urls]
+        self.dialect = spoken(spec, urls)
+        self.replicas = [Replica(self.dialect.base(url)) for url in urls]
         self.name = model
         self.wire_name = ""
         self.format = spec.format
@@ -54,9 +60,10 @@ class Endpoint:
         self.concurrency = spec.concurrency or concurrency.START * len(urls)
         self.most = spec.concurrency or concurrency.MOST * len(urls)
         self.spec = spec
-        self.dialect: OpenAI = Scores() if spec.scorer else OpenAI()
         self.homes: OrderedDict[str, Replica] = OrderedDict()
         self.asking_around, self.probes = asyncio.Lock(), Probes(self)
+        self.thinks, self.tags = False, TAGS
+        """Whether it was seen to think before it answers, and what stands around its thoughts."""
         self.say: Callable[[str], None] = lambda note: None
         """Told what of a request is put otherwise, once."""
 
@@ -66,12 +73,7 @@ class Endpoint:
         return self.replicas[0].title
 
     async def __aenter__(self) -> Self:
-        # One connection for each request in flight: a pool smaller than that would be a second, hidden limit.
-        self.http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=self.spec.timeout),
-            headers=headers(self.spec),
-        )
+        self.http = self._opened()
         try:
             await self._meet()
         except BaseException:
@@ -81,6 +83,14 @@ class Endpoint:
 
     async def __aexit__(self, *_: object) -> None:
         await self.http.close()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """One connection for each request in flight: a pool smaller than that would be a second, hidden limit."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=self.spec.timeout),
+            headers=headers(self.spec, self.dialect),
+        )
 
     @property
     def continues_chat(self) -> bool:
@@ -94,13 +104,50 @@ class Endpoint:
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; what fails is asked elsewhere, and while no server is there, for ``patience`` seconds more."""
-        await self.prepare(request)
-        reply = await self._answer(request, row_id)
-        return reply if len(reply.texts) >= request.n or request.score else await self._more(reply, request, row_id)
+        request = await self.prepared(request)
+        return await self.whole(await self._answer(request, row_id), request, row_id)
+
+    async def whole(self, reply: Reply, request: Request, row_id: str) -> Reply:
+        """A reply with the samples that a server left out, and an answer after each thought that took all it might."""
+        if len(reply.texts) < request.n and not request.score:
+            reply = await self._more(reply, request, row_id)
+        if THINKING in reply.finishes and request.budget and self.continues_chat:
+            return await closed(reply, request, self.tags, partial(self._go_on, row_id))
+        return reply
+
+    async def _go_on(self, row_id: str, request: Request) -> Reply:
+        """The answer to a request that goes on from another's; raises Refused where no server takes such."""
+        try:
+            return await self._try(request, row_id)
+        except Transient:
+            return await self._answer(request, row_id)
 
     async def prepare(self, request: Request) -> None:
         """Find out, before any row, how the servers take a request of this shape; raises as ``ask``."""
+        await self.prepared(request)
+
+    async def prepared(self, request: Request) -> Request:
+        """The request as it is to be sent: that a model thinks may have shown at the first of its shape."""
         await self.probes.before(request)
+        bounded = self._bounded(request)
+        if bounded is not request:
+            await self.probes.before(bounded)
+        return bounded
+
+    def _bounded(self, request: Request) -> Request:
+        """The request with a budget for its thought, where it is a text's and one is to be expected."""
+        writes = request.messages and not (request.choices or request.score or request.begin)
+        expected = writes and (request.thinking == "on" or (self.thinks and not request.thinking))
+        most = min(BUDGET, self.spec.max_len // 2) if self.spec.max_len else BUDGET
+        return replace(request, budget=most) if expected and request.budget is None else request
+
+    async def gives_logprobs(self, request: Request) -> bool:
+        """Whether verdicts can be read by log-probability, found out before any row; raises as ``ask``."""
+        return await self.probes.gives_logprobs(request)
+
+    def batch_api(self) -> BatchApi | None:
+        """How requests go in batches, where the role wants it so."""
+        return FileBatches(self) if self.spec.batch else None
 
     async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """The samples that a server left out, asked one by one."""
@@ -165,7 +212,8 @@ class Endpoint:
             answer = page.json() if page.status == 200 else None
             wrong = failure(answer) if page.status == 200 else page
             if wrong:
-                raise refusal(wrong, (*(each["content"] for each in request.messages), request.prompt), replica)
+                sent = (*(each["content"] for each in request.messages), request.prompt, *secrets(self.spec))
+                raise refusal(wrong, sent, replica)
             reply = self.dialect.reply(answer, request)
         except (Unreadable, ValueError, RecursionError) as error:
             replica.failed()
@@ -226,10 +274,12 @@ class Endpoint:
         return concurrency.read_load(page.data.decode("utf-8", "replace")) if page.status == 200 else None
 
     async def _meet(self) -> None:
-        """Ask every server for its models: whether it is there, has ours, and speaks vLLM's dialect."""
-        lists = [await met(self.http, replica, self.spec.patience) for replica in self.replicas]
-        if all(listed.vllm for listed in lists) and not self.spec.scorer:
-            self.dialect = Vllm()
+        """Ask every server for its models: whether it is there, has ours, and which dialect it speaks."""
+        lists = [await met(self.http, replica, self.spec) for replica in self.replicas]
+        before, self.dialect = self.dialect, shown(self.spec, self.dialect, lists)
+        if self.dialect.headers("") != before.headers(""):
+            await self.http.close()
+            self.http = self._opened()
         for replica, listed in zip(self.replicas, lists, strict=True):
             self._recognise(replica, listed)
 

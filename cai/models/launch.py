@@ -11,7 +11,7 @@ import sys
 from functools import cache
 
 from cai.models import cpu, gpus
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 
 QUIET = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -33,8 +33,12 @@ CPU_ENV = {
 ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
 
 
-def command(spec: ModelSpec, model: str, port: int, on_cpu: bool) -> list[str]:
-    """The server's command line. ``vllm serve`` is not used: the CPU build's package has no such command that works."""
+def command(spec: ModelSpec, model: str, port: int, on_cpu: bool, parser: str = "") -> list[str]:
+    """The server's command line. ``vllm serve`` is not used: the CPU build's package has no such command that works.
+
+    Args:
+        parser: of the model's thoughts, see ``cai.models.reasoning``.
+    """
     line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
     # With an adapter, the role's name is the adapter's.
     line += ["--served-model-name", spec.served if spec.lora else spec.title]
@@ -55,6 +59,8 @@ def command(spec: ModelSpec, model: str, port: int, on_cpu: bool) -> list[str]:
         line += ["--gpu-memory-utilization", f"{spec.gpu_memory:g}"]
     if spec.quantization:
         line += ["--quantization", spec.quantization]
+    if parser:
+        line += ["--reasoning-parser", parser]
     if spec.lora:
         line += ["--enable-lora", "--lora-modules", f"{spec.title}={spec.lora}"]
     return [*line, *spec.args]

@@ -6,13 +6,14 @@ that they open for an answer, take a system message only before the last turn, o
 put together here, never cut out of a whole conversation that begins otherwise than what is asked.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cai.errors import RowError
-from cai.models.templates import THOUGHT_KEYS, ChatTemplate, Turns, thought
+from cai.models.templates import THOUGHT_KEYS, ChatTemplate, Turns, calls_of, thought
 from cai.models.thoughts import TAGS, apart
+from constitution.tools import definitions, spoken
 
 MARK_OF_THOUGHT = "ThoughtGoesHere"
 LEAST, MOST = 4, 80
@@ -37,19 +38,21 @@ class Lesson:
     ended: bool
 
 
-def lesson(template: ChatTemplate, prompt: Turns, answer: Mapping[str, Any]) -> Lesson:
+def lesson(template: ChatTemplate, prompt: Turns, answer: dict[str, Any]) -> Lesson:
     """An answer to a conversation, to be learnt; raises as ``texts``."""
     asked, written, ended = texts(template, prompt, answer)
     before = template.ids(asked)
     return Lesson(asked, written, before, continuation(template, before, asked, written), ended)
 
 
-def texts(template: ChatTemplate, prompt: Turns, answer: Mapping[str, Any]) -> tuple[str, str, bool]:
+def texts(template: ChatTemplate, prompt: Turns, answer: dict[str, Any]) -> tuple[str, str, bool]:
     """What of a lesson is no tokens: what is asked, what is to be written, and whether that ends.
 
     Raises:
         RowError: the template does not take them, or leaves out what the answer says or thinks.
     """
+    if tools := definitions(prompt):
+        return texts(template.told(tools), spoken(prompt), answer)
     asked, whole = template.asked(prompt), template.whole([*prompt, answer])
     written = whole.removeprefix(asked) if whole.startswith(asked) else _continued(template, prompt, answer, asked)
     if str(answer.get("content") or "").strip() not in written:
@@ -79,7 +82,7 @@ def closed(asked: str) -> bool:
     return asked.rstrip().endswith(tuple(closing for _, closing in TAGS))
 
 
-def _continued(template: ChatTemplate, prompt: Turns, answer: Mapping[str, Any], asked: str) -> str:
+def _continued(template: ChatTemplate, prompt: Turns, answer: dict[str, Any], asked: str) -> str:
     """How an answer goes on from what is asked, where the whole conversation does not begin so."""
     before, _ = template.around(prompt, answer)
     whole = template.whole([*prompt, answer])
@@ -93,7 +96,7 @@ def _continued(template: ChatTemplate, prompt: Turns, answer: Mapping[str, Any],
     return words if closed(asked) else _introduction(asked, before) + words
 
 
-def _thought_through(template: ChatTemplate, prompt: Turns, answer: Mapping[str, Any], asked: str) -> str:
+def _thought_through(template: ChatTemplate, prompt: Turns, answer: dict[str, Any], asked: str) -> str:
     """The thought and its end, in answer to what has opened one: as the template puts them, or else as most models do."""
     _, closing = opened(asked) or ("", "")
     before, _ = template.around(prompt, {**answer, THOUGHT_KEYS[0]: MARK_OF_THOUGHT})
@@ -118,7 +121,7 @@ def _introduction(asked: str, before: str) -> str:
     raise RowError("opened_otherwise", "the chat template opens an answer otherwise than it shows one")
 
 
-def _parted(answer: Mapping[str, Any]) -> dict[str, Any]:
+def _parted(answer: dict[str, Any]) -> dict[str, Any]:
     """An answer with its thought apart, where the template has moved it there.
 
     Raises:
@@ -130,16 +133,16 @@ def _parted(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {**answer, "content": said, THOUGHT_KEYS[0]: thinks}
 
 
-def _check(answer: Mapping[str, Any], written: str) -> None:
+def _check(answer: dict[str, Any], written: str) -> None:
     """See that what is to be learnt thinks and calls what the answer does."""
     if (said := thought(answer)) and said not in written:
         raise RowError("thought_left_out", "the chat template leaves out the answer's thought; train without it")
-    called = [each.get("function", each)["name"] for each in answer.get("tool_calls") or ()]
+    called = [each.get("function", each)["name"] for each in calls_of(answer)]
     if any(name not in written for name in called):
         raise RowError("tool_calls_left_out", "the chat template leaves out the answer's tool calls; it knows of none")
 
 
-def _to_end(template: ChatTemplate, prompt: Turns, answer: Mapping[str, Any], written: str) -> tuple[str, bool]:
+def _to_end(template: ChatTemplate, prompt: Turns, answer: dict[str, Any], written: str) -> tuple[str, bool]:
     """Up to and with the token that ends the turn: what a template puts behind it, no model gets to write."""
     tail = list(_tail(template, written))
     for stops in (template.stops, _ends(template, answer, tail)):
@@ -149,7 +152,7 @@ def _to_end(template: ChatTemplate, prompt: Turns, answer: Mapping[str, Any], wr
     return (written + opener, True) if opener else (written, False)
 
 
-def _ends(template: ChatTemplate, answer: Mapping[str, Any], tail: Sequence[tuple[int, str]]) -> set[str]:
+def _ends(template: ChatTemplate, answer: dict[str, Any], tail: Sequence[tuple[int, str]]) -> set[str]:
     """What ends an answer where none of the tokens is there by which generation stops."""
     if answer.get("tool_calls"):
         return {tail[0][1]} if tail else set()

@@ -21,8 +21,10 @@ from cai.models.batches import Batches
 from cai.models.dialect import gives_no_score
 from cai.models.replies import apart_from_thought, written
 from cai.models.sampling import Seeded
+from cai.models.spec import ModelSpec
 from cai.models.templates import ChatTemplate, ends
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.types import Reply, Request
+from cai.models.usage import share
 from cai.models.weights import load
 
 
@@ -43,6 +45,10 @@ class Local:
         """See ``Model.ask``."""
         if request.score:
             raise gives_no_score(self.name)
+        if request.thought and request.messages:
+            last = {"role": "assistant", "content": request.begin, "reasoning_content": request.thought}
+            text = self.template.going_on((*request.messages, last))
+            request = replace(request, messages=(), prompt=text, begin="")
         if request.messages:  # here, so that what a template does not take is this row's alone
             request = replace(request, messages=(), prompt=self.template.asked(request.messages))
         return await self.batches.ask(request)
@@ -103,7 +109,8 @@ class Local:
         for request in requests:
             mine = samples[start : start + request.n]
             spent = sum(count for _, _, count in mine)
-            parts = written([apart_from_thought(text, finish) for text, finish, _ in mine])
+            own = [apart_from_thought(text, finish) for text, finish, _ in mine]
+            parts = {**written(own), "tokens_thought": share(spent, own)}
             replies.append(Reply(**parts, tokens_in=counts[start], tokens_out=spent, model=self.name))
             start += request.n
         return replies

@@ -1,7 +1,8 @@
-"""Passwords in the URLs of servers: they go to a training's process by its environment, and into no file."""
+"""Passwords and keys in the URLs of servers: they go to a training's process by its environment, and into no file."""
 
 import json
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ def environment(settings: object) -> dict[str, str]:
     urls: dict[str, None] = {}
 
     def keep(text: str) -> str:
-        if without_password(text) != text:
+        if _bare(text) != text:
             urls[text] = None
         return text
 
@@ -26,13 +27,18 @@ def environment(settings: object) -> dict[str, str]:
 
 def without(settings: Any) -> Any:
     """Settings as they may be written down."""
-    return _each(settings, without_password)
+    return _each(settings, _bare)
 
 
 def restored(settings: Any) -> Any:
     """Settings that were written down, with the passwords that this process was given."""
-    known = {without_password(url): url for url in json.loads(os.environ.get(SERVERS) or "[]")}
+    known = {_bare(url): url for url in json.loads(os.environ.get(SERVERS) or "[]")}
     return _each(settings, lambda text: known.get(text, text))
+
+
+def _bare(text: str) -> str:
+    """A text without the passwords of its URLs; of one that is a URL, without its query, in which some servers take a key."""
+    return re.sub(r"^(https?://[^\s?]*)\?\S*$", r"\1", without_password(text))
 
 
 def _each(data: Any, change: Callable[[str], str]) -> Any:

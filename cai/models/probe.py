@@ -8,18 +8,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
 
-from cai.errors import RunError, UserError
+from cai.errors import RunError
+from cai.models import verdicts
 from cai.models.abilities import Abilities, otherwise
-from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI
+from cai.models.dialect import OpenAI
+from cai.models.harmless import Shape, harmless, shape
 from cai.models.listing import LOADS
 from cai.models.refusals import Refused
 from cai.models.replica import Replica
 from cai.models.replies import THINKING
 from cai.models.retries import Transient
-from cai.models.types import Message, ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 
-Shape = tuple[object, ...]
-HARMLESS = {"system": "You are a helpful assistant.", "assistant": "Hello!", "user": "Please say hello."}
 MOST_WAYS = 12
 """Other ways that are tried of one shape."""
 ERRORS = 3
@@ -31,41 +32,6 @@ _CHANGING = re.compile(r"(?=[\w-]*\d)[\w-]{8,}")
 """Ids and times, by which two refusals of one cause differ."""
 
 
-def shape(request: Request) -> Shape:
-    """What decides whether a server takes a request, beside what it says and how many turns it has."""
-    system = False
-    for message in request.messages:
-        if message["role"] == "system":
-            system = True
-    return (
-        *(system, not request.messages, request.score, bool(request.tokens), request.choices),
-        *(bool(request.begin), "\n\n" in request.begin, request.seed is None, request.n, request.max_tokens),
-        *(request.temperature, request.top_p, len(request.stop), tuple(request.more) if request.more else ()),
-    )
-
-
-def harmless(request: Request) -> Request:
-    """A request of the same shape, of an innocent conversation in the order that all servers know.
-
-    So what only a long conversation is refused for, or one whose turns stand in an odd order, shows as the row's.
-    """
-    begin = request.begin
-    if "\n\n" in begin:
-        begin = f"Both say hello.\n\n{begin.rsplit(chr(10) * 2, 1)[1]}"
-    prompt = "Human: Please say hello.\n\nAssistant:" if request.prompt else ""
-    return replace(request, messages=_innocent(request), prompt=prompt, begin=begin, tokens=request.tokens[:1])
-
-
-def _innocent(request: Request) -> tuple[Message, ...]:
-    roles = [message["role"] for message in request.messages]
-    if not roles:
-        return ()
-    turns = ["system"] if "system" in roles else []
-    turns += ["user", "assistant"] if "assistant" in roles else ["user"]
-    turns += ["user"] if turns[-1] == "assistant" and not request.score else []
-    return tuple({"role": role, "content": HARMLESS[role]} for role in turns)
-
-
 class Asked(Protocol):
     """The model that is asked, as far as a probe goes."""
 
@@ -73,6 +39,7 @@ class Asked(Protocol):
     name: str
     dialect: OpenAI
     replicas: list[Replica]
+    thinks: bool
     say: Callable[[str], None]
 
     def once(self, request: Request, server: Replica | None = None) -> Awaitable[Reply]:
@@ -92,12 +59,14 @@ class Probes:
     """Harmless requests to one model: before the first of a shape, and in doubt whose fault a failure is."""
 
     def __init__(self, model: Asked) -> None:
-        self.model, self.turn = model, asyncio.Lock()
+        self.model, self.turn, self.asking = model, asyncio.Lock(), asyncio.Lock()
         self.known: set[Shape] = set()
         self.stood: dict[tuple[Shape, Replica], float] = {}
         """When the last harmless request of a shape was sent that a server answered."""
         self.doubtful: set[Shape] = set()
         """Those at which the servers fail also where they are harmless."""
+        self.gives: dict[Shape, bool] = {}
+        """Whether log-probabilities of choices come with an answer."""
         self.notes: set[str] = set()
 
     async def before(self, request: Request) -> None:
@@ -111,10 +80,25 @@ class Probes:
         if looks in self.known:
             return
         async with self.turn:
-            # Of a server of ours it is known what it takes, but for its model's chat template.
-            if looks not in self.known and (not self.model.spec.served or looks[0]):
+            # Of a server of ours it is known what it takes, but for its model's chat template and thoughts.
+            if looks not in self.known and (
+                not self.model.spec.served or looks[0] or request.thinking or request.budget
+            ):
                 await self._take(request)
             self.known.add(looks)
+
+    async def gives_logprobs(self, request: Request) -> bool:
+        """Whether verdicts can be read by log-probability, found out as ``before`` does, whose other errors it raises."""
+        looks = shape(request)
+        async with self.asking:
+            if looks not in self.gives:
+                try:
+                    await self.before(request)
+                    self.gives[looks] = True
+                except verdicts.NoLogprobs as none:
+                    self.gives[looks] = False
+                    self._note(f"its verdicts are sampled, as it {none.why}")
+        return self.gives[looks]
 
     async def blames_row(self, request: Request, refused: Refused) -> bool:
         """Whether a refusal is the row's: a harmless request that is sent after it, to the same server, is answered.
@@ -161,7 +145,7 @@ class Probes:
     def _harmless(self, request: Request) -> Request:
         """As ``harmless``; of a server of ours few tokens are asked, as it refuses none."""
         asked = harmless(request)
-        return replace(asked, max_tokens=1) if self.model.spec.served else asked
+        return replace(asked, max_tokens=1, budget=asked.budget and 1) if self.model.spec.served else asked
 
     async def _patiently(self, request: Request, server: Replica, most: int = ERRORS) -> Reply:
         """An answer, also of a server that is busy or away for a while; so many errors are a refusal.
@@ -212,35 +196,22 @@ class Probes:
     def _look(self, asked: Request, reply: Reply, server: Replica) -> None:
         """What of an answer to a harmless request shows that rows would be asked in vain, or put otherwise."""
         if asked.choices:
-            self._look_for_verdicts(reply, server)
+            verdicts.look(reply, self.model.spec.role, server.title)
             return
-        if self.model.dialect.learn(asked, reply):
-            self._note("its template opens a thought, so that an answer which closes none is taken for one")
+        self.model.thinks |= (bool(reply.thinking) or THINKING in reply.finishes) and not asked.thinking
+        for note in self.model.dialect.learn(asked, reply):
+            self._note(note)
         if not asked.score and len(reply.texts) < asked.n:
             self._put(replace(self.model.dialect.now, samples=False), "samples are asked one by one")
         if "unknown" in reply.finishes:
             self._note("it does not say how its answers end, so that none counts as whole")
+        if self.model.spec.served:  # few tokens were asked
+            return
         if THINKING in reply.finishes:
             spent = f"a thought took all {asked.max_tokens} tokens of its answer to a greeting"
             self._note(f"{spent}; give it more (max_tokens), or lessen its thinking (extra_body)")
         elif reply.thinking and not any(reply.texts):
             self._note("it answers a greeting with a thought alone, as where a server takes all for one")
-
-    def _look_for_verdicts(self, reply: Reply, server: Replica) -> None:
-        if reply.counts.get(WITHOUT_LOGPROBS):
-            raise self._without_logprobs(server)
-        if not reply.choice_logprobs and (reply.thinking or THINKING in reply.finishes):
-            raise UserError(
-                f"models.{self.model.spec.role}: {server.title} thinks before it answers, so that its first token is no verdict; "
-                "switch its thinking off (extra_body, such as {chat_template_kwargs: {enable_thinking: false}}), or name "
-                "another judge"
-            )
-
-    def _without_logprobs(self, server: Replica, words: str = "") -> UserError:
-        return UserError(
-            f"models.{self.model.spec.role}: {server.title} gives no log-probabilities, by which a verdict is read{words}; name "
-            "a judge that does, such as one served by vLLM"
-        )
 
     async def _otherwise(self, asked: Request, first: Refused, server: Replica, anew: bool) -> bool:
         """Go from refusal to refusal: what is answered, or refused with other words, was a step on the way.
@@ -273,16 +244,10 @@ class Probes:
                 self._look(asked, reply, server)
                 return True
             self._note(note)
+        dialect.now = plain
         if first.status >= 500:
-            dialect.now = plain
             return False
-        raise self._refused(asked, last, server)
-
-    def _refused(self, asked: Request, last: Refused, server: Replica) -> UserError | RunError:
-        if asked.choices and "logprob" in last.words.lower():
-            return self._without_logprobs(server, f" ({last})")
-        text = f"models.{self.model.spec.role}: {server.title} refuses what would be asked ({last}); {last.advice()}"
-        return RunError(text) if last.status == 402 else UserError(text)
+        raise verdicts.refused(asked, last, self.model.spec.role, server.title)
 
     def _put(self, now: Abilities, note: str) -> None:
         self.model.dialect.now = now

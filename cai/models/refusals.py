@@ -15,13 +15,14 @@ from cai.models.transport import Page
 
 BUSY = re.compile(
     r"overload|rate.?limit|too many (?:requests|concurrent)|(?:over|at|no|insufficient) capacity|throttl|slow down|"
-    r"(?:try|retry) (?:again )?(?:later|in\b)|temporarily|server(?: is|'s)? busy|(?:is|still|currently) loading|"
+    r"(?:try|retry) (?:again )?(?:later|in\b)|temporarily|server(?: is|'s)? busy|(?:is|still|currently) loading|loading model|"
     r"resource.?exhausted|queue is full|warming up",
     re.I,
 )
 MONEY = re.compile(
-    r"insufficient.{0,16}(?:credit|quota|balance|fund)|credit balance|(?:out of|no|more|add) credits?|billing|payment|"
-    r"insufficient_quota|quota.{0,24}exceed|exceed.{0,24}quota|budget.{0,24}exceed|exceed.{0,4}budget",
+    r"insufficient.{0,16}(?:credit|quota|balance|fund)|credit.balance|(?:out of|no|more|add) credits?|billing|payment|"
+    r"insufficient_quota|quota.{0,24}exceed|exceed.{0,24}quota|budget.{0,24}exceed|exceed.{0,4}budget|"
+    r"(?:spend|spending|usage).limit",
     re.I,
 )
 PER_TIME = re.compile(r"per (?:second|minute|hour)|/min|\b[rt]pm\b|retry|try again", re.I)
@@ -38,6 +39,8 @@ LONG = re.compile(
     r"(?:prompt|input|tokens).{0,60}exceed|exceed.{0,60}(?:context|tokens|length)|n_ctx",
     re.I,
 )
+
+OTHERWISE = "change what the role (temperature, extra_body) or the stage asks for, or ask another server"
 
 
 class Refused(Exception):
@@ -57,6 +60,11 @@ class Refused(Exception):
         """What a row's drop is counted under, where it is the row's."""
         return "context_too_long" if self.status == 413 or LONG.search(self.words) else "refused_by_server"
 
+    @property
+    def of_request(self) -> bool:
+        """Whether it is about what was asked, as far as can be told, rather than about who asks, or of which model."""
+        return self.advice() == OTHERWISE
+
     def advice(self) -> str:
         """What to do where it is everyone's."""
         if self.status == 402 or MONEY.search(self.words):
@@ -67,24 +75,25 @@ class Refused(Exception):
             return "look at its log, then run the same command again"
         if self.status in (401, 403, 407) or (KEY.search(self.words) and not LONG.search(self.words)):
             return "check the key (api_key_env)"
-        return "change what the role (temperature, extra_body) or the stage asks for, or ask another server"
+        return OTHERWISE
 
 
 def refusal(page: Page | Failure, asked: Sequence[str], replica: Replica | None = None) -> Refused | Transient:
     """What a page of an error means.
 
     Args:
-        asked: the texts of the request, which some servers repeat; what they say is no word of the server's.
+        asked: the texts of the request, and the keys sent with it, which some servers repeat; they are no word of the server's.
         replica: the server that sent it.
     """
     words, after = (page.words, None) if isinstance(page, Failure) else (page.words(), page.after)
     words = _without(words, asked)
     text = f"{page.status or 'an error'} {words}".strip()
-    money = page.status == 402 or (MONEY.search(words) and not PER_TIME.search(words))
+    held = page.status == 402 and after is not None  # what others in flight may cost is not free yet (OpenRouter)
+    money = not held and (page.status == 402 or (MONEY.search(words) and not PER_TIME.search(words)))
     if page.status == 413 or TOO_LARGE.search(words):  # said with a 429, too: so large a request never has its minute
         return Refused(page.status, words, replica)
     if not money and (
-        page.status in (425, 429, 498, 529) or BUSY.search(words) or (page.status == 503 and after is not None)
+        held or page.status in (425, 429, 498, 529) or BUSY.search(words) or (page.status == 503 and after is not None)
     ):
         return Transient(text, after, busy=True, status=page.status)
     if page.status in (0, 408, 409) or (page.status >= 500 and not money) or page.status < 300:

@@ -7,23 +7,30 @@ thought in a field of its own or within tags.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cai.models.thoughts import apart, closes_alone
+from cai.models.types import Sample
 
 Json = Any
 """Of what a server sends nothing is known yet."""
 
 ENDS = {
     "stop": ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed", "end"),
-    "length": ("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit", "time_limit"),
+    "length": (
+        *("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit", "time_limit"),
+        *("model_context_window_exceeded", "repetition"),
+    ),
     "content_filter": (
         *("content_filter", "content-filter", "contentfilter", "safety", "recitation", "blocklist", "language"),
         *("prohibited_content", "spii", "sensitive", "moderation", "guardrail", "refusal", "other"),
         *("content_filtered", "guardrail_intervened", "image_safety", "error_toxic"),
     ),
-    "tool_calls": ("tool_calls", "tool_call", "function_call", "tool_use", "malformed_function_call"),
+    "tool_calls": (
+        *("tool_calls", "tool_call", "function_call", "tool_use", "pause_turn"),
+        *("malformed_function_call", "unexpected_tool_call", "too_many_tool_calls"),
+    ),
     "error": (
         *("error", "abort", "aborted", "cancelled", "canceled", "network_error", "engine_overloaded"),
         *("insufficient_system_resource", "timeout"),
@@ -34,26 +41,14 @@ _ENDS = {word: end for end, words in ENDS.items() for word in words}
 UNKNOWN, THINKING = "unknown", "thinking"
 """An end that no server should give, and that of an answer whose tokens were all spent on a thought."""
 SAID = ("text", "output_text", "refusal")
-THOUGHT = ("thinking", "reasoning", "reasoning_content", "redacted_thinking", "summary_text", "reasoning_text")
-MOST_TOKENS = 1 << 40
+THOUGHT = (
+    *("thinking", "reasoning", "reasoning_content", "redacted_thinking", "summary_text", "reasoning_text"),
+    *("reasoning.text", "reasoning.summary", "reasoning.encrypted"),
+)
 
 
 class Unreadable(ValueError):
     """An answer that is not of the protocol's form; the text says what was wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One sample: what is said, what was thought before, how it ended.
-
-    Attributes:
-        opened: whether its thought was opened by the template, as it closes one that it did not open.
-    """
-
-    text: str
-    thinking: str
-    finish: str
-    opened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,7 @@ def failure(answer: Json) -> Failure | None:
         return _failure(wrong)
     samples = answer.get("choices")
     for each in samples if isinstance(samples, list) else ():
-        if isinstance(each, dict) and (each.get("error") or _end(each.get("finish_reason")) == "error"):
+        if isinstance(each, dict) and (each.get("error") or end(each.get("finish_reason")) == "error"):
             return _failure(each.get("error") or {"message": "an answer that ended in an error", "code": 502})
     return None
 
@@ -134,7 +129,7 @@ def sample(choice: Mapping[str, Json], stops: Sequence[str] = (), opened: bool =
     Raises:
         Unreadable: it holds no text, and nothing else that is known.
     """
-    finish = _end(choice.get("finish_reason"))
+    finish = end(choice.get("finish_reason"))
     if "message" in choice:
         text, thinking = _message(choice["message"])
     elif isinstance(choice.get("text"), str):
@@ -165,6 +160,15 @@ def apart_from_thought(
     return Sample(said, thinking, finish, bool(thought) and closes_alone(text))
 
 
+CALLS = ("<tool_call>", "[TOOL_CALLS]", "<|python_tag|>", "<function=", "<|tool_call|>", "<|tool_calls_section_begin|>")
+"""How the call of a tool begins, where a server leaves it in the text."""
+
+
+def called(said: Sample) -> Sample:
+    """A sample of a model that was offered tools: the call of one is no answer."""
+    return replace(said, finish="tool_calls") if said.text.lstrip().startswith(CALLS) else said
+
+
 def written(samples: Sequence[Sample]) -> dict[str, Any]:
     """What of a ``Reply`` its samples are."""
     thinking = tuple(each.thinking for each in samples)
@@ -174,8 +178,12 @@ def written(samples: Sequence[Sample]) -> dict[str, Any]:
         "finishes": tuple(each.finish for each in samples),
         "thinking": thinking if thoughts else (),
         "opened": any(each.opened for each in samples),
-        "counts": {"thinking_cut_off": thoughts} if thoughts else {},
+        "counts": _counts(thoughts, sum(each.finish == THINKING for each in samples)),
     }
+
+
+def _counts(thoughts: int, cut: int) -> dict[str, int]:
+    return {name: count for name, count in (("thoughts", thoughts), ("cut_while_thinking", cut)) if count}
 
 
 def _message(message: Json) -> tuple[str, str]:
@@ -188,7 +196,14 @@ def _message(message: Json) -> tuple[str, str]:
     for key in ("reasoning_content", "reasoning", "thinking"):
         if not thinking and isinstance(message.get(key), str):
             thinking = whole(message[key])
+    for key in ("reasoning_details", "thinking_blocks"):
+        if not thinking and isinstance(message.get(key), list):
+            thinking = content([each for each in message[key] if _is_thought(each)])[1]
     return text, thinking
+
+
+def _is_thought(part: Json) -> bool:
+    return isinstance(part, dict) and part.get("type") in THOUGHT
 
 
 def content(said: Json) -> tuple[str, str]:
@@ -242,22 +257,11 @@ def _before(text: str, stops: Sequence[str]) -> tuple[str, bool]:
     return (text[: min(places)], True) if places else (text, False)
 
 
-def _end(word: Json) -> str:
-    """Also of a word with its reason after it, such as "content_filter: SAFETY"."""
+def end(word: Json) -> str:
+    """How an answer ended, by a server's word for it; also by a word with its reason after it, such as "content_filter: SAFETY"."""
     if not isinstance(word, str):
         return UNKNOWN
     return _ENDS.get(word) or _ENDS.get(word.lower().split(":")[0].strip(), UNKNOWN)
-
-
-def count(usage: Json, *keys: str) -> int:
-    """A number of tokens by its keys, one within the other; 0 where there is none that can be one."""
-    for key in keys:
-        usage = usage.get(key) if isinstance(usage, dict) else None
-    if isinstance(usage, str) and usage.isascii() and usage.isdigit():
-        usage = int(usage[:15])
-    if isinstance(usage, bool) or not isinstance(usage, int | float) or not 0 <= usage <= MOST_TOKENS:
-        return 0
-    return int(usage)
 
 
 def name(answer: Json) -> str:

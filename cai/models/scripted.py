@@ -2,7 +2,8 @@
 
 A file is a YAML list of rules; the first whose ``when`` (a regular expression, searched in the last message) matches
 answers. ``say`` holds texts, one of which the request's seed draws, with ``{seed}`` replaced, and ``{asked}`` by a
-fingerprint of all that was asked; ``choose`` holds the probabilities of the choices; ``delay`` is in seconds.
+fingerprint of all that was asked; ``choose`` holds the probabilities of the choices (of a script without any, verdicts are
+sampled); ``delay`` is in seconds.
 
     - {when: "Critique request", say: ["It is careless.", "It is rude."]}
     - {when: "Question:", say: ["(A) is kinder."], choose: {A: 0.7, B: 0.2}}
@@ -22,6 +23,7 @@ from typing import TypeGuard
 from cai.errors import UserError
 from cai.models.replies import apart_from_thought, whole, written
 from cai.models.types import Reply, Request
+from cai.models.usage import share
 from constitution.source import nearest, read_yaml
 
 Answer = Callable[[Request], str | float | Mapping[str, float]]
@@ -47,9 +49,12 @@ class Scripted:
     Args:
         answer: called once for each sample, with the request.
         delay: seconds before each reply.
+
+    Attributes:
+        logprobs: whether it gives probabilities of choices.
     """
 
-    continues = True
+    continues, logprobs = True, True
 
     def __init__(
         self,
@@ -70,7 +75,13 @@ class Scripted:
         """
         rules = read_script(path)
         delay = max(rule.delay for rule in rules)
-        return cls(lambda request: _by_rules(rules, request), delay, concurrency, f"scripted:{path.name}", format)
+        made = cls(lambda request: _by_rules(rules, request), delay, concurrency, f"scripted:{path.name}", format)
+        made.logprobs = any(rule.choose for rule in rules)
+        return made
+
+    async def gives_logprobs(self, request: Request) -> bool:
+        """See ``cai.models.verdicts.Knowing``."""
+        return self.logprobs
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
@@ -87,8 +98,9 @@ class Scripted:
             return Reply(("",), ("stop",), found, tokens_in=asked, tokens_out=1, model=self.name)
         texts = tuple(str(self.answer(each)) for each in _samples(request))
         words = sum(len(text.split()) for text in texts)
-        parts = written([apart_from_thought(whole(text), "stop") for text in texts])
-        return Reply(**parts, tokens_in=asked, tokens_out=words, model=self.name)
+        samples = [apart_from_thought(whole(text), "stop") for text in texts]
+        said, thought = written(samples), share(words, samples)
+        return Reply(**said, tokens_in=asked, tokens_out=words, tokens_thought=thought, model=self.name)
 
 
 def read_script(path: Path) -> list[Rule]:

@@ -5,7 +5,7 @@ A template is tried rather than read: it is given small conversations with marks
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -252,7 +252,7 @@ def _tools(template: ChatTemplate) -> Sentences:
 LOOKS = (_system, _own_words, _thinking, _answers, _ends, _beginning, _marks, _tools)
 
 
-def _text(template: ChatTemplate, *messages: Mapping[str, Any], begins: bool = False) -> str | None:
+def _text(template: ChatTemplate, *messages: dict[str, Any], begins: bool = False) -> str | None:
     """The template's own text; None where it refuses."""
     try:
         return template.render(messages, begins)

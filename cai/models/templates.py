@@ -15,9 +15,11 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from cai.errors import RowError
 from cai.models.abilities import joined
+from constitution.tools import definitions, spoken
 
-Turns = Sequence[Mapping[str, Any]]
-"""Messages with ``role`` and ``content``; an assistant's may have ``tool_calls`` and its thought as ``reasoning_content``."""
+Turns = Sequence[dict[str, Any]]
+"""Messages with ``role`` and ``content``; an assistant's may have ``tool_calls`` and its thought as ``reasoning_content``. The
+definitions of tools may stand first, see ``constitution.tools``."""
 QUESTION = {"role": "user", "content": "question"}
 MARK, SYSTEM_MARK = "AnswerGoesHere", "SystemGoesHere"
 THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking")
@@ -42,9 +44,9 @@ class ChatTemplate:
         self.generation, self.options = generation, dict(options or {})
 
     def told(self, tools: Any = None, **more: Any) -> "ChatTemplate":
-        """The same template, told more: the tools of a row, as a list or as its JSON, and other variables."""
+        """The same template, told more: the tools of a row, in objects or as JSON, and other variables."""
         if tools:
-            more["tools"] = json.loads(tools) if isinstance(tools, str) else list(tools)
+            more["tools"] = [_object(each) for each in _object(tools)]
         if not more:
             return self
         other = copy(self)
@@ -76,6 +78,10 @@ class ChatTemplate:
         while len(ids) > 1 and ids[-1] == self.tokenizer.pad_token_id:
             ids.pop()
         return ids
+
+    def going_on(self, messages: Turns) -> str:
+        """A conversation whose last answer is not at its end; raises as ``asked``."""
+        return self._text(messages, False, True)
 
     def ids(self, text: str) -> list[int]:
         """The tokens of a text that has its special tokens already, so that none is put before it a second time."""
@@ -112,8 +118,11 @@ class ChatTemplate:
         except TemplateError:
             return False
 
-    def render(self, messages: Turns, answer_begins: bool = False) -> str:
+    def render(self, messages: Turns, answer_begins: bool = False, goes_on: bool = False) -> str:
         """The template's own text, whatever it leaves out.
+
+        Args:
+            goes_on: whether the last message is not at its end.
 
         Raises:
             TemplateError: it does not take the conversation.
@@ -122,7 +131,11 @@ class ChatTemplate:
         for form in _forms(messages):
             try:
                 text = self.tokenizer.apply_chat_template(
-                    form, tokenize=False, add_generation_prompt=answer_begins, **self.options
+                    form,
+                    tokenize=False,
+                    add_generation_prompt=answer_begins,
+                    continue_final_message=goes_on,
+                    **self.options,
                 )
             except TypeError as error:
                 refused = TemplateError(str(error))
@@ -131,22 +144,24 @@ class ChatTemplate:
                 return text
         raise refused
 
-    def _text(self, messages: Turns, answer_begins: bool) -> str:
+    def _text(self, messages: Turns, answer_begins: bool, goes_on: bool = False) -> str:
         """A system message that the template refuses, or leaves out, stands before the words of the first turn."""
+        if tools := definitions(messages):
+            return self.told(tools)._text(spoken(messages), answer_begins, goes_on)
         if any(each["role"] == "system" for each in messages) and not self.takes_system(messages, answer_begins):
             messages = joined(tuple(messages))  # pyright: ignore[reportArgumentType]
         try:
-            return self.render(messages, answer_begins)
+            return self.render(messages, answer_begins, goes_on)
         except TemplateError as error:
             raise RowError("refused_by_template", f"the chat template: {error}") from None
 
-    def around(self, prompt: Turns, answer: Mapping[str, Any] | None = None) -> tuple[str, str]:
+    def around(self, prompt: Turns, answer: dict[str, Any] | None = None) -> tuple[str, str]:
         """What stands before the words of an answer and what after them; the answer's other parts are as given."""
         text = self.whole([*prompt, {"role": "assistant", **(answer or {}), "content": MARK}])
         before, _, after = text.rpartition(MARK)
         return before, after
 
-    def opener(self, prompt: Turns, answer: Mapping[str, Any]) -> str:
+    def opener(self, prompt: Turns, answer: dict[str, Any]) -> str:
         """The token that begins the next turn, where it is one by which generation stops, as with GLM; empty elsewhere."""
         calls, marked = answer.get("tool_calls"), {**answer, "content": MARK}
         try:
@@ -170,7 +185,12 @@ def ends(tokenizer: Any, generation: GenerationConfig | None) -> set[int]:
     return {tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])} - {None}
 
 
-def thought(answer: Mapping[str, Any]) -> str:
+def calls_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A message's tool calls, which are objects or JSON by where it comes from."""
+    return [_object(each) for each in _object(message.get("tool_calls")) or ()]
+
+
+def thought(answer: dict[str, Any]) -> str:
     """What an answer's message says was thought before it."""
     return next((str(answer[key]).strip() for key in THOUGHT_KEYS if answer.get(key)), "")
 
@@ -178,7 +198,7 @@ def thought(answer: Mapping[str, Any]) -> str:
 def _forms(messages: Turns) -> Iterator[list[dict[str, Any]]]:
     """Messages as templates read them: first with the arguments of tool calls as objects, then as text, which some want."""
     plain = [_keys(each) for each in messages]
-    yield [_with_arguments(each, _as_object) for each in plain]
+    yield [_with_arguments(each, _object) for each in plain]
     if any(each.get("tool_calls") for each in plain):
         yield [_with_arguments(each, _as_text) for each in plain]
 
@@ -190,19 +210,22 @@ def _keys(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_arguments(message: dict[str, Any], form: Any) -> dict[str, Any]:
-    calls = message.get("tool_calls")
-    if not calls:
+    if not message.get("tool_calls"):
         return message
-    functions = [each.get("function", each) for each in calls]
-    said = [{**function, "arguments": form(function.get("arguments", {}))} for function in functions]
-    return {**message, "tool_calls": [{"type": "function", "function": each} for each in said]}
+    said = []
+    for each in calls_of(message):
+        function = each.get("function", each)
+        whole = {"type": "function", **each} if "function" in each else {"type": "function"}
+        said.append({**whole, "function": {**function, "arguments": form(function.get("arguments", {}))}})
+    return {**message, "tool_calls": said}
 
 
-def _as_object(arguments: object) -> object:
+def _object(said: Any) -> Any:
+    """What JSON says; what is none is itself."""
     try:
-        return json.loads(arguments) if isinstance(arguments, str) else arguments
+        return json.loads(said) if isinstance(said, str) else said
     except ValueError:
-        return arguments
+        return said
 
 
 def _as_text(arguments: object) -> object:

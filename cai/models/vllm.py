@@ -15,7 +15,7 @@ from typing import Self
 import aiohttp
 
 from cai.errors import RunError, UserError, install
-from cai.models import process
+from cai.models import process, reasoning
 from cai.models.blueprint import blueprint
 from cai.models.bundled import resolve
 from cai.models.dialect import Scores
@@ -24,7 +24,7 @@ from cai.models.launch import command, dtype, environments, is_cpu_build
 from cai.models.machine import Machine, this_machine
 from cai.models.process import cause
 from cai.models.retries import Transient
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 
 START_SECONDS = 1800.0
 WATCH_SECONDS = 1.0
@@ -117,11 +117,14 @@ class Served(Endpoint):
 
     Args:
         model: where the weights lie.
+        parser: by which the servers tell thoughts from answers.
     """
 
-    def __init__(self, spec: ModelSpec, servers: Sequence[Server], model: str) -> None:
+    def __init__(self, spec: ModelSpec, servers: Sequence[Server], model: str, parser: str = "") -> None:
         super().__init__(tuple(f"{server.url}/v1" for server in servers), spec.title, spec)
         self.servers, self.model, self.wire_name = servers, model, spec.title
+        self.parser, self.thinks = parser, bool(parser)
+        self.tags = reasoning.tags(parser)
         self.watching: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -148,7 +151,8 @@ class Served(Endpoint):
         if not kept or kept != wanted:
             return False
         for server in self.servers:  # first, so that one that dies meanwhile comes back with the new weights
-            server.line = command(replace(spec, model=self.wire_name), model, server.port, is_cpu_build())
+            named = replace(spec, model=self.wire_name)
+            server.line = command(named, model, server.port, is_cpu_build(), self.parser)
         self.spec, self.name, self.format, self.model = spec, spec.title, spec.format, model
         await self.reload(Path(model))
         return True
@@ -215,15 +219,16 @@ async def serve(spec: ModelSpec, logs: Path, more: Mapping[str, str] | None = No
     """
     check(spec)
     model = await asyncio.to_thread(resolve, spec.served)
+    parser = await asyncio.to_thread(_parser, spec, model)
     servers: list[Server] = []
     try:
         for number, env in enumerate(environments(spec)):
             port = spec.port + number if spec.port else _free_port()
             log = logs / (f"vllm-{spec.role}.log" if not number else f"vllm-{spec.role}-{number}.log")
-            line = command(spec, model, port, is_cpu_build())
+            line = command(spec, model, port, is_cpu_build(), parser)
             servers.append(Server(spec, line, port, log, {**env, **(more or {})}))
         await asyncio.gather(*(server.ready() for server in servers))
-        async with Served(spec, servers, model) as served:
+        async with Served(spec, servers, model, parser) as served:
             if spec.reward:
                 served.dialect = await asyncio.to_thread(_scores, model)
             yield served
@@ -238,6 +243,13 @@ def exchangeable(spec: ModelSpec, other: ModelSpec) -> bool:
         return False
     unlike = {"role": "", "vllm": "", "model": "", "format": "", "trained": False, "picked": False}
     return replace(spec, **unlike) == replace(other, **unlike)
+
+
+def _parser(spec: ModelSpec, model: str) -> str:
+    """By which the role's servers are to tell thoughts from answers; empty where by none."""
+    if spec.reward or spec.reasoning_parser == reasoning.NONE or "--reasoning-parser" in spec.args:
+        return ""
+    return spec.reasoning_parser or reasoning.parser_of(model)
 
 
 def _scores(model: str) -> Scores:

@@ -17,7 +17,7 @@ from transformers.utils import logging
 from cai.errors import UserError
 from cai.models import own_code
 from cai.models.bundled import resolve
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 
 logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
 

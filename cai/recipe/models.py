@@ -1,25 +1,28 @@
 """A role's block in a recipe, or a model named on the command line, → ``ModelSpec``, with a sentence for each mistake."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
 
 from cai.errors import UserError, install
 from cai.models import bundled, own_code, scripted, vllm
 from cai.models.machine import this_machine
-from cai.models.types import KINDS, SAMPLING, ModelSpec
+from cai.models.spec import KINDS, SAMPLING, ModelSpec
 from cai.recipe.schema import SCHEMA
-from constitution.schema import Validator, problems
+from constitution.schema import Validator, problems, shown
 from constitution.shipped import find
 from constitution.source import Keys, Problem, Source, complain, parse_yaml
 
+HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+", re.ASCII)
 Wrong = Callable[[Keys, str], None]
 COMMAND = Path("--model")
-ASKED = ("headers_env", "extra_body", *SAMPLING)
+ASKED = ("headers_env", "extra_body", "thinking", *SAMPLING)
 """How servers are asked, in which roles may differ."""
 COMBINING = ("combine", "safety", "threshold", "spread")
 
@@ -38,13 +41,26 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
     fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}
     if fields.get("concurrency") == "auto":
         del fields["concurrency"]
-    for key, kind in (("backend", "reward"), ("scores", "endpoints"), *((key, "rewards") for key in COMBINING)):
+    for key, kind in (
+        ("backend", "reward"),
+        ("scores", "endpoints"),
+        ("api", "endpoints"),
+        ("batch", "endpoints"),
+        *((key, "rewards") for key in COMBINING),
+    ):
         if key in block and kind != kinds[0]:
             wrong((*keys, key), f"is for `{kind}`, and this role is given by `{kinds[0]}`; take it out")
+    if "reasoning_parser" in block and kinds[0] != "vllm":
+        wrong((*keys, "reasoning_parser"), f"is for `vllm`, and this role is given by `{kinds[0]}`; take it out")
     for key in (key for key in ASKED if key in block and kinds[0] not in ("endpoints", "vllm")):
         wrong((*keys, key), f"is for `endpoints` and `vllm`, and this role is given by `{kinds[0]}`; take it out")
+    if block.get("batch") and kinds[0] == "endpoints" and (len(block["endpoints"]) > 1 or block.get("scores")):
+        wrong((*keys, "batch"), "is for texts of one endpoint, which has the batches; name one, or take it out")
     if kinds[0] == "endpoints" and "model" not in block:
         wrong(keys, '"model" is missing: the name under which the endpoints know the model; add it')
+    for number, url in enumerate(block.get("endpoints", ())):
+        if not _is_url(url):
+            wrong((*keys, "endpoints", number), f"{shown(url)} is no URL, such as http://host:8000/v1; write its host")
     if kinds[0] == "scripted":
         path = find(block["scripted"], beside)
         if path is None:
@@ -53,6 +69,15 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
     elif kinds[0] in ("vllm", "local", "reward"):
         fields[kinds[0]] = read_weights(block[kinds[0]], (*keys, kinds[0]), beside, wrong)
     return ModelSpec(role, **fields)
+
+
+def _is_url(text: str) -> bool:
+    """Whether it names a host, and a port that there can be."""
+    try:
+        place = urlsplit(text)
+        return bool(place.hostname) and place.port != 0 and text.isprintable() and " " not in text
+    except ValueError:
+        return False
 
 
 def read_weights(name: str, keys: Keys, beside: Path, wrong: Wrong) -> str:
@@ -68,7 +93,7 @@ def read_weights(name: str, keys: Keys, beside: Path, wrong: Wrong) -> str:
         if not (path / "config.json").exists():
             wrong(keys, f"{path} is not a model's folder: it has no config.json")
         return str(path.resolve())
-    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+    if not HUB_ID.fullmatch(name):
         wrong(keys, f"there is no model at {name}; give a folder, a Hub id (owner/name) or bundled/smollm2-135m")
     return name
 
@@ -91,6 +116,8 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
         spec = _from_block(text)
     elif text.startswith(("http://", "https://")):
         url, _, name = text.partition("#")
+        if not _is_url(url):
+            raise UserError(f"--model: {shown(url)} is no URL, such as http://host:8000/v1; write its host")
         spec = ModelSpec("model", endpoints=(url,), model=name)
     else:
         name = prefer if prefer != "vllm" or "vllm" in machine.packages else "local"

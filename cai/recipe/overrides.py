@@ -26,7 +26,7 @@ def override(source: Source, text: str, top: set[str]) -> None:
     if head in top:
         target, rest, above = data, [head, *rest], ""
     else:
-        target, above = _stage_named(data, head, text), head
+        target, above = _stage_named(data, head, text, top), head
     if not rest:
         raise UserError(f'the override "{text}" names no key; write it like {head}.key=value')
     *steps, last = rest
@@ -67,15 +67,15 @@ def _place(items: list[Any], key: str, above: str, text: str) -> int:
     raise UserError(f'the override "{text}": {above} is a list without a place "{key}"; its places are {there}')
 
 
-def _stage_named(data: dict[str, Any], name: str, text: str) -> dict[str, Any]:
-    names: list[str] = []
+def _stage_named(data: dict[str, Any], name: str, text: str, top: set[str]) -> dict[str, Any]:
+    names = list[str]()
     for item, kind, block in _blocks(data):
         names.append(str(block.get("as", kind)) if isinstance(block, dict) else kind)
         if names[-1] == name:
             if block is None:
                 item[kind] = {}
             return item[kind]
-    raise UserError(f'the override "{text}" names no stage and no key of the recipe; {nearest(name, names)}')
+    raise UserError(f'the override "{text}" names no stage and no key of the recipe; {nearest(name, [*names, *top])}')
 
 
 def _blocks(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, Any]]:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe import ensemble, rounds
 from cai.recipe.block import Block
 from cai.recipe.files import Files
 from cai.recipe.models import read_model
 from cai.recipe.recipe import LOGS, Recipe
 from cai.stages import STAGES, read_block
+from cai.store.run_folder import OWN_FOLDERS
 from cai.train.launch import hardware
 from cai.train.launch.hardware import Hardware
 from constitution.load import load
@@ -66,6 +67,7 @@ class Shape:
             self.blocks,
             self.hardware,
             self.logs,
+            data.get("budget"),
         )
 
 
@@ -161,6 +163,10 @@ class _Outline:
             self._add(step)
 
     def _add(self, step: Block) -> None:
+        if step.name in OWN_FOLDERS:
+            self.wrong(
+                step.keys, f'"{step.name}" is a folder that every run has; give the stage another name with `as:`'
+            )
         if any(step.name in (each.name, each.policy) for each in self.blocks):
             self.wrong(step.keys, f'there is already a stage "{step.name}"; give this one a name of its own with `as:`')
         self.blocks.append(step)

@@ -7,6 +7,9 @@ from constitution.visible import visible
 PLOT = 220
 """The side of a calibration curve's box, in pixels."""
 
+KINDS = {"logprobs": "log-probability", "sampled": "samples", "scores": "a reward model's scores", "rules": "rules"}
+"""Kind of verdict → words for it."""
+
 
 def bin_of(each: CurvePoint) -> dict[str, object]:
     """A point of the calibration curve in a PLOT × PLOT box, with its 95% interval; its area grows with its pairs."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from cai.judge.exam import ByLength, ExamFigures, MethodFigures, PlainShare
+from cai.judge.exam import ByLength, ExamFigures, MethodFigures, OfKind, PlainShare
 from cai.judge.figures import JudgedPair, judged_pairs
-from cai.report.format import PLOT, bin_of, interval, number, percent, shown
+from cai.report.format import KINDS, PLOT, bin_of, interval, number, percent, shown
 from cai.store.files import write_lines
 from cai.store.rows import Preference
 from cai.store.stage import Stage
@@ -102,6 +102,18 @@ def verdict(found: MethodFigures) -> Iterator[str]:
     ece, by_chance = found["ece"], found["ece_by_chance"] or 0.0
     if ece is not None and ece > by_chance + MUCH:
         yield _miscalibrated(found, ece, by_chance)
+    for kind, of in found.get("by_kind", {}).items():
+        yield _of_kind(kind, of)
+
+
+def _of_kind(kind: str, of: OfKind[PlainShare]) -> str:
+    """How good the verdicts of one kind are."""
+    each = f" ({of['samples']} for each vote)" if of["samples"] else ""
+    return (
+        f"By {KINDS.get(kind, kind)}{each}: accuracy {percent(of['accuracy']['value'])} ({interval(of['accuracy'])}) on "
+        f"{of['pairs']} pairs, calibration error {number(of['ece'])} ({number(of['ece_by_chance'])} by chance alone), "
+        f"{percent(of['unread'])} unread."
+    )
 
 
 def _against_floors(found: MethodFigures) -> str:
@@ -156,6 +168,7 @@ def write(folder: Path, figures: ExamFigures) -> Path:
         plots={name: [bin_of(each) for each in method["curve"]] for name, method in figures["methods"].items()},
         mistakes={name: mistakes(folder, name) for name in figures["methods"]},
         plot=PLOT,
+        kinds=KINDS,
     )
     path = folder / "exam.html"
     write_lines(path, [text])

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TypedDict
 
 from cai.errors import RunError, UserError
+from cai.flow.purse import money
 from cai.judge.figures import position
+from cai.judge.kinds import doubt, kinds
 from cai.report import training
-from cai.report.format import PLOT, counts_text, interval, number, percent, shown
+from cai.report.format import KINDS, PLOT, counts_text, interval, number, percent, shown
 from cai.report.rows import unrevised
-from cai.report.summary import StageState, evaluated, stages_of
+from cai.report.summary import StageState, evaluated, spent_line, stages_of
 from cai.stages import trainers
 from cai.store.files import write_lines
 from cai.store.rows import Answers, Chain, Draft, Preference, plain
@@ -49,11 +51,12 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
     pages = Environment(
         loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=shown
     )
-    pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number}
+    pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number, "money": money}
     page = pages.get_template("page.html.j2")
     figures = {
         "run": described(folder),
         "stages": stages,
+        "spent": spent_line(folder),
         "chains": _chains(folder, stages, rows),
         "revised": _revised(folder, stages),
         "votes": _votes(folder, stages, rows),
@@ -62,6 +65,8 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
         "trained": _trained(folder, stages),
         "rounds": _rounds(stages),
         "plot": PLOT,
+        "called": KINDS,
+        "doubt": doubt,
     }
     try:
         text = page.render(figures)
@@ -117,7 +122,8 @@ def _votes(folder: Path, stages: list[StageState], rows: int) -> list[Shown]:
     for each in _done(stages, "label"):
         stage = Stage(folder / each["name"])
         shown = list(islice(stage.all_rows(Preference), max(rows // 2, 1) if rows else 0))
-        labels.append({**each, "position": position(stage.all_rows(Preference)), "shown": shown})
+        found = {"position": position(stage.all_rows(Preference)), "kinds": kinds(stage.all_rows(Preference))}
+        labels.append({**each, **found, "shown": shown})
     return labels
 
 

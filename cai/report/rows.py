@@ -13,7 +13,9 @@ from rich.padding import Padding
 
 from cai.data import dataset
 from cai.errors import RunError, UserError
+from cai.judge.kinds import doubt
 from cai.report.differences import difference
+from cai.stages import STAGES
 from cai.store.rows import Chain, Draft, Pair, Preference, Scored, Vote, decode
 from cai.store.run_folder import described
 from cai.store.stage import Stage
@@ -38,6 +40,7 @@ class Wanted:
         reason: rows left out for this reason; implies ``drops``.
         text: rows that hold this text, in any case.
         diff: revisions as word-level differences from the draft before.
+        thoughts: what was thought before a text, instead of how long that is.
     """
 
     count: int = 3
@@ -47,6 +50,7 @@ class Wanted:
     reason: str = ""
     text: str = ""
     diff: bool = False
+    thoughts: bool = False
 
 
 def print_rows(folder: Path, name: str, wanted: Wanted, console: Console) -> None:
@@ -61,12 +65,17 @@ def print_rows(folder: Path, name: str, wanted: Wanted, console: Console) -> Non
         _known("--principle: the run's constitution has no principle", wanted.principle, list(run["principles"]))
     stage = Stage(folder / name)
     drops = wanted.drops or bool(wanted.reason)
-    rows = [*islice(_fitting(stage.drops() if drops else _rows(stage), wanted), wanted.count)]
+    kind = next(each["kind"] for each in run["stages"] if each["name"] == name)
+    rows = [*islice(_fitting(_drops(stage) if drops else _rows(stage), wanted), wanted.count)]
     if not rows:
-        raise UserError(_nothing(stage, wanted, drops))
+        raise UserError(_nothing(stage, wanted, drops) + _instead(folder, stage, kind))
+    if wanted.diff and not any("drafts" in row for row in rows):
+        raise UserError(
+            f"--diff shows what revisions changed, and {name} has none; take it out, or name a revise stage"
+        )
     for row in rows:
         try:
-            _print(row, wanted.diff, console)
+            _print(row, wanted, console)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             where = f"a row of {stage.folder} is damaged ({row.get('id', 'without an id')})"
             raise RunError(f"{where}; put its file back as it was, or do it again with: --redo {name}") from error
@@ -109,27 +118,60 @@ def _nothing(stage: Stage, wanted: Wanted, drops: bool) -> str:
     return f"{stage.folder} has no {'drops' if drops else 'rows'} to show{' with ' if words else ''}{', '.join(words)}{there}"
 
 
-def _print(row: Row, diff: bool, console: Console) -> None:
+def _instead(folder: Path, stage: Stage, kind: str) -> str:
+    """Where to look for what a stage without rows of its own made; empty for others."""
+    if not stage.begun:
+        return ", as it is not begun"
+    match STAGES[kind].shape if kind in STAGES else "":
+        case "train":
+            return f"; it trains a model ({stage.folder / 'model'}), whose curves are in: cai report {folder}"
+        case "evaluate":
+            return f"; its answers are in {stage.folder}/answers-*, its figures in {stage.folder / 'metrics.json'}"
+        case "rounds":
+            return f"; the steps of its rounds are stages, see: cai status {folder}"
+        case "report":
+            return f"; open {stage.folder / 'report.html'}"
+        case _:
+            return ""
+
+
+def _print(row: Row, wanted: Wanted, console: Console) -> None:
     if "drafts" not in row:
-        console.print(_text(row), markup=False, soft_wrap=True)  # JSON stays JSON: no line break within a text
-    elif not diff:
-        console.print(chain_text(decode(Chain, row)), markup=False)
+        console.print(_text(row, wanted.thoughts), markup=False, soft_wrap=True)  # no line break within JSON's texts
+    elif not wanted.diff:
+        console.print(chain_text(decode(Chain, row), wanted.thoughts), markup=False)
     else:
-        chain = decode(Chain, row)
-        console.print(chain_text(replace(chain, drafts=chain.drafts[:1])), markup=False)
-        for number, (old, new) in enumerate(pairwise(chain.drafts), 1):
-            console.print(_block(f"critique {number}, under {new.principle}", new.critique), markup=False)
-            if why := unrevised(new):
-                console.print(f"no revision in round {number}: {why}", markup=False)
-                continue
-            console.print(f"revision {number}, as it differs:", markup=False)
-            console.print(Padding(difference(old.text, new.text, console.is_terminal), (0, 0, 0, 4), expand=False))
+        _print_differences(decode(Chain, row), wanted.thoughts, console)
+
+
+def _print_differences(chain: Chain, thoughts: bool, console: Console) -> None:
+    console.print(chain_text(replace(chain, drafts=chain.drafts[:1]), thoughts), markup=False)
+    for number, (old, new) in enumerate(pairwise(chain.drafts), 1):
+        critique = [
+            *_thought(new.critique_thinking, thoughts),
+            _block(f"critique {number}, under {new.principle}", new.critique),
+        ]
+        console.print("\n".join(critique), markup=False)
+        if why := unrevised(new):
+            console.print(f"no revision in round {number}: {why}", markup=False)
+            continue
+        title = [*_thought(new.thinking, thoughts), f"revision {number}, as it differs:"]
+        console.print("\n".join(title), markup=False)
+        console.print(Padding(difference(old.text, new.text, console.is_terminal), (0, 0, 0, 4), expand=False))
 
 
 def _rows(stage: Stage) -> Iterator[Row]:
-    if stage.parts():
-        return stage.all_rows(dict)
-    return dataset.rows(stage.folder)
+    votes = sorted(stage.folder.glob("votes-*"))  # an evaluation's
+    for each in map(Stage, votes or [stage.folder]):
+        yield from each.so_far(dict)
+    yield from dataset.rows(stage.folder)
+
+
+def _drops(stage: Stage) -> Iterator[Row]:
+    """The rows left out; of an evaluation also the pairs that were not judged."""
+    yield from stage.drops()
+    for each in sorted(stage.folder.glob("pairs-*")):
+        yield from Stage(each).drops()
 
 
 def unrevised(draft: Draft) -> str:
@@ -137,51 +179,65 @@ def unrevised(draft: Draft) -> str:
     return next((why for flag, why in UNREVISED.items() if flag in draft.flags), "")
 
 
-def chain_text(row: Chain) -> str:
+def chain_text(row: Chain, thoughts: bool = False) -> str:
     """A chain as a person reads it: prompt, draft, critique, revision."""
     lines = [f"── {row.id} ({row.track})", _block("prompt", row.messages[-1]["content"])]
     for number, draft in enumerate(row.drafts):
         if number:
+            lines += _thought(draft.critique_thinking, thoughts)
             lines.append(_block(f"critique {number}, under {draft.principle}", draft.critique))
         if why := unrevised(draft):
             lines.append(f"no revision in round {number}: {why}")
             continue
-        lines.append(_block(f"revision {number}" if number else f"draft, by {draft.model}", draft.text))
+        lines += _answer(f"revision {number}" if number else f"draft, by {draft.model}", draft, thoughts)
     return "\n".join(lines)
 
 
-def _text(row: Row) -> str:
+def _answer(title: str, draft: Draft, thoughts: bool) -> list[str]:
+    return [*_thought(draft.thinking, thoughts), _block(title, draft.text)]
+
+
+def _thought(text: str, whole: bool) -> list[str]:
+    """What was thought before a text, folded to its length unless the whole is wanted."""
+    if not text:
+        return []
+    return [_block("thought", text) if whole else f"thought: {len(text.split()):,} words (--thoughts shows them)"]
+
+
+def _text(row: Row, thoughts: bool) -> str:
     """A row that is no chain, by its keys: texts one below the other, or JSON."""
     if "answers" in row and "scores" in row:
-        return _scored_text(decode(Scored, row))
+        return _scored_text(decode(Scored, row), thoughts)
     if "pair" in row and "votes" in row:
-        return _preference_text(decode(Preference, row))
+        return _preference_text(decode(Preference, row), thoughts)
     if "a" in row and "messages" in row:
-        return "\n".join(_pair_lines(decode(Pair, row)))
+        return "\n".join(_pair_lines(decode(Pair, row), thoughts))
     return json.dumps(row, indent=2, ensure_ascii=False)
 
 
-def _pair_lines(pair: Pair) -> list[str]:
+def _pair_lines(pair: Pair, thoughts: bool) -> list[str]:
     lines = [f"── {pair.id}", _block("prompt", pair.messages[-1]["content"])]
-    lines += [_block("answer a", pair.a.text), _block("answer b", pair.b.text)]
+    for name, answer in (("a", pair.a), ("b", pair.b)):
+        lines += _answer(f"answer {name}" + (f", by {answer.model}" if answer.model else ""), answer, thoughts)
     if pair.people:
         lines.append(_block("people", ", ".join(PEOPLE.get(said, f"{said:g}") for said in pair.people)))
     return lines
 
 
-def _preference_text(row: Preference) -> str:
+def _preference_text(row: Preference, thoughts: bool) -> str:
     """A pair with its votes and what they came to."""
-    lines = _pair_lines(replace(row.pair, id=row.id))
+    lines = _pair_lines(replace(row.pair, id=row.id), thoughts)
     for vote in row.votes:
         under = f"under {vote.principle}, " if vote.principle else ""
-        lines.append(_block(f"vote {under}order {vote.order}: {vote.status}", _said(vote)))
+        lines += _thought(vote.thinking, thoughts)
+        lines.append(_block(f"vote {under}order {vote.order}, by {vote.verdict}: {vote.status}", _said(vote)))
     better = "not read" if row.p_a is None else f"{row.p_a:.3f}"
     label = "no label" if row.p_label is None else f"as a label {row.p_label:.3f}"
     lines.append(_block("preference", f"{row.status}, P(a is better) = {better}, {label}"))
     return "\n".join(lines)
 
 
-def _scored_text(row: Scored) -> str:
+def _scored_text(row: Scored, thoughts: bool) -> str:
     """A group's answers with their scores, the best first."""
     by = f" by {row.model}" if row.model != row.method else ""
     under = f", under {row.principle}" if row.principle else ""
@@ -189,12 +245,16 @@ def _scored_text(row: Scored) -> str:
     answers = zip(row.scores, row.answers, strict=True)
     for score, answer in sorted(answers, key=lambda each: inf if each[0] is None else -each[0]):
         said = "not read" if score is None else f"{score:.3f}"
-        lines.append(_block(f"answer, {row.method}{by}{under}: {said}", answer.text))
+        lines += _answer(f"answer, {row.method}{by}{under}: {said}", answer, thoughts)
     return "\n".join(lines)
 
 
 def _said(vote: Vote) -> str:
     read = f"P(a) = {vote.p_a:.3f}" if vote.p_a is not None else "not read"
+    if vote.samples:
+        read += f", {vote.read} of {vote.samples} answers read"
+    if interval := doubt(vote):
+        read += f", 95%: {interval[0]:.2f} to {interval[1]:.2f}"
     return f"{vote.rationale}\n{read}".strip()
 
 

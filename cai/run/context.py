@@ -16,22 +16,24 @@ from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
 from cai.data.prompts import HELDOUT
 from cai.flow.fleet import Fleet
+from cai.flow.purse import Purse
 from cai.flow.screen import Screen
 from cai.models import content
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe import ensemble
 from cai.recipe.block import SINGLE, Block, by_constitution
 from cai.recipe.recipe import Recipe
 from cai.stages.pairs import Pairs
 from cai.store import audit, run_folder
 from cai.store.files import write_lines
-from cai.store.ledger import Fingerprint
+from cai.store.ledger import Fingerprint, decisive
+from cai.store.spending import SPENT, Spending
 from cai.store.stage import Stage
 from constitution.load import digest
 from constitution.save import dump
 from constitution.shipped import find
 
-ADDED = ("id", "track", "system")
+ADDED = ("id", "track", "system", "context")
 """Keys of a source of prompts that decide nothing unless they are given."""
 
 
@@ -50,6 +52,17 @@ class Run:
         self.known: dict[tuple[str, bool], Fingerprint] = {}
         self.streams = True
 
+    @cached_property
+    def purse(self) -> Purse:
+        """What it has spent and may spend; read once the run's folder is locked."""
+        roles = dict.fromkeys([*self.recipe.models, *(each.role for each in self.recipe.blocks if each.trains)])
+        prices = {role: price for role in roles if (price := self.spec(role).price)}
+        return Purse(Spending(self.folder / SPENT), prices, self.recipe.budget)
+
+    def count_again(self) -> None:
+        """What other processes spent is in the run's file."""
+        self.__dict__.pop("purse", None)
+
     def stage(self, name: str) -> Stage:
         """The folder of a stage."""
         return Stage(self.folder / name, name)
@@ -65,7 +78,7 @@ class Run:
         return self.known[name, former]
 
     def _settings(self, block: Block, former: bool) -> Fingerprint:
-        want = asdict(block.want)
+        want = decisive(block.want)
         if block.kind == "evaluate":
             del want["heldout"]
         roles = dict.fromkeys(block.roles())

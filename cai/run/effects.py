@@ -24,7 +24,7 @@ from cai.store.lines import Row
 from cai.store.rows import Pair
 from cai.store.run_folder import StageNote, described, former_constitution
 from cai.store.stage import Stage
-from constitution import ask, judging
+from constitution import ask, forms, judging
 from constitution.load import digest
 from constitution.model import Constitution, Principle
 from constitution.turns import Style
@@ -196,11 +196,13 @@ def _said(constitution: Constitution, principle: Principle, want: Revise | Label
     if isinstance(want, Revise):
         asked = ask.critique(constitution, principle, ASKED, A, Style(want.exemplars))
         judged = judging.judgment(constitution, principle, ASKED, (A, B)) if want.judge else None
-        return principle.id, ask.revision(constitution, asked, C, principle), judged
+        line = forms.asking(constitution, forms.verdict(constitution)) if want.judge else ""
+        return principle.id, ask.revision(constitution, asked, C, principle), judged, line
     if isinstance(want, Score) or want.method not in ("logprob", "cot"):
         # The other methods say more than one thing; every word that they might say stands for what they do.
         shown = principle.id, principle.title, principle.judgment, principle.critique, principle.negative
         exemplars = constitution.critique_revision[: want.exemplars] if isinstance(want, Label) else ()
         return shown, principle.propositions, constitution.preamble, constitution.templates, exemplars
     style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout)
-    return principle.id, judging.judgment(constitution, principle, ASKED, (A, B), style)
+    line = forms.asking(constitution, forms.verdict(constitution, want.ties))
+    return principle.id, judging.judgment(constitution, principle, ASKED, (A, B), style), line

@@ -38,9 +38,8 @@ async def evaluate(run: Run, block: Block) -> None:
     metrics: dict[str, Any] = {role: _described(stage, role) for role in want.models}
     for role in want.models[1:]:
         tally.add(await _votes(run, block, role))
-        votes = list(Stage(stage.folder / f"votes-{role}").all_rows(Preference))
         metrics[role]["against"] = want.models[0]
-        metrics[role]["compared"] = _by_track(votes)
+        metrics[role]["compared"] = _by_track(stage, role)
     write_json(stage.folder / "metrics.json", metrics)
     _seal(run, block, prompts, tally)
 
@@ -92,8 +91,9 @@ async def _answers(run: Run, block: Block, role: str, prompts: Stage) -> Tally:
 async def _votes(run: Run, block: Block, role: str) -> Tally:
     folder, want = run.folder / block.name, block.want
     source = Stage(folder / f"pairs-{role}")
-    both = [Stage(folder / f"answers-{each}").all_rows(Answers) for each in (want.models[0], role)]
-    source.write_parts(pairs(*both), PART_SIZE)
+    both = list(pairs(*(Stage(folder / f"answers-{each}").all_rows(Answers) for each in (want.models[0], role))))
+    source.write_parts((each for each in both if isinstance(each, Pair)), PART_SIZE)
+    source.write_drops(each for each in both if isinstance(each, Drop))
 
     async def work(row: Pair, ask: Ask) -> list[Preference] | Drop:
         return await label(row, want.label(), ask)
@@ -114,7 +114,7 @@ async def _pass(run: Run, block: Block, work: RowStage, source: Stage) -> Tally:
     if stage.seal is None:
         stage.begin(settings)
         await rows.run_rows(run, [work], source)
-        rows.seal_rows(stage, settings, source)
+        rows.seal_rows(run, stage, settings, source)
     return stage.tally()
 
 
@@ -125,10 +125,16 @@ def _described(stage: Stage, role: str) -> dict[str, Any]:
     }
 
 
-def _by_track(votes: list[Preference]) -> dict[str, Any]:
-    return {"all": compare(votes)} | {
-        track: compare(some) for track in TRACKS if (some := [row for row in votes if row.pair.track == track])
-    }
+def _by_track(stage: Stage, role: str) -> dict[str, Any]:
+    """How a role's answers did over the first model's: all, and by track."""
+    votes = list(Stage(stage.folder / f"votes-{role}").all_rows(Preference))
+    tracks = {row.id: row.track for row in Stage(stage.folder / f"answers-{role}").all_rows(Answers)}
+    drops = [(tracks[drop["in"]], drop["reason"]) for drop in Stage(stage.folder / f"pairs-{role}").drops()]
+    found = {"all": compare(votes, (reason for _, reason in drops))}
+    for track in TRACKS:
+        some, left_out = [row for row in votes if row.pair.track == track], [why for of, why in drops if of == track]
+        found |= {track: compare(some, left_out)} if some or left_out else {}
+    return found
 
 
 def _seal(run: Run, block: Block, prompts: Stage, spent: Tally) -> None:
@@ -143,4 +149,4 @@ def _seal(run: Run, block: Block, prompts: Stage, spent: Tally) -> None:
     tally = Tally(len(ids), len(ids) - len(drops), 0, Counter(drop.reason for drop in drops.values()))
     tally.tokens_in, tally.tokens_cached, tally.tokens_out = spent.tokens_in, spent.tokens_cached, spent.tokens_out
     tally.seconds, tally.counts = spent.seconds, spent.counts
-    stage.close(run.settings(block.name), tally)
+    stage.close(run.settings(block.name), tally, **run.purse.bill(block.name))

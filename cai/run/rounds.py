@@ -15,6 +15,7 @@ from cai.models.bundled import resolve
 from cai.recipe.block import Block
 from cai.report.summary import evaluated
 from cai.run.context import Run
+from cai.stages.evaluate import EMPTY
 from cai.stages.rounds import Bounds, Outcome, Verdict
 from cai.store.files import read_form, write_json
 from cai.store.ledger import RoundFigures, Tally, Wins
@@ -168,12 +169,15 @@ def broken(until: Bounds, figures: RoundFigures) -> list[str]:
 
 
 def _not_won(until: Bounds, compared: Wins) -> list[str]:
-    share = compared["win_rate"]
-    if until.win_rate is None or (share is not None and share > until.win_rate):
+    """Its empty answers, which no judge sees, count as not won: a policy that falls silent is no better."""
+    silent = compared.get("left_out", {}).get(EMPTY, 0)
+    of = compared["decided"] + silent
+    if until.win_rate is None or (of and compared["won"] / of > until.win_rate):
         return []
-    if share is None:
+    if not of:
         return ["the judge decided no comparison"]
-    return [f"its win rate of {share:.0%} is not above {until.win_rate:.0%}"]
+    counted = f", its {silent} empty answers counted as lost," if silent else ""
+    return [f"its win rate of {compared['won'] / of:.0%}{counted} is not above {until.win_rate:.0%}"]
 
 
 def _too_far(until: Bounds, kl: float) -> list[str]:

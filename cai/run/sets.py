@@ -6,6 +6,7 @@ from collections.abc import Iterator, Set
 from cai.data import dataset
 from cai.data import prompts as prompt_files
 from cai.data.clean import HeldOut
+from cai.data.columns import carried
 from cai.data.dataset import DatasetRow
 from cai.errors import RunError
 from cai.recipe.block import Block
@@ -28,7 +29,7 @@ def whole_set(run: Run, block: Block) -> None:
 
     def free(drops: list[Drop]) -> Iterator[Row]:
         for row in source.all_rows(takes):
-            if drop := held.drop(row.id, row.messages):
+            if drop := held.drop(row.id, row.prompt):
                 drops.append(drop)
             else:
                 yield row
@@ -47,9 +48,12 @@ def whole_set(run: Run, block: Block) -> None:
                 tally.counts["near_held_out"] += 1
             yield example
 
-    keys = {example["prompt_id"] for example in examples(Tally(), [])}
+    keys, more = set[int](), set[tuple[str, str]]()
+    for example in examples(Tally(), []):
+        keys.add(example["prompt_id"])
+        more |= carried(example)
     test = prompt_files.held_out(keys, block.want.test, run.recipe.seed)
-    splits = dataset.write(stage.folder, looked_at(examples(tally, drops), test), test)
+    splits = dataset.write(stage.folder, looked_at(examples(tally, drops), test), test, more)
     tally.rows_out = sum(splits.values())
     tally.dropped = Counter(drop.reason for drop in drops)
     tally.rows_in = tally.rows_kept + len(drops)

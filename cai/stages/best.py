@@ -60,5 +60,5 @@ def _example(row: Scored, answer: Candidate) -> CompletionRow:
         "track": row.track,
         "principles": [row.principle] if row.principle else [],
         "revision": 0,
-        "prompt_id": content_key(row.messages),
+        "prompt_id": content_key(row.prompt),
     }

@@ -7,21 +7,25 @@ a share of wins with its interval is what few comparisons can carry.
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
 from cai.data.endings import cut
 from cai.flow.ask import Ask
 from cai.judge.exam import Position
 from cai.judge.figures import position
+from cai.judge.settings import VERDICTS
 from cai.judge.statistics import wilson
 from cai.models.types import Request
 from cai.stages.label import Label
-from cai.store.ledger import Wins
-from cai.store.rows import Answers, Draft, Pair, Preference, Prompt, content_key
+from cai.store.ledger import ADDED, Wins
+from cai.store.rows import Answers, Draft, Drop, Pair, Preference, Prompt, content_key
 from constitution import ask as asking
 from constitution import read
+
+EQUAL, EMPTY, FIRST_EMPTY = "equal_answers", "empty_answer", "first_model_empty_answer"
+"""Why answers are not compared: the model's own is empty, or that of the first model alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Evaluate:
     Attributes:
         models: roles; each after the first is compared with the first.
         judge: the role that compares.
-        method, exemplars, disagree: as in ``label``.
+        method, exemplars, disagree, verdict, verdicts: as in ``label``.
         limit: held-out prompts to use; None uses all.
         heldout: which of them: "all", or the half by which rounds "accept" policies, or the other, which is left to "report"
             on; that goes by where the comparison stands unless given.
@@ -47,11 +51,13 @@ class Evaluate:
     exemplars: int | None = None
     limit: int | None = None
     heldout: str = ""
+    verdict: str = field(default="auto", metadata=ADDED)
+    verdicts: int = field(default=VERDICTS, metadata=ADDED)
 
     def label(self) -> Label:
         """The comparison as a ``label`` block."""
-        how = {key: getattr(self, key) for key in ("method", "disagree", "max_tokens", "exemplars")}
-        return Label(model=self.judge, **how)
+        keys = ("method", "disagree", "max_tokens", "exemplars", "verdict", "verdicts")
+        return Label(model=self.judge, **{key: getattr(self, key) for key in keys})
 
 
 async def answer(row: Prompt, want: Evaluate, ask: Ask) -> Answers:
@@ -59,18 +65,29 @@ async def answer(row: Prompt, want: Evaluate, ask: Ask) -> Answers:
     seed, asked = ask.seed(), asking.answer(row.messages, ask.model.format)
     request = Request(asked.messages, asked.prompt, 1, want.max_tokens, want.temperature, want.top_p, asked.stop, seed)
     reply = await ask(request)
-    draft = Draft(reply.texts[0].strip(), ask.model.name, reply.finishes[0], seed)
+    said = reply.samples[0]
+    draft = Draft(said.text.strip(), ask.model.name, said.finish, seed, thinking=said.thinking)
     return Answers(row.id, row.messages, draft, row.track, row.about.tags, row.language)
 
 
-def pairs(first: Iterable[Answers], other: Iterable[Answers]) -> list[Pair]:
-    """The first model's answer (a) and the other's (b) to each prompt that both answered."""
-    by_id = {row.id: row for row in first}
-    return [
-        Pair(row.id, row.id, row.messages, by_id[row.id].draft, row.draft, row.track, row.tags, row.language)
-        for row in other
-        if row.id in by_id and row.draft.text != by_id[row.id].draft.text
-    ]
+def pairs(first: Iterable[Answers], other: Iterable[Answers]) -> Iterator[Pair | Drop]:
+    """The first model's answer (a) and the other's (b) to each prompt that both answered.
+
+    One that is empty is no answer to judge: of a harmful prompt a judge may well find that saying nothing is the better one.
+    """
+    by_id = {row.id: row.draft for row in first}
+    for row in other:
+        if row.id in by_id and (reason := _left_out(by_id[row.id].text, row.draft.text)):
+            yield Drop(row.id, reason)
+        elif row.id in by_id:
+            yield Pair(row.id, row.id, row.messages, by_id[row.id], row.draft, row.track, row.tags, row.language)
+
+
+def _left_out(first: str, other: str) -> str:
+    """Why two answers are not compared; empty where they are."""
+    if first == other:
+        return EQUAL
+    return EMPTY if not other else FIRST_EMPTY if not first else ""
 
 
 def half(rows: Iterable[Prompt], part: str) -> list[Prompt]:
@@ -123,8 +140,12 @@ class EvaluatedModel(TypedDict):
     compared: NotRequired[dict[str, JudgedWins]]
 
 
-def compare(rows: Sequence[Preference]) -> JudgedWins:
-    """Wins of the second answers over the first ones', with a 95% interval; what could not be decided is counted."""
+def compare(rows: Sequence[Preference], left_out: Iterable[str] = ()) -> JudgedWins:
+    """Wins of the second answers over the first ones', with a 95% interval; what could not be decided is counted.
+
+    Args:
+        left_out: why each pair that was not judged was not.
+    """
     won = sum(row.status == "ok" and row.p_a is not None and row.p_a < 0.5 for row in rows)
     decided = sum(row.status == "ok" for row in rows)
     low, high = wilson(won, decided)
@@ -136,5 +157,6 @@ def compare(rows: Sequence[Preference]) -> JudgedWins:
         "low": low,
         "high": high,
         "undecided": dict(sorted(Counter(row.status for row in rows if row.status != "ok").items())),
+        "left_out": dict(sorted(Counter(left_out).items())),
         "position": position(rows),
     }

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cai.judge.settings import VERDICTS
 from cai.stages.train import Aligned
+from cai.store.ledger import ADDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Online(Aligned):
         temperature: at which answers are sampled, and their probabilities taken.
         eval_prompts: held-out prompts that are answered before and after the training, with the same random draws.
         no_kl: says once more that no KL holds the policy to its reference, where ``beta`` or ``kl_coef`` is 0.
+        verdict, verdicts: how a judge's options are read, as in ``label``.
     """
 
     learning_rate: float = 1e-6
@@ -34,3 +37,5 @@ class Online(Aligned):
     temperature: float = 1.0
     eval_prompts: int = 64
     no_kl: bool = False
+    verdict: str = field(default="auto", metadata=ADDED)
+    verdicts: int = field(default=VERDICTS, metadata=ADDED)

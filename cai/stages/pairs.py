@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cai.data import records
 from cai.data.account import Account
-from cai.data.comparisons import Comparison, checked, comparisons, understood
+from cai.data.comparisons import Comparison, checked, comparisons
 from cai.data.conversations import Unusable
 from cai.data.labels import names_of
 from cai.data.prompt_source import TRACKS, left_out
@@ -21,7 +21,7 @@ from cai.data.questions import opened
 from cai.data.records import Entry
 from cai.data.survey import Survey, survey
 from cai.errors import UserError
-from cai.store.rows import Draft, Drop, Pair, content_id
+from cai.store.rows import Draft, Drop, Message, Pair, content_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +90,31 @@ def _survey(want: Pairs, account: Account) -> Survey:
 
 def _each(want: Pairs, known: Survey, account: Account | None = None) -> Iterator[Pair | Drop]:
     for entry in _entries(want):
-        rows = list(_of_row(entry, want, known))
-        yield from rows
+        made, drops = _of_row(entry, want, known)
+        yield from (row for row, _ in made)
+        yield from drops
         if account:
             account.enter(entry.file, entry.data)
-            for row in rows:
-                if isinstance(row, Drop):
-                    account.leave(row)
-            if pair := next((row for row in rows if isinstance(row, Pair)), None):
-                _understood(entry.data, known, pair, account)
+            for drop in drops:
+                account.leave(drop)
+            if made:
+                track = ["track"] if entry.data.get("track") in TRACKS else []
+                account.read(made[0][1].talk, track, _answers(made[0][1]))
 
 
-def _of_row(entry: Entry, want: Pairs, known: Survey) -> Iterator[Pair | Drop]:
-    """The pairs of one row; a drop for each that is none."""
+def _of_row(entry: Entry, want: Pairs, known: Survey) -> tuple[list[tuple[Pair, Comparison]], list[Drop]]:
+    """The pairs of one row, and a drop for each that is none."""
+    made, bad = list[tuple[Pair, Comparison]](), list[Unusable]()
     try:
-        for each in comparisons(entry.data, known):
-            try:
-                yield _pair(checked(each), _track(entry.data, want))
-            except Unusable as error:
-                yield left_out(entry, error, "columns")
+        pairs = comparisons(entry.data, known, bad)
     except Unusable as error:
-        yield left_out(entry, error, "columns")
+        pairs, bad = [], [error]
+    for each in pairs:
+        try:
+            made.append((_pair(checked(each), _track(entry.data, want)), each))
+        except Unusable as error:
+            bad.append(error)
+    return made, [left_out(entry, error, "columns") for error in bad]
 
 
 def _track(data: records.Record, want: Pairs) -> str:
@@ -119,12 +123,12 @@ def _track(data: records.Record, want: Pairs) -> str:
     return str(own) if own in TRACKS else want.track
 
 
-def _understood(data: records.Record, known: Survey, row: Pair, account: Account) -> None:
-    share = sum(row.people) / len(row.people) if row.people else 0.5
-    better = "a" if share > 0.5 else "b" if share < 0.5 else "neither"
-    answers = [{"role": f"answer {name}", "content": each.text} for name, each in (("a", row.a), ("b", row.b))]
-    track = ["track"] if data.get("track") in TRACKS else []
-    account.read(understood(data, known), track, [*answers, {"role": "the better, by people", "content": better}])
+def _answers(pair: Comparison) -> list[Message]:
+    """The two answers under their columns' names, and which is the better."""
+    share = sum(pair.people) / len(pair.people) if pair.people else 0.5
+    better = pair.columns[share < 0.5] if share != 0.5 else "neither"
+    texts = zip((*pair.columns, "the better, by people"), (pair.first, pair.second, better), strict=True)
+    return [{"role": name, "content": text} for name, text in texts]
 
 
 def _entries(want: Pairs) -> Iterator[Entry]:

@@ -85,7 +85,7 @@ def _example(row: Preference, p_a: float, p_label: float, want: Prefs) -> Prefer
         "judge": ", ".join(dict.fromkeys(vote.model for vote in row.votes)),
         "id": row.id,
         "track": row.pair.track,
-        "prompt_id": content_key(row.messages),
+        "prompt_id": content_key(row.prompt),
     }
 
 

@@ -48,6 +48,6 @@ def ranked(rows: Iterable[Scored], want: Ranked, counts: Counter[str]) -> Iterat
                 "scores": [each.score for each in answers],
                 "id": row.id,
                 "track": row.track,
-                "prompt_id": content_key(row.messages),
+                "prompt_id": content_key(row.prompt),
             }
             yield [example]

@@ -4,15 +4,16 @@ One principle is drawn at each round and everything is sampled at temperature 1.
 are answered and left as they are: helpful ones keep the tuned model helpful.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from cai.data.clean import leaks
 from cai.data.endings import cut, unusable
 from cai.flow.ask import Ask
 from cai.judge.compare import compare as compare
-from cai.judge.settings import Judging
+from cai.judge.settings import VERDICTS, Judging
 from cai.models.types import Request
+from cai.store.ledger import ADDED
 from cai.store.rows import Chain, Draft, Drop, Pair, Prompt
 from constitution import ask as asking
 from constitution import draw, read
@@ -33,6 +34,7 @@ class Revise:
         judge: a role that compares each revision with the draft before it, under the same principle and in both orders; a
             revision that it does not find better is not taken. None is asked unless named. With one, principles are drawn
             among those that have a judgment question.
+        verdict, verdicts: how the judge's choice is read, as in ``label``.
     """
 
     model: str
@@ -45,6 +47,8 @@ class Revise:
     exemplars: int | None = None
     when_fine: str = "revise"
     judge: str = ""
+    verdict: str = field(default="auto", metadata=ADDED)
+    verdicts: int = field(default=VERDICTS, metadata=ADDED)
 
 
 async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
@@ -62,9 +66,9 @@ async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
         if (
             want.judge
             and "fine" not in draft.flags
-            and not await _better(principle, row, (drafts[-1], draft), ask.of(want.judge))
+            and not await _better(principle, row, (drafts[-1], draft), want, ask.of(want.judge))
         ):
-            draft = _once_more(drafts[-1], draft.principle, draft.critique, "not_better")
+            draft = _once_more(drafts[-1], draft.principle, (draft.critique, draft.critique_thinking), "not_better")
         drafts.append(draft)
         if want.when_fine == "stop" and "fine" in draft.flags:
             break
@@ -86,41 +90,52 @@ async def answer(row: Prompt, want: Revise, ask: Ask) -> Draft:
     """The first draft."""
     request = _request(asking.answer(row.messages, ask.model.format), want, ask)
     reply = await ask(request)
-    return Draft(reply.texts[0].strip(), ask.model.name, reply.finishes[0], request.seed or 0)
+    said = reply.samples[0]
+    return Draft(said.text.strip(), ask.model.name, said.finish, request.seed or 0, thinking=said.thinking)
 
 
 async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: Revise, ask: Ask) -> Draft | str:
     """One critique and its revision, or the reason why not."""
     style = asking.Style(want.exemplars, ask.model.format)
     asked = asking.critique(ask.constitution, principle, row.messages, draft.text, style)
-    reply = await ask(_request(asked, want, ask))
-    critique = read.critique(reply.texts[0])
-    if critique is None or unusable(reply.finishes[0]):
-        return unusable(reply.finishes[0]) or "unreadable_critique"
+    said = (await ask(_request(asked, want, ask))).samples[0]
+    critique = read.critique(said.text)
+    if critique is None or unusable(said.finish):
+        return unusable(said.finish) or "unreadable_critique"
     if want.when_fine != "revise" and read.finds_nothing(critique):
-        return _once_more(draft, principle.id, critique, "fine")
+        return _once_more(draft, principle.id, (critique, said.thinking), "fine")
     request = _request(asking.revision(ask.constitution, asked, critique, principle), want, ask)
-    reply = await ask(request)
-    revision = read.revision(reply.texts[0])
+    revised = (await ask(request)).samples[0]
+    revision = read.revision(revised.text)
     if revision is None:
-        return unusable(reply.finishes[0]) or "unreadable_revision"
-    seen = [
-        text for each in ask.constitution.critique_revision[: want.exemplars] for text in (each.answer, each.revision)
-    ]
-    own = " ".join([*(message["content"] for message in row.messages), draft.text])
-    flags = ("leaked_exemplar",) if leaks(revision, seen, own) else ()
-    return Draft(revision, ask.model.name, reply.finishes[0], request.seed or 0, principle.id, critique, flags)
+        return unusable(revised.finish) or "unreadable_revision"
+    flags = ("leaked_exemplar",) if _leaks(revision, row, draft, want, ask) else ()
+    led = principle.id, critique, flags, revised.thinking, said.thinking
+    return Draft(revision, ask.model.name, revised.finish, request.seed or 0, *led)
 
 
-def _once_more(draft: Draft, principle: str, critique: str, flag: str) -> Draft:
-    """A draft that stands for another round, with the model and seed that made it."""
-    return replace(draft, principle=principle, critique=critique, flags=(flag,))
+def _leaks(revision: str, row: Prompt, draft: Draft, want: Revise, ask: Ask) -> bool:
+    """Whether words of the exemplars that were shown stand in a revision, and nowhere in what it revises."""
+    shown = ask.constitution.critique_revision[: want.exemplars]
+    seen = [text for each in shown for text in (each.answer, each.revision)]
+    return leaks(revision, seen, " ".join([*(message["content"] for message in row.messages), draft.text]))
 
 
-async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft], ask: Ask) -> bool:
-    """Whether the judge finds the second draft better, by log-probability, both orders averaged."""
+def _once_more(draft: Draft, principle: str, critique: tuple[str, str], flag: str) -> Draft:
+    """A draft that stands for another round, with the model and seed that made it.
+
+    Args:
+        critique: and what was thought before it.
+    """
+    words, thought = critique
+    return replace(draft, principle=principle, critique=words, flags=(flag,), critique_thinking=thought)
+
+
+async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft], want: Revise, ask: Ask) -> bool:
+    """Whether the judge finds the second draft better without reasoning, both orders averaged."""
     pair = Pair(row.id, row.id, row.messages, *drafts, row.track)
-    [judged] = await compare(pair, [principle], Judging("logprob", disagree="average"), ask)
+    how = {key: getattr(want, key) for key in ("verdict", "verdicts", "max_tokens")}
+    [judged] = await compare(pair, [principle], Judging("logprob", disagree="average", **how), ask)
     return judged.p_a is not None and judged.p_a < 0.5
 
 

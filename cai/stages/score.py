@@ -10,6 +10,8 @@ from random import Random
 
 from cai.flow.ask import Ask
 from cai.judge.methods import METHODS
+from cai.judge.settings import VERDICTS
+from cai.store.ledger import ADDED
 from cai.store.rows import Drop, Pair, Scored
 from constitution import draw
 from constitution.model import Constitution, Principle
@@ -25,6 +27,7 @@ class Score:
         choice: how the principle is drawn, see ``constitution.draw``.
         floor: the least probability that the options (ratings, yes and no) must hold together.
         rules: detector → weight, for ``rules``; its own where none are given.
+        verdict, verdicts, temperature, max_tokens: how options are read, as in ``label``.
     """
 
     model: str = ""
@@ -32,6 +35,10 @@ class Score:
     choice: str = "uniform"
     floor: float = 0.1
     rules: Mapping[str, float] = field(default_factory=dict)
+    verdict: str = field(default="auto", metadata=ADDED)
+    verdicts: int = field(default=VERDICTS, metadata=ADDED)
+    temperature: float | None = field(default=None, metadata=ADDED)
+    max_tokens: int = field(default=512, metadata=ADDED)
 
 
 async def score(row: Pair, want: Score, ask: Ask) -> Scored | Drop:
@@ -56,6 +63,7 @@ async def score(row: Pair, want: Score, ask: Ask) -> Scored | Drop:
         row.track,
         row.tags,
         row.language,
+        row.added,
     )
 
 

@@ -61,5 +61,5 @@ def _example(row: Scored, answer: Candidate, good: bool) -> MarkedRow:
         "label": good,
         "id": f"{row.id}/{answer.number}",
         "track": row.track,
-        "prompt_id": content_key(row.messages),
+        "prompt_id": content_key(row.prompt),
     }

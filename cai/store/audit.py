@@ -18,7 +18,7 @@ def whole(stage: Stage, redo: str = "") -> None:
         redo: the stage to do again where it is not; this one unless told.
 
     Raises:
-        RunError: a part or its ledger is gone, or has other rows than it had.
+        RunError: a part or its ledger is gone, has other rows than it had, or lines that are none.
     """
     if wrong := next(_wrong(stage), ""):
         raise RunError(f"{wrong}; put it back, or do it again with: --redo {redo or stage.name}")
@@ -44,7 +44,7 @@ def _changed(stage: Stage) -> Iterator[str]:
         path, (tally, size) = stage.path(number), ledger.get(number, (None, None))
         if tally is None:
             yield f"{stage.folder / 'parts.jsonl'} has no line for part {number}, which has {count_lines(path)} rows"
-        elif path.stat().st_size != size and (rows := count_lines(path)) != tally.rows_out:
+        elif path.stat().st_size != size and (rows := sum(1 for _ in stage.rows(dict, number))) != tally.rows_out:
             yield f"{path} should have {tally.rows_out} rows and has {rows}"
 
 

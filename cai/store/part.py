@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import cast
 
-from cai.store.files import Json, append_line, append_to, json_objects, sync, whole_lines, write_lines
+from cai.store.files import Json, append_line, append_to, json_objects, reading, sync, whole_lines, write_lines
 from cai.store.ledger import Tally
 from cai.store.lines import DropLine, RowLine
 from cai.store.rows import Drop, encode, plain, shallow
@@ -97,7 +97,7 @@ def sort_drops(stage: Stage, order: Mapping[str, int]) -> None:
         offset += len(line.encode()) + 1
 
     def ordered() -> Iterator[str]:
-        with path.open("rb") as file:
+        with reading(path) as file:
             for _, place in sorted(places.items()):
                 file.seek(place)
                 yield file.readline()[:-1].decode("utf-8")

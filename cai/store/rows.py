@@ -14,11 +14,13 @@ from itertools import combinations
 from typing import Any, Literal, TypeVar, get_type_hints
 
 from cai.store.form import conversation, reader
+from cai.store.votes import Status as Status
+from cai.store.votes import Vote as Vote
 from constitution.model import About
+from constitution.tools import kinds
 
 Message = dict[str, str]
 Track = Literal["redteam", "helpful"]
-Status = Literal["ok", "tie", "inconsistent", "unparsed", "refused", "truncated", "error"]
 T = TypeVar("T")
 
 
@@ -41,7 +43,7 @@ class Prompt:
     def about(self) -> About:
         """What principles are chosen by."""
         tags = (self.category, *self.tags) if self.category else self.tags
-        return About(self.track, tags, self.language)
+        return About(self.track, tags, self.language, kinds(self.messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Draft:
     ``finish`` is how it ended, see ``cai.models.replies``. ``seed`` is the request's. ``flags`` are what was noticed of it as
     it was made: "leaked_exemplar", "fine" (its critique found nothing) or "not_better" (a judge did not find the revision
     better), and under the last two it is the draft before it, which stands. ``thinking`` is what the model thought before the
-    text: no part of the answer, and never shown to a critic or a judge.
+    text, ``critique_thinking`` what it thought before the critique: no part of either, and never shown to a critic or a judge.
     """
 
     text: str
@@ -62,6 +64,7 @@ class Draft:
     critique: str = ""
     flags: tuple[str, ...] = ()
     thinking: str = ""
+    critique_thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,11 @@ class Chain:
     source: str
     track: str
     language: str = ""
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """See ``Pair``."""
+        return self.messages
 
     @property
     def revisions(self) -> tuple[int, ...]:
@@ -90,6 +98,7 @@ class Pair:
         more: further answers, where a group is sampled to be ranked at once.
         people: what people who compared the two said, one by one: 1 where a is the better, 0 where b is, 0.5 for a tie, or
             the probability that a is. No judge is shown it.
+        added: messages at the end that no prompt had: the conversation went on.
     """
 
     id: str
@@ -102,6 +111,12 @@ class Pair:
     language: str = ""
     more: tuple[Draft, ...] = ()
     people: tuple[float, ...] = ()
+    added: int = 0
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """What the conversation began with: rows of one prompt are on one side of a split."""
+        return self.messages[: len(self.messages) - self.added]
 
     @property
     def answers(self) -> tuple[Draft, ...]:
@@ -111,33 +126,7 @@ class Pair:
     @property
     def about(self) -> About:
         """What principles are chosen by."""
-        return About(self.track, self.tags, self.language)
-
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """One judge's reading of a pair under one principle in one order.
-
-    Attributes:
-        order: which answer stood as (A): "ab" shows a first, "ba" shows b first, "alone" looks at one at a time.
-        p_a: probability that answer ``a`` is the better, whatever the order; None unless read.
-        answer_mass: probability that the options (letters, ratings, yes and no) held together; None where none was asked.
-        seed: of the judge's reasoning request.
-        scores: of a and of b, where each was looked at alone.
-        pair: the id of the pair, where the row is a group.
-    """
-
-    principle: str
-    order: str
-    method: str
-    model: str
-    seed: int
-    status: Status
-    p_a: float | None = None
-    answer_mass: float | None = None
-    rationale: str = ""
-    scores: tuple[float, ...] | None = None
-    pair: str = ""
+        return About(self.track, self.tags, self.language, kinds(self.messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +151,11 @@ class Preference:
     def messages(self) -> tuple[Message, ...]:
         """What the two answers answer."""
         return self.pair.messages
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """See ``Pair``."""
+        return self.pair.prompt
 
     @property
     def confidence(self) -> float | None:
@@ -203,6 +197,12 @@ class Scored:
     track: str
     tags: tuple[str, ...] = ()
     language: str = ""
+    added: int = 0
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """See ``Pair``."""
+        return self.messages[: len(self.messages) - self.added]
 
 
 @dataclass(frozen=True, slots=True)

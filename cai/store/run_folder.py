@@ -6,8 +6,11 @@ from typing import NotRequired, TypedDict
 
 from cai.errors import RunError, UserError
 from cai.store.files import read_form
-from constitution.load import load
+from constitution.load import digest, load
 from constitution.model import Constitution
+
+OWN_FOLDERS = ("constitutions", "logs")
+"""Folders of every run, which are no stage's."""
 
 
 class StageNote(TypedDict):
@@ -26,6 +29,7 @@ class RunNote(TypedDict):
     Attributes:
         principles: id → title.
         models: role → what its model is called.
+        prices: role → what a million of its tokens costs, of those that have a price.
     """
 
     recipe: str
@@ -35,6 +39,7 @@ class RunNote(TypedDict):
     constitution_digest: str
     principles: dict[str, str]
     models: dict[str, str]
+    prices: NotRequired[dict[str, dict[str, float]]]
     stages: list[StageNote]
 
 
@@ -60,10 +65,12 @@ def former_constitution(folder: Path, known: str, stage: str = "") -> Constituti
     """The constitution under which a run, or a stage of it, was made, by its digest.
 
     Raises:
-        UserError: the run does not have it.
+        UserError: the run does not have it, or has another one in its place.
     """
-    path = constitution_file(folder, known)
+    path, made = constitution_file(folder, known), stage or "this run"
+    todo = f"do {stage} again with: --redo {stage}" if stage else "name the constitution's file instead"
     if not path.exists():
-        todo = f"; do {stage} again with: --redo {stage}" if stage else "; name the constitution's file instead"
-        raise UserError(f"{path} is gone, the constitution that made {stage or 'this run'}{todo}")
-    return load(path)
+        raise UserError(f"{path} is gone, the constitution that made {made}; {todo}")
+    if digest(former := load(path)) != known:
+        raise UserError(f"{path} was changed since, and is not what made {made}; put it back as it was, or {todo}")
+    return former

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cai import __version__
+
 ROOT = Path(__file__).resolve().parents[2]
 Cai = Callable[..., subprocess.CompletedProcess[str]]
 HEAVY = ("torch", "transformers", "trl", "datasets", "vllm", "pyarrow", "aiohttp")
@@ -135,6 +137,10 @@ def test_status_of_an_open_stage_counts_its_rows(cai: Cai, done: Path) -> None:
     left = sum(line.count("\n") for line in [(done / "label" / "part-00000.jsonl").read_text()])
     third = (done / "label" / "part-00002.jsonl").read_text(encoding="utf-8").count("\n")
     assert f"{left + 5 + third} of " in cai("status", done).stdout
+
+
+def test_it_says_which_version_it_is(cai: Cai) -> None:
+    assert cai("--version").stdout.startswith(f"cai {__version__} (python 3.")
 
 
 def test_status_live_ends_with_the_run(cai: Cai, done: Path) -> None:

@@ -1,5 +1,6 @@
 """``cai judge-eval``: the exam finds what was put into a judge, reads people's data in every form, and keeps nothing stale."""
 
+import gzip
 import json
 import math
 import signal
@@ -16,6 +17,8 @@ import oracle as known
 import pytest
 from oracle import Oracle
 
+from cai.cli.judge_eval import JudgeEval, examine_judge
+from cai.errors import UserError
 from cai.judge.agreement import agreement
 from cai.judge.calibration import fit
 from cai.judge.figures import JudgedPair, floors, judged_pairs
@@ -283,6 +286,35 @@ def test_a_run_s_folder_is_not_taken(cai: Cai, write: Write, scripted_run: Calla
     assert ran.returncode == 2
     assert "is a run's folder; name another one" in ran.stderr
     assert not (folder / "exam.json").exists()
+
+
+def test_two_inputs_share_no_folder(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of one name in two forms, or two places: the later exam takes no earlier one's folder, and each finds its own again."""
+    monkeypatch.chdir(tmp_path)
+    write("small.yaml", CONSTITUTION)
+    text = "".join(json.dumps({"prompt": f"{n}?", "chosen": "x", "rejected": "yy"}) + "\n" for n in range(5))
+    (tmp_path / "hh.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+    write("hh.jsonl", text), write("other/hh.jsonl", text)
+
+    def exam(data: str, out: Path | None = None) -> None:
+        examine_judge(JudgeEval(data, Path("small.yaml"), ("rules",)), (None, None), out, as_json=False)
+
+    data = ["hh.jsonl", "hh.jsonl.gz", "other/hh.jsonl", str(tmp_path / "hh.jsonl")]
+    for each in (*data, *data):
+        exam(each)
+    held = {path.name: json.loads((path / "exam.json").read_text())["data"] for path in Path("runs").iterdir()}
+    assert held["exam-hh"] == str(tmp_path / "hh.jsonl") and sorted(held.values()) == sorted(data[1:])
+    with pytest.raises(UserError, match=r"--out: runs/exam-hh has the exam on .*hh\.jsonl; name another folder"):
+        exam("hh.jsonl.gz", Path("runs/exam-hh"))
+
+
+def test_an_exam_of_too_few_pairs_for_a_calibration_is_written_and_says_where(
+    cai: Cai, write: Write, tmp_path: Path
+) -> None:
+    ran = sit(cai, write, "--limit", "5", "--calibrate", "isotonic", "--name", "x")
+    assert ran.returncode == 2 and "too few to fit a calibration" in ran.stderr
+    assert f"{tmp_path / 'exam' / 'exam.html'}, {tmp_path / 'exam' / 'exam.json'}" in "".join(ran.stdout.split("\n"))
+    assert json.loads((tmp_path / "exam" / "exam.json").read_text())["methods"]["logprob"]["pairs"] == 5
 
 
 def listening() -> None:

@@ -43,7 +43,7 @@ def test_a_look_tells_columns_forms_drops_and_a_row(cai: Cai, write: Write) -> N
         "  not used, as their shape is not known: history 1\n",
         "  columns not used: mood\n",
         "    system: Answer only in Polish.\n    user: Is rye sour?\n",
-        f"{pairs} (pairs): 1 rows\n",
+        f"{pairs} (pairs): 1 row\n",
         "  columns read: question, system, chosen, rejected\n",
         "  columns not used: source\n",
         "    system: Be brief.\n    user: Is rye sour?\n",
@@ -60,7 +60,11 @@ def test_a_look_tells_columns_forms_drops_and_a_row(cai: Cai, write: Write) -> N
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (("p.csv",), 'there is no column "prompt"; name one of: goal, n (key `column`, such as `column: goal`)'),
+        (
+            ("p.csv",),
+            'there is no column "prompt"; name one of: goal, n (--column NAME, such as --column goal, in a recipe the key '
+            "`column`)",
+        ),
         (("none.jsonl",), "none.jsonl: there is no such file; check the path"),
         (("p.csv", "--column", "goal", "--track", "n"), 'the column "n" holds 1, 2; tracks are redteam and helpful'),
         ((), "name at least one FILE…"),
@@ -125,3 +129,34 @@ def test_a_known_set_is_told_with_the_columns_of_its_own(cai: Cai, write: Write)
     looked = cai("look", write("p.jsonl", lines([{"instruction": "Go.", "completions": completions}]))).stdout
     assert "  read as: text 1\n  columns read: instruction, completions\n" in looked
     assert "  labels: read as UltraFeedback: " in looked
+
+
+def test_a_look_at_a_file_by_the_wrong_column_counts_it_whole(cai: Cai, write: Write) -> None:
+    ran = cai("look", write("p.csv", "goal,n\nSay a.,1\nSay b.,\nSay c.,\n"))
+    assert ran.returncode == 2
+    assert "(prompts, redteam): 3 rows\n  columns: goal, n\n" in ran.stdout
+
+
+def test_a_look_proposes_options_before_keys(cai: Cai, write: Write) -> None:
+    rows: list[dict[str, object]] = [
+        {"prompt": f"{n}?", "response_a": "Yes.", "response_b": "No.", "vote": n % 3} for n in range(6)
+    ]
+    pairs = write("pairs.jsonl", lines(rows))
+    told = cai("look", pairs, "--columns=label=vote", "--columns=first=2").stderr
+    options = "--columns label=vote --columns first=2 --columns second=1 --columns tie=0"
+    assert f"say `{options}`, in a recipe `columns: {{label: vote, first: 2, second: 1, tie: 0}}`" in told
+    told = cai("look", pairs, "--columns=label=vote", "--columns=first=7").stderr
+    assert "holds 0 (2), 1 (2), 2 (2), and not 7, and numbers alone do not say" in told
+    assert "say `--columns label=vote --columns first=1 --columns second=2 --columns tie=0`" in told
+    turns = cai("look", write("turns.jsonl", lines([{"turns": ["Rye?", "So?"]}]))).stderr
+    assert "(--column NAME, such as --column turns.0, in a recipe the key `column`)" in turns
+    assert "take `split` out" in cai("look", pairs, "--split=test").stderr
+
+
+def test_a_look_shows_answers_under_their_columns_in_their_order(cai: Cai, write: Write) -> None:
+    for n in range(4):
+        rows: list[dict[str, object]] = [
+            {"prompt": f"{n}?", "response_b": "No.", "response_a": "Yes.", "winner": "response_b"}
+        ]
+        looked = cai("look", write("p.jsonl", lines(rows))).stdout
+        assert "    response_a: Yes.\n    response_b: No.\n    the better, by people: response_b\n" in looked

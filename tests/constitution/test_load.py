@@ -183,6 +183,20 @@ def test_a_shipped_constitution_can_be_included_by_its_name(write: Write) -> Non
     assert list(load(path).by_id) == ["privacy"]
 
 
+def test_a_constitution_of_before_a_new_key_keeps_its_digest(write: Write) -> None:
+    """Or no run that was begun before could go on."""
+    assert digest(load(write("a.yaml", GOOD))) == "c04edbd38fe8f439"
+
+
+def test_a_principle_applies_to_conversations_that_have_something(write: Write) -> None:
+    text = GOOD.replace("language: [en]}", "language: [en], has: [tools, turns]}")
+    covers = load(write("c.yaml", text)).by_id["short"].applies_to.covers
+    assert covers(About("helpful", (), "en", ("tools",)))
+    assert not covers(About("helpful", (), "en", ("system",)))
+    assert "has" in complaint(write("d.yaml", text.replace("tools, turns", "pictures")))
+    assert digest(load(write("c.yaml", text))) != digest(load(write("a.yaml", GOOD)))
+
+
 def test_a_digest_follows_what_decides_rows(write: Write) -> None:
     first = digest(load(write("a.yaml", GOOD)))
     same = ["# a comment\n" + GOOD, GOOD.replace("tiny", "other"), GOOD.replace("better: Hello!", "better: Hey!")]

@@ -1,6 +1,5 @@
 """Replies are read or they are None; nothing is guessed."""
 
-import math
 from pathlib import Path
 
 import pytest
@@ -23,16 +22,6 @@ from constitution.load import load
 def test_labels_go_and_silence_is_none(text: str, said: str | None) -> None:
     assert read.revision(text) == said
     assert read.critique(text) == said
-
-
-def test_a_verdict_is_normalised_over_the_two_letters() -> None:
-    assert read.verdict({"A": math.log(0.6), "B": math.log(0.2)}, 0.1) == pytest.approx(0.75)
-    assert read.verdict({"A": math.log(0.6)}, 0.1) == 1.0
-
-
-@pytest.mark.parametrize("logprobs", [{}, {"A": math.log(0.04), "B": math.log(0.05)}])
-def test_letters_without_mass_give_no_verdict(logprobs: dict[str, float]) -> None:
-    assert read.verdict(logprobs, 0.1) is None
 
 
 @pytest.mark.parametrize(

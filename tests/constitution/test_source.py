@@ -53,6 +53,7 @@ def test_every_key_knows_its_line() -> None:
         ),
         ("a: |x\n", 1, "after | or > nothing can follow; write the text below it, indented"),
         ("a: [1,, 2]\n", 1, "a comma or a closing bracket has nothing before it"),
+        ("b: 1\na: [\n", 3, "a bracket is opened before here and never closed; close it"),
         ("a: 1\n---\nb: 2\n", 2, "another document begins here; keep one in a file"),
         ("a: 1\nb: \0\n", 2, "a control character stands here, which no editor shows; take it out"),
     ],

@@ -1,13 +1,18 @@
 """Known sets are known by their columns and what these hold, and read as their cards say; a file that only looks alike is not."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cai.data.comparisons import comparisons
+from cai.data.forms import has_pairs
+from cai.data.prompt_source import PromptSource
+from cai.data.prompts import keyed
 from cai.data.survey import survey
 from cai.errors import UserError
+from cai.store.rows import Prompt
 
 ASK = "How long does rye dough rest?"
 GOOD, BAD = "GOOD: a night in the cold.", "BAD: who knows."
@@ -201,6 +206,9 @@ def test_what_a_recipe_says_goes_before_a_card_and_it_is_told() -> None:
     [
         [shp(1, *FIRST, (9, 2)), shp(2, *SECOND, (1, 7))],  # another value than the set's
         [shp(0, *FIRST, (9, 2)), shp(1, *SECOND, (1, 7))],  # turned about, as its votes show
+        [shp(1, *FIRST, (9, 2)), shp(0, *SECOND, (1, 7))] * 4 + [shp(0, *FIRST, (9, 2))] * 4,  # a third of it
+        [{key: row[key] for key in row if key != "split"} for row in (helpsteer2(-3, *FIRST), helpsteer2(1, *SECOND))],
+        [{key: row[key] for key in row if key != "domain"} for row in (helpsteer3(-3, *FIRST), helpsteer3(1, *SECOND))],
         [pku("safer", 1, *FIRST, (True, False)), pku("safer", 0, *SECOND, (False, True))],
         [helpsteer2(-3, *FIRST), helpsteer2(7, *SECOND)],
         [helpsteer2(3, *FIRST), helpsteer2(1, *FIRST)],  # strengths without signs, perhaps
@@ -217,3 +225,36 @@ def test_what_a_recipe_says_goes_before_a_card_and_it_is_told() -> None:
 def test_what_only_looks_like_a_known_set_is_asked(rows: list[dict[str, Any]]) -> None:
     with pytest.raises(UserError):
         survey(rows, {}, "p.jsonl")
+
+
+def test_a_label_of_an_earlier_turn_is_of_the_answers_in_it() -> None:
+    """MT-Bench's people judged the first turn of conversations that go on."""
+    row = battle("model_a", GOOD, BAD)
+    for key, more in (("conversation_a", "BAD: no."), ("conversation_b", "GOOD: it rises.")):
+        row[key] = [*row[key], {"role": "user", "content": "And wheat?"}, {"role": "assistant", "content": more}]
+    [pair] = comparisons(row, survey([row], {}))
+    assert (len(pair.messages), pair.first, pair.second, pair.people) == (1, GOOD, BAD, (1,))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": "v2-1", "prompt": ASK, "type": "homonyms", "label": "safe", "focus": "kill", "note": ""},  # XSTest
+        {  # RBR
+            "category": "other",
+            "response_type": "comply",
+            "prompt": [{"role": "user", "content": ASK}],
+            "completion": GOOD,
+            "propositions": {"apology": True},
+        },
+        {"prompt": ASK, "completion": GOOD, "label": True},  # KTO
+        {"prompt": ASK, "answers": [{"answer": GOOD, "rank": 1.0}, {"answer": BAD, "rank": 2.0}]},  # Nectar
+        {"prompt": ASK, "response": GOOD, "helpfulness": 4, "verbosity": 2},  # HelpSteer
+    ],
+)
+def test_what_compares_no_two_answers_is_prompts(row: dict[str, Any], tmp_path: Path) -> None:
+    assert not has_pairs(row)
+    path = tmp_path / "p.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    [(prompt, _)] = keyed({"redteam": [PromptSource(str(path))]})
+    assert isinstance(prompt, Prompt) and [each["content"] for each in prompt.messages] == [ASK]

@@ -11,16 +11,17 @@ from aiohttp import web
 from cai.errors import UserError
 from cai.flow.ask import Up
 from cai.flow.live import Live, RowStage
-from cai.flow.rehearsal import rehearse
+from cai.flow.rehearsal import of_each_track, rehearse
 from cai.models.concurrency import Slots
 from cai.models.endpoint import Endpoint
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.stages import STAGES, read_block
 from cai.store.rows import Prompt
 from cai.store.stage import Stage
 from constitution.load import load
 
-RECIPE = [
+Stages = list[tuple[str, dict[str, Any]]]
+RECIPE: Stages = [
     ("revise", {"model": "policy", "rounds": 1, "judge": "judge"}),
     ("sample", {"model": "policy"}),
     ("label", {"model": "judge", "method": "cot"}),
@@ -46,7 +47,7 @@ class Server:
         return web.json_response({"choices": choices})
 
 
-async def scene(tmp_path: Path, stages: list[tuple[str, dict[str, Any]]], **servers: Server) -> None:
+async def scene(tmp_path: Path, stages: Stages, **servers: Server) -> None:
     """The stages rehearsed on prompts of both tracks, each role on a server of its own."""
     rows = [
         Prompt(f"{track} {number}", ({"role": "user", "content": f"Row {number}?"},), "x", track)
@@ -69,7 +70,7 @@ async def scene(tmp_path: Path, stages: list[tuple[str, dict[str, Any]]], **serv
         Live(row_stage(kind, block, tmp_path), Stage(tmp_path / kind), up, constitution, 0) for kind, block in stages
     ]
     try:
-        await rehearse(steps, source)
+        await rehearse(steps, of_each_track(steps[0].stage, source))
     finally:
         for model, _ in up.values():
             await model.__aexit__()
@@ -92,16 +93,26 @@ def test_each_kind_of_request_is_shown_once_and_no_row_s_words_are_sent(tmp_path
     policy, judge = Server(), Server()
     asyncio.run(scene(tmp_path, RECIPE[1:3], policy=policy, judge=judge))
     assert [body.get("n") for body in policy.bodies] == [2]
-    assert [bool(body.get("logprobs")) for body in judge.bodies] == [False, True]
+    assert [bool(body.get("logprobs")) for body in judge.bodies] == [True, False]
     assert "Row" not in json.dumps([*policy.bodies, *judge.bodies])
     assert not (tmp_path / "sample").exists()
 
 
+def only_logprobs(stages: Stages) -> Stages:
+    return [(kind, {**block, "verdict": "logprobs"} if "judge" in block.values() else block) for kind, block in stages]
+
+
 @pytest.mark.parametrize("stages", [RECIPE[:1], RECIPE[1:3], [RECIPE[1], RECIPE[3]]])
-def test_a_judge_that_gives_no_log_probabilities_is_known_before_the_first_row(
-    tmp_path: Path, stages: list[tuple[str, dict[str, Any]]]
-) -> None:
+def test_a_judge_that_gives_no_log_probabilities_is_known_before_the_first_row(tmp_path: Path, stages: Stages) -> None:
     policy, judge = Server(), Server(logprobs=False)
-    with pytest.raises(UserError, match=r"models.judge: .* gives no log-probabilities"):
-        asyncio.run(scene(tmp_path, stages, policy=policy, judge=judge))
+    with pytest.raises(UserError, match=r"models.judge: .* gives no log-probabilities.*set `verdict: sampled`"):
+        asyncio.run(scene(tmp_path, only_logprobs(stages), policy=policy, judge=judge))
+    assert "Row" not in json.dumps([*policy.bodies, *judge.bodies])
+
+
+@pytest.mark.parametrize("stages", [RECIPE[:1], RECIPE[1:3], [RECIPE[1], RECIPE[3]]])
+def test_and_is_shown_how_it_will_be_sampled_unless_told_otherwise(tmp_path: Path, stages: Stages) -> None:
+    policy, judge = Server(), Server(logprobs=False)
+    asyncio.run(scene(tmp_path, stages, policy=policy, judge=judge))
+    assert [(bool(body.get("logprobs")), body["n"]) for body in judge.bodies] == [(True, 1), (False, 5)]
     assert "Row" not in json.dumps([*policy.bodies, *judge.bodies])

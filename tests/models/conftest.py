@@ -11,7 +11,7 @@ from cai.models import vllm
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        vllm, "command", lambda spec, model, port, on_cpu: [sys.executable, "-c", STAND_IN, str(port), "Hello"]
+        vllm, "command", lambda spec, model, port, on_cpu, parser: [sys.executable, "-c", STAND_IN, str(port), "Hello"]
     )
     monkeypatch.setattr(vllm, "check", lambda spec: None)
     monkeypatch.setattr(vllm, "WATCH_SECONDS", 0.1)

@@ -8,7 +8,8 @@ import pytest
 
 from cai.errors import RowError
 from cai.models.local import Local
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 from constitution.ask import answer
 from constitution.turns import TRANSCRIPT
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -16,8 +17,11 @@ import cai.models.retries as retries
 import cai.models.transport as transport
 from cai.errors import CaiError, RowError, RunError, UserError
 from cai.models.asked import asked_as
+from cai.models.dialect import Vllm
 from cai.models.endpoint import Endpoint
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
+from cai.models.verdicts import gives_logprobs
 
 TURNS = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": "Row?"})
 ASKED = Request(TURNS, seed=5, n=2, max_tokens=64, stop=("a", "b", "c", "d", "zz"))
@@ -447,6 +451,61 @@ def test_log_probabilities_that_are_refused_are_told_as_such() -> None:
         ask(server, VERDICT)
 
 
+FIRST_OF_A_THOUGHT = {"content": [{"top_logprobs": [{"token": each, "logprob": -1.0} for each in ("<think>", "Okay")]}]}
+MUTE: dict[str, tuple[Answer, str]] = {
+    "gives none": (lambda body: answer({**body, "logprobs": False}), "gives no log-probabilities"),
+    "refuses them": (
+        lambda body: refused("logprobs: unknown") if "logprobs" in body else None,
+        "gives no log-probabilities",
+    ),
+    "refuses in other words": (
+        lambda body: refused("Extra inputs are not permitted") if "logprobs" in body else None,
+        r"refuses to be asked for log-probabilities .400 Extra inputs",
+    ),
+    "thinks": (
+        lambda body: (
+            {"choices": [{**THINKS["tags"], "finish_reason": "length", "logprobs": FIRST_OF_A_THOUGHT}]}
+            if body["max_tokens"] == 1
+            else None
+        ),
+        "thinks before it answers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTE)
+def test_whether_verdicts_can_be_read_is_found_out_once_and_told_once(name: str) -> None:
+    peculiarity, why = MUTE[name]
+
+    async def scene() -> tuple[list[bool], list[str], Reply]:
+        async with running(server) as url:
+            spec = ModelSpec("judge", endpoints=(url,), model="m", patience=0.5, extra_body={"top_k": 1})
+            async with Endpoint(spec.endpoints, "m", spec) as model:
+                notes: list[str] = []
+                model.say, up = notes.append, asked_as(model, spec)
+                found = await asyncio.gather(*(gives_logprobs(up, VERDICT) for _ in range(9)))
+                return found, notes, await up.ask(ASKED, "row")
+
+    server = Peculiar(peculiarity)
+    found, notes, reply = asyncio.run(scene())
+    assert found == [False] * 9
+    assert [note for note in notes if re.match(f"m: its verdicts are sampled, as it {why}", note)] == notes
+    assert len(notes) == 1
+    assert reply.texts == ("Fine ",) * 2
+    assert (server.rows[0]["max_tokens"], server.rows[0]["seed"]) == (64, 5)  # nothing else is put otherwise
+
+
+def test_a_key_that_is_refused_is_no_reason_to_sample() -> None:
+    async def scene() -> None:
+        async with running(Peculiar(lambda body: refused("Incorrect API key provided", 401))) as url:
+            spec = ModelSpec("judge", endpoints=(url,), model="m")
+            async with Endpoint((url,), "m", spec) as model:
+                await gives_logprobs(model, VERDICT)
+
+    with pytest.raises(UserError, match="check the key"):
+        asyncio.run(scene())
+
+
 @pytest.mark.parametrize("finish", ["length", "stop"])
 def test_where_the_template_opens_a_thought_a_text_that_closes_none_is_one(finish: str) -> None:
     """Also one that a stop ends within the thought."""
@@ -651,3 +710,12 @@ def test_a_password_in_a_url_stands_in_no_sentence() -> None:
     with pytest.raises(UserError, match=r"http://127.0.0.1:9/v1 does not answer") as error:
         asyncio.run(scene())
     assert "secret" not in str(error.value)
+
+
+def test_a_thought_stands_closed_before_the_forced_beginning_under_both_names_that_vllm_has_for_it() -> None:
+    _, body = Vllm().body("m", replace(VERDICT, thought="One is kinder."))
+    thought = {"reasoning": "One is kinder.", "reasoning_content": "One is kinder."}
+    assert body["messages"][-1] == {"role": "assistant", "content": "The answer is: (", **thought}
+    assert body["continue_final_message"] is True
+    _, plain = Vllm().body("m", VERDICT)
+    assert plain["messages"][-1] == {"role": "assistant", "content": "The answer is: ("}

@@ -6,12 +6,15 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from cai.data.prompts import TRACKS, PromptSource
-from cai.models.types import ModelSpec
+from cai.flow.screen import Screen
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.checks.stages import unanswered
 from cai.recipe.read import load_recipe
+from cai.run.context import Run
 from cai.stages import STAGES
 from cai.stages.grpo import Grpo
 from constitution.source import InputError
@@ -124,9 +127,57 @@ stages:
         ("model: judge}\n", "model: judge, combine: minimum}\n", "label.combine: is for several principles"),
         ("model: judge}\n", "model: judge, calibration: none-such}\n", 'there is no calibration "none-such"'),
         ("method: logprob}", "method: logprob, samples: 4}", "label.samples: is for the method cot"),
+        (
+            "method: logprob}",
+            "method: logprob, temperature: 1}",
+            "label.temperature: is for the method cot, or `verdict",
+        ),
+        ("method: logprob}", "method: logprob, verdict: sample}", "expected one of auto, logprobs, sampled"),
+        ("method: logprob}", "method: logprob, verdicts: 0}", "label.verdicts: must be at least 1 and at most 64"),
+        (
+            "method: logprob}",
+            "method: logprob, verdict: logprobs, verdicts: 9}",
+            "label.verdicts: are for sampled verdicts, and these are read by log-probability",
+        ),
+        (
+            "method: logprob}",
+            "method: logprob, verdict: sampled, temperature: 0}",
+            "label.verdict: is sampled at temperature 0, at which all samples are the same",
+        ),
+        ("method: logprob}", "method: score, ties: true}", "label.ties: are for sampled verdicts on two answers"),
+        ("rounds: 4", "rounds: 4, verdict: sampled", "revise.verdict: is for a judge that chooses among options"),
         ("method: logprob}", "method: logprob, rules: {length: 1}}", "label.rules: are for the method rules"),
         ("from: label}", "from: label, margins: [0.6, 0.8, 0.9]}", "prefs.margins: must fall"),
         ("name: good", "name: a/b", "r.yaml:1: name: a name has letters"),
+        ("name: good", f"name: {'x' * 101}", "r.yaml:1: name: a name has letters, digits, . - and _ only, and 100"),
+        ("name: good", "name: 2024", "r.yaml:1: name: expected text, found 2024; put it in quotes"),
+        (
+            "name: good",
+            "n\u0430me: good",
+            "r.yaml:1: n\u0430me: unknown key (written 'n\\u0430me'); did you mean \"name\"?",
+        ),
+        ("name: good", '"na\u200bme": good', "r.yaml:1: na\\u200bme: unknown key"),
+        (
+            "as: second",
+            "as: constitutions",
+            '"constitutions" is a folder that every run has; give the stage another name',
+        ),
+        ("as: second", "as: logs", '"logs" is a folder that every run has; give the stage another name'),
+        (
+            "http://localhost:1/v1",
+            "http://",
+            'models.judge.endpoints[0]: "http://" is no URL, such as http://host:8000/v1',
+        ),
+        ("http://localhost:1/v1", "http://a:99999/v1", '"http://a:99999/v1" is no URL'),
+        ("http://localhost:1/v1", "http://[::1/v1", '"http://[::1/v1" is no URL'),
+        ("http://localhost:1/v1", "http://a\\u202eb/v1", '"http://a\\u202eb/v1" is no URL'),
+        ("bundled/smollm2-135m", '"a/b\\n"', "models.policy.local: there is no model at a/b"),
+        ("bundled/smollm2-135m", "hf/..//x", "models.policy.local: there is no model at hf/..//x"),
+        (
+            "  - dpo: {base: sft}",
+            "  - evaluate: {models: [sft, sft], judge: judge}",
+            "stages[8].evaluate.models: names a model twice, which would be compared with itself; take one out",
+        ),
         (
             "\n  - sft_set",
             "\n    sft_set",
@@ -181,6 +232,7 @@ def test_what_is_said_of_labels_is_taken(write: Write, columns: str) -> None:
         ("revise.rounds=[", "not valid YAML"),
         ("revise.rounds=" + "[" * 1500, "nested more than 64 deep"),
         ("revize.rounds=2", 'did you mean "revise"?'),
+        ("Seed=2", 'names no stage and no key of the recipe; did you mean "seed"?'),
         ("revise.round=2", 'did you mean "rounds"?'),
         ("prompts.redteam.0.limit=1", 'prompts.redteam is "principles/prompts/redteam.jsonl", with no keys'),
         ("revise.rounds.most=1", "would change nothing: revise.rounds is 4, with no keys; write revise.rounds=…"),
@@ -194,6 +246,15 @@ def test_a_wrong_override_is_a_sentence(write: Write, override: str, words: str)
     with pytest.raises(InputError) as error:
         load_recipe(write("r.yaml", GOOD), [override])
     assert words in str(error.value)
+
+
+def test_of_a_thousand_mistakes_the_first_are_told(write: Write) -> None:
+    path = write("r.yaml", GOOD + "".join(f"key{number}: 1\n" for number in range(1000)))
+    with pytest.raises(InputError) as error:
+        load_recipe(path)
+    *told, last = str(error.value).splitlines()
+    assert len(told) == 50 and "key49" in told[-1] and last == "… and 950 more like these"
+    assert len(error.value.found) == 1000
 
 
 def numbers(schema: object, keys: str = "") -> Iterator[tuple[str, dict]]:
@@ -248,3 +309,21 @@ def test_a_training_that_would_answer_no_prompt_is_said(there: Iterable[str], wo
     block = Block("grpo", "grpo", Grpo(base="sft", reward="judge", tracks=("redteam",)), "p", ())
     assert unanswered(block, set(there)).startswith(words)
     assert bool(unanswered(block, set(there))) == bool(words)
+
+
+def test_verdicts_may_be_sampled_wherever_there_is_a_judge(write: Write) -> None:
+    changes = ["revise.judge=judge", "revise.verdict=sampled", "second.verdict=sampled", "second.temperature=0.7"]
+    changes += ["second.verdicts=9", "second.ties=true", "label.verdict=sampled", "label.temperature=0.7"]
+    recipe = load_recipe(write("r.yaml", GOOD), changes)
+    assert (recipe.block("revise").want.verdict, recipe.block("second").want.verdicts) == ("sampled", 9)
+
+
+def test_keys_that_were_added_leave_the_settings_of_a_run_of_before_as_they_were(write: Write, tmp_path: Path) -> None:
+    def settings(*changes: str) -> dict[str, object]:
+        recipe = load_recipe(write("r.yaml", GOOD), changes)
+        return dict(Run(recipe, tmp_path / "run", Screen(Console(quiet=True))).settings("second").block)
+
+    added = {"verdict", "verdicts", "ties"}
+    assert not added & settings().keys()
+    assert settings("second.verdict=auto", "second.verdicts=5") == settings()
+    assert settings("second.verdict=sampled") == settings() | {"verdict": "sampled"}

@@ -19,7 +19,7 @@ def stage(tmp_path: Path) -> Path:
         lines.append({**line, "alarms": ["length 3 is above 2 (mean words)"]} if step > 1 else line)
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     config = {"guards": {"length": {"stop": [0.2, 4.0]}}}
-    (tmp_path / "manifest.json").write_text(json.dumps({"config": config, "metrics": {}, "rows": {}}))
+    (tmp_path / "manifest.json").write_text(json.dumps({"config": config, "metrics": {}, "rows": {}, "seconds": 1}))
     return tmp_path
 
 
@@ -50,6 +50,6 @@ def test_an_alarm_that_is_raised_again_is_said_once(stage: Path) -> None:
 
 
 def test_a_trainer_without_guards_or_figures_is_no_crash(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text(json.dumps({"config": {}, "metrics": {}, "rows": {}}))
+    (tmp_path / "manifest.json").write_text(json.dumps({"config": {}, "metrics": {}, "rows": {}, "seconds": 1}))
     found = training.of_stage(tmp_path)
     assert (found["curves"], found["guarded"], found["alarms"], found["optimised"]) == ([], [], [], {})

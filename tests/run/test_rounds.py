@@ -264,6 +264,11 @@ UNDECIDED = {"won": 0, "decided": 0, "win_rate": None, "low": 0.0, "high": 1.0}
         (Bounds(win_rate=0.6), figures(), ["its win rate of 60% is not above 60%"]),
         (Bounds(), figures(compared=UNDECIDED), ["the judge decided no comparison"]),
         (Bounds(win_rate=None), figures(compared=UNDECIDED), []),
+        (
+            Bounds(),
+            figures(compared={**figures()["compared"], "left_out": {"empty_answer": 3, "equal_answers": 9}}),
+            ["its win rate of 46%, its 3 empty answers counted as lost, is not above 50%"],
+        ),
         (Bounds(kl=3.0), figures(), []),
         (Bounds(kl=2.0), figures(), ["its KL of 3 nats an answer is above 2"]),
         (Bounds(kl=2.0), figures(kl=float("nan")), ["its KL of nan nats an answer is above 2"]),

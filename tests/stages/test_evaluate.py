@@ -8,8 +8,8 @@ import pytest
 
 from cai.errors import RunError
 from cai.judge.statistics import wilson
-from cai.stages.evaluate import compare
-from cai.store.rows import Draft, Pair, Preference
+from cai.stages.evaluate import compare, pairs
+from cai.store.rows import Answers, Draft, Drop, Pair, Preference
 from cai.store.stage import Stage
 from constitution.source import InputError
 
@@ -33,6 +33,39 @@ def test_nothing_decided_is_no_rate_and_the_widest_interval() -> None:
     assert (found["win_rate"], found["low"], found["high"]) == (None, 0.0, 1.0)
 
 
+def answers(*texts: str) -> list[Answers]:
+    return [
+        Answers(f"{number}", ASKED, Draft(text, "m", "stop", 0), "redteam", (), "en")
+        for number, text in enumerate(texts)
+    ]
+
+
+def test_an_empty_answer_is_not_compared_and_counted() -> None:
+    """Of a harmful prompt a judge may find that saying nothing is the better answer."""
+    found = list(pairs(answers("Rye.", "", "Rye.", "", "Rye."), answers("Oats.", "Oats.", "", "", "Rye.")))
+    assert [row.id for row in found if isinstance(row, Pair)] == ["0"]
+    drops = [row.reason for row in found if isinstance(row, Drop)]
+    assert drops == ["first_model_empty_answer", "empty_answer", "equal_answers", "equal_answers"]
+    figures = compare([preference(0.2, "ok")], drops)
+    assert (figures["compared"], figures["won"]) == (1, 1)
+    assert figures.get("left_out") == {"empty_answer": 1, "equal_answers": 2, "first_model_empty_answer": 1}
+
+
+def test_empty_answers_stand_in_the_figures_with_their_reason(
+    scripted_run: Callable[..., Path], write: Callable[[str, str], Path]
+) -> None:
+    silent = write("silent.yaml", '- {when: "Question: ", say: ["So."], choose: {A: 0.7, B: 0.2}}\n- {say: [""]}\n')
+    run = scripted_run(f"models.other={{scripted: {silent}}}", "evaluate.models=[policy, other]")
+    figures = json.loads((run / "evaluate" / "metrics.json").read_text())["other"]
+    asked = figures["all"]["answers"]
+    assert figures["all"]["empty"] == asked > 0
+    found = figures["compared"]["all"]
+    assert (found["compared"], found["left_out"], found["win_rate"]) == (0, {"empty_answer": asked}, None)
+    assert sum(each["left_out"]["empty_answer"] for key, each in figures["compared"].items() if key != "all") == asked
+    assert {drop["reason"] for drop in Stage(run / "evaluate" / "pairs-other").drops()} == {"empty_answer"}
+    assert f"not compared: empty answer {asked}" in (run / "report" / "report.html").read_text(encoding="utf-8")
+
+
 # Wilson (1927), as tabulated by Newcombe (1998): 81 of 263, and the ends.
 @pytest.mark.parametrize(
     ("won", "of", "low", "high"),
@@ -50,7 +83,8 @@ def test_models_answer_the_held_out_prompts_with_the_same_draws(scripted_run: Ca
     metrics = json.loads((run / "evaluate" / "metrics.json").read_text())
     aside = Stage(run / "prompts" / "heldout")
     assert metrics["other"]["all"]["answers"] == sum(1 for _ in aside.all_rows(dict))
-    assert metrics["other"]["compared"]["all"]["compared"] == 0, "equal answers are not compared"
+    found = metrics["other"]["compared"]["all"]
+    assert (found["compared"], found["left_out"]) == (0, {"equal_answers": metrics["other"]["all"]["answers"]})
     assert scripted_run(*same) == run, "an evaluation of nothing to compare is done, too"
 
 

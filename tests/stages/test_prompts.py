@@ -68,7 +68,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(write: Write) -> None:
         ("a.jsonl", '{"prompt": "x"}\n{oops\n', "a.jsonl:2: not valid JSON"),
         ("a.jsonl", f'{{"prompt": "x"}}\n{"[" * 100_000}\n', "a.jsonl:2: not valid JSON: nested too deep"),
         ("a.json", "[" * 100_000, "a.json: not valid JSON: nested too deep"),
-        ("a.jsonl", "[1]\n", "expected an object"),
+        ("a.jsonl", "[1]\n", "expected a list of objects"),
         ("a.txt", "x\n", "rows come from .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .arrow files"),
         ("a.parquet", "x\n", "a.parquet: is not a Parquet file"),
         ("a.csv", "prompt\nx\udcff\n", "a.csv: is not UTF-8 text (invalid start byte at byte 8)"),

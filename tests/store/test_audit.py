@@ -1,6 +1,7 @@
 """Rows that were lost or gained outside of a run: they are told by the ledgers, and nothing is made from them."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from cai.data import dataset
 from cai.errors import RunError, UserError
 from cai.store import audit
+from cai.store.files import append_to
 from cai.store.ledger import Fingerprint
 from cai.store.part import Part
 from cai.store.rows import Drop, Prompt
@@ -185,3 +187,51 @@ def test_a_dataset_that_lost_a_file_is_not_trained_on(tmp_path: Path) -> None:
     (tmp_path / "test.parquet").unlink()
     with pytest.raises(RunError, match=r"should have 1 test rows and has 0; .*--redo sets$"):
         dataset.whole(tmp_path, splits, "sets")
+
+
+def test_a_pipe_in_the_place_of_a_dataset_s_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train.parquet")
+    with pytest.raises(RunError, match=r"train\.parquet is no file; put it back"):
+        dataset.whole(tmp_path, {"train": 1}, "sets")
+    with pytest.raises(RunError, match=r"train\.parquet is no file; put it back"):
+        [*dataset.rows(tmp_path)]
+
+
+def test_a_run_is_not_done_whose_dataset_is_not_whole(scripted_run: Run) -> None:
+    run = scripted_run()
+    data = run / "prefs" / "train.parquet"
+    data.write_bytes(data.read_bytes()[:-300])
+    with pytest.raises(
+        RunError, match=r"train\.parquet is damaged \(.*\); put it back, or do its stage again with --redo"
+    ):
+        scripted_run()
+    scripted_run(redo="prefs")
+    scripted_run()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda text: text[:-9], lambda text: f"{text}\0\0", lambda text: "\ufeff" + text[:-2] + "\n"]
+)
+def test_a_part_of_as_many_lines_that_are_no_rows_any_more_is_told(
+    tmp_path: Path, damage: Callable[[str], str]
+) -> None:
+    stage = part(tmp_path, "s")
+    stage.path(0).write_text(damage(stage.path(0).read_text()))
+    with pytest.raises(RunError, match=r"part-00000\.jsonl is damaged: its line [123] is no JSON object; put it back"):
+        audit.whole(stage)
+
+
+@pytest.mark.parametrize("name", ["part-00000.jsonl", "parts.jsonl", "drops.jsonl", "seal.json", "begun.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+    stage = part(tmp_path, "s")
+    (stage.folder / name).unlink(missing_ok=True)
+    make(stage.folder / name)
+    with pytest.raises(RunError, match=rf"{name} cannot be read as a file: .*; put it back as it was"):
+        _ = stage.seal, stage.begun, stage.count(0), stage.tally(), [*stage.drops()]
+
+
+def test_nothing_is_appended_to_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "drops.jsonl")
+    with pytest.raises(RunError, match="it is a folder, a pipe or a device"):
+        append_to(tmp_path / "drops.jsonl")

@@ -99,9 +99,11 @@ def test_a_reopened_stage_keeps_what_it_took(stage: Stage, time: SimpleNamespace
     assert again.tally().seconds == 18
 
 
-@pytest.mark.parametrize("kept", ["null", '"long"', "[1]"])
+@pytest.mark.parametrize(
+    "kept", ['{"seconds": null}', '{"seconds": "long"}', '{"seconds": Infinity}', "[1]", "{}", "", "\0"]
+)
 def test_a_clock_that_somebody_damaged_is_of_no_weight(stage: Stage, time: SimpleNamespace, kept: str) -> None:
-    (stage.folder / clock.CLOCK).write_text(f'{{"seconds": {kept}}}')
+    (stage.folder / clock.CLOCK).write_text(kept)
     part = Part(stage, 0)
     time.now += 3
     finish(part)

@@ -2,41 +2,56 @@
 
 One reasoning is written greedily. With ``samples: k``, k are drawn at a temperature, each gets a verdict of its own, and
 the k verdicts are averaged; Lee et al. found that this lowered agreement with people (76.2% at 0.3, 72.8% at 1, 78.0%
-greedy), so one is the default.
+greedy), so one is the default. Of a judge whose verdicts are sampled each sample is a reasoning that ends in its own verdict.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from cai.flow.ask import Ask
-from cai.judge.methods.votes import begun, shown, style, verdict
+from cai.judge.methods.choices import Draw, Said, by_logprobs, by_samples, is_sampled
+from cai.judge.methods.votes import begun, of_letters, shown, style
 from cai.judge.settings import Judging
 from cai.models.types import Request
 from cai.store.rows import Pair, Status, Vote
-from constitution import judging, read
+from cai.store.votes import LOGPROBS
+from constitution import forms, judging, read
+from constitution.forms import Form
 from constitution.model import Principle
-from constitution.turns import Rendered
+from constitution.turns import Rendered, given
 
 
 async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote for each reasoning in each order."""
-    votes = []
+    votes, form = [], forms.verdict(ask.constitution, want.ties)
     for order in orders:
         vote = begun(principle, order, want, ask)
         asked = judging.judgment(ask.constitution, principle, row.messages, shown(row, order), style(want, ask, True))
-        reply = await ask(_reasoning(asked, want, vote.seed))
-        for text, finish in zip(reply.texts, reply.finishes, strict=True):
-            vote = replace(vote, rationale=text.strip())
-            status = _unusable(vote.rationale, finish)
-            begin = f"{vote.rationale}\n\n{judging.ANSWER_BEGINS}"
-            votes.append(replace(vote, status=status) if status else await verdict(vote, asked, begin, want, ask))
+        if await is_sampled(asked, form, want, ask, Said("Both are read.")):
+            draw = Draw(want.samples if want.samples > 1 else want.verdicts, vote.seed)
+            votes.append(of_letters(vote, await by_samples(asked, form, want, ask, draw), form))
+        else:
+            votes += await _reasoned(vote, asked, form, want, ask)
     return votes
 
 
-def _reasoning(asked: Rendered, want: Judging, seed: int) -> Request:
+async def _reasoned(vote: Vote, asked: Rendered, form: Form, want: Judging, ask: Ask) -> list[Vote]:
+    """A vote for each reasoning, with the letters' probabilities after it."""
     temperature = want.temperature if want.temperature is not None else 0.0 if want.samples == 1 else 1.0
-    stop = (*asked.stop, "The answer is")
-    return Request(asked.messages, asked.prompt, want.samples, want.max_tokens, temperature, stop=stop, seed=seed)
+    stop = (*asked.stop, *given(form.stop))
+    request = Request(
+        asked.messages, asked.prompt, want.samples, want.max_tokens, temperature, stop=stop, seed=vote.seed
+    )
+    reply, votes = await ask(request), []
+    thoughts = reply.thinking or ("",) * len(reply.texts)
+    for text, finish, thought in zip(reply.texts, reply.finishes, thoughts, strict=True):
+        said = Said(text.strip(), thought)
+        vote = replace(vote, rationale=said.text, thinking=thought, kind=LOGPROBS)
+        if status := _unusable(said.text, finish):
+            votes.append(replace(vote, status=status))
+        else:
+            votes.append(of_letters(vote, await by_logprobs(asked, form, want.floor, ask, said), form))
+    return votes
 
 
 def _unusable(rationale: str, finish: str) -> Status | None:

@@ -32,5 +32,5 @@ async def critique(row: Pair, principle: Principle, orders: Sequence[str], want:
         critiques = (of_a, of_b) if order == "ab" else (of_b, of_a)
         said = row.messages, shown(row, order)
         asked = judging.criticized(ask.constitution, principle, said, critiques, style(want, ask))
-        votes.append(await verdict(vote, asked, judging.ANSWER_BEGINS, want, ask))
+        votes.append(await verdict(vote, asked, want, ask))
     return votes

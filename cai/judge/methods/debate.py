@@ -32,4 +32,4 @@ async def _debated(row: Pair, principle: Principle, order: str, want: Judging, a
     if wrong:
         return replace(vote, status=wrong)
     asked = judging.weighing(ask.constitution, asked, second)
-    return await verdict(vote, asked, judging.ANSWER_BEGINS, want, ask)
+    return await verdict(vote, asked, want, ask)

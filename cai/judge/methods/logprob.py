@@ -11,10 +11,10 @@ from constitution.model import Principle
 
 
 async def logprob(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
-    """One vote in each order: P(A) / (P(A) + P(B)) as the next token after "The answer is: ("."""
+    """One vote in each order: P(A) / (P(A) + P(B)) as the next token after "The answer is: (", or the share of samples."""
     votes = []
     for order in orders:
         vote = begun(principle, order, want, ask)
         asked = judging.judgment(ask.constitution, principle, row.messages, shown(row, order), style(want, ask))
-        votes.append(await verdict(vote, asked, judging.ANSWER_BEGINS, want, ask))
+        votes.append(await verdict(vote, asked, want, ask))
     return votes

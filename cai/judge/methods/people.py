@@ -13,5 +13,5 @@ from cai.store.rows import Pair, Vote
 
 async def people(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote for all of them; none of a pair that nobody compared."""
-    vote = Vote("", ALONE, "people", "people", 0, "unparsed")
+    vote = Vote("", ALONE, "people", "people", 0, "unparsed", kind="people")
     return [decided(vote, sum(row.people) / len(row.people)) if row.people else vote]

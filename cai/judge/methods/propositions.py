@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cai.flow.ask import Ask
-from cai.judge.methods.single import Prompted, Reading, Wanted
+from cai.judge.methods.choices import Distribution, distribution
+from cai.judge.methods.single import Prompted, Reading, Wanted, held
 from cai.judge.methods.votes import ALONE, begun, by_scores
 from cai.judge.settings import Judging
-from cai.models.types import Request
 from cai.store.rows import Pair, Vote
-from constitution import judging, read
-from constitution.model import Principle, Proposition
+from constitution import forms, judging
+from constitution.model import Principle
 
 
 async def propositions(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
@@ -27,32 +27,24 @@ async def propositions(row: Pair, principle: Principle, orders: Sequence[str], w
         for number, each in enumerate(principle.propositions)
         if number in a.parts and number in b.parts
     ]
-    vote = replace(vote, answer_mass=min(a.mass, b.mass), rationale="\n".join(lines))
+    vote = min(a.least, b.least, key=held).on(replace(vote, rationale="\n".join(lines)))
     return [vote if a.value is None or b.value is None else by_scores(vote, (a.value, b.value))]
 
 
 async def checked(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> float | None:
-    """One answer's Σ weight·P(yes); None where yes and no hold less than the floor for one of the propositions."""
+    """One answer's Σ weight·P(yes); None where one of the propositions cannot be read."""
     return (await check_one(row, answer, principle, want, ask)).value
 
 
 async def check_one(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> Reading:
     """P(yes) of each proposition, by its number; ends at the first that cannot be read."""
-    found: dict[int, float] = {}
-    least = 1.0
+    form, true, all_found = forms.truth(ask.constitution), dict[int, float](), list[Distribution]()
     for number, each in enumerate(principle.propositions):
-        found[number], mass = await _true(each, row, answer, ask)
-        least = min(least, mass)
-        if mass < want.floor or mass == 0:
-            return Reading(None, least, {key: p for key, p in found.items() if key != number})
-    return Reading(sum(principle.propositions[key].weight * p for key, p in found.items()), least, found)
-
-
-async def _true(proposition: Proposition, row: Prompted, answer: str, ask: Ask) -> tuple[float, float]:
-    """P(yes) among yes and no, and the probability that both hold."""
-    asked = judging.statement(ask.constitution, proposition.says, row.messages, answer, ask.model.format)
-    choices, begin = (judging.YES, judging.NO), asked.begin(judging.ANSWER_BEGINS)
-    request = Request(asked.messages, asked.prompt, choices=choices, begin=begin, temperature=0.0)
-    logprobs = (await ask(request)).choice_logprobs
-    mass = read.mass(logprobs, choices)
-    return (read.mass(logprobs, (judging.YES,)) / mass if mass else 0.0), mass
+        asked = judging.statement(ask.constitution, each.says, row.messages, answer, ask.model.format)
+        found = await distribution(asked, form, want, ask)
+        all_found.append(found)
+        if found.status != "ok":
+            return Reading(None, found, true)
+        true[number] = found.shares.get(form.choices[0], 0.0)
+    score = sum(principle.propositions[key].weight * p for key, p in true.items())
+    return Reading(score, min(all_found, key=held), true)

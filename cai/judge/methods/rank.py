@@ -3,19 +3,22 @@
 The best is read off the letters' probabilities after "The ranking is: (", then the best of the others after that letter and
 ") > (", and so on; each request goes on from the one before, so a server's cache holds all but its end. A step's
 probabilities are a Plackett-Luce choice among those left (Plackett 1975), so of two answers the one taken first, at a step
-with probabilities p and q, is the better with p / (p + q). The second order is the first reversed.
+with probabilities p and q, is the better with p / (p + q). The second order is the first reversed. Where verdicts are sampled,
+each step asks for the line so far with the next letter.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from cai.flow.ask import Ask
+from cai.judge.methods.choices import NOTHING, Distribution, Said, distribution
 from cai.judge.methods.votes import begun, decided
 from cai.judge.settings import Judging
-from cai.models.types import Request
 from cai.store.rows import Pair, Vote, pair_id
-from constitution import judging, read
+from cai.store.votes import LOGPROBS
+from constitution import forms, judging
+from constitution.forms import LETTERS
 from constitution.model import Principle
 
 
@@ -27,38 +30,43 @@ async def rank(row: Pair, principle: Principle, orders: Sequence[str], want: Jud
         places = list(range(count)) if order == "ab" else list(reversed(range(count)))
         steps = await _steps(row, principle, places, want, ask)
         for one, other in combinations(range(count), 2):
-            voted = _vote(replace(vote, pair=pair_id(row, one, other)), steps, (one, other), want)
-            votes.append(voted)
+            votes.append(_vote(replace(vote, pair=pair_id(row, one, other)), steps, (one, other)))
     return votes
 
 
-async def _steps(
-    row: Pair, principle: Principle, places: Sequence[int], want: Judging, ask: Ask
-) -> list[Mapping[int, float]]:
-    """The probabilities of each step, by answer; the steps end where the letters hold too little."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One place of a ranking: how likely each answer that is left comes next, by its number."""
+
+    found: Distribution
+    shares: Mapping[int, float]
+
+
+async def _steps(row: Pair, principle: Principle, places: Sequence[int], want: Judging, ask: Ask) -> list[Step]:
+    """The steps of a ranking, which end with one that cannot be read."""
     texts = [row.answers[place].text for place in places]
     asked = judging.ranking(ask.constitution, principle, row.messages, texts, ask.model.format)
-    begin, left, steps = asked.begin(judging.RANKING_BEGINS), dict(zip(judging.LETTERS, places, strict=False)), []
+    left, steps, said = dict(zip(LETTERS, places, strict=False)), list[Step](), NOTHING
+    taken: list[str] = []
     while len(left) > 1:
-        request = Request(asked.messages, asked.prompt, choices=tuple(left), begin=begin, temperature=0.0)
-        logprobs = (await ask(request)).choice_logprobs
-        steps.append({place: read.mass(logprobs, (letter,)) for letter, place in left.items()})
-        if sum(steps[-1].values()) < want.floor:
+        form = forms.ranking(ask.constitution, taken, tuple(left))
+        found = await distribution(asked, form, want, ask, said)
+        shares = {place: found.shares.get(letter, 0.0) for letter, place in left.items()}
+        steps.append(Step(found, shares))
+        if found.status != "ok":
             break
-        best = max(left, key=lambda letter: steps[-1][left[letter]])
-        begin = f"{begin}{best}) > ("
-        del left[best]
+        taken.append(max(left, key=lambda letter: found.shares.get(letter, 0.0)))
+        del left[taken[-1]]
+        said = Said("", found.thinking) if found.kind == LOGPROBS else NOTHING  # one thought serves for all steps
     return steps
 
 
-def _vote(vote: Vote, steps: Sequence[Mapping[int, float]], pair: tuple[int, int], want: Judging) -> Vote:
+def _vote(vote: Vote, steps: Sequence[Step], pair: tuple[int, int]) -> Vote:
     """The vote on one pair, from the step at which the first of the two was taken."""
     one, other = pair
     for step in steps:
-        mass = sum(step.values())
-        if mass < want.floor or mass == 0:
-            return replace(vote, answer_mass=mass)
-        if max(step, key=lambda place: step[place]) in pair:
-            held = step[one] + step[other]
-            return decided(replace(vote, answer_mass=mass), step[one] / held)
+        if step.found.status != "ok":
+            return step.found.on(vote)
+        if max(step.shares, key=lambda place: step.shares[place]) in pair:
+            return decided(step.found.on(vote), step.shares[one] / (step.shares[one] + step.shares[other]))
     return vote

@@ -4,6 +4,7 @@ The constitution is in the model's weights, if anywhere: no principle is shown a
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cai.flow.ask import Ask
 from cai.judge.methods.single import Prompted, Wanted
@@ -15,7 +16,7 @@ from cai.store.rows import Pair, Vote
 
 async def reward(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; its ``scores`` are the two rewards."""
-    vote = begun(principle, ALONE, want, ask)
+    vote = replace(begun(principle, ALONE, want, ask), kind="scores")
     scores = [await rewarded(row, each.text, None, want, ask) for each in (row.a, row.b)]
     return [by_scores(vote, scores)]
 

@@ -44,7 +44,7 @@ WEIGHTS: Mapping[str, float] = MappingProxyType({"refusal": -1.0, "insult": -2.0
 
 async def rules(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; no model is asked."""
-    vote = Vote("", ALONE, "rules", "rules", 0, "unparsed")
+    vote = Vote("", ALONE, "rules", "rules", 0, "unparsed", kind="rules")
     return [by_scores(vote, [await ruled(row, each.text, None, want, ask) for each in (row.a, row.b)])]
 
 

@@ -5,21 +5,20 @@ the judge's own scale, where σ(s_a − s_b) would have needed a scale of ours. 
 neither is one answer seen in the light of the other.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cai.flow.ask import Ask
-from cai.judge.methods.single import Prompted, Reading, Wanted
+from cai.judge.methods.choices import Distribution, Said, by_logprobs, distribution
+from cai.judge.methods.single import Prompted, Reading, Wanted, held
 from cai.judge.methods.votes import ALONE, begun, decided
 from cai.judge.settings import Judging
-from cai.models.types import Request
 from cai.store.rows import Pair, Vote
-from constitution import judging, read
+from cai.store.votes import LOGPROBS
+from constitution import forms, judging
 from constitution.model import Principle
 from constitution.turns import Rendered
 
-RATINGS = tuple(str(number) for number in range(1, 11))
 WORTH_ASKING = 0.001
 
 
@@ -27,39 +26,37 @@ async def score(row: Pair, principle: Principle, orders: Sequence[str], want: Ju
     """One vote, whatever the orders; its ``scores`` are the two expected ratings."""
     vote = begun(principle, ALONE, want, ask)
     first, second = [await read_one(row, each.text, principle, want, ask) for each in (row.a, row.b)]
-    vote = replace(vote, answer_mass=min(first.mass, second.mass))
+    vote = min(first.least, second.least, key=held).on(vote)
     if first.value is None or second.value is None:
         return [vote]
     return [decided(replace(vote, scores=(first.value, second.value)), higher(first.parts, second.parts))]
 
 
 async def rated(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> float | None:
-    """One answer's expected rating, from 1 to 10; None where the ratings hold less than the floor."""
+    """One answer's expected rating, from 1 to 10; None where it cannot be read."""
     return (await read_one(row, answer, principle, want, ask)).value
 
 
 async def read_one(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> Reading:
     """One answer's ratings with their probabilities, which add up to 1."""
     asked = judging.rating(ask.constitution, principle, row.messages, answer, ask.model.format)
-    found = await ratings(asked, ask)
-    mass = sum(found.values())
-    if mass < want.floor or mass == 0:
-        return Reading(None, mass, {})
-    parts = {rating: p / mass for rating, p in found.items()}
-    return Reading(_mean(parts), mass, parts)
+    found = await distribution(asked, forms.rating(ask.constitution), want, ask)
+    if found.status != "ok":
+        return Reading(None, found, {})
+    shares = await _with_ten(asked, found, ask)
+    parts = {int(rating): share for rating, share in shares.items()}
+    return Reading(_mean(parts), found, parts)
 
 
-async def ratings(asked: Rendered, ask: Ask) -> dict[int, float]:
-    """The probability of each rating as the judge's answer."""
-    begin = asked.begin(judging.RATING_BEGINS)
-    request = Request(asked.messages, asked.prompt, choices=RATINGS, begin=begin, temperature=0.0)
-    found = {int(each): math.exp(value) for each, value in (await ask(request)).choice_logprobs.items()}
-    if 10 not in found and found.get(1, 0.0) > WORTH_ASKING and ask.model.continues:
-        # Most tokenizers write 10 as two tokens; the second tells how much of the first one's "1" is a 10.
-        request = replace(request, begin=f"{begin}1", choices=("0",))
-        ten = read.mass((await ask(request)).choice_logprobs, ("0",))
-        found[1], found[10] = found[1] * (1 - ten), found[1] * ten
-    return found
+async def _with_ten(asked: Rendered, found: Distribution, ask: Ask) -> Mapping[str, float]:
+    """Most tokenizers write 10 as two tokens: the second tells how much of the first one's "1" is a 10."""
+    one = found.shares.get("1", 0.0)
+    if found.kind != LOGPROBS or "10" in found.shares or one * found.mass <= WORTH_ASKING or not ask.model.continues:
+        return found.shares
+    form = forms.rating(ask.constitution)
+    form = replace(form, before=f"{form.before}1", choices=("0",))
+    ten = (await by_logprobs(asked, form, 0.0, ask, Said("", found.thinking))).mass
+    return {**found.shares, "1": one * (1 - ten), "10": one * ten}
 
 
 def higher(first: Mapping[int, float], second: Mapping[int, float]) -> float:

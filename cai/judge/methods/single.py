@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cai.flow.ask import Ask
+from cai.judge.methods import choices
+from cai.judge.methods.choices import Distribution
 from cai.store.rows import Message
+
+
+def held(found: Distribution) -> float:
+    """What the options of a distribution held together."""
+    return found.mass
 
 
 class Prompted(Protocol):
@@ -21,16 +28,12 @@ class Prompted(Protocol):
     def track(self) -> str: ...
 
 
-class Wanted(Protocol):
+class Wanted(choices.Wanted, Protocol):
     """What of a stage's block decides how an answer is read.
 
     Attributes:
-        floor: the least probability that the options (ratings, yes and no) must hold together.
         rules: detector → weight, for ``rules``; its own where none are given.
     """
-
-    @property
-    def floor(self) -> float: ...
 
     @property
     def rules(self) -> Mapping[str, float]: ...
@@ -41,13 +44,13 @@ class Reading:
     """What was read of one answer.
 
     Attributes:
-        value: its score; None where the options held too little.
-        mass: the least probability that the options held together.
+        value: its score; None where it cannot be read.
+        least: of the distributions that it was read from the one whose options held least.
         parts: what the score is made of: rating → its probability, or the probability of each proposition in turn.
     """
 
     value: float | None
-    mass: float
+    least: Distribution
     parts: Mapping[int, float]
 
 

@@ -1,14 +1,16 @@
-"""What the methods share: how a vote begins, and how a forced answer's probabilities become one."""
+"""What the methods share: how a vote begins, and how the probabilities of its letters become one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from cai.flow.ask import Ask
+from cai.judge.methods.choices import NOTHING, Distribution, Draw, Said, distribution
 from cai.judge.settings import Judging
 from cai.judge.statistics import sigmoid
 from cai.models.types import Request
 from cai.store.rows import Pair, Status, Vote
-from constitution import judging, read
+from constitution import forms, read
+from constitution.forms import Form
 from constitution.model import Principle
 from constitution.turns import Rendered, Style
 
@@ -31,14 +33,19 @@ def begun(principle: Principle | None, order: str, want: Judging, ask: Ask) -> V
     return Vote(principle.id if principle else "", order, want.method, ask.model.name, ask.seed(), "unparsed")
 
 
-async def verdict(vote: Vote, asked: Rendered, begin: str, want: Judging, ask: Ask) -> Vote:
-    """The vote with the letters' probabilities after ``begin``, which ends in the forced beginning of the answer."""
-    request = Request(asked.messages, asked.prompt, choices=judging.CHOICES, begin=asked.begin(begin), temperature=0.0)
-    logprobs = (await ask(request)).choice_logprobs
-    p_first, mass = read.verdict(logprobs, want.floor), read.mass(logprobs, judging.CHOICES)
-    if p_first is None:
-        return replace(vote, answer_mass=mass)
-    return decided(replace(vote, answer_mass=mass), p_first if vote.order == "ab" else 1 - p_first)
+async def verdict(vote: Vote, asked: Rendered, want: Judging, ask: Ask, said: Said = NOTHING) -> Vote:
+    """The vote with the probability of the letter that stands for answer a; a tie counts half for each."""
+    form = forms.verdict(ask.constitution, want.ties)
+    return of_letters(vote, await distribution(asked, form, want, ask, said, Draw(seed=vote.seed)), form)
+
+
+def of_letters(vote: Vote, found: Distribution, form: Form) -> Vote:
+    """The vote that the letters of a comparison make."""
+    if found.status != "ok":
+        return found.on(vote)
+    first, _, *tie = (found.shares.get(choice, 0.0) for choice in form.choices)
+    p_first = first + sum(tie) / 2
+    return decided(found.on(vote), p_first if vote.order == "ab" else 1 - p_first)
 
 
 async def written(asked: Rendered, want: Judging, ask: Ask) -> tuple[str, Status | None]:

@@ -1,13 +1,15 @@
 """What a recipe's schema cannot say about a step: settings that do not go together, each a sentence."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
 
 from cai.data.labels import conflicts
 from cai.judge.calibration import DECIDES
 from cai.judge.methods import METHODS, Method
+from cai.judge.settings import Judging
 from cai.models.machine import Machine
-from cai.models.types import ModelSpec
-from cai.recipe.block import Block, method
+from cai.models.spec import ModelSpec
+from cai.recipe.block import Block, method, named_roles
 from cai.recipe.checks import training
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
@@ -18,6 +20,7 @@ from cai.stages.prefs import Prefs
 from cai.stages.revise import Revise
 from cai.stages.sample import Sample
 from cai.stages.score import Score
+from cai.store.votes import LOGPROBS, SAMPLED
 from cai.train.launch import guards
 from constitution.model import Constitution
 
@@ -90,6 +93,8 @@ def not_fitted(block: Block, models: Mapping[str, ModelSpec], constitution: str)
         model = models[role].title if role in models else ""
         judge = {"constitution": constitution, "model": model or calibration.judge.get("model")}
         judge |= {key: getattr(block.want, key) for key in DECIDES}
+        judge |= {"verdict": block.want.verdict} if block.want.verdict != "auto" else {}
+        judge |= {"verdicts": block.want.verdicts} if calibration.judge.get("verdict") == SAMPLED else {}
         if role in models and (held := models[role].identity().get("weights")) and "weights" in calibration.judge:
             judge |= {"weights": held, "model": calibration.judge["model"]}  # what it holds says more than its name
         for key, was in calibration.judge.items():
@@ -111,6 +116,8 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
     """
     yield from _too_many(block, models)
     yield from training.problems(block.want, models, before, machine)
+    if isinstance(block.want, Label | Score | Evaluate | Revise | Online):
+        yield from _verdicts(block, models)
     match block.want:
         case Label() as want:
             yield from _judges(want)
@@ -124,6 +131,13 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield "", f"compares on held-out prompts, and {block.reads} sets none aside; give it a share under heldout"
         case Sample(n=n, group=group) if n % group:
             yield "n", f"must be a multiple of group ({group}), found {n}"
+        case Sample(turns=turns, user="") if turns > 1:
+            yield "turns", "needs a role that plays the person; add `user: ROLE`, such as the judge's"
+        case Sample(turns=1, user=user, person=person) if user or person:
+            yield (
+                "user" if user else "person",
+                "is for conversations that go on; add `turns: 2` or more, or take it out",
+            )
         case Sample(temperature=0):
             yield "temperature", "is 0, at which all answers to a prompt are the same; raise it"
         case Ppo(rollouts=role) if role and not _served(role, models, before):
@@ -181,13 +195,43 @@ def _settings(want: Label) -> Problems:
         yield "clamp", f"must hold one half between two probabilities, found [{low}, {high}]"
     if want.combine != "average" and want.choice != "all":
         yield "combine", "is for several principles of one comparison; add `choice: all`"
-    for key, usual in (("samples", 1), ("temperature", None)):
-        if getattr(want, key) != usual and want.method != "cot":
-            yield key, f"is for the method cot; {want.method} has no sampled reasoning; take it out"
+    if want.samples != 1 and want.method != "cot":
+        yield "samples", f"is for the method cot; {want.method} has no sampled reasoning; take it out"
+    if want.temperature is not None and want.method != "cot" and want.verdict != SAMPLED:
+        yield (
+            "temperature",
+            f"is for the method cot, or `verdict: sampled`; {want.method} has no sampled reasoning; take it out",
+        )
     if want.samples > 1 and want.temperature == 0:
         yield "temperature", "is 0, at which all reasonings are the same; take it out, or `samples`"
+    if want.ties and (want.verdict == LOGPROBS or want.method in ("score", "propositions", "rank")):
+        yield "ties", "are for sampled verdicts on two answers beside each other; take it out"
     if want.rules and want.method != "rules":
         yield "rules", "are for the method rules; take them out"
+
+
+def _verdicts(block: Block, models: Mapping[str, ModelSpec]) -> Problems:
+    """What is said of how a judge's choice is read, by any step that has a judge."""
+    want, usual, asks = block.want, Judging(), {who.model_kind for _, who in _judging(block)}
+    given = [key for key in ("verdict", "verdicts") if getattr(want, key) != getattr(usual, key)]
+    if given and "text" not in asks:
+        yield given[0], "is for a judge that chooses among options, and none is asked here; take it out"
+    elif want.verdict == LOGPROBS and want.verdicts != usual.verdicts:
+        yield "verdicts", "are for sampled verdicts, and these are read by log-probability; take it out"
+    elif want.verdict == SAMPLED and want.verdicts > 1 and _heats(want, models) == {0}:
+        yield (
+            "verdict",
+            "is sampled at temperature 0, at which all samples are the same; raise it, or set `verdicts: 1`",
+        )
+
+
+def _heats(want: Any, models: Mapping[str, ModelSpec]) -> set[float | None]:
+    """The temperatures at which verdicts are sampled: the roles' own, or the step's where it has one for them."""
+    keys = ("judge",) if isinstance(want, Revise) else ("model", "judge", "panel", "reward")
+    roles = {role for key, role in named_roles(want) if key in keys}
+    step = want.temperature if isinstance(want, Label | Score) else None
+    known = [models[role].temperature for role in roles if role in models]
+    return {step if own is None else own for own in known}
 
 
 def _group(want: Label, block: Block, before: Sequence[Block]) -> Problems:

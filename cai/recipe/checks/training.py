@@ -5,9 +5,8 @@ from dataclasses import fields
 
 from cai.data.prompts import TRACKS
 from cai.errors import UserError, install
-from cai.judge.methods.score import RATINGS
 from cai.models.machine import Machine
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.checks import guards, online
 from cai.stages.dpo import SMOOTHED, Dpo
@@ -22,6 +21,7 @@ from cai.stages.unpaired import Unpaired
 from cai.train.launch import configs, hardware
 from cai.train.launch.hardware import Hardware
 from cai.train.launch.needs import logger, unwelcome
+from constitution.forms import RATINGS
 from constitution.source import close, nearest
 
 Problems = Iterator[tuple[str, str]]

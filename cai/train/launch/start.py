@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Required, TypedDict
 
 from cai.errors import RunError
 from cai.models import passwords, process
@@ -22,6 +22,8 @@ from cai.store.rows import plain
 from cai.train.launch import checkpoints, memory
 from cai.train.launch.hardware import Hardware
 
+LOOK_SECONDS = 0.5
+"""Between two looks at what a training reports."""
 QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
@@ -33,10 +35,10 @@ QUIET = {
 class Manifest(TypedDict, total=False):
     """What a training says last of itself, as far as a run or its report reads it."""
 
-    rows: dict[str, int]
-    metrics: dict[str, Any]
+    rows: Required[dict[str, int]]
+    metrics: Required[dict[str, Any]]
+    seconds: Required[float]
     config: dict[str, Any]
-    seconds: float
     steps: int
     tokens: int
     stopped: str
@@ -104,7 +106,7 @@ async def train(
     try:
         while child.poll() is None:
             seen = _tail(metrics, seen, on_metrics)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(LOOK_SECONDS)
         _tail(metrics, seen, on_metrics)
     finally:
         await asyncio.shield(asyncio.to_thread(process.stop, child))

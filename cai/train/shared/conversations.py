@@ -6,7 +6,7 @@ what is asked.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from datasets import Dataset
@@ -18,7 +18,7 @@ from cai.models.templates import ChatTemplate
 from cai.stages.train import Train
 from cai.train.shared.job import Job
 
-Row = Mapping[str, Any]
+Row = dict[str, Any]
 OF_TOKENIZER = ("return_dict", "return_tensors", "return_assistant_tokens_mask", "padding", "truncation", "max_length")
 ANSWERS = ("completion", "chosen", "rejected")
 """The columns of one answer; ``completions`` holds several."""

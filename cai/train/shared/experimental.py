@@ -17,7 +17,6 @@ from datasets import Dataset
 from cai.models.lessons import continuation, lesson
 from cai.models.templates import ChatTemplate
 from cai.stages.train import Train
-from cai.store.rows import Message
 from cai.train.launch import configs
 from cai.train.shared import conversations, fit, loading, saving
 from cai.train.shared.job import Job
@@ -72,8 +71,10 @@ def run(module: str, name: str, job: Job[Train], **settings: object) -> None:
 def as_text(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
     """Pairs as plain texts, without those whose prompt leaves no room for an answer."""
 
-    def rendered(row: Mapping[str, list[Message]]) -> dict[str, str]:
-        chosen, rejected = (lesson(template, row["prompt"], row[side][-1]) for side in ("chosen", "rejected"))
+    def rendered(row: Mapping[str, Any]) -> dict[str, str]:
+        chosen, rejected = (
+            lesson(template.told(row.get("tools")), row["prompt"], row[side][-1]) for side in ("chosen", "rejected")
+        )
         return {"prompt": chosen.asked, "chosen": chosen.written, "rejected": rejected.written}
 
     plain = rows.map(rendered, remove_columns=rows.column_names)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,16 +10,17 @@ from typing import Any
 
 import pytest
 
+from cai.train.launch import start
 from cai.train.launch.start import Where, train
 
 TRAINER = """
-import json, pathlib, sys, time
+import json, pathlib, sys
 out = pathlib.Path(sys.argv[3] if len(sys.argv) > 3 else sys.argv[1]).parent
 with (out / "metrics.jsonl").open("a") as file:
     for step in (3, 4):
-        time.sleep(0.7)
         file.write(json.dumps({"step": step, "steps": 4, "seconds": 0.123456789 * step}) + "\\n")
         file.flush()
+        (out / "seen").read_text()  # until this step was read
 (out / "manifest.json").write_text("{}")
 (out / "line.json").write_text(json.dumps(sys.argv))
 """
@@ -28,7 +30,9 @@ def write_lines(path: Path, lines: list[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def test_a_training_that_goes_on_is_read_from_its_checkpoint(tmp_path: Path) -> None:
+def test_a_training_that_goes_on_is_read_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "LOOK_SECONDS", 0.01)
+    os.mkfifo(tmp_path / "seen")
     (tmp_path / "checkpoints" / "checkpoint-2").mkdir(parents=True)
     (tmp_path / "checkpoints" / "checkpoint-2" / "complete").touch()
     lines = [json.dumps({"step": step, "steps": 4, "note": "long " * 20}) for step in (1, 2, 3)]
@@ -36,11 +40,14 @@ def test_a_training_that_goes_on_is_read_from_its_checkpoint(tmp_path: Path) -> 
     (tmp_path / "job.json").write_text("{}")
     (tmp_path / "trainer.py").write_text(TRAINER)
     seen: list[dict[str, Any]] = []
+
+    def see(line: dict[str, Any]) -> None:
+        seen.append(line)
+        (tmp_path / "seen").write_text("")
+
     command = [sys.executable, str(tmp_path / "trainer.py"), str(tmp_path / "job.json")]
     here: Any = SimpleNamespace(command=lambda: command[:2], environment=dict)
-    asyncio.run(
-        train("x", tmp_path / "job.json", tmp_path / "x.log", Where(here, "mlflow", "r/round-2/dpo"), seen.append)
-    )
+    asyncio.run(train("x", tmp_path / "job.json", tmp_path / "x.log", Where(here, "mlflow", "r/round-2/dpo"), see))
     assert [line["step"] for line in seen] == [3, 4]
     said = json.loads((tmp_path / "line.json").read_text())
     assert said[-4:] == ["--figures-to", "mlflow", "--figures-as", "r/round-2/dpo"]

@@ -1,0 +1,69 @@
+"""A judge's marks by how its verdicts were read: by log-probability, from samples, or otherwise."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from cai.errors import UserError
+from cai.judge.exam import OfKind, PlainShare, Share
+from cai.judge.figures import JudgedPair, calibration, mean, right
+from cai.judge.statistics import jeffreys
+from cai.store.rows import Preference
+from cai.store.votes import SAMPLED, Vote
+
+
+def by_kind(pairs: Sequence[JudgedPair]) -> dict[str, OfKind[Share]]:
+    """The figures of the pairs of each kind of verdict; a panel whose judges differ is a kind of its own."""
+    groups: dict[str, list[JudgedPair]] = defaultdict(list)
+    for each in pairs:
+        groups[" and ".join(sorted({vote.verdict for vote in each.row.votes}))].append(each)
+    return {kind: _figures(some) for kind, some in sorted(groups.items())}
+
+
+def doubt(vote: Vote) -> tuple[float, float] | None:
+    """Jeffreys' 95% interval of P(a), where that is the share of samples that name it; None where it is something else."""
+    if not vote.read or vote.p_a is None or vote.order not in ("ab", "ba") or vote.method == "rank":
+        return None
+    return jeffreys(vote.p_a * vote.read, vote.read)
+
+
+def read_as(found: Mapping[str, OfKind[PlainShare]]) -> dict[str, object]:
+    """What a calibration says of the verdicts that it was fitted on; nothing where they were log-probabilities.
+
+    Raises:
+        UserError: they were of several kinds, whose probabilities stand for different things.
+    """
+    if len(found) > 1:
+        raise UserError(f"verdicts by {', '.join(found)} are not calibrated as one; set `verdict: {next(iter(found))}`")
+    return {"verdict": SAMPLED, "verdicts": found[SAMPLED]["samples"]} if SAMPLED in found else {}
+
+
+def kinds(rows: Iterable[Preference]) -> dict[str, dict[str, int]]:
+    """Of each kind: its votes, and how many samples were asked and read."""
+    found: dict[str, dict[str, int]] = {}
+    for vote in (vote for row in rows for vote in row.votes):
+        counts = found.setdefault(vote.verdict, {"votes": 0, "samples": 0, "read": 0})
+        for key, count in (("votes", 1), ("samples", vote.samples), ("read", vote.read)):
+            counts[key] += count
+    return dict(sorted(found.items()))
+
+
+def _figures(all_pairs: Sequence[JudgedPair]) -> OfKind[Share]:
+    pairs = [each for each in all_pairs if each.people != 0.5]
+    read = [each for each in all_pairs if each.p is not None]
+    votes = [vote for each in all_pairs for vote in each.row.votes]
+    marks = calibration(read)
+    return {
+        "pairs": len(pairs),
+        "accuracy": mean(pairs, right),
+        "brier": mean(read, lambda each: each.squared_error),
+        "ece": marks["ece"],
+        "ece_by_chance": marks["ece_by_chance"],
+        "samples": max((vote.samples for vote in votes), default=0),
+        "unread": _unread(votes),
+    }
+
+
+def _unread(votes: Sequence[Vote]) -> float | None:
+    asked = [vote.samples or 1 for vote in votes]
+    read = [vote.read if vote.samples else vote.p_a is not None for vote in votes]
+    return 1 - sum(read) / sum(asked) if votes else None

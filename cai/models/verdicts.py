@@ -1,0 +1,78 @@
+"""Whether the log-probabilities of choices can be had from a model; where not, its verdicts have to be sampled."""
+
+from typing import Protocol, runtime_checkable
+
+from cai.errors import RunError, UserError
+from cai.models.refusals import Refused
+from cai.models.replies import THINKING
+from cai.models.types import Model, Reply, Request
+
+WITHOUT_LOGPROBS = "without_log_probabilities"
+"""A reply is counted so that was to hold some and holds none."""
+ADVICE = "set `verdict: sampled` where it judges, or name a judge that does, such as one served by vLLM"
+
+
+class NoLogprobs(UserError):
+    """A model gives no log-probabilities by which a verdict could be read.
+
+    Attributes:
+        why: what it does instead, after its name.
+    """
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(text)
+        self.why = why
+
+
+@runtime_checkable
+class Knowing(Protocol):
+    """A model that may give none, and can find out."""
+
+    async def gives_logprobs(self, request: Request) -> bool:
+        """Whether it gives those of the request's choices; raises as ``Model.ask`` where it cannot be asked at all."""
+        ...
+
+
+async def gives_logprobs(model: Model, request: Request) -> bool:
+    """Whether a model gives the log-probabilities of a request's choices; raises as ``Model.ask``."""
+    return await model.gives_logprobs(request) if isinstance(model, Knowing) else True
+
+
+def thinks(model: Model) -> bool:
+    """Whether a model thinks before it answers, so that a verdict is asked for after its thought."""
+    return bool(getattr(model, "thinks", False))
+
+
+def look(reply: Reply, role: str, place: str) -> None:
+    """What of a reply to a harmless request with choices shows that verdicts cannot be read.
+
+    Raises:
+        NoLogprobs: it gave none, or its first token is that of a thought.
+    """
+    if reply.counts.get(WITHOUT_LOGPROBS):
+        raise without(role, place)
+    if not reply.choice_logprobs and (reply.thinking or THINKING in reply.finishes):
+        raise NoLogprobs(
+            f"models.{role}: {place} thinks before it answers, so that its first token is no verdict; switch its thinking off "
+            "(extra_body, such as {chat_template_kwargs: {enable_thinking: false}}), set `verdict: sampled` where it judges, or "
+            "name another judge",
+            "thinks before it answers",
+        )
+
+
+def without(role: str, place: str, words: str = "") -> NoLogprobs:
+    """What is said of a server without log-probabilities, with its own words where it has some."""
+    return NoLogprobs(
+        f"models.{role}: {place} gives no log-probabilities, by which a verdict is read{words}; {ADVICE}",
+        "gives no log-probabilities",
+    )
+
+
+def refused(asked: Request, last: Refused, role: str, place: str) -> UserError | RunError:
+    """What a server's refusal of a harmless request means for those like it."""
+    if asked.choices and "logprob" in last.words.lower():
+        return without(role, place, f" ({last})")
+    text = f"models.{role}: {place} refuses what would be asked ({last}); {last.advice()}"
+    if asked.choices and last.of_request:
+        return NoLogprobs(text, f"refuses to be asked for log-probabilities ({last})")
+    return RunError(text) if last.status == 402 else UserError(text)

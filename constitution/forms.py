@@ -1,0 +1,103 @@
+"""The line in which a judge says its choice, in the constitution's own words: forced, asked for as the last line, or read there."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from constitution.model import Constitution
+from constitution.templates import CHOICE, fill
+
+LETTERS = "ABCDEFGHIJ"
+RATINGS = tuple(str(number) for number in range(1, 11))
+_WORDS = re.compile(r"(?<!\w)[-−]\d+|[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One line that says one of some choices.
+
+    Attributes:
+        before: what stands before the choice, with the opening parenthesis; it is also forced as an answer's beginning.
+        after: what stands after it.
+    """
+
+    before: str
+    after: str
+    choices: tuple[str, ...]
+
+    def line(self, choice: str) -> str:
+        """The line that says this choice."""
+        return f"{self.before}{choice}{self.after}"
+
+    @property
+    def stop(self) -> str:
+        """The words that begin the line; empty where it has none."""
+        return self.before.rstrip(" (:：")
+
+    def read(self, text: str) -> str:
+        """The choice that the last line of a text says; empty where it says none, or more than that.
+
+        The line holds nothing but the form's words, or the choice alone; marks and parentheses around them, spaces and
+        the case of words are no matter. A text that says two choices in lines of the form says none: one may be an echo
+        of what was asked.
+        """
+        lines = [words for line in text.splitlines() if (words := _words(line))]
+        last = self._said(lines[-1], True) if lines else ""
+        return last if not {self._said(line) for line in lines[:-1]} - {"", last} else ""
+
+    def _said(self, words: tuple[str, ...], alone: bool = False) -> str:
+        start, end = _folded(_words(self.before)), _folded(_words(self.after))
+        middle = words[len(start) : len(words) - len(end)]
+        if _folded(words) != (*start, *_folded(middle), *end):
+            middle = ()
+        found = [each for each in self.choices if _same(each, middle) or (alone and _same(each, words))]
+        return found[0] if len(found) == 1 else ""
+
+
+def verdict(constitution: Constitution, ties: bool = False) -> Form:
+    """Which of two answers is better, and if so wanted that neither is."""
+    words = constitution.templates
+    return _form(words.verdict_line, ("A", "B", words.tie_word) if ties else ("A", "B"))
+
+
+def rating(constitution: Constitution) -> Form:
+    """How good an answer is, from 1 to 10."""
+    return _form(constitution.templates.rating_line, RATINGS)
+
+
+def truth(constitution: Constitution) -> Form:
+    """Whether a statement is true: yes first, then no."""
+    words = constitution.templates
+    return _form(words.verdict_line, (words.yes_word, words.no_word))
+
+
+def ranking(constitution: Constitution, taken: Sequence[str], left: Sequence[str]) -> Form:
+    """Which of the answers that are left comes next, after those that were taken."""
+    form = _form(constitution.templates.ranking_line, tuple(left))
+    return Form(form.before + "".join(f"{letter}) > (" for letter in taken), form.after, form.choices)
+
+
+def asking(constitution: Constitution, form: Form) -> str:
+    """What asks for the form as the last line."""
+    return fill(constitution.templates.last_line, {"forms": "\n".join(map(form.line, form.choices))})
+
+
+@lru_cache(maxsize=256)
+def _form(template: str, choices: tuple[str, ...]) -> Form:
+    before, _, after = template.partition(CHOICE)
+    return Form(f"{fill(before, {})}(", f"){fill(after, {})}", choices)
+
+
+def _words(line: str) -> tuple[str, ...]:
+    return tuple(_WORDS.findall(unicodedata.normalize("NFKC", line)))
+
+
+def _folded(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(str.casefold, words))
+
+
+def _same(choice: str, words: tuple[str, ...]) -> bool:
+    """Whether words are a choice; a letter in lower case is none, as "a" is a word as well."""
+    return words == (choice,) or (len(choice) > 1 and _folded(words) == (choice.casefold(),))

@@ -1,0 +1,92 @@
+"""Tools in a conversation, and how a reader is shown them.
+
+A message is text by its keys, here as everywhere: the definitions of tools stand first, as JSON in a message of the role
+``tools``; an assistant's calls are JSON in its ``tool_calls``, in the form of the OpenAI protocol; what a tool gave is a
+message of the role ``tool``. ``wire`` makes of these what servers and chat templates take.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Message = dict[str, str]
+Json = Any
+
+DEFINITIONS, RESULT, CALLS = "tools", "tool", "tool_calls"
+LONGEST = 4000
+"""Characters of a tool's result or a call that a critic or judge is shown; of longer ones the middle is left out."""
+TAIL = 1000
+"""Of those, how many are the end's."""
+
+
+def definitions(messages: Sequence[Message]) -> list[Json]:
+    """The tools that the assistant may call; none where the conversation has none."""
+    return json.loads(messages[0]["content"]) if messages and messages[0]["role"] == DEFINITIONS else []
+
+
+def spoken(messages: Sequence[Message]) -> Sequence[Message]:
+    """The conversation without the definitions."""
+    return messages[1:] if messages and messages[0]["role"] == DEFINITIONS else messages
+
+
+def has_tools(messages: Sequence[Message]) -> bool:
+    """Whether there are tools, or calls of some."""
+    return any(each["role"] in (DEFINITIONS, RESULT) or CALLS in each for each in messages)
+
+
+def kinds(messages: Sequence[Message]) -> tuple[str, ...]:
+    """What a conversation has, in the words of ``About.has``."""
+    roles = [each["role"] for each in messages]
+    there = {"system": "system" in roles, "turns": roles.count("user") > 1, "tools": has_tools(messages)}
+    return tuple(name for name, has in there.items() if has)
+
+
+def wire(messages: Sequence[Message], parsed: bool = False) -> list[dict[str, Json]]:
+    """The conversation as servers take it, without the definitions.
+
+    Args:
+        parsed: whether a call's arguments are an object, as chat templates want them, rather than JSON, as servers do.
+    """
+    return [_turn(each, parsed) if CALLS in each else {**each} for each in spoken(messages)]
+
+
+def _turn(message: Message, parsed: bool) -> dict[str, Json]:
+    calls = json.loads(message[CALLS])
+    for each in calls if parsed else ():
+        each["function"]["arguments"] = json.loads(each["function"]["arguments"])
+    return {**message, CALLS: calls}
+
+
+def shown(message: Message) -> str:
+    """What a turn says to who reads the conversation as a text: its words, then its calls, one a line."""
+    if message["role"] == DEFINITIONS:
+        return "\n".join(_defined(each) for each in json.loads(message["content"]))
+    if message["role"] == RESULT:
+        return shortened(message["content"])
+    calls = [each["function"] for each in json.loads(message.get(CALLS, "[]"))]
+    lines = [f"[calls {each['name']}({shortened(each['arguments'])})]" for each in calls]
+    return "\n".join([message["content"], *lines] if message["content"] else lines or [""])
+
+
+def speaker(message: Message) -> str:
+    """Who speaks, for the same reader."""
+    names = {"user": "Human", "assistant": "Assistant", "system": "System", DEFINITIONS: "Tools", RESULT: "Tool"}
+    name = names.get(message["role"], message["role"])
+    return f"{name} {message['name']}" if message.get("name") and message["role"] == RESULT else name
+
+
+def shortened(text: str) -> str:
+    """A text of at most ``LONGEST`` characters, or its beginning and its end with what is left out counted."""
+    if len(text) <= LONGEST:
+        return text
+    left_out = len(text) - LONGEST
+    return f"{text[: LONGEST - TAIL]}\n[… {left_out:,} characters left out …]\n{text[-TAIL:]}"
+
+
+def _defined(tool: Mapping[str, Json]) -> str:
+    """``name(city, day): what it does``."""
+    own = tool.get("function", tool)
+    parameters = own.get("parameters") or {}
+    names = ", ".join(parameters.get("properties") or {}) if isinstance(parameters, Mapping) else ""
+    about = " ".join(str(own.get("description") or "").split())
+    return f"{own['name']}({names})" + (f": {about}" if about else "")

@@ -1,0 +1,329 @@
+"""Judges without log-probabilities, and judges that think: what is asked, what is read, and what is counted instead."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from cai.errors import UserError
+from cai.flow.ask import Ask
+from cai.judge.calibration import Calibration
+from cai.judge.statistics import jeffreys
+from cai.models.concurrency import Slots
+from cai.models.scripted import Scripted
+from cai.models.types import Reply, Request
+from cai.stages.label import Label, label
+from cai.stages.revise import Revise, revise
+from cai.stages.score import Score, score
+from cai.store.rows import Draft, Drop, Pair, Preference, Prompt, Scored, decode, plain
+from cai.store.votes import Vote
+from constitution.load import load
+from constitution.model import Proposition
+
+CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")
+SAYS = Proposition("It is rude.", -2.0), Proposition("It helps.", 1.0)
+ONE = replace(
+    CONSTITUTION,
+    principles=(replace(CONSTITUTION.principles[0], propositions=SAYS),),
+    critique_revision=(),
+    judgment=(),
+)
+ASKED = ({"role": "user", "content": "How do I get in?"},)
+Answer = Callable[[Request], object]
+
+
+def pair(*texts: str) -> Pair:
+    a, b, *more = (Draft(text, "m", "stop", 1) for text in texts or ("GOOD answer", "BAD answer"))
+    return Pair("p/0", "p", ASKED, a, b, "redteam", more=tuple(more))
+
+
+class Mute(Scripted):
+    """Gives no probabilities of choices; keeps what it was asked."""
+
+    continues, logprobs = False, False
+
+    def __init__(self, answer: Answer) -> None:
+        self.seen: list[Request] = []
+        super().__init__(answer)  # type: ignore[arg-type]
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        self.seen.append(request)
+        assert not request.choices, "it was asked for what it does not give"
+        return await super().ask(request, row_id)
+
+
+class Thinker(Scripted):
+    """Goes on from a beginning, and thinks before it answers."""
+
+    thinks = True
+
+
+def asking(model: Scripted) -> Ask:
+    return Ask(model, Slots(1), ONE, "p/0", Random(0))
+
+
+def verdicts(ask: Ask) -> dict[str, int]:
+    """What the ledger counts of them."""
+    return {key: count for key, count in ask.counts.items() if key.startswith("verdicts")}
+
+
+def judged(ask: Ask, row: Pair | None = None, **want: Any) -> list[Preference]:
+    found = asyncio.run(label(row or pair(), Label(**{"model": "judge", **want}), ask))
+    assert isinstance(found, list), found
+    return found
+
+
+def last(request: Request) -> str:
+    return request.messages[-1]["content"]
+
+
+def good(request: Request) -> str:
+    """The letter of the answer that says GOOD."""
+    text = "\n".join(each["content"] for each in request.messages)
+    return "AB"[text.index("BAD") < text.index("GOOD")]
+
+
+def in_turn(*says: Callable[[Request], str]) -> Answer:
+    """Says one thing after the other, whatever the seeds."""
+    left: list[Callable[[Request], str]] = []
+
+    def answer(request: Request) -> str:
+        left.extend([] if left else says)
+        return left.pop(0)(request)
+
+    return answer
+
+
+def right(request: Request) -> str:
+    return f"It is kinder.\nThe answer is: ({good(request)})"
+
+
+def wrong(request: Request) -> str:
+    return f"It is shorter.\nThe answer is: ({'BA'['AB'.index(good(request))]})"
+
+
+def test_four_votes_of_five_are_a_probability_of_four_fifths_in_both_orders() -> None:
+    model = Mute(in_turn(right, right, wrong, right, right))
+    [found] = judged(ask := asking(model), method="logprob")
+    assert (found.status, found.p_a, found.p_label) == ("ok", pytest.approx(0.8), pytest.approx(0.8))
+    assert [(vote.order, vote.p_a) for vote in found.votes] == [("ab", 0.8), ("ba", pytest.approx(0.8))]
+    assert {(vote.kind, vote.samples, vote.read, vote.answer_mass) for vote in found.votes} == {("sampled", 5, 5, 1.0)}
+    assert [(each.n, each.temperature, each.seed) for each in model.seen] == [
+        (5, 1.0, vote.seed) for vote in found.votes
+    ]
+    assert "\nThe answer is: (A)\nThe answer is: (B)" in last(model.seen[0])
+    assert verdicts(ask) == {"verdicts_sampled": 10}
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "counted"),
+    [
+        (lambda _: "Both are fine.", "unparsed", "unread"),
+        (lambda _: "I'm sorry, I cannot judge this.", "refused", "refused"),
+        (lambda _: "<think>The answer is: (A)", "truncated", "cut_while_thinking"),
+        (lambda _: "<think>So be it.\nThe answer is: (A)</think>\n\nI would rather not say.", "unparsed", "unread"),
+    ],
+)
+def test_what_cannot_be_read_is_counted_by_its_reason_and_makes_no_vote_where_it_is_most(
+    says: Callable[[Request], str], status: str, counted: str
+) -> None:
+    """A thought that speaks of a verdict is none."""
+    [some] = judged(ask := asking(Mute(in_turn(right, says, right, says, right))), method="logprob")
+    assert (some.status, some.p_a, {vote.read for vote in some.votes}) == ("ok", 1.0, {3})
+    assert verdicts(ask) == {"verdicts_sampled": 10, f"verdicts_{counted}": 4}
+    [most] = judged(asking(Mute(in_turn(right, says, right, says, says))), method="logprob")
+    assert (most.status, most.p_a, most.p_label) == (status, None, None)
+    assert {(vote.read, vote.status, vote.p_a) for vote in most.votes} == {(2, status, None)}
+
+
+class Cut(Mute):
+    """Its answers end at the limit, the verdict just written."""
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        reply = await super().ask(request, row_id)
+        return replace(reply, finishes=("length",) * request.n)
+
+
+def test_a_verdict_that_is_cut_off_is_none() -> None:
+    [found] = judged(ask := asking(Cut(right)), method="logprob")
+    assert (found.status, ask.counts["verdicts_truncated"]) == ("truncated", 10)
+
+
+def test_a_judge_that_names_one_position_is_inconsistent() -> None:
+    [found] = judged(asking(Mute(lambda _: "The answer is: (A)")), method="logprob")
+    assert (found.status, found.p_label) == ("inconsistent", None)
+
+
+def test_a_tie_counts_half_for_each_where_it_may_be_said() -> None:
+    def tied(_: Request) -> str:
+        return "The answer is: (tie)"
+
+    [found] = judged(asking(model := Mute(in_turn(right, tied, right, tied, right))), method="logprob", ties=True)
+    assert found.p_a == pytest.approx((3 + 2 / 2) / 5)
+    assert "The answer is: (Tie)" in last(model.seen[0])
+    [untold] = judged(asking(Mute(in_turn(right, tied, right, tied, right))), method="logprob")
+    assert (untold.p_a, untold.votes[0].read) == (1.0, 3)
+
+
+def test_reasonings_end_in_verdicts_of_their_own_and_are_clamped() -> None:
+    model = Mute(in_turn(right, right, wrong))
+    [found] = judged(asking(model), method="cot", samples=3)
+    assert [each.n for each in model.seen] == [3, 3]
+    assert found.p_a == pytest.approx(2 / 3)
+    assert found.p_label == 0.6
+    assert "Weigh both answers first" in last(model.seen[0])
+    assert found.votes[0].rationale.startswith("It is kinder.\nThe answer is: (A)\n\nIt is shorter.")
+
+
+@pytest.mark.parametrize("method", ["debate", "critique"])
+def test_cases_and_critiques_come_before_sampled_verdicts(method: str) -> None:
+    model = Mute(lambda request: right(request) if "End with" in last(request) else "It says what it says.")
+    [found] = judged(asking(model), method=method)
+    assert found.p_a == 1.0
+    assert [each.n for each in model.seen if each.n > 1] == [5, 5]
+    assert "It says what it says." in found.votes[0].rationale
+
+
+def rates(request: Request) -> str:
+    return f"The rating is: ({9 if 'GOOD' in last(request) else 2 + (request.seed or 0) % 2})"
+
+
+def test_ratings_are_sampled_as_well() -> None:
+    model = Mute(rates)
+    [found] = judged(asking(model), method="score", verdicts=4)
+    [vote] = found.votes
+    assert vote.scores == (9.0, pytest.approx(2.5))
+    assert (vote.kind, vote.samples, vote.read, found.p_a) == ("sampled", 4, 4, 1.0)
+    assert "The rating is: (10)" in last(model.seen[0])
+    scored = asyncio.run(score(pair(), Score(model="judge", verdicts=2), asking(Mute(rates))))
+    assert isinstance(scored, Scored) and scored.scores == (9.0, 2.5)
+    dropped = asyncio.run(score(pair(), Score(model="judge"), asking(Mute(lambda _: "Fine!"))))
+    assert isinstance(dropped, Drop) and dropped.reason == "unparsed"
+
+
+def test_propositions_are_sampled_as_well() -> None:
+    def checks(request: Request) -> str:
+        return f"The answer is: ({'Yes' if ('It is rude.' in last(request)) != ('GOOD' in last(request)) else 'no'})"
+
+    [found] = judged(asking(Mute(checks)), method="propositions")
+    assert found.votes[0].scores == (1.0, -2.0)
+    assert found.votes[0].kind == "sampled"
+
+
+def test_a_ranking_is_sampled_place_by_place() -> None:
+    def ranks(request: Request) -> str:
+        shown = dict(re.findall(r"Answer \((\w)\): (\w+)", last(request)))
+        lines = re.findall(r"The ranking is: .*", last(request))
+        want = sorted(shown, key=lambda letter: ("best", "middle", "worst").index(shown[letter]))
+        return next(line for line in lines if " > ".join(f"({each})" for each in want).startswith(line[16:]))
+
+    model = Mute(ranks)
+    found = {each.id: each.p_a for each in judged(asking(model), pair("middle", "best", "worst"), method="rank")}
+    assert found == {"p/0:0-1": 0.0, "p/0:0-2": 1.0, "p/0:1-2": 1.0}
+    assert len(model.seen) == 2 * 2
+
+
+def test_a_revision_is_taken_by_a_judge_without_log_probabilities() -> None:
+    def says(request: Request) -> str:
+        if "End with" in last(request):
+            first, second = (last(request).index(each) for each in ("first draft", "second draft"))
+            return f"The answer is: ({'BA'[second < first]})"
+        return "second draft" if "Revision request" in last(request) else "first draft"
+
+    ask = asking(Mute(says))
+    ask.others = {"judge": (ask.model, ask.slots)}
+    row = Prompt("p", ASKED, "", "redteam")
+    chain = asyncio.run(revise(row, Revise(model="m", judge="judge", rounds=1), ask))
+    assert not isinstance(chain, Drop) and chain.revisions == (1,)
+
+
+def test_log_probabilities_are_read_where_they_are_given_and_samples_where_they_are_wanted() -> None:
+    seen: list[Request] = []
+
+    def both(request: Request) -> object:
+        seen.append(request)
+        return {good(request): 0.9} if request.choices else right(request)
+
+    [read] = judged(asking(Scripted(both)), method="logprob")  # type: ignore[arg-type]
+    assert {vote.kind for vote in read.votes} == {"logprobs"}
+    assert [each.choices for each in seen] == [("A", "B")] * 2
+    [drawn] = judged(asking(Scripted(both)), method="logprob", verdict="sampled", verdicts=3, temperature=0.5)  # type: ignore[arg-type]
+    assert {(vote.kind, vote.samples) for vote in drawn.votes} == {("sampled", 3)}
+    assert [each.temperature for each in seen[2:]] == [0.5] * 3 * 2
+
+
+def thinking(request: Request) -> object:
+    """Its thought names the wrong letter; after a closed thought it says the right one."""
+    if request.choices:
+        assert request.thought == "At first the other one: The answer is: (X)"
+        return {good(request): 0.9} if len(request.choices) == 2 else {"7": 0.8}
+    return "<think>At first the other one: The answer is: (X)</think>\n\nOne is kinder."
+
+
+@pytest.mark.parametrize("method", ["logprob", "cot", "score"])
+def test_a_judge_that_thinks_does_so_first_and_its_thought_is_closed_before_anything_is_forced(method: str) -> None:
+    seen: list[Request] = []
+    model = Thinker(lambda request: seen.append(request) or thinking(request))  # type: ignore[arg-type]
+    [found] = judged(asking(model), method=method)
+    assert [bool(each.choices) for each in seen] == [False, True] * 2
+    assert seen[0].messages == seen[1].messages
+    assert "think" not in seen[1].begin
+    vote = found.votes[0]
+    assert (vote.kind, vote.thinking) == ("logprobs", "At first the other one: The answer is: (X)")
+    assert found.p_a == (0.5 if method == "score" else 1.0)
+    assert "At first" not in vote.rationale
+
+
+def test_a_judge_that_thinks_without_end_gives_no_verdict() -> None:
+    [found] = judged(ask := asking(Thinker(lambda _: "<think>The answer is: (A), or is it")), method="logprob")
+    assert (found.status, found.p_a) == ("truncated", None)
+    assert verdicts(ask) == {"verdicts_cut_while_thinking": 2}
+
+
+def test_a_judge_that_thinks_and_cannot_go_on_is_sampled() -> None:
+    class Apart(Thinker):
+        continues = False
+
+    said = "<think>The answer is: (B)</think>\n"
+    [found] = judged(asking(Apart(lambda request: said + right(request))), method="logprob")
+    assert ({vote.kind for vote in found.votes}, found.p_a) == ({"sampled"}, 1.0)
+    assert found.votes[0].thinking == "The answer is: (B)"
+
+
+def test_a_calibration_is_for_verdicts_that_are_read_as_those_were_that_it_was_fitted_on() -> None:
+    fitted = Calibration("temperature", 2.0, (), (), {}, {})
+    with pytest.raises(
+        UserError, match="fitted for verdicts by log-probability, and these are by samples; fit it anew"
+    ):
+        judged(asking(Mute(right)), method="logprob", calibration={"judge": fitted})
+    sampled = replace(fitted, judge={"verdict": "sampled", "verdicts": 5})
+    [found] = judged(asking(Mute(right)), method="logprob", calibration={"judge": sampled})
+    assert found.p_calibrated is not None and found.p_calibrated < 1
+
+
+def test_five_that_agree_do_not_outweigh_all_else_on_the_logit_scale() -> None:
+    """One order says a five times of five, the other twice: their mean is not that of a certainty and a doubt."""
+    turns = iter([right] * 5 + [right] * 2 + [wrong] * 3)
+    model = Mute(lambda request: next(turns)(request))
+    [found] = judged(asking(model), method="logprob", mean="logits", disagree="average", both_share=0)
+    assert found.p_a == pytest.approx(1 / (1 + ((1 / 11) * (3 / 2)) ** 0.5))
+
+
+def test_votes_of_before_say_how_they_were_read_by_their_method() -> None:
+    old = {"principle": "p", "order": "ab", "method": "logprob", "model": "m", "seed": 1, "status": "ok", "p_a": 0.7}
+    assert decode(Vote, old).verdict == "logprobs"
+    assert decode(Vote, {**old, "method": "reward"}).verdict == "scores"
+    new = Vote("p", "ab", "cot", "m", 1, "ok", 0.8, kind="sampled", samples=5, read=5)
+    assert decode(Vote, plain(new)) == new
+
+
+@pytest.mark.parametrize(("won", "of"), [(0, 5), (4, 5), (5, 5), (2.5, 5), (1, 1), (17, 64), (0, 64)])
+def test_jeffreys_interval_is_that_of_scipy(won: float, of: int) -> None:
+    beta = pytest.importorskip("scipy.stats").beta
+    low, high = beta.ppf([0.025, 0.975], won + 0.5, of - won + 0.5)
+    assert jeffreys(won, of) == pytest.approx((low if won else 0, high if won < of else 1), abs=1e-3)

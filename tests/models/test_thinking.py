@@ -1,0 +1,154 @@
+"""A model that thinks: whether and for how long is the role's to say, and what it thought is no part of its answer."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_probe import Peculiar, answer, ask, refused
+
+from cai.models import launch, reasoning
+from cai.models.forcing import BUDGET
+from cai.models.spec import ModelSpec
+from cai.models.types import Request
+
+TURNS = ({"role": "user", "content": "Row?"},)
+LISTED_BY_VLLM = {"data": [{"id": "m", "owned_by": "vllm"}]}
+
+
+def thinker(body: dict[str, Any]) -> Any:
+    """Thinks a word for each token that it is given beyond eight, and answers if it may say more than that."""
+    last = body["messages"][-1]
+    made = answer(body, "Rye rises slowly.")
+    if last["role"] == "assistant":  # it goes on from what it is said to have begun
+        return made
+    thought = " ".join(["hm"] * 40)
+    budget = body.get("max_tokens", 0) - 8
+    cut = budget < 40
+    made["choices"][0]["message"]["reasoning"] = " ".join(["hm"] * budget) if cut else thought
+    if cut:
+        made["choices"][0] |= {"message": {**made["choices"][0]["message"], "content": None}, "finish_reason": "length"}
+    return made
+
+
+def asked(server: Peculiar, models: Any = None, **keys: Any) -> tuple[Any, list[dict[str, Any]]]:
+    """The reply to one row, and what was sent for it."""
+    [reply], _ = ask(server, Request(TURNS, max_tokens=8, seed=3), models=models, **keys)
+    return reply, server.rows
+
+
+def test_a_thought_is_given_tokens_of_its_own_by_itself_where_a_model_was_seen_to_think() -> None:
+    reply, [row] = asked(Peculiar(thinker))
+    assert row["max_tokens"] == 8 + BUDGET
+    assert reply.texts == ("Rye rises slowly.",)
+    assert reply.thinking[0].split() == ["hm"] * 40
+    assert reply.counts == {"thoughts": 1}
+
+
+def test_a_stop_ends_an_answer_and_no_thought() -> None:
+    [reply], _ = ask(server := Peculiar(thinker), Request(TURNS, max_tokens=8, stop=("hm", "slow")), thinking="on")
+    assert "stop" not in server.rows[0]
+    assert (reply.texts, reply.finishes) == (("Rye rises ",), ("stop",))
+    assert reply.thinking[0].split() == ["hm"] * 40
+
+
+def test_a_role_s_own_length_bounds_what_a_thought_is_given_by_itself() -> None:
+    _, [row] = asked(Peculiar(thinker), max_len=1024)
+    assert row["max_tokens"] == 8 + 512
+
+
+def test_a_model_that_does_not_think_is_given_none() -> None:
+    _, [row] = asked(Peculiar(answer))
+    assert row["max_tokens"] == 8
+
+
+def test_a_budget_bounds_the_thought_and_one_that_is_spent_is_closed() -> None:
+    reply, rows = asked(Peculiar(thinker), models=LISTED_BY_VLLM, thinking={"budget": 10})
+    first, second = rows
+    assert first["max_tokens"] == 18
+    assert second["max_tokens"] == 8
+    assert second["continue_final_message"]
+    assert second["messages"][-1]["content"] == f"<think>\n{' '.join(['hm'] * 10)}\n</think>\n\n"
+    assert (reply.texts, reply.finishes) == (("Rye rises slowly.",), ("stop",))
+    assert reply.thinking == (" ".join(["hm"] * 10),)
+    assert reply.counts == {"thoughts": 1, "thoughts_closed": 1}
+
+
+def test_where_nothing_can_be_gone_on_from_a_thought_that_is_cut_stays_so() -> None:
+    reply, [_] = asked(Peculiar(thinker), thinking={"budget": 10})
+    assert (reply.texts, reply.finishes) == (("",), ("thinking",))
+    assert reply.counts["cut_while_thinking"] == 1
+
+
+def test_a_template_that_takes_no_thought_in_what_is_begun_leaves_it_cut() -> None:
+    def odd(body: dict[str, Any]) -> Any:
+        begun = body["messages"][-1]["role"] == "assistant"
+        return refused("the final message does not appear in the chat") if begun else thinker(body)
+
+    reply, _ = asked(Peculiar(odd), models=LISTED_BY_VLLM, thinking={"budget": 10})
+    assert reply.finishes == ("thinking",)
+
+
+TEMPLATES = {
+    "qwen3": ({"model_type": "qwen3"}, "{% if enable_thinking %}<think>\n\n</think>{% endif %}", "qwen3"),
+    "qwen3 without thoughts": ({"model_type": "qwen3"}, "<|im_start|>", ""),
+    "deepseek r1": (
+        {"model_type": "deepseek_v3"},
+        "<\uff5cAssistant\uff5c><think>\n{{ c.split('</think>')[-1] }}",
+        "deepseek_r1",
+    ),
+    "deepseek v3.1": (
+        {"model_type": "deepseek_v3"},
+        "{% if thinking %}<think>{% else %}</think>{% endif %}",
+        "deepseek_v3",
+    ),
+    "a distilled llama": (
+        {"model_type": "llama"},
+        "<\uff5cAssistant\uff5c>{{ c.split('</think>')[-1] }}",
+        "deepseek_r1",
+    ),
+    "gpt-oss": ({"model_type": "gpt_oss"}, "<|channel|>analysis", "openai_gptoss"),
+    "glm 5": ({"model_type": "glm_moe_dsa"}, "{% if enable_thinking %}<think></think>{% endif %}", "glm47"),
+    "nemotron 3": ({"model_type": "nemotron_h"}, "{% if enable_thinking %}<think></think>{% endif %}", "nemotron_v3"),
+    "an old nemotron": ({"model_type": "nemotron"}, "<extra_id_1>", ""),
+    "seed": ({"model_type": "seed_oss"}, "<seed:think></seed:think>", "seed_oss"),
+    "one of ours": ({"model_type": "llama"}, "<|im_start|>", ""),
+    "a family that nobody knows": ({"model_type": "novel"}, "<think></think> enable_thinking", ""),
+    "a damaged config": ("{", "<think></think>", ""),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_server_of_ours_is_told_the_parser_that_the_model_s_folder_tells(tmp_path: Path, name: str) -> None:
+    import json
+
+    config, template, parser = TEMPLATES[name]
+    (tmp_path / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
+    (tmp_path / "chat_template.jinja").write_text(template)
+    assert reasoning.parser(tmp_path) == parser
+    (tmp_path / "chat_template.jinja").unlink()
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"chat_template": [{"name": "default", "template": template}]})
+    )
+    assert reasoning.parser_of(str(tmp_path)) == parser
+
+
+def test_every_parser_that_is_named_is_one_of_vllm_s() -> None:
+    vllm = pytest.importorskip("importlib.util").find_spec("vllm")
+    if vllm is None or not vllm.origin:
+        pytest.skip("vLLM is not installed")
+    known = (Path(vllm.origin).parent / "reasoning" / "__init__.py").read_text()
+    assert all(f'"{name}"' in known for _, name in reasoning.FAMILIES)
+
+
+def test_the_parser_reaches_the_command_line() -> None:
+    line = launch.command(ModelSpec("policy", vllm="some/model"), "some/model", 8000, False, "qwen3")
+    assert line[line.index("--reasoning-parser") + 1] == "qwen3"
+    assert "--reasoning-parser" not in launch.command(ModelSpec("policy", vllm="some/model"), "m", 8000, False)
+
+
+def test_how_a_role_thinks_decides_its_rows_and_no_server() -> None:
+    plain = ModelSpec("policy", endpoints=("http://a",), model="m")
+    assert replace(plain, thinking="off").identity() != plain.identity()
+    assert replace(plain, thinking="off").same_server(plain)
+    assert "thinking" not in plain.identity()
