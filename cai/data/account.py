@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cai.data.conversations import Conversation, absent
+from cai.data.conversations import Conversation
 from cai.data.notation import count, names, printable
+from cai.data.values import absent
 from cai.errors import UserError
 from cai.store.rows import Drop, Message
 from constitution.tools import shown

@@ -12,10 +12,11 @@ from os.path import basename
 
 from cai.data import notation, records
 from cai.data.account import Account
-from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, absent, blank, kind, word
+from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable
 from cai.data.notation import names, printable
 from cai.data.questions import MESSAGES, NAMED, asked, at, opened
 from cai.data.records import Entry, Record
+from cai.data.values import absent, blank, kind, word
 from cai.errors import UserError
 from cai.store.rows import Drop, Prompt, content_id, content_key
 from constitution.tools import RESULT
@@ -53,9 +54,9 @@ class PromptSource:
         limit: rows to take from the front; None takes all.
         tags: for every prompt of the source, beside its own.
         language: of every prompt of the source that has none of its own, such as "en".
-        id, track, system, context: further columns, where their names do not tell (id, track, system or system_prompt,
-            context); None goes by the name, and "" takes none. A track that is named must be one of ours in each row that has
-            one.
+        id, track, system, context, tools: further columns, where their names do not tell (id, track, system or system_prompt,
+            context, tools or functions); None goes by the name, and "" takes none. A track that is named must be one of ours in
+            each row that has one.
     """
 
     path: str = ""
@@ -70,6 +71,7 @@ class PromptSource:
     track: str | None = None
     system: str | None = None
     context: str | None = None
+    tools: str | None = None
 
     @property
     def name(self) -> str:

@@ -122,16 +122,16 @@ class Endpoint:
         except Transient:
             return await self._answer(request, row_id)
 
-    async def prepare(self, request: Request) -> None:
-        """Find out, before any row, how the servers take a request of this shape; raises as ``ask``."""
-        await self.prepared(request)
+    async def prepare(self, request: Request, role: str = "") -> None:
+        """Find out, before any row, how the servers take a request of this shape that a role asks; raises as ``ask``."""
+        await self.prepared(request, role)
 
-    async def prepared(self, request: Request) -> Request:
+    async def prepared(self, request: Request, role: str = "") -> Request:
         """The request as it is to be sent: that a model thinks may have shown at the first of its shape."""
-        await self.probes.before(request)
+        await self.probes.before(request, role)
         bounded = self._bounded(request)
         if bounded is not request:
-            await self.probes.before(bounded)
+            await self.probes.before(bounded, role)
         return bounded
 
     def _bounded(self, request: Request) -> Request:

@@ -107,6 +107,17 @@ def test_what_belongs_to_a_question_is_asked_and_what_says_nothing_is_not(
         ({"text": "And now?", "role": "prompter", "parent_id": "b7"}, "text", "no_thread"),
         ({"conversations": CALL}, "", "unreadable_tools"),
         ({"conversations": [["user", "Rain?"], ["tool", "7"]]}, "", "unreadable_tools"),
+        (
+            {
+                "messages": [
+                    *turns("Rain?"),
+                    {"role": "assistant", "content": 'Yes: <tool_call>{"name": "w"'},
+                    *turns("So?"),
+                ]
+            },
+            "",
+            "tool_call",
+        ),
         ({"q": "What is it?", "image_path": "a.png"}, "q", "needs_image"),
         ({"q": "What is it?", "img": "a.png"}, "q", "needs_image"),
         ({"q": "What is it?", "image_id": 7}, "q", "needs_image"),
@@ -166,6 +177,16 @@ def test_a_context_can_be_named_or_left_out(tmp_path: Path) -> None:
     for context, messages in (("", turns("Rye?")), ("passage", turns("Bread is sour.\n\nRye?"))):
         [pair] = pairs.read(Pairs(str(path), columns={"context": context}))
         assert isinstance(pair, Pair) and pair.messages == messages
+
+
+def test_tools_can_be_named_or_left_out(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "p.jsonl", [{"prompt": "Saw?", "tools": "hammer", "can": '[{"name": "saw"}]'}, {"prompt": "Rye?"}]
+    )
+    assert outcomes(path) == ["unreadable_tools", turns("Rye?")]
+    assert outcomes(path, tools="") == [turns("Saw?"), turns("Rye?")]
+    first, _ = outcomes(path, tools="can")
+    assert isinstance(first, tuple) and [each["role"] for each in first] == ["tools", "user"]
 
 
 def test_arrow_s_own_types_are_read(tmp_path: Path) -> None:

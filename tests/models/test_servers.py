@@ -588,7 +588,7 @@ SERVERS: dict[str, Server] = {
             (
                 replace(PLAIN, temperature=0.5, stop=("\n\n", "\n\nHuman:")),
                 {"max_tokens": 64, "temperature": 0.5, "stop_sequences": ["\n\nHuman:"], "seed": None, "n": None}
-                | {"system": [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}]}
+                | {"system": "Be kind."}
                 | {"messages": [{"role": "user", "content": "Row: is rye sour?"}], "thinking": None},
             ),
             (OFF, {"thinking": {"type": "disabled"}, "max_tokens": 64, "temperature": None}),
@@ -775,6 +775,12 @@ def test_a_role_s_own_body_wins(own: Body) -> None:
     assert {key: body.get(key) for key in expected} == expected
 
 
+def test_a_role_s_own_budget_widens_the_limit_as_well() -> None:
+    own = {"thinking": {"type": "enabled", "budget_tokens": 3000}}
+    [body] = exchanged(claude_of("Yes."), replace(ON, temperature=0.0, more=own)).bodies
+    assert (body["thinking"], body["max_tokens"], body.get("temperature")) == (own["thinking"], 3064, None)
+
+
 def claude_of(text: str) -> Server:
     server = SERVERS["Anthropic, to Claude 4.5"]
     return replace(server, answer={**server.answer, "content": [{"type": "text", "text": text}]})
@@ -811,6 +817,11 @@ def test_what_requests_share_is_marked_for_the_cache_and_what_one_row_alone_has_
         [place for place, turn in enumerate(body["messages"]) if isinstance(turn["content"], list)] for body in bodies
     ]
     assert marked[2:] == [[1]] * 6  # of the first two nobody knew yet
+    alone = [Request((TURNS[0], {"role": "user", "content": f"Row {number}"})) for number in range(3)]
+    systems = [body["system"] for body in exchanged(claude_of("Yes."), *alone).bodies]
+    assert systems == ["Be kind."] * 2 + [
+        [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}]
+    ]
 
 
 def test_a_verdict_asked_of_a_server_without_log_probabilities_is_counted_as_such() -> None:
