@@ -96,12 +96,23 @@ def look(
             metavar="N", min=1, max=10**9, help="Rows from the front; all unless told, of a Hub dataset 1000."
         ),
     ] = None,
+    template: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL", help="Show a model's chat template instead: what it asks, and what is trained on."
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the accounts as JSON.")] = False,
 ) -> None:
     """Show what is understood of prompts or pairs.
 
     Columns, forms of the rows, what is left out, and one row as it is asked.
     """
+    if template:
+        from cai.cli.template import show
+
+        show(template, as_json)
+        return
     from cai.cli.look import Look, look_at
     from cai.data.prompt_source import PromptSource
 

@@ -194,7 +194,7 @@ class Scores(Vllm):
 
     Args:
         tokens: a conversation → its token ids. Without it the server puts the messages into the model's chat template itself,
-            which gives other scores where the template ends in the padding token, see ``cai.models.weights.conversation``.
+            which gives other scores where the template ends in the padding token, see ``ChatTemplate.scored``.
     """
 
     def __init__(self, tokens: Callable[[Sequence[Message]], list[int]] | None = None) -> None:

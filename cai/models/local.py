@@ -22,9 +22,10 @@ from cai.models.dialect import gives_no_score
 from cai.models.replies import apart_from_thought, written
 from cai.models.sampling import Seeded
 from cai.models.spec import ModelSpec
+from cai.models.templates import ChatTemplate, ends
 from cai.models.types import Reply, Request
 from cai.models.usage import share
-from cai.models.weights import ends, load, rendered
+from cai.models.weights import load
 
 
 class Local:
@@ -34,6 +35,7 @@ class Local:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.model, self.tokenizer = load(spec, AutoModelForCausalLM, "left")
+        self.template = ChatTemplate(self.tokenizer, self.model.generation_config)
         self.ends = ends(self.tokenizer, self.model.generation_config) | {self.tokenizer.pad_token_id}
         self.name, self.concurrency, self.format = spec.title, spec.concurrency or 64, spec.format
         self.limit = spec.max_len or self.model.config.max_position_embeddings
@@ -45,11 +47,10 @@ class Local:
             raise gives_no_score(self.name)
         if request.thought and request.messages:
             last = {"role": "assistant", "content": request.begin, "reasoning_content": request.thought}
-            text = rendered(self.tokenizer, (*request.messages, last), goes_on=True)
+            text = self.template.going_on((*request.messages, last))
             request = replace(request, messages=(), prompt=text, begin="")
         if request.messages:  # here, so that what a template does not take is this row's alone
-            text = rendered(self.tokenizer, request.messages, answer_begins=True)
-            request = replace(request, messages=(), prompt=text)
+            request = replace(request, messages=(), prompt=self.template.asked(request.messages))
         return await self.batches.ask(request)
 
     def _answer(self, requests: list[Request]) -> list[Reply | RowError]:

@@ -254,10 +254,10 @@ def _parser(spec: ModelSpec, model: str) -> str:
 
 def _scores(model: str) -> Scores:
     """Asks for scores of the very tokens that the model would be shown in this process."""
-    from cai.models.weights import conversation, load_tokenizer
+    from cai.models.templates import ChatTemplate
+    from cai.models.weights import load_tokenizer
 
-    tokenizer = load_tokenizer(model, "right")
-    return Scores(lambda messages: conversation(tokenizer, messages))
+    return Scores(ChatTemplate(load_tokenizer(model, "right")).scored)
 
 
 def _free_port() -> int:

@@ -17,7 +17,7 @@ from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsag
 from cai.models.machine import Machine, this_machine
 from cai.stages.sft import Sft
 from cai.train.launch import needs
-from cai.train.shared import fit, loading, quantized, saving, templates
+from cai.train.shared import conversations, fit, loading, quantized, saving, templates
 from cai.train.shared import job as jobs
 
 NUMBER = "row"
@@ -30,11 +30,13 @@ def main() -> None:
     for key, text in needs.unable(job.want, machine):
         raise ValueError(f"{key} {text}")
     train, test = loading.load(job, ["prompt", "completion", "track"])
-    order = mixed(train["track"], job.want.mix, job.seed)
     args = arguments(job, machine)
     kwargs = args.model_init_kwargs or {}
     assert isinstance(kwargs, dict)
     dressed = templates.prepare(job, kwargs)
+    template = conversations.template(job, dressed.tokenizer)
+    train, test, refused = conversations.fitting((train, test), conversations.learnable(template))
+    order = mixed(train["track"], job.want.mix, job.seed)
     if not isinstance(dressed.model, str):
         args.model_init_kwargs = None
     trainer = SFTTrainer(
@@ -42,13 +44,14 @@ def main() -> None:
         args=args,
         train_dataset=numbered(train, order),
         eval_dataset=test.remove_columns("track") if test else None,
-        processing_class=dressed.tokenizer,
+        processing_class=conversations.as_asked(template),
         quantization_config=quantized.config(job.want.quantization),
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
     cut = check_turn_ends(trainer, dressed.end)
-    rows = {**counted(trainer, len(train), order), "test": len(test) if test else 0}
+    rows = {**counted(trainer, len(train), order), "test": len(test) if test else 0, **refused}
+    templates.stop_at(trainer, dressed.end)
     metrics = fit.train(trainer, job)
     saving.save(trainer, job, metrics, rows, turn_end={"token": dressed.end, "cut_share": cut})
 

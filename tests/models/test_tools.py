@@ -7,8 +7,8 @@ import pytest
 from test_probe import Peculiar, answer, ask
 
 from cai.models.anthropic import Anthropic
+from cai.models.templates import ChatTemplate
 from cai.models.types import Request
-from cai.models.weights import rendered
 
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
@@ -67,7 +67,7 @@ class Tokenizer:
 
 
 def test_a_template_is_given_arguments_as_objects() -> None:
-    given = json.loads(rendered(Tokenizer(), TALK))  # pyright: ignore[reportArgumentType]
+    given = json.loads(ChatTemplate(Tokenizer()).whole(TALK))  # pyright: ignore[reportArgumentType]
     assert given["tools"] == [WEATHER]
     assert given["messages"][1]["tool_calls"][0]["function"]["arguments"] == {"city": "Oslo"}
-    assert json.loads(rendered(Tokenizer(), TALK[1:2]))["tools"] is None  # pyright: ignore[reportArgumentType]
+    assert json.loads(ChatTemplate(Tokenizer()).whole(TALK[1:2]))["tools"] is None  # pyright: ignore[reportArgumentType]
