@@ -72,6 +72,7 @@ def outcome(tmp_path: Path, row: dict[str, Any], column: str) -> object:
         ({"messages": [{"role": "system", "content": " "}, *turns("Rye?")]}, "", 1),
         ({"messages": "\n".join(map(json.dumps, turns("Rye?", "Sour.")))}, "", 1),
         ({"q": "Rye?", "image": {"bytes": None, "path": None}, "photo": "None"}, "q", 1),
+        ({"q": "Rye?", "images": [None], "video": False}, "q", 1),
         ({"text": "Rye?", "role": "prompter", "parent_id": None}, "text", 1),
     ],
 )
