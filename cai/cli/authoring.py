@@ -105,8 +105,16 @@ def look(
     from cai.cli.look import Look, look_at
     from cai.data.prompt_source import PromptSource
 
-    beside = {"id": id_column, "track": track, "system": system, "context": context, "tools": tools}
-    source = PromptSource(split=split, config=config, limit=limit, **beside)
+    source = PromptSource(
+        split=split,
+        config=config,
+        limit=limit,
+        id=id_column,
+        track=track,
+        system=system,
+        context=context,
+        tools=tools,
+    )
     source = replace(source, column=column) if column else source
     look_at(_given(files, "FILE…"), Look(source, _columns(columns or [])), as_json)
 

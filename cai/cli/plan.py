@@ -24,7 +24,7 @@ from cai.flow.screen import Screen
 from cai.flow.terminal import line
 from cai.models.bundled import resolve
 from cai.models.concurrency import Slots
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block, named_roles, scored
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
@@ -111,7 +111,8 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
     if not sources:
         raise UserError(f"{recipe.path}: has no prompts stage, and so nothing to plan")
     counts = {block.name: _draw(block, sample, recipe.seed, folder / f"{block.name}.jsonl") for block in sources}
-    run = Run(replace(recipe, blocks=tuple(sampled(recipe, sample, folder))), folder, screen)
+    singly = {role: replace(spec, batch=False) for role, spec in recipe.models.items()}  # a batch may take a day
+    run = Run(replace(recipe, blocks=tuple(sampled(recipe, sample, folder)), models=singly), folder, screen)
     run.streams = False  # so that each stage's seconds are its own
     go(run)
     flying = max((bar.slots.peak for bar in screen.shown.values() if isinstance(bar.slots, Slots)), default=0)
@@ -235,6 +236,7 @@ def _estimate(run: Run, block: Block, times: Mapping[str, tuple[float, float]], 
         bytes=round(factor * sum(map(_grows, folder.rglob("*")))),
         hours=tokens_out / (speed * replicas) / 3600 if speed else 0.0,
         speed=speed,
+        cost=None if (paid := run.purse.bill(block.name).get("cost")) is None else factor * paid,
     )
 
 

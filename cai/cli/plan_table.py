@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from rich.table import Table
 
+from cai.flow.purse import money
 from cai.train.launch import memory
 
 FULL = 4
@@ -20,6 +21,7 @@ class Estimate:
         bytes: on disk.
         hours: of generation, with the replicas asked for; 0 where no model is asked.
         speed: generated tokens/s that the sample reached.
+        cost: of its tokens, where a role has a price.
     """
 
     stage: str
@@ -29,6 +31,7 @@ class Estimate:
     bytes: int
     hours: float
     speed: float
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,12 @@ class Plan:
         return sum(each.hours for each in self.stages)
 
     @property
+    def cost(self) -> float | None:
+        """Of all tokens, by the prices of the roles; None where none has one."""
+        known = [each.cost for each in self.stages if each.cost is not None]
+        return sum(known) if known else None
+
+    @property
     def bytes(self) -> int:
         """On disk, without models."""
         return sum(each.bytes for each in self.stages)
@@ -68,7 +77,9 @@ class Plan:
 def table(plan: Plan) -> Table:
     """A row for each stage, and one for all."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("stage", "rows", "tokens in", "tokens out", "storage", "tokens/s", "hours"):
+    priced = plan.cost is not None
+    columns = ("stage", "rows", "tokens in", "tokens out", "storage", "tokens/s", "hours")
+    for name in (*columns, "cost") if priced else columns:
         shown.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for each in plan.stages:
         speed, hours = (f"{each.speed:,.0f}", f"{each.hours:,.2f}") if each.speed else ("", "")
@@ -80,10 +91,12 @@ def table(plan: Plan) -> Table:
             size(each.bytes),
             speed,
             hours,
+            *([money(each.cost) if each.cost is not None else ""] if priced else []),
         )
     shown.add_section()
     tokens = [count(sum(getattr(each, key) for each in plan.stages)) for key in ("tokens_in", "tokens_out")]
-    shown.add_row("all", "", *tokens, size(plan.bytes), "", f"{plan.hours:,.2f}", style="bold")
+    total = [] if plan.cost is None else [money(plan.cost)]
+    shown.add_row("all", "", *tokens, size(plan.bytes), "", f"{plan.hours:,.2f}", *total, style="bold")
     return shown
 
 
@@ -108,6 +121,8 @@ def sentence(plan: Plan, price: float | None) -> str:
     text = f"{plan.prompts:,} prompts, from a sample of {plan.sample}, served by {plan.replicas} times what served it"
     if price is not None:
         text += f"; {plan.hours * plan.replicas * price:,.2f} at {price:g} an hour of what the sample had"
+    if plan.cost is not None:
+        text += f"; {money(plan.cost)} for the tokens, by the prices of the roles"
     text += "; tokens/s are the sample's; hours of training not counted"
     if plan.sample < FULL * plan.flying:
         text += (
@@ -121,7 +136,14 @@ def as_json(plan: Plan, price: float | None) -> dict[str, object]:
     """All figures."""
     cost = None if price is None else plan.hours * plan.replicas * price
     trainers = [{**asdict(each), "all": each.all} for each in plan.trainers]
-    return {**asdict(plan), "trainers": trainers, "hours": plan.hours, "bytes": plan.bytes, "cost": cost}
+    return {
+        **asdict(plan),
+        "trainers": trainers,
+        "hours": plan.hours,
+        "bytes": plan.bytes,
+        "cost": cost,
+        "tokens_cost": plan.cost,
+    }
 
 
 def count(number: float) -> str:

@@ -18,6 +18,7 @@ from cai.cluster.worker import PartOrder, PartResult, Progress
 from cai.errors import CaiError, RunError, UserError, first
 from cai.flow.flow import clocks
 from cai.flow.live import Job
+from cai.flow.purse import Purse
 from cai.flow.screen import Bar
 from cai.store.files import whole_lines
 from cai.store.stage import Stage, open_part
@@ -58,15 +59,18 @@ class WorkerLost(Exception):
         self.error = error or RunError(why)
 
 
-async def through(cluster: Cluster, job: Job, source: Stage, bars: Mapping[str, Bar]) -> None:
+async def through(cluster: Cluster, job: Job, source: Stage, bars: Mapping[str, Bar], purse: Purse) -> None:
     """Take the source's parts through the job's stages, wherever there is room.
+
+    Args:
+        purse: where what workers spend is counted.
 
     Raises:
         UserError, RunError: as a model's on one machine; or workers die again and again.
     """
     await asyncio.to_thread(cluster.share, job)
     try:
-        await Dispatcher(cluster, job, source, bars).done()
+        await Dispatcher(cluster, job, source, bars, purse).done()
     except BaseExceptionGroup as failed:
         raise first(failed) from None
 
@@ -74,8 +78,8 @@ async def through(cluster: Cluster, job: Job, source: Stage, bars: Mapping[str, 
 class Dispatcher:
     """One group of stages on its way over the cluster."""
 
-    def __init__(self, cluster: Cluster, task: Job, source: Stage, bars: Mapping[str, Bar]) -> None:
-        self.cluster, self.task, self.source, self.bars = cluster, task, source, bars
+    def __init__(self, cluster: Cluster, task: Job, source: Stage, bars: Mapping[str, Bar], purse: Purse) -> None:
+        self.cluster, self.task, self.source, self.bars, self.purse = cluster, task, source, bars, purse
         self.stages = [work.folder for work in task.stages]
         self.begun = [stage.open_drops() for stage in self.stages]
         numbers = [number for number in source.parts() if not self.stages[-1].finished(number)]
@@ -96,7 +100,7 @@ class Dispatcher:
 
     async def done(self) -> None:
         """Hire until every part has its place."""
-        async with clocks(self.stages), asyncio.TaskGroup() as self.group:
+        async with clocks(self.stages, self.purse), asyncio.TaskGroup() as self.group:
             employed: dict[Place, asyncio.Task[None]] = {}
             while self.left:
                 await self._hire(employed)
@@ -219,6 +223,8 @@ class Dispatcher:
         for number, name, tokens, reason in doing.rows:
             self.shown[number][name] += 1
             self.bars[name].advance(tokens, reason)
+        for (stage, role), tokens in doing.spent.items():
+            self.purse.spend(stage, role, tokens)
         for name, load in self.loads.items():
             load.workers[place] = doing.busy[name], doing.queued[name]
 

@@ -21,12 +21,14 @@ from cai.errors import CaiError, RunError
 from cai.flow.fleet import Fleet
 from cai.flow.flow import Backlog, flow_part
 from cai.flow.live import Job, Live, Observer
+from cai.flow.purse import Purse
 from cai.flow.rehearsal import rehearse
 from cai.flow.screen import Screen
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.store.files import write_lines
 from cai.store.ledger import Tally
 from cai.store.lines import DropLine
+from cai.store.spending import Spending
 from cai.store.stage import Stage, open_part
 
 PARTS = ".parts"
@@ -69,11 +71,13 @@ class Progress:
         rows: number of the part, stage, tokens (in, cached, out) and, if it was dropped, why.
         busy: requests in flight, by stage.
         queued: requests that wait for a slot, by stage.
+        spent: tokens (in, cached, out) by stage and role.
     """
 
     rows: list[tuple[int, str, Sequence[int], str]] = field(default_factory=list)
     busy: dict[str, int] = field(default_factory=dict)
     queued: dict[str, int] = field(default_factory=dict)
+    spent: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
 
 class Worker:
@@ -93,7 +97,7 @@ class Worker:
         self.fleet = Fleet(self.scratch / "logs", Screen(Console(quiet=True)))
         self.url, self.token, self.home = url, token, home
         self.steps: list[Live] = []
-        self.doing = Progress()
+        self.doing, self.purse = Progress(), Purse(Spending(None))
 
     async def prepare(self, task: Job) -> int | CaiError:
         """Bring the task's models up, and rehearse; returns how many rows can be open here at once."""
@@ -102,7 +106,7 @@ class Worker:
             if not await asyncio.to_thread(self.storage.has, self.token):
                 raise self._blind()
             specs = {role: await self._here(spec) for role, spec in task.specs.items()}
-            self.steps = task.live(await self.fleet.roles(specs))
+            self.steps = task.live(await self.fleet.roles(specs), self.purse)
             await rehearse(self.steps, task.rehearsed)
         except (CaiError, OSError) as error:
             return self._placed(error)
@@ -172,6 +176,7 @@ class Worker:
     async def progress(self) -> Progress:
         """What was done since the last call."""
         done, self.doing = self.doing, Progress()
+        done.spent = self.purse.spending.taken()
         done.busy = {step.name: step.slots.busy for step in self.steps}
         done.queued = {step.name: step.slots.queued for step in self.steps}
         return done

@@ -7,7 +7,6 @@ of labels is several people.
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from cai.data import notation
 from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, read
 from cai.data.forms import plain_rows
 from cai.data.known_sets import KnownSet, set_of
-from cai.data.labels import LABELS, Form, Meaning, several
+from cai.data.labels import LABELS, Form, Meaning, number_of, several
 from cai.data.media import check
 from cai.data.questions import NAMED, SYSTEMS, asked, with_system
 from cai.data.survey import Survey
@@ -193,7 +192,7 @@ def _answer(data: Mapping[str, object], column: str) -> tuple[str, tuple[Message
     value = data[column]
     if blank(value) or value in ("nan", "NaN"):  # which is what an empty cell becomes as text
         raise Unusable("empty_answer", f"{column} is empty")
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if number_of(value) is not None:
         value = str(value)
     talk = _stripped(read(value, ASSISTANT))
     return talk.form, talk.messages

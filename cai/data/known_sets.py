@@ -96,6 +96,11 @@ def _numbers(first: str, second: str) -> Meaning:
     return Meaning({first: 1, second: 0}, closed=True)
 
 
+def _signed(values: Collection[str]) -> bool:
+    """Whether they are strengths with signs, as far as one can see."""
+    return any(each.startswith("-") for each in values)
+
+
 _CHOSEN, _SIGNED = Form("chosen"), Meaning(scale="signed")
 _HELPSTEER = "below 0 means {}, above 0 {}, 0 a tie"
 _HH = re.compile(r"\s*Human: ")
@@ -115,7 +120,7 @@ KNOWN_SETS = (
         _form("prompt", "response_1", "response_2", "preference_strength"),
         f"preference_strength {_HELPSTEER.format('response_1', 'response_2')}",
         _SIGNED,
-        sign=lambda values: any(each.startswith("-") for each in values),
+        sign=_signed,
     ),
     KnownSet(
         "HelpSteer3",
@@ -123,7 +128,7 @@ KNOWN_SETS = (
         _form("context", "response1", "response2", "overall_preference"),
         f"overall_preference {_HELPSTEER.format('response1', 'response2')}",
         _SIGNED,
-        sign=lambda values: any(each.startswith("-") for each in values),
+        sign=_signed,
     ),
     KnownSet(
         "PKU-SafeRLHF",

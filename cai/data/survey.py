@@ -203,7 +203,7 @@ def _doubts(form: Form, tally: Tally, columns: Data, name: str) -> Iterator[str]
     if tally.split and tally.split == tally.lists:
         yield label_questions.number_for_each(form, tally.values, columns, name)
     if tally.rivals and not label_columns(columns):
-        yield f"{name}: {label_questions.several_labels((form.labels[0], *tally.rivals), columns, tally.rivals)}"
+        yield f"{name}: {label_questions.several_labels((form.label, *tally.rivals), columns, tally.rivals)}"
 
 
 def _card(form: Form, tally: Tally) -> Meaning | None:

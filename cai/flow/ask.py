@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from cai.flow.purse import Purse
 from cai.models.concurrency import Slots
 from cai.models.types import Model, Reply, Request
 from constitution.model import Constitution
@@ -26,6 +27,8 @@ class Ask:
         tokens, counts: the row's so far, of all its models' replies; what else of them the ledger counts.
         others: the models of all roles that the stage's block names.
         on_reply: told the tokens (in, cached, out) of each reply as it comes.
+        stage, role: under which its tokens are counted in
+        purse: what may be spent; no bound and no count where there is none.
 
     The generator is seeded by run seed, stage and row id, so what a row draws is the same after a resume and whatever
     the scheduling.
@@ -41,22 +44,40 @@ class Ask:
     counts: Counter[str] = field(default_factory=Counter)
     others: Mapping[str, Up] = field(default_factory=dict)
     on_reply: Callable[[Sequence[int]], None] = lambda tokens: None
+    stage: str = ""
+    role: str = ""
+    purse: Purse | None = None
 
     async def __call__(self, request: Request) -> Reply:
-        """Answer a request; raises as ``Model.ask``."""
-        await self.slots.acquire(self.steps)
-        try:
-            reply = await self.model.ask(request, self.row_id)
-        finally:
-            self.slots.release()
+        """Answer a request; raises as ``Model.ask``, and RunError where the budget might be passed."""
+        reply = await (self._paid(request, self.purse) if self.purse else self._answered(request))
         self.steps += 1
         tokens = (reply.tokens_in, reply.tokens_cached, reply.tokens_out)
         for place, count in enumerate(tokens):
             self.tokens[place] += count
         if reply.counts:
             self.counts.update(reply.counts)
+        if reply.tokens_thought:
+            self.counts["tokens_thought"] += reply.tokens_thought
         self.on_reply(tokens)
         return reply
+
+    async def _paid(self, request: Request, purse: Purse) -> Reply:
+        held = await purse.hold(self.role, request, self.model, self.steps)
+        try:
+            reply = await self._answered(request)
+            if not reply.kept:
+                purse.spend(self.stage, self.role, (reply.tokens_in, reply.tokens_cached, reply.tokens_out))
+        finally:
+            purse.release(held)
+        return reply
+
+    async def _answered(self, request: Request) -> Reply:
+        await self.slots.acquire(self.steps)
+        try:
+            return await self.model.ask(request, self.row_id)
+        finally:
+            self.slots.release()
 
     def seed(self) -> int:
         """The next request's seed."""
@@ -65,4 +86,4 @@ class Ask:
     def of(self, role: str) -> "Ask":
         """The same row's way to another role's model; its tokens and draws are the row's."""
         model, slots = self.others[role]
-        return replace(self, model=model, slots=slots)
+        return replace(self, model=model, slots=slots, role=role)

@@ -13,7 +13,11 @@ from cai.models.asked import asked_as, bare
 from cai.models.concurrency import Slots
 from cai.models.launch import computes_in
 from cai.models.open import open_model
-from cai.models.types import Model, ModelSpec
+from cai.models.spec import ModelSpec
+from cai.models.types import Model
+
+TOGETHER = 10_000
+"""Requests that may wait in batches at once, unless a role says how many."""
 
 
 @runtime_checkable
@@ -87,7 +91,8 @@ class Fleet:
         model = bare(await stack.enter_async_context(open_model(spec, self.logs)))
         if isinstance(model, Noted):
             model.say = self.screen.say
-        slots = await stack.enter_async_context(concurrency.open_slots(model))
+        together = Slots(spec.concurrency or TOGETHER) if spec.batch else None
+        slots = together or await stack.enter_async_context(concurrency.open_slots(model))
         self.up.append(Entry(spec, model, slots, stack))
         return asked_as(model, spec), slots
 

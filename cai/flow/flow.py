@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from cai.errors import RunError, first
 from cai.flow.live import Live, status_of
+from cai.flow.purse import Purse
 from cai.store.lines import Row
 from cai.store.part import Part
 from cai.store.rows import decode
@@ -68,7 +69,7 @@ async def flow(steps: Sequence[Live], source: Stage, window: int) -> None:
     backlog.add(sum(way.source.count(way.number) for way in ways))
     try:
         with seldom_collected():
-            async with clocks([step.folder for step in steps]), asyncio.TaskGroup() as group:
+            async with clocks([step.folder for step in steps], steps[0].purse), asyncio.TaskGroup() as group:
                 for way in ways:
                     await _start(group, places, backlog, way)
     except BaseExceptionGroup as failed:
@@ -106,11 +107,13 @@ def seldom_collected() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def clocks(stages: Sequence[Stage]) -> AsyncIterator[None]:
-    """Save now and then how long the stages have worked, and once more when the block is left."""
+async def clocks(stages: Sequence[Stage], purse: Purse | None = None) -> AsyncIterator[None]:
+    """Save now and then how long the stages have worked and what was spent, and once more when the block is left."""
 
     def save() -> None:
         with suppress(RunError):  # of a disk that cannot be written the rows tell
+            if purse:
+                purse.spending.save()
             for stage in stages:
                 stage.clock.save()
 

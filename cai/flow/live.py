@@ -7,8 +7,12 @@ from typing import Any
 
 from cai.errors import RowError
 from cai.flow.ask import Ask, Up, generator
+from cai.flow.purse import Purse
+from cai.models.asked import bare
 from cai.models.concurrency import Slots
-from cai.models.types import NO_MODEL, ModelSpec
+from cai.models.spec import ModelSpec
+from cai.models.types import NO_MODEL
+from cai.store.batches import BATCHES
 from cai.store.lines import DropLine
 from cai.store.part import Part
 from cai.store.rows import Drop
@@ -50,9 +54,21 @@ class Job:
     seed: int
     rehearsed: Sequence[Any] = ()
 
-    def live(self, up: Mapping[str, Up]) -> list["Live"]:
+    def live(self, up: Mapping[str, Up], purse: Purse | None = None) -> list["Live"]:
         """Ready to flow, now that the models are up."""
-        return [Live(each, each.folder, up, self.constitution, self.seed) for each in self.stages]
+        return [
+            Live(each, each.folder, _own(up, each), self.constitution, self.seed, purse=purse) for each in self.stages
+        ]
+
+
+def _own(up: Mapping[str, Up], stage: RowStage) -> Mapping[str, Up]:
+    """The models as a stage asks them: those that are asked in batches keep these beside its rows."""
+    if not any(hasattr(bare(model), "batch_api") for model, _ in up.values()):
+        return up
+    from cai.flow.batch_door import through_batches  # with the client for servers, which not every run needs
+
+    folder = stage.folder.folder / BATCHES
+    return {role: (through_batches(model, folder / role), slots) for role, (model, slots) in up.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,7 @@ class Live:
         folder: where its rows go; another one on a worker of a cluster.
         up: its models by role, and maybe others'.
         left_out: the rows that an earlier session dropped from parts that are not finished; read when the flow starts.
+        purse: what may be spent, and what was.
     """
 
     stage: RowStage
@@ -85,6 +102,7 @@ class Live:
     seed: int
     observer: Observer = field(default_factory=Observer)
     left_out: dict[int, list[DropLine]] = field(default_factory=dict)
+    purse: Purse | None = None
     asked: Up = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,7 +141,9 @@ class Live:
     def _ask(self, row_id: str) -> Ask:
         rng = generator(self.seed, self.name, row_id)
         on_reply = partial(self.observer.on_reply, self.name)
-        return Ask(*self.asked, self.constitution, row_id, rng, others=self.up, on_reply=on_reply)
+        ask = Ask(*self.asked, self.constitution, row_id, rng, others=self.up, on_reply=on_reply)
+        ask.stage, ask.role, ask.purse = self.name, next(iter(self.stage.roles), ""), self.purse
+        return ask
 
 
 def status_of(row: dict[str, Any]) -> str | None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
@@ -32,7 +32,7 @@ class Open(Protocol):
 
 
 class Bar:
-    """The progress of one stage: rows, tokens and drops, and what its model is doing."""
+    """The progress of one stage: rows, tokens and drops, what its model is doing, and what the whole run has spent."""
 
     def __init__(self, screen: "Screen", name: str, total: int, done: int, unit: str) -> None:
         self.screen, self.name, self.total, self.done, self.unit = screen, name, total, done, unit
@@ -40,6 +40,7 @@ class Bar:
         self.tokens, self.requests = [0, 0, 0], 0
         self.dropped: Counter[str] = Counter()
         self.slots: Open | None = None
+        self.spent: Callable[[], str] = str
         self.said = self.drawn = self.began
         self.task: TaskID | None = None
         if screen.progress is not None:
@@ -81,7 +82,7 @@ class Bar:
             self.tokens[place] += count
 
     def note(self) -> str:
-        """Rates so far, cache hits, requests in flight and waiting, drops by reason."""
+        """Rates so far, cache hits, money spent, requests in flight and waiting, drops by reason."""
         seconds = max(time.monotonic() - self.began, 1e-9)
         asked, cached, out = self.tokens
         words = [f"{(self.done - self.first) / seconds:.1f} {self.unit}/s"]
@@ -91,6 +92,7 @@ class Bar:
             words.append(f"{out / seconds:,.0f} tokens/s")
         if cached:
             words.append(f"{100 * cached / asked:.0f}% cached")
+        words += filter(None, [self.spent()])
         if self.slots is not None:
             words.append(f"{self.slots.busy} in flight, {self.slots.queued} waiting")
         if self.dropped:

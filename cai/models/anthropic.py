@@ -10,6 +10,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from cai.errors import UserError
@@ -17,7 +18,7 @@ from cai.models import replies, usage
 from cai.models.abilities import BLOCKS
 from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI, gives_no_score
 from cai.models.switches import merged, room
-from cai.models.types import Message, Reply, Request
+from cai.models.types import Reply, Request
 from constitution.tools import CALLS, RESULT
 
 VERSION = "2023-06-01"
@@ -61,8 +62,12 @@ class Anthropic(OpenAI):
         return "messages", merged({**body, **self._sampling(request), **self.conversation(request)}, request.more)
 
     def _room(self, request: Request) -> int:
-        """As ``room``; what is bounded has a least bound."""
-        return max(room(request), LEAST_BUDGET) if self._bounded(request) else room(request)
+        """As ``room``; what is bounded has a least bound, and a role may say its own."""
+        if isinstance(own := request.more.get("thinking"), Mapping):
+            return usage.count(own, "budget_tokens")
+        if self._bounded(request):
+            return max(room(request), LEAST_BUDGET)
+        return room(request) if self.now.room else 0
 
     def _bounded(self, request: Request) -> bool:
         asked = request.thinking == "on" and not request.choices
@@ -94,30 +99,30 @@ class Anthropic(OpenAI):
         return body
 
     def conversation(self, request: Request) -> dict[str, Any]:
-        """The system prompt and the turns, marked where what others share with them ends."""
+        """The system prompt and the turns, marked where that ends which others share with them."""
         told = super().conversation(request)
         turns = _turns(told["messages"])
         system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
         turns = [turn for turn in turns if turn["role"] != "system"]
-        if (place := self._shared(system, turns, request.n > 1)) and turns[place - 1]["content"]:
-            turns[place - 1] = {**turns[place - 1], "content": _marked(turns[place - 1]["content"])}
         tools = {"tools": list(map(_tool, told["tools"])), "tool_choice": {"type": "none"}} if "tools" in told else {}
-        return {**tools, **({"system": _marked(system)} if system else {}), "messages": turns}
+        place = self._shared(
+            [(str(tools), system), *((turn["role"], str(turn["content"])) for turn in turns)], request.n > 1
+        )
+        if place > 1 and (last := turns[place - 2])["content"]:
+            turns[place - 2] = {**last, "content": _marked(last["content"])}
+        return {**tools, **({"system": _marked(system) if place == 1 else system} if system else {}), "messages": turns}
 
-    def _shared(self, system: str, turns: Sequence[Message], again: bool) -> int:
-        """How many turns from the first others had before; all where the same is asked again, as of several samples."""
-        beginnings, last = [], hash(system)
-        for turn in turns:
-            last = hash((last, turn["role"], str(turn["content"])))
-            beginnings.append(last)
+    def _shared(self, parts: Sequence[object], again: bool) -> int:
+        """How many parts from the first others had before; all where the same is asked again, as of several samples."""
+        beginnings = [*accumulate(parts, lambda before, part: hash((before, part)), initial=0)][1:]
         before = [self.seen.get(each, 0) for each in beginnings]
         for each, times in zip(beginnings, before, strict=True):
             self.seen[each] = times + 1
             self.seen.move_to_end(each)
         while len(self.seen) > MOST_BEGINNINGS:
             self.seen.popitem(last=False)
-        if again or (before and before[-1]):
-            return len(turns)
+        if again or before[-1]:
+            return len(parts)
         return max((place for place, times in enumerate(before, 1) if times >= SHARED), default=0)
 
     def learn(self, request: Request, reply: Reply) -> Iterator[str]:

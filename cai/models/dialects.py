@@ -7,8 +7,8 @@ from yarl import URL
 from cai.models.anthropic import Anthropic
 from cai.models.dialect import OpenAI, Scores, Vllm
 from cai.models.listing import ANTHROPIC, Listing
+from cai.models.spec import ModelSpec
 from cai.models.switches import SERVERS
-from cai.models.types import ModelSpec
 
 
 def spoken(spec: ModelSpec, urls: Iterable[str]) -> OpenAI:

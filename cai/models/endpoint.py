@@ -18,6 +18,7 @@ import aiohttp
 
 from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
+from cai.models.batch_api import BatchApi, FileBatches
 from cai.models.dialect import Vllm
 from cai.models.dialects import shown, spoken
 from cai.models.forcing import BUDGET, closed
@@ -29,8 +30,9 @@ from cai.models.refusals import Refused, refusal
 from cai.models.replica import Replica
 from cai.models.replies import THINKING, Unreadable, failure
 from cai.models.retries import Transient, again
+from cai.models.spec import ModelSpec
 from cai.models.transport import get, post
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.types import Reply, Request
 
 PROBE_SECONDS = 2.0
 HEALTH_SECONDS = 10.0
@@ -102,8 +104,11 @@ class Endpoint:
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; what fails is asked elsewhere, and while no server is there, for ``patience`` seconds more."""
-        request = await self._prepared(request)
-        reply = await self._answer(request, row_id)
+        request = await self.prepared(request)
+        return await self.whole(await self._answer(request, row_id), request, row_id)
+
+    async def whole(self, reply: Reply, request: Request, row_id: str) -> Reply:
+        """A reply with the samples that a server left out, and an answer after each thought that took all it might."""
         if len(reply.texts) < request.n and not request.score:
             reply = await self._more(reply, request, row_id)
         if THINKING in reply.finishes and request.budget and self.continues_chat:
@@ -117,16 +122,16 @@ class Endpoint:
         except Transient:
             return await self._answer(request, row_id)
 
-    async def prepare(self, request: Request) -> None:
-        """Find out, before any row, how the servers take a request of this shape; raises as ``ask``."""
-        await self._prepared(request)
+    async def prepare(self, request: Request, role: str = "") -> None:
+        """Find out, before any row, how the servers take a request of this shape that a role asks; raises as ``ask``."""
+        await self.prepared(request, role)
 
-    async def _prepared(self, request: Request) -> Request:
+    async def prepared(self, request: Request, role: str = "") -> Request:
         """The request as it is to be sent: that a model thinks may have shown at the first of its shape."""
-        await self.probes.before(request)
+        await self.probes.before(request, role)
         bounded = self._bounded(request)
         if bounded is not request:
-            await self.probes.before(bounded)
+            await self.probes.before(bounded, role)
         return bounded
 
     def _bounded(self, request: Request) -> Request:
@@ -139,6 +144,10 @@ class Endpoint:
     async def gives_logprobs(self, request: Request) -> bool:
         """Whether verdicts can be read by log-probability, found out before any row; raises as ``ask``."""
         return await self.probes.gives_logprobs(request)
+
+    def batch_api(self) -> BatchApi | None:
+        """How requests go in batches, where the role wants it so."""
+        return FileBatches(self) if self.spec.batch else None
 
     async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """The samples that a server left out, asked one by one."""

@@ -4,7 +4,7 @@ import os
 
 from cai.errors import UserError
 from cai.models.dialect import OpenAI
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 
 
 def headers(spec: ModelSpec, dialect: OpenAI) -> dict[str, str]:

@@ -15,8 +15,8 @@ from cai.models.headers import secrets
 from cai.models.refusals import refusal
 from cai.models.replica import Replica
 from cai.models.retries import Transient
+from cai.models.spec import ModelSpec
 from cai.models.transport import Page, get, under
-from cai.models.types import ModelSpec
 
 LIST_SECONDS = 30.0
 LOAD_SECONDS = 2.0

@@ -21,7 +21,8 @@ from cai.models.batches import Batches
 from cai.models.dialect import gives_no_score
 from cai.models.replies import apart_from_thought, written
 from cai.models.sampling import Seeded
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 from cai.models.usage import share
 from cai.models.weights import ends, load, rendered
 

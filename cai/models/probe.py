@@ -11,14 +11,15 @@ from typing import Protocol
 from cai.errors import RunError
 from cai.models import verdicts
 from cai.models.abilities import Abilities, otherwise
-from cai.models.dialect import OpenAI
+from cai.models.dialect import OpenAI, Vllm
 from cai.models.harmless import Shape, harmless, shape
 from cai.models.listing import LOADS
 from cai.models.refusals import Refused
 from cai.models.replica import Replica
 from cai.models.replies import THINKING
 from cai.models.retries import Transient
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 
 MOST_WAYS = 12
 """Other ways that are tried of one shape."""
@@ -59,6 +60,7 @@ class Probes:
 
     def __init__(self, model: Asked) -> None:
         self.model, self.turn, self.asking = model, asyncio.Lock(), asyncio.Lock()
+        self.role = model.spec.role
         self.known: set[Shape] = set()
         self.stood: dict[tuple[Shape, Replica], float] = {}
         """When the last harmless request of a shape was sent that a server answered."""
@@ -68,8 +70,8 @@ class Probes:
         """Whether log-probabilities of choices come with an answer."""
         self.notes: set[str] = set()
 
-    async def before(self, request: Request) -> None:
-        """Find out, once for each shape, how the servers take a request.
+    async def before(self, request: Request, role: str = "") -> None:
+        """Find out, once for each shape, how the servers take a request; of several roles, sentences name the one that asks.
 
         Raises:
             UserError: they take it in no way, or answer without what the request is for.
@@ -80,9 +82,9 @@ class Probes:
             return
         async with self.turn:
             # Of a server of ours it is known what it takes, but for its model's chat template and thoughts.
-            if looks not in self.known and (
-                not self.model.spec.served or looks[0] or request.thinking or request.budget
-            ):
+            self.role = role or self.model.spec.role
+            ours = self.model.spec.served and not (looks[0] or request.thinking or request.budget)
+            if looks not in self.known and not ours:
                 await self._take(request)
             self.known.add(looks)
 
@@ -195,7 +197,8 @@ class Probes:
     def _look(self, asked: Request, reply: Reply, server: Replica) -> None:
         """What of an answer to a harmless request shows that rows would be asked in vain, or put otherwise."""
         if asked.choices:
-            verdicts.look(reply, self.model.spec.role, server.title)
+            goes_on = bool(asked.prompt) or isinstance(self.model.dialect, Vllm)
+            verdicts.look(reply, self.role, server.title, goes_on)
             return
         self.model.thinks |= (bool(reply.thinking) or THINKING in reply.finishes) and not asked.thinking
         for note in self.model.dialect.learn(asked, reply):
@@ -246,7 +249,7 @@ class Probes:
         dialect.now = plain
         if first.status >= 500:
             return False
-        raise verdicts.refused(asked, last, self.model.spec.role, server.title)
+        raise verdicts.refused(asked, last, self.role, server.title)
 
     def _put(self, now: Abilities, note: str) -> None:
         self.model.dialect.now = now

@@ -41,6 +41,7 @@ LONG = re.compile(
 )
 
 OTHERWISE = "change what the role (temperature, extra_body) or the stage asks for, or ask another server"
+TEMPERATURE = "give the role temperature: 1"
 
 
 class Refused(Exception):
@@ -63,7 +64,7 @@ class Refused(Exception):
     @property
     def of_request(self) -> bool:
         """Whether it is about what was asked, as far as can be told, rather than about who asks, or of which model."""
-        return self.advice() == OTHERWISE
+        return self.advice() in (OTHERWISE, TEMPERATURE)
 
     def advice(self) -> str:
         """What to do where it is everyone's."""
@@ -75,7 +76,7 @@ class Refused(Exception):
             return "look at its log, then run the same command again"
         if self.status in (401, 403, 407) or (KEY.search(self.words) and not LONG.search(self.words)):
             return "check the key (api_key_env)"
-        return OTHERWISE
+        return TEMPERATURE if "temperature" in self.words.lower() else OTHERWISE
 
 
 def refusal(page: Page | Failure, asked: Sequence[str], replica: Replica | None = None) -> Refused | Transient:

@@ -10,7 +10,8 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from cai.errors import RowError, UserError
 from cai.models.batches import BATCH, Batches
 from cai.models.dialect import writes_nothing
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 from cai.models.weights import conversation, load
 
 

@@ -86,7 +86,8 @@ class Scripted:
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
         await asyncio.sleep(self.delay)  # without a delay, too, others get their turn, as with any server
-        asked = sum(len(message["content"].split()) for message in request.messages) + len(request.prompt.split())
+        texts = (*(message["content"] for message in request.messages), request.prompt, request.thought)
+        asked = sum(len(text.split()) for text in texts)
         if request.score:
             said = self.answer(request)
             assert isinstance(said, int | float), "a request for a score is answered with a number"

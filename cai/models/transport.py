@@ -1,8 +1,10 @@
 """What crosses the wire: pages of a bounded size, from the origin that was named and from no other."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -15,6 +17,11 @@ from cai.models.retries import Transient, retry_after
 
 MOST_BYTES = 64 << 20
 """Of a page, unpacked: far more than any answer takes, and little enough to hold many."""
+MOST_FILE = 8 << 30
+"""Of a file, which is not held in memory."""
+SILENCE = aiohttp.ClientTimeout(total=None, sock_connect=60, sock_read=600)
+"""For files, which take as long as they take while something comes."""
+BOUNDARY = "=====a file of requests====="
 MOST_WORDS = 500
 MOST_HOPS = 3
 
@@ -63,7 +70,41 @@ async def post(http: aiohttp.ClientSession, url: str, body: Mapping[str, Any]) -
     return await _page(http, "POST", url, {"json": body})
 
 
-async def _page(http: aiohttp.ClientSession, method: str, url: str, more: Mapping[str, Any]) -> Page:
+async def upload(http: aiohttp.ClientSession, url: str, file: bytes, fields: Mapping[str, str]) -> Page:
+    """The answer to a form with fields and a file of JSON lines; raises as ``post``."""
+    parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{fields[key]}' for key in fields]
+    head = 'Content-Disposition: form-data; name="file"; filename="requests.jsonl"\r\nContent-Type: application/jsonl'
+    form = "\r\n".join([*parts, f"--{BOUNDARY}", head, "", ""]).encode() + file + f"\r\n--{BOUNDARY}--\r\n".encode()
+    kind = {"Content-Type": f'multipart/form-data; boundary="{BOUNDARY}"'}
+    return await _page(http, "POST", url, {"data": form, "headers": kind, "timeout": SILENCE})
+
+
+async def download(http: aiohttp.ClientSession, url: str, path: Path) -> Page:
+    """Write a page of any size to a file, where it is one; raises as ``post``."""
+    return await _page(http, "GET", url, {"timeout": SILENCE}, partial(_written, path))
+
+
+async def _written(path: Path, response: aiohttp.ClientResponse) -> bytes:
+    if response.status != 200:
+        return await _bounded(response)
+    size = 0
+    with path.open("wb") as file:
+        async for block in response.content.iter_any():
+            size += file.write(block)
+            if size > MOST_FILE:
+                raise Transient(
+                    f"a file of more than {MOST_FILE >> 30} GiB", status=500, place=shown(str(response.url))
+                )
+    return b""
+
+
+async def _page(
+    http: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    more: Mapping[str, Any],
+    read: Callable[[aiohttp.ClientResponse], Awaitable[bytes]] | None = None,
+) -> Page:
     """A page; within its origin a server may move it, as one does that wants a slash at the end."""
     for _ in range(MOST_HOPS):
         try:
@@ -71,7 +112,7 @@ async def _page(http: aiohttp.ClientSession, method: str, url: str, more: Mappin
                 moved = response.headers.get("Location")
                 if not (300 <= response.status < 400 and moved):
                     after = retry_after(response.headers.get("Retry-After"))
-                    return Page(response.status, await _bounded(response), after)
+                    return Page(response.status, await (read or _bounded)(response), after)
         except (TimeoutError, aiohttp.ClientError, ValueError, LookupError) as error:
             raise Transient(_reason(error), place=shown(url)) from error
         url = _within(url, moved, response.status)

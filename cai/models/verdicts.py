@@ -1,5 +1,6 @@
 """Whether the log-probabilities of choices can be had from a model; where not, its verdicts have to be sampled."""
 
+import math
 from typing import Protocol, runtime_checkable
 
 from cai.errors import RunError, UserError
@@ -43,15 +44,24 @@ def thinks(model: Model) -> bool:
     return bool(getattr(model, "thinks", False))
 
 
-def look(reply: Reply, role: str, place: str) -> None:
+def draws(model: Model) -> bool:
+    """Whether several samples of a model may differ: not where the role's own temperature is 0."""
+    return getattr(getattr(model, "spec", None), "temperature", None) != 0
+
+
+def look(reply: Reply, role: str, place: str, goes_on: bool) -> None:
     """What of a reply to a harmless request with choices shows that verdicts cannot be read.
+
+    Args:
+        goes_on: whether the answer went on from a forced beginning, after which no thought can be opened.
 
     Raises:
         NoLogprobs: it gave none, or its first token is that of a thought.
     """
     if reply.counts.get(WITHOUT_LOGPROBS):
         raise without(role, place)
-    if not reply.choice_logprobs and (reply.thinking or THINKING in reply.finishes):
+    held = sum(map(math.exp, reply.choice_logprobs.values()))
+    if not goes_on and held < 0.5 and (reply.thinking or THINKING in reply.finishes):
         raise NoLogprobs(
             f"models.{role}: {place} thinks before it answers, so that its first token is no verdict; switch its thinking off "
             "(extra_body, such as {chat_template_kwargs: {enable_thinking: false}}), set `verdict: sampled` where it judges, or "

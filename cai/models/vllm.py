@@ -24,7 +24,7 @@ from cai.models.launch import command, dtype, environments, is_cpu_build
 from cai.models.machine import Machine, this_machine
 from cai.models.process import cause
 from cai.models.retries import Transient
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 
 START_SECONDS = 1800.0
 WATCH_SECONDS = 1.0

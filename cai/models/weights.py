@@ -19,7 +19,8 @@ from cai.errors import RowError, UserError
 from cai.models import own_code
 from cai.models.abilities import joined
 from cai.models.bundled import resolve
-from cai.models.types import Message, ModelSpec
+from cai.models.spec import ModelSpec
+from cai.models.types import Message
 from constitution.tools import definitions, spoken, wire
 
 logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
@@ -44,8 +45,8 @@ def load(spec: ModelSpec, auto: Any, padding_side: str) -> tuple[Any, Any]:
         with whole():
             model = auto.from_pretrained(path, dtype=dtype, trust_remote_code=False).to(device).eval()
         tokenizer = load_tokenizer(path, padding_side)
-    except (OSError, ValueError) as error:
-        raise UserError(f"models.{spec.role}.{spec.kind}: {name} {own_code.reason(error)}") from None
+    except Exception as error:  # by files that are damaged or meant to harm, as every library has errors of its own
+        raise UserError(f"models.{spec.role}.{spec.kind}: {name} {own_code.reason(error)}") from error
     return model, tokenizer
 
 

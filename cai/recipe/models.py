@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from cai.errors import UserError, install
 from cai.models import bundled, own_code, scripted, vllm
 from cai.models.machine import this_machine
-from cai.models.types import KINDS, SAMPLING, ModelSpec
+from cai.models.spec import KINDS, SAMPLING, ModelSpec
 from cai.recipe.schema import SCHEMA
 from constitution.schema import Validator, problems, shown
 from constitution.shipped import find
@@ -45,6 +45,7 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
         ("backend", "reward"),
         ("scores", "endpoints"),
         ("api", "endpoints"),
+        ("batch", "endpoints"),
         *((key, "rewards") for key in COMBINING),
     ):
         if key in block and kind != kinds[0]:
@@ -53,6 +54,8 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
         wrong((*keys, "reasoning_parser"), f"is for `vllm`, and this role is given by `{kinds[0]}`; take it out")
     for key in (key for key in ASKED if key in block and kinds[0] not in ("endpoints", "vllm")):
         wrong((*keys, key), f"is for `endpoints` and `vllm`, and this role is given by `{kinds[0]}`; take it out")
+    if block.get("batch") and kinds[0] == "endpoints" and (len(block["endpoints"]) > 1 or block.get("scores")):
+        wrong((*keys, "batch"), "is for texts of one endpoint, which has the batches; name one, or take it out")
     if kinds[0] == "endpoints" and "model" not in block:
         wrong(keys, '"model" is missing: the name under which the endpoints know the model; add it')
     for number, url in enumerate(block.get("endpoints", ())):

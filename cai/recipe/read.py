@@ -10,8 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cai.models.machine import Machine, this_machine
-from cai.models.types import ModelSpec
-from cai.recipe.checks import constitution, equipment, steps
+from cai.models.spec import ModelSpec
+from cai.recipe.checks import constitution, equipment, money, steps
 from cai.recipe.overrides import override
 from cai.recipe.recipe import Recipe
 from cai.recipe.schema import SCHEMA, validator
@@ -24,6 +24,7 @@ CHECKS: tuple[Callable[[Shape, Machine], Iterator[Problem]], ...] = (
     steps.problems,
     steps.combinations,
     constitution.problems,
+    money.problems,
     equipment.models,
     equipment.steps,
     equipment.surroundings,

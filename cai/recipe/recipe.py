@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe import ensemble
 from cai.recipe.block import Block
 from cai.train.launch.hardware import Hardware
@@ -14,7 +14,11 @@ LOGS = "tensorboard"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A recipe with everything resolved."""
+    """A recipe with everything resolved.
+
+    Attributes:
+        budget: what it may cost by its roles' prices; no bound where it is None.
+    """
 
     path: Path
     name: str
@@ -25,6 +29,7 @@ class Recipe:
     blocks: tuple[Block, ...]
     hardware: Hardware = field(default_factory=Hardware)
     logs: str = LOGS
+    budget: float | None = None
 
     def block(self, name: str) -> Block:
         """A step by its name."""

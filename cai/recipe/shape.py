@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe import ensemble, rounds
 from cai.recipe.block import Block
 from cai.recipe.files import Files
@@ -67,6 +67,7 @@ class Shape:
             self.blocks,
             self.hardware,
             self.logs,
+            data.get("budget"),
         )
 
 

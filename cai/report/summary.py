@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 
 from cai.errors import RunError, UserError
+from cai.flow.purse import Purse, money
 from cai.flow.terminal import Terminal
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
@@ -18,6 +19,7 @@ from cai.store.files import read_form
 from cai.store.ledger import RoundVerdict, Seal, Wins
 from cai.store.rows import Chain
 from cai.store.run_folder import StageNote, described
+from cai.store.spending import SPENT, Spending
 from cai.store.stage import Stage
 from constitution.source import InputError, read_yaml
 
@@ -65,6 +67,7 @@ def stages_of(folder: Path) -> list[StageState]:
     The state is "done", "open", "waiting", or "not run" for what belongs to a round after one that was not accepted.
     """
     states: list[StageState] = []
+    purse = purse_of(folder)
     for known in described(folder)["stages"]:
         stage = Stage(folder / known["name"])
         seal = stage.seal
@@ -72,8 +75,20 @@ def stages_of(folder: Path) -> list[StageState]:
         so_far = "" if seal else _so_far(folder, known, stage)
         if state == "waiting" and (ended := _ended(states, known)):
             state, so_far = "not run", f"{ended['policy']} was not accepted: {' and '.join(ended['why'])}"
-        states.append(cast("StageState", {**known, "state": state, "so_far": so_far, **(seal or {})}))
+        paid = purse.bill(known["name"])  # by the prices of now
+        states.append(cast("StageState", {**known, "state": state, "so_far": so_far, **(seal or {}), **paid}))
     return states
+
+
+def purse_of(folder: Path) -> Purse:
+    """What a run has spent, by the prices that its recipe had when it last ran."""
+    return Purse(Spending(folder / SPENT), described(folder).get("prices"))
+
+
+def spent_line(folder: Path) -> str:
+    """``Spent: 12.30 (policy 2.10, judge 10.20)``; empty where nothing has a price."""
+    purse = purse_of(folder)
+    return f"Spent: {money(purse.spent)} ({purse.by_role()})" if purse.prices else ""
 
 
 def evaluated(folder: Path) -> dict[str, EvaluatedModel]:
@@ -121,6 +136,8 @@ def ledger_line(seal: Seal) -> str:
         line += f" ({counts_text(seal['counts'])})"
     if seal["tokens_out"]:
         line += f"; {seal['tokens_out']:,} tokens in {seal['seconds']:.0f} s"
+    if "cost" in seal:
+        line += f"; {money(seal['cost'])} spent"
     return line
 
 
@@ -132,23 +149,28 @@ def outcome(seal: Seal) -> str:
 def ledger_table(stages: list[StageState]) -> Table:
     """Rows in = rows kept + rows dropped, stage by stage."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("stage", "state", "in", "kept", "dropped", "out", "tokens", "seconds", "counts and reasons"):
-        numeric = name in ("in", "kept", "dropped", "out", "tokens", "seconds")
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=name == "stage")
+    priced = any("cost" in each for each in stages)
+    numeric = ("in", "kept", "dropped", "out", "tokens", "seconds", *(("cost",) if priced else ()))
+    for name in ("stage", "state", *numeric, "counts and reasons"):
+        table.add_column(name, justify="right" if name in numeric else "left", no_wrap=name == "stage")
     for each in stages:
+        cost = [money(each["cost"]) if "cost" in each else ""] if priced else []
         if each["state"] != "done":
-            table.add_row(each["name"], each["state"], "", "", "", "", "", "", each["so_far"])
+            table.add_row(each["name"], each["state"], *[""] * 6, *cost, each["so_far"])
             continue
         note = outcome(each) or counts_text({**each["counts"], **each["dropped"]})
         numbers = (each["rows_in"], each["rows_kept"], sum(each["dropped"].values()), each["rows_out"])
-        spent = (f"{each['tokens_out']:,}" if each["tokens_out"] else "", f"{each['seconds']:.0f}")
-        table.add_row(each["name"], "done", *map(str, numbers), *spent, note)
+        used = (f"{each['tokens_out']:,}" if each["tokens_out"] else "", f"{each['seconds']:.0f}")
+        table.add_row(each["name"], "done", *map(str, numbers), *used, *cost, note)
     return table
 
 
 def print_status(folder: Path) -> None:
     """The state of every stage."""
-    plain_console().print(ledger_table(stages_of(folder)))
+    console = plain_console()
+    console.print(ledger_table(stages_of(folder)))
+    if line := spent_line(folder):
+        console.print(line)
 
 
 def watch_status(folder: Path, seconds: float = 2.0) -> None:
@@ -178,6 +200,8 @@ def print_summary(folder: Path, console: Console) -> None:
             break
     console.print("\nLedger (rows in = rows kept + rows dropped)", style="bold")
     console.print(ledger_table(stages))
+    if line := spent_line(folder):
+        console.print(line)
     console.print("\nOutputs", style="bold")
     wide = max(12, *(len(each["name"]) for each in stages))
     for each in stages:

@@ -16,16 +16,19 @@ from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
 from cai.data.prompts import HELDOUT
 from cai.flow.fleet import Fleet
+from cai.flow.purse import Purse
 from cai.flow.screen import Screen
 from cai.models import content
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe import ensemble
 from cai.recipe.block import SINGLE, Block, by_constitution
 from cai.recipe.recipe import Recipe
+from cai.report.summary import evaluated
 from cai.stages.pairs import Pairs
 from cai.store import audit, run_folder
 from cai.store.files import write_lines
 from cai.store.ledger import Fingerprint, decisive
+from cai.store.spending import SPENT, Spending
 from cai.store.stage import Stage
 from constitution.load import digest
 from constitution.save import dump
@@ -49,6 +52,17 @@ class Run:
         self.constitution = recipe.constitution
         self.known: dict[tuple[str, bool], Fingerprint] = {}
         self.streams = True
+
+    @cached_property
+    def purse(self) -> Purse:
+        """What it has spent and may spend; read once the run's folder is locked."""
+        roles = dict.fromkeys([*self.recipe.models, *(each.role for each in self.recipe.blocks if each.trains)])
+        prices = {role: price for role in roles if (price := self.spec(role).price)}
+        return Purse(Spending(self.folder / SPENT), prices, self.recipe.budget)
+
+    def count_again(self) -> None:
+        """What other processes spent is in the run's file."""
+        self.__dict__.pop("purse", None)
 
     def stage(self, name: str) -> Stage:
         """The folder of a stage."""
@@ -146,7 +160,7 @@ class Run:
         """Make sure that a stage's rows are those that were written, before others are made from them.
 
         Raises:
-            RunError: see ``audit.whole``; of a dataset, ``dataset.whole``.
+            RunError: see ``audit.whole``; of a dataset, ``dataset.whole``; of an evaluation, ``evaluated``.
         """
         stage = self.stage(block.name)
         seal = stage.seal
@@ -159,6 +173,8 @@ class Run:
             case "set" if seal:
                 dataset.whole(stage.folder, seal.get("splits", {}), block.name)
             case "evaluate":
+                if seal:
+                    evaluated(stage.folder)
                 for begun in stage.folder.glob("*/begun.json"):
                     audit.whole(Stage(begun.parent), block.name)
 

@@ -114,7 +114,7 @@ async def _pass(run: Run, block: Block, work: RowStage, source: Stage) -> Tally:
     if stage.seal is None:
         stage.begin(settings)
         await rows.run_rows(run, [work], source)
-        rows.seal_rows(stage, settings, source)
+        rows.seal_rows(run, stage, settings, source)
     return stage.tally()
 
 
@@ -149,4 +149,4 @@ def _seal(run: Run, block: Block, prompts: Stage, spent: Tally) -> None:
     tally = Tally(len(ids), len(ids) - len(drops), 0, Counter(drop.reason for drop in drops.values()))
     tally.tokens_in, tally.tokens_cached, tally.tokens_out = spent.tokens_in, spent.tokens_cached, spent.tokens_out
     tally.seconds, tally.counts = spent.seconds, spent.counts
-    stage.close(run.settings(block.name), tally)
+    stage.close(run.settings(block.name), tally, **run.purse.bill(block.name))

@@ -23,7 +23,7 @@ async def rows(run: Run, group: list[Block]) -> None:
     answerable(run, group[0])
     await run_rows(run, [_work(run, block) for block in group], run.stage(group[0].reads))
     for block in group:
-        seal_rows(run.stage(block.name), run.settings(block.name), run.stage(block.reads))
+        seal_rows(run, run.stage(block.name), run.settings(block.name), run.stage(block.reads))
 
 
 def _work(run: Run, block: Block) -> RowStage:
@@ -46,14 +46,16 @@ async def run_rows(run: Run, works: list[RowStage], source: Stage) -> None:
     if run.cluster:
         async with run.screen.live():
             bars = {work.name: run.screen.bar(work.name, total, work.folder.count_done()) for work in works}
-            await handout.through(run.cluster, task, source, bars)
+            for bar in bars.values():
+                bar.spent = run.purse.words
+            await handout.through(run.cluster, task, source, bars, run.purse)
         return
-    steps = task.live(await run.fleet.roles(task.specs))
+    steps = task.live(await run.fleet.roles(task.specs), run.purse)
     await rehearse(steps, task.rehearsed)
     async with run.screen.live():
         bars = {work.name: run.screen.bar(work.name, total, work.folder.count_done()) for work in works}
         for step in steps:
-            bars[step.name].slots = step.slots
+            bars[step.name].slots, bars[step.name].spent = step.slots, run.purse.words
             step.observer = Observer(
                 on_reply=lambda name, tokens: bars[name].reply(tokens),
                 on_row=lambda name, tokens, reason: bars[name].advance(reason=reason),
@@ -61,7 +63,7 @@ async def run_rows(run: Run, works: list[RowStage], source: Stage) -> None:
         await flow(steps, source, 2 * max(step.slots.most for step in steps))
 
 
-def seal_rows(stage: Stage, settings: Fingerprint, source: Stage) -> None:
+def seal_rows(run: Run, stage: Stage, settings: Fingerprint, source: Stage) -> None:
     """Seal a row stage from the ledgers of its parts.
 
     Raises:
@@ -84,4 +86,4 @@ def seal_rows(stage: Stage, settings: Fingerprint, source: Stage) -> None:
         raise RunError(
             f"{stage.name} kept none of {tally.rows_in} rows ({reasons}); see {stage.folder / 'drops.jsonl'}"
         )
-    stage.close(settings, tally)
+    stage.close(settings, tally, **run.purse.bill(stage.name))

@@ -21,6 +21,7 @@ from cai.store import run_folder
 from cai.store.files import read_form
 from cai.store.ledger import Tally
 from cai.store.rows import plain
+from cai.store.spending import SPENT
 from cai.train.launch import guards, memory
 from cai.train.launch.start import Manifest, Where, job, train
 from constitution.load import digest
@@ -32,18 +33,22 @@ async def training(run: Run, block: Block) -> None:
         await run.fleet.need([])  # training gets the whole machine
     if run.cluster:
         await run.cluster.release()
+    run.purse.spending.save()
     stage, settings, want = run.stage(block.name), run.settings(block.name), block.want
     manifest = stage.folder / "manifest.json"
     if not manifest.exists():
         data = run.folder / block.reads
         run.whole(run.recipe.block(block.reads))
         seed = run.recipe.seed + block.number
-        beside = _job_extras(run, want)
+        beside = _job_extras(run, want, block.name)
         job_file = job(
             block.kind, _with_reference(run, want), run.weights(want.base), (data, stage.folder), seed, beside
         )
         with run.screen.bars():
-            await _watched(run, block, job_file, passwords.environment(beside))
+            try:
+                await _watched(run, block, job_file, passwords.environment(beside))
+            finally:
+                run.count_again()
     done = read_form(manifest, Manifest)
     rows = done["rows"]
     left_out = {reason: count for reason, count in rows.items() if reason not in ("train", "test", "repeated")}
@@ -58,7 +63,7 @@ async def training(run: Run, block: Block) -> None:
         tokens_in=done.get("tokens", 0),
         counts=counts,
     )
-    stage.close(settings, tally, metrics=done["metrics"])
+    stage.close(settings, tally, metrics=done["metrics"], **run.purse.bill(block.name))
 
 
 def _room_beside_servers(run: Run, block: Block) -> bool:
@@ -82,7 +87,7 @@ def _with_reference(run: Run, want: Train) -> Train:
     return replace(want, reference="" if weights == run.weights(want.base) else resolve(weights))
 
 
-def _job_extras(run: Run, want: Train) -> dict[str, Any]:
+def _job_extras(run: Run, want: Train, stage: str) -> dict[str, Any]:
     """What a trainer asks: for answers of its policy, for their scores, and its guards' judge; for its job file."""
     found = {}
     if isinstance(want, Online):
@@ -93,7 +98,18 @@ def _job_extras(run: Run, want: Train) -> dict[str, Any]:
         found["judging"] = {**given, **_scorer(run, want.guards.get("judge", ""))}
     if isinstance(want, Ppo) and want.rollouts:
         found["sampler"] = {"spec": plain(run.spec(want.rollouts)), "logs": str((run.folder / "logs").resolve())}
+    _pay(run, [found[key] for key in ("scoring", "judging") if key in found], stage)
     return found
+
+
+def _pay(run: Run, scorers: list[dict[str, Any]], stage: str) -> None:
+    """Let those who are asked in the training's own processes be counted, each with its share of what is left."""
+    purse, asked = run.purse, [each for each in scorers if each["spec"]]
+    for each in asked:
+        each |= {"stage": stage, "spent": str((run.folder / SPENT).resolve())}
+        if purse.budget is not None:
+            share = (purse.budget - purse.spent) / (len(asked) * run.recipe.hardware.count)
+            each["budget"] = purse.costs.get(each["spec"]["role"], 0.0) + share
 
 
 def _scorer(run: Run, role: str) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import asyncio
 from pathlib import Path
 
 from cai.cluster.hire import Cluster
-from cai.errors import RunError
+from cai.errors import RunError, UserError
 from cai.flow.screen import Screen
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.recipe import Recipe
 from cai.report.summary import ledger_line
@@ -31,6 +31,14 @@ def start(
     cluster: Cluster | None = None,
 ) -> None:
     """Run a recipe to its end, after setting aside what is to be done again; see ``walk`` and ``cai.run.redo``."""
+    if cluster and recipe.budget is not None:
+        raise UserError(
+            "a budget is not kept over a cluster, whose machines ask each for itself; take `budget` out, or run without --ray"
+        )
+    if cluster and (batched := [role for role, spec in recipe.models.items() if spec.batch]):
+        raise UserError(
+            f"models.{batched[0]}.batch: batches are handed in by one machine; take it out, or run without --ray"
+        )
     run = Run(recipe, folder, screen, cluster)
     if redo_stage:
         screen.say(redo.stage(run, redo_stage))
@@ -88,6 +96,8 @@ def _describe(run: Run) -> None:
         "models": {role: spec.title for role, spec in run.recipe.models.items()},
         "stages": [_noted(block) for block in run.recipe.blocks],
     }
+    if prices := {role: dict(price) for role, price in run.purse.prices.items()}:
+        known["prices"] = prices
     write_json(run.folder / "run.json", known)
     run.keep_constitution()
 

@@ -53,10 +53,22 @@ class LedgerLine(PlainTally):
     bytes: NotRequired[int | None]
 
 
+class Spent(TypedDict):
+    """What a role was asked for, and what that cost, where the role has a price."""
+
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    cost: NotRequired[float]
+
+
 class Seal(PlainTally):
     """``seal.json``; some stages say more.
 
     Attributes:
+        spent: of a stage that asked a role with a price, what it used by role, rows included that were done again since, or
+            were in the making when the run was stopped.
+        cost: all of that, by the prices of then.
         metrics: a trainer's figures on its held-out rows.
         splits: of a dataset, with their rows.
         verdict: what became of a round.
@@ -74,6 +86,8 @@ class Seal(PlainTally):
     policy: NotRequired[str]
     says: NotRequired[str]
     labels: NotRequired[str]
+    spent: NotRequired[dict[str, Spent]]
+    cost: NotRequired[float]
 
 
 class Wins(TypedDict):

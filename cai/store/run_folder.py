@@ -29,6 +29,7 @@ class RunNote(TypedDict):
     Attributes:
         principles: id → title.
         models: role → what its model is called.
+        prices: role → what a million of its tokens costs, of those that have a price.
     """
 
     recipe: str
@@ -38,6 +39,7 @@ class RunNote(TypedDict):
     constitution_digest: str
     principles: dict[str, str]
     models: dict[str, str]
+    prices: NotRequired[dict[str, dict[str, float]]]
     stages: list[StageNote]
 
 

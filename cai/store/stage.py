@@ -6,6 +6,7 @@ line, the rows are sorted to input order, fsynced and renamed. A run killed at a
 are there; a torn last line is cut.
 """
 
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from cai.errors import RunError, UserError
+from cai.store.batches import BATCHES
 from cai.store.clock import CLOCK, Clock
 from cai.store.files import (
     append_line,
@@ -252,6 +254,7 @@ class Stage:
         if tally.rows_in != tally.rows_kept + tally.dropped.total():
             raise RunError(f"{self.folder}: the ledger does not add up: {tally}")
         (self.folder / CLOCK).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / BATCHES, ignore_errors=True)  # whose answers are in rows now
         made = {"stage": self.name, "digest": settings.digest(), "inputs": settings.inputs}
         write_json(self.folder / "seal.json", {**made, **tally.plain(), **more, "versions": versions()})
 

@@ -15,9 +15,11 @@ from cai.cluster.hire import Place
 from cai.cluster.worker import PartResult, Progress
 from cai.errors import CaiError, RunError, UserError, first
 from cai.flow.live import Job, RowStage
+from cai.flow.purse import Purse
 from cai.flow.screen import Screen
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.store.ledger import Tally
+from cai.store.spending import Spending
 from cai.store.stage import Stage
 from constitution.load import load
 
@@ -97,7 +99,7 @@ def handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
         bars = {"answer": Screen().bar("answer", PARTS)}
         cluster: Any = Workers(answers)
         try:
-            asyncio.run(asyncio.wait_for(Dispatcher(cluster, task, source, bars).done(), 20))
+            asyncio.run(asyncio.wait_for(Dispatcher(cluster, task, source, bars, Purse(Spending(None))).done(), 20))
         except BaseExceptionGroup as failed:
             raise first(failed) from None
         return len(stage.parts())

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from cai.errors import RowError, UserError
-from cai.models.types import ModelSpec, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Request
 
 
 @pytest.fixture(scope="module")

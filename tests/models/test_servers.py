@@ -21,8 +21,9 @@ from cai.models.anthropic import VERSION
 from cai.models.endpoint import Endpoint
 from cai.models.refusals import refusal
 from cai.models.retries import Transient
+from cai.models.spec import ModelSpec
 from cai.models.transport import Page
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.types import Reply, Request
 
 Body = dict[str, Any]
 Wrong = tuple[int, Any]
@@ -587,7 +588,7 @@ SERVERS: dict[str, Server] = {
             (
                 replace(PLAIN, temperature=0.5, stop=("\n\n", "\n\nHuman:")),
                 {"max_tokens": 64, "temperature": 0.5, "stop_sequences": ["\n\nHuman:"], "seed": None, "n": None}
-                | {"system": [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}]}
+                | {"system": "Be kind."}
                 | {"messages": [{"role": "user", "content": "Row: is rye sour?"}], "thinking": None},
             ),
             (OFF, {"thinking": {"type": "disabled"}, "max_tokens": 64, "temperature": None}),
@@ -774,6 +775,27 @@ def test_a_role_s_own_body_wins(own: Body) -> None:
     assert {key: body.get(key) for key in expected} == expected
 
 
+def test_a_server_without_room_for_a_thought_beside_the_answer_is_asked_for_both_in_its_tokens() -> None:
+    short = "max_tokens=2064 cannot be greater than max_model_len=2048"
+    server = replace(
+        SERVERS["vLLM, with a parser of thoughts"],
+        refuses=lambda body: (
+            (400, told(short, "BadRequestError", 400))
+            if body.get("max_tokens", body.get("max_completion_tokens")) > 2048
+            else None
+        ),
+    )
+    done = exchanged(server, ON)
+    assert (done.bodies[0]["max_tokens"], done.bodies[0]["thinking_token_budget"]) == (64, 2000)
+    assert done.notes == ["it has no room for a thought beside the answer, so that both share the answer's tokens"]
+
+
+def test_a_role_s_own_budget_widens_the_limit_as_well() -> None:
+    own = {"thinking": {"type": "enabled", "budget_tokens": 3000}}
+    [body] = exchanged(claude_of("Yes."), replace(ON, temperature=0.0, more=own)).bodies
+    assert (body["thinking"], body["max_tokens"], body.get("temperature")) == (own["thinking"], 3064, None)
+
+
 def claude_of(text: str) -> Server:
     server = SERVERS["Anthropic, to Claude 4.5"]
     return replace(server, answer={**server.answer, "content": [{"type": "text", "text": text}]})
@@ -810,6 +832,11 @@ def test_what_requests_share_is_marked_for_the_cache_and_what_one_row_alone_has_
         [place for place, turn in enumerate(body["messages"]) if isinstance(turn["content"], list)] for body in bodies
     ]
     assert marked[2:] == [[1]] * 6  # of the first two nobody knew yet
+    alone = [Request((TURNS[0], {"role": "user", "content": f"Row {number}"})) for number in range(3)]
+    systems = [body["system"] for body in exchanged(claude_of("Yes."), *alone).bodies]
+    assert systems == ["Be kind."] * 2 + [
+        [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}]
+    ]
 
 
 def test_a_verdict_asked_of_a_server_without_log_probabilities_is_counted_as_such() -> None:

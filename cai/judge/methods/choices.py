@@ -14,8 +14,8 @@ from typing import Protocol
 
 from cai.flow.ask import Ask
 from cai.models.replies import THINKING
-from cai.models.types import Request
-from cai.models.verdicts import gives_logprobs, thinks
+from cai.models.types import Reply, Request
+from cai.models.verdicts import draws, gives_logprobs, thinks
 from cai.store.votes import LOGPROBS, SAMPLED, Status, Vote
 from constitution import forms, read
 from constitution.forms import Form
@@ -48,10 +48,23 @@ class Wanted(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a judge said and thought before its verdict; of one that said nothing yet it is not known that it thought."""
+    """What a judge said and thought before its verdict; of one that said nothing yet it is not known that it thought.
+
+    Attributes:
+        tokens: the least that a request has which holds the thought; 0 where it is not known.
+    """
 
     text: str = ""
     thought: str = ""
+    tokens: int = 0
+
+    @classmethod
+    def of(cls, reply: Reply, number: int, text: str) -> "Said":
+        """One sample of a reply, of which ``text`` is to stand before the verdict."""
+        thought = reply.thinking[number] if reply.thinking else ""
+        letters = sum(map(len, (*reply.texts, *reply.thinking)))
+        spent = reply.tokens_out * len(thought) / letters if letters else 0.0
+        return cls(text, thought, reply.tokens_in + int(spent / 2) if reply.tokens_in else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +146,10 @@ async def is_sampled(asked: Rendered, form: Form, want: Wanted, ask: Ask, said: 
 
 async def by_logprobs(asked: Rendered, form: Form, floor: float, ask: Ask, said: Said = NOTHING) -> Distribution:
     """Read off the first token after the forced beginning (Bai et al. 2022, section 4.1)."""
-    logprobs = (await ask(_choosing(asked, form, said))).choice_logprobs
-    held = {choice: math.exp(value) for choice, value in logprobs.items()}
+    reply = await ask(_choosing(asked, form, said))
+    if said.thought and 0 < reply.tokens_in < said.tokens:  # the model's template leaves thoughts out
+        ask.counts["thoughts_left_out"] += 1
+    held = {choice: math.exp(value) for choice, value in reply.choice_logprobs.items()}
     mass = sum(held.values())
     if mass < floor or mass == 0:
         return Distribution({}, mass, LOGPROBS, thinking=said.thought, status="unparsed")
@@ -160,7 +175,7 @@ async def by_samples(asked: Rendered, form: Form, want: Wanted, ask: Ask, draw: 
 def _sampling(asked: Rendered, want: Wanted, ask: Ask, draw: Draw) -> Request:
     heat = 1.0 if want.temperature is None else want.temperature
     seed = ask.seed() if draw.seed is None else draw.seed
-    count = draw.count or want.verdicts
+    count = draw.count or want.verdicts if draws(ask.model) else 1  # at a temperature of 0 one says what all would
     return Request(asked.messages, asked.prompt, count, want.max_tokens, heat, stop=asked.stop, seed=seed)
 
 
@@ -188,7 +203,7 @@ async def _thought(asked: Rendered, want: Wanted, ask: Ask) -> tuple[Said, Statu
     """What the judge thinks before it answers, and why that serves for nothing; its answer is not read here."""
     request = Request(asked.messages, asked.prompt, 1, want.max_tokens, 0.0, stop=asked.stop, seed=ask.seed())
     reply = await ask(request)
-    said = Said("", "".join(reply.thinking))
+    said = Said.of(reply, 0, "")
     if reply.finishes[0] == THINKING:
         ask.counts["verdicts_cut_while_thinking"] += 1
         return said, "truncated"

@@ -43,10 +43,9 @@ async def _reasoned(vote: Vote, asked: Rendered, form: Form, want: Judging, ask:
         asked.messages, asked.prompt, want.samples, want.max_tokens, temperature, stop=stop, seed=vote.seed
     )
     reply, votes = await ask(request), []
-    thoughts = reply.thinking or ("",) * len(reply.texts)
-    for text, finish, thought in zip(reply.texts, reply.finishes, thoughts, strict=True):
-        said = Said(text.strip(), thought)
-        vote = replace(vote, rationale=said.text, thinking=thought, kind=LOGPROBS)
+    for number, finish in enumerate(reply.finishes):
+        said = Said.of(reply, number, reply.texts[number].strip())
+        vote = replace(vote, rationale=said.text, thinking=said.thought, kind=LOGPROBS)
         if status := _unusable(said.text, finish):
             votes.append(replace(vote, status=status))
         else:

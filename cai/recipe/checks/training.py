@@ -6,7 +6,7 @@ from dataclasses import fields
 from cai.data.prompts import TRACKS
 from cai.errors import UserError, install
 from cai.models.machine import Machine
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.checks import guards, online
 from cai.stages.dpo import SMOOTHED, Dpo

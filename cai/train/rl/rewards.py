@@ -14,13 +14,16 @@ from random import Random
 
 from cai.errors import RowError
 from cai.flow.ask import Ask, Up
+from cai.flow.purse import Purse
 from cai.judge.methods import METHODS
 from cai.judge.settings import VERDICTS
 from cai.models import concurrency
 from cai.models.concurrency import Slots
 from cai.models.open import open_model
-from cai.models.types import NO_MODEL, ModelSpec
+from cai.models.spec import ModelSpec
+from cai.models.types import NO_MODEL
 from cai.store.rows import decode
+from cai.store.spending import Spending
 from cai.train.rl.rollout import SeededPrompt
 from constitution import draw
 from constitution.load import load
@@ -34,6 +37,9 @@ class Scoring:
         method, choice, floor, rules, verdict, verdicts: as in the block.
         temperature, max_tokens: of sampled verdicts.
         spec: how to reach the model; None where none is asked.
+        stage: under which its tokens are counted, in
+        spent: the run's file of what was spent; counted nowhere where empty.
+        budget: what the role may cost in all, as far as this process goes; no bound where it is None.
         constitution: its file.
         logs: a folder for a server's log.
     """
@@ -49,6 +55,14 @@ class Scoring:
     verdicts: int = VERDICTS
     temperature: float | None = None
     max_tokens: int = 512
+    stage: str = ""
+    spent: str = ""
+    budget: float | None = None
+
+    @property
+    def role(self) -> str:
+        """Who is asked."""
+        return self.spec.role if self.spec else ""
 
     @classmethod
     def read(cls, data: Mapping[str, object]) -> "Scoring":
@@ -64,16 +78,21 @@ class Rewards:
         self.constitution = load(Path(scoring.constitution))
         self.stack = AsyncExitStack()
         self.up: Up | None = None
+        prices = {scoring.role: scoring.spec.price} if scoring.spec and scoring.spec.price else {}
+        self.purse = Purse(Spending(Path(scoring.spent) if scoring.spent else None), prices, scoring.budget)
 
     async def score(self, asked: Sequence[SeededPrompt], texts: Sequence[str]) -> list[float | None]:
         """The score of each answer, or None where it cannot be read.
 
         Raises:
-            UserError, RunError: the model cannot be asked at all.
+            UserError, RunError: the model cannot be asked at all, or the budget might be passed.
         """
         if self.up is None:
             self.up = await self._open()
-        return await asyncio.gather(*(self._one(*each) for each in zip(asked, texts, strict=True)))
+        try:
+            return await asyncio.gather(*(self._one(*each) for each in zip(asked, texts, strict=True)))
+        finally:
+            self.purse.spending.save()
 
     async def close(self) -> None:
         """Bring the model down."""
@@ -88,6 +107,7 @@ class Rewards:
     async def _one(self, asked: SeededPrompt, text: str) -> float | None:
         assert self.up is not None and self.method.score_one is not None
         ask = Ask(*self.up, self.constitution, str(asked.seed), Random(asked.seed))
+        ask.stage, ask.role, ask.purse = self.scoring.stage, self.scoring.role, self.purse
         drawn, choice = (), self.scoring.choice
         if self.method.needs:
             drawn = draw.for_judgment(self.constitution, asked.prompt.about, choice, ask.rng, self.method.judges_by)

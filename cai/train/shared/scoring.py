@@ -16,7 +16,7 @@ from cai.data import dataset
 from cai.data.dataset import PreferenceRow
 from cai.judge.reward_figures import figures
 from cai.models.reward import scores
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.models.weights import conversation, load
 from cai.stages.reward import Reward
 from cai.train.shared.job import Job

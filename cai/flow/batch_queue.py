@@ -1,0 +1,201 @@
+"""Requests on their way through a batch API: gathered, handed in, waited for, kept on disk.
+
+A batch is handed in when no request came for a moment, nothing holds it up, and none is out; or when it is full. So the rows of a
+stage stay together, step by step, and those that come late are together in the next one.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from cai.errors import RunError
+from cai.models.batch_api import CANCELLED, ENDS, BatchApi
+from cai.store.batches import BatchFolder, BatchNote, Place
+
+GATHER_SECONDS = 3.0
+"""Without a request, after which no other is waited for."""
+LEAST_SECONDS, MOST_SECONDS, SHARE = 1.0, 60.0, 0.05
+"""Between two looks at a batch: a share of the time that it has been out."""
+
+
+class Asked(NamedTuple):
+    """A request that waits to be handed in."""
+
+    key: str
+    path: str
+    line: bytes
+
+
+class BatchQueue:
+    """The batches of one role in one stage.
+
+    Args:
+        name: the model's.
+        say: told of what is handed in and what came back.
+    """
+
+    def __init__(self, api: BatchApi, folder: BatchFolder, name: str, say: Callable[[str], None]) -> None:
+        self.api, self.folder, self.name, self.say = api, folder, name, say
+        self.here: dict[str, tuple[Place | None, bool]] = {}
+        """Answers that nobody has asked for yet: where, if there is one, and whether a former session had it."""
+        self.out: dict[str, int] = {}
+        """Requests that are in a batch, with its number."""
+        self.batches: dict[int, BatchNote] = {}
+        self.watched: set[int] = set()
+        self.waiting: dict[str, asyncio.Future[Any]] = {}
+        self.gathered: list[Asked] = []
+        self.came = self.holds = 0
+        self.gathering = False
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Take up what former sessions handed in.
+
+        Raises:
+            UserError: the server has no batches.
+            RunError: it does not answer, or a note is damaged.
+        """
+        await self.api.check()
+        for number, known in self.folder.notes():
+            if known["ended"]:
+                self._hand_out(number, known, kept=True)
+            elif batch := known["batch"] or (known["note"] and await self.api.found(known["note"])):
+                self._is_out(number, {**known, "batch": batch})
+            else:
+                self.folder.forget(number)  # it was never made
+
+    async def answer(self, key: str, path: str, line: bytes) -> tuple[Any, bool]:
+        """The body of an answer, None where its batch has none, and whether a former session had it.
+
+        Raises:
+            RunError: the batch came to nothing.
+        """
+        if key in self.here:
+            place, kept = self.here.pop(key)
+            return place and self.api.answer(self.folder.line(place))[1], kept
+        future = self.waiting[key] = asyncio.get_running_loop().create_future()
+        if key in self.out:
+            self._watch(self.out[key])
+        else:
+            self.gathered.append(Asked(key, path, line))
+            self.came += 1
+            if not self.gathering:
+                self.gathering = True
+                self._start(self._gather())
+        return await future, False
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """No batch that is not full goes until the block is left: a row is about to ask more."""
+        self.holds += 1
+        try:
+            yield
+        finally:
+            self.holds -= 1
+
+    async def _gather(self) -> None:
+        try:
+            while self.gathered:
+                seen = -1
+                while not self._full() and (seen != self.came or self.holds or self.watched):
+                    seen = self.came
+                    await asyncio.sleep(GATHER_SECONDS)
+                await self._hand_in()
+        finally:
+            self.gathering = False
+
+    def _full(self) -> bool:
+        size = sum(len(each.line) for each in self.gathered)
+        return len(self.gathered) >= self.api.most_requests or size >= self.api.most_bytes
+
+    async def _hand_in(self) -> None:
+        """The requests that came first, of one path, as one batch."""
+        some = self._next()
+        number, keys = self.folder.next(), [each.key for each in some]
+
+        def note(found: str) -> None:
+            self.folder.write(number, BatchNote(note=found, batch="", ended="", keys=keys))
+
+        batch = await self.api.hand_in(b"".join(each.line for each in some), some[0].path, note)
+        self._is_out(number, BatchNote(note="", batch=batch, ended="", keys=keys))
+        count = f"{len(keys):,} request{'' if len(keys) == 1 else 's'}"
+        self.say(f"{self.name}: {count} handed in as {batch}; if this is stopped, the same command goes on with it")
+        self._watch(number)
+
+    def _next(self) -> list[Asked]:
+        """As many as one batch may have; the others stay."""
+        some, left, size = list[Asked](), list[Asked](), 0
+        for each in self.gathered:
+            size += len(each.line)
+            fits = len(some) < self.api.most_requests and (not some or size <= self.api.most_bytes)
+            (some if fits and each.path == self.gathered[0].path else left).append(each)
+        self.gathered = left
+        return some
+
+    def _is_out(self, number: int, known: BatchNote) -> None:
+        self.folder.write(number, known)
+        self.batches[number] = known
+        self.out |= dict.fromkeys(known["keys"], number)
+
+    def _watch(self, number: int) -> None:
+        if number not in self.watched:
+            self.watched.add(number)
+            self._start(self._wait(number, self.batches[number]))
+
+    async def _wait(self, number: int, known: BatchNote) -> None:
+        """Until a batch has ended and its answers are here."""
+        began, id = time.monotonic(), known["batch"]
+        while (batch := await self.api.look(id)).status not in ENDS:
+            await asyncio.sleep(min(max((time.monotonic() - began) * SHARE, LEAST_SECONDS), MOST_SECONDS))
+        if batch.status == "failed":
+            self.folder.forget(number)
+            raise RunError(
+                f"{self.name}: the server took nothing of {id} ({batch.words or 'it does not say why'}); where that is too many "
+                "requests or tokens, set the role's `concurrency` lower, then run the same command again"
+            )
+        for place, file in enumerate(batch.files):
+            await self.api.fetch(file, self.folder.file(number, place))
+        self.folder.write(number, ended := {**known, "ended": batch.status})
+        left = self._hand_out(number, ended)
+        self.watched.discard(number)
+        if left and batch.status == CANCELLED:
+            raise RunError(f"{self.name}: {id} was cancelled; run the same command again, which hands in what it left")
+        self.say(f"{self.name}: {id} is {batch.status}{f'; {left:,} of it asked singly' if left else ''}")
+
+    def _hand_out(self, number: int, known: BatchNote, kept: bool = False) -> int:
+        """Give a batch's answers to those who wait for them, now or later; returns how many requests it left out."""
+        left = dict.fromkeys(known["keys"])
+        for place, line in self.folder.lines(number):
+            key, body = self.api.answer(line)
+            if body is not None and key in left:
+                del left[key]
+                self._give(key, body, place, kept)
+        for key in left if known["ended"] != CANCELLED else ():  # of which the rest is handed in again
+            self._give(key, None, None, kept)
+        for key in known["keys"]:
+            self.out.pop(key, None)
+        return len(left)
+
+    def _give(self, key: str, body: Any, place: Place | None, kept: bool) -> None:
+        future = self.waiting.pop(key, None)
+        if future is None:
+            self.here[key] = place, kept
+        elif not future.done():
+            future.set_result(body)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(self._guarded(work))
+        self.tasks.add(task)  # the loop itself keeps none alive
+        task.add_done_callback(self.tasks.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """What goes wrong is told to all who wait: none may be left behind."""
+        try:
+            await work
+        except Exception as error:
+            for future in self.waiting.values():
+                if not future.done():
+                    future.set_exception(error)
+            self.waiting.clear()

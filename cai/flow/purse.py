@@ -1,0 +1,128 @@
+"""What a run has spent, and whether it may spend more: requests are handed out only while the budget could pay for all in flight.
+
+A request is held to cost the most that it may, see ``cai.models.prices.most``, until its answer tells what it did cost. One that
+the budget could not pay for waits until others have come in, those of rows with most steps behind them first, so that rows end.
+When nothing is in flight any more and the next one may still be too dear, the run stops: all that was asked for is there.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+from cai.errors import RunError
+from cai.models.prices import Price, cost, most
+from cai.models.types import Model, Request
+from cai.store.ledger import Spent
+from cai.store.spending import Spending
+
+
+class Bill(TypedDict, total=False):
+    """What a seal tells of money."""
+
+    spent: dict[str, Spent]
+    cost: float
+
+
+class Purse:
+    """A run's money.
+
+    Args:
+        spending: the tokens so far, which are added to it.
+        prices: by role, of those that have one.
+        budget: no bound where it is None.
+    """
+
+    def __init__(
+        self, spending: Spending, prices: Mapping[str, Price] | None = None, budget: float | None = None
+    ) -> None:
+        self.spending, self.prices, self.budget = spending, prices or {}, budget
+        self.costs = {role: cost(self.prices.get(role, {}), used) for role, used in spending.by_role().items()}
+        self.held, self.in_flight = 0.0, 0
+        self.waiting: list[tuple[int, int, float, asyncio.Future[None]]] = []
+        self.arrivals = itertools.count()
+
+    @property
+    def spent(self) -> float:
+        """What was spent so far, of all sessions."""
+        return sum(self.costs.values())
+
+    async def hold(self, role: str, request: Request, model: Model, steps: int) -> float:
+        """Set aside what a request may cost, when there is so much; returns it.
+
+        Raises:
+            RunError: there is not, though nothing is in flight.
+        """
+        price = self.prices.get(role)
+        if self.budget is None or not price:
+            return 0.0
+        amount = most(price, request, model)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self.waiting, (-steps, next(self.arrivals), amount, turn))
+        self._hand_on()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and not turn.exception():
+                self.release(amount)  # it was set aside just as its holder was cancelled
+            raise
+        return amount
+
+    def release(self, amount: float) -> None:
+        """A request is in flight no more."""
+        if amount:
+            self.held, self.in_flight = self.held - amount, self.in_flight - 1
+            self._hand_on()
+
+    def spend(self, stage: str, role: str, tokens: Sequence[int]) -> None:
+        """Tokens of a role were used."""
+        self.spending.add(stage, role, tokens)
+        self.costs[role] = self.costs.get(role, 0.0) + cost(self.prices.get(role, {}), tokens)
+
+    def bill(self, stage: str) -> Bill:
+        """What a stage was billed, by role; nothing where none of them has a price."""
+        used = self.spending.of(stage)
+        if not used.keys() & self.prices.keys():
+            return {}
+        spent: dict[str, Spent] = {}
+        for role, tokens in used.items():
+            spent[role] = {"tokens_in": tokens[0], "tokens_cached": tokens[1], "tokens_out": tokens[2]}
+            if role in self.prices:
+                spent[role]["cost"] = cost(self.prices[role], tokens)
+        return {"spent": spent, "cost": sum(each.get("cost", 0.0) for each in spent.values())}
+
+    def by_role(self) -> str:
+        """``policy 2.10, judge 10.20``."""
+        return ", ".join(f"{role} {money(self.costs.get(role, 0.0))}" for role in self.prices)
+
+    def words(self) -> str:
+        """``12.30 of 50 spent``; empty where nothing has a price."""
+        if not self.prices:
+            return ""
+        return f"{money(self.spent)} {'' if self.budget is None else f'of {self.budget:,g} '}spent"
+
+    def _hand_on(self) -> None:
+        while self.waiting and (self._fits(self.waiting[0][2]) or not self.in_flight):
+            *_, amount, turn = heapq.heappop(self.waiting)
+            if turn.done():
+                continue
+            if self._fits(amount):
+                self.held, self.in_flight = self.held + amount, self.in_flight + 1
+                turn.set_result(None)
+            else:
+                turn.set_exception(RunError(self._too_dear(amount)))
+
+    def _fits(self, amount: float) -> bool:
+        return self.budget is None or self.spent + (self.held if self.in_flight else 0.0) + amount <= self.budget
+
+    def _too_dear(self, amount: float) -> str:
+        return (
+            f"{money(self.spent)} of the budget of {self.budget:,g} is spent ({self.by_role()}), and the next "
+            f"request may cost up to {money(amount)}; all answers are kept: raise `budget` and run the same command again to go on"
+        )
+
+
+def money(amount: float) -> str:
+    """``1,234.50``, ``0.0042``."""
+    return f"{amount:,.2f}" if amount >= 1 or not amount else f"{amount:.2g}"

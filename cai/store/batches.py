@@ -1,0 +1,86 @@
+"""Batches that were handed in for a stage and a role, kept beside its rows until it is sealed.
+
+``00000.json`` says what is known of a batch from before it is made, and ``00000-0.jsonl`` … are the server's files of answers, as
+they came. So a run that is stopped goes on with the batches that are there, and asks for no answer twice.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypedDict
+
+from cai.store.files import read_form, write_json
+
+BATCHES = ".batches"
+"""The folder within a stage's, with one for each role."""
+Place = tuple[Path, int]
+"""A line of a file."""
+
+
+class BatchNote(TypedDict):
+    """What is known of a batch.
+
+    Attributes:
+        note: by what it is found again while its id was not heard.
+        batch: its id; empty until that was heard.
+        ended: how; empty until its answers are here.
+        keys: of its requests.
+    """
+
+    note: str
+    batch: str
+    ended: str
+    keys: list[str]
+
+
+class BatchFolder:
+    """The batches of one role in one stage."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def notes(self) -> Iterator[tuple[int, BatchNote]]:
+        """All batches by their numbers.
+
+        Raises:
+            RunError: a note is damaged.
+        """
+        for path in sorted(self.folder.glob("[0-9]*.json")):
+            if note := read_form(path, BatchNote):
+                yield int(path.stem), note
+
+    def next(self) -> int:
+        """A number that no batch has."""
+        return max((int(path.stem) for path in self.folder.glob("[0-9]*.json")), default=-1) + 1
+
+    def write(self, number: int, note: BatchNote) -> None:
+        """Keep what is known; raises as ``write_json``."""
+        write_json(self.folder / f"{number:05d}.json", note)
+
+    def forget(self, number: int) -> None:
+        """There is no such batch."""
+        (self.folder / f"{number:05d}.json").unlink(missing_ok=True)
+
+    def file(self, number: int, place: int) -> Path:
+        """Where a file of answers goes."""
+        return self.folder / f"{number:05d}-{place}.jsonl"
+
+    def lines(self, number: int) -> Iterator[tuple[Place, dict[str, Any]]]:
+        """All lines of a batch's files, with their places; one that is no JSON object answers nothing and is passed over."""
+        for path in sorted(self.folder.glob(f"{number:05d}-*.jsonl")):
+            offset = 0
+            with path.open("rb") as file:
+                for line in file:
+                    with suppress(ValueError, RecursionError):
+                        if isinstance(data := json.loads(line), dict):
+                            yield (path, offset), data
+                    offset += len(line)
+
+    @staticmethod
+    def line(place: Place) -> dict[str, Any]:
+        """The line at a place, of those that ``lines`` gave."""
+        path, offset = place
+        with path.open("rb") as file:
+            file.seek(offset)
+            return json.loads(file.readline())

@@ -1,0 +1,122 @@
+"""Money: what is set aside for requests in flight, who goes first when it runs low, and that no budget is ever passed."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from cai.errors import RunError
+from cai.flow.purse import Purse, money
+from cai.models.prices import cost, most
+from cai.models.scripted import Scripted
+from cai.models.types import Request
+from cai.store.spending import Spending
+
+PRICE = {"in": 2.0, "cached": 0.5, "out": 10.0}
+MODEL = Scripted(lambda request: "Rye.")
+ASKED = Request(({"role": "user", "content": "Why is rye bread dark?"},), max_tokens=100)
+
+
+def test_cached_tokens_have_a_price_of_their_own_or_that_of_the_others() -> None:
+    used = (1_000_000, 400_000, 100_000)
+    assert cost(PRICE, used) == pytest.approx(0.6 * 2 + 0.4 * 0.5 + 0.1 * 10)
+    assert cost({"in": 2.0, "out": 10.0}, used) == pytest.approx(2 + 1)
+    assert cost({}, used) == 0
+    assert cost(PRICE, (10, 40, 0)) > 0  # more from the cache than were asked, as some servers count
+
+
+@pytest.mark.parametrize(
+    "text", ["short", "Warum ist Roggenbrot dunkel? " * 40, "黑麦面包为什么是黑的？" * 40, "ရိုင်" * 40]
+)
+def test_no_request_costs_more_than_was_set_aside(text: str) -> None:
+    """A token is one byte at the least, whatever the language."""
+    asked = Request(({"role": "user", "content": text},), n=3, max_tokens=50)
+    assert most(PRICE, asked, MODEL) >= cost(PRICE, (3 * len(text.encode()), 0, 3 * 50))
+
+
+def purse(budget: float) -> Purse:
+    return Purse(Spending(None), {"judge": PRICE}, budget)
+
+
+async def asked(money: Purse, finished: list[int], steps: int, tokens: int = 10, stage: str = "label") -> None:
+    held = await money.hold("judge", ASKED, MODEL, steps)
+    await asyncio.sleep(0)
+    money.spend(stage, "judge", (tokens, 0, tokens))
+    money.release(held)
+    finished.append(steps)
+
+
+def test_what_does_not_fit_waits_for_what_is_in_flight_and_the_rows_furthest_on_go_first() -> None:
+    async def scene() -> list[int]:
+        one = most(PRICE, ASKED, MODEL)
+        low, finished = purse(1.5 * one), list[int]()
+        await asyncio.gather(*(asked(low, finished, steps) for steps in (0, 1, 5, 3)))
+        assert low.held == pytest.approx(0)
+        return finished
+
+    assert asyncio.run(scene()) == [0, 5, 3, 1]
+
+
+def test_a_budget_stops_before_it_is_passed_and_says_what_was_spent() -> None:
+    async def scene() -> Purse:
+        low, finished = purse(5 * most(PRICE, ASKED, MODEL)), list[int]()
+        ended = await asyncio.gather(
+            *(asked(low, finished, steps, tokens=60) for steps in range(1000)), return_exceptions=True
+        )
+        error = next(each for each in ended if each is not None)
+        assert isinstance(error, RunError)
+        assert f"{money(low.spent)} of the budget of 0.0" in str(error)
+        assert "(judge 0.0" in str(error)
+        assert "raise `budget` and run the same command again" in str(error)
+        assert len(finished) == low.spending.totals["label", "judge"][2] // 60  # all that was asked came in
+        return low
+
+    low = asyncio.run(scene())
+    assert low.budget is not None
+    assert low.budget - most(PRICE, ASKED, MODEL) < low.spent <= low.budget
+
+
+def test_a_role_without_a_price_is_never_held_up() -> None:
+    async def scene() -> None:
+        poor = purse(1e-12)
+        assert await poor.hold("policy", ASKED, MODEL, 0) == 0
+        poor.spend("sample", "policy", (5, 0, 5))
+        assert poor.spent == 0
+        with pytest.raises(RunError):
+            await poor.hold("judge", ASKED, MODEL, 0)
+
+    asyncio.run(scene())
+
+
+def test_one_that_is_cancelled_gives_back_what_was_set_aside() -> None:
+    async def scene() -> None:
+        tight = purse(1.1 * most(PRICE, ASKED, MODEL))
+        held = await tight.hold("judge", ASKED, MODEL, 0)
+        waiting = asyncio.create_task(tight.hold("judge", ASKED, MODEL, 0))
+        await asyncio.sleep(0)
+        tight.release(held)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert tight.held == pytest.approx(0)
+        await tight.hold("judge", ASKED, MODEL, 0)
+
+    asyncio.run(scene())
+
+
+def test_what_was_used_is_added_up_over_sessions(tmp_path: Path) -> None:
+    file = tmp_path / "spent.jsonl"
+    for _ in range(2):
+        book = Spending(file)
+        book.add("label", "judge", (10, 2, 3))
+        book.add("evaluate/votes", "judge", (1, 0, 1))
+        book.save()
+        book.save()
+    with file.open("a") as torn:
+        torn.write('{"stage":"label","role":"ju')
+    book = Spending(file)
+    assert book.of("label") == {"judge": [20, 4, 6]}
+    assert book.of("evaluate") == {"judge": [2, 0, 2]}
+    assert book.by_role() == {"judge": [22, 4, 8]}
+    bill = Purse(book, {"judge": PRICE}).bill("label")
+    assert bill["spent"]["judge"] == {"tokens_in": 20, "tokens_cached": 4, "tokens_out": 6, "cost": bill["cost"]}
+    assert Purse(book).bill("label") == {}

@@ -1,0 +1,130 @@
+"""What a run costs: seen everywhere, the same over kills, and never more than the budget."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cai.errors import InputError, RunError
+from cai.flow.screen import Screen
+from cai.recipe.read import load_recipe
+from cai.report.page import write_report
+from cai.report.summary import spent_line, stages_of
+from cai.run.walk import start
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = (ROOT / "tests" / "data" / "scripted.yaml").read_text().replace("limit: 40", "limit: 16")
+JUDGE = "judge: {scripted: script.yaml, price: {in: 10, cached: 1, out: 30}, concurrency: 3}"
+PRICED = (
+    RECIPE.replace(
+        "policy: {scripted: script.yaml}",
+        f"policy: {{scripted: script.yaml, price: {{in: 100, out: 1000}}}}\n  {JUDGE}",
+    )
+    .replace("label: {model: policy", "label: {model: judge")
+    .replace("judge: policy", "judge: judge")
+)
+Cai = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def recipe(write: Callable[[str, str], Path]) -> Path:
+    for name in ("script.yaml", "other.yaml"):
+        write(name, (ROOT / "tests" / "data" / name).read_text())
+    return write("priced.yaml", PRICED)
+
+
+def run(recipe: Path, out: Path, *overrides: str, redo: str | None = None) -> Path:
+    start(load_recipe(recipe, overrides), out, Screen(Console(quiet=True)), redo)
+    return out
+
+
+def costs(folder: Path) -> dict[str, float]:
+    return {each["name"]: each["cost"] for each in stages_of(folder) if "cost" in each}
+
+
+def rows(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("part-*.jsonl")}
+
+
+def test_the_cost_of_each_stage_is_that_of_its_tokens_by_role(recipe: Path, tmp_path: Path) -> None:
+    folder = run(recipe, tmp_path / "run")
+    known = costs(folder)
+    assert known.keys() == {"revise", "sample", "label", "evaluate"}
+    for name, prices in (("revise", (100, 1000)), ("label", (10, 30))):
+        seal = json.loads((folder / name / "seal.json").read_text())
+        asked = (seal["tokens_in"] * prices[0] + seal["tokens_out"] * prices[1]) / 1e6
+        assert known[name] == pytest.approx(asked)
+        assert seal["cost"] == known[name]
+    [both] = [each for each in stages_of(folder) if each["name"] == "evaluate"]
+    assert both["spent"].keys() == {"policy", "other", "judge"}
+    assert "cost" not in both["spent"]["other"]
+    write_report(folder, page := tmp_path / "report.html")
+    assert spent_line(folder) in page.read_text()
+
+
+def test_a_price_decides_no_row_and_one_that_changes_redoes_nothing(recipe: Path, tmp_path: Path) -> None:
+    folder = run(recipe, tmp_path / "run")
+    before, was = rows(folder), costs(folder)
+    recipe.write_text(PRICED.replace("in: 10,", "in: 20,").replace("cached: 1, out: 30", "cached: 2, out: 60"))
+    run(recipe, folder)
+    assert rows(folder) == before
+    assert costs(folder)["label"] == pytest.approx(2 * was["label"])
+    assert costs(folder)["revise"] == was["revise"]
+    recipe.write_text(RECIPE.replace("name: scripted", "name: scripted\nbudget: 5"))
+    with pytest.raises(InputError, match=r"priced.yaml:3: budget: no role has a price"):
+        run(recipe, folder)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5])
+def test_a_budget_stops_before_it_is_passed_and_a_higher_one_goes_on(
+    recipe: Path, tmp_path: Path, share: float
+) -> None:
+    whole = run(recipe, tmp_path / "whole")
+    bound = share * sum(costs(whole).values())
+    with pytest.raises(RunError) as stopped:
+        run(recipe, tmp_path / "run", f"budget={bound}")
+    assert f"of the budget of {bound:,g} is spent (policy " in str(stopped.value)
+    assert ", judge " in str(stopped.value)
+    spent, kept = sum(costs(tmp_path / "run").values()), len(rows(tmp_path / "run"))
+    assert spent <= bound
+    assert spent > bound - 2  # 512 tokens and the exemplars at a byte each
+    with pytest.raises(RunError):  # and no more for being asked again
+        run(recipe, tmp_path / "run", f"budget={bound}")
+    assert len(rows(tmp_path / "run")) == kept
+    run(recipe, tmp_path / "run", "budget=1e9")
+    assert rows(tmp_path / "run") == rows(whole)
+    # What rows had cost that were in the making when it stopped is not forgotten.
+    assert sum(costs(tmp_path / "run").values()) >= sum(costs(whole).values())
+
+
+def test_what_is_done_again_is_paid_again(recipe: Path, tmp_path: Path) -> None:
+    folder = run(recipe, tmp_path / "run")
+    once = costs(folder)
+    run(recipe, folder, redo="label")
+    assert costs(folder)["label"] == pytest.approx(2 * once["label"])
+    assert costs(folder)["revise"] == once["revise"]
+
+
+def test_status_and_plan_tell_it(cai: Cai, recipe: Path, tmp_path: Path) -> None:
+    whole = run(recipe, tmp_path / "scripted", "evaluate.models=[policy]")
+    ran = cai("status", whole, "--json")
+    told = {each["name"]: each.get("cost") for each in json.loads(ran.stdout)}
+    assert told["label"] == pytest.approx(costs(whole)["label"])
+    assert told["sft_set"] is None
+    assert spent_line(whole) in cai("status", whole).stdout
+    planned = json.loads(cai("plan", recipe, "--out", tmp_path, "--sample", "40", "--json").stdout)
+    data = sum(cost for name, cost in costs(whole).items() if name != "evaluate")
+    assert planned["tokens_cost"] == pytest.approx(data, rel=0.25)
+    assert planned["cost"] is None
+
+
+def test_a_budget_ends_the_command_with_one_sentence(cai: Cai, recipe: Path, tmp_path: Path) -> None:
+    ran = cai("run", recipe, "budget=0.5", "--out", tmp_path)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("error: 0.")
+    assert ran.stderr.count("\n") == 1
+    shown = cai("status", tmp_path / "scripted").stdout
+    assert "Spent: 0." in shown
