@@ -254,6 +254,13 @@ def test_one_bad_completion_leaves_the_pairs_of_the_others(tmp_path: Path, bad: 
     assert len(rows) - len(kept) == 1
 
 
+def test_a_named_context_belongs_to_each_pair_of_a_known_set(tmp_path: Path) -> None:
+    completions = [{"response": f"Answer {n}.", "fine-grained_score": n} for n in range(2)]
+    path = lines(tmp_path / "p.jsonl", [{"instruction": "Go.", "completions": completions, "passage": "Bread."}])
+    [pair] = pairs.read(Pairs(str(path), columns={"context": "passage"}))
+    assert isinstance(pair, Pair) and pair.messages == turns("Bread.\n\nGo.")
+
+
 def test_one_bad_answer_of_a_choice_leaves_the_others(tmp_path: Path) -> None:
     row = {"prompt": "2+2?", "corrects": ["4", ""], "incorrects": ["5", "6"]}
     rows = list(pairs.read(Pairs(str(lines(tmp_path / "p.jsonl", [row])))))
