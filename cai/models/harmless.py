@@ -43,6 +43,15 @@ def harmless(request: Request) -> Request:
     return replace(request, **known, tokens=request.tokens[:1])
 
 
+def wordier(request: Request) -> Request:
+    """The same with more words in its system message, for one sample: where it has no more tokens, that message is not shown."""
+    said = [
+        {**each, "content": f"{each['content']} " * 2} if each["role"] == "system" else each
+        for each in request.messages
+    ]
+    return replace(request, messages=tuple(said), n=1)
+
+
 def _innocent(request: Request) -> tuple[Message, ...]:
     roles = [message["role"] for message in request.messages]
     if not roles:
