@@ -793,4 +793,4 @@ def test_a_chat_template_that_leaves_system_messages_out_is_noticed(shows: bool)
         if shows
         else ["m: its chat template leaves system messages out, so that they stand before the words of the first turn"]
     )
-    assert len(server.probes) == 2
+    assert len(server.probes) == (2 if shows else 3)
