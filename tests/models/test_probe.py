@@ -774,3 +774,23 @@ def test_what_goes_on_from_a_closed_thought_is_no_thought_whatever_a_server_s_pa
     [reply], _ = ask(server, VERDICT, models={"data": [{"id": "m", "owned_by": "vllm"}]})
     assert server.rows[0]["continue_final_message"]
     assert set(reply.choice_logprobs) <= {"A"}
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_a_chat_template_that_leaves_system_messages_out_is_noticed(shows: bool) -> None:
+    """No server says so: it only counts as many tokens for a wordier one."""
+
+    def counted(body: dict[str, Any]) -> dict[str, Any]:
+        said = [each["content"] for each in body["messages"] if shows or each["role"] != "system"]
+        return {**answer(body), "usage": {"prompt_tokens": len(" ".join(said).split()), "completion_tokens": 1}}
+
+    server = Peculiar(counted)
+    _, notes = ask(server, ASKED, ASKED, models={"data": [{"id": "m", "owned_by": "vllm"}]})
+    assert [each["role"] for each in server.rows[-1]["messages"]] == (["system", "user"] if shows else ["user"])
+    assert server.rows[-1]["messages"][-1]["content"].startswith("Row?" if shows else "Be kind.\n\nRow?")
+    assert notes == (
+        []
+        if shows
+        else ["m: its chat template leaves system messages out, so that they stand before the words of the first turn"]
+    )
+    assert len(server.probes) == (2 if shows else 3)
