@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cai.models.types import ModelSpec, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Request
 from cai.models.vllm import Served, serve
 
 IN_FLIGHT, REQUESTS, TOKENS = 48, 96, 128

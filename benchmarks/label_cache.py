@@ -20,7 +20,7 @@ from label_throughput import CONSTITUTION, pairs
 
 from cai.flow.ask import Ask
 from cai.models.concurrency import Slots
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.models.vllm import serve
 from cai.stages.label import Label, label
 

@@ -20,7 +20,7 @@ from revise_throughput import Recording, bare
 from cai.flow.flow import flow
 from cai.flow.live import Live, RowStage
 from cai.models.concurrency import Slots
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.models.vllm import serve
 from cai.stages.label import Label, label
 from cai.store.ledger import Fingerprint

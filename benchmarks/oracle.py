@@ -30,7 +30,7 @@ from rich.console import Console
 from cai.cli.judge_eval import JudgeEval, judge_eval
 from cai.flow.screen import Screen
 from cai.judge.statistics import sigmoid
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.store.rows import Preference
 from cai.store.stage import Stage
 from constitution.shipped import SHIPPED

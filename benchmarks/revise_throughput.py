@@ -24,7 +24,8 @@ from cai.flow.flow import flow
 from cai.flow.live import Live, RowStage
 from cai.models.concurrency import Slots
 from cai.models.dialect import Vllm
-from cai.models.types import Model, ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Model, Reply, Request
 from cai.models.vllm import Served, serve
 from cai.stages.prompts import Prompts
 from cai.stages.revise import Revise, revise

@@ -99,7 +99,7 @@ def brier(model_folder: Path, held_out: Sequence[Case]) -> float:
     """The mean squared distance of σ(r_a − r_b) from the true probability."""
     from transformers import AutoModelForSequenceClassification
 
-    from cai.models.types import ModelSpec
+    from cai.models.spec import ModelSpec
     from cai.models.weights import load
     from cai.train.shared.scoring import rewards
 

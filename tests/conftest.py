@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from cai.flow.screen import Screen
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.models.vllm import Served, serve
 from cai.recipe.read import load_recipe
 from cai.run.walk import start

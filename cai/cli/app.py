@@ -221,7 +221,8 @@ def main() -> None:
     except OSError as error:
         # A path that cannot be is the user's input; a full disk or a lost connection is not.
         wrong = error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
-        _fail(OSError(f"{error.filename}: {error.strerror}") if error.filename else error, 2 if wrong else 1)
+        sentence = f"{error.filename}: {error.strerror}; check the path, your rights to it and the room there"
+        _fail(OSError(sentence) if error.filename else error, 2 if wrong else 1)
     except Exception as error:
         from cai.errors import CaiError
 

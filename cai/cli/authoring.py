@@ -78,11 +78,14 @@ def look(
     context: Annotated[
         str | None, typer.Option(metavar="NAME", help='The column of what comes before the question; "" for none.')
     ] = None,
+    tools: Annotated[
+        str | None, typer.Option(metavar="NAME", help='The column of the tools that may be called; "" for none.')
+    ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(
             metavar="WHAT=COLUMN",
-            help="Of pairs: prompt=…, a=…, b=…, label=…, system=…, context=…; or first=VALUE, scale=…, as in a recipe.",
+            help="Of pairs: prompt=…, a=…, b=…, label=…, system=…, context=…, tools=…; or first=VALUE, scale=…, as in a recipe.",
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="The split, of a folder or a Hub dataset.")] = "train",
@@ -93,17 +96,36 @@ def look(
             metavar="N", min=1, max=10**9, help="Rows from the front; all unless told, of a Hub dataset 1000."
         ),
     ] = None,
+    template: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL", help="Show a model's chat template instead: what it asks, and what is trained on."
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the accounts as JSON.")] = False,
 ) -> None:
     """Show what is understood of prompts or pairs.
 
     Columns, forms of the rows, what is left out, and one row as it is asked.
     """
+    if template:
+        from cai.cli.template import show
+
+        show(template, as_json)
+        return
     from cai.cli.look import Look, look_at
     from cai.data.prompt_source import PromptSource
 
-    beside = {"id": id_column, "track": track, "system": system, "context": context}
-    source = PromptSource(split=split, config=config, limit=limit, **beside)
+    source = PromptSource(
+        split=split,
+        config=config,
+        limit=limit,
+        id=id_column,
+        track=track,
+        system=system,
+        context=context,
+        tools=tools,
+    )
     source = replace(source, column=column) if column else source
     look_at(_given(files, "FILE…"), Look(source, _columns(columns or [])), as_json)
 

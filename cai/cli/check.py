@@ -97,10 +97,10 @@ def _tokens(model: str) -> tuple[Callable[[str], int], int]:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(resolve(spec.weights), trust_remote_code=False)
-        config = AutoConfig.from_pretrained(resolve(spec.weights), trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"--model: {spec.weights} {own_code.reason(error)}") from None
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False)), config.max_position_embeddings
+        limit = int(AutoConfig.from_pretrained(resolve(spec.weights), trust_remote_code=False).max_position_embeddings)
+    except Exception as error:  # by files that are damaged, as every library has errors of its own
+        raise UserError(f"--model: {spec.weights} {own_code.reason(error)}") from error
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False)), limit
 
 
 def _abouts(path: Path) -> set[About]:

@@ -26,7 +26,7 @@ from cai.judge.exam import ExamFigures, MethodFigures, Share, doubt
 from cai.judge.figures import figures, judged_pairs
 from cai.judge.kinds import by_kind, read_as
 from cai.judge.methods import METHODS
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.models import named
 from cai.recipe.read import read_recipe
@@ -228,19 +228,13 @@ def _rows(out: Path, method: str) -> Iterator[Preference]:
 def _figures(run: Run, block: Block, kind: str) -> MethodFigures:
     seal = run.stage(block.name).seal
     assert seal is not None
-    rows = list(_rows(run.folder, block.name))
-    pairs = list(judged_pairs(rows))
-    if not pairs:
-        raise UserError(
-            f"{run.recipe.name}: no pair has a label of people's; name the label's column with --columns label=…"
-        )
+    pairs = list(judged_pairs(_rows(run.folder, block.name)))
     models = dict.fromkeys(vote.model for each in pairs for vote in each.row.votes)
     found = figures(pairs, block.want, kind)
     found["by_kind"] = by_kind(pairs)
     plain = {key: _plain(value) for key, value in found.items()}
     cost = {key: seal[key] for key in ("tokens_in", "tokens_cached", "tokens_out", "seconds")}
-    known = {"model": ", ".join(models), "left_out": seal["dropped"], "unlabelled": len(rows) - len(pairs)}
-    known |= {"question": doubt(found["accuracy_read"].high)}
+    known = {"model": ", ".join(models), "left_out": seal["dropped"], "question": doubt(found["accuracy_read"].high)}
     return cast("MethodFigures", {**known, **plain, "people": agreement(pairs), "cost": cost})
 
 

@@ -24,7 +24,7 @@ from cai.flow.screen import Screen
 from cai.flow.terminal import line
 from cai.models.bundled import resolve
 from cai.models.concurrency import Slots
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block, named_roles, scored
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe

@@ -41,7 +41,8 @@ def examine_constitution(
         line(json_text(examples_report.as_json(constitution, name, want.method, judged)))
     else:
         screen.say(
-            f"{constitution.name}, judged by {name} ({want.method}, both orders), {time.monotonic() - began:.0f} s"
+            f"{constitution.name}, judged by {name} ({want.method}, by {examples_report.read_as(judged)}, both orders), "
+            f"{time.monotonic() - began:.0f} s"
         )
         screen.console.print(examples_report.table(judged), soft_wrap=True)
         if question := examples.question(judged):

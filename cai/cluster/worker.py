@@ -24,7 +24,7 @@ from cai.flow.live import Job, Live, Observer
 from cai.flow.purse import Purse
 from cai.flow.rehearsal import rehearse
 from cai.flow.screen import Screen
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.store.files import write_lines
 from cai.store.ledger import Tally
 from cai.store.lines import DropLine

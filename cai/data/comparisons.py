@@ -7,19 +7,20 @@ of labels is several people.
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 from cai.data import notation
-from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, absent, blank, read, without_media
+from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, read
 from cai.data.forms import plain_rows
 from cai.data.known_sets import KnownSet, set_of
-from cai.data.labels import LABELS, Form, Meaning, several
+from cai.data.labels import LABELS, Form, Meaning, number_of, several
+from cai.data.media import check
 from cai.data.questions import NAMED, SYSTEMS, asked, with_system
 from cai.data.survey import Survey
+from cai.data.values import absent, blank
 from cai.store.rows import Message
 from constitution.tools import CALLS, RESULT
 
@@ -64,6 +65,8 @@ def comparisons(data: Mapping[str, object], survey: Survey, left: list[Unusable]
         Unusable: there is none.
     """
     known, rows = _rows(data, survey)
+    if known and known.witness(data) is False and survey.by_card.issuperset(form for _, form in rows):
+        raise Unusable("doubtful_label", f"its label and its other columns do not agree as those of {known.name} do")
     pairs, bad = list[Comparison](), list[Unusable]()
     for row, form in rows:
         try:
@@ -100,8 +103,9 @@ def _rows(
             "no_pair", "has not the columns that other rows have, of two answers and what says which is better"
         )
     if known and known.rows:
-        without_media(data)
-        beside = {each: data[each] for each in (*SYSTEMS, str(survey.columns.get("system", ""))) if each in data}
+        check(data)
+        named = (str(survey.columns.get(each, "")) for each in NAMED)
+        beside = {each: data[each] for each in (*SYSTEMS, *named) if each in data}
         rows = [({**beside, **row}, form) for row, form in rows]
     return known, rows
 
@@ -191,7 +195,7 @@ def _answer(data: Mapping[str, object], column: str) -> tuple[str, tuple[Message
     value = data[column]
     if blank(value) or value in ("nan", "NaN"):  # which is what an empty cell becomes as text
         raise Unusable("empty_answer", f"{column} is empty")
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if number_of(value) is not None:
         value = str(value)
     talk = _stripped(read(value, ASSISTANT))
     return talk.form, talk.messages

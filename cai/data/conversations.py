@@ -16,15 +16,13 @@ a reason to leave its row out. Only an empty last turn of the assistant's, the o
 of the system's.
 """
 
-import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from cai.data import calls, notation, transcripts
+from cai.data import calls, media, notation, transcripts
 from cai.data.notation import Unusable
-from cai.store.rows import Message, is_text
+from cai.data.values import blank, invisible, kind, text
+from cai.store.rows import Message
 from constitution.tools import RESULT
 
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
@@ -38,16 +36,6 @@ TOOLS = (*calls.RESULTS, *calls.CALLING)
 """Speakers that are programs; their turns, and the calls before them, are more than text."""
 CALLS = ("<tool_call>", "<tool_response>", "<function_call>", "<functioncall>")
 """How a turn begins that calls a tool, or is what one gave back, in the text of one."""
-MEDIA = {"image": "an image", "audio": "audio", "video": "a video"}
-"""What a part, a turn or a column beside a question may hold that is no text, by its name."""
-_FILE = re.compile(
-    r"(?:input_)?(?:(image|audio|video)s?|(img|picture|photo)s?|(pixel)_values)"
-    r"(?:_?(?:urls?|uris?|paths?|files?|file_?names?|bytes|base64|\d+))?|(image)_ids?"
-)
-_PLACE = re.compile(r"<(image|audio|video)>[ \t]*(?:\n|\Z)|(?:\A|.*\n)[ \t]*<(image|audio|video)>\Z", re.DOTALL)
-_INVISIBLE = re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]*")
-NOTHING = ("nan", "nat", "none", "null", "<na>", "n/a", "na", "noinput", "<noinput>", "no input", "<no input>")
-"""Words that stand where there is nothing: those of a table's empty cells, and those of sets of instructions."""
 ASKED, ANSWERED = ("user", "human", "question", "prompt", "input"), ("assistant", "gpt", "answer", "response", "output")
 """Keys of a pair of what was asked and answered, where it is an object."""
 
@@ -81,67 +69,6 @@ def read(value: object, speaker: str = USER) -> Conversation:
     if isinstance(value, list | dict):
         return Conversation("messages", _messages(value))
     raise Unusable("no_text", f"expected a text or messages, found {kind(value)}")
-
-
-def blank(value: object) -> bool:
-    """Whether a value says nothing."""
-    if isinstance(value, str):
-        return _invisible(value) or value.strip() in ("[]", "{}")
-    if isinstance(value, dict):
-        return all(each is None for each in value.values())
-    return value is None or value == [] or (isinstance(value, float) and math.isnan(value))
-
-
-def _invisible(words: str) -> bool:
-    return _INVISIBLE.fullmatch(words) is not None
-
-
-def absent(value: object) -> bool:
-    """Whether a column of a question, or beside it, says nothing, or holds a word that stands for nothing."""
-    return blank(value) or (isinstance(value, str) and len(value) < 20 and value.strip().lower() in NOTHING)
-
-
-def text(value: object, what: str = "it") -> str:
-    """A text that can be written and sent.
-
-    Args:
-        what: it is, for people.
-
-    Raises:
-        Unusable: it is something else, or no Unicode text.
-    """
-    if not isinstance(value, str):
-        raise Unusable("no_text", f"expected a text, found {kind(value)}")
-    if "\0" in value or not is_text(value):
-        part = "a NUL" if "\0" in value else "half a surrogate pair"
-        raise Unusable("no_text", f"{what} holds {part}, which is no text")
-    return value
-
-
-def word(value: object, what: str) -> str:
-    """A text of one row's own, such as its id or category, or a whole number for one; empty where there is none.
-
-    Raises:
-        Unusable: it is neither.
-    """
-    if blank(value) or isinstance(value, bool):
-        return ""
-    if isinstance(value, str | int | float) and value not in (math.inf, -math.inf):
-        return text(str(value), what)
-    raise Unusable("no_text", f"{what} is {kind(value)}, and should be a text or a number")
-
-
-def kind(value: object) -> str:
-    """What a value is, for people."""
-    names = {
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-        str: "a text",
-        list: "a list",
-        dict: "an object",
-    }
-    return "nothing" if value is None else names.get(type(value), type(value).__name__)
 
 
 def _from_text(words: str, speaker: str) -> Conversation:
@@ -225,7 +152,7 @@ def _said(turn: object) -> Iterator[calls.Said]:
     if name not in ROLES and name not in TOOLS:
         said = text(role)[:40] if isinstance(role, str) else kind(role)
         raise Unusable("unknown_role", f"who speaks is {said}; known: {', '.join(ROLES)}")
-    without_media(turn)
+    media.check(turn)
     content = next((turn[key] for key in ("content", "value", "text", "parts") if not blank(turn.get(key))), "")
     results = calls.results(content, _content)
     yield from ((each, []) for each in results)
@@ -251,31 +178,12 @@ def _part(part: object) -> str:
     if not isinstance(part, dict):
         raise Unusable("unknown_part", f"one of its parts is {kind(part)}, and no text")
     name = str(part.get("type") or "text")
-    without_media({name: True})
+    media.check({name: True})
     if name in calls.PARTS:  # they are no words, and are read as what they are
         return ""
     if name not in ("text", "input_text", "output_text") or not isinstance(part.get("text"), str):
         raise Unusable("unknown_part", f'one of its parts has the type "{text(name)[:40]}", and no text')
     return text(part["text"])
-
-
-def without_media(data: Mapping[str, object]) -> None:
-    """Refuse what would be asked without its image, audio or video.
-
-    Raises:
-        Unusable: there is something under such a name.
-    """
-    for key, value in data.items():
-        if (kind := _medium(str(key))) and not absent(value):
-            raise Unusable(f"needs_{kind}", f"it needs {MEDIA[kind]} ({text(str(key))})")
-
-
-@lru_cache(maxsize=4096)
-def _medium(name: str) -> str:
-    """Which of MEDIA a column or a part holds by its name; empty for others."""
-    found = _FILE.fullmatch(name.lower().rpartition(".")[2])
-    kind = next(filter(None, found.groups()), "") if found else ""
-    return kind if kind in MEDIA or not kind else "image"
 
 
 def _whole(turns: Sequence[Message]) -> tuple[Message, ...]:
@@ -284,18 +192,25 @@ def _whole(turns: Sequence[Message]) -> tuple[Message, ...]:
     Raises:
         Unusable: there is none, or one is empty, or needs more than its text.
     """
-    if turns and turns[-1]["role"] == ASSISTANT and _speaks(turns[-1]) and _invisible(turns[-1]["content"]):
+    if turns and turns[-1]["role"] == ASSISTANT and _speaks(turns[-1]) and invisible(turns[-1]["content"]):
         turns = turns[:-1]
-    if turns and turns[0]["role"] == SYSTEM and _invisible(turns[0]["content"]):
+    if turns and turns[0]["role"] == SYSTEM and invisible(turns[0]["content"]):
         turns = turns[1:]
-    if not turns or any(_invisible(each["content"]) for each in turns if _speaks(each)):
+    if not turns or any(invisible(each["content"]) for each in turns if _speaks(each)):
         raise Unusable("empty_turn", "one of its turns is empty" if turns else "it has no turn with text")
-    if any(each["content"].lstrip().startswith(CALLS) for each in turns if _speaks(each)):
-        raise Unusable("tool_call", "a tool is called in it")
-    without_media({found[1] or found[2]: True for each in turns if (found := _PLACE.match(each["content"]))})
+    if any(map(_half_called, turns)):
+        raise Unusable("tool_call", "a tool is called in it, in a form that is not known")
+    for each in turns:
+        media.check_places(each["content"])
     return tuple(turns)
 
 
 def _speaks(turn: Message) -> bool:
     """Whether a turn is words alone: a call needs none, and a tool may give nothing."""
     return turn["role"] != RESULT and calls.CALLS not in turn
+
+
+def _half_called(turn: Message) -> bool:
+    """Whether the mark of a call, or of what one gave, was left in a turn, as where it is never closed."""
+    marked = any(each in turn["content"] for each in CALLS) if turn["role"] == ASSISTANT else False
+    return _speaks(turn) and (marked or turn["content"].lstrip().startswith(CALLS))

@@ -3,14 +3,12 @@
 Each is written as a recipe's ``columns`` would say it. A file with a set's columns whose values are not the set's is not it.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 
-from cai.data.labels import LABELS, Form, Meaning, label_columns, number_of, value_of
-from cai.store.rows import is_text
+from cai.data import set_rows
+from cai.data.labels import LABELS, Form, Meaning, label_columns, number_of
 
 Data = Mapping[str, object]
 
@@ -90,83 +88,6 @@ def _safety_bears_out(data: Data) -> bool | None:
     return bool(safe[int(label)])
 
 
-def _arena_rows(data: Data) -> Sequence[Data]:
-    """Of the arena's 55k: turns as JSON lists, the prompt's beside each answer's."""
-    prompts, first, second = (_turns(data.get(key)) for key in ("prompt", "response_a", "response_b"))
-    if not len(prompts) == len(first) == len(second):
-        return []
-    talks = (
-        [each for turn in zip(prompts, answers, strict=True) for each in _exchange(*turn)]
-        for answers in (first, second)
-    )
-    return [{**dict(zip(("response_a", "response_b"), talks, strict=True)), **{key: data.get(key) for key in _HOT}}]
-
-
-def _battle_rows(data: Data) -> Sequence[Data]:
-    """Of the arena's conversations, and of MT-Bench's, whose label may be of an earlier turn: each up to the turn it is of."""
-    turn, talks = number_of(data.get("turn")), {key: data[key] for key in ("conversation_a", "conversation_b")}
-    cut = {
-        key: talk[: 2 * turn]
-        for key, talk in talks.items()
-        if isinstance(talk, list) and isinstance(turn, int) and turn > 0
-    }
-    return [{**data, **cut}]
-
-
-def _turns(text: object) -> list[str]:
-    try:
-        turns = json.loads(text) if isinstance(text, str) else text
-    except (ValueError, RecursionError):
-        return []
-    return turns if isinstance(turns, list) and all(isinstance(each, str) and each.strip() for each in turns) else []
-
-
-def _exchange(prompt: str, answer: str) -> tuple[dict[str, str], dict[str, str]]:
-    return {"role": "user", "content": prompt}, {"role": "assistant", "content": answer}
-
-
-def _ultrafeedback_rows(data: Data) -> Sequence[Data]:
-    """Of UltraFeedback: each two of the completions, the one with the higher score before the other.
-
-    One without a text or a score is paired with itself alone, so that it is left out, and counted.
-    """
-    given = data.get("completions")
-    scored, rest = list[tuple[object, float]](), list[object]()
-    for each in given if isinstance(given, list) else []:
-        response, score = (each.get("response"), _score(each)) if isinstance(each, dict) else (each, None)
-        if score is None or not isinstance(response, str) or not response.strip() or not is_text(response):
-            rest.append(response)
-        else:
-            scored.append((response, score))
-    prompt = data.get("instruction")
-    pairs = [
-        {"prompt": prompt, "a": a, "b": b, "label": "tie" if first == second else "ab"[second > first]}
-        for (a, first), (b, second) in combinations(scored, 2)
-    ]
-    return [*pairs, *({"prompt": prompt, "a": each, "b": each, "label": None} for each in rest)]
-
-
-def _score(completion: Data) -> float | None:
-    """The mean of its ratings. The overall score of early releases is wrong in places: 10 stands there for 1 too."""
-    if (score := number_of(completion.get("fine-grained_score"))) is not None:
-        return score
-    aspects = completion.get("annotations")
-    each = [aspect for aspect in (aspects.values() if isinstance(aspects, dict) else ()) if isinstance(aspect, dict)]
-    ratings = [rating for aspect in each if (rating := number_of(aspect.get("Rating"))) is not None]
-    return sum(ratings) / len(ratings) if ratings else None
-
-
-def _pandalm_rows(data: Data) -> Sequence[Data]:
-    """Of PandaLM's test set: three people's labels."""
-    people = [data[f"annotator{number}"] for number in (1, 2, 3)]
-    labels = [_PANDALM[value] if (value := value_of(label)) in _PANDALM else label for label in people]
-    return [{**{key: data[key] for key in ("instruction", "input", "response1", "response2")}, _THREE: labels}]
-
-
-def _rewardbench2_rows(data: Data) -> Sequence[Data]:
-    return [{"prompt": data.get("prompt"), "corrects": data.get("chosen"), "incorrects": data.get("rejected")}]
-
-
 def _form(prompt: str, a: str, b: str, *labels: str) -> Form:
     return Form("labelled", a, b, labels, prompt)
 
@@ -175,10 +96,12 @@ def _numbers(first: str, second: str) -> Meaning:
     return Meaning({first: 1, second: 0}, closed=True)
 
 
+def _signed(values: Collection[str]) -> bool:
+    """Whether they are strengths with signs, as far as one can see."""
+    return any(each.startswith("-") for each in values)
+
+
 _CHOSEN, _SIGNED = Form("chosen"), Meaning(scale="signed")
-_PANDALM = {"0": "tie", "1": "response1", "2": "response2"}
-_THREE = "annotator1, annotator2, annotator3"
-_HOT = ("winner_model_a", "winner_model_b", "winner_tie")
 _HELPSTEER = "below 0 means {}, above 0 {}, 0 a tie"
 _HH = re.compile(r"\s*Human: ")
 
@@ -197,7 +120,7 @@ KNOWN_SETS = (
         _form("prompt", "response_1", "response_2", "preference_strength"),
         f"preference_strength {_HELPSTEER.format('response_1', 'response_2')}",
         _SIGNED,
-        sign=lambda values: any(each.startswith("-") for each in values),
+        sign=_signed,
     ),
     KnownSet(
         "HelpSteer3",
@@ -205,7 +128,7 @@ KNOWN_SETS = (
         _form("context", "response1", "response2", "overall_preference"),
         f"overall_preference {_HELPSTEER.format('response1', 'response2')}",
         _SIGNED,
-        sign=lambda values: any(each.startswith("-") for each in values),
+        sign=_signed,
     ),
     KnownSet(
         "PKU-SafeRLHF",
@@ -241,24 +164,24 @@ KNOWN_SETS = (
     KnownSet(
         "PandaLM",
         frozenset({"instruction", "input", "response1", "response2", "annotator1", "annotator2", "annotator3"}),
-        _form("instruction", "response1", "response2", _THREE),
+        _form("instruction", "response1", "response2", set_rows.THREE),
         "three people's labels, of which 1 means response1, 2 response2, 0 a tie",
-        rows=_pandalm_rows,
+        rows=set_rows.pandalm,
     ),
     KnownSet(
         "lmsys-arena-human-preference-55k",
-        frozenset({"prompt", "response_a", "response_b", *_HOT}),
-        _form("prompt", "response_a", "response_b", *_HOT),
+        frozenset({"prompt", "response_a", "response_b", *set_rows.HOT}),
+        _form("prompt", "response_a", "response_b", *set_rows.HOT),
         "winner_model_a 1 means response_a, winner_model_b 1 response_b, winner_tie 1 a tie",
-        shape=lambda data: bool(_turns(data.get("prompt"))),
-        rows=_arena_rows,
+        shape=lambda data: bool(set_rows.turns(data.get("prompt"))),
+        rows=set_rows.arena,
     ),
     KnownSet(
         "arena conversations",
         frozenset({"conversation_a", "conversation_b", "model_a", "model_b", "winner"}),
         _form("", "conversation_a", "conversation_b", "winner"),
         "winner names model_a, model_b or a tie",
-        rows=_battle_rows,
+        rows=set_rows.battles,
     ),
     KnownSet(
         "JudgeBench",
@@ -272,7 +195,7 @@ KNOWN_SETS = (
         _form("prompt", "a", "b", "label"),
         "of each two completions the one whose ratings have the higher mean is the better",
         shape=lambda data: isinstance(data.get("completions"), list),
-        rows=_ultrafeedback_rows,
+        rows=set_rows.ultrafeedback,
     ),
     KnownSet(
         "UltraFeedback, binarized",
@@ -286,7 +209,7 @@ KNOWN_SETS = (
         Form("choice"),
         "each answer under chosen is better than each under rejected",
         shape=lambda data: isinstance(data.get("chosen"), list) and isinstance(data.get("rejected"), list),
-        rows=_rewardbench2_rows,
+        rows=set_rows.rewardbench2,
     ),
     KnownSet(
         "RewardBench",

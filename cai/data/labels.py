@@ -129,7 +129,7 @@ def label_columns(columns: Mapping[str, object]) -> tuple[str, ...]:
 def names_of(columns: Mapping[str, object]) -> list[str]:
     """The columns that a recipe's ``columns`` name; its other keys say what values stand for."""
     return [
-        *(str(columns[key]) for key in ("prompt", "a", "b", "system", "context") if key in columns),
+        *(str(columns[key]) for key in ("prompt", "a", "b", "system", "context", "tools") if key in columns),
         *label_columns(columns),
     ]
 
@@ -273,10 +273,10 @@ def _models(data: Mapping[str, object], form: Form) -> tuple[str, str]:
 @cache
 def _model_columns(a: str, b: str) -> list[tuple[str, str]]:
     """Where models' names are looked for: model_a and model_b, response_a_model and response_b_model, and the like."""
-    ends = ((suffix(a), suffix(b)), (a, b))
-    return [
-        (kind.format(one), kind.format(other)) for one, other in ends for kind in ("model_{}", "model{}", "{}_model")
-    ]
+    ends = suffix(a), suffix(b)
+    written = a[-len(ends[0]) :], b[-len(ends[1]) :]
+    kinds = ("model_{}", "model{}", "{}_model", "generator_{}")
+    return [(kind.format(one), kind.format(other)) for one, other in (ends, written, (a, b)) for kind in kinds]
 
 
 def _hot(data: Mapping[str, object], columns: tuple[str, ...]) -> float | None:

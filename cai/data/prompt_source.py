@@ -12,10 +12,11 @@ from os.path import basename
 
 from cai.data import notation, records
 from cai.data.account import Account
-from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable, absent, blank, kind, word
+from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable
 from cai.data.notation import names, printable
 from cai.data.questions import MESSAGES, NAMED, asked, at, opened
 from cai.data.records import Entry, Record
+from cai.data.values import absent, blank, kind, word
 from cai.errors import UserError
 from cai.store.rows import Drop, Prompt, content_id, content_key
 from constitution.tools import RESULT
@@ -53,9 +54,9 @@ class PromptSource:
         limit: rows to take from the front; None takes all.
         tags: for every prompt of the source, beside its own.
         language: of every prompt of the source that has none of its own, such as "en".
-        id, track, system, context: further columns, where their names do not tell (id, track, system or system_prompt,
-            context); None goes by the name, and "" takes none. A track that is named must be one of ours in each row that has
-            one.
+        id, track, system, context, tools: further columns, where their names do not tell (id, track, system or system_prompt,
+            context, tools or functions); None goes by the name, and "" takes none. A track that is named must be one of ours in
+            each row that has one.
     """
 
     path: str = ""
@@ -70,6 +71,7 @@ class PromptSource:
     track: str | None = None
     system: str | None = None
     context: str | None = None
+    tools: str | None = None
 
     @property
     def name(self) -> str:
@@ -152,7 +154,7 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
         yield row, key
     if foreign:
         _tell_of_tracks(source, foreign, account)
-    account.complete()
+    account.complete({key: getattr(source, key) for key in ("id", "track", *NAMED)})
 
 
 def left_out(entry: Entry, error: Unusable, key: str) -> Drop:
@@ -219,7 +221,7 @@ def _prompt(
     account, foreign = told
     names = _columns(source)
     about = {what: _plain(data, column, account) for what, column in names.items() if what != "track"}
-    row_id = word(about["id"] or "", "the id") or content_id(talk.messages)
+    row_id = word(about["id"], "the id") or content_id(talk.messages)
     own = at(data, names["track"]) if names["track"] else None
     if own not in TRACKS and not blank(own):
         foreign[own if isinstance(own, str) else kind(own)] += 1

@@ -12,19 +12,9 @@ speaks, or that replies to another row, is no question.
 from collections.abc import Iterator, Mapping
 
 from cai.data.calls import definitions
-from cai.data.conversations import (
-    ROLES,
-    SYSTEM,
-    TOOLS,
-    USER,
-    Conversation,
-    Unusable,
-    absent,
-    exchanges,
-    read,
-    text,
-    without_media,
-)
+from cai.data.conversations import ROLES, SYSTEM, TOOLS, USER, Conversation, Unusable, exchanges, read
+from cai.data.media import check
+from cai.data.values import absent, text
 from cai.store.rows import Message
 
 SYSTEMS = ("system", "system_prompt")
@@ -35,7 +25,7 @@ TOOLS_BESIDE = ("tools", "functions")
 """Columns that hold the definitions of tools."""
 MESSAGES = ("messages", "conversations", "conversation")
 """Columns that hold whole conversations."""
-NAMED = ("system", "context")
+NAMED = ("system", "context", "tools")
 """What stands beside a question that may be in a column of another name, or in none."""
 
 
@@ -50,7 +40,7 @@ def asked(data: Mapping[str, object], column: str, named: Mapping[str, object] |
     """
     if absent(data.get(column)):
         raise Unusable("no_prompt", "it is empty")
-    without_media({key: value for key, value in data.items() if key != column})
+    check({key: value for key, value in data.items() if key != column})
     question = _Question(data, column, read(data[column]), named)
     question.check_speaker()
     question.add_texts()
@@ -64,7 +54,7 @@ def with_system(
     data: Mapping[str, object], talk: Conversation, named: Mapping[str, object] | None = None
 ) -> Conversation:
     """A conversation that is whole but for its system message; otherwise as ``asked``."""
-    without_media(data)
+    check(data)
     question = _Question(data, "", talk, named)
     question.add_system()
     question.add_tools()
@@ -218,7 +208,13 @@ class _Question:
             Unusable: they cannot be read.
         """
         for column, value in self.places("tools", TOOLS_BESIDE):
-            self.turns.insert(0, definitions(value))
+            try:
+                self.turns.insert(0, definitions(value))
+            except Unusable as error:
+                raise Unusable(
+                    error.reason,
+                    f"{error}; where {column} holds something else, name another column, or none (key `tools`)",
+                ) from None
             self._add(column, "tools")
             return
 

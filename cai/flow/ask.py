@@ -57,6 +57,8 @@ class Ask:
             self.tokens[place] += count
         if reply.counts:
             self.counts.update(reply.counts)
+        if reply.tokens_thought:
+            self.counts["tokens_thought"] += reply.tokens_thought
         self.on_reply(tokens)
         return reply
 

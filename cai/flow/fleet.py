@@ -13,7 +13,8 @@ from cai.models.asked import asked_as, bare
 from cai.models.concurrency import Slots
 from cai.models.launch import computes_in
 from cai.models.open import open_model
-from cai.models.types import Model, ModelSpec
+from cai.models.spec import ModelSpec
+from cai.models.types import Model
 
 TOGETHER = 10_000
 """Requests that may wait in batches at once, unless a role says how many."""

@@ -10,7 +10,8 @@ from cai.flow.ask import Ask, Up, generator
 from cai.flow.purse import Purse
 from cai.models.asked import bare
 from cai.models.concurrency import Slots
-from cai.models.types import NO_MODEL, ModelSpec
+from cai.models.spec import ModelSpec
+from cai.models.types import NO_MODEL
 from cai.store.batches import BATCHES
 from cai.store.lines import DropLine
 from cai.store.part import Part

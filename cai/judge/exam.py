@@ -154,7 +154,6 @@ class MethodFigures(JudgeFigures[PlainShare]):
     model: str
     question: str
     left_out: dict[str, int]
-    unlabelled: int
     people: Agreement | None
     cost: Cost
 

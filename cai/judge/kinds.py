@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from cai.errors import UserError
 from cai.judge.exam import OfKind, PlainShare, Share
 from cai.judge.figures import JudgedPair, calibration, mean, right
 from cai.judge.statistics import jeffreys
-from cai.store.rows import Preference
 from cai.store.votes import SAMPLED, Vote
 
 
@@ -37,10 +37,10 @@ def read_as(found: Mapping[str, OfKind[PlainShare]]) -> dict[str, object]:
     return {"verdict": SAMPLED, "verdicts": found[SAMPLED]["samples"]} if SAMPLED in found else {}
 
 
-def kinds(rows: Iterable[Preference]) -> dict[str, dict[str, int]]:
+def kinds(all_votes: Iterable[Sequence[Vote]]) -> dict[str, dict[str, int]]:
     """Of each kind: its votes, and how many samples were asked and read."""
     found: dict[str, dict[str, int]] = {}
-    for vote in (vote for row in rows for vote in row.votes):
+    for vote in chain.from_iterable(all_votes):
         counts = found.setdefault(vote.verdict, {"votes": 0, "samples": 0, "read": 0})
         for key, count in (("votes", 1), ("samples", vote.samples), ("read", vote.read)):
             counts[key] += count

@@ -27,7 +27,7 @@ class Judging:
         clamp: bounds of the label; None means the method's, (0.4, 0.6) after reasoning, as published, and none without.
         calibration: role → what its probabilities stand for, fitted by ``cai judge-eval``.
         tie: a probability closer than this to one half is a tie.
-        floor: the least probability that the options must hold together.
+        floor: the least probability that the options must hold together, by log-probability.
         max_tokens: of a text that the judge writes; 512 in Lee et al.
         exemplars: how many of the constitution's exemplars to show; None shows all.
         samples: reasonings of ``cot``, averaged.
@@ -37,7 +37,8 @@ class Judging:
         rules: detector → weight, for ``rules``; its own where none are given.
         verdict: how a judge's choice is read: by "logprobs", or "sampled"; "auto" samples where the judge's server gives no
             log-probabilities, or thinks before its first token and cannot be asked after its thought.
-        verdicts: how many are sampled for one vote; with several reasonings of ``cot``, as many as those.
+        verdicts: how many are sampled for one vote: with several reasonings of ``cot`` as many as those, and one of a role whose
+            own temperature is 0.
         ties: whether a judge may say that neither answer is better, which counts half for each.
     """
 

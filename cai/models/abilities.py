@@ -14,6 +14,9 @@ TOP = 20
 FEW = 5
 """Log-probabilities of the likeliest tokens: as many as servers usually give, and as few as some do."""
 USUAL_STOPS = 4
+EFFORT, TEMPLATE, REASONING, BLOCKS = "effort", "template", "reasoning", "blocks"
+"""How thinking is switched: OpenAI's ``reasoning_effort``, the chat template's variables, OpenRouter's ``reasoning``, Anthropic's
+``thinking``; see ``cai.models.switches`` and ``cai.models.anthropic``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,10 @@ class Abilities:
         temperature, top_p: whether these are sent where they are 1, or where no token is drawn.
         top: of how many tokens it gives log-probabilities.
         stops: how many it takes.
+        switch: how thinking is switched.
+        on, off: the effort that stands for thinking and for none; empty where the server takes no switch for it.
+        budget: whether it takes a bound for the thought alone.
+        room: whether its context or its longest answer has room for a thought beside the answer.
     """
 
     limit: str = "max_tokens"
@@ -36,6 +43,11 @@ class Abilities:
     top_p: bool = True
     top: int = TOP
     stops: int = 1 << 10
+    switch: str = EFFORT
+    on: str = "medium"
+    off: str = "none"
+    budget: bool = True
+    room: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,7 @@ WAYS = (
     _way(
         "max_(completion_)?tokens",
         "the limit goes as max_completion_tokens",
-        lambda request, now: not request.prompt and now.limit == "max_tokens",
+        lambda request, now: not request.prompt and now.limit == "max_tokens" and now.switch != BLOCKS,
         limit="max_completion_tokens",
     ),
     _way(
@@ -110,10 +122,57 @@ WAYS = (
     ),
 )
 
+THOUGHT = "reason|think|effort|chat_template|budget"
+LESS = ("none", "minimal", "low", "")
+"""Efforts that stand for no thinking, where the ones before are not taken; at last it is left to the server."""
+
+
+def _less(place: int, note: str) -> Way:
+    """Less than off, where the switch has degrees."""
+
+    def helps(request: Request, now: Abilities) -> bool:
+        graded = not LESS[place] or now.switch in (EFFORT, REASONING)
+        return request.thinking == "off" and graded and now.off in LESS[:place]
+
+    return _way(THOUGHT, note, helps, off=LESS[place])
+
+
+def _bounds(request: Request, now: Abilities) -> bool:
+    """Whether a bound is sent for the thought alone."""
+    bound = bool(request.budget) or (now.switch == BLOCKS and request.thinking == "on")
+    return bound and now.budget and request.thinking != "off" and now.switch != EFFORT
+
+
+THINKING = (
+    _way(
+        THOUGHT,
+        "it takes no bound for a thought, which shares the limit of tokens with its answer",
+        _bounds,
+        budget=False,
+    ),
+    _way(
+        "max_(completion_)?tokens|context|maximum|too (long|large)",
+        "it has no room for a thought beside the answer, so that both share the answer's tokens",
+        lambda r, now: (
+            bool(r.budget) and r.thinking != "off" and now.room and not (now.switch == BLOCKS and now.budget)
+        ),
+        room=False,
+    ),
+    _less(1, "its thinking cannot be switched off, so that it is asked for minimal effort"),
+    _less(2, "its thinking cannot be switched off, so that it is asked for low effort"),
+    _less(3, "it takes no switch that puts thinking off"),
+    _way(
+        THOUGHT,
+        "it takes no switch that puts thinking on",
+        lambda r, now: r.thinking == "on" and bool(now.on) and not (now.switch == BLOCKS and now.budget),
+        on="",
+    ),
+)
+
 
 def otherwise(request: Request, now: Abilities, refusal: str) -> Iterator[tuple[Abilities, str]]:
     """Each other way to put a request, with its note: those first that the refusal speaks of."""
-    ways = [way for way in WAYS if way.helps(request, now)]
+    ways = [way for way in (*WAYS, *THINKING) if way.helps(request, now)]
     for way in sorted(ways, key=lambda each: not each.words.search(refusal)):
         yield replace(now, **way.change), way.note  # pyright: ignore[reportArgumentType]
 

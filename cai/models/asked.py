@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from cai.models.types import SAMPLING, Model, ModelSpec, Reply, Request
+from cai.models.spec import SAMPLING, ModelSpec
+from cai.models.types import Model, Reply, Request
 from cai.models.verdicts import gives_logprobs
 
 
@@ -28,14 +29,15 @@ class AskedAs:
         return self.spec.thinking != "off"
 
     async def ask(self, request: Request, row_id: str) -> Reply:
-        """See ``Model.ask``."""
+        """See ``Model.ask``; what is wrong with it is said of this role."""
+        await self.prepare(request)
         return await self.inner.ask(self._own(request), row_id)
 
     async def prepare(self, request: Request) -> None:
         """As ``Endpoint.prepare``, where the model is one."""
         prepare = getattr(self.inner, "prepare", None)
         if prepare is not None:
-            await prepare(self._own(request))
+            await prepare(self._own(request), self.spec.role)
 
     async def gives_logprobs(self, request: Request) -> bool:
         """As ``Endpoint.gives_logprobs``, asked as the role asks."""
@@ -59,10 +61,11 @@ def _thinking(spec: ModelSpec) -> tuple[str, int | None]:
 
 
 def asked_as(model: Model, spec: ModelSpec) -> Model:
-    """The model itself where the role asks nothing of its own."""
+    """The model itself where it was brought up for this role, which asks nothing of its own."""
     inner = bare(model)
     own = spec.extra_body or spec.thinking != "auto" or any(getattr(spec, key) is not None for key in SAMPLING)
-    return AskedAs(inner, spec) if own or inner.format != spec.format else inner
+    another = inner.format != spec.format or getattr(inner, "spec", spec).role != spec.role
+    return AskedAs(inner, spec) if own or another else inner
 
 
 def bare(model: Model) -> Model:

@@ -15,8 +15,8 @@ from cai.models.dialect import OpenAI
 from cai.models.refusals import Refused, refusal
 from cai.models.replica import Replica
 from cai.models.retries import Transient
+from cai.models.spec import ModelSpec
 from cai.models.transport import Page, download, get
-from cai.models.types import ModelSpec
 
 T = TypeVar("T")
 PAGE_SECONDS = 60.0

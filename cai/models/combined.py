@@ -15,7 +15,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from cai.models.dialect import writes_nothing
-from cai.models.types import Model, ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Model, Reply, Request
 
 RULES = ("weighted", "mean", "minimum", "safety_first")
 CAREFUL_TRACK = "redteam"

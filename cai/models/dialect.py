@@ -5,14 +5,15 @@ has no such thing: there the beginning becomes an instruction to answer with one
 is put otherwise, see ``cai.models.abilities``; what it answers is looked at in ``cai.models.replies``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from cai.errors import UserError
-from cai.models import replies
+from cai.models import replies, usage
 from cai.models.abilities import Abilities, joined
 from cai.models.letters import logprobs_of, tokens_of
+from cai.models.switches import merged, room, switched
 from cai.models.transport import under
 from cai.models.types import Message, Reply, Request
 from cai.models.verdicts import WITHOUT_LOGPROBS
@@ -30,6 +31,18 @@ class OpenAI:
         self.now = Abilities()
         self.thinkers: set[str] = set()
         """What is added to bodies to which the model's template opens a thought."""
+
+    def base(self, url: str) -> str:
+        """The base URL that is meant by one that a person gave."""
+        return url
+
+    def headers(self, key: str) -> dict[str, str]:
+        """What is sent with each request.
+
+        Args:
+            key: empty where there is none.
+        """
+        return {"Authorization": f"Bearer {key}"} if key else {}
 
     def health(self, url: str) -> str:
         """Where a server says whether it is well: the protocol has only its list of models."""
@@ -59,13 +72,14 @@ class OpenAI:
             return "completions", {**body, "prompt": request.prompt + request.begin, **request.more}
         if request.choices:
             body |= {"logprobs": True, "top_logprobs": self.now.top}
-        return "chat/completions", {**body, **self.conversation(request), **request.more}
+        body |= {**self.conversation(request), **switched(request, self.now)}
+        return "chat/completions", merged(body, request.more)
 
     def _sampling(self, request: Request) -> dict[str, Any]:
         now, drawn = self.now, not request.choices
         body: dict[str, Any] = {"n": request.n} if now.samples else {}
         body[now.limit if not request.prompt else "max_tokens"] = (
-            request.max_tokens + (request.budget or 0) if drawn else 1
+            request.max_tokens + (room(request) if now.room else 0) if drawn else 1
         )
         if now.temperature or (drawn and request.temperature != 1):
             body["temperature"] = request.temperature
@@ -96,11 +110,15 @@ class OpenAI:
         said = tuple(spoken(request.messages))
         return wire(said if self.now.system else joined(said))
 
-    def learn(self, request: Request, reply: Reply) -> bool:
-        """From an answer to a harmless request: whether the template opens a thought, as the text closes one."""
-        opens = reply.opened and bool(request.messages)
-        self.thinkers |= {_added(request)} if opens else set()
-        return opens
+    def learn(self, request: Request, reply: Reply) -> Iterator[str]:
+        """From an answer to a harmless request, what a person is told of it: whether the template opens a thought, as the text
+        closes one, and whether it thinks though that was switched off.
+        """
+        if reply.opened and request.messages:
+            self.thinkers.add(_added(request))
+            yield "its template opens a thought, so that an answer which closes none is taken for one"
+        if request.thinking == "off" and (reply.thinking or reply.tokens_thought) and self.now.off == Abilities().off:
+            yield "it thinks although its thinking was switched off"
 
     def _opened(self, request: Request) -> bool:
         return bool(self.thinkers and request.messages and not request.begin) and _added(request) in self.thinkers
@@ -116,19 +134,16 @@ class OpenAI:
         samples = [replies.sample(each, request.stop, opened) for each in choices]
         if definitions(request.messages):
             samples = list(map(replies.called, samples))
-        usage = answer.get("usage")
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
         parts = replies.written(samples)
         if request.choices:  # one token, which some servers take for the beginning of a thought
-            parts["counts"] = {}
+            parts["counts"], samples = {}, []
         parts["counts"] |= {"without_seed": 1} if request.seed is not None and not self.now.seed else {}
         parts["counts"] |= {WITHOUT_LOGPROBS: 1} if tokens is None else {}
         return Reply(
             **parts,
             choice_logprobs=logprobs_of(tokens, request.choices) if tokens else {},
-            tokens_in=replies.count(usage, "prompt_tokens"),
-            tokens_cached=replies.count(usage, "prompt_tokens_details", "cached_tokens"),
-            tokens_out=replies.count(usage, "completion_tokens"),
+            **usage.counted(answer.get("usage"), samples),
             model=replies.name(answer),
         )
 
@@ -179,7 +194,7 @@ class Scores(Vllm):
 
     Args:
         tokens: a conversation → its token ids. Without it the server puts the messages into the model's chat template itself,
-            which gives other scores where the template ends in the padding token, see ``cai.models.weights.conversation``.
+            which gives other scores where the template ends in the padding token, see ``ChatTemplate.scored``.
     """
 
     def __init__(self, tokens: Callable[[Sequence[Message]], list[int]] | None = None) -> None:
@@ -213,7 +228,7 @@ class Scores(Vllm):
             raise replies.Unreadable("an answer without a score") from None
         if several:
             raise UserError(f"{replies.name(answer)} has {len(logits)} outputs; a reward model has one")
-        tokens = replies.count(answer.get("usage"), "prompt_tokens")
+        tokens = usage.count(answer.get("usage"), "prompt_tokens")
         return Reply(tokens_in=tokens, model=replies.name(answer), score=replies.number(logits[0]))
 
 
@@ -236,7 +251,7 @@ def _offered(request: Request) -> dict[str, Any]:
 
 
 def _added(request: Request) -> str:
-    return repr(sorted(request.more.items())) if request.more else ""
+    return repr((request.thinking, sorted(request.more.items()))) if request.more or request.thinking else ""
 
 
 def _drawn(choice: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[float, ...]]:

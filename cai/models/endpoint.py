@@ -19,7 +19,8 @@ import aiohttp
 from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
 from cai.models.batch_api import BatchApi
-from cai.models.dialect import OpenAI, Scores, Vllm
+from cai.models.dialect import Vllm
+from cai.models.dialects import shown, spoken
 from cai.models.file_batches import FileBatches
 from cai.models.forcing import BUDGET, closed
 from cai.models.headers import headers, secrets
@@ -30,8 +31,9 @@ from cai.models.refusals import Refused, refusal
 from cai.models.replica import Replica
 from cai.models.replies import THINKING, Unreadable, failure
 from cai.models.retries import Transient, again
+from cai.models.spec import ModelSpec
 from cai.models.transport import get, post
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.types import Reply, Request
 
 PROBE_SECONDS = 2.0
 HEALTH_SECONDS = 10.0
@@ -50,7 +52,8 @@ class Endpoint:
     """
 
     def __init__(self, urls: tuple[str, ...], model: str, spec: ModelSpec) -> None:
-        self.replicas = [Replica(url) for url in urls]
+        self.dialect = spoken(spec, urls)
+        self.replicas = [Replica(self.dialect.base(url)) for url in urls]
         self.name = model
         self.wire_name = ""
         self.format = spec.format
@@ -58,7 +61,6 @@ class Endpoint:
         self.concurrency = spec.concurrency or concurrency.START * len(urls)
         self.most = spec.concurrency or concurrency.MOST * len(urls)
         self.spec = spec
-        self.dialect: OpenAI = Scores() if spec.scorer else OpenAI()
         self.homes: OrderedDict[str, Replica] = OrderedDict()
         self.asking_around, self.probes = asyncio.Lock(), Probes(self)
         self.thinks, self.tags = False, TAGS
@@ -72,12 +74,7 @@ class Endpoint:
         return self.replicas[0].title
 
     async def __aenter__(self) -> Self:
-        # One connection for each request in flight: a pool smaller than that would be a second, hidden limit.
-        self.http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=self.spec.timeout),
-            headers=headers(self.spec),
-        )
+        self.http = self._opened()
         try:
             await self._meet()
         except BaseException:
@@ -87,6 +84,14 @@ class Endpoint:
 
     async def __aexit__(self, *_: object) -> None:
         await self.http.close()
+
+    def _opened(self) -> aiohttp.ClientSession:
+        """One connection for each request in flight: a pool smaller than that would be a second, hidden limit."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=self.spec.timeout),
+            headers=headers(self.spec, self.dialect),
+        )
 
     @property
     def continues_chat(self) -> bool:
@@ -118,16 +123,16 @@ class Endpoint:
         except Transient:
             return await self._answer(request, row_id)
 
-    async def prepare(self, request: Request) -> None:
-        """Find out, before any row, how the servers take a request of this shape; raises as ``ask``."""
-        await self.prepared(request)
+    async def prepare(self, request: Request, role: str = "") -> None:
+        """Find out, before any row, how the servers take a request of this shape that a role asks; raises as ``ask``."""
+        await self.prepared(request, role)
 
-    async def prepared(self, request: Request) -> Request:
+    async def prepared(self, request: Request, role: str = "") -> Request:
         """The request as it is to be sent: that a model thinks may have shown at the first of its shape."""
-        await self.probes.before(request)
+        await self.probes.before(request, role)
         bounded = self._bounded(request)
         if bounded is not request:
-            await self.probes.before(bounded)
+            await self.probes.before(bounded, role)
         return bounded
 
     def _bounded(self, request: Request) -> Request:
@@ -208,7 +213,7 @@ class Endpoint:
             answer = page.json() if page.status == 200 else None
             wrong = failure(answer) if page.status == 200 else page
             if wrong:
-                sent = (*(each["content"] for each in request.messages), request.prompt, *secrets(self.http.headers))
+                sent = (*(each["content"] for each in request.messages), request.prompt, *secrets(self.spec))
                 raise refusal(wrong, sent, replica)
             reply = self.dialect.reply(answer, request)
         except (Unreadable, ValueError, RecursionError) as error:
@@ -270,10 +275,12 @@ class Endpoint:
         return concurrency.read_load(page.data.decode("utf-8", "replace")) if page.status == 200 else None
 
     async def _meet(self) -> None:
-        """Ask every server for its models: whether it is there, has ours, and speaks vLLM's dialect."""
-        lists = [await met(self.http, replica, self.spec.patience) for replica in self.replicas]
-        if all(listed.vllm for listed in lists) and not self.spec.scorer:
-            self.dialect = Vllm()
+        """Ask every server for its models: whether it is there, has ours, and which dialect it speaks."""
+        lists = [await met(self.http, replica, self.spec) for replica in self.replicas]
+        before, self.dialect = self.dialect, shown(self.spec, self.dialect, lists)
+        if self.dialect.headers("") != before.headers(""):
+            await self.http.close()
+            self.http = self._opened()
         for replica, listed in zip(self.replicas, lists, strict=True):
             self._recognise(replica, listed)
 

@@ -11,7 +11,7 @@ import sys
 from functools import cache
 
 from cai.models import cpu, gpus
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 
 QUIET = {
     "VLLM_NO_USAGE_STATS": "1",

@@ -1,6 +1,7 @@
 """Meeting the servers of a model: whether each is there, has the model, and which dialect it speaks."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from cai.models.headers import secrets
 from cai.models.refusals import refusal
 from cai.models.replica import Replica
 from cai.models.retries import Transient
+from cai.models.spec import ModelSpec
 from cai.models.transport import Page, get, under
 
 LIST_SECONDS = 30.0
@@ -22,6 +24,10 @@ CATALOGUE = 10
 """So many names are a provider's list; a harmless request shows whether another is known there."""
 LOADS = (502, 503, 504)
 """While a server or the one behind it still loads."""
+ANTHROPIC = "anthropic"
+OWNERS = ("vllm", "sglang", "llamacpp")
+"""Who says in the list that a server is theirs."""
+_DATED = re.compile(r"-(\d{8}|latest)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +36,20 @@ class Listing:
 
     Attributes:
         names: empty where it lists none.
-        vllm: whether it is vLLM's.
+        server: its kind, where that shows: "vllm", "sglang", "llamacpp", "openrouter" or "anthropic".
         refusal: what it says to who may not see the list, which some keys that may ask may not.
     """
 
     names: tuple[str, ...] = ()
-    vllm: bool = False
+    server: str = ""
     refusal: str = ""
 
     def has(self, name: str) -> bool:
         """Whether a name is in the list or may be all the same.
 
-        So it is where a pattern such as "openai/*" fits, where one of the two has a tag ("llama3:latest") or a place
-        ("models/gemini-pro") beside it, and where the list is a catalogue: those leave out aliases and deployments.
+        So it is where a pattern such as "openai/*" fits, where one of the two has a tag ("llama3:latest"), a date
+        ("claude-sonnet-4-5-20250929") or a place ("models/gemini-pro") beside it, and where the list is a catalogue: those
+        leave out aliases and deployments.
         """
         return not 0 < len(self.names) < CATALOGUE or any(_fits(name, each) for each in self.names)
 
@@ -50,28 +57,29 @@ class Listing:
 def _fits(name: str, listed: str) -> bool:
     if "*" in listed:
         return fnmatchcase(name, listed)
-    return name.split(":")[0] in (listed, listed.split(":")[0], listed.removeprefix("models/")) or name == listed
+    forms = (listed, listed.split(":")[0], listed.removeprefix("models/"), _DATED.sub("", listed))
+    return name.split(":")[0] in forms or name == listed or _DATED.sub("", name) == forms[-1]
 
 
-async def met(http: aiohttp.ClientSession, replica: Replica, patience: float) -> Listing:
+async def met(http: aiohttp.ClientSession, replica: Replica, spec: ModelSpec) -> Listing:
     """A server's models; one that still loads is waited for.
 
     Args:
-        patience: seconds to wait.
+        spec: of the role, whose patience it is and whose key no sentence holds.
 
     Raises:
         UserError: it does not answer, or its base URL is another.
         RunError: it still loads, or sends its visitors to another origin.
     """
-    until = time.monotonic() + patience
-    while (listed := await _listing(http, replica)) is None:
+    until = time.monotonic() + spec.patience
+    while (listed := await _listing(http, replica, spec)) is None:
         if time.monotonic() > until:
-            raise RunError(f"{replica.title} was still loading after {patience:.0f} s; try again later")
+            raise RunError(f"{replica.title} was still loading after {spec.patience:.0f} s; try again later")
         await asyncio.sleep(LOAD_SECONDS)
     return listed
 
 
-async def _listing(http: aiohttp.ClientSession, replica: Replica) -> Listing | None:
+async def _listing(http: aiohttp.ClientSession, replica: Replica, spec: ModelSpec) -> Listing | None:
     """A server's models; None while it says that it is not ready."""
     try:
         page = await get(http, under(replica.url, "models"), LIST_SECONDS)
@@ -80,9 +88,7 @@ async def _listing(http: aiohttp.ClientSession, replica: Replica) -> Listing | N
             f"{replica.title} does not answer ({error.words}); check the URL, or start the server"
         ) from None
     if page.status in (401, 403):
-        return Listing(
-            refusal=f"{replica.title} refuses the key ({refusal(page, secrets(http.headers))}); set api_key_env"
-        )
+        return Listing(refusal=f"{replica.title} refuses the key ({refusal(page, secrets(spec))}); set api_key_env")
     if page.status in LOADS:
         return None
     known = _listed(page)
@@ -108,5 +114,14 @@ def _listed(page: Page) -> Listing | None:
     if not isinstance(rows, list):
         return None
     names = [each if isinstance(each, str) else each.get("id") if isinstance(each, Mapping) else None for each in rows]
-    ours = any(isinstance(each, Mapping) and each.get("owned_by") == "vllm" for each in rows)
-    return Listing(tuple(name for name in names if isinstance(name, str) and name), ours)
+    kinds = filter(None, (_server(each) for each in rows if isinstance(each, Mapping)))
+    return Listing(tuple(name for name in names if isinstance(name, str) and name), next(kinds, ""))
+
+
+def _server(row: Mapping[str, Any]) -> str:
+    """The kind of server that has such a row in its list."""
+    if (owner := row.get("owned_by")) in OWNERS:
+        return str(owner)
+    if "canonical_slug" in row:
+        return "openrouter"
+    return ANTHROPIC if row.get("type") == "model" and "display_name" in row else ""

@@ -21,8 +21,11 @@ from cai.models.batches import Batches
 from cai.models.dialect import gives_no_score
 from cai.models.replies import apart_from_thought, written
 from cai.models.sampling import Seeded
-from cai.models.types import ModelSpec, Reply, Request
-from cai.models.weights import ends, load, rendered
+from cai.models.spec import ModelSpec
+from cai.models.templates import ChatTemplate, ends
+from cai.models.types import Reply, Request
+from cai.models.usage import share
+from cai.models.weights import load
 
 
 class Local:
@@ -32,6 +35,7 @@ class Local:
 
     def __init__(self, spec: ModelSpec) -> None:
         self.model, self.tokenizer = load(spec, AutoModelForCausalLM, "left")
+        self.template = ChatTemplate(self.tokenizer, self.model.generation_config)
         self.ends = ends(self.tokenizer, self.model.generation_config) | {self.tokenizer.pad_token_id}
         self.name, self.concurrency, self.format = spec.title, spec.concurrency or 64, spec.format
         self.limit = spec.max_len or self.model.config.max_position_embeddings
@@ -43,11 +47,10 @@ class Local:
             raise gives_no_score(self.name)
         if request.thought and request.messages:
             last = {"role": "assistant", "content": request.begin, "reasoning_content": request.thought}
-            text = rendered(self.tokenizer, (*request.messages, last), goes_on=True)
+            text = self.template.going_on((*request.messages, last))
             request = replace(request, messages=(), prompt=text, begin="")
         if request.messages:  # here, so that what a template does not take is this row's alone
-            text = rendered(self.tokenizer, request.messages, answer_begins=True)
-            request = replace(request, messages=(), prompt=text)
+            request = replace(request, messages=(), prompt=self.template.asked(request.messages))
         return await self.batches.ask(request)
 
     def _answer(self, requests: list[Request]) -> list[Reply | RowError]:
@@ -106,7 +109,8 @@ class Local:
         for request in requests:
             mine = samples[start : start + request.n]
             spent = sum(count for _, _, count in mine)
-            parts = written([apart_from_thought(text, finish) for text, finish, _ in mine])
+            own = [apart_from_thought(text, finish) for text, finish, _ in mine]
+            parts = {**written(own), "tokens_thought": share(spent, own)}
             replies.append(Reply(**parts, tokens_in=counts[start], tokens_out=spent, model=self.name))
             start += request.n
         return replies

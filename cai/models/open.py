@@ -5,7 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from cai.models.asked import asked_as
-from cai.models.types import Model, ModelSpec
+from cai.models.spec import ModelSpec
+from cai.models.types import Model
 
 
 @asynccontextmanager

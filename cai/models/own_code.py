@@ -28,10 +28,10 @@ def needed(model: str) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Why a model could not be loaded, in one line; what transformers says of its own switch for such code is of no use here."""
+    """Why a model could not be loaded, in one line; what libraries say of their own switches for code is of no use here."""
     text = str(error)
-    return (
-        UNKNOWN
-        if "trust_remote_code" in text
-        else f"cannot be loaded: {(text or type(error).__name__).splitlines()[0]}"
-    )
+    if "trust_remote_code" in text:
+        return UNKNOWN
+    if "weights_only" in text:
+        return "holds pickled weights with code in them, which is not run here; save them as safetensors"
+    return f"cannot be loaded: {(text or type(error).__name__).splitlines()[0]}"

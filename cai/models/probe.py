@@ -11,22 +11,16 @@ from typing import Protocol
 from cai.errors import RunError
 from cai.models import verdicts
 from cai.models.abilities import Abilities, otherwise
-from cai.models.dialect import OpenAI
+from cai.models.dialect import OpenAI, Vllm
+from cai.models.harmless import Shape, harmless, shape
 from cai.models.listing import LOADS
 from cai.models.refusals import Refused
 from cai.models.replica import Replica
 from cai.models.replies import THINKING
 from cai.models.retries import Transient
-from cai.models.types import Message, ModelSpec, Reply, Request
-from constitution.tools import DEFINITIONS, has_tools
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 
-Shape = tuple[object, ...]
-HARMLESS = {"system": "You are a helpful assistant.", "assistant": "Hello!", "user": "Please say hello."}
-TOOL = {
-    "role": DEFINITIONS,
-    "content": '[{"type": "function", "function": {"name": "today", "description": "The date.", "parameters": '
-    '{"type": "object", "properties": {}}}}]',
-}
 MOST_WAYS = 12
 """Other ways that are tried of one shape."""
 ERRORS = 3
@@ -36,46 +30,6 @@ HOPELESS = (401, 402, 407)
 """Refusals of a key or an account, which no other way to put a request helps."""
 _CHANGING = re.compile(r"(?=[\w-]*\d)[\w-]{8,}")
 """Ids and times, by which two refusals of one cause differ."""
-
-
-def shape(request: Request) -> Shape:
-    """What decides whether a server takes a request, beside what it says and how many turns it has."""
-    system = False
-    for message in request.messages:
-        if message["role"] == "system":
-            system = True
-    return (
-        *(system, not request.messages, request.score, bool(request.tokens), request.choices),
-        *(bool(request.begin), "\n\n" in request.begin, bool(request.thought), request.seed is None, request.n),
-        request.max_tokens,
-        *(request.temperature, request.top_p, len(request.stop), tuple(request.more) if request.more else ()),
-        *(request.thinking, request.budget, has_tools(request.messages)),
-    )
-
-
-def harmless(request: Request) -> Request:
-    """A request of the same shape, of an innocent conversation in the order that all servers know.
-
-    So what only a long conversation is refused for, or one whose turns stand in an odd order, shows as the row's.
-    """
-    begin = request.begin
-    if "\n\n" in begin:
-        begin = f"Both say hello.\n\n{begin.rsplit(chr(10) * 2, 1)[1]}"
-    prompt = "Human: Please say hello.\n\nAssistant:" if request.prompt else ""
-    thought = "They both say hello." if request.thought else ""
-    known = {"messages": _innocent(request), "prompt": prompt, "begin": begin, "thought": thought}
-    return replace(request, **known, tokens=request.tokens[:1])
-
-
-def _innocent(request: Request) -> tuple[Message, ...]:
-    roles = [message["role"] for message in request.messages]
-    if not roles:
-        return ()
-    tools = [TOOL] if has_tools(request.messages) else []
-    turns = ["system"] if "system" in roles else []
-    turns += ["user", "assistant"] if "assistant" in roles else ["user"]
-    turns += ["user"] if turns[-1] == "assistant" and not request.score else []
-    return (*tools, *({"role": role, "content": HARMLESS[role]} for role in turns))
 
 
 class Asked(Protocol):
@@ -106,6 +60,7 @@ class Probes:
 
     def __init__(self, model: Asked) -> None:
         self.model, self.turn, self.asking = model, asyncio.Lock(), asyncio.Lock()
+        self.role = model.spec.role
         self.known: set[Shape] = set()
         self.stood: dict[tuple[Shape, Replica], float] = {}
         """When the last harmless request of a shape was sent that a server answered."""
@@ -115,8 +70,8 @@ class Probes:
         """Whether log-probabilities of choices come with an answer."""
         self.notes: set[str] = set()
 
-    async def before(self, request: Request) -> None:
-        """Find out, once for each shape, how the servers take a request.
+    async def before(self, request: Request, role: str = "") -> None:
+        """Find out, once for each shape, how the servers take a request; of several roles, sentences name the one that asks.
 
         Raises:
             UserError: they take it in no way, or answer without what the request is for.
@@ -126,8 +81,10 @@ class Probes:
         if looks in self.known:
             return
         async with self.turn:
-            # Of a server of ours it is known what it takes, but for its model's chat template.
-            if looks not in self.known and (not self.model.spec.served or looks[0]):
+            # Of a server of ours it is known what it takes, but for its model's chat template and thoughts.
+            self.role = role or self.model.spec.role
+            ours = self.model.spec.served and not (looks[0] or request.thinking or request.budget)
+            if looks not in self.known and not ours:
                 await self._take(request)
             self.known.add(looks)
 
@@ -189,7 +146,7 @@ class Probes:
     def _harmless(self, request: Request) -> Request:
         """As ``harmless``; of a server of ours few tokens are asked, as it refuses none."""
         asked = harmless(request)
-        return replace(asked, max_tokens=1) if self.model.spec.served else asked
+        return replace(asked, max_tokens=1, budget=asked.budget and 1) if self.model.spec.served else asked
 
     async def _patiently(self, request: Request, server: Replica, most: int = ERRORS) -> Reply:
         """An answer, also of a server that is busy or away for a while; so many errors are a refusal.
@@ -240,15 +197,18 @@ class Probes:
     def _look(self, asked: Request, reply: Reply, server: Replica) -> None:
         """What of an answer to a harmless request shows that rows would be asked in vain, or put otherwise."""
         if asked.choices:
-            verdicts.look(reply, self.model.spec.role, server.title)
+            goes_on = bool(asked.prompt) or isinstance(self.model.dialect, Vllm)
+            verdicts.look(reply, self.role, server.title, goes_on)
             return
         self.model.thinks |= (bool(reply.thinking) or THINKING in reply.finishes) and not asked.thinking
-        if self.model.dialect.learn(asked, reply):
-            self._note("its template opens a thought, so that an answer which closes none is taken for one")
+        for note in self.model.dialect.learn(asked, reply):
+            self._note(note)
         if not asked.score and len(reply.texts) < asked.n:
             self._put(replace(self.model.dialect.now, samples=False), "samples are asked one by one")
         if "unknown" in reply.finishes:
             self._note("it does not say how its answers end, so that none counts as whole")
+        if self.model.spec.served:  # few tokens were asked
+            return
         if THINKING in reply.finishes:
             spent = f"a thought took all {asked.max_tokens} tokens of its answer to a greeting"
             self._note(f"{spent}; give it more (max_tokens), or lessen its thinking (extra_body)")
@@ -289,7 +249,7 @@ class Probes:
         dialect.now = plain
         if first.status >= 500:
             return False
-        raise verdicts.refused(asked, last, self.model.spec.role, server.title)
+        raise verdicts.refused(asked, last, self.role, server.title)
 
     def _put(self, now: Abilities, note: str) -> None:
         self.model.dialect.now = now

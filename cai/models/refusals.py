@@ -15,13 +15,14 @@ from cai.models.transport import Page
 
 BUSY = re.compile(
     r"overload|rate.?limit|too many (?:requests|concurrent)|(?:over|at|no|insufficient) capacity|throttl|slow down|"
-    r"(?:try|retry) (?:again )?(?:later|in\b)|temporarily|server(?: is|'s)? busy|(?:is|still|currently) loading|"
+    r"(?:try|retry) (?:again )?(?:later|in\b)|temporarily|server(?: is|'s)? busy|(?:is|still|currently) loading|loading model|"
     r"resource.?exhausted|queue is full|warming up",
     re.I,
 )
 MONEY = re.compile(
-    r"insufficient.{0,16}(?:credit|quota|balance|fund)|credit balance|(?:out of|no|more|add) credits?|billing|payment|"
-    r"insufficient_quota|quota.{0,24}exceed|exceed.{0,24}quota|budget.{0,24}exceed|exceed.{0,4}budget",
+    r"insufficient.{0,16}(?:credit|quota|balance|fund)|credit.balance|(?:out of|no|more|add) credits?|billing|payment|"
+    r"insufficient_quota|quota.{0,24}exceed|exceed.{0,24}quota|budget.{0,24}exceed|exceed.{0,4}budget|"
+    r"(?:spend|spending|usage).limit",
     re.I,
 )
 PER_TIME = re.compile(r"per (?:second|minute|hour)|/min|\b[rt]pm\b|retry|try again", re.I)
@@ -40,6 +41,7 @@ LONG = re.compile(
 )
 
 OTHERWISE = "change what the role (temperature, extra_body) or the stage asks for, or ask another server"
+TEMPERATURE = "give the role temperature: 1"
 
 
 class Refused(Exception):
@@ -62,7 +64,7 @@ class Refused(Exception):
     @property
     def of_request(self) -> bool:
         """Whether it is about what was asked, as far as can be told, rather than about who asks, or of which model."""
-        return self.advice() == OTHERWISE
+        return self.advice() in (OTHERWISE, TEMPERATURE)
 
     def advice(self) -> str:
         """What to do where it is everyone's."""
@@ -74,7 +76,7 @@ class Refused(Exception):
             return "look at its log, then run the same command again"
         if self.status in (401, 403, 407) or (KEY.search(self.words) and not LONG.search(self.words)):
             return "check the key (api_key_env)"
-        return OTHERWISE
+        return TEMPERATURE if "temperature" in self.words.lower() else OTHERWISE
 
 
 def refusal(page: Page | Failure, asked: Sequence[str], replica: Replica | None = None) -> Refused | Transient:
@@ -87,11 +89,12 @@ def refusal(page: Page | Failure, asked: Sequence[str], replica: Replica | None 
     words, after = (page.words, None) if isinstance(page, Failure) else (page.words(), page.after)
     words = _without(words, asked)
     text = f"{page.status or 'an error'} {words}".strip()
-    money = page.status == 402 or (MONEY.search(words) and not PER_TIME.search(words))
+    held = page.status == 402 and after is not None  # what others in flight may cost is not free yet (OpenRouter)
+    money = not held and (page.status == 402 or (MONEY.search(words) and not PER_TIME.search(words)))
     if page.status == 413 or TOO_LARGE.search(words):  # said with a 429, too: so large a request never has its minute
         return Refused(page.status, words, replica)
     if not money and (
-        page.status in (425, 429, 498, 529) or BUSY.search(words) or (page.status == 503 and after is not None)
+        held or page.status in (425, 429, 498, 529) or BUSY.search(words) or (page.status == 503 and after is not None)
     ):
         return Transient(text, after, busy=True, status=page.status)
     if page.status in (0, 408, 409) or (page.status >= 500 and not money) or page.status < 300:

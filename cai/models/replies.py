@@ -18,13 +18,19 @@ Json = Any
 
 ENDS = {
     "stop": ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed", "end"),
-    "length": ("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit", "time_limit"),
+    "length": (
+        *("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit", "time_limit"),
+        *("model_context_window_exceeded", "repetition"),
+    ),
     "content_filter": (
         *("content_filter", "content-filter", "contentfilter", "safety", "recitation", "blocklist", "language"),
         *("prohibited_content", "spii", "sensitive", "moderation", "guardrail", "refusal", "other"),
         *("content_filtered", "guardrail_intervened", "image_safety", "error_toxic"),
     ),
-    "tool_calls": ("tool_calls", "tool_call", "function_call", "tool_use", "malformed_function_call"),
+    "tool_calls": (
+        *("tool_calls", "tool_call", "function_call", "tool_use", "pause_turn"),
+        *("malformed_function_call", "unexpected_tool_call", "too_many_tool_calls"),
+    ),
     "error": (
         *("error", "abort", "aborted", "cancelled", "canceled", "network_error", "engine_overloaded"),
         *("insufficient_system_resource", "timeout"),
@@ -35,8 +41,10 @@ _ENDS = {word: end for end, words in ENDS.items() for word in words}
 UNKNOWN, THINKING = "unknown", "thinking"
 """An end that no server should give, and that of an answer whose tokens were all spent on a thought."""
 SAID = ("text", "output_text", "refusal")
-THOUGHT = ("thinking", "reasoning", "reasoning_content", "redacted_thinking", "summary_text", "reasoning_text")
-MOST_TOKENS = 1 << 40
+THOUGHT = (
+    *("thinking", "reasoning", "reasoning_content", "redacted_thinking", "summary_text", "reasoning_text"),
+    *("reasoning.text", "reasoning.summary", "reasoning.encrypted"),
+)
 
 
 class Unreadable(ValueError):
@@ -67,7 +75,7 @@ def failure(answer: Json) -> Failure | None:
         return _failure(wrong)
     samples = answer.get("choices")
     for each in samples if isinstance(samples, list) else ():
-        if isinstance(each, dict) and (each.get("error") or _end(each.get("finish_reason")) == "error"):
+        if isinstance(each, dict) and (each.get("error") or end(each.get("finish_reason")) == "error"):
             return _failure(each.get("error") or {"message": "an answer that ended in an error", "code": 502})
     return None
 
@@ -121,7 +129,7 @@ def sample(choice: Mapping[str, Json], stops: Sequence[str] = (), opened: bool =
     Raises:
         Unreadable: it holds no text, and nothing else that is known.
     """
-    finish = _end(choice.get("finish_reason"))
+    finish = end(choice.get("finish_reason"))
     if "message" in choice:
         text, thinking = _message(choice["message"])
     elif isinstance(choice.get("text"), str):
@@ -188,7 +196,14 @@ def _message(message: Json) -> tuple[str, str]:
     for key in ("reasoning_content", "reasoning", "thinking"):
         if not thinking and isinstance(message.get(key), str):
             thinking = whole(message[key])
+    for key in ("reasoning_details", "thinking_blocks"):
+        if not thinking and isinstance(message.get(key), list):
+            thinking = content([each for each in message[key] if _is_thought(each)])[1]
     return text, thinking
+
+
+def _is_thought(part: Json) -> bool:
+    return isinstance(part, dict) and part.get("type") in THOUGHT
 
 
 def content(said: Json) -> tuple[str, str]:
@@ -242,22 +257,11 @@ def _before(text: str, stops: Sequence[str]) -> tuple[str, bool]:
     return (text[: min(places)], True) if places else (text, False)
 
 
-def _end(word: Json) -> str:
-    """Also of a word with its reason after it, such as "content_filter: SAFETY"."""
+def end(word: Json) -> str:
+    """How an answer ended, by a server's word for it; also by a word with its reason after it, such as "content_filter: SAFETY"."""
     if not isinstance(word, str):
         return UNKNOWN
     return _ENDS.get(word) or _ENDS.get(word.lower().split(":")[0].strip(), UNKNOWN)
-
-
-def count(usage: Json, *keys: str) -> int:
-    """A number of tokens by its keys, one within the other; 0 where there is none that can be one."""
-    for key in keys:
-        usage = usage.get(key) if isinstance(usage, dict) else None
-    if isinstance(usage, str) and usage.isascii() and usage.isdigit():
-        usage = int(usage[:15])
-    if isinstance(usage, bool) or not isinstance(usage, int | float) or not 0 <= usage <= MOST_TOKENS:
-        return 0
-    return int(usage)
 
 
 def name(answer: Json) -> str:

@@ -10,8 +10,10 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from cai.errors import RowError, UserError
 from cai.models.batches import BATCH, Batches
 from cai.models.dialect import writes_nothing
-from cai.models.types import ModelSpec, Reply, Request
-from cai.models.weights import conversation, load
+from cai.models.spec import ModelSpec
+from cai.models.templates import ChatTemplate
+from cai.models.types import Reply, Request
+from cai.models.weights import load
 
 
 class Reward:
@@ -25,7 +27,7 @@ class Reward:
             raise UserError(
                 f"models.{spec.role}.reward: {spec.reward} has {model.config.num_labels} outputs; a reward model has one"
             )
-        self.model = model
+        self.model, self.template = model, ChatTemplate(self.tokenizer)
         self.model.config.pad_token_id = self.tokenizer.pad_token_id  # by which the last token of a row is found
         self.name, self.concurrency = spec.title, spec.concurrency or 64
         self.limit = spec.max_len or self.model.config.max_position_embeddings
@@ -38,7 +40,7 @@ class Reward:
         return await self.batches.ask(request)
 
     def _score(self, requests: list[Request]) -> list[Reply | RowError]:
-        ids = [conversation(self.tokenizer, each.messages) for each in requests]
+        ids = [self.template.scored(each.messages) for each in requests]
         values = scores(self.model, self.tokenizer, [each for each in ids if len(each) <= self.limit])
         fitting = iter(values)
         return [self._reply(len(each), next(fitting)) if len(each) <= self.limit else _long() for each in ids]

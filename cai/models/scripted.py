@@ -23,6 +23,7 @@ from typing import TypeGuard
 from cai.errors import UserError
 from cai.models.replies import apart_from_thought, whole, written
 from cai.models.types import Reply, Request
+from cai.models.usage import share
 from constitution.source import nearest, read_yaml
 
 Answer = Callable[[Request], str | float | Mapping[str, float]]
@@ -79,13 +80,14 @@ class Scripted:
         return made
 
     async def gives_logprobs(self, request: Request) -> bool:
-        """See ``cai.models.verdicts.Knowing``."""
+        """See ``cai.models.verdicts``."""
         return self.logprobs
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
         await asyncio.sleep(self.delay)  # without a delay, too, others get their turn, as with any server
-        asked = sum(len(message["content"].split()) for message in request.messages) + len(request.prompt.split())
+        texts = (*(message["content"] for message in request.messages), request.prompt, request.thought)
+        asked = sum(len(text.split()) for text in texts)
         if request.score:
             said = self.answer(request)
             assert isinstance(said, int | float), "a request for a score is answered with a number"
@@ -97,8 +99,9 @@ class Scripted:
             return Reply(("",), ("stop",), found, tokens_in=asked, tokens_out=1, model=self.name)
         texts = tuple(str(self.answer(each)) for each in _samples(request))
         words = sum(len(text.split()) for text in texts)
-        parts = written([apart_from_thought(whole(text), "stop") for text in texts])
-        return Reply(**parts, tokens_in=asked, tokens_out=words, model=self.name)
+        samples = [apart_from_thought(whole(text), "stop") for text in texts]
+        said, thought = written(samples), share(words, samples)
+        return Reply(**said, tokens_in=asked, tokens_out=words, tokens_thought=thought, model=self.name)
 
 
 def read_script(path: Path) -> list[Rule]:

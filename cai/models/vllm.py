@@ -24,7 +24,7 @@ from cai.models.launch import command, dtype, environments, is_cpu_build
 from cai.models.machine import Machine, this_machine
 from cai.models.process import cause
 from cai.models.retries import Transient
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 
 START_SECONDS = 1800.0
 WATCH_SECONDS = 1.0
@@ -254,10 +254,10 @@ def _parser(spec: ModelSpec, model: str) -> str:
 
 def _scores(model: str) -> Scores:
     """Asks for scores of the very tokens that the model would be shown in this process."""
-    from cai.models.weights import conversation, load_tokenizer
+    from cai.models.templates import ChatTemplate
+    from cai.models.weights import load_tokenizer
 
-    tokenizer = load_tokenizer(model, "right")
-    return Scores(lambda messages: conversation(tokenizer, messages))
+    return Scores(ChatTemplate(load_tokenizer(model, "right")).scored)
 
 
 def _free_port() -> int:

@@ -1,13 +1,12 @@
 """Weights loaded into this process, with their tokenizer: for models that write and for those that score."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+from transformers import AutoTokenizer
 from transformers.integrations.deepspeed import (
     is_deepspeed_zero3_enabled,
     set_hf_deepspeed_config,
@@ -15,12 +14,10 @@ from transformers.integrations.deepspeed import (
 )
 from transformers.utils import logging
 
-from cai.errors import RowError, UserError
+from cai.errors import UserError
 from cai.models import own_code
-from cai.models.abilities import joined
 from cai.models.bundled import resolve
-from cai.models.types import Message, ModelSpec
-from constitution.tools import definitions, spoken, wire
+from cai.models.spec import ModelSpec
 
 logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
 
@@ -44,8 +41,8 @@ def load(spec: ModelSpec, auto: Any, padding_side: str) -> tuple[Any, Any]:
         with whole():
             model = auto.from_pretrained(path, dtype=dtype, trust_remote_code=False).to(device).eval()
         tokenizer = load_tokenizer(path, padding_side)
-    except (OSError, ValueError) as error:
-        raise UserError(f"models.{spec.role}.{spec.kind}: {name} {own_code.reason(error)}") from None
+    except Exception as error:  # by files that are damaged or meant to harm, as every library has errors of its own
+        raise UserError(f"models.{spec.role}.{spec.kind}: {name} {own_code.reason(error)}") from error
     return model, tokenizer
 
 
@@ -75,58 +72,3 @@ def load_tokenizer(path: str, padding_side: str) -> Any:
     tokenizer: Any = AutoTokenizer.from_pretrained(path, padding_side=padding_side, trust_remote_code=False)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return tokenizer
-
-
-def ends(tokenizer: Any, generation: GenerationConfig | None) -> set[int]:
-    """The tokens that end an answer: the tokenizer's, and those of the model's settings for generation."""
-    also = getattr(generation, "eos_token_id", None) or []
-    return {tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])} - {None}
-
-
-def rendered(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], answer_begins: bool = False, goes_on: bool = False
-) -> str:
-    """A conversation in the tokenizer's own template, to where the next answer begins, or the last one goes on, if so asked.
-
-    A system message that the template refuses, or leaves out, stands before the words of the first turn.
-
-    Raises:
-        RowError: the template does not take the conversation.
-    """
-
-    def text_of(some: Sequence[Message]) -> str:
-        text = tokenizer.apply_chat_template(
-            wire(some, parsed=True),
-            tools=tools,
-            tokenize=False,
-            add_generation_prompt=answer_begins,
-            continue_final_message=goes_on,
-        )
-        assert isinstance(text, str)
-        return text
-
-    tools, messages = definitions(messages) or None, spoken(messages)
-    opening = next((each["content"].strip() for each in messages if each["role"] == "system"), "")
-    try:
-        text = text_of(messages)
-    except TemplateError as error:
-        if not opening:
-            raise RowError("refused_by_template", f"the chat template: {error}") from None
-        text = ""
-    try:
-        return text if opening in text and text else text_of(joined(tuple(messages)))
-    except TemplateError as error:
-        raise RowError("refused_by_template", f"the chat template: {error}") from None
-
-
-def conversation(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
-    """The tokens of a conversation with its answer, in the chat template, as a reward model was trained on them.
-
-    transformers scores at the last token that is not padding. Where the token that ends a turn is also the padding, as with
-    many templates, that is the one before the end; other servers do not know it, so such an end is left out here.
-    """
-    text = rendered(tokenizer, messages)
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    while len(ids) > 1 and ids[-1] == tokenizer.pad_token_id:
-        ids.pop()
-    return ids

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cai.models.combined import problems as combination_mistakes
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.stages.reward import Reward
 from constitution.source import Keys, nearest

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from cai.errors import UserError, install
 from cai.models import bundled, own_code, scripted, vllm
 from cai.models.machine import this_machine
-from cai.models.types import KINDS, SAMPLING, ModelSpec
+from cai.models.spec import KINDS, SAMPLING, ModelSpec
 from cai.recipe.schema import SCHEMA
 from constitution.schema import Validator, problems, shown
 from constitution.shipped import find
@@ -44,6 +44,7 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
     for key, kind in (
         ("backend", "reward"),
         ("scores", "endpoints"),
+        ("api", "endpoints"),
         ("batch", "endpoints"),
         *((key, "rewards") for key in COMBINING),
     ):

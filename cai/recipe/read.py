@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cai.models.machine import Machine, this_machine
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.checks import constitution, equipment, money, steps
 from cai.recipe.overrides import override
 from cai.recipe.recipe import Recipe

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe import ensemble
 from cai.recipe.block import Block
 from cai.train.launch.hardware import Hardware

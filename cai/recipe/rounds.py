@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import SINGLE, Block
 from cai.stages import STAGES
 from cai.stages.rounds import Bounds, Outcome, Rounds, Verdict

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe import ensemble, rounds
 from cai.recipe.block import Block
 from cai.recipe.files import Files

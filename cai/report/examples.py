@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 from rich.table import Table
 
 from cai.judge.examples import JudgedExample, Score, by_principle, floors, plain, question, score
-from cai.report.format import percent
+from cai.judge.kinds import kinds
+from cai.report.format import KINDS, percent
 from constitution.model import Constitution
 
 
@@ -39,6 +40,11 @@ def table(judged: Sequence[JudgedExample]) -> Table:
     return shown
 
 
+def read_as(judged: Sequence[JudgedExample]) -> str:
+    """How the verdicts were read, in words."""
+    return " and ".join(KINDS.get(kind, kind) for kind in kinds(each.votes for each in judged))
+
+
 def as_json(constitution: Constitution, model: str, method: str, judged: Sequence[JudgedExample]) -> dict[str, object]:
     """All figures, and each example's outcome."""
     return {
@@ -46,6 +52,7 @@ def as_json(constitution: Constitution, model: str, method: str, judged: Sequenc
         "version": constitution.version,
         "model": model,
         "method": method,
+        "verdicts": kinds(each.votes for each in judged),
         "all": asdict(score(judged)),
         "question": question(judged),
         "floors": floors(judged),

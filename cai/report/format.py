@@ -1,5 +1,8 @@
-"""Figures as text, and a point of a calibration curve as a page draws it."""
+"""Figures as text, and what pages are made of: their templates, and a point of a calibration curve as they draw it."""
 
+from typing import Any
+
+from cai.flow.purse import money
 from cai.judge.exam import CurvePoint, PlainShare
 from cai.judge.statistics import wilson
 from constitution.visible import visible
@@ -24,7 +27,18 @@ def bin_of(each: CurvePoint) -> dict[str, object]:
     }
 
 
-def shown(value: object) -> object:
+def template(name: str) -> Any:
+    """A page's template of jinja2, which escapes every text and takes nothing that is missing for empty."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pages = Environment(
+        loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=_shown
+    )
+    pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number, "money": money}
+    return pages.get_template(name)
+
+
+def _shown(value: object) -> object:
     """What a template is given, with the controls of a text written out, by which it could be shown turned around."""
     return visible(value) if type(value) is str else value
 

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from cai.judge.exam import ByLength, ExamFigures, MethodFigures, OfKind, PlainShare
 from cai.judge.figures import JudgedPair, judged_pairs
-from cai.report.format import KINDS, PLOT, bin_of, interval, number, percent, shown
+from cai.report.format import KINDS, PLOT, bin_of, interval, number, percent, template
 from cai.store.files import write_lines
 from cai.store.rows import Preference
 from cai.store.stage import Stage
@@ -154,13 +154,7 @@ def _miscalibrated(found: MethodFigures, ece: float, by_chance: float) -> str:
 
 def write(folder: Path, figures: ExamFigures) -> Path:
     """Write the page, ``exam.html``."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    pages = Environment(
-        loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=shown
-    )
-    pages.filters |= {"percent": percent, "number": number, "interval": interval}
-    text = pages.get_template("judge_eval.html.j2").render(
+    text = template("judge_eval.html.j2").render(
         exam=figures,
         columns=COLUMNS,
         cells={name: cells(method) for name, method in figures["methods"].items()},

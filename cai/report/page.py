@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TypedDict
 
 from cai.errors import RunError, UserError
-from cai.flow.purse import money
 from cai.judge.figures import position
 from cai.judge.kinds import doubt, kinds
 from cai.report import training
-from cai.report.format import KINDS, PLOT, counts_text, interval, number, percent, shown
+from cai.report.format import KINDS, PLOT, template
 from cai.report.rows import unrevised
 from cai.report.summary import StageState, evaluated, spent_line, stages_of
-from cai.stages import trainers
+from cai.stages import STAGES, trainers
+from cai.store import audit
 from cai.store.files import write_lines
 from cai.store.rows import Answers, Chain, Draft, Preference, plain
 from cai.store.run_folder import described
@@ -42,17 +42,16 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
 
     Raises:
         UserError: the run has nothing to report yet.
+        RunError: rows of a finished stage are gone, or damaged.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+    from jinja2 import UndefinedError
 
     stages = stages_of(folder)
     if not any(each["state"] == "done" for each in stages):
         raise UserError(f"{folder} has no finished stage to report on; run its recipe first")
-    pages = Environment(
-        loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=shown
-    )
-    pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number, "money": money}
-    page = pages.get_template("page.html.j2")
+    for each in stages:
+        if each["state"] == "done":
+            _whole(folder, each)
     figures = {
         "run": described(folder),
         "stages": stages,
@@ -69,12 +68,21 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
         "doubt": doubt,
     }
     try:
-        text = page.render(figures)
+        text = template("page.html.j2").render(figures)
     except (TypeError, ValueError, UndefinedError) as error:
         raise RunError(
             f"the report of {folder} cannot be made ({error}): a file of a stage is damaged; put it back, or do that stage again"
         ) from error
     write_lines(path, [text])
+
+
+def _whole(folder: Path, known: StageState) -> None:
+    """Make sure that a stage has the rows that it was sealed with; raises as ``audit.whole``."""
+    name = known["name"]
+    if STAGES[known["kind"]].shape in ("rows", "source"):
+        audit.whole(Stage(folder / name, name))
+    for begun in sorted(folder.glob(f"{name}/*/begun.json")):  # an evaluation's
+        audit.whole(Stage(begun.parent), name)
 
 
 def _done(stages: list[StageState], *kinds: str) -> list[StageState]:
@@ -122,7 +130,8 @@ def _votes(folder: Path, stages: list[StageState], rows: int) -> list[Shown]:
     for each in _done(stages, "label"):
         stage = Stage(folder / each["name"])
         shown = list(islice(stage.all_rows(Preference), max(rows // 2, 1) if rows else 0))
-        found = {"position": position(stage.all_rows(Preference)), "kinds": kinds(stage.all_rows(Preference))}
+        read_as = kinds(row.votes for row in stage.all_rows(Preference))
+        found = {"position": position(stage.all_rows(Preference)), "kinds": read_as}
         labels.append({**each, **found, "shown": shown})
     return labels
 

@@ -20,6 +20,7 @@ from cai.store.rows import Chain, Draft, Pair, Preference, Scored, Vote, decode
 from cai.store.run_folder import described
 from cai.store.stage import Stage
 from constitution.source import nearest
+from constitution.visible import json_text
 
 Row = Mapping[str, object]
 WIDTH = 100
@@ -212,7 +213,7 @@ def _text(row: Row, thoughts: bool) -> str:
         return _preference_text(decode(Preference, row), thoughts)
     if "a" in row and "messages" in row:
         return "\n".join(_pair_lines(decode(Pair, row), thoughts))
-    return json.dumps(row, indent=2, ensure_ascii=False)
+    return json_text(row)
 
 
 def _pair_lines(pair: Pair, thoughts: bool) -> list[str]:

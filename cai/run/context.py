@@ -20,10 +20,11 @@ from cai.flow.purse import Purse
 from cai.flow.screen import Screen
 from cai.models import content
 from cai.models.prices import Price, priced
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe import ensemble
 from cai.recipe.block import SINGLE, Block, by_constitution
 from cai.recipe.recipe import Recipe
+from cai.report.summary import evaluated
 from cai.stages.pairs import Pairs
 from cai.store import audit, run_folder
 from cai.store.files import write_lines
@@ -34,7 +35,7 @@ from constitution.load import digest
 from constitution.save import dump
 from constitution.shipped import find
 
-ADDED = ("id", "track", "system", "context")
+ADDED = ("id", "track", "system", "context", "tools")
 """Keys of a source of prompts that decide nothing unless they are given."""
 
 
@@ -162,7 +163,7 @@ class Run:
         """Make sure that a stage's rows are those that were written, before others are made from them.
 
         Raises:
-            RunError: see ``audit.whole``; of a dataset, ``dataset.whole``.
+            RunError: see ``audit.whole``; of a dataset, ``dataset.whole``; of an evaluation, ``evaluated``.
         """
         stage = self.stage(block.name)
         seal = stage.seal
@@ -175,6 +176,8 @@ class Run:
             case "set" if seal:
                 dataset.whole(stage.folder, seal.get("splits", {}), block.name)
             case "evaluate":
+                if seal:
+                    evaluated(stage.folder)
                 for begun in stage.folder.glob("*/begun.json"):
                     audit.whole(Stage(begun.parent), block.name)
 

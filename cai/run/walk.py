@@ -10,7 +10,7 @@ from pathlib import Path
 from cai.cluster.hire import Cluster
 from cai.errors import RunError, UserError
 from cai.flow.screen import Screen
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.recipe import Recipe
 from cai.report.summary import ledger_line

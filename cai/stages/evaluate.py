@@ -15,6 +15,7 @@ from cai.data.endings import cut
 from cai.flow.ask import Ask
 from cai.judge.exam import Position
 from cai.judge.figures import position
+from cai.judge.kinds import kinds
 from cai.judge.settings import VERDICTS
 from cai.judge.statistics import wilson
 from cai.models.types import Request
@@ -115,9 +116,10 @@ def describe(rows: Sequence[Answers]) -> dict[str, float | None]:
 
 
 class JudgedWins(Wins):
-    """Wins as a judge gave them, with its liking for a position."""
+    """Wins as a judge gave them, with its liking for a position, and how its verdicts were read (``cai.judge.kinds``)."""
 
     position: Position
+    verdicts: NotRequired[dict[str, dict[str, int]]]
 
 
 class AnswerFigures(TypedDict):
@@ -159,4 +161,5 @@ def compare(rows: Sequence[Preference], left_out: Iterable[str] = ()) -> JudgedW
         "undecided": dict(sorted(Counter(row.status for row in rows if row.status != "ok").items())),
         "left_out": dict(sorted(Counter(left_out).items())),
         "position": position(rows),
+        "verdicts": kinds(row.votes for row in rows),
     }

@@ -89,6 +89,8 @@ def reading(path: Path) -> BinaryIO:
             return os.fdopen(descriptor, "rb")
         os.close(descriptor)
         why = "it is a folder, a pipe or a device"
+    except PermissionError:
+        raise RunError(f"{path} may not be read; give yourself the right to, then run the same command again") from None
     except OSError as error:
         why = error.strerror or type(error).__name__
     raise RunError(f"{path} cannot be read as a file: {why}; put it back as it was, or redo its stage")

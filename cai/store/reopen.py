@@ -17,6 +17,7 @@ from cai.store.files import json_objects, write_json, write_lines
 from cai.store.ledger import Fingerprint
 from cai.store.lines import DropLine, RowLine
 from cai.store.rows import encode
+from cai.store.run_folder import is_stage
 from cai.store.stage import Stage, open_part, part_number
 
 WHOLE = "earlier.json"
@@ -59,8 +60,11 @@ def take_up(root: Path) -> None:
     What such a process had not got as far with is deleted: later, it would take the place of rows that are newer.
     """
     for fresh in (root / ".aside").glob(".*.reopening"):
-        folder = root / fresh.name.removeprefix(".").removesuffix(".reopening").replace("+", "/")
-        if folder.parent.is_dir() and not folder.exists() and (fresh / WHOLE).exists():
+        name = fresh.name.removeprefix(".").removesuffix(".reopening").replace("+", "/")
+        folder = root / name
+        if fresh.is_symlink() or not fresh.is_dir():
+            fresh.unlink()
+        elif is_stage(name) and folder.parent.is_dir() and not folder.exists() and (fresh / WHOLE).exists():
             fresh.rename(folder)
         else:
             shutil.rmtree(fresh)

@@ -17,7 +17,7 @@ from torch import nn
 from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from cai.stages.dpo import Dpo
-from cai.train.shared import fit, loading, saving
+from cai.train.shared import conversations, fit, loading, saving
 from cai.train.shared import job as jobs
 from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_prob, log_brier, soft_term
 
@@ -95,18 +95,21 @@ def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(Dpo)
     args, soft = arguments(job), job.want.soft_labels
-    train, test = loading.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
+    template = conversations.template(job, loading.tokenizer(job))
+    rows = loading.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
+    train, test, refused = conversations.fitting(rows, conversations.learnable(template))
     trainer = (SoftDPOTrainer if soft else DPOTrainer)(
         model=job.base,
         ref_model=loading.reference(job, args),
         args=args,
         train_dataset=train,
         eval_dataset=test,
+        processing_class=conversations.as_asked(template),
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
-    rows = fit.counted(trainer, train, test)
-    saving.save(trainer, job, fit.train(trainer, job), rows)
+    counts = {**fit.counted(trainer, train, test), **refused}
+    saving.save(trainer, job, fit.train(trainer, job), counts)
 
 
 def arguments(job: jobs.Job[Dpo]) -> DPOConfig:

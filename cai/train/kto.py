@@ -10,7 +10,7 @@ from datasets import Dataset
 from trl import KTOConfig, KTOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from cai.stages.kto import Kto
-from cai.train.shared import fit, loading, saving
+from cai.train.shared import conversations, fit, loading, saving
 from cai.train.shared import job as jobs
 
 
@@ -18,7 +18,9 @@ def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(Kto)
     args = arguments(job)
-    train, test = loading.load(job, ["prompt", "completion", "label"])
+    template = conversations.template(job, loading.tokenizer(job))
+    rows = loading.load(job, ["prompt", "completion", "label"])
+    train, test, refused = conversations.fitting(rows, conversations.learnable(template))
     check_both(train)
     # TRL estimates the divergence from answers to the other prompts of a batch, and takes the rows in their order, in which
     # the answers to one prompt stand together: without a shuffle the others would be answers to the same prompt.
@@ -29,11 +31,12 @@ def main() -> None:
         args=args,
         train_dataset=train,
         eval_dataset=test,
+        processing_class=conversations.as_asked(template),
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
-    rows = fit.counted(trainer, train, test)
-    saving.save(trainer, job, fit.train(trainer, job), rows)
+    counts = {**fit.counted(trainer, train, test), **refused}
+    saving.save(trainer, job, fit.train(trainer, job), counts)
 
 
 def arguments(job: jobs.Job[Kto]) -> KTOConfig:

@@ -14,7 +14,7 @@ from torch import nn
 from trl import RewardConfig, RewardTrainer  # pyright: ignore[reportPrivateImportUsage]
 
 from cai.stages.reward import Reward
-from cai.train.shared import fit, loading, saving, scoring
+from cai.train.shared import conversations, fit, loading, saving, scoring
 from cai.train.shared import job as jobs
 from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_prob, log_brier, soft_term
 
@@ -60,16 +60,18 @@ def main() -> None:
     job = jobs.from_command_line(Reward)
     shown, want = columns(job.want), job.want
     centred = {"center_rewards_coefficient": want.center_rewards_coefficient}
-    train, test = loading.load(job, shown)
+    template = conversations.template(job, loading.tokenizer(job))
+    train, test, refused = conversations.fitting(loading.load(job, shown), conversations.scorable(template))
     trainer = (SoftRewardTrainer if PROB in shown else RewardTrainer)(
         model=job.base,
         args=fit.arguments(job, RewardConfig, max_length=want.max_length, **centred),
         train_dataset=train,
         eval_dataset=test,
+        processing_class=conversations.as_asked(template, scored=True),
         peft_config=loading.lora(job, "SEQ_CLS", ["score"]),
         callbacks=[fit.Progress(job.out)],
     )
-    rows = fit.counted(trainer, train, test)
+    rows = {**fit.counted(trainer, train, test), **refused}
     metrics = fit.train(trainer, job)
     before = scoring.probe(trainer, job)
     saving.save(trainer, job, metrics, rows, lambda folder: scoring.check(folder, before, job))

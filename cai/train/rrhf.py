@@ -15,13 +15,14 @@ from datasets import Dataset
 from peft import get_peft_model
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
+from transformers import Trainer, TrainingArguments, set_seed
 
+from cai.models.lessons import lesson
+from cai.models.templates import ChatTemplate
 from cai.stages.rrhf import Rrhf
-from cai.train.shared import fit, loading, saving
+from cai.train.shared import conversations, fit, loading, saving
 from cai.train.shared import job as jobs
 from cai.train.shared.soft import Count, Inputs, Loss
-from cai.train.shared.turns import texts, tokens
 
 IGNORED = -100
 
@@ -125,17 +126,15 @@ def losses(
     return margins.clamp(min=0).sum(), -logps[scores.argmax()], (margins < 0).float().mean()
 
 
-def encoded(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+def encoded(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
     """Rankings as token ids: answers are cut at ``max_length``, prompts that leave them no room are left out."""
 
     def encode(row: Mapping[str, Any]) -> dict[str, list[list[int]]]:
-        pairs = [texts(tokenizer, row["prompt"], each) for each in row["completions"]]
-        prompts = [tokens(tokenizer, prompt) for prompt, _ in pairs]
-        rooms = [max(max_length - len(each), 0) for each in prompts]
-        answers = [tokens(tokenizer, said)[:room] for (_, said), room in zip(pairs, rooms, strict=True)]
-        return {"prompt_ids": prompts, "answer_ids": answers}
+        lessons = [lesson(template.told(row.get("tools")), row["prompt"], each[-1]) for each in row["completions"]]
+        answers = [each.answer[: max(max_length - len(each.prompt), 0)] for each in lessons]
+        return {"prompt_ids": [each.prompt for each in lessons], "answer_ids": answers}
 
-    rankings = rows.map(encode, remove_columns=["prompt", "completions"])
+    rankings = rows.map(encode, remove_columns=[each for each in rows.column_names if each != "scores"])
     return rankings.filter(lambda row: all(row["answer_ids"]))
 
 
@@ -149,13 +148,16 @@ def settings(job: jobs.Job[Rrhf]) -> TrainingArguments:
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(Rrhf)
-    train, test = loading.load(job, ["prompt", "completions", "scores"])
-    args, tokenizer = settings(job), AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
+    args = settings(job)
+    tokenizer: Any = loading.tokenizer(job)
+    template = conversations.template(job, tokenizer)
+    rows = loading.load(job, ["prompt", "completions", "scores"])
+    train, test, refused = conversations.fitting(rows, conversations.learnable(template))
     set_seed(job.seed)  # adapters begin with random weights
     model, adapter = loading.model(job, args), loading.lora(job, "CAUSAL_LM")
     if adapter and args.gradient_checkpointing:
         model.enable_input_require_grads()
-    fitting = [encoded(each, tokenizer, job.want.max_length) if each else None for each in (train, test)]
+    fitting = [encoded(each, template, job.want.max_length) if each else None for each in (train, test)]
     trainer = RrhfTrainer(
         model=get_peft_model(model, adapter) if adapter else model,
         args=args,
@@ -168,8 +170,8 @@ def main() -> None:
         callbacks=[fit.Progress(job.out)],
         rank_weight=job.want.rank_weight,
     )
-    rows = fit.counted(trainer, train, test)
-    saving.save(trainer, job, fit.train(trainer, job), rows)
+    counts = {**fit.counted(trainer, train, test), **refused}
+    saving.save(trainer, job, fit.train(trainer, job), counts)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from cai.errors import CaiError, RunError, UserError, first
 from cai.flow.live import Job, RowStage
 from cai.flow.purse import Purse
 from cai.flow.screen import Screen
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.store.ledger import Tally
 from cai.store.spending import Spending
 from cai.store.stage import Stage

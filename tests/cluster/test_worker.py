@@ -13,7 +13,7 @@ from cai.cluster.worker import Worker
 from cai.errors import UserError
 from cai.flow.live import Job, RowStage
 from cai.flow.rehearsal import of_each_track
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.stages import STAGES, read_block
 from cai.store.rows import Draft, Pair
 from cai.store.stage import Stage

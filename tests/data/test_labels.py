@@ -61,6 +61,22 @@ def test_numbers_and_other_words_say_nothing(label: Any) -> None:
     assert [side_of(label, row, form) for form in (LETTERS, NUMBERS, FROM_ZERO, SIDES)] == [None] * 4
 
 
+@pytest.mark.parametrize(
+    ("answers", "models"),
+    [
+        (("response_A", "response_B"), ("model_A", "model_B")),
+        (("response_A", "response_B"), ("model_a", "model_b")),
+        (("output_1", "output_2"), ("generator_1", "generator_2")),
+        (("response1", "response2"), ("model1", "model2")),
+        (("left", "right"), ("left_model", "right_model")),
+    ],
+)
+def test_models_are_known_by_the_columns_of_their_names(answers: tuple[str, str], models: tuple[str, str]) -> None:
+    row = {models[0]: "Big-1", models[1]: "small"}
+    form = Form("labelled", *answers, ("winner",))
+    assert [side_of(label, row, form) for label in ("big-1", "small", "other")] == [1, 0, None]
+
+
 def test_what_says_two_things_at_once_says_nothing() -> None:
     assert side_of("A", {"response_a": "B", "response_b": "A"}, LETTERS) is None
     assert side_of("same", {"response_a": "same", "response_b": "other"}, LETTERS) is None

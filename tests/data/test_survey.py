@@ -308,6 +308,9 @@ def test_numbers_under_chosen_may_be_scores_or_places_or_answers() -> None:
             survey([{"prompt": "How?", **row}], {}, "p.jsonl")
     row = {"prompt": "How many?", "chosen": 42, "rejected": 41}
     assert [each.first for each in comparisons(row, survey([row], {}))] == ["42"]
+    row |= {"chosen": 10**400}  # more than a number can be, and no text
+    with pytest.raises(Unusable, match="expected a text or messages, found a number"):
+        comparisons(row, survey([row], {}))
     row = {"prompt": "Is it?", "chosen": "1", "rejected": "0"}
     assert [each.first for each in comparisons(row, survey([row], {"means": "better"}))] == ["1"]
     row = {"prompt": "How?", "chosen": "x", "rejected": "y", "response_a": "x", "response_b": "y"}

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from cai.flow.fleet import Fleet
 from cai.flow.screen import Screen
-from cai.models.types import ModelSpec, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Request
 
 SCRIPT = str(Path(__file__).parents[1] / "data" / "script.yaml")
 OTHER = str(Path(__file__).parents[1] / "data" / "other.yaml")

@@ -14,7 +14,7 @@ from cai.flow.live import Live, RowStage
 from cai.flow.rehearsal import of_each_track, rehearse
 from cai.models.concurrency import Slots
 from cai.models.endpoint import Endpoint
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.stages import STAGES, read_block
 from cai.store.rows import Prompt
 from cai.store.stage import Stage

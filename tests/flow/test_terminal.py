@@ -98,6 +98,8 @@ def test_rows_and_errors_of_a_run_are_shown_without_their_controls(
     for each in shown:
         assert "\\x1b]0;taken" in each.stdout + each.stderr
         assert not {"\x1b", "\x9b", "\u202e", "\x07"} & {*each.stdout, *each.stderr}
+    row = json.loads(cai("show", "r", "prompts", cwd=tmp_path).stdout)
+    assert row["messages"][0]["content"] == f"Hello {WICKED}"
     page = (tmp_path / "runs" / "r" / "report" / "report.html").read_text(encoding="utf-8")
     assert "Answer" in page
     assert not {"\x1b", "\x9b", "\u202e"} & {*page}

@@ -14,9 +14,11 @@ from cai.errors import UserError
 from cai.flow.ask import Ask
 from cai.judge.calibration import Calibration
 from cai.judge.statistics import jeffreys
+from cai.models.asked import asked_as
 from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
-from cai.models.types import Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Model, Reply, Request
 from cai.stages.label import Label, label
 from cai.stages.revise import Revise, revise
 from cai.stages.score import Score, score
@@ -63,7 +65,7 @@ class Thinker(Scripted):
     thinks = True
 
 
-def asking(model: Scripted) -> Ask:
+def asking(model: Model) -> Ask:
     return Ask(model, Slots(1), ONE, "p/0", Random(0))
 
 
@@ -152,6 +154,15 @@ class Cut(Mute):
 def test_a_verdict_that_is_cut_off_is_none() -> None:
     [found] = judged(ask := asking(Cut(right)), method="logprob")
     assert (found.status, ask.counts["verdicts_truncated"]) == ("truncated", 10)
+
+
+def test_one_sample_says_all_where_the_role_s_own_temperature_is_0() -> None:
+    """Five that must be the same would be five times as sure."""
+    inner = Mute(right)
+    model = asked_as(inner, ModelSpec("judge", scripted="x", temperature=0.0))
+    [found] = judged(asking(model), method="logprob")
+    assert {(vote.kind, vote.samples, vote.read) for vote in found.votes} == {("sampled", 1, 1)}
+    assert [(each.n, each.temperature) for each in inner.seen] == [(1, 0.0)] * 2
 
 
 def test_a_judge_that_names_one_position_is_inconsistent() -> None:
@@ -277,6 +288,18 @@ def test_a_judge_that_thinks_does_so_first_and_its_thought_is_closed_before_anyt
     assert (vote.kind, vote.thinking) == ("logprobs", "At first the other one: The answer is: (X)")
     assert found.p_a == (0.5 if method == "score" else 1.0)
     assert "At first" not in vote.rationale
+
+
+@pytest.mark.parametrize("method", ["logprob", "cot"])
+def test_a_thought_that_a_template_leaves_out_is_counted(method: str) -> None:
+    class Forgetful(Thinker):
+        async def ask(self, request: Request, row_id: str) -> Reply:
+            reply = await super().ask(request, row_id)
+            return replace(reply, tokens_in=reply.tokens_in - len(request.thought.split()))
+
+    for kind, count in ((Thinker, 0), (Forgetful, 2)):
+        judged(ask := asking(kind(thinking)), method=method)  # type: ignore[arg-type]
+        assert ask.counts["thoughts_left_out"] == count
 
 
 def test_a_judge_that_thinks_without_end_gives_no_verdict() -> None:

@@ -9,7 +9,8 @@ from aiohttp import web
 
 from cai.models import concurrency
 from cai.models.endpoint import Endpoint
-from cai.models.types import ModelSpec, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Request
 
 PAGE = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.

@@ -9,7 +9,8 @@ import pytest
 from cai.errors import RowError, UserError
 from cai.judge.statistics import logit
 from cai.models.combined import Combined, combine, problems
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 
 
 def spec(rewards: Mapping[str, float], **more: Any) -> ModelSpec:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cai.models import content
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 
 SIZES = {"embed": 400_000, "layers.0.norm": 64, "layers.0.mlp": 300_000, "score": 128}
 Folder = Callable[..., Path]

@@ -14,7 +14,8 @@ import cai.models.probe as probe
 import cai.models.replica as replica
 import cai.models.retries as retries
 from cai.errors import RowError, RunError, UserError
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 
 ASKED = Request(({"role": "user", "content": "Hi"},), seed=5)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

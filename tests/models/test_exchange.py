@@ -16,7 +16,8 @@ from cai.flow.fleet import Fleet
 from cai.flow.screen import Screen
 from cai.models import vllm
 from cai.models.blueprint import blueprint
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 
 
 def edited(file: str, change: Callable[[Any], object]) -> Callable[[Path], object]:

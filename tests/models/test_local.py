@@ -3,12 +3,16 @@
 import asyncio
 import math
 from pathlib import Path
+from pickle import UnpicklingError
 
 import pytest
+from safetensors import SafetensorError
 
-from cai.errors import RowError
+from cai.errors import RowError, UserError
 from cai.models.local import Local
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
+from cai.models.weights import load
 from constitution.ask import answer
 from constitution.turns import TRANSCRIPT
 
@@ -112,3 +116,51 @@ def test_a_nucleus_is_that_of_the_tempered_probabilities(model: Local) -> None:
     )
     assert len(set(sharp.texts)) == 1
     assert len(set(flat.texts)) > 4
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            UnpicklingError("Weights only load failed, see weights_only\nmore"),
+            "holds pickled weights with code in them",
+        ),
+        (SafetensorError("header too large"), "cannot be loaded: header too large$"),
+        (KeyError("num_heads"), "cannot be loaded: 'num_heads'$"),
+        (RuntimeError("sizes\nof many layers"), "cannot be loaded: sizes$"),
+    ],
+)
+def test_a_damaged_model_is_one_sentence(tmp_path: Path, error: Exception, words: str) -> None:
+    class Auto:
+        @staticmethod
+        def from_pretrained(*_: object, **more: object) -> None:
+            assert more["trust_remote_code"] is False
+            raise error
+
+    with pytest.raises(UserError, match=rf"models\.policy\.local: {tmp_path} {words}"):
+        load(ModelSpec("policy", local=str(tmp_path)), Auto, "left")
+
+
+THINKS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n"
+    "{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+)
+
+
+def test_a_verdict_is_forced_after_the_thought_that_the_template_closes(
+    model: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    real = model.batches.ask
+
+    async def seeing(request: Request) -> Reply:
+        seen.append(request.prompt + request.begin)
+        return await real(request)
+
+    monkeypatch.setattr(model.batches, "ask", seeing)
+    monkeypatch.setattr(model.tokenizer, "chat_template", THINKS)
+    [reply] = ask(model, user("Is it (A)?", choices=("A", "B"), begin="The answer is: (", thought="It may be."))
+    assert seen == [
+        "<|im_start|>user\nIs it (A)?<|im_end|>\n<|im_start|>assistant\n<think>\nIt may be.\n</think>\n\nThe answer is: ("
+    ]
+    assert set(reply.choice_logprobs) == {"A", "B"}

@@ -18,7 +18,7 @@ from cai.flow.batch_queue import BatchQueue
 from cai.models.dialect import OpenAI
 from cai.models.message_batches import MessageBatches
 from cai.models.replica import Replica
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.store.batches import BatchFolder
 
 SAID = {"type": "message", "content": [{"type": "text", "text": "Its bran."}], "stop_reason": "end_turn"}

@@ -9,7 +9,7 @@ import pytest
 
 from cai.models import own_code
 from cai.models.launch import command
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.models import named
 from constitution.source import InputError
 

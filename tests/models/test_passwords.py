@@ -13,7 +13,8 @@ import pytest
 from cai.errors import CaiError, RowError, RunError, UserError
 from cai.models import passwords
 from cai.models.endpoint import Endpoint
-from cai.models.types import ModelSpec, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Request
 from cai.stages.dpo import Dpo
 from cai.store.rows import plain
 from cai.train.launch.start import job

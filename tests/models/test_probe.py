@@ -7,19 +7,24 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from rich.console import Console
 
 import cai.models.probe as probe
 import cai.models.retries as retries
 import cai.models.transport as transport
 from cai.errors import CaiError, RowError, RunError, UserError
+from cai.flow.fleet import Fleet
+from cai.flow.screen import Screen
 from cai.models.asked import asked_as
 from cai.models.dialect import Vllm
 from cai.models.endpoint import Endpoint
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 from cai.models.verdicts import gives_logprobs
 
 TURNS = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": "Row?"})
@@ -224,7 +229,8 @@ STOPS: dict[str, tuple[Answer, Request, type[CaiError], str]] = {
         lambda body: refused("temperature is not supported") if "temperature" in body else None,
         Request(TURNS, temperature=0.7),
         UserError,
-        r"models.judge: http://127.0.0.1:\d+/v1 refuses what would be asked \(400 temperature is not supported",
+        r"models.judge: http://127.0.0.1:\d+/v1 refuses what would be asked \(400 temperature is not supported.*; "
+        "give the role temperature: 1",
     ),
     "too many tokens": (
         lambda body: (
@@ -430,6 +436,7 @@ THINKS = {
     "tags": {"message": {"content": "<think>"}},
     "a field": {"message": {"content": None, "reasoning_content": "Okay"}},
 }
+RARE = [{"token": "<think>", "logprob": -0.01}, {"token": "A", "logprob": -6.0}, {"token": "B", "logprob": -7.0}]
 
 
 @pytest.mark.parametrize("name", THINKS)
@@ -464,6 +471,18 @@ MUTE: dict[str, tuple[Answer, str]] = {
     "thinks": (
         lambda body: (
             {"choices": [{**THINKS["tags"], "finish_reason": "length", "logprobs": FIRST_OF_A_THOUGHT}]}
+            if body["max_tokens"] == 1
+            else None
+        ),
+        "thinks before it answers",
+    ),
+    "thinks, and might say a letter at once": (
+        lambda body: (
+            {
+                "choices": [
+                    {**THINKS["tags"], "finish_reason": "length", "logprobs": {"content": [{"top_logprobs": RARE}]}}
+                ]
+            }
             if body["max_tokens"] == 1
             else None
         ),
@@ -620,6 +639,31 @@ def test_a_role_that_shares_a_server_goes_on_in_its_own_form() -> None:
     assert asyncio.run(scene()) == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [(VERDICT, "gives no log-probabilities"), (replace(ASKED, max_tokens=99), "refuses what would be asked")],
+)
+def test_what_a_server_refuses_is_said_of_the_role_that_asks(row: Request, words: str) -> None:
+    """Of two that share it, and not of the one for which it came up."""
+
+    def judges_nothing(body: dict[str, Any]) -> Any:
+        return refused("logprobs: none") if body.get("logprobs") or 99 in body.values() else None
+
+    async def scene() -> None:
+        async with running(Peculiar(judges_nothing)) as url:
+            fleet = Fleet(Path(), Screen(Console(quiet=True)))
+            roles = [ModelSpec(role, endpoints=(url,), model="m") for role in ("policy", "judge")]
+            (policy, _), (judge, _) = await fleet.need(roles)
+            try:
+                await policy.ask(ASKED, "1")
+                await judge.ask(row, "1")
+            finally:
+                await fleet.close()
+
+    with pytest.raises(UserError, match=f"^models.judge: .*{words}"):
+        asyncio.run(scene())
+
+
 def test_headers_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"models.judge.headers_env.X-Org: CAI_TEST_ORG is not set; export it"):
         ask(Peculiar(lambda body: None), ASKED, headers_env={"X-Org": "CAI_TEST_ORG"})
@@ -718,3 +762,15 @@ def test_a_thought_stands_closed_before_the_forced_beginning_under_both_names_th
     assert body["continue_final_message"] is True
     _, plain = Vllm().body("m", VERDICT)
     assert plain["messages"][-1] == {"role": "assistant", "content": "The answer is: ("}
+
+
+def test_what_goes_on_from_a_closed_thought_is_no_thought_whatever_a_server_s_parser_takes_it_for() -> None:
+    rare = [{"token": "Hello", "logprob": -0.01}, {"token": "A", "logprob": -6.0}]
+    choice = {
+        "message": {"content": None, "reasoning_content": "Hello"},
+        "logprobs": {"content": [{"top_logprobs": rare}]},
+    }
+    server = Peculiar(lambda body: {"choices": [{**choice, "finish_reason": "length"}]})
+    [reply], _ = ask(server, VERDICT, models={"data": [{"id": "m", "owned_by": "vllm"}]})
+    assert server.rows[0]["continue_final_message"]
+    assert set(reply.choice_logprobs) <= {"A"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cai.models.anthropic import Anthropic
 from cai.models.dialect import OpenAI, Scores, Vllm
 from cai.models.letters import logprobs_of
 from cai.models.refusals import Refused, refusal
@@ -146,6 +147,13 @@ def test_counts_of_tokens_may_be_text() -> None:
     usage = {"prompt_tokens": "3", "completion_tokens": 4.0, "prompt_tokens_details": [1]}
     reply = read(choice(), usage=usage)
     assert (reply.tokens_in, reply.tokens_cached, reply.tokens_out) == (3, 0, 4)
+
+
+def test_a_server_that_counts_a_thought_in_the_total_alone_is_understood() -> None:
+    reply = read(choice(), usage={"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 553})
+    assert (reply.tokens_in, reply.tokens_out, reply.tokens_thought) == (20, 533, 382)
+    both = reply.joined(reply)
+    assert (both.tokens_out, both.tokens_thought) == (1066, 764)
 
 
 def verdict(*tokens: tuple[str, Any]) -> dict[str, float]:
@@ -421,6 +429,22 @@ def test_nothing_that_is_no_text_and_no_finite_number_comes_of_three_thousand_br
     assert min(outcomes.values()) > 100, outcomes
 
 
+def test_nothing_of_the_kind_comes_of_broken_messages_of_anthropic_s() -> None:
+    draw, outcomes = Random(0), {"replies": 0, "unreadable": 0}
+    blocks = [{"type": "thinking", "thinking": "Hm.", "signature": "s"}, {"type": "text", "text": "It is."}]
+    usage = {"input_tokens": 3, "cache_read_input_tokens": 2, "output_tokens": 4}
+    message = {"type": "message", "model": "m", "content": blocks, "stop_reason": "end_turn", "usage": usage}
+    for _ in range(1000):
+        answer = mutated(message, draw, draw.choice((0.02, 0.1, 0.3)))
+        try:
+            sound(Anthropic().reply(answer, ASKED), ASKED)
+        except Unreadable:
+            outcomes["unreadable"] += 1
+        else:
+            outcomes["replies"] += 1
+    assert min(outcomes.values()) > 100, outcomes
+
+
 def sound(reply: Reply, request: Request) -> None:
     """What all code behind it takes for granted."""
     assert 0 < len(reply.texts) <= request.n
@@ -429,8 +453,10 @@ def sound(reply: Reply, request: Request) -> None:
         text.encode()  # is Unicode text
     assert set(reply.finishes) <= {*ENDS, "unknown", "thinking"} - {"error"}
     assert all(
-        type(each) is int and 0 <= each < 1 << 41 for each in (reply.tokens_in, reply.tokens_cached, reply.tokens_out)
+        type(each) is int and 0 <= each < 1 << 42 for each in (reply.tokens_in, reply.tokens_cached, reply.tokens_out)
     )
+    assert reply.tokens_cached <= reply.tokens_in
+    assert 0 <= reply.tokens_thought <= reply.tokens_out
     assert set(reply.choice_logprobs) <= set(request.choices)
     held = sum(math.exp(each) for each in reply.choice_logprobs.values())
     assert all(math.isfinite(each) for each in reply.choice_logprobs.values())

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from cai.errors import RowError, UserError
-from cai.models.types import ModelSpec, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Request
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_a_turn_that_ends_in_the_padding_scores_as_transformers_does(scorer: Pat
     import torch
 
     from cai.models.reward import Reward
-    from cai.models.weights import conversation
+    from cai.models.templates import ChatTemplate
 
     model = Reward(ModelSpec("rm", reward=str(scorer)))
     model.tokenizer.chat_template = "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}"
@@ -80,7 +81,7 @@ def test_a_turn_that_ends_in_the_padding_scores_as_transformers_does(scorer: Pat
     model.model.config.pad_token_id = model.tokenizer.pad_token_id
     asked = said("Yes, of course.")
     whole = model.tokenizer.apply_chat_template(list(asked.messages), return_tensors="pt", return_dict=True)
-    ids = conversation(model.tokenizer, asked.messages)
+    ids = ChatTemplate(model.tokenizer).scored(asked.messages)
     assert len(ids) == whole["input_ids"].shape[1] - 1
     with torch.inference_mode():
         wanted = model.model(**whole).logits[0, 0].item()

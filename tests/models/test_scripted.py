@@ -42,3 +42,9 @@ def test_a_wrong_script_is_a_sentence(write: Write, text: str, words: str) -> No
     with pytest.raises(InputError) as error:
         Scripted.from_file(write("s.yaml", text))
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(("rules", "gives"), [("- {say: [x]}\n", False), ("- {say: [x], choose: {A: 0.7}}\n", True)])
+def test_a_script_that_chooses_nothing_gives_no_log_probabilities(write: Write, rules: str, gives: bool) -> None:
+    model = Scripted.from_file(write("s.yaml", rules))
+    assert asyncio.run(model.gives_logprobs(Request(choices=("A", "B")))) is gives

@@ -9,7 +9,8 @@ from test_probe import Peculiar, answer, ask, refused
 
 from cai.models import launch, reasoning
 from cai.models.forcing import BUDGET
-from cai.models.types import ModelSpec, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Request
 
 TURNS = ({"role": "user", "content": "Row?"},)
 LISTED_BY_VLLM = {"data": [{"id": "m", "owned_by": "vllm"}]}

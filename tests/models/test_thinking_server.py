@@ -12,7 +12,8 @@ import pytest
 
 from cai.models import vllm
 from cai.models.asked import asked_as
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 
 TEMPLATE = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}"

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from test_probe import Peculiar, answer, ask
 
+from cai.models.anthropic import Anthropic
+from cai.models.templates import ChatTemplate
 from cai.models.types import Request
-from cai.models.weights import rendered
 
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
@@ -43,6 +44,21 @@ def test_a_call_that_is_written_is_no_answer(text: str, finish: str) -> None:
     assert plain.finishes == ("stop",)
 
 
+def test_anthropic_is_sent_blocks() -> None:
+    _, body = Anthropic().body("m", Request(({"role": "system", "content": "Be brief."}, *TALK[1:])))
+    assert "tools" not in body
+    _, body = Anthropic().body("m", Request(TALK))
+    assert body["tools"] == [{"name": "weather", "description": "", "input_schema": WEATHER["function"]["parameters"]}]  # type: ignore[index]
+    assert body["tool_choice"] == {"type": "none"}
+    assert body["messages"][1:] == [
+        {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "c1", "name": "weather", "input": {"city": "Oslo"}}],
+        },
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "rain"}]},
+    ]
+
+
 class Tokenizer:
     """Notes what a chat template is given."""
 
@@ -51,7 +67,7 @@ class Tokenizer:
 
 
 def test_a_template_is_given_arguments_as_objects() -> None:
-    given = json.loads(rendered(Tokenizer(), TALK))  # pyright: ignore[reportArgumentType]
+    given = json.loads(ChatTemplate(Tokenizer()).whole(TALK))  # pyright: ignore[reportArgumentType]
     assert given["tools"] == [WEATHER]
     assert given["messages"][1]["tool_calls"][0]["function"]["arguments"] == {"city": "Oslo"}
-    assert json.loads(rendered(Tokenizer(), TALK[1:2]))["tools"] is None  # pyright: ignore[reportArgumentType]
+    assert json.loads(ChatTemplate(Tokenizer()).whole(TALK[1:2]))["tools"] is None  # pyright: ignore[reportArgumentType]

@@ -17,7 +17,8 @@ from stand_in import ASKED, kill
 
 from cai.errors import RunError, UserError
 from cai.models import cpu, gpus, launch, vllm
-from cai.models.types import ModelSpec, Reply, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Reply, Request
 
 SPEC = ModelSpec("policy", vllm="some/model", max_len=4096, args=("--seed", "1"))
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cai.data.prompts import TRACKS, PromptSource
 from cai.flow.screen import Screen
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.checks.stages import unanswered
 from cai.recipe.read import load_recipe

@@ -386,3 +386,9 @@ def test_batch_is_for_one_endpoint(at: Callable[..., Any]) -> None:
         pytest.raises(InputError, match=r"models.policy.batch: is for texts of one endpoint"),
     ):
         place.run('models.policy.endpoints=["http://a/v1", "http://b/v1"]')
+
+
+def test_a_role_with_a_way_of_its_own_is_asked_in_batches_too(at: Callable[[BatchServer], Any]) -> None:
+    with at(BatchServer()) as place:
+        folder = place.run(how="batch: true, temperature: 0.5")
+    assert len((folder / "revise" / "part-00000.jsonl").read_text().splitlines()) == ROWS

@@ -335,3 +335,13 @@ def test_the_report_is_of_the_new_constitution(scripted_run: Run, constitution: 
     constitution.write_text(text, encoding="utf-8")
     scripted_run(f"constitution={constitution}", only_changed=True)
     assert "9.7" in (folder / "report" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("change", [{"verdict_line": "It is ({choice})"}, {"last_line": "End so:\n{forms}"}])
+def test_other_words_of_a_verdict_touch_what_is_judged_and_nothing_else(
+    scripted_run: Run, constitution: Path, change: dict[str, str]
+) -> None:
+    folder, mine = scripted_run(f"constitution={constitution}"), load(constitution)
+    touched = effects_on(folder, replace(mine, templates=replace(mine.templates, **change)))
+    assert len(touched["label"]) == 36
+    assert not touched["revise"]

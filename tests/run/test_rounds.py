@@ -235,7 +235,7 @@ def test_a_run_that_was_begun_on_the_same_prompts_goes_on_so(write: Write) -> No
 
 def test_a_recipe_without_rounds_reports_on_all_and_its_settings_are_as_before(write: Write) -> None:
     start, end = RECIPE.index("  - rounds"), RECIPE.index("  - evaluate")
-    text = RECIPE[:start] + RECIPE[end:].replace("models: [start, rounds]", "models: [start, start]")
+    text = RECIPE[:start] + RECIPE[end:].replace("models: [start, rounds]", "models: [start]")
     made = run(write, text)
     assert made.half(made.recipe.block("evaluate")) == ""
     assert "heldout" not in made.settings("evaluate").block

@@ -19,7 +19,7 @@ from rich.console import Console
 from cai.cli.judge_eval import JudgeEval, judge_eval
 from cai.errors import RunError, UserError
 from cai.flow.screen import Screen
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.read import load_recipe
 from cai.report import judge as judge_report
 from cai.run.walk import start
@@ -173,6 +173,23 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_rows(tmp_path: Path) -> None
         server.credit = 10**9
         run(path, tmp_path / "again")
     assert labels(tmp_path / "again") == labels(tmp_path / "whole")
+
+
+def test_an_evaluation_and_a_revision_s_judge_are_sampled_as_well(tmp_path: Path) -> None:
+    with serving(Server()) as url:
+        path = recipe(tmp_path, url, method="logprob")
+        data = yaml.safe_load(path.read_text())
+        prompts = {"prompts": {"redteam": "prompts.jsonl", "heldout": 0.5}}
+        revise = {"revise": {"model": "policy", "judge": "judge", "rounds": 1, "verdicts": 3}}
+        compare = {"evaluate": {"models": ["policy", "judge"], "judge": "judge", "verdict": "sampled", "verdicts": 3}}
+        path.write_text(yaml.safe_dump({**data, "stages": [prompts, revise, compare, {"report": {}}]}, sort_keys=False))
+        run(path, tmp_path / "run")
+    compared = json.loads((tmp_path / "run" / "evaluate" / "metrics.json").read_text())["judge"]["compared"]["all"]
+    votes = 2 * compared["compared"]
+    assert compared["verdicts"]["sampled"].items() >= {"votes": votes, "samples": 3 * votes}.items()
+    assert f"judge: Verdicts: {votes} by samples" in (tmp_path / "run" / "report" / "report.html").read_text()
+    seal = Stage(tmp_path / "run" / "revise").seal
+    assert seal is not None and seal["counts"]["verdicts_sampled"] == 2 * 3 * seal["rows_in"]
 
 
 def test_who_wants_log_probabilities_alone_is_told_before_any_row(tmp_path: Path) -> None:

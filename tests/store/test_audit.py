@@ -9,6 +9,7 @@ import pytest
 
 from cai.data import dataset
 from cai.errors import RunError, UserError
+from cai.report.page import write_report
 from cai.store import audit
 from cai.store.files import append_to
 from cai.store.ledger import Fingerprint
@@ -235,3 +236,28 @@ def test_nothing_is_appended_to_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "drops.jsonl")
     with pytest.raises(RunError, match="it is a folder, a pipe or a device"):
         append_to(tmp_path / "drops.jsonl")
+
+
+def test_a_run_is_not_done_whose_evaluation_lost_its_figures(scripted_run: Run) -> None:
+    (scripted_run() / "evaluate" / "metrics.json").unlink()
+    with pytest.raises(RunError, match=r"evaluate/metrics\.json is gone; put it back, .*--redo evaluate$"):
+        scripted_run()
+
+
+@pytest.mark.parametrize("folder", ["revise", "evaluate/answers-policy"])
+@pytest.mark.parametrize("damage", [cut, Path.unlink])
+def test_a_report_is_not_made_of_the_rows_that_are_left(
+    scripted_run: Run, folder: str, damage: Callable[[Path], None]
+) -> None:
+    run = scripted_run("prompts.heldout=0.3")
+    damage(run / folder / "part-00000.jsonl")
+    with pytest.raises(RunError, match=rf"{folder}/part-00000\.jsonl .*--redo {FOLDERS[folder]}$"):
+        write_report(run, run / "report.html")
+    assert not (run / "report.html").exists()
+
+
+def test_a_file_that_may_not_be_read_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = part(tmp_path, "s")
+    monkeypatch.setattr(os, "open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    with pytest.raises(RunError, match=r"part-00000\.jsonl may not be read; give yourself the right to"):
+        list(stage.all_rows(Prompt))

@@ -41,13 +41,14 @@ def test_an_answer_ends_once_and_prompts_without_room_are_left_out(tiny: Path) -
     from datasets import Dataset
     from transformers import AutoTokenizer
 
+    from cai.models.templates import ChatTemplate
     from cai.train.shared.experimental import as_text
 
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     asked = [[{"role": "user", "content": text}] for text in ("Short?", "Long? " * 50)]
     said = [[{"role": "assistant", "content": "Yes."}]] * 2
     rows = Dataset.from_dict({"prompt": asked, "chosen": said, "rejected": said})
-    [row] = as_text(rows, tokenizer, 64)
+    [row] = as_text(rows, ChatTemplate(tokenizer), 64)
     assert row["chosen"] == f"Yes.{tokenizer.eos_token}"
     assert row["prompt"].endswith("<|im_start|>assistant\n")
     assert "Short?" in row["prompt"]
@@ -84,11 +85,12 @@ def test_a_pair_too_long_is_counted_and_the_loss_stays_a_number(
     from datasets import load_dataset
     from transformers import AutoTokenizer
 
-    from cai.train.shared.turns import texts, tokens
+    from cai.models.lessons import lesson
+    from cai.models.templates import ChatTemplate
 
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    template = ChatTemplate(AutoTokenizer.from_pretrained(tiny))
     lengths = sorted(
-        len(tokens(tokenizer, texts(tokenizer, row["prompt"], row["chosen"])[0]))
+        len(lesson(template, row["prompt"], row["chosen"][0]).prompt)
         for split in load_dataset(str(sets / "prefs"), cache_dir=str(tmp_path / "cache")).values()
         for row in split
     )

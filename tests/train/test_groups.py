@@ -106,7 +106,7 @@ def test_the_reward_of_rules_rises(online: Online, train_here: Train, kind: str,
 
 def judge(folder: Path, *rules: str) -> Any:
     """A judge that knows these rules; all other answers get a rating that it hardly holds to."""
-    from cai.models.types import ModelSpec
+    from cai.models.spec import ModelSpec
 
     unread = '{say: [x], choose: {"5": 0.01}}'
     (folder / "judge.yaml").write_text("".join(f"- {rule}\n" for rule in (*rules, unread)))
@@ -147,7 +147,7 @@ def test_verdicts_that_cannot_be_read_teach_nothing(
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_score_of_a_reward_model_rises(online: Online, toys: Path, train_here: Train, kind: str) -> None:
-    from cai.models.types import ModelSpec
+    from cai.models.spec import ModelSpec
 
     spec = ModelSpec("reward", reward=str(toys / "reward"), dtype="float32")
     file = online(kind, spec=spec, reward="reward", max_steps=15)

@@ -145,7 +145,7 @@ def test_two_processes_do_what_one_does(whole: Path, job: Callable[..., Path], t
 @pytest.mark.slow
 def test_two_processes_learn_from_what_one_server_samples(toy: Path, tiny: Path, tmp_path: Path) -> None:
     """Both processes ask a vLLM server that has the policy's weights at every step; one process does in ``rl/test_serving``."""
-    from cai.models.types import ModelSpec
+    from cai.models.spec import ModelSpec
     from cai.stages.ppo import Ppo
     from cai.train.launch.start import job as write_job
 
@@ -172,7 +172,7 @@ def test_two_processes_learn_from_what_one_server_samples(toy: Path, tiny: Path,
 def test_a_reward_model_scores_and_the_critic_starts_from_it(
     toy: Path, job: Callable[..., Path], tmp_path: Path, train_here: TrainHere
 ) -> None:
-    from cai.models.types import ModelSpec
+    from cai.models.spec import ModelSpec
 
     spec = plain(ModelSpec("rm", reward=str(toy / "reward")))
     file = job(tmp_path, spec, method="reward", reward="rm", rules={}, value="reward", max_steps=2, lora=4)
@@ -208,7 +208,7 @@ def test_what_these_processes_cannot_do_is_a_sentence(monkeypatch: pytest.Monkey
 def test_a_judge_that_cannot_be_read_is_left_out(
     job: Callable[..., Path], tmp_path: Path, train_here: TrainHere
 ) -> None:
-    from cai.models.types import ModelSpec
+    from cai.models.spec import ModelSpec
 
     script = tmp_path / "judge.yaml"
     unread = "- {when: 'a b', say: ['-'], choose: {'1': 0.001}}\n"

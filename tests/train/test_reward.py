@@ -28,7 +28,8 @@ def test_held_out_figures_are_those_of_the_saved_model(
     from pyarrow import parquet
 
     from cai.models.reward import Reward
-    from cai.models.types import ModelSpec, Request
+    from cai.models.spec import ModelSpec
+    from cai.models.types import Request
 
     data = scripted_run("prefs.test=0.5") / "prefs"
     file = job("reward", data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2, bf16=True)

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from cai.flow.ask import Ask
 from cai.models.replies import THINKING
-from cai.models.types import Request
-from cai.models.verdicts import gives_logprobs, thinks
+from cai.models.types import Reply, Request
+from cai.models.verdicts import draws, gives_logprobs, thinks
 from cai.store.votes import LOGPROBS, SAMPLED, Status, Vote
 from constitution import forms, read
 from constitution.forms import Form
@@ -48,10 +48,23 @@ class Wanted(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a judge said and thought before its verdict; of one that said nothing yet it is not known that it thought."""
+    """What a judge said and thought before its verdict; of one that said nothing yet it is not known that it thought.
+
+    Attributes:
+        tokens: the least that a request has which holds the thought; 0 where it is not known.
+    """
 
     text: str = ""
     thought: str = ""
+    tokens: int = 0
+
+    @classmethod
+    def of(cls, reply: Reply, number: int, text: str) -> "Said":
+        """One sample of a reply, of which ``text`` is to stand before the verdict."""
+        thought = reply.thinking[number] if reply.thinking else ""
+        letters = sum(map(len, (*reply.texts, *reply.thinking)))
+        spent = reply.tokens_out * len(thought) / letters if letters else 0.0
+        return cls(text, thought, reply.tokens_in + int(spent / 2) if reply.tokens_in else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +104,19 @@ class Distribution:
     thinking: str = ""
     status: Status = "ok"
 
-    def on(self, vote: Vote) -> Vote:
-        """The vote with how it was read, and why not."""
+    def on(self, vote: Vote, p_a: float | None = None) -> Vote:
+        """The vote with how it was read, and its probability or why it has none."""
+        status = vote.status if self.status == "ok" else self.status
         return replace(
             vote,
             answer_mass=self.mass,
             kind=self.kind,
             samples=self.samples,
             read=self.read,
-            rationale=_once((vote.rationale, self.said)),
-            thinking=_once((vote.thinking, self.thinking)),
-            status=vote.status if self.status == "ok" else self.status,
+            rationale=_once((vote.rationale, self.said)) if self.said else vote.rationale,
+            thinking=_once((vote.thinking, self.thinking)) if self.thinking else vote.thinking,
+            p_a=p_a,
+            status=status if p_a is None else "tie" if p_a == 0.5 else "ok",
         )
 
 
@@ -113,28 +128,47 @@ async def distribution(
     Args:
         said: what the judge said already, and thought.
     """
-    if await is_sampled(asked, form, want, ask, said):
+    request = choosing(asked, form, said)
+    if await is_sampled(request, want, ask):
         return await by_samples(asked, form, want, ask, draw)
     if said == NOTHING and thinks(ask.model) and ask.model.continues:
         said, wrong = await _thought(asked, want, ask)
         if wrong:
             return Distribution({}, 0.0, LOGPROBS, thinking=said.thought, status=wrong)
-    return await by_logprobs(asked, form, want.floor, ask, said)
+        request = choosing(asked, form, said)
+    return await by_logprobs(request, want.floor, ask, said)
 
 
-async def is_sampled(asked: Rendered, form: Form, want: Wanted, ask: Ask, said: Said = NOTHING) -> bool:
-    """Whether verdicts are sampled of this judge; raises as ``Model.ask``."""
+def choosing(asked: Rendered, form: Form, said: Said = NOTHING) -> Request:
+    """What asks for the choices' log-probabilities after the forced beginning of their line."""
+    begin = asked.begin(f"{said.text}\n\n{form.before}" if said.text else form.before)
+    return Request(
+        asked.messages, asked.prompt, choices=form.choices, begin=begin, temperature=0.0, thought=said.thought
+    )
+
+
+async def is_sampled(request: Request, want: Wanted, ask: Ask) -> bool:
+    """Whether this judge's verdicts are sampled, rather than read from the answer to a request as ``choosing`` makes it.
+
+    Raises as ``Model.ask``.
+    """
     if want.verdict != "auto":
         return want.verdict == SAMPLED
     if thinks(ask.model) and not ask.model.continues:
         return True
-    return not await gives_logprobs(ask.model, _choosing(asked, form, said))
+    return not await gives_logprobs(ask.model, request)
 
 
-async def by_logprobs(asked: Rendered, form: Form, floor: float, ask: Ask, said: Said = NOTHING) -> Distribution:
-    """Read off the first token after the forced beginning (Bai et al. 2022, section 4.1)."""
-    logprobs = (await ask(_choosing(asked, form, said))).choice_logprobs
-    held = {choice: math.exp(value) for choice, value in logprobs.items()}
+async def by_logprobs(request: Request, floor: float, ask: Ask, said: Said = NOTHING) -> Distribution:
+    """Read off the first token after the forced beginning (Bai et al. 2022, section 4.1).
+
+    Args:
+        request: as ``choosing`` makes it, with what was said.
+    """
+    reply = await ask(request)
+    if said.thought and 0 < reply.tokens_in < said.tokens:  # the model's template leaves thoughts out
+        ask.counts["thoughts_left_out"] += 1
+    held = {choice: math.exp(value) for choice, value in reply.choice_logprobs.items()}
     mass = sum(held.values())
     if mass < floor or mass == 0:
         return Distribution({}, mass, LOGPROBS, thinking=said.thought, status="unparsed")
@@ -160,7 +194,7 @@ async def by_samples(asked: Rendered, form: Form, want: Wanted, ask: Ask, draw: 
 def _sampling(asked: Rendered, want: Wanted, ask: Ask, draw: Draw) -> Request:
     heat = 1.0 if want.temperature is None else want.temperature
     seed = ask.seed() if draw.seed is None else draw.seed
-    count = draw.count or want.verdicts
+    count = draw.count or want.verdicts if draws(ask.model) else 1  # at a temperature of 0 one says what all would
     return Request(asked.messages, asked.prompt, count, want.max_tokens, heat, stop=asked.stop, seed=seed)
 
 
@@ -188,18 +222,11 @@ async def _thought(asked: Rendered, want: Wanted, ask: Ask) -> tuple[Said, Statu
     """What the judge thinks before it answers, and why that serves for nothing; its answer is not read here."""
     request = Request(asked.messages, asked.prompt, 1, want.max_tokens, 0.0, stop=asked.stop, seed=ask.seed())
     reply = await ask(request)
-    said = Said("", "".join(reply.thinking))
+    said = Said.of(reply, 0, "")
     if reply.finishes[0] == THINKING:
         ask.counts["verdicts_cut_while_thinking"] += 1
         return said, "truncated"
     return said, "refused" if reply.finishes[0] == "content_filter" else None
-
-
-def _choosing(asked: Rendered, form: Form, said: Said) -> Request:
-    begin = asked.begin(f"{said.text}\n\n{form.before}" if said.text else form.before)
-    return Request(
-        asked.messages, asked.prompt, choices=form.choices, begin=begin, temperature=0.0, thought=said.thought
-    )
 
 
 def _once(texts: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from cai.errors import install
 from cai.models import scripted, vllm
 from cai.models.machine import Machine
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block, named_roles
 from cai.recipe.checks import training
 from cai.recipe.shape import Shape

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from cai.judge.methods import METHODS
 from cai.models.machine import Machine
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.stages.online import Online
 from cai.stages.train import Aligned

@@ -8,7 +8,7 @@ from cai.judge.calibration import DECIDES
 from cai.judge.methods import METHODS, Method
 from cai.judge.settings import Judging
 from cai.models.machine import Machine
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block, method, named_roles
 from cai.recipe.checks import training
 from cai.stages.evaluate import Evaluate

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cai.models.machine import Machine
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe import ensemble
 from cai.recipe.block import Block, named_roles, scored
 from cai.recipe.checks import stages

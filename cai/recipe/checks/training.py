@@ -6,7 +6,7 @@ from dataclasses import fields
 from cai.data.prompts import TRACKS
 from cai.errors import UserError, install
 from cai.models.machine import Machine
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.checks import guards, online
 from cai.stages.dpo import SMOOTHED, Dpo
@@ -54,6 +54,8 @@ def problems(want: object, models: Mapping[str, ModelSpec], before: Sequence[Blo
                 "per_device_train_batch_size",
                 "must be 2 or more: KTO tells how far the model has moved from answers to other prompts of the batch",
             )
+        case Sft(packing=True, train_on_thinking=False):
+            yield "train_on_thinking", "false needs `packing: false`, as packed examples cannot be told apart"
         case Sft(mix=mix) if mix and not any(each.kind == "pairs" for each in before):
             yield from _mix(mix)
         case Reward(margin=True, soft_labels=True):

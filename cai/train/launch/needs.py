@@ -11,7 +11,7 @@ from typing import Any
 from cai.errors import install
 from cai.models import own_code
 from cai.models.machine import Machine
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.stages.sft import Sft
 from cai.stages.train import Train
 

@@ -21,7 +21,8 @@ from cai.models import concurrency
 from cai.models.concurrency import Slots
 from cai.models.open import open_model
 from cai.models.prices import SINGLY, priced
-from cai.models.types import NO_MODEL, ModelSpec
+from cai.models.spec import ModelSpec
+from cai.models.types import NO_MODEL
 from cai.store.rows import decode
 from cai.store.spending import Spending
 from cai.train.rl.rollout import SeededPrompt

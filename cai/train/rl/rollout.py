@@ -1,6 +1,6 @@
 """Answers to prompts as tensors: sampled, padded, decoded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 
 from cai.models.sampling import Seeded
-from cai.models.weights import ends, rendered
+from cai.models.templates import ChatTemplate, ends
 from cai.store.rows import Message, Prompt
 from cai.train.adapters import under
 from cai.train.rl.actor import Batch
@@ -175,21 +175,28 @@ def together(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]],
 class ChatTokens:
     """Conversations in a tokenizer's own template.
 
+    Args:
+        options: what the template is told beside them, such as ``enable_thinking``.
+
     Raises:
         ValueError: the tokenizer has no chat template.
     """
 
-    def __init__(self, tokenizer: Any, generation: GenerationConfig | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        generation: GenerationConfig | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> None:
         if tokenizer.chat_template is None:
             raise ValueError("the policy's tokenizer has no chat template; start from a chat model, or train sft first")
-        self.tokenizer = tokenizer
+        self.tokenizer, self.template = tokenizer, ChatTemplate(tokenizer, generation, options)
         self.pad: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self.ends = sorted(ends(tokenizer, generation))
 
     def ask(self, messages: Sequence[Message]) -> list[int]:
         """The tokens of a conversation, up to where the answer begins."""
-        text = rendered(self.tokenizer, messages, answer_begins=True)
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self.template.ids(self.template.asked(messages))
 
     def rollout(self, asked: Sequence[SeededPrompt], writer: Sampler, device: torch.device) -> Rollout:
         """Answers to a batch of prompts."""

@@ -22,7 +22,8 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from cai.models.endpoint import Endpoint
 from cai.models.launch import DEV_MODE
-from cai.models.types import ModelSpec, Request
+from cai.models.spec import ModelSpec
+from cai.models.types import Request
 from cai.models.vllm import START_SECONDS, Served, serve
 from cai.stages.ppo import SERVER_SHARE
 from cai.store.rows import decode

@@ -2,21 +2,24 @@
 
 They are imported when they are needed. What those trainers leave to their callers is done here: the model is loaded in
 float32 (by its path they take the checkpoint's own type, and in bfloat16 steps of 1e-6 are rounded away), and prompts that
-fill ``max_length`` alone are left out and counted (with no token of an answer left their loss is not a number).
+fill ``max_length`` alone are left out and counted (with no token of an answer left their loss is not a number). They tokenize
+anew what was put together here, put the tokenizer's first token before it and its last behind it where they are not there; so
+they are shown a tokenizer that has no such tokens but those of the chat template.
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from datasets import Dataset
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from cai.models.lessons import continuation, lesson
+from cai.models.templates import ChatTemplate
 from cai.stages.train import Train
-from cai.store.rows import Message
 from cai.train.launch import configs
-from cai.train.shared import fit, loading, saving
+from cai.train.shared import conversations, fit, loading, saving
 from cai.train.shared.job import Job
-from cai.train.shared.turns import texts, tokens
 
 
 def load(module: str, name: str) -> tuple[type, type]:
@@ -46,29 +49,60 @@ def run(module: str, name: str, job: Job[Train], **settings: object) -> None:
         settings: what the block has for the trainer's config beside what all have.
     """
     trainer_type, config = load(module, name)
-    train, test = loading.load(job, ["prompt", "chosen", "rejected"])
-    tokenizer = AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
+    template = conversations.template(job, loading.tokenizer(job))
+    rows = loading.load(job, ["prompt", "chosen", "rejected"])
+    train, test, refused = conversations.fitting(rows, conversations.learnable(template))
     args = fit.arguments(job, config, max_length=job.want.max_length, **settings)
-    fitting = [as_text(each, tokenizer, args.max_length) if each is not None else None for each in (train, test)]
-    trainer = trainer_type(
-        model=loading.model(job, args),
-        args=args,
-        train_dataset=fitting[0],
-        eval_dataset=fitting[1],
-        processing_class=tokenizer,
-        peft_config=loading.lora(job, "CAUSAL_LM"),
-        callbacks=[fit.Progress(job.out)],
-    )
-    rows = fit.counted(trainer, train, test)
-    saving.save(trainer, job, fit.train(trainer, job), rows)
+    fitting = [as_text(each, template, args.max_length) if each is not None else None for each in (train, test)]
+    with plain(template):
+        trainer = exact(trainer_type, template)(
+            model=loading.model(job, args),
+            args=args,
+            train_dataset=fitting[0],
+            eval_dataset=fitting[1],
+            processing_class=template.tokenizer,
+            peft_config=loading.lora(job, "CAUSAL_LM"),
+            callbacks=[fit.Progress(job.out)],
+        )
+    counts = {**fit.counted(trainer, train, test), **refused}
+    saving.save(trainer, job, fit.train(trainer, job), counts)
 
 
-def as_text(rows: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+def as_text(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
     """Pairs as plain texts, without those whose prompt leaves no room for an answer."""
 
-    def rendered(row: Mapping[str, list[Message]]) -> dict[str, str]:
-        prompt, chosen = texts(tokenizer, row["prompt"], row["chosen"])
-        return {"prompt": prompt, "chosen": chosen, "rejected": texts(tokenizer, row["prompt"], row["rejected"])[1]}
+    def rendered(row: Mapping[str, Any]) -> dict[str, str]:
+        chosen, rejected = (
+            lesson(template.told(row.get("tools")), row["prompt"], row[side][-1]) for side in ("chosen", "rejected")
+        )
+        return {"prompt": chosen.asked, "chosen": chosen.written, "rejected": rejected.written}
 
     plain = rows.map(rendered, remove_columns=rows.column_names)
-    return plain.filter(lambda row: len(tokens(tokenizer, row["prompt"])) < max_length)
+    return plain.filter(lambda row: len(template.ids(row["prompt"])) < max_length)
+
+
+@contextmanager
+def plain(template: ChatTemplate) -> Iterator[None]:
+    """Meanwhile the tokenizer begins texts with nothing, and ends them as the chat template ends an answer."""
+    tokenizer = template.tokenizer
+    kept = tokenizer.bos_token, tokenizer.eos_token
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    tokenizer.bos_token, tokenizer.eos_token = None, template.end or tokenizer.eos_token
+    try:
+        yield
+    finally:
+        tokenizer.bos_token, tokenizer.eos_token = kept
+
+
+def exact(trainer_type: type, template: ChatTemplate) -> type:
+    """The trainer, by which the prompt keeps its tokens also where the tokenizer would have joined them to the answer's."""
+
+    class Exact(trainer_type):
+        def build_tokenized_answer(self, prompt: str, answer: str) -> dict[str, Any]:
+            asked = template.ids(prompt)
+            said = continuation(template, asked, prompt, answer)
+            marks = {"prompt_attention_mask": [1] * len(asked), "attention_mask": [1] * len(said)}
+            return {"prompt_input_ids": asked, "input_ids": said, **marks}
+
+    Exact.__name__ = trainer_type.__name__
+    return Exact

@@ -27,7 +27,7 @@ from cai.train.rl.loop import held_out as held_out_prompts
 from cai.train.rl.processes import Processes
 from cai.train.rl.rewards import Rewards
 from cai.train.rl.rollout import ChatTokens, Generate, Limits, Rollout, SeededPrompt
-from cai.train.shared import fit, loading, questions, saving
+from cai.train.shared import conversations, fit, loading, questions, saving
 from cai.train.shared.job import Job
 
 Grouped = Grpo | Rloo
@@ -45,7 +45,7 @@ def main(trainer_type: type, config: type, job: Job[Grouped]) -> None:
     args = arguments(job, config)
     model = loading.model(job, args)
     tokenizer = loading.left_tokenizer(job)
-    talk = ChatTokens(tokenizer, model.generation_config)
+    talk = ChatTokens(tokenizer, model.generation_config, args.chat_template_kwargs)
     asked = questions.read(job, talk.ask, want.max_length - want.max_completion_length)
     reward = GroupReward(job, asked.train)
     trainer: Any = trainer_type(
@@ -53,7 +53,7 @@ def main(trainer_type: type, config: type, job: Job[Grouped]) -> None:
         reward_funcs=reward,
         args=args,
         train_dataset=dataset(asked.train, args, job.seed),
-        processing_class=tokenizer,
+        processing_class=conversations.as_asked(talk.template),
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )

@@ -20,6 +20,7 @@ from cai.stages.kto import Kto
 from cai.stages.train import Train
 from cai.train import adapters
 from cai.train.shared.job import Job
+from constitution.tools import DEFINITIONS as TOOLS
 
 
 def half(job: Job[Train]) -> bool:
@@ -45,6 +46,11 @@ def model(job: Job[Train], args: Any) -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", "trust_remote_code": False, **given})
 
 
+def tokenizer(job: Job[Train]) -> PreTrainedTokenizerBase:
+    """The base's tokenizer."""
+    return AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
+
+
 def left_tokenizer(job: Job[Train]) -> PreTrainedTokenizerBase:
     """The base's tokenizer for generation, where prompts end at the same place."""
     return AutoTokenizer.from_pretrained(job.base, padding_side="left", truncation_side="left", trust_remote_code=False)
@@ -66,13 +72,14 @@ def reference(job: Job[Dpo | Kto], args: TrainingArguments) -> PreTrainedModel |
 
 
 def load(job: Job[Train], columns: list[str]) -> tuple[Dataset, Dataset | None]:
-    """The training and the test split of the job's data, with the columns that the trainer takes."""
+    """The training and the test split of the job's data, with the columns that the trainer takes, and tools if there are any."""
     splits = []
     for split in ("train", "test"):
         files = dataset.files(job.data, split)
         cache = str(job.out / "cache")
         rows = load_dataset("parquet", data_files=files, split="train", cache_dir=cache) if files else None
-        splits.append(rows.select_columns(columns) if rows is not None else None)
+        more = [TOOLS] if rows is not None and TOOLS in rows.column_names else []
+        splits.append(rows.select_columns([*columns, *more]) if rows is not None else None)
     if splits[0] is None:
         raise ValueError(f"{job.data} has no training rows; see its drops.jsonl for the reasons")
     return splits[0], splits[1]

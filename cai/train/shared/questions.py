@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cai.data.prompts import HELDOUT
+from cai.errors import RowError
 from cai.stages.online import Online
 from cai.store.files import append_to
 from cai.store.rows import Message, Prompt
@@ -52,7 +53,11 @@ def read(job: Job[Online], ask: Callable[[Sequence[Message]], Sequence[int]], mo
         "heldout": list(Stage(job.data / HELDOUT).all_rows(Prompt)),
     }
     of_track = {name: [row for row in rows if row.track in tracks] for name, rows in parts.items()}
-    kept = {name: [row for row in rows if len(ask(row.messages)) <= most] for name, rows in of_track.items()}
+    lengths = {name: [_length(ask, row) for row in rows] for name, rows in of_track.items()}
+    kept = {
+        name: [row for row, length in zip(rows, lengths[name], strict=True) if length is not None and length <= most]
+        for name, rows in of_track.items()
+    }
     if not kept["train"]:
         raise ValueError(
             f"{job.data} has no prompt of the tracks {', '.join(tracks)} with at most {most} tokens; "
@@ -60,9 +65,19 @@ def read(job: Job[Online], ask: Callable[[Sequence[Message]], Sequence[int]], mo
         )
     left_out = {
         "other_track": len(parts["train"]) - len(of_track["train"]),
-        "too_long": sum(len(of_track[name]) - len(kept[name]) for name in parts),
+        "too_long": sum(length is not None and length > most for each in lengths.values() for length in each),
     }
+    if refused := sum(length is None for each in lengths.values() for length in each):
+        left_out["refused_by_template"] = refused
     return Questions(kept["train"], kept["heldout"], left_out)
+
+
+def _length(ask: Callable[[Sequence[Message]], Sequence[int]], row: Prompt) -> int | None:
+    """How many tokens a prompt has; None where the chat template does not take it."""
+    try:
+        return len(ask(row.messages))
+    except RowError:
+        return None
 
 
 def show(

@@ -16,8 +16,9 @@ from cai.data import dataset
 from cai.data.dataset import PreferenceRow
 from cai.judge.reward_figures import figures
 from cai.models.reward import scores
-from cai.models.types import ModelSpec
-from cai.models.weights import conversation, load
+from cai.models.spec import ModelSpec
+from cai.models.templates import ChatTemplate
+from cai.models.weights import load
 from cai.stages.reward import Reward
 from cai.train.shared.job import Job
 
@@ -41,8 +42,9 @@ def rewards(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[PreferenceRow]
 ) -> list[Rewards]:
     """Of each pair the chosen answer's score and the rejected one's, in logits."""
-    said = [example["prompt"] + example[side] for example in examples for side in ("chosen", "rejected")]
-    logits = scores(model, tokenizer, [conversation(tokenizer, each) for each in said])
+    template = ChatTemplate(tokenizer)
+    said = [_tokens(template, example, side) for example in examples for side in ("chosen", "rejected")]
+    logits = scores(model, tokenizer, said)
     return list(zip(logits[::2], logits[1::2], strict=True))
 
 
@@ -50,13 +52,11 @@ def fitting(
     job: Job[Reward], tokenizer: PreTrainedTokenizerBase, examples: Sequence[PreferenceRow]
 ) -> list[PreferenceRow]:
     """The pairs of which both sides are within ``max_length``; training leaves out the others too."""
-    most = job.want.max_length
+    most, template = job.want.max_length, ChatTemplate(tokenizer)
     return [
         example
         for example in examples
-        if all(
-            len(conversation(tokenizer, example["prompt"] + example[side])) <= most for side in ("chosen", "rejected")
-        )
+        if all(len(_tokens(template, example, side)) <= most for side in ("chosen", "rejected"))
     ]
 
 
@@ -107,6 +107,10 @@ def same(before: Sequence[Rewards], after: Sequence[Rewards], tolerance: float) 
 
 def _probed(job: Job[Reward], tokenizer: PreTrainedTokenizerBase) -> list[PreferenceRow]:
     return fitting(job, tokenizer, rows(job, "train", 4 * PROBED))[:PROBED]
+
+
+def _tokens(template: ChatTemplate, example: PreferenceRow, side: str) -> list[int]:
+    return template.told(example.get("tools")).scored(example["prompt"] + example[side])
 
 
 def _is_float32(folder: Path) -> bool:

@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
 
 from cai.models.bundled import resolve
-from cai.models.weights import rendered
+from cai.models.templates import ChatTemplate, ends
 from cai.stages.sft import Sft
+from cai.train.adapters import under
+from cai.train.shared import conversations
 from cai.train.shared.job import Job
 
 CHATML = (
@@ -22,7 +30,6 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 CHATML_TOKENS = ("<|im_start|>", "<|im_end|>")
-MARK = "AnswerGoesHere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +63,14 @@ def prepare(job: Job[Sft], model_kwargs: Mapping[str, object]) -> Prepared:
             "model whose template it is to get"
         )
     if not choice:
-        return Prepared(job.base, tokenizer, turn_end(tokenizer))
+        return Prepared(job.base, tokenizer, turn_end(conversations.template(job, tokenizer)))
     added = install(tokenizer, choice)
     if added and job.want.lora:
         raise ValueError(
             f"chat_template: {choice} adds {' and '.join(added)} to the model's vocabulary, which LoRA does not train: take "
             "lora out, or choose a template whose tokens the model has"
         )
-    end = turn_end(tokenizer)
+    end = turn_end(conversations.template(job, tokenizer))
     tokenizer.eos_token = end  # by which generation stops, here and in servers
     return Prepared(grown(job, tokenizer, model_kwargs) if added else job.base, tokenizer, end)
 
@@ -92,24 +99,25 @@ def install(tokenizer: PreTrainedTokenizerBase, choice: str) -> list[str]:
     return added
 
 
-def turn_end(tokenizer: Any) -> str:
+def turn_end(template: ChatTemplate) -> str:
     """The token that the chat template puts after the assistant's answer.
 
     Raises:
         ValueError: it puts none there, so that a model could not learn to stop.
     """
-    said = [{"role": "user", "content": "question"}, {"role": "assistant", "content": MARK}]
-    text = rendered(tokenizer, said)
-    _, said_so, rest = text.rpartition(MARK)
-    tail = tokenizer.tokenize(rest, add_special_tokens=False) if said_so else []
-    known = {*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens}
-    end = next((token for token in tail if token in known), None)
-    if end is None:
+    if not template.end:
         raise ValueError(
             "the chat template puts no special token after the assistant's answer, so a model could not learn to stop: end "
             "the assistant's turn with one, such as {{ eos_token }}"
         )
-    return end
+    return template.end
+
+
+def stop_at(trainer: Any, end: str) -> None:
+    """See that the saved model stops where its turns end, also where it comes with other settings for generation."""
+    config = under(trainer.accelerator.unwrap_model(trainer.model)).generation_config
+    known = ends(trainer.processing_class, config)
+    config.eos_token_id = sorted(known | {trainer.processing_class.convert_tokens_to_ids(end)})
 
 
 def grown(job: Job[Sft], tokenizer: PreTrainedTokenizerBase, model_kwargs: Mapping[str, object]) -> PreTrainedModel:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from toy import END, loop, settings, shape, tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
-from cai.models.types import ModelSpec
+from cai.models.spec import ModelSpec
 from cai.models.vllm import START_SECONDS, Served
 from cai.train.rl.actor import Actor, Batch, logprobs
 from cai.train.rl.loop import MOST_WEIGHT, importance

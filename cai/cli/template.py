@@ -1,0 +1,162 @@
+"""``cai look --template``: a small conversation in a model's chat template, as it is asked, learnt and scored."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.text import Text
+
+from cai.errors import RowError, UserError
+from cai.flow.terminal import Terminal, line
+from cai.models import own_code
+from cai.models.bundled import resolve
+from cai.models.lessons import Lesson, lesson
+from cai.models.template_faults import NAME, TOOL, Fault, faults
+from cai.models.templates import THOUGHT_KEYS, ChatTemplate
+
+Message = dict[str, Any]
+CALL = {"type": "function", "function": {"name": NAME, "arguments": {"zone": "Europe/Oslo"}}}
+PROMPT: tuple[Message, ...] = (
+    {"role": "system", "content": "Answer in one sentence."},
+    {"role": "user", "content": "What is a clock for?"},
+    {"role": "assistant", "content": "It tells the time.", "reasoning_content": "They ask what clocks are for."},
+    {"role": "user", "content": "Is it late in Oslo?"},
+    {"role": "assistant", "content": "", "tool_calls": [CALL]},
+    {"role": "tool", "name": NAME, "content": "23:40"},
+)
+ANSWER: Message = {"role": "assistant", "content": "Yes, it is 23:40.", "reasoning_content": "23:40 is late."}
+STYLES = ("black on green", "black on bright_green")
+"""Of tokens that are trained on, one after the other, so that each can be told from the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a token, or several that make a character together, says, and whether it is trained on."""
+
+    text: str
+    trained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateAccount:
+    """What is shown of a chat template.
+
+    Attributes:
+        without: what it does not take of the example, which is shown without.
+        asked: the example to where the answer begins.
+        learnt: the same and the answer, token by token.
+        scored: the conversation with its answer, as a reward model reads it.
+    """
+
+    model: str
+    without: list[str]
+    asked: str
+    learnt: list[Token]
+    scored: str
+    faults: list[Fault]
+
+
+def show(model: str, as_json: bool) -> None:
+    """Print it.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    found = account(model, load(model))
+    if as_json:
+        line(json.dumps(asdict(found), indent=2, ensure_ascii=True))
+        return
+    terminal = Terminal(soft_wrap=True)
+    for text in lines(found, terminal.is_terminal):
+        terminal.print(text, soft_wrap=True)
+
+
+def load(model: str) -> ChatTemplate:
+    """The chat template of a folder, a Hub id or a bundled model.
+
+    Raises:
+        UserError: its tokenizer cannot be loaded.
+    """
+    from transformers import AutoTokenizer, GenerationConfig
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
+    path = resolve(model)
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--template: {model} {own_code.reason(error)}") from None
+    try:
+        return ChatTemplate(tokenizer, GenerationConfig.from_pretrained(path))
+    except OSError:
+        return ChatTemplate(tokenizer)
+
+
+def account(model: str, template: ChatTemplate) -> TemplateAccount:
+    """The richest form of the example that the template takes."""
+    found = faults(template)
+    toolless = bool({each.kind for each in found} & {"calls_dropped", "results_dropped"})
+    for without, prompt, answer in _forms():
+        if toolless and "tools" not in without:
+            continue
+        told = template if "tools" in without else template.told([TOOL])
+        try:
+            taught = lesson(told, prompt, answer)
+            scored = told.whole([*prompt, answer])
+        except (RowError, ValueError):  # without a template transformers has a ValueError
+            continue
+        return TemplateAccount(model, without, taught.asked, tokens(template, taught), scored, found)
+    return TemplateAccount(model, [], "", [], "", found)
+
+
+def _forms() -> Iterator[tuple[list[str], Sequence[Message], Message]]:
+    for without in ([], ["thoughts"], ["tools"], ["tools", "thoughts"]):
+        kept = [
+            each for each in PROMPT if "tools" not in without or not ("tool_calls" in each or each["role"] == "tool")
+        ]
+        hidden = THOUGHT_KEYS if "thoughts" in without else ()
+        prompt = [{key: value for key, value in each.items() if key not in hidden} for each in (*kept, ANSWER)]
+        yield without, prompt[:-1], prompt[-1]
+
+
+def tokens(template: ChatTemplate, taught: Lesson) -> list[Token]:
+    """A lesson token by token; those that are part of a character stand together."""
+    ids, asked, said, found = [*taught.prompt, *taught.answer], len(taught.prompt), "", list[Token]()
+    for place in range(1, len(ids) + 1):
+        text = template.tokenizer.decode(ids[:place])
+        if not text.endswith("\ufffd") or place == len(ids):
+            found.append(Token(text[len(said) :], place > asked))
+            said = text
+    return found
+
+
+def lines(found: TemplateAccount, colours: bool) -> Iterator[Text]:
+    """For people: trained tokens in colour, or each in brackets."""
+    trained = sum(each.trained for each in found.learnt)
+    if found.asked:
+        without = f", without {' and '.join(found.without)}, which it does not take" if found.without else ""
+        yield Text(f"{found.model}: a small conversation in its chat template{without}")
+        yield Text("\nAsked:", "bold")
+        yield Text(found.asked)
+        yield Text(
+            f"\nLearnt ({trained} of {len(found.learnt)} tokens, {'coloured' if colours else 'in brackets'}):", "bold"
+        )
+        yield _marked(found.learnt, colours)
+        yield Text("\nScored:", "bold")
+        yield Text(found.scored)
+        yield Text("")
+    yield Text(f"What to know of it ({len(found.faults)}):" if found.faults else "Nothing peculiar.", "bold")
+    for each in found.faults:
+        yield Text(f"- {each.kind}: {each.text}")
+
+
+def _marked(learnt: Sequence[Token], colours: bool) -> Text:
+    text = Text()
+    for number, token in enumerate(learnt):
+        said = json.dumps(token.text, ensure_ascii=False)[1:-1].replace('\\"', '"') if token.trained else token.text
+        text.append(
+            f"[{said}]" if token.trained and not colours else said,
+            STYLES[number % 2] if token.trained and colours else "",
+        )
+    return text

@@ -1,0 +1,188 @@
+"""Anthropic's Messages API, as a dialect of its own.
+
+It differs from the OpenAI protocol in this: the system prompt stands apart, a limit of tokens is required, an answer is a list of
+blocks of which some are thoughts, and there are no several samples, no seed and no log-probabilities. What requests have in
+common at their beginning is marked, so that it is read from the cache. Written after its documentation of API version
+2023-06-01, the last by which models that take a temperature can be told one.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from typing import Any
+
+from cai.errors import UserError
+from cai.models import replies, usage
+from cai.models.abilities import BLOCKS
+from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI, gives_no_score
+from cai.models.switches import merged, room
+from cai.models.types import Reply, Request
+from constitution.tools import CALLS, RESULT
+
+VERSION = "2023-06-01"
+LEAST_BUDGET = 1024
+CACHED = {"cache_control": {"type": "ephemeral"}}
+SHARED = 2
+"""A beginning that so many requests had before is marked: what one row alone has would be written to be read by nobody."""
+MOST_BEGINNINGS = 1 << 13
+
+
+class Anthropic(OpenAI):
+    """The Messages API."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = replace(self.now, switch=BLOCKS, seed=False, samples=False)
+        self.seen: OrderedDict[int, int] = OrderedDict()
+        """Beginning of a conversation → how many requests had it."""
+
+    def base(self, url: str) -> str:
+        """The URL that people know has no version at its end."""
+        place, mark, query = url.partition("?")
+        return f"{place.rstrip('/').removesuffix('/messages').removesuffix('/v1')}/v1{mark}{query}"
+
+    def headers(self, key: str) -> dict[str, str]:
+        """The key under a name of its own, and the version that is spoken."""
+        return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
+
+    def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
+        """The path under the base URL, and the JSON body.
+
+        Raises:
+            UserError: a score or a text to go on from is asked.
+        """
+        if request.score:
+            raise gives_no_score(model)
+        if not request.messages:
+            raise UserError(f"{model} takes conversations alone; use format: chat")
+        body = {"model": model, **self._thinking(request)}
+        body |= {"max_tokens": 1} if request.choices else {"max_tokens": request.max_tokens + self._room(request)}
+        return "messages", merged({**body, **self._sampling(request), **self.conversation(request)}, request.more)
+
+    def _room(self, request: Request) -> int:
+        """As ``room``; what is bounded has a least bound, and a role may say its own."""
+        if isinstance(own := request.more.get("thinking"), Mapping):
+            return usage.count(own, "budget_tokens")
+        if self._bounded(request):
+            return max(room(request), LEAST_BUDGET)
+        return room(request) if self.now.room else 0
+
+    def _bounded(self, request: Request) -> bool:
+        asked = request.thinking == "on" and not request.choices
+        return asked and self.now.budget and "thinking" not in request.more
+
+    def _thinking(self, request: Request) -> dict[str, Any]:
+        if "thinking" in request.more:
+            return {}
+        if self._bounded(request):
+            return {"thinking": {"type": "enabled", "budget_tokens": self._room(request)}}
+        if request.thinking == "on" and self.now.on and not request.choices:
+            return {"thinking": {"type": "adaptive", "display": "summarized"}}
+        return {"thinking": {"type": "disabled"}} if request.thinking == "off" and self.now.off else {}
+
+    def _thinks(self, request: Request) -> bool:
+        """Whether thinking is asked for, beside which no temperature is taken."""
+        asked = request.more.get("thinking", self._thinking(request).get("thinking"))
+        return isinstance(asked, Mapping) and asked.get("type") in ("enabled", "adaptive")
+
+    def _sampling(self, request: Request) -> dict[str, Any]:
+        drawn, body = not request.choices, dict[str, Any]()
+        if request.temperature != 1 and (drawn or self.now.temperature) and not self._thinks(request):
+            body["temperature"] = request.temperature
+        if request.top_p != 1 and (drawn or self.now.top_p) and not self._thinks(request):
+            body["top_p"] = request.top_p
+        stops = [stop for stop in request.stop[: self.now.stops] if stop.strip()]  # others are cut here
+        if stops and not self._thinks(request):  # within a thought they would end it
+            body["stop_sequences"] = stops
+        return body
+
+    def conversation(self, request: Request) -> dict[str, Any]:
+        """The system prompt and the turns, marked where that ends which others share with them."""
+        told = super().conversation(request)
+        turns = _turns(told["messages"])
+        system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
+        turns = [turn for turn in turns if turn["role"] != "system"]
+        tools = {"tools": list(map(_tool, told["tools"])), "tool_choice": {"type": "none"}} if "tools" in told else {}
+        place = self._shared(
+            [(str(tools), system), *((turn["role"], str(turn["content"])) for turn in turns)], request.n > 1
+        )
+        if place > 1 and (last := turns[place - 2])["content"]:
+            turns[place - 2] = {**last, "content": _marked(last["content"])}
+        return {**tools, **({"system": _marked(system) if place == 1 else system} if system else {}), "messages": turns}
+
+    def _shared(self, parts: Sequence[object], again: bool) -> int:
+        """How many parts from the first others had before; all where the same is asked again, as of several samples."""
+        beginnings = [*accumulate(parts, lambda before, part: hash((before, part)), initial=0)][1:]
+        before = [self.seen.get(each, 0) for each in beginnings]
+        for each, times in zip(beginnings, before, strict=True):
+            self.seen[each] = times + 1
+            self.seen.move_to_end(each)
+        while len(self.seen) > MOST_BEGINNINGS:
+            self.seen.popitem(last=False)
+        if again or before[-1]:
+            return len(parts)
+        return max((place for place, times in enumerate(before, 1) if times >= SHARED), default=0)
+
+    def learn(self, request: Request, reply: Reply) -> Iterator[str]:
+        """As of the plain protocol, and what this one does not take at all."""
+        yield from super().learn(request, reply)
+        if request.seed is not None:
+            yield "it takes no seed, so that its answers cannot be drawn again"
+        if request.temperature != 1 and self._thinks(request) and not request.choices:
+            yield "its temperature is 1 while it thinks"
+
+    def reply(self, answer: Any, request: Request) -> Reply:
+        """The server's JSON → ``Reply`` of one sample.
+
+        Raises:
+            Unreadable: it is not of the API's form.
+        """
+        blocks = answer.get("content") if isinstance(answer, dict) else None
+        if not isinstance(blocks, list):
+            raise replies.Unreadable("an answer without a list of content")
+        text, thought = replies.content(blocks)
+        ended = replies.end(answer.get("stop_reason"))
+        samples = [replies.apart_from_thought(text, ended, thought, request.stop)]
+        parts = replies.written(samples)
+        if request.choices:
+            parts["counts"], samples = {WITHOUT_LOGPROBS: 1}, []
+        parts["counts"] |= {"without_seed": 1} if request.seed is not None else {}
+        return Reply(**parts, **usage.counted(answer.get("usage"), samples), model=replies.name(answer))
+
+
+def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    own = tool["function"]
+    schema = own.get("parameters") or {"type": "object", "properties": {}}
+    return {"name": own["name"], "description": own.get("description", ""), "input_schema": schema}
+
+
+def _turns(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The turns with their calls as blocks, and what tools gave as blocks of one turn of the person's."""
+    turns: list[dict[str, Any]] = []
+    for each in messages:
+        if each["role"] == RESULT:
+            block = {"type": "tool_result", "tool_use_id": each["tool_call_id"], "content": each["content"]}
+            if turns and isinstance(turns[-1]["content"], list) and turns[-1]["role"] == "user":
+                turns[-1]["content"].append(block)
+            else:
+                turns.append({"role": "user", "content": [block]})
+        elif CALLS in each:
+            said = [{"type": "text", "text": each["content"]}] if each["content"].strip() else []
+            turns.append({"role": each["role"], "content": [*said, *map(_use, each[CALLS])]})
+        else:
+            turns.append({**each})
+    return turns
+
+
+def _use(call: Mapping[str, Any]) -> dict[str, Any]:
+    own = call["function"]
+    return {"type": "tool_use", "id": call["id"], "name": own["name"], "input": json.loads(own["arguments"])}
+
+
+def _marked(text: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A text, or blocks, at whose end a cache is written, and read by who begins alike."""
+    if not isinstance(text, str):
+        return [*text[:-1], {**text[-1], **CACHED}]
+    return [{"type": "text", "text": text, **CACHED}]

@@ -1,0 +1,54 @@
+"""Harmless requests: what decides whether a server takes a request, and one of an innocent conversation that is alike in it."""
+
+from dataclasses import replace
+
+from cai.models.types import Message, Request
+from constitution.tools import DEFINITIONS, has_tools
+
+Shape = tuple[object, ...]
+HARMLESS = {"system": "You are a helpful assistant.", "assistant": "Hello!", "user": "Please say hello."}
+TOOL = {
+    "role": DEFINITIONS,
+    "content": '[{"type": "function", "function": {"name": "today", "description": "The date.", "parameters": '
+    '{"type": "object", "properties": {}}}}]',
+}
+
+
+def shape(request: Request) -> Shape:
+    """What decides whether a server takes a request, beside what it says and how many turns it has."""
+    system = False
+    for message in request.messages:
+        if message["role"] == "system":
+            system = True
+    return (
+        *(system, not request.messages, request.score, bool(request.tokens), request.choices),
+        *(bool(request.begin), "\n\n" in request.begin, bool(request.thought), request.seed is None, request.n),
+        request.max_tokens,
+        *(request.temperature, request.top_p, len(request.stop), tuple(request.more) if request.more else ()),
+        *(request.thinking, request.budget, has_tools(request.messages)),
+    )
+
+
+def harmless(request: Request) -> Request:
+    """A request of the same shape, of an innocent conversation in the order that all servers know.
+
+    So what only a long conversation is refused for, or one whose turns stand in an odd order, shows as the row's.
+    """
+    begin = request.begin
+    if "\n\n" in begin:
+        begin = f"Both say hello.\n\n{begin.rsplit(chr(10) * 2, 1)[1]}"
+    prompt = "Human: Please say hello.\n\nAssistant:" if request.prompt else ""
+    thought = "They both say hello." if request.thought else ""
+    known = {"messages": _innocent(request), "prompt": prompt, "begin": begin, "thought": thought}
+    return replace(request, **known, tokens=request.tokens[:1])
+
+
+def _innocent(request: Request) -> tuple[Message, ...]:
+    roles = [message["role"] for message in request.messages]
+    if not roles:
+        return ()
+    tools = [TOOL] if has_tools(request.messages) else []
+    turns = ["system"] if "system" in roles else []
+    turns += ["user", "assistant"] if "assistant" in roles else ["user"]
+    turns += ["user"] if turns[-1] == "assistant" and not request.score else []
+    return (*tools, *({"role": role, "content": HARMLESS[role]} for role in turns))

@@ -1,0 +1,74 @@
+"""How thinking is switched on and off, and bounded, in the OpenAI protocol: each kind of server has a way of its own.
+
+Which it is shows the server's list of models (``cai.models.listing``), and what it does not take is put otherwise at its refusal
+(``cai.models.abilities``). The limit of an answer's tokens holds thought and answer on all servers, so a budget widens it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cai.models.abilities import EFFORT, REASONING, TEMPLATE, Abilities
+from cai.models.types import Request
+
+KWARGS = "chat_template_kwargs"
+OWN = frozenset(("reasoning_effort", "reasoning", "thinking", "enable_thinking", "think", "thinking_token_budget"))
+"""Keys by which a role's extra_body switches thinking itself."""
+PLAIN = Abilities()
+SERVERS = {
+    "vllm": replace(PLAIN, switch=TEMPLATE),
+    "sglang": replace(PLAIN, switch=TEMPLATE, budget=False),
+    "llamacpp": replace(PLAIN, switch=TEMPLATE, budget=False),
+    "openrouter": replace(PLAIN, switch=REASONING),
+}
+"""Kind of server → what it takes; of another, the plain protocol."""
+
+
+def room(request: Request) -> int:
+    """Tokens of the limit that are the thought's, beside the answer's own."""
+    bounded = request.messages and request.thinking != "off" and not request.choices
+    return (request.budget or 0) if bounded else 0
+
+
+def switched(request: Request, now: Abilities) -> dict[str, Any]:
+    """What a body says of thinking; nothing where nothing is asked of it, or where the role's extra_body says it."""
+    if not (request.thinking or room(request)) or OWN & request.more.keys():
+        return {}
+    return _WAYS[now.switch](request, now)
+
+
+def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with a role's extra_body, which wins; what goes to a chat template is joined, variable by variable."""
+    ours, own = body.get(KWARGS), more.get(KWARGS)
+    both = {KWARGS: {**ours, **own}} if isinstance(ours, Mapping) and isinstance(own, Mapping) else {}
+    return {**body, **more, **both}
+
+
+def _template(request: Request, now: Abilities) -> dict[str, Any]:
+    """Variables of the chat template, under both names that families have for it (vLLM, SGLang, llama.cpp)."""
+    on, taken = request.thinking == "on", {"on": now.on, "off": now.off}.get(request.thinking)
+    said: dict[str, Any] = {KWARGS: {"enable_thinking": on, "thinking": on}} if taken else {}
+    return said | ({"thinking_token_budget": room(request)} if room(request) and now.budget else {})
+
+
+def _effort(request: Request, now: Abilities) -> dict[str, Any]:
+    """OpenAI, Gemini's door, LiteLLM, Ollama and most others."""
+    effort = {"on": now.on, "off": now.off}.get(request.thinking)
+    return {"reasoning_effort": effort} if effort else {}
+
+
+def _reasoning(request: Request, now: Abilities) -> dict[str, Any]:
+    """OpenRouter."""
+    if request.thinking == "off":
+        said: dict[str, Any] = {"enabled": False} if now.off == PLAIN.off else {"effort": now.off} if now.off else {}
+    else:
+        said = {"enabled": True} if request.thinking and now.on else {}
+        said |= {"max_tokens": room(request)} if room(request) and now.budget else {}
+    return {"reasoning": said} if said else {}
+
+
+_WAYS: Mapping[str, Callable[[Request, Abilities], dict[str, Any]]] = {
+    EFFORT: _effort,
+    TEMPLATE: _template,
+    REASONING: _reasoning,
+}

@@ -1,0 +1,232 @@
+"""A conversation in its model's chat template: to where an answer begins, as it is asked, and with its answer, as it is scored.
+
+How an answer is learnt is in ``cai.models.lessons``. A template's tokens are all in its text, the one that begins a text among
+them: so none is ever put before it by the tokenizer.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from functools import cached_property
+from typing import Any
+
+from jinja2 import TemplateError
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from cai.errors import RowError
+from cai.models.abilities import joined
+from constitution.tools import definitions, spoken
+
+Turns = Sequence[dict[str, Any]]
+"""Messages with ``role`` and ``content``; an assistant's may have ``tool_calls`` and its thought as ``reasoning_content``. The
+definitions of tools may stand first, see ``constitution.tools``."""
+QUESTION = {"role": "user", "content": "question"}
+MARK, SYSTEM_MARK = "AnswerGoesHere", "SystemGoesHere"
+THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking")
+"""Under which of these a template looks for a thought is its own affair, so a thought is given under all."""
+
+
+class ChatTemplate:
+    """A tokenizer's chat template.
+
+    Args:
+        generation: the model's settings for generation, which name further tokens that end an answer.
+        options: what the template is told beside the conversation, such as ``enable_thinking`` and ``tools``.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        generation: GenerationConfig | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.tokenizer: Any = tokenizer
+        self.generation, self.options = generation, dict(options or {})
+
+    def told(self, tools: Any = None, **more: Any) -> "ChatTemplate":
+        """The same template, told more: the tools of a row, in objects or as JSON, and other variables."""
+        if tools:
+            more["tools"] = [_object(each) for each in _object(tools)]
+        if not more:
+            return self
+        other = copy(self)
+        other.options = {**self.options, **more}
+        return other
+
+    def asked(self, messages: Turns) -> str:
+        """A conversation to where the next answer begins.
+
+        Raises:
+            RowError: the template does not take the conversation.
+        """
+        return self._text(messages, True)
+
+    def whole(self, messages: Turns) -> str:
+        """A conversation with its answer, as the template shows it; raises as ``asked``."""
+        return self._text(messages, False)
+
+    def scored(self, messages: Turns) -> list[int]:
+        """The tokens of a conversation with its answer, as a reward model is trained on them and asked for a score.
+
+        transformers scores at the last token that is not padding. Where the token that ends a turn is also the padding, as
+        with many templates, that is the one before the end; other servers do not know it, so such an end is left out here.
+
+        Raises:
+            RowError: as ``asked``.
+        """
+        ids = self.ids(self.whole(messages))
+        while len(ids) > 1 and ids[-1] == self.tokenizer.pad_token_id:
+            ids.pop()
+        return ids
+
+    def going_on(self, messages: Turns) -> str:
+        """A conversation whose last answer is not at its end; raises as ``asked``."""
+        return self._text(messages, False, True)
+
+    def ids(self, text: str) -> list[int]:
+        """The tokens of a text that has its special tokens already, so that none is put before it a second time."""
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    @cached_property
+    def stops(self) -> set[str]:
+        """The tokens by which generation stops."""
+        return set(self.tokenizer.convert_ids_to_tokens(sorted(ends(self.tokenizer, self.generation))))
+
+    @cached_property
+    def special(self) -> tuple[str, ...]:
+        """The tokens that are no part of a text, the longest first."""
+        known = {*self.tokenizer.get_added_vocab(), *self.tokenizer.all_special_tokens}
+        return tuple(sorted(known, key=len, reverse=True))
+
+    @cached_property
+    def end(self) -> str:
+        """The token that ends the assistant's turn; empty where there is none, so that no model could learn to stop."""
+        return self.closing or self.opener((QUESTION,), {"role": "assistant"})
+
+    @cached_property
+    def closing(self) -> str:
+        """The same, where the template puts it behind the last answer, too."""
+        tail = self.around((QUESTION,))[1]
+        found = [token for token in self.tokenizer.tokenize(tail, add_special_tokens=False) if token in self.special]
+        return next((token for token in found if token in self.stops), found[0] if found else "")
+
+    def takes_system(self, messages: Turns, answer_begins: bool) -> bool:
+        """Whether the system messages of a conversation are there when it is rendered."""
+        marked = [{**each, "content": SYSTEM_MARK} if each["role"] == "system" else each for each in messages]
+        try:
+            return SYSTEM_MARK in self.render(marked, answer_begins)
+        except TemplateError:
+            return False
+
+    def render(self, messages: Turns, answer_begins: bool = False, goes_on: bool = False) -> str:
+        """The template's own text, whatever it leaves out.
+
+        Args:
+            goes_on: whether the last message is not at its end.
+
+        Raises:
+            TemplateError: it does not take the conversation.
+        """
+        refused = TemplateError()
+        for form in _forms(messages):
+            try:
+                text = self.tokenizer.apply_chat_template(
+                    form,
+                    tokenize=False,
+                    add_generation_prompt=answer_begins,
+                    continue_final_message=goes_on,
+                    **self.options,
+                )
+            except TypeError as error:
+                refused = TemplateError(str(error))
+            else:
+                assert isinstance(text, str)
+                return text
+        raise refused
+
+    def _text(self, messages: Turns, answer_begins: bool, goes_on: bool = False) -> str:
+        """A system message that the template refuses, or leaves out, stands before the words of the first turn."""
+        if tools := definitions(messages):
+            return self.told(tools)._text(spoken(messages), answer_begins, goes_on)
+        if any(each["role"] == "system" for each in messages) and not self.takes_system(messages, answer_begins):
+            messages = joined(tuple(messages))  # pyright: ignore[reportArgumentType]
+        try:
+            return self.render(messages, answer_begins, goes_on)
+        except TemplateError as error:
+            raise RowError("refused_by_template", f"the chat template: {error}") from None
+
+    def around(self, prompt: Turns, answer: dict[str, Any] | None = None) -> tuple[str, str]:
+        """What stands before the words of an answer and what after them; the answer's other parts are as given."""
+        text = self.whole([*prompt, {"role": "assistant", **(answer or {}), "content": MARK}])
+        before, _, after = text.rpartition(MARK)
+        return before, after
+
+    def opener(self, prompt: Turns, answer: dict[str, Any]) -> str:
+        """The token that begins the next turn, where it is one by which generation stops, as with GLM; empty elsewhere."""
+        calls, marked = answer.get("tool_calls"), {**answer, "content": MARK}
+        try:
+            if calls:
+                text, said = (
+                    self.render([*prompt, answer, {"role": "tool", "content": "next"}]),
+                    self.render([*prompt, answer]),
+                )
+            else:
+                text, said = self.render([*prompt, marked, {"role": "user", "content": "next"}]), MARK
+        except TemplateError:
+            return ""
+        rest = text.rpartition(said.rstrip())[2].lstrip()
+        found = next((token for token in self.special if rest.startswith(token)), "")
+        return found if found in self.stops else ""
+
+
+def ends(tokenizer: Any, generation: GenerationConfig | None) -> set[int]:
+    """The tokens that end an answer: the tokenizer's, and those of the model's settings for generation."""
+    also = getattr(generation, "eos_token_id", None) or []
+    return {tokenizer.eos_token_id, *(also if isinstance(also, list) else [also])} - {None}
+
+
+def calls_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A message's tool calls, which are objects or JSON by where it comes from."""
+    return [_object(each) for each in _object(message.get("tool_calls")) or ()]
+
+
+def thought(answer: dict[str, Any]) -> str:
+    """What an answer's message says was thought before it."""
+    return next((str(answer[key]).strip() for key in THOUGHT_KEYS if answer.get(key)), "")
+
+
+def _forms(messages: Turns) -> Iterator[list[dict[str, Any]]]:
+    """Messages as templates read them: first with the arguments of tool calls as objects, then as text, which some want."""
+    plain = [_keys(each) for each in messages]
+    yield [_with_arguments(each, _object) for each in plain]
+    if any(each.get("tool_calls") for each in plain):
+        yield [_with_arguments(each, _as_text) for each in plain]
+
+
+def _keys(message: Mapping[str, Any]) -> dict[str, Any]:
+    """What a message has; a column of a file has all keys in all rows, and nothing under most of them."""
+    kept = {key: value for key, value in message.items() if value is not None or key == "content"}
+    return kept | (dict.fromkeys(THOUGHT_KEYS, said) if (said := thought(kept)) else {})
+
+
+def _with_arguments(message: dict[str, Any], form: Any) -> dict[str, Any]:
+    if not message.get("tool_calls"):
+        return message
+    said = []
+    for each in calls_of(message):
+        function = each.get("function", each)
+        whole = {"type": "function", **each} if "function" in each else {"type": "function"}
+        said.append({**whole, "function": {**function, "arguments": form(function.get("arguments", {}))}})
+    return {**message, "tool_calls": said}
+
+
+def _object(said: Any) -> Any:
+    """What JSON says; what is none is itself."""
+    try:
+        return json.loads(said) if isinstance(said, str) else said
+    except ValueError:
+        return said
+
+
+def _as_text(arguments: object) -> object:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)

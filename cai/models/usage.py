@@ -1,0 +1,73 @@
+"""A server's count of tokens → what a reply says of them, in whatever form the server has it.
+
+Forms that are known: OpenAI's, of prompt and completion with their details; Anthropic's, where what a cache holds or takes is
+counted beside the input; those of servers that count a thought beside the completion and in the total alone (Gemini's OpenAI door,
+xAI); and details under other names (DeepSeek, SGLang). A thought of which no count is said has its share by characters.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cai.models.replies import THINKING, Sample
+
+Keys = tuple[str, ...]
+"""One within the other."""
+IN: tuple[Keys, ...] = (("prompt_tokens",), ("input_tokens",))
+OUT: tuple[Keys, ...] = (("completion_tokens",), ("output_tokens",))
+CACHED: tuple[Keys, ...] = (
+    ("prompt_tokens_details", "cached_tokens"),
+    ("input_tokens_details", "cached_tokens"),
+    ("cache_read_input_tokens",),
+    ("prompt_cache_hit_tokens",),
+    ("cached_tokens",),
+)
+THOUGHT: tuple[Keys, ...] = (
+    ("completion_tokens_details", "reasoning_tokens"),
+    ("output_tokens_details", "reasoning_tokens"),
+    ("output_tokens_details", "thinking_tokens"),
+    ("reasoning_tokens",),
+)
+BESIDE: tuple[Keys, ...] = (("cache_read_input_tokens",), ("cache_creation_input_tokens",))
+"""Counted beside the input, where the input has that name and no other."""
+MOST_TOKENS = 1 << 40
+
+
+def counted(usage: Any, samples: Sequence[Sample]) -> dict[str, Any]:
+    """What of a ``Reply`` its tokens are: in, cached (a part of those in), out, and thought (a part of those out)."""
+    read, written = _first(usage, IN), _first(usage, OUT)
+    cached, thought = _first(usage, CACHED), _first(usage, THOUGHT)
+    if isinstance(usage, Mapping) and "prompt_tokens" not in usage:
+        read += sum(count(usage, *keys) for keys in BESIDE)
+    beside = count(usage, "total_tokens") - read - written
+    if beside > 0 and beside == cached:
+        read += beside
+    elif beside > 0:
+        written, thought = written + beside, thought or beside
+    elif thought > written:
+        written += thought
+    thought = min(thought or share(written, samples), written)
+    return {"tokens_in": max(read, cached), "tokens_cached": cached, "tokens_out": written, "tokens_thought": thought}
+
+
+def share(tokens: int, samples: Sequence[Sample]) -> int:
+    """The part of some tokens that went into thoughts, by characters; all where nothing is known but that they did."""
+    thought, said = sum(len(each.thinking) for each in samples), sum(len(each.text) for each in samples)
+    if thought:
+        return round(tokens * thought / (thought + said))
+    return tokens if samples and not said and all(each.finish == THINKING for each in samples) else 0
+
+
+def count(usage: Any, *keys: str) -> int:
+    """A number of tokens by its keys, one within the other; 0 where there is none that can be one."""
+    for key in keys:
+        usage = usage.get(key) if isinstance(usage, Mapping) else None
+    if isinstance(usage, str) and usage.isascii() and usage.isdigit():
+        usage = int(usage[:15])
+    if isinstance(usage, bool) or not isinstance(usage, int | float) or not 0 <= usage <= MOST_TOKENS:
+        return 0
+    return int(usage)
+
+
+def _first(usage: Any, places: Sequence[Keys]) -> int:
+    """The first count that is said, of those in some places."""
+    return next(filter(None, (count(usage, *keys) for keys in places)), 0)

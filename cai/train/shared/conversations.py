@@ -1,0 +1,149 @@
+"""Conversations as trainers read them: what is asked as it is asked, and of an answer what a model has to write.
+
+TRL renders and tokenizes by the tokenizer it is given, asking for what is asked and for the whole conversation, and trains on
+what the two do not share. So that tokenizer answers with the tokens of ``cai.models.lessons``, of which the first are always
+what is asked.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from datasets import Dataset
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from cai.errors import RowError
+from cai.models.lessons import lesson, texts
+from cai.models.templates import ChatTemplate
+from cai.stages.train import Train
+from cai.train.shared.job import Job
+
+Row = dict[str, Any]
+OF_TOKENIZER = ("return_dict", "return_tensors", "return_assistant_tokens_mask", "padding", "truncation", "max_length")
+ANSWERS = ("completion", "chosen", "rejected")
+"""The columns of one answer; ``completions`` holds several."""
+
+
+def template(job: Job[Train], tokenizer: PreTrainedTokenizerBase) -> ChatTemplate:
+    """The chat template of what a job starts from."""
+    try:
+        generation = GenerationConfig.from_pretrained(job.base)
+    except OSError:  # a model need not have settings for generation
+        generation = None
+    return ChatTemplate(tokenizer, generation)
+
+
+def fitting(
+    rows: tuple[Dataset, Dataset | None], takes: Callable[[Row], object]
+) -> tuple[Dataset, Dataset | None, dict[str, int]]:
+    """The rows that the chat template takes, and how many it does not, by their reason.
+
+    Args:
+        takes: raises RowError where it does not.
+
+    Raises:
+        ValueError: it takes none of the training rows.
+    """
+    counts: Counter[str] = Counter()
+    reasons: dict[str, str] = {}
+
+    def fits(row: Any) -> bool:
+        try:
+            takes(row)
+        except RowError as error:
+            counts[error.reason] += 1
+            reasons.setdefault(error.reason, str(error))
+            return False
+        return True
+
+    kept = [each and each.select([n for n, row in enumerate(each) if fits(row)]) for each in rows]
+    if not kept[0]:
+        raise ValueError(f"the chat template takes none of the {len(rows[0])} rows: {'; '.join(reasons.values())}")
+    return kept[0], kept[1] or None, dict(counts)
+
+
+def learnable(template: ChatTemplate) -> Callable[[Row], object]:
+    """For ``fitting``: whether each answer of a row can be learnt."""
+
+    def takes(row: Row) -> object:
+        said = [row[key] for key in ANSWERS if key in row] + list(row.get("completions", ()))
+        return [texts(template.told(row.get("tools")), row["prompt"], only(each)) for each in said]
+
+    return takes
+
+
+def scorable(template: ChatTemplate) -> Callable[[Row], object]:
+    """For ``fitting``: whether both conversations of a pair can be scored."""
+
+    def takes(row: Row) -> object:
+        return [template.told(row.get("tools")).whole(row["prompt"] + row[side]) for side in ("chosen", "rejected")]
+
+    return takes
+
+
+def only(answer: Sequence[Row]) -> Row:
+    """The one message of an answer.
+
+    Raises:
+        RowError: there are several, of which the model would have written some and not others.
+    """
+    if len(answer) != 1:
+        raise RowError("several_messages", f"an answer has {len(answer)} messages; end its prompt before the last")
+    return answer[0]
+
+
+class AsAsked:
+    """In place of a tokenizer's ``apply_chat_template``, with the signature that TRL uses.
+
+    Args:
+        scored: whether whole conversations are read to be scored, rather than their last answer to be learnt.
+    """
+
+    def __init__(self, template: ChatTemplate, scored: bool = False) -> None:
+        self.template, self.scored = template, scored
+        self.own = template.tokenizer.apply_chat_template
+
+    def __call__(
+        self,
+        conversation: Sequence[Any],
+        tools: Sequence[object] | None = None,
+        chat_template: str | None = None,
+        add_generation_prompt: bool = False,
+        tokenize: bool = True,
+        **more: Any,
+    ) -> Any:
+        """Token ids; text, and what another template makes of a conversation, are the tokenizer's own affair."""
+        if not tokenize or chat_template is not None:
+            given = {"tools": tools, "chat_template": chat_template, "add_generation_prompt": add_generation_prompt}
+            return self.own(conversation, tokenize=tokenize, **given, **more)
+        several = isinstance(conversation[0], list)
+        # What is not for the tokenizer is for the template, such as enable_thinking.
+        template = self.template.told(tools, **{key: value for key, value in more.items() if key not in OF_TOKENIZER})
+        read = [
+            self._read(template, each, add_generation_prompt) for each in (conversation if several else [conversation])
+        ]
+        if not more.get("return_dict", True):
+            return [ids for ids, _ in read] if several else read[0][0]
+        columns = {
+            "input_ids": [ids for ids, _ in read],
+            "attention_mask": [[1] * len(ids) for ids, _ in read],
+        }
+        if more.get("return_assistant_tokens_mask"):
+            columns["assistant_masks"] = [[0] * asked + [1] * (len(ids) - asked) for ids, asked in read]
+        return columns if several else {key: rows[0] for key, rows in columns.items()}
+
+    def _read(self, template: ChatTemplate, messages: Sequence[Row], begins: bool) -> tuple[list[int], int]:
+        """The tokens, and how many of them are asked."""
+        if begins:
+            ids = template.ids(template.asked(messages))
+            return ids, len(ids)
+        if self.scored:
+            return template.scored(messages), 0
+        taught = lesson(template, messages[:-1], messages[-1])
+        return taught.prompt + taught.answer, len(taught.prompt)
+
+
+def as_asked(template: ChatTemplate, scored: bool = False) -> PreTrainedTokenizerBase:
+    """The template's tokenizer, by which TRL reads conversations as we do; arguments as in ``AsAsked``."""
+    template.tokenizer.apply_chat_template = AsAsked(template, scored)
+    return template.tokenizer
