@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from cai.errors import RunError
+from cai.store.batches import BATCHES
 from cai.store.clock import CLOCK
 from cai.store.files import json_objects, write_json, write_lines
 from cai.store.ledger import Fingerprint
@@ -93,6 +94,8 @@ class _Reopening:
         write_lines(self.fresh.folder / "parts.jsonl", self.whole)
         if (clock := self.stage.folder / CLOCK).exists():
             shutil.copyfile(clock, self.fresh.folder / CLOCK)
+        if (batches := self.stage.folder / BATCHES).is_dir():  # of rows that are not done: they are paid
+            shutil.copytree(batches, self.fresh.folder / BATCHES)
         write_json(self.fresh.folder / WHOLE, self.earlier)
 
     def _finished(self, number: int) -> None:
