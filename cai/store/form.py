@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -139,7 +140,9 @@ def reader(hint: Any, nested: Callable[[type, Any], Any]) -> Callable[[Any], Any
         TypeError: by what is returned, where the data is none of it.
     """
     if get_origin(hint) in (Union, UnionType):
-        inner = reader(next(each for each in get_args(hint) if each is not NoneType), nested)
+        inner, *others = (reader(each, nested) for each in get_args(hint) if each is not NoneType)
+        if others:
+            return lambda value: None if value is None else _first_fitting((inner, *others), value)
         return lambda value: None if value is None else inner(value)
     if get_origin(hint) is tuple:
         each = reader(get_args(hint)[0], nested)
@@ -149,6 +152,14 @@ def reader(hint: Any, nested: Callable[[type, Any], Any]) -> Callable[[Any], Any
     if hint is str:
         return lambda value: _of(str, value=value)
     return lambda value: _fitting(value, hint)
+
+
+def _first_fitting(readers: Sequence[Callable[[Any], Any]], value: Any) -> Any:
+    """What the first reader that takes a value makes of it."""
+    for each in readers[:-1]:
+        with suppress(TypeError):
+            return each(value)
+    return readers[-1](value)
 
 
 def _of(*kinds: type, value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Scores of answers while a policy learns, by judges of any kind: counted in the run's file, and held to the budget."""
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,3 +59,19 @@ def test_a_judge_without_log_probabilities_scores_answers_as_well(tmp_path: Path
     found = asyncio.run(Rewards(scoring).score(asked, ["a kind answer"] * 8 + ["an answer"] * 8))
     assert found[:8] == [9.0] * 8
     assert set(found[8:]) == {2.0, None}  # and none is guessed
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"thinking": "off"},
+        {"thinking": {"budget": 300}},
+        {"price": PRICE, "batch": True, "api": "anthropic"},
+        {"headers_env": {"X-Org": "ORG"}, "extra_body": {"a": {"b": [1, None]}}, "temperature": 0.5},
+        {"members": (ModelSpec("one", reward="folder", thinking={"budget": 5}),)},
+    ],
+)
+def test_a_job_file_brings_a_judge_over_as_the_recipe_has_it(said: dict[str, object]) -> None:
+    judge = replace(ModelSpec("judge", endpoints=("http://a/v1",), model="big"), **said)
+    data = {"method": "score", "constitution": "c", "logs": "", "spec": plain(judge)}
+    assert Scoring.read(json.loads(json.dumps(data))).spec == judge
