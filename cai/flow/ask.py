@@ -52,14 +52,13 @@ class Ask:
         """Answer a request; raises as ``Model.ask``, and RunError where the budget might be passed."""
         reply = await (self._paid(request, self.purse) if self.purse else self._answered(request))
         self.steps += 1
-        tokens = (reply.tokens_in, reply.tokens_cached, reply.tokens_out)
-        for place, count in enumerate(tokens):
+        for place, count in enumerate(reply.spent):
             self.tokens[place] += count
         if reply.counts:
             self.counts.update(reply.counts)
         if reply.tokens_thought:
             self.counts["tokens_thought"] += reply.tokens_thought
-        self.on_reply(tokens)
+        self.on_reply(reply.spent)
         return reply
 
     async def _paid(self, request: Request, purse: Purse) -> Reply:

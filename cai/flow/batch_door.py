@@ -8,9 +8,9 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from cai.models.asked import AskedAs, bare
 from cai.models.batch_api import BatchApi
 from cai.models.concurrency import START
 from cai.models.dialect import OpenAI
-from cai.models.prices import ASKED_SINGLY
+from cai.models.prices import ASKED_SINGLY, SINGLY
 from cai.models.replies import Unreadable, failure
 from cai.models.types import Model, Reply, Request
 from cai.store.batches import BatchFolder
@@ -123,19 +123,26 @@ class BatchDoor:
         reply = self._read(body, request)
         if reply is None:
             return await self._singly(request, row_id)
-        return replace(await self.server.whole(reply, request, row_id), kept=kept)
+        whole = await self._busy(partial(self.server.whole, reply, request, row_id))
+        more = [all_of - came for all_of, came in zip(whole.spent, reply.spent, strict=True)]
+        return replace(whole, paid=({} if kept else {"": reply.spent}) | ({SINGLY: more} if any(more) else {}))
 
     async def _one_by_one(self, request: Request, row_id: str) -> Reply:
         """Samples of a server that gives one at a time, in one batch all the same."""
         seeds = [None if request.seed is None else request.seed + number for number in range(request.n)]
         replies = await asyncio.gather(*(self.ask(replace(request, n=1, seed=seed), row_id) for seed in seeds))
-        return replace(reduce(Reply.joined, replies), kept=all(each.kept for each in replies))
+        return replace(reduce(Reply.joined, replies), paid=_together(replies))
 
     async def _singly(self, request: Request, row_id: str) -> Reply:
+        reply = await self._busy(partial(self.server.ask, request, row_id))
+        counts = Counter(reply.counts) + Counter({ASKED_SINGLY: 1})
+        return replace(reply, counts=counts, paid={SINGLY: reply.spent})
+
+    async def _busy(self, answer: Callable[[], Awaitable[Reply]]) -> Reply:
+        """What is asked without a batch: a few at once, and no batch goes meanwhile, as their rows are about to ask more."""
         with self.queue.hold():
             async with self.singles:
-                reply = await self.server.ask(request, row_id)
-        return replace(reply, counts=Counter(reply.counts) + Counter({ASKED_SINGLY: 1}))
+                return await answer()
 
     def _line(self, request: Request, row_id: str) -> tuple[str, str, bytes]:
         """Its key, its path and its line; the same request of a row, asked again, is another one.
@@ -158,3 +165,11 @@ class BatchDoor:
             return self.server.dialect.reply(body, request)
         except (Unreadable, ValueError, RecursionError):
             return None
+
+
+def _together(replies: Sequence[Reply]) -> dict[str, list[int]]:
+    """How the tokens of several replies were paid for."""
+    paid: dict[str, list[int]] = {}
+    for way, tokens in (each for reply in replies for each in (reply.paid or {}).items()):
+        paid[way] = [before + more for before, more in zip(paid.get(way, (0, 0, 0)), tokens, strict=True)]
+    return paid

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from cai.errors import RunError
-from cai.models.prices import ASKED_SINGLY, SINGLY, Price, cost, most, size
+from cai.models.prices import SINGLY, Price, cost, most, size
 from cai.models.types import Model, Reply, Request
 from cai.store.ledger import Spent
 from cai.store.spending import Spending
@@ -91,7 +91,6 @@ class Purse:
         Raises:
             RunError: there is a budget, and the server does not say how many tokens it was.
         """
-        paid = f"{role}{SINGLY}" if reply.counts.get(ASKED_SINGLY) else role
         if self.budget is not None and self.prices.get(role) and not reply.tokens_in:
             raise RunError(
                 f"the server of {role} does not say how many tokens it was asked, so that no budget can be kept; take `budget` "
@@ -100,8 +99,8 @@ class Purse:
         if self.budget is not None and (long := size(request)) >= LONG:
             dense = min(MARGIN * reply.tokens_in / long, 1.0)
             self.density[role] = max(self.density.get(role, 0.0), dense)
-        if not reply.kept:
-            self.spend(stage, paid, (reply.tokens_in, reply.tokens_cached, reply.tokens_out))
+        for way, tokens in ({"": reply.spent} if reply.paid is None else reply.paid).items():
+            self.spend(stage, f"{role}{way}", tokens)
 
     def spend(self, stage: str, role: str, tokens: Sequence[int]) -> None:
         """Tokens of a role were used."""

@@ -1,7 +1,7 @@
 """What is asked of a model, and what comes back; how a model is reached is in ``cai.models.spec``."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -78,7 +78,8 @@ class Reply:
         counts: what the ledger counts of it, beside its tokens.
         opened: whether a thought was closed that the answer did not open, as where a chat template opens one.
         tokens_thought: those of tokens_out that went into thoughts; by their share of characters where a server says nothing of it.
-        kept: whether it was there before it was asked for, as one that an earlier session paid for.
+        paid: its tokens (in, cached, out) by what stands after the role's name in the bill, without those that an earlier session
+            paid for; all for the role itself where it is None.
     """
 
     texts: tuple[str, ...] = ()
@@ -95,7 +96,12 @@ class Reply:
     counts: Mapping[str, int] = field(default_factory=dict)
     opened: bool = False
     tokens_thought: int = 0
-    kept: bool = False
+    paid: Mapping[str, Sequence[int]] | None = None
+
+    @property
+    def spent(self) -> tuple[int, int, int]:
+        """Its tokens: in, cached, out."""
+        return self.tokens_in, self.tokens_cached, self.tokens_out
 
     @property
     def samples(self) -> list[Sample]:

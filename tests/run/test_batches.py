@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import batch_server
 import pytest
 from aiohttp import web
 from batch_server import BatchServer, in_a_thread
@@ -253,6 +254,30 @@ def test_what_a_batch_did_not_come_to_within_its_time_is_asked_singly(at: Callab
         assert found["spent"]["policy (singly)"]["tokens_in"] == 2 * 200
         assert found["cost"] == pytest.approx((found["tokens_in"] + 2 * 200) / 1e6)
         assert spent_line(run) == "Spent: 0.004 (policy 0.0032, policy (singly) 0.0008)"
+
+
+class Sparing(BatchServer):
+    """Gives two samples of several, of what is no greeting."""
+
+    async def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        if batch_server.HELLO in body["messages"][-1]["content"]:
+            return await super()._answer(body)
+        return await super()._answer({**body, "n": min(body["n"], 2)})
+
+
+def test_samples_that_a_batch_left_out_are_paid_as_what_they_are(
+    at: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Sparing()
+    with at(server) as place:
+        recipe = RECIPE.replace("revise: {{model: policy, rounds: 1}}", "sample: {{model: policy, n: 4}}")
+        monkeypatch.setitem(globals(), "RECIPE", recipe)
+        run = place.run("models.policy.price={in: 1000, out: 0}")
+        assert (handed_in(server), len(server.singles)) == ([ROWS], 2 * ROWS)
+        found = json.loads((run / "sample" / "seal.json").read_text())
+        tokens = {role: used["tokens_in"] for role, used in found["spent"].items()}
+        assert tokens == {"policy": 200 * ROWS, "policy (singly)": 2 * 200 * ROWS}
+        assert found["tokens_in"] == sum(tokens.values())
 
 
 def test_a_batch_that_is_cancelled_stops_the_run_which_then_hands_in_the_rest(at: Callable[..., Any]) -> None:
