@@ -44,7 +44,7 @@ class Purse:
         self, spending: Spending, prices: Mapping[str, Price] | None = None, budget: float | None = None
     ) -> None:
         self.spending, self.prices, self.budget = spending, prices or {}, budget
-        self.costs = {role: cost(self.prices.get(role, {}), used) for role, used in spending.by_role().items()}
+        self.costs = {role: cost(self._price(role), used) for role, used in spending.by_role().items()}
         self.held, self.in_flight = 0.0, 0
         self.density: dict[str, float] = {}
         """Tokens of a byte at the most, by role, as far as long requests have shown."""
@@ -62,7 +62,7 @@ class Purse:
         Raises:
             RunError: there is not, though nothing is in flight.
         """
-        price = self.prices.get(f"{role}{SINGLY}") or self.prices.get(role)
+        price = self._price(f"{role}{SINGLY}")
         if self.budget is None or not price:
             return 0.0
         dense = self.density.get(role, 1.0) if size(request) >= LONG else 1.0
@@ -105,23 +105,24 @@ class Purse:
     def spend(self, stage: str, role: str, tokens: Sequence[int]) -> None:
         """Tokens of a role were used."""
         self.spending.add(stage, role, tokens)
-        self.costs[role] = self.costs.get(role, 0.0) + cost(self.prices.get(role, {}), tokens)
+        self.costs[role] = self.costs.get(role, 0.0) + cost(self._price(role), tokens)
 
     def bill(self, stage: str) -> Bill:
         """What a stage was billed, by role; nothing where none of them has a price."""
         used = self.spending.of(stage)
-        if not used.keys() & self.prices.keys():
+        if not any(map(self._price, used)):
             return {}
         spent: dict[str, Spent] = {}
         for role, tokens in used.items():
             spent[role] = {"tokens_in": tokens[0], "tokens_cached": tokens[1], "tokens_out": tokens[2]}
-            if role in self.prices:
-                spent[role]["cost"] = cost(self.prices[role], tokens)
+            if price := self._price(role):
+                spent[role]["cost"] = cost(price, tokens)
         return {"spent": spent, "cost": sum(each.get("cost", 0.0) for each in spent.values())}
 
     def by_role(self) -> str:
         """``policy 2.10, judge 10.20``."""
-        known = (role for role in self.prices if role in self.costs or not role.endswith(SINGLY))
+        priced = dict.fromkeys([*self.prices, *filter(self._price, self.costs)])
+        known = (role for role in priced if role in self.costs or not role.endswith(SINGLY))
         return ", ".join(f"{role} {money(self.costs.get(role, 0.0))}" for role in known)
 
     def words(self) -> str:
@@ -129,6 +130,10 @@ class Purse:
         if not self.prices:
             return ""
         return f"{money(self.spent)} {'' if self.budget is None else f'of {self.budget:,g} '}spent"
+
+    def _price(self, role: str) -> Price:
+        """What a role costs; of one that is not asked in batches any more, also what it was asked beside them."""
+        return self.prices.get(role) or self.prices.get(role.removesuffix(SINGLY)) or {}
 
     def _hand_on(self) -> None:
         while self.waiting and (self._fits(self.waiting[0][2]) or not self.in_flight):

@@ -7,7 +7,7 @@ import pytest
 
 from cai.errors import RunError
 from cai.flow.purse import Purse, money
-from cai.models.prices import cost, most
+from cai.models.prices import SINGLY, cost, most, priced
 from cai.models.scripted import Scripted
 from cai.models.types import Reply, Request
 from cai.store.spending import Spending
@@ -165,3 +165,14 @@ def test_what_was_used_is_added_up_over_sessions(tmp_path: Path) -> None:
     bill = Purse(book, {"judge": PRICE}).bill("label")
     assert bill["spent"]["judge"] == {"tokens_in": 20, "tokens_cached": 4, "tokens_out": 6, "cost": bill["cost"]}
     assert Purse(book).bill("label") == {}
+
+
+def test_what_was_asked_beside_batches_costs_also_where_the_role_has_none_any_more() -> None:
+    book = Spending(None)
+    for role, tokens in (("judge", 2_000_000), (f"judge{SINGLY}", 1_000_000), ("free", 5), (f"free{SINGLY}", 5)):
+        book.add("label", role, (tokens, 0, 0))
+    before = Purse(book, priced("judge", {"in": 1.0, "out": 1.0}, batch=True))
+    after = Purse(book, priced("judge", {"in": 2.0, "out": 2.0}, batch=False))
+    assert (before.spent, before.by_role()) == (4, "judge 2.00, judge (singly) 2.00")
+    assert (after.spent, after.by_role()) == (6, "judge 4.00, judge (singly) 2.00")
+    assert after.bill("label").get("cost") == 6
