@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from cai.models.spec import SAMPLING, ModelSpec
+from cai.models.switches import is_off
 from cai.models.types import Model, Reply, Request
 from cai.models.verdicts import gives_logprobs
 
@@ -24,9 +25,8 @@ class AskedAs:
     @property
     def thinks(self) -> bool:
         """Whether it thinks before it answers, as far as that is known."""
-        if self.spec.thinking == "auto":
-            return bool(getattr(self.inner, "thinks", False))
-        return self.spec.thinking != "off"
+        word, _ = _thinking(self.spec)
+        return word == "on" or (not word and bool(getattr(self.inner, "thinks", False)))
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; what is wrong with it is said of this role."""
@@ -46,17 +46,17 @@ class AskedAs:
     def _own(self, request: Request) -> Request:
         """The request with the role's sampling, which is of texts alone: a verdict reads the distribution itself."""
         spec = self.spec
+        word, budget = _thinking(spec)
         if request.choices or request.score:
-            return replace(request, more=spec.extra_body, thinking="off" if spec.thinking == "off" else "")
+            return replace(request, more=spec.extra_body, thinking="off" if word == "off" else "")
         heat = request.temperature if spec.temperature is None else spec.temperature
         more = {**self.sampling, **spec.extra_body}
-        word, budget = _thinking(spec)
         return replace(request, temperature=heat, more=more, thinking=word, budget=budget)
 
 
 def _thinking(spec: ModelSpec) -> tuple[str, int | None]:
-    """Whether a role is to think, in a request's words, and for how many tokens."""
-    said = spec.thinking
+    """Whether a role is to think, in a request's words, and for how many tokens; its extra_body may have switched it off."""
+    said = "off" if spec.thinking == "auto" and is_off(spec.extra_body) else spec.thinking
     return ("" if said == "auto" else said, None) if isinstance(said, str) else ("on", said["budget"])
 
 

@@ -215,7 +215,7 @@ class Probes:
             return
         if THINKING in reply.finishes:
             spent = f"a thought took all {asked.max_tokens} tokens of its answer to a greeting"
-            self._note(f"{spent}; give it more (max_tokens), or lessen its thinking (extra_body)")
+            self._note(f"{spent}; give it more (max_tokens), or lessen it (`thinking: off`, or {{budget: 500}})")
         elif reply.thinking and not any(reply.texts):
             self._note("it answers a greeting with a thought alone, as where a server takes all for one")
 

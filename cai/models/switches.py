@@ -30,9 +30,22 @@ def room(request: Request) -> int:
     return (request.budget or 0) if bounded else 0
 
 
+def is_off(more: Mapping[str, Any]) -> bool:
+    """Whether a role's extra_body switches thinking off, in any of the ways that servers have for it."""
+    variables = more.get(KWARGS)
+    said = {**more, **(variables if isinstance(variables, Mapping) else {})}
+    return any(_says_off(said.get(key)) for key in OWN)
+
+
+def _says_off(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return value.get("type") == "disabled" or value.get("enabled") is False or value.get("effort") == "none"
+    return value is False or value == "none"
+
+
 def switched(request: Request, now: Abilities) -> dict[str, Any]:
     """What a body says of thinking; nothing where nothing is asked of it, or where the role's extra_body says it."""
-    if not (request.thinking or room(request)) or OWN & request.more.keys():
+    if not (request.thinking or room(request)) or OWN & request.more.keys() or is_off(request.more):
         return {}
     return _WAYS[now.switch](request, now)
 

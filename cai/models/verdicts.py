@@ -60,9 +60,8 @@ def look(reply: Reply, role: str, place: str, goes_on: bool) -> None:
     held = sum(map(math.exp, reply.choice_logprobs.values()))
     if held < (0.001 if goes_on else 0.5) and (reply.thinking or THINKING in reply.finishes):
         raise NoLogprobs(
-            f"models.{role}: {place} thinks before it answers, so that its first token is no verdict; switch its thinking off "
-            "(extra_body, such as {chat_template_kwargs: {enable_thinking: false}}), set `verdict: sampled` where it judges, or "
-            "name another judge",
+            f"models.{role}: {place} thinks before it answers, so that its first token is no verdict; switch that off "
+            "(`thinking: off`), set `verdict: sampled` where it judges, or name another judge",
             "thinks before it answers",
         )
 

@@ -444,7 +444,7 @@ def test_a_judge_whose_first_token_is_a_thought_is_known_before_any_row(name: st
     top = [{"token": token, "logprob": -2.0} for token in ("<think>", "Okay")]
     thinks = {**THINKS[name], "finish_reason": "length", "logprobs": {"content": [{"top_logprobs": top}]}}
     server = Peculiar(lambda body: {"choices": [thinks]})
-    with pytest.raises(UserError, match=r"thinks before it answers.*enable_thinking: false"):
+    with pytest.raises(UserError, match=r"thinks before it answers.*`thinking: off`"):
         ask(server, VERDICT)
     assert not server.rows
 

@@ -1,16 +1,20 @@
 """A model that thinks: whether and for how long is the role's to say, and what it thought is no part of its answer."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_probe import Peculiar, answer, ask, refused
+from test_probe import Peculiar, answer, ask, refused, running
 
 from cai.models import launch, reasoning
+from cai.models.asked import asked_as
+from cai.models.endpoint import Endpoint
 from cai.models.forcing import BUDGET
 from cai.models.spec import ModelSpec
 from cai.models.types import Request
+from cai.models.verdicts import thinks
 
 TURNS = ({"role": "user", "content": "Row?"},)
 LISTED_BY_VLLM = {"data": [{"id": "m", "owned_by": "vllm"}]}
@@ -60,6 +64,37 @@ def test_a_role_s_own_length_bounds_what_a_thought_is_given_by_itself() -> None:
 def test_a_model_that_does_not_think_is_given_none() -> None:
     _, [row] = asked(Peculiar(answer))
     assert row["max_tokens"] == 8
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"chat_template_kwargs": {"enable_thinking": False}},
+        {"chat_template_kwargs": {"thinking": False}},
+        {"reasoning_effort": "none"},
+        {"reasoning": {"enabled": False}},
+        {"thinking": {"type": "disabled"}},
+        {"think": False},
+    ],
+)
+def test_a_role_whose_own_body_switches_thinking_off_is_given_no_tokens_for_it(own: dict[str, Any]) -> None:
+    """Though the model thinks, as another role of the same server showed, or its parser."""
+
+    async def scene() -> list[bool]:
+        async with running(server, None) as url:
+            spec = ModelSpec("policy", endpoints=(url,), model="m", extra_body=own)
+            async with Endpoint(spec.endpoints, spec.model, spec) as model:
+                roles = [asked_as(model, replace(spec, role="critic", extra_body={})), asked_as(model, spec)]
+                for role in roles:
+                    await role.ask(Request(TURNS, max_tokens=8), "row")
+                return [thinks(role) for role in roles]
+
+    server = Peculiar(thinker)
+    assert asyncio.run(scene()) == [True, False]
+    critic, policy = server.rows
+    assert (critic["max_tokens"], policy["max_tokens"]) == (8 + BUDGET, 8)
+    assert {key: policy[key] for key in own} == own
+    assert not {"reasoning_effort", "thinking_token_budget", "chat_template_kwargs"} - own.keys() & policy.keys()
 
 
 def test_a_budget_bounds_the_thought_and_one_that_is_spent_is_closed() -> None:
