@@ -1,7 +1,7 @@
 """Scores of answers while a policy learns: a reward model's, a judge's under the constitution, or those of rules.
 
-An answer is read by the same function as in the ``score`` stage. One that cannot be read, or that is too long for the
-model, has no score and is left out of what is learnt; none is guessed.
+An answer is read by the same function as in the ``score`` stage, without what was thought before it. One that cannot be read,
+that is too long for the model, or that was cut off while thinking, has no score and is left out of what is learnt; none is guessed.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from cai.models import concurrency
 from cai.models.concurrency import Slots
 from cai.models.open import open_model
 from cai.models.prices import SINGLY, priced
+from cai.models.replies import THINKING, apart_from_thought
 from cai.models.spec import ModelSpec
 from cai.models.types import NO_MODEL
 from cai.store.rows import decode
@@ -115,8 +116,11 @@ class Rewards:
             drawn = draw.for_judgment(self.constitution, asked.prompt.about, choice, ask.rng, self.method.judges_by)
         if self.method.needs and not drawn:
             return None
+        said = apart_from_thought(text, "stop")
+        if said.finish == THINKING:
+            return None
         try:
-            score = await self.method.score_one(asked, text, drawn[0] if drawn else None, self.scoring, ask)
+            score = await self.method.score_one(asked, said.text, drawn[0] if drawn else None, self.scoring, ask)
         except RowError:
             return None
         return score if score is not None and math.isfinite(score) else None

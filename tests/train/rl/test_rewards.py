@@ -1,9 +1,11 @@
 """Scores of answers while a policy learns, by judges of any kind: counted in the run's file, and held to the budget."""
 
 import asyncio
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from cai.models.spec import ModelSpec
 from cai.store.rows import Prompt, plain
 from cai.store.spending import Spending
 from cai.train.rl.rewards import Rewards, Scoring
-from cai.train.rl.rollout import SeededPrompt
+from cai.train.rl.rollout import ChatTokens, SeededPrompt
 
 PRICE = {"in": 1000.0, "out": 1000.0}
 SCRIPT = """\
@@ -75,3 +77,29 @@ def test_a_job_file_brings_a_judge_over_as_the_recipe_has_it(said: dict[str, obj
     judge = replace(ModelSpec("judge", endpoints=("http://a/v1",), model="big"), **said)
     data = {"method": "score", "constitution": "c", "logs": "", "spec": plain(judge)}
     assert Scoring.read(json.loads(json.dumps(data))).spec == judge
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ("<think>\nHow would a kind one go?\n</think>\n\nGo away.", 2.0),
+        ("How would a kind one go?\n</think>\n\nGo away.", 2.0),
+        ("<think>\nGo away?\n</think>\n\nHere is a kind answer.", 9.0),
+        ("<think>\nHow would a kind one go?", None),
+        ("Here is a kind answer on <think> and </think>.", 9.0),
+    ],
+)
+def test_what_a_policy_thought_is_shown_to_no_judge(answer: str, score: float | None, tmp_path: Path) -> None:
+    (script := tmp_path / "script.yaml").write_text(SCRIPT.replace(', "Who knows?"', ""))
+    judge = ModelSpec("judge", scripted=str(script))
+    scoring = Scoring("score", "principles/harmless.yaml", "", spec=judge, verdict="sampled", verdicts=1)
+    asked = SeededPrompt(Prompt("p", ({"role": "user", "content": "Hi"},), "", "redteam"), 1)
+    assert asyncio.run(Rewards(scoring).score([asked], [answer])) == [score]
+
+
+def test_a_thought_that_the_template_opens_is_one_in_what_is_scored(tokenizer: Any) -> None:
+    own = copy.deepcopy(tokenizer)
+    own.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}{{ 'Now: <think>\n' }}"
+    asked = ({"role": "user", "content": "Hi"},)
+    assert ChatTokens(own).said(asked, "Hm, and") == "<think>\nHm, and"
+    assert ChatTokens(tokenizer).said(asked, "Hello! ") == "Hello!"
