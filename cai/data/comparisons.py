@@ -104,7 +104,8 @@ def _rows(
         )
     if known and known.rows:
         check(data)
-        beside = {each: data[each] for each in (*SYSTEMS, str(survey.columns.get("system", ""))) if each in data}
+        named = (str(survey.columns.get(each, "")) for each in NAMED)
+        beside = {each: data[each] for each in (*SYSTEMS, *named) if each in data}
         rows = [({**beside, **row}, form) for row, form in rows]
     return known, rows
 

@@ -106,7 +106,7 @@ def survey(rows: Iterable[Data], columns: Data, name: str = "the row") -> Survey
         name: of the file, for people.
 
     Raises:
-        UserError: the first row is no pair; or what labels stand for has to be said, which the sentence asks.
+        UserError: no row is a pair; or what labels stand for has to be said, which the sentence asks.
     """
     tallies: dict[Form, Tally] = {}
     rows, first = iter(rows), dict[str, object]()

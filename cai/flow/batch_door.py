@@ -45,7 +45,7 @@ class Server(Protocol):
 
     async def ask(self, request: Request, row_id: str) -> Reply: ...
 
-    async def prepared(self, request: Request) -> Request:
+    async def prepared(self, request: Request, role: str = "") -> Request:
         """The request as it is to be sent."""
         ...
 
@@ -100,18 +100,18 @@ class BatchDoor:
         """As the server does."""
         return await self.server.gives_logprobs(request)
 
-    async def prepare(self, request: Request) -> None:
-        """Find out how the server takes such a request; raises as ``Model.ask``."""
-        await self._prepared(request)
+    async def prepare(self, request: Request, role: str = "") -> None:
+        """Find out how the server takes such a request of a role's; raises as ``Model.ask``."""
+        await self._prepared(request, role)
 
-    async def _prepared(self, request: Request) -> Request:
+    async def _prepared(self, request: Request, role: str = "") -> Request:
         """The request as it is to be sent, once it is known that the server has batches."""
         if not self.is_open:
             async with self.opening:
                 if not self.is_open:
                     await self.queue.open()
                     self.is_open = True
-        return await self.server.prepared(request)
+        return await self.server.prepared(request, role)
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""

@@ -43,6 +43,14 @@ def harmless(request: Request) -> Request:
     return replace(request, **known, tokens=request.tokens[:1])
 
 
+def wordier(request: Request, role: str) -> Request:
+    """The same with more words in the messages of a role, for one sample: where it has no more tokens, they are not shown."""
+    said = [
+        {**each, "content": f"{each['content']} " * 2} if each["role"] == role else each for each in request.messages
+    ]
+    return replace(request, messages=tuple(said), n=1)
+
+
 def _innocent(request: Request) -> tuple[Message, ...]:
     roles = [message["role"] for message in request.messages]
     if not roles:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
+from cai.errors import UserError
 from cai.store.files import read_form, write_json
 
 BATCHES = ".batches"
@@ -49,6 +50,18 @@ class BatchFolder:
         for path in sorted(self.folder.glob("[0-9]*.json")):
             if note := read_form(path, BatchNote):
                 yield int(path.stem), note
+
+    def refuse(self, role: str) -> None:
+        """What is said where a role is not asked in batches any more.
+
+        Raises:
+            UserError: some were handed in, and would be paid again.
+        """
+        if batches := [note["batch"] for _, note in self.notes()]:
+            raise UserError(
+                f"models.{role}: batches of it ({', '.join(batches)}) were handed in, and `batch: true` is gone: put it back, or "
+                f"delete {self.folder} to ask again and singly what they were to answer"
+            )
 
     def next(self) -> int:
         """A number that no batch has."""

@@ -72,6 +72,7 @@ def outcome(tmp_path: Path, row: dict[str, Any], column: str) -> object:
         ({"messages": [{"role": "system", "content": " "}, *turns("Rye?")]}, "", 1),
         ({"messages": "\n".join(map(json.dumps, turns("Rye?", "Sour.")))}, "", 1),
         ({"q": "Rye?", "image": {"bytes": None, "path": None}, "photo": "None"}, "q", 1),
+        ({"q": "Rye?", "images": [None], "video": False}, "q", 1),
         ({"text": "Rye?", "role": "prompter", "parent_id": None}, "text", 1),
     ],
 )
@@ -251,6 +252,13 @@ def test_one_bad_completion_leaves_the_pairs_of_the_others(tmp_path: Path, bad: 
         (f"Answer {m}.", f"Answer {n}.") for m in range(3) for n in range(3) if m != n
     }
     assert len(rows) - len(kept) == 1
+
+
+def test_a_named_context_belongs_to_each_pair_of_a_known_set(tmp_path: Path) -> None:
+    completions = [{"response": f"Answer {n}.", "fine-grained_score": n} for n in range(2)]
+    path = lines(tmp_path / "p.jsonl", [{"instruction": "Go.", "completions": completions, "passage": "Bread."}])
+    [pair] = pairs.read(Pairs(str(path), columns={"context": "passage"}))
+    assert isinstance(pair, Pair) and pair.messages == turns("Bread.\n\nGo.")
 
 
 def test_one_bad_answer_of_a_choice_leaves_the_others(tmp_path: Path) -> None:

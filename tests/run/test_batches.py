@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -35,6 +36,7 @@ stages:
   - revise: {{model: policy, rounds: 1}}
 """
 ROWS, STEPS = 6, 3
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -51,12 +53,12 @@ class Place:
         self.folder, self.url, self.said = folder, url, ""
         (folder / "prompts.jsonl").write_text("".join(f'{{"prompt": "Why is rye dark, {n}?"}}\n' for n in range(ROWS)))
 
-    def run(self, *overrides: str, how: str = "batch: true", name: str = "run") -> Path:
+    def run(self, *overrides: str, how: str = "batch: true", name: str = "run", changed: bool = False) -> Path:
         recipe, out = self.folder / "recipe.yaml", self.folder / name
         recipe.write_text(RECIPE.format(url=self.url, how=how))
         console = Console(record=True, file=io.StringIO(), width=500)
         try:
-            start(load_recipe(recipe, overrides), out, Screen(console))
+            start(load_recipe(recipe, overrides), out, Screen(console), redo_changed=changed)
         finally:
             self.said = console.export_text()
         return out
@@ -78,6 +80,10 @@ def rows(run: Path) -> bytes:
 
 def seal(run: Path) -> dict[str, Any]:
     return json.loads((run / "revise" / "seal.json").read_text())
+
+
+def bodies(server: BatchServer) -> list[dict[str, Any]]:
+    return [line["body"] for lines in server.lines.values() for line in lines]
 
 
 def handed_in(server: BatchServer) -> list[int]:
@@ -119,6 +125,61 @@ def test_stopped_while_a_batch_is_out_it_is_waited_for_and_not_handed_in_again(
         assert rows(run) == rows(place.run(how="concurrency: 2", name="singly"))
         found = seal(run)  # each answer is paid once, those that came before the stop among them
         assert found["cost"] == pytest.approx((found["tokens_in"] + found["tokens_out"]) / 1000)
+
+
+def stopped_at(monkeypatch: pytest.MonkeyPatch, place: Place, batch: str, *overrides: str) -> None:
+    """A run that is stopped while a batch is out."""
+    look = FileBatches.look
+
+    async def killed(self: FileBatches, id: str) -> Any:
+        if id == batch:
+            raise KeyboardInterrupt
+        return await look(self, id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FileBatches, "look", killed)
+        with pytest.raises(RunError, match="stopped"):
+            place.run(*overrides)
+
+
+def test_a_role_that_is_not_asked_in_batches_any_more_is_not_paid_twice_unasked(
+    at: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = BatchServer()
+    with at(server) as place:
+        stopped_at(monkeypatch, place, "batch-1")
+        with pytest.raises(
+            UserError, match=r"models.policy: batches of it \(batch-0, batch-1\) were handed in"
+        ) as refused:
+            place.run(how="concurrency: 2")
+        folder = place.folder / "run" / "revise" / ".batches" / "policy"
+        assert f"delete {folder} to ask again" in str(refused.value)
+        assert server.singles == []
+        shutil.rmtree(folder)
+        place.run(how="concurrency: 2")
+        assert len(server.singles) == ROWS * STEPS
+
+
+def test_another_constitution_takes_up_the_batches_that_are_out(
+    at: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The drafts of rows that were not done: what they were asked is the same under either constitution."""
+    server, few = BatchServer(), "models.policy.concurrency=2"
+    text = (ROOT / "principles" / "harmless.yaml").read_text()
+    (tmp_path / "own.yaml").write_text(text)
+    with at(server) as place:
+        stopped_at(monkeypatch, place, "batch-7", few, "constitution=own.yaml")
+        done = sum(path.read_bytes().count(b"\n") for path in (tmp_path / "run" / "revise").glob("part-*"))
+        assert 0 < done < ROWS
+        principles, mark, exemplars = text.partition("\nexemplars:")
+        principles = principles.replace("critique: >-\n      ", "critique: >-\n      Now then, ")
+        (tmp_path / "own.yaml").write_text(f"{principles}{mark}{exemplars}")
+        drafts = {body["messages"][0]["content"] for body in bodies(server) if len(body["messages"]) == 1}
+        run = place.run(few, "constitution=own.yaml", changed=True)
+        assert list((run / ".aside").glob("revise-*"))
+        assert seal(run)["rows_kept"] == ROWS
+        again = [body for body in bodies(server) if len(body["messages"]) == 1]
+        assert len(again) <= len(drafts) + done, "only of rows that were done, whose batches they are no more"
 
 
 @pytest.mark.slow
@@ -316,8 +377,7 @@ def test_a_role_s_own_sampling_goes_with_its_requests(at: Callable[..., Any]) ->
     server = BatchServer()
     with at(server) as there:
         there.run("models.policy.temperature=0.5", "models.policy.extra_body={top_a: 1}")
-        bodies = [line["body"] for lines in server.lines.values() for line in lines]
-        assert {(body["temperature"], body["top_a"]) for body in bodies} == {(0.5, 1)}
+        assert {(body["temperature"], body["top_a"]) for body in bodies(server)} == {(0.5, 1)}
 
 
 def test_batch_is_for_one_endpoint(at: Callable[..., Any]) -> None:
@@ -326,3 +386,9 @@ def test_batch_is_for_one_endpoint(at: Callable[..., Any]) -> None:
         pytest.raises(InputError, match=r"models.policy.batch: is for texts of one endpoint"),
     ):
         place.run('models.policy.endpoints=["http://a/v1", "http://b/v1"]')
+
+
+def test_a_role_with_a_way_of_its_own_is_asked_in_batches_too(at: Callable[[BatchServer], Any]) -> None:
+    with at(BatchServer()) as place:
+        folder = place.run(how="batch: true, temperature: 0.5")
+    assert len((folder / "revise" / "part-00000.jsonl").read_text().splitlines()) == ROWS

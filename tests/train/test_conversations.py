@@ -1,11 +1,14 @@
 """What trainers are given of a conversation, token by token: what is asked as it is asked, and what a model has to write."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from families import FAMILIES, generation, tokenizer
+
+from cai.models.template_faults import TOOL
 
 PROMPT = [
     {"role": "system", "content": "Be brief."},
@@ -215,3 +218,51 @@ def test_what_the_template_is_told_is_told_in_training_too(model: Callable[[str]
     [asked] = tokens.apply_chat_template([PROMPT], add_generation_prompt=True, **told)["input_ids"]
     assert tokens.decode(asked).endswith("<think>\n\n</think>\n\n")
     assert tokens.apply_chat_template([*PROMPT, *YES], **told)["input_ids"][: len(asked)] == asked
+
+
+CALLED = {
+    "id": "call00001",
+    "type": "function",
+    "function": {"name": "name_of_the_tool", "arguments": '{"zone": "UTC"}'},
+}
+TALK = [
+    {"role": "tools", "content": json.dumps([TOOL])},
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Late?"},
+    {"role": "assistant", "content": "", "tool_calls": json.dumps([CALLED])},
+    {"role": "tool", "content": "23:40", "name": "name_of_the_tool", "tool_call_id": "call00001"},
+]
+"""As prompts have it, from which rows are asked."""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["qwen2.5", "gpt-oss", "mistral-v3"])
+def test_tools_are_learnt_as_they_are_asked(
+    model: Callable[[str], Path], arguments: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    """Datasets have their definitions in a column, and calls as lists: the same tokens come of them, to train and to score."""
+    from dataclasses import replace
+
+    from trl import DPOConfig, DPOTrainer
+
+    from cai.data import columns, dataset
+    from cai.models.templates import ChatTemplate
+    from cai.train.shared import loading
+    from cai.train.shared.conversations import as_asked, fitting, learnable, scorable, template
+
+    row = {"prompt": TALK, "chosen": YES, "rejected": NO, "prompt_id": "1"}
+    dataset.write(tmp_path, [row] * 2, set(), frozenset(columns.carried(row)))
+    given = replace(job("dpo", model(name)), data=tmp_path, out=tmp_path)
+    asked = ChatTemplate(reads(model(name))).asked(TALK)
+    assert "Tells the time." in asked
+    assert "23:40" in asked
+    rows = loading.load(given, ["prompt", "chosen", "rejected"])
+    of = template(given, reads(model(name)))
+    train, _, counts = fitting(rows, learnable(of))
+    assert not counts
+    assert not fitting(rows, scorable(of))[2]
+    trainer = DPOTrainer(given.base, args=DPOConfig(**arguments), train_dataset=train, processing_class=as_asked(of))
+    assert [each["prompt_ids"] for each in trainer.train_dataset] == [of.ids(asked)] * 2
+    [first, _] = train
+    scored = of.told(first["tools"]).scored(first["prompt"] + first["chosen"])
+    assert scored == of.scored([*TALK, *YES])
