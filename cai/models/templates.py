@@ -137,7 +137,13 @@ class ChatTemplate:
                     continue_final_message=goes_on,
                     **self.options,
                 )
-            except TypeError as error:
+            except (
+                TypeError,
+                ArithmeticError,
+                LookupError,
+                AttributeError,
+                RecursionError,
+            ) as error:  # within the template
                 refused = TemplateError(str(error))
             else:
                 assert isinstance(text, str)
