@@ -20,6 +20,7 @@ from typing import Any
 from aiohttp import web
 
 Body = dict[str, Any]
+Odd = Callable[[web.Response], web.Response]
 HELLO = "Please say hello."
 
 
@@ -51,6 +52,8 @@ class BatchServer:
         self.files: dict[str, bytes] = {}
         self.lines: dict[str, list[Body]] = {}
         self.end, self.errors = "", list[Body]()
+        self.odd: dict[str, Odd] = {}
+        """What comes instead of a page, or of what would stand in it, by "files", "content", "batches" (made), "look"."""
         self.working: set[asyncio.Task[None]] = set()
 
     def application(self) -> web.Application:
@@ -89,14 +92,18 @@ class BatchServer:
         form = await request.post()
         file = form["file"]
         assert form["purpose"] == "batch" and isinstance(file, web.FileField)
-        return web.json_response({"id": self._file(file.file.read()), "object": "file", "purpose": "batch"})
+        known = {"id": self._file(file.file.read()), "object": "file", "purpose": "batch"}
+        return self._oddly("files", web.json_response(known))
+
+    def _oddly(self, page: str, usual: web.Response) -> web.Response:
+        return self.odd[page](usual) if page in self.odd else usual
 
     def _file(self, data: bytes) -> str:
         self.files[f"file-{len(self.files)}"] = data
         return f"file-{len(self.files) - 1}"
 
     async def _content(self, request: web.Request) -> web.Response:
-        return web.Response(body=self.files[request.match_info["id"]])
+        return self._oddly("content", web.Response(body=self.files[request.match_info["id"]]))
 
     async def _begin(self, request: web.Request) -> web.Response:
         asked = await request.json()
@@ -109,7 +116,7 @@ class BatchServer:
         task = asyncio.create_task(self._work(id))
         self.working.add(task)
         task.add_done_callback(self.working.discard)
-        return web.json_response(self.batches[id])
+        return self._oddly("batches", web.json_response(self.batches[id]))
 
     async def _work(self, id: str) -> None:
         if self.end:
@@ -137,7 +144,7 @@ class BatchServer:
         return web.json_response({"object": "list", "data": list(reversed(self.batches.values()))})
 
     async def _look(self, request: web.Request) -> web.Response:
-        return web.json_response(self.batches[request.match_info["id"]])
+        return self._oddly("look", web.json_response(self.batches[request.match_info["id"]]))
 
 
 def _status(line: Body) -> int:

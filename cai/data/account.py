@@ -85,14 +85,22 @@ class Account:
         known = {*self.used, *self.unread, *(name.rpartition(".")[0] for name in self.used)}
         return [column for column, rows in self.columns.items() if rows and column not in known]
 
-    def complete(self) -> None:
+    def complete(self, named: Mapping[str, object]) -> None:
         """Look at it once all rows are in.
 
+        Args:
+            named: key → the column that was named for it; an empty name takes none.
+
         Raises:
-            UserError: no row was read, so that somebody named the wrong file or column.
+            UserError: no row was read, or none has a column, so that somebody named the wrong file or column.
         """
         if not self.rows:
             raise UserError(f"{self.name}: holds no rows; name another file, or take it out")
+        for key, column in named.items():
+            if column and not {str(column), str(column).partition(".")[0]} & self.columns.keys():
+                raise UserError(
+                    f'{self.name}: no row has the column "{column}"; name one of: {names(self.columns)} (key `{key}`)'
+                )
         if not self.kept and not self.drops.keys() & set(REPEATED):
             all_of_them = (
                 f"none of its {self.rows} rows can be read" if self.rows > 1 else "its only row cannot be read"

@@ -65,6 +65,8 @@ def comparisons(data: Mapping[str, object], survey: Survey, left: list[Unusable]
         Unusable: there is none.
     """
     known, rows = _rows(data, survey)
+    if known and known.witness(data) is False and survey.by_card.issuperset(form for _, form in rows):
+        raise Unusable("doubtful_label", f"its label and its other columns do not agree as those of {known.name} do")
     pairs, bad = list[Comparison](), list[Unusable]()
     for row, form in rows:
         try:
@@ -102,7 +104,8 @@ def _rows(
         )
     if known and known.rows:
         check(data)
-        beside = {each: data[each] for each in (*SYSTEMS, str(survey.columns.get("system", ""))) if each in data}
+        named = (str(survey.columns.get(each, "")) for each in NAMED)
+        beside = {each: data[each] for each in (*SYSTEMS, *named) if each in data}
         rows = [({**beside, **row}, form) for row, form in rows]
     return known, rows
 

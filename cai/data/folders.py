@@ -43,6 +43,10 @@ def files(folder: Path, split: str, config: str) -> list[Path]:
     if (folder / "begun.json").is_file() and not done:
         raise UserError(f"{folder}: is a stage that is not done; run its recipe to its end first")
     if done and (parts := sorted(folder.glob("part-*.jsonl"))):
+        if config or split not in ("", "train"):
+            raise UserError(
+                f"{folder}: is a stage of a run, of which there are no splits; take `split` and `config` out"
+            )
         return parts
     for described in (_saved, _configured, _by_name):
         if splits := described(folder, config):

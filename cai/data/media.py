@@ -23,7 +23,7 @@ def check(data: Mapping[str, object]) -> None:
         Unusable: there is something under such a name.
     """
     for key, value in data.items():
-        if (kind := _medium(str(key))) and not absent(value):
+        if (kind := _medium(str(key))) and value is not False and not absent(value):
             raise Unusable(f"needs_{kind}", f"it needs {MEDIA[kind]} ({text(str(key))})")
 
 

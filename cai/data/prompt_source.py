@@ -154,7 +154,7 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
         yield row, key
     if foreign:
         _tell_of_tracks(source, foreign, account)
-    account.complete()
+    account.complete({key: getattr(source, key) for key in ("id", "track", *NAMED)})
 
 
 def left_out(entry: Entry, error: Unusable, key: str) -> Drop:
@@ -221,7 +221,7 @@ def _prompt(
     account, foreign = told
     names = _columns(source)
     about = {what: _plain(data, column, account) for what, column in names.items() if what != "track"}
-    row_id = word(about["id"] or "", "the id") or content_id(talk.messages)
+    row_id = word(about["id"], "the id") or content_id(talk.messages)
     own = at(data, names["track"]) if names["track"] else None
     if own not in TRACKS and not blank(own):
         foreign[own if isinstance(own, str) else kind(own)] += 1

@@ -90,11 +90,13 @@ class Survey:
     Attributes:
         columns: as in the ``pairs`` block.
         says: what people are told of it, a line for each thing.
+        by_card: the forms that are read as a known set's card says.
     """
 
     columns: Data
     meanings: Mapping[Form, Meaning]
     says: tuple[str, ...] = ()
+    by_card: frozenset[Form] = frozenset()
 
 
 def survey(rows: Iterable[Data], columns: Data, name: str = "the row") -> Survey:
@@ -104,7 +106,7 @@ def survey(rows: Iterable[Data], columns: Data, name: str = "the row") -> Survey
         name: of the file, for people.
 
     Raises:
-        UserError: the first row is no pair; or what labels stand for has to be said, which the sentence asks.
+        UserError: no row is a pair; or what labels stand for has to be said, which the sentence asks.
     """
     tallies: dict[Form, Tally] = {}
     rows, first = iter(rows), dict[str, object]()
@@ -164,7 +166,9 @@ def _outcome(tallies: Mapping[Form, Tally], columns: Data, name: str) -> Survey:
         says.append(
             f"{name}: what a label or a column names as the better answer is read as the worse, as `means` says"
         )
-    return Survey(columns, meanings, tuple(dict.fromkeys(says)))
+    said = columns.keys() & {*SAYS, "scale", "means"}
+    by_card = frozenset(form for form, tally in tallies.items() if tally.fits and not said)
+    return Survey(columns, meanings, tuple(dict.fromkeys(says)), by_card)
 
 
 def _meaning(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:

@@ -11,7 +11,7 @@ from cai.data.notation import Unusable
 
 _MARK = re.compile(r"(?:\A|\r?\n[ \t]*\r?\n)(?P<role>Human|Assistant):[ ]?|\A(?P<first>System):[ ]?")
 _FIRST = ("Human:", "Assistant:", "System:")
-_ASSISTANT = r"(?:assistant|ai|bot|chatbot|chatgpt|gpt|model)"
+_ASSISTANT = r"(?:assistant|ai|bot|chatbot|chatgpt|gpt)"
 _CLOSE_MARK = re.compile(rf"(?:\n|\\n)[ \t]*(?:human|{_ASSISTANT}):|\sassistant:\Z", re.IGNORECASE)
 _ANSWERED = (
     r"<\|(?:assistant|im_start|im_end|end|eot_id|end_of_turn|endoftext|start_header_id)\|>|<\uff5cassistant\uff5c>|\[/INST\]"
@@ -20,7 +20,7 @@ _ANSWERED = (
 OTHERS = tuple(
     (re.compile(begin, re.IGNORECASE), re.compile(answered, re.IGNORECASE))
     for begin, answered in (
-        (r"###\s*(?:human|user|instruction|question|system|input)\b", r"###\s*(?:assistant|response|answer|output)\b"),
+        (r"###\s*(?:human|user|instruction|question|system|input):", r"###\s*(?:assistant|response|answer|output):"),
         (r"below is an instruction", r"### response:"),
         (r"(?:\\n)*(?:gpt4 correct )?(?:user|human|prompter):", rf"(?:\n|\\n)[ \t]*{_ASSISTANT}:|<\|end_of_turn\|>"),
         (r"system:", rf"(?:\n|\\n)[ \t]*(?:user|human|{_ASSISTANT}):"),
@@ -61,7 +61,7 @@ def _no_other(words: str) -> None:
         Unusable: it is one.
     """
     for begin, answered in OTHERS:
-        if (found := begin.match(words)) and answered.search(words):
+        if (found := begin.match(words)) and answered.search(words, found.end()):
             raise Unusable(
                 "unknown_transcript",
                 f"begins with {found[0][:30]} and looks like a transcript in a form that is not known",

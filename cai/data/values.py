@@ -17,7 +17,9 @@ def blank(value: object) -> bool:
         return invisible(value) or value.strip() in ("[]", "{}")
     if isinstance(value, dict):
         return all(each is None for each in value.values())
-    return value is None or value == [] or (isinstance(value, float) and math.isnan(value))
+    if isinstance(value, list):
+        return all(each is None for each in value)
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def invisible(words: str) -> bool:

@@ -66,8 +66,9 @@ class Ask:
         held = await purse.hold(self.role, request, self.model, self.steps)
         try:
             reply = await self._answered(request)
-            if not reply.kept:
-                purse.spend(self.stage, self.role, (reply.tokens_in, reply.tokens_cached, reply.tokens_out))
+            purse.pay(self.stage, self.role, request, reply)
+            if purse.prices.get(self.role) and not reply.tokens_in:
+                self.counts["without_usage"] += 1
         finally:
             purse.release(held)
         return reply

@@ -19,6 +19,7 @@ from cai.models.asked import AskedAs, bare
 from cai.models.batch_api import BatchApi
 from cai.models.concurrency import START
 from cai.models.dialect import OpenAI
+from cai.models.prices import ASKED_SINGLY
 from cai.models.replies import Unreadable, failure
 from cai.models.types import Model, Reply, Request
 from cai.store.batches import BatchFolder
@@ -44,7 +45,7 @@ class Server(Protocol):
 
     async def ask(self, request: Request, row_id: str) -> Reply: ...
 
-    async def prepared(self, request: Request) -> Request:
+    async def prepared(self, request: Request, role: str = "") -> Request:
         """The request as it is to be sent."""
         ...
 
@@ -99,18 +100,18 @@ class BatchDoor:
         """As the server does."""
         return await self.server.gives_logprobs(request)
 
-    async def prepare(self, request: Request) -> None:
-        """Find out how the server takes such a request; raises as ``Model.ask``."""
-        await self._prepared(request)
+    async def prepare(self, request: Request, role: str = "") -> None:
+        """Find out how the server takes such a request of a role's; raises as ``Model.ask``."""
+        await self._prepared(request, role)
 
-    async def _prepared(self, request: Request) -> Request:
+    async def _prepared(self, request: Request, role: str = "") -> Request:
         """The request as it is to be sent, once it is known that the server has batches."""
         if not self.is_open:
             async with self.opening:
                 if not self.is_open:
                     await self.queue.open()
                     self.is_open = True
-        return await self.server.prepared(request)
+        return await self.server.prepared(request, role)
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
@@ -134,7 +135,7 @@ class BatchDoor:
         with self.queue.hold():
             async with self.singles:
                 reply = await self.server.ask(request, row_id)
-        return replace(reply, counts=Counter(reply.counts) + Counter(asked_singly=1))
+        return replace(reply, counts=Counter(reply.counts) + Counter({ASKED_SINGLY: 1}))
 
     def _line(self, request: Request, row_id: str) -> tuple[str, str, bytes]:
         """Its key, its path and its line; the same request of a row, asked again, is another one.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from cai.errors import RunError
-from cai.models.batch_api import CANCELLED, ENDS, BatchApi
+from cai.models.batch_api import CANCELLED, ENDS, FAILED, GONE, BatchApi
 from cai.store.batches import BatchFolder, BatchNote, Place
 
 GATHER_SECONDS = 3.0
@@ -149,7 +149,12 @@ class BatchQueue:
         began, id = time.monotonic(), known["batch"]
         while (batch := await self.api.look(id)).status not in ENDS:
             await asyncio.sleep(min(max((time.monotonic() - began) * SHARE, LEAST_SECONDS), MOST_SECONDS))
-        if batch.status == "failed":
+        if batch.status == GONE:
+            raise RunError(
+                f"{self.name}: the server does not know {id} ({batch.words}), which may have been paid; where it is gone for good, "
+                f"delete {self.folder.path(number)} and run the same command again, which hands its requests in anew"
+            )
+        if batch.status == FAILED:
             self.folder.forget(number)
             raise RunError(
                 f"{self.name}: the server took nothing of {id} ({batch.words or 'it does not say why'}); where that is too many "

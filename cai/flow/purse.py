@@ -1,8 +1,9 @@
 """What a run has spent, and whether it may spend more: requests are handed out only while the budget could pay for all in flight.
 
-A request is held to cost the most that it may, see ``cai.models.prices.most``, until its answer tells what it did cost. One that
-the budget could not pay for waits until others have come in, those of rows with most steps behind them first, so that rows end.
-When nothing is in flight any more and the next one may still be too dear, the run stops: all that was asked for is there.
+A request is held to cost the most that it may (``cai.models.prices.most``), by the densest text so far and the tokens that are
+allowed, until its answer tells what it did cost. One that the budget could not pay for waits until others have come in, those of
+rows with most steps behind them first, so that rows end. When nothing is in flight any more and the next one may still be too
+dear, the run stops: all that was asked for is there.
 """
 
 import asyncio
@@ -12,10 +13,15 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from cai.errors import RunError
-from cai.models.prices import Price, cost, most
-from cai.models.types import Model, Request
+from cai.models.prices import ASKED_SINGLY, SINGLY, Price, cost, most, size
+from cai.models.types import Model, Reply, Request
 from cai.store.ledger import Spent
 from cai.store.spending import Spending
+
+LONG = 1000
+"""Bytes of a request from which on it shows how many tokens a byte makes: of a short one the template's count for more."""
+MARGIN = 1.5
+"""Times as many tokens of a byte as were seen at the most that another request may have."""
 
 
 class Bill(TypedDict, total=False):
@@ -40,6 +46,8 @@ class Purse:
         self.spending, self.prices, self.budget = spending, prices or {}, budget
         self.costs = {role: cost(self.prices.get(role, {}), used) for role, used in spending.by_role().items()}
         self.held, self.in_flight = 0.0, 0
+        self.density: dict[str, float] = {}
+        """Tokens of a byte at the most, by role, as far as long requests have shown."""
         self.waiting: list[tuple[int, int, float, asyncio.Future[None]]] = []
         self.arrivals = itertools.count()
 
@@ -54,10 +62,12 @@ class Purse:
         Raises:
             RunError: there is not, though nothing is in flight.
         """
-        price = self.prices.get(role)
+        price = self.prices.get(f"{role}{SINGLY}") or self.prices.get(role)
         if self.budget is None or not price:
             return 0.0
-        amount = most(price, request, model)
+        dense = self.density.get(role, 1.0) if size(request) >= LONG else 1.0
+        if not (amount := most(price, request, model, dense)):
+            return 0.0
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self.waiting, (-steps, next(self.arrivals), amount, turn))
         self._hand_on()
@@ -74,6 +84,24 @@ class Purse:
         if amount:
             self.held, self.in_flight = self.held - amount, self.in_flight - 1
             self._hand_on()
+
+    def pay(self, stage: str, role: str, request: Request, reply: Reply) -> None:
+        """Count an answer.
+
+        Raises:
+            RunError: there is a budget, and the server does not say how many tokens it was.
+        """
+        paid = f"{role}{SINGLY}" if reply.counts.get(ASKED_SINGLY) else role
+        if self.budget is not None and self.prices.get(role) and not reply.tokens_in:
+            raise RunError(
+                f"the server of {role} does not say how many tokens it was asked, so that no budget can be kept; take `budget` "
+                "out, or the role's `price`"
+            )
+        if self.budget is not None and (long := size(request)) >= LONG:
+            dense = min(MARGIN * reply.tokens_in / long, 1.0)
+            self.density[role] = max(self.density.get(role, 0.0), dense)
+        if not reply.kept:
+            self.spend(stage, paid, (reply.tokens_in, reply.tokens_cached, reply.tokens_out))
 
     def spend(self, stage: str, role: str, tokens: Sequence[int]) -> None:
         """Tokens of a role were used."""
@@ -94,7 +122,8 @@ class Purse:
 
     def by_role(self) -> str:
         """``policy 2.10, judge 10.20``."""
-        return ", ".join(f"{role} {money(self.costs.get(role, 0.0))}" for role in self.prices)
+        known = (role for role in self.prices if role in self.costs or not role.endswith(SINGLY))
+        return ", ".join(f"{role} {money(self.costs.get(role, 0.0))}" for role in known)
 
     def words(self) -> str:
         """``12.30 of 50 spent``; empty where nothing has a price."""

@@ -32,6 +32,7 @@ class Abilities:
         switch: how thinking is switched.
         on, off: the effort that stands for thinking and for none; empty where the server takes no switch for it.
         budget: whether it takes a bound for the thought alone.
+        room: whether its context or its longest answer has room for a thought beside the answer.
     """
 
     limit: str = "max_tokens"
@@ -46,6 +47,7 @@ class Abilities:
     on: str = "medium"
     off: str = "none"
     budget: bool = True
+    room: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,14 @@ THINKING = (
         "it takes no bound for a thought, which shares the limit of tokens with its answer",
         _bounds,
         budget=False,
+    ),
+    _way(
+        "max_(completion_)?tokens|context|maximum|too (long|large)",
+        "it has no room for a thought beside the answer, so that both share the answer's tokens",
+        lambda r, now: (
+            bool(r.budget) and r.thinking != "off" and now.room and not (now.switch == BLOCKS and now.budget)
+        ),
+        room=False,
     ),
     _less(1, "its thinking cannot be switched off, so that it is asked for minimal effort"),
     _less(2, "its thinking cannot be switched off, so that it is asked for low effort"),

@@ -65,7 +65,9 @@ class Anthropic(OpenAI):
         """As ``room``; what is bounded has a least bound, and a role may say its own."""
         if isinstance(own := request.more.get("thinking"), Mapping):
             return usage.count(own, "budget_tokens")
-        return max(room(request), LEAST_BUDGET) if self._bounded(request) else room(request)
+        if self._bounded(request):
+            return max(room(request), LEAST_BUDGET)
+        return room(request) if self.now.room else 0
 
     def _bounded(self, request: Request) -> bool:
         asked = request.thinking == "on" and not request.choices

@@ -78,7 +78,9 @@ class OpenAI:
     def _sampling(self, request: Request) -> dict[str, Any]:
         now, drawn = self.now, not request.choices
         body: dict[str, Any] = {"n": request.n} if now.samples else {}
-        body[now.limit if not request.prompt else "max_tokens"] = request.max_tokens + room(request) if drawn else 1
+        body[now.limit if not request.prompt else "max_tokens"] = (
+            request.max_tokens + (room(request) if now.room else 0) if drawn else 1
+        )
         if now.temperature or (drawn and request.temperature != 1):
             body["temperature"] = request.temperature
         if now.top_p or (drawn and request.top_p != 1):

@@ -18,9 +18,10 @@ import aiohttp
 
 from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
-from cai.models.batch_api import BatchApi, FileBatches
+from cai.models.batch_api import BatchApi
 from cai.models.dialect import Vllm
 from cai.models.dialects import shown, spoken
+from cai.models.file_batches import FileBatches
 from cai.models.forcing import BUDGET, closed
 from cai.models.headers import headers, secrets
 from cai.models.listing import Listing, met

@@ -8,6 +8,7 @@ put together here, never cut out of a whole conversation that begins otherwise t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from cai.errors import RowError
@@ -59,6 +60,13 @@ def texts(template: ChatTemplate, prompt: Turns, answer: dict[str, Any]) -> tupl
         return texts(template, prompt, _parted(answer))
     _check(answer, written)
     return (asked, *_to_end(template, prompt, answer, written))
+
+
+def thought_tokens(template: ChatTemplate, taught: Lesson, answer: dict[str, Any]) -> int:
+    """How many of a lesson's answer tokens stand before its words: those of the thought and what is around it; 0 without one."""
+    place = taught.written.rfind(str(answer.get("content") or "").strip()) if thought(answer) else 0
+    before = continuation(template, taught.prompt, taught.asked, taught.written[:place]) if place > 0 else []
+    return sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(before, taught.answer, strict=False)))
 
 
 def continuation(template: ChatTemplate, prompt: Sequence[int], asked: str, written: str) -> list[int]:

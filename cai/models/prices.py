@@ -1,5 +1,7 @@
 """What tokens cost, and what a request may cost at the most before its answer is there."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 
 from cai.models.asked import AskedAs
@@ -10,6 +12,12 @@ from cai.models.verdicts import thinks
 Price = Mapping[str, float]
 """Of a million tokens: ``in``, ``out`` and, where they are cheaper, ``cached``."""
 
+SINGLY = " (singly)"
+"""After the name of a role that is asked in batches: what it was asked without one, which costs twice as much."""
+ASKED_SINGLY = "asked_singly"
+"""A reply is counted so that a batch was to give and did not."""
+BATCH_SHARE = 0.5
+"""What batches cost of it, at OpenAI and Anthropic."""
 FRAME = 64
 """Tokens at the most that a template puts around a conversation, and around each of its messages."""
 
@@ -23,14 +31,27 @@ def cost(price: Price, tokens: Sequence[int]) -> float:
     return (fresh + out * price["out"]) / 1e6
 
 
-def most(price: Price, request: Request, model: Model) -> float:
-    """What the answer may cost: a token is one byte at the least, and each sample may be as long as is allowed.
+def priced(role: str, price: Price, batch: bool) -> dict[str, Price]:
+    """A role's price, of its batches where it is asked in such, and then of what it is asked singly."""
+    alone = {key: each / BATCH_SHARE for key, each in price.items()}
+    return ({role: price, f"{role}{SINGLY}": alone} if batch else {role: price}) if price else {}
 
-    So it is two to four times what such an answer costs in English. A model that thinks may be asked once more, to answer after
-    a thought that took all it might.
+
+def size(request: Request) -> int:
+    """The bytes of what is asked: a token is one byte at the least, in any language."""
+    said = (request.messages, request.prompt, request.begin)
+    return len(json.dumps(said, ensure_ascii=False, default=str).encode("utf-8", "replace")) + len(request.tokens)
+
+
+def most(price: Price, request: Request, model: Model, density: float = 1.0) -> float:
+    """What the answer may cost: each sample may be as long as is allowed.
+
+    A model that thinks may be asked once more, to answer after a thought that took all it might.
+
+    Args:
+        density: tokens of a byte at the most.
     """
-    texts = [*(message["content"] for message in request.messages), request.prompt, request.begin]
-    asked = sum(len(text.encode()) for text in texts) + len(request.tokens) + FRAME * (1 + len(request.messages))
+    asked = math.ceil(size(request) * density) + FRAME * (1 + len(request.messages))
     said = 0 if request.score else 1 if request.choices else request.max_tokens
     if said > 1 and (thought := _thought(request, model)):
         asked, said = 2 * asked + thought, 2 * said + thought

@@ -80,7 +80,7 @@ class Scripted:
         return made
 
     async def gives_logprobs(self, request: Request) -> bool:
-        """See ``cai.models.verdicts.Knowing``."""
+        """See ``cai.models.verdicts``."""
         return self.logprobs
 
     async def ask(self, request: Request, row_id: str) -> Reply:

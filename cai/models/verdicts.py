@@ -1,7 +1,6 @@
 """Whether the log-probabilities of choices can be had from a model; where not, its verdicts have to be sampled."""
 
 import math
-from typing import Protocol, runtime_checkable
 
 from cai.errors import RunError, UserError
 from cai.models.refusals import Refused
@@ -25,18 +24,15 @@ class NoLogprobs(UserError):
         self.why = why
 
 
-@runtime_checkable
-class Knowing(Protocol):
-    """A model that may give none, and can find out."""
-
-    async def gives_logprobs(self, request: Request) -> bool:
-        """Whether it gives those of the request's choices; raises as ``Model.ask`` where it cannot be asked at all."""
-        ...
-
-
 async def gives_logprobs(model: Model, request: Request) -> bool:
-    """Whether a model gives the log-probabilities of a request's choices; raises as ``Model.ask``."""
-    return await model.gives_logprobs(request) if isinstance(model, Knowing) else True
+    """Whether a model gives the log-probabilities of a request's choices; raises as ``Model.ask``.
+
+    A model that may give none finds it out by its own ``gives_logprobs``.
+    """
+    finds_out = getattr(
+        model, "gives_logprobs", None
+    )  # for every verdict: a protocol's instance check takes far longer
+    return finds_out is None or await finds_out(request)
 
 
 def thinks(model: Model) -> bool:
@@ -53,7 +49,8 @@ def look(reply: Reply, role: str, place: str, goes_on: bool) -> None:
     """What of a reply to a harmless request with choices shows that verdicts cannot be read.
 
     Args:
-        goes_on: whether the answer went on from a forced beginning, after which no thought can be opened.
+        goes_on: whether the server goes on from a forced beginning, after which no thought is opened; a letter is then likely
+            enough whatever its parser takes the token for, unless it left the beginning out, as vLLM does for gpt-oss.
 
     Raises:
         NoLogprobs: it gave none, or its first token is that of a thought.
@@ -61,7 +58,7 @@ def look(reply: Reply, role: str, place: str, goes_on: bool) -> None:
     if reply.counts.get(WITHOUT_LOGPROBS):
         raise without(role, place)
     held = sum(map(math.exp, reply.choice_logprobs.values()))
-    if not goes_on and held < 0.5 and (reply.thinking or THINKING in reply.finishes):
+    if held < (0.001 if goes_on else 0.5) and (reply.thinking or THINKING in reply.finishes):
         raise NoLogprobs(
             f"models.{role}: {place} thinks before it answers, so that its first token is no verdict; switch its thinking off "
             "(extra_body, such as {chat_template_kwargs: {enable_thinking: false}}), set `verdict: sampled` where it judges, or "

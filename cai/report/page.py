@@ -14,7 +14,7 @@ from cai.report import training
 from cai.report.format import KINDS, PLOT, template
 from cai.report.rows import unrevised
 from cai.report.summary import StageState, evaluated, spent_line, stages_of
-from cai.stages import trainers
+from cai.stages import STAGES, trainers
 from cai.store import audit
 from cai.store.files import write_lines
 from cai.store.rows import Answers, Chain, Draft, Preference, plain
@@ -51,7 +51,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
         raise UserError(f"{folder} has no finished stage to report on; run its recipe first")
     for each in stages:
         if each["state"] == "done":
-            _whole(folder, each["name"])
+            _whole(folder, each)
     figures = {
         "run": described(folder),
         "stages": stages,
@@ -76,10 +76,13 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
     write_lines(path, [text])
 
 
-def _whole(folder: Path, name: str) -> None:
+def _whole(folder: Path, known: StageState) -> None:
     """Make sure that a stage has the rows that it was sealed with; raises as ``audit.whole``."""
-    for ledger in (*folder.glob(f"{name}/parts.jsonl"), *sorted(folder.glob(f"{name}/*/parts.jsonl"))):
-        audit.whole(Stage(ledger.parent), name)
+    name = known["name"]
+    if STAGES[known["kind"]].shape in ("rows", "source"):
+        audit.whole(Stage(folder / name, name))
+    for begun in sorted(folder.glob(f"{name}/*/begun.json")):  # an evaluation's
+        audit.whole(Stage(begun.parent), name)
 
 
 def _done(stages: list[StageState], *kinds: str) -> list[StageState]:

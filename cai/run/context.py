@@ -19,6 +19,7 @@ from cai.flow.fleet import Fleet
 from cai.flow.purse import Purse
 from cai.flow.screen import Screen
 from cai.models import content
+from cai.models.prices import Price, priced
 from cai.models.spec import ModelSpec
 from cai.recipe import ensemble
 from cai.recipe.block import SINGLE, Block, by_constitution
@@ -57,7 +58,9 @@ class Run:
     def purse(self) -> Purse:
         """What it has spent and may spend; read once the run's folder is locked."""
         roles = dict.fromkeys([*self.recipe.models, *(each.role for each in self.recipe.blocks if each.trains)])
-        prices = {role: price for role in roles if (price := self.spec(role).price)}
+        prices: dict[str, Price] = {}
+        for role in roles:
+            prices |= priced(role, (spec := self.spec(role)).price, spec.batch)
         return Purse(Spending(self.folder / SPENT), prices, self.recipe.budget)
 
     def count_again(self) -> None:

@@ -4,6 +4,7 @@ What is under way stands in the run's ``redo.json`` from before anything is set 
 redo that was stopped goes on, by the same command or without its option, and what was done since is not set aside again.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypedDict, TypeVar
 
@@ -15,7 +16,7 @@ from cai.run.effects import Effect
 from cai.store import reopen
 from cai.store.files import RunLock, read_form, write_json
 from cai.store.ledger import Fingerprint, PlainFingerprint
-from cai.store.run_folder import StageNote
+from cai.store.run_folder import StageNote, is_stage
 from cai.store.stage import Stage
 from constitution.source import nearest
 
@@ -110,8 +111,12 @@ def forget(run: Run) -> None:
 
 
 def _record(run: Run) -> Record:
-    nothing: Record = {"stages": {}, "aside": [], "changed": False}
-    return read_form(run.folder / RECORD, Record) or nothing
+    path, nothing = run.folder / RECORD, Record(stages={}, aside=[], changed=False)
+    with suppress(RunError):
+        record: Record = read_form(path, Record) or nothing
+        if all(map(is_stage, (*record["stages"], *record["aside"]))):
+            return record
+    raise RunError(f"{path} is damaged; delete it, then name again what is to be done again with: --redo STAGE")
 
 
 def _write(run: Run, record: Record) -> None:

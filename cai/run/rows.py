@@ -10,6 +10,7 @@ from cai.flow.rehearsal import of_each_track, rehearse
 from cai.recipe.block import Block
 from cai.run.context import Run
 from cai.run.sources import answerable
+from cai.store.batches import BATCHES, BatchFolder
 from cai.store.ledger import Fingerprint
 from cai.store.part import sort_drops
 from cai.store.rows import Drop
@@ -42,6 +43,9 @@ async def run_rows(run: Run, works: list[RowStage], source: Stage) -> None:
     roles = list(dict.fromkeys(role for work in works for role in work.roles))
     specs, first = {role: run.spec(role) for role in roles}, of_each_track(works[0], source)
     task = Job(works, specs, run.constitution, run.recipe.seed, first)
+    for work in works:
+        for role in (role for role in work.roles if not task.specs[role].batch):
+            BatchFolder(work.folder.folder / BATCHES / role).refuse(role)
     total = sum(map(source.count, source.parts()))
     if run.cluster:
         async with run.screen.live():

@@ -9,6 +9,7 @@ from typing import Any
 from cai.flow.screen import Bar
 from cai.models import passwords
 from cai.models.bundled import resolve
+from cai.models.prices import SINGLY
 from cai.recipe.block import Block
 from cai.run.context import Run
 from cai.run.sources import answerable
@@ -40,7 +41,7 @@ async def training(run: Run, block: Block) -> None:
         data = run.folder / block.reads
         run.whole(run.recipe.block(block.reads))
         seed = run.recipe.seed + block.number
-        beside = _job_extras(run, want, block.name)
+        beside = job_extras(run, block)
         job_file = job(
             block.kind, _with_reference(run, want), run.weights(want.base), (data, stage.folder), seed, beside
         )
@@ -87,9 +88,9 @@ def _with_reference(run: Run, want: Train) -> Train:
     return replace(want, reference="" if weights == run.weights(want.base) else resolve(weights))
 
 
-def _job_extras(run: Run, want: Train, stage: str) -> dict[str, Any]:
+def job_extras(run: Run, block: Block) -> dict[str, Any]:
     """What a trainer asks: for answers of its policy, for their scores, and its guards' judge; for its job file."""
-    found = {}
+    found, want = {}, block.want
     if isinstance(want, Online):
         given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules", "verdict", "verdicts")}
         found["scoring"] = {**given, **_scorer(run, want.reward)}
@@ -98,7 +99,7 @@ def _job_extras(run: Run, want: Train, stage: str) -> dict[str, Any]:
         found["judging"] = {**given, **_scorer(run, want.guards.get("judge", ""))}
     if isinstance(want, Ppo) and want.rollouts:
         found["sampler"] = {"spec": plain(run.spec(want.rollouts)), "logs": str((run.folder / "logs").resolve())}
-    _pay(run, [found[key] for key in ("scoring", "judging") if key in found], stage)
+    _pay(run, [found[key] for key in ("scoring", "judging") if key in found], block.name)
     return found
 
 
@@ -109,7 +110,8 @@ def _pay(run: Run, scorers: list[dict[str, Any]], stage: str) -> None:
         each |= {"stage": stage, "spent": str((run.folder / SPENT).resolve())}
         if purse.budget is not None:
             share = (purse.budget - purse.spent) / (len(asked) * run.recipe.hardware.count)
-            each["budget"] = purse.costs.get(each["spec"]["role"], 0.0) + share
+            spent = (cost for role, cost in purse.costs.items() if role.removesuffix(SINGLY) == each["spec"]["role"])
+            each["budget"] = sum(spent) + share
 
 
 def _scorer(run: Run, role: str) -> dict[str, Any]:

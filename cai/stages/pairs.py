@@ -17,7 +17,7 @@ from cai.data.comparisons import Comparison, checked, comparisons
 from cai.data.conversations import Unusable
 from cai.data.labels import names_of
 from cai.data.prompt_source import TRACKS, left_out
-from cai.data.questions import opened
+from cai.data.questions import NAMED, opened
 from cai.data.records import Entry
 from cai.data.survey import Survey, survey
 from cai.errors import UserError
@@ -63,7 +63,7 @@ def read(want: Pairs, account: Account | None = None) -> Iterator[Pair | Drop]:
     for pair in _each(want, known, account):
         if isinstance(pair, Pair):
             said.setdefault(pair.id, []).extend(pair.people)
-    account.complete()
+    account.complete({key: want.columns[key] for key in NAMED if key in want.columns})
     for pair in _each(want, known):
         if isinstance(pair, Drop):
             yield pair

@@ -10,11 +10,12 @@ teach. Prompts whose first answers are to be learnt belong on the track helpful.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cai.data.clean import CHECKS, USUAL, Cleaner, Exchange
 from cai.data.dataset import CompletionRow
 from cai.data.endings import cut
+from cai.store.ledger import ADDED
 from cai.store.rows import Chain, Drop, content_key
 
 STOOD = {"fine": "found_fine", "not_better": "not_better"}
@@ -34,6 +35,7 @@ class SftSet:
         similarity: from which two answers are near copies.
         decontaminate: prompt files of evaluations, whose prompts must not be learnt from.
         ngram: words that a prompt shares with one of those to be left out; 13 in Brown et al. 2020, appendix C.
+        thinking: "drop" or "keep" what was thought before an answer; a revision's thought speaks of the critique before it.
     """
 
     revisions: str = "all"
@@ -44,6 +46,7 @@ class SftSet:
     similarity: float = 0.8
     decontaminate: tuple[str, ...] = ()
     ngram: int = 13
+    thinking: str = field(default="drop", metadata=ADDED)
 
 
 def sft_set(rows: Iterable[Chain], want: SftSet, counts: Counter[str]) -> Iterator[list[CompletionRow] | Drop]:
@@ -57,7 +60,7 @@ def sft_set(rows: Iterable[Chain], want: SftSet, counts: Counter[str]) -> Iterat
         same = [STOOD[flag] for draft in row.drafts for flag in draft.flags if flag in STOOD]
         wrong = {number: _wrong(row, number, want, cleaner) for number in _wanted(row, want)}
         counts.update(f"{reason}_drafts" for reason in (*same, *wrong.values()) if reason)
-        kept = [_example(row, number) for number, reason in wrong.items() if not reason]
+        kept = [_example(row, number, want) for number, reason in wrong.items() if not reason]
         yield kept or Drop(row.id, next(iter((*wrong.values(), *same)), "no_revision"))
 
 
@@ -78,13 +81,15 @@ def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
     return reason or cleaner.wrong(said)
 
 
-def _example(row: Chain, number: int) -> CompletionRow:
+def _example(row: Chain, number: int, want: SftSet) -> CompletionRow:
     draft = row.drafts[number]
+    # Under the name by which TRL and chat templates know it.
+    thought = {"reasoning_content": draft.thinking} if want.thinking == "keep" and draft.thinking else {}
     # Rounds that left the answer as it was are no revisions of it.
     principles = [row.drafts[each].principle for each in row.revisions if each <= number]
     return {
         "prompt": list(row.messages),
-        "completion": [{"role": "assistant", "content": draft.text}],
+        "completion": [{"role": "assistant", "content": draft.text, **thought}],
         "id": f"{row.id}/{number}",
         "source": row.source,
         "track": row.track,

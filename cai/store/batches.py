@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
+from cai.errors import UserError
 from cai.store.files import read_form, write_json
 
 BATCHES = ".batches"
@@ -50,17 +51,33 @@ class BatchFolder:
             if note := read_form(path, BatchNote):
                 yield int(path.stem), note
 
+    def refuse(self, role: str) -> None:
+        """What is said where a role is not asked in batches any more.
+
+        Raises:
+            UserError: some were handed in, and would be paid again.
+        """
+        if batches := [note["batch"] for _, note in self.notes()]:
+            raise UserError(
+                f"models.{role}: batches of it ({', '.join(batches)}) were handed in, and `batch: true` is gone: put it back, or "
+                f"delete {self.folder} to ask again and singly what they were to answer"
+            )
+
     def next(self) -> int:
         """A number that no batch has."""
         return max((int(path.stem) for path in self.folder.glob("[0-9]*.json")), default=-1) + 1
 
+    def path(self, number: int) -> Path:
+        """Where a batch's note is."""
+        return self.folder / f"{number:05d}.json"
+
     def write(self, number: int, note: BatchNote) -> None:
         """Keep what is known; raises as ``write_json``."""
-        write_json(self.folder / f"{number:05d}.json", note)
+        write_json(self.path(number), note)
 
     def forget(self, number: int) -> None:
         """There is no such batch."""
-        (self.folder / f"{number:05d}.json").unlink(missing_ok=True)
+        self.path(number).unlink(missing_ok=True)
 
     def file(self, number: int, place: int) -> Path:
         """Where a file of answers goes."""

@@ -11,11 +11,13 @@ from itertools import count
 from pathlib import Path
 
 from cai.errors import RunError
+from cai.store.batches import BATCHES
 from cai.store.clock import CLOCK
 from cai.store.files import json_objects, write_json, write_lines
 from cai.store.ledger import Fingerprint
 from cai.store.lines import DropLine, RowLine
 from cai.store.rows import encode
+from cai.store.run_folder import is_stage
 from cai.store.stage import Stage, open_part, part_number
 
 WHOLE = "earlier.json"
@@ -58,8 +60,11 @@ def take_up(root: Path) -> None:
     What such a process had not got as far with is deleted: later, it would take the place of rows that are newer.
     """
     for fresh in (root / ".aside").glob(".*.reopening"):
-        folder = root / fresh.name.removeprefix(".").removesuffix(".reopening").replace("+", "/")
-        if folder.parent.is_dir() and not folder.exists() and (fresh / WHOLE).exists():
+        name = fresh.name.removeprefix(".").removesuffix(".reopening").replace("+", "/")
+        folder = root / name
+        if fresh.is_symlink() or not fresh.is_dir():
+            fresh.unlink()
+        elif is_stage(name) and folder.parent.is_dir() and not folder.exists() and (fresh / WHOLE).exists():
             fresh.rename(folder)
         else:
             shutil.rmtree(fresh)
@@ -89,6 +94,8 @@ class _Reopening:
         write_lines(self.fresh.folder / "parts.jsonl", self.whole)
         if (clock := self.stage.folder / CLOCK).exists():
             shutil.copyfile(clock, self.fresh.folder / CLOCK)
+        if (batches := self.stage.folder / BATCHES).is_dir():  # of rows that are not done: they are paid
+            shutil.copytree(batches, self.fresh.folder / BATCHES)
         write_json(self.fresh.folder / WHOLE, self.earlier)
 
     def _finished(self, number: int) -> None:

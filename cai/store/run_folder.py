@@ -1,5 +1,6 @@
 """A run's folder: what it says of itself, and the constitutions it was made under."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -11,6 +12,14 @@ from constitution.model import Constitution
 
 OWN_FOLDERS = ("constitutions", "logs")
 """Folders of every run, which are no stage's."""
+
+
+def is_stage(name: str) -> bool:
+    """Whether it can be the name of a stage, or of a folder in one, and leads to nowhere outside of the run.
+
+    Anybody may have written what a run's files say.
+    """
+    return all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", part) for part in name.split("/"))
 
 
 class StageNote(TypedDict):
@@ -51,7 +60,8 @@ def described(folder: Path) -> RunNote:
     """
     path = folder / "run.json"
     with suppress(RunError):
-        if data := read_form(path, RunNote):
+        data: RunNote | None = read_form(path, RunNote)
+        if data and all(is_stage(each["name"]) for each in data["stages"]):
             return data
     raise UserError(f"{path} is not what a run wrote there; run its recipe again, which writes it anew")
 

@@ -14,7 +14,9 @@ from typing import Any
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.models.lessons import lesson, thought_tokens
 from cai.models.machine import Machine, this_machine
+from cai.models.templates import ChatTemplate
 from cai.stages.sft import Sft
 from cai.train.launch import needs
 from cai.train.shared import conversations, fit, loading, quantized, saving, templates
@@ -39,16 +41,20 @@ def main() -> None:
     order = mixed(train["track"], job.want.mix, job.seed)
     if not isinstance(dressed.model, str):
         args.model_init_kwargs = None
+    held_out = test and numbered(test, list(range(len(test))))
     trainer = SFTTrainer(
         model=dressed.model,
         args=args,
         train_dataset=numbered(train, order),
-        eval_dataset=test.remove_columns("track") if test else None,
+        eval_dataset=held_out,
         processing_class=conversations.as_asked(template),
         quantization_config=quantized.config(job.want.quantization),
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
+    if not job.want.train_on_thinking:
+        trainer.train_dataset = without_thoughts(trainer.train_dataset, train, template)
+        trainer.eval_dataset = held_out and without_thoughts(trainer.eval_dataset, test, template)
     cut = check_turn_ends(trainer, dressed.end)
     rows = {**counted(trainer, len(train), order), "test": len(test) if test else 0, **refused}
     templates.stop_at(trainer, dressed.end)
@@ -59,6 +65,8 @@ def main() -> None:
 def arguments(job: jobs.Job[Sft], machine: Machine) -> SFTConfig:
     """The TRL config, with packing where it was asked for or can be had."""
     packing, most = job.want.packing, job.want.max_length
+    if not job.want.train_on_thinking:
+        packing = False  # in a packed row examples have no number, by which their thoughts are found
     if packing is None:
         packing = not needs.packing_needs(machine) and job.want.bf16 is not False
     if not packing:
@@ -107,6 +115,23 @@ def counted(trainer: Any, there: int, order: list[int]) -> dict[str, int]:
     packed = NUMBER not in trainer.train_dataset.column_names
     kept = used if packed else len(set(trainer.train_dataset[NUMBER]))
     return {"train": kept, "too_long": used - kept, "not_in_mix": there - used, "repeated": len(order) - used}
+
+
+def without_thoughts(data: Any, rows: Any, template: ChatTemplate) -> Any:
+    """Tokenized rows whose labels leave out what was thought before an answer: it is read, and not learnt.
+
+    Args:
+        rows: what they were made of, by number.
+    """
+
+    def masked(row: Any) -> dict[str, list[int]]:
+        said = rows[row[NUMBER]]
+        own, answer = template.told(said.get("tools")), conversations.only(said["completion"])
+        taught = lesson(own, said["prompt"], answer)
+        end = len(taught.prompt) + thought_tokens(own, taught, answer)
+        return {"labels": [-100] * min(end, len(row["labels"])) + row["labels"][end:]}
+
+    return data.map(masked)
 
 
 def check_turn_ends(trainer: Any, end: str) -> float:

@@ -60,6 +60,15 @@ def test_a_judge_that_knows_is_right_everywhere(cai: Cai, small: Path, write: Wr
     assert found["all"]["same_position"] == 0.0  # type: ignore[index]
     assert found["floors"] == {"first": 0.5, "longer": 0.25, "shorter": 0.75}
     assert [each["p_better"] for each in found["examples"]] == [pytest.approx(8 / 9)] * 4  # type: ignore[attr-defined]
+    assert found["verdicts"] == {"logprobs": {"votes": 8, "samples": 0, "read": 0}}
+
+
+def test_a_judge_without_log_probabilities_is_tested_as_well(cai: Cai, small: Path, write: Write) -> None:
+    script = write("s.yaml", "- {say: ['The answer is: (A)', 'Hm.', 'The answer is: (A)']}\n")
+    verdicts = figures(cai, small, script)["verdicts"]["sampled"]  # type: ignore[index]
+    assert (verdicts["votes"], verdicts["samples"]) == (8, 40)
+    assert 16 < verdicts["read"] < 40
+    assert "(cot, by samples, both orders)" in cai("test", small, "--model", script, "--method", "cot").stdout
 
 
 def test_a_judge_that_always_names_the_first_scores_one_half(cai: Cai, small: Path, write: Write) -> None:

@@ -122,6 +122,18 @@ def test_a_place_that_fails_is_left_alone_and_the_others_do_the_rest(
     assert handed_out({A: (ready, made), B: (prepare, part)}) == PARTS
 
 
+def test_what_workers_spent_is_counted_once(handed_out: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[tuple[object, ...]] = []
+    monkeypatch.setattr(Purse, "spend", lambda self, *spent: counted.append(spent))
+
+    async def paid(_: Any) -> Any:
+        rows, _ = await made(_)
+        return rows, Progress([], *NOTHING, {("answer", "policy"): [10, 2, 3]})
+
+    assert handed_out({A: (ready, paid), B: (ready, paid)}) == PARTS
+    assert counted == [("answer", "policy", [10, 2, 3])] * PARTS
+
+
 def test_seconds_of_workers_side_by_side_count_once(handed_out: Callable[..., int], monkeypatch: Any) -> None:
     spent: list[float] = []
     take = Workers.take

@@ -71,6 +71,14 @@ def test_a_split_or_configuration_of_what_has_none_is_said(
     assert words in str(error.value)
 
 
+def test_a_stage_of_a_run_has_no_splits(write: Write, tmp_path: Path) -> None:
+    write("sample/part-00000.jsonl", row("Rye?"))
+    write("sample/seal.json", "{}")
+    assert texts(tmp_path / "sample") == ["Rye?"]
+    with pytest.raises(UserError, match="is a stage of a run, of which there are no splits"):
+        texts(tmp_path / "sample", split="test")
+
+
 class Session:
     """The Hub, which is there or not."""
 

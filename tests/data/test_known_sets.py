@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cai.data.comparisons import comparisons
+from cai.data.conversations import Unusable
 from cai.data.forms import has_pairs
 from cai.data.prompt_source import PromptSource
 from cai.data.prompts import keyed
@@ -178,6 +179,16 @@ def test_a_known_set_is_read_as_its_card_says(name: str, rows: list[dict[str, An
         assert pair.messages[0] == {"role": "user", "content": ASK}
         right = 0.5 if pair.first.startswith("TIE") else float(pair.first.startswith("GOOD"))
         assert set(pair.people) == {right} and {pair.first[:4], pair.second[:4]} in ({"GOOD", "BAD:"}, {"TIE:"})
+
+
+def test_a_row_whose_other_columns_speak_against_its_label_is_left_out() -> None:
+    rows = [*SETS["SHP: labels 1 means human_ref_A"] * 5, shp(0, *FIRST, (9, 2))]
+    seen = survey(rows, {})
+    assert len([pair for row in rows[:-1] for pair in comparisons(row, seen)]) == 10
+    with pytest.raises(Unusable, match="its label and its other columns do not agree as those of SHP do"):
+        comparisons(rows[-1], seen)
+    [pair] = comparisons(rows[-1], survey(rows, {"first": 1}))  # who says what a label means is believed
+    assert pair.people == (0,)
 
 
 def test_its_columns_can_be_named_and_changed_about() -> None:

@@ -72,6 +72,7 @@ def outcome(tmp_path: Path, row: dict[str, Any], column: str) -> object:
         ({"messages": [{"role": "system", "content": " "}, *turns("Rye?")]}, "", 1),
         ({"messages": "\n".join(map(json.dumps, turns("Rye?", "Sour.")))}, "", 1),
         ({"q": "Rye?", "image": {"bytes": None, "path": None}, "photo": "None"}, "q", 1),
+        ({"q": "Rye?", "images": [None], "video": False}, "q", 1),
         ({"text": "Rye?", "role": "prompter", "parent_id": None}, "text", 1),
     ],
 )
@@ -154,7 +155,10 @@ def test_what_would_be_asked_wrong_is_left_out(tmp_path: Path, row: dict[str, An
         "User: what does this column mean?",
         "AI: is it safe?",
         "Q: 2+2?\nA:",
-        "### Task\nBake.",
+        "### Input\nRye.\n\n### Output format\nJSON",
+        "<|endoftext|> means what?",
+        "User: ann\nModel: T14\nMend my laptop.",
+        "['Rye', 'oats'] + ['malt'] in Python?",
         "Explain [INST] in a template.",
         "Why <image> in HTML?\nAnd <img>?",
         "Write a scene.\n\nHuman: Rye?\n\nAssistant: Sour.",
@@ -250,6 +254,13 @@ def test_one_bad_completion_leaves_the_pairs_of_the_others(tmp_path: Path, bad: 
     assert len(rows) - len(kept) == 1
 
 
+def test_a_named_context_belongs_to_each_pair_of_a_known_set(tmp_path: Path) -> None:
+    completions = [{"response": f"Answer {n}.", "fine-grained_score": n} for n in range(2)]
+    path = lines(tmp_path / "p.jsonl", [{"instruction": "Go.", "completions": completions, "passage": "Bread."}])
+    [pair] = pairs.read(Pairs(str(path), columns={"context": "passage"}))
+    assert isinstance(pair, Pair) and pair.messages == turns("Bread.\n\nGo.")
+
+
 def test_one_bad_answer_of_a_choice_leaves_the_others(tmp_path: Path) -> None:
     row = {"prompt": "2+2?", "corrects": ["4", ""], "incorrects": ["5", "6"]}
     rows = list(pairs.read(Pairs(str(lines(tmp_path / "p.jsonl", [row])))))
@@ -263,3 +274,22 @@ def test_thinking_and_a_question_said_again_are_told(tmp_path: Path) -> None:
     list(pairs.read(Pairs(str(lines(tmp_path / "p.jsonl", [row]))), account))
     assert "  1 row with thinking (<think>), which stays as text" in account.lines()
     assert "  1 row with the question again at the beginning of both answers" in account.lines()
+
+
+def test_an_id_may_be_nought(tmp_path: Path) -> None:
+    path = lines(tmp_path / "p.jsonl", [{"id": n, "prompt": f"{n}?"} for n in (0, 1, "", None)])
+    rows = [row for row, _ in keyed({"redteam": [PromptSource(str(path))]})]
+    assert [row.id for row in rows][:2] == ["0", "1"]
+    assert len({row.id for row in rows}) == 4
+
+
+@pytest.mark.parametrize("key", ["id", "track", "system", "context", "tools"])
+def test_a_column_that_is_named_and_in_no_row_is_said(tmp_path: Path, key: str) -> None:
+    path = lines(tmp_path / "p.jsonl", [{"prompt": f"{n}?", "be": {"kind": None}} for n in range(2)])
+    with pytest.raises(UserError, match=rf'no row has the column "sytem"; name one of: prompt, be \(key `{key}`\)'):
+        outcomes(path, **{key: "sytem"})
+    assert len(outcomes(path, **{key: "be.kind"})) == 2
+    path = lines(tmp_path / "pairs.jsonl", [{"prompt": "Rye?", "chosen": "Yes.", "rejected": "No."}])
+    if key not in ("id", "track"):
+        with pytest.raises(UserError, match=r'no row has the column "sytem"; name one of: prompt, chosen, rejected'):
+            list(pairs.read(Pairs(str(path), columns={key: "sytem"})))

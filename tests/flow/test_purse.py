@@ -9,7 +9,7 @@ from cai.errors import RunError
 from cai.flow.purse import Purse, money
 from cai.models.prices import cost, most
 from cai.models.scripted import Scripted
-from cai.models.types import Request
+from cai.models.types import Reply, Request
 from cai.store.spending import Spending
 
 PRICE = {"in": 2.0, "cached": 0.5, "out": 10.0}
@@ -99,6 +99,51 @@ def test_one_that_is_cancelled_gives_back_what_was_set_aside() -> None:
         await asyncio.gather(waiting, return_exceptions=True)
         assert tight.held == pytest.approx(0)
         await tight.hold("judge", ASKED, MODEL, 0)
+
+    asyncio.run(scene())
+
+
+def test_long_requests_show_how_many_tokens_a_byte_makes() -> None:
+    """English has four bytes a token; what is set aside follows, with a margin, and never below what was seen."""
+    text = "Why is rye bread dark? " * 100
+    long = Request(({"role": "user", "content": text},), max_tokens=100)
+    rich = purse(1000.0)
+
+    async def held(request: Request) -> float:
+        amount = await rich.hold("judge", request, MODEL, 0)
+        rich.release(amount)
+        return amount
+
+    before, short = asyncio.run(held(long)), asyncio.run(held(ASKED))
+    rich.pay("label", "judge", long, Reply(("Bran.",), tokens_in=len(text) // 4, tokens_out=3))
+    rich.pay("label", "judge", long, Reply(("Bran.",), tokens_in=len(text) // 5, tokens_out=3))
+    after = asyncio.run(held(long))
+    assert cost(PRICE, (len(text) // 4, 0, 100)) < after < 0.7 * before
+    assert asyncio.run(held(ASKED)) == short  # of a short one the template's tokens count for more
+
+
+def test_a_server_that_tells_no_tokens_cannot_be_held_to_a_budget() -> None:
+    with pytest.raises(RunError, match="the server of judge does not say how many tokens"):
+        purse(1.0).pay("label", "judge", ASKED, Reply(("Bran.",)))
+    purse(1.0).pay("label", "policy", ASKED, Reply(("Bran.",)))
+    Purse(Spending(None), {"judge": PRICE}).pay("label", "judge", ASKED, Reply(("Bran.",)))
+
+
+def test_it_says_what_is_spent_in_few_words() -> None:
+    low = purse(50.0)
+    low.spend("label", "judge", (0, 0, 1_230_000))
+    assert low.words() == "12.30 of 50 spent"
+    assert Purse(low.spending, {"judge": PRICE}).words() == "12.30 spent"
+    assert Purse(low.spending).words() == ""
+    assert [money(each) for each in (0, 0.00421, 1234.5)] == ["0.00", "0.0042", "1,234.50"]
+
+
+def test_what_costs_nothing_is_never_held_up() -> None:
+    async def scene() -> None:
+        free = Purse(Spending(None), {"judge": {"in": 0, "out": 0}, "dear": PRICE}, 1e-12)
+        assert await free.hold("judge", ASKED, MODEL, 0) == 0
+        with pytest.raises(RunError):  # and leaves nobody waiting for it
+            await free.hold("dear", ASKED, MODEL, 0)
 
     asyncio.run(scene())
 

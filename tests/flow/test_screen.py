@@ -19,11 +19,19 @@ def test_a_line_tells_rates_cache_requests_and_drops_by_reason(monkeypatch: pyte
     bar = Screen(Console(file=out, soft_wrap=True)).bar("revise", total=10, done=3)
     bar.slots = Slots(64)
     bar.slots.busy = 1
+    bar.spent = lambda: "12.30 of 50 spent"
     bar.advance((100, 60, 20))
     bar.advance((100, 60, 20), "unreadable_critique")
     last = out.getvalue().splitlines()[-1]
     assert last.startswith("revise: 5/10 rows, ")
-    for words in ("rows/s", "tokens/s", "60% cached", "1 in flight, 0 waiting", "1 dropped (unreadable critique 1)"):
+    for words in (
+        "rows/s",
+        "tokens/s",
+        "60% cached",
+        "12.30 of 50 spent",
+        "1 in flight, 0 waiting",
+        "1 dropped (unreadable critique 1)",
+    ):
         assert words in last
     assert "s left" in last
 

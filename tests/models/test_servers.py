@@ -775,6 +775,21 @@ def test_a_role_s_own_body_wins(own: Body) -> None:
     assert {key: body.get(key) for key in expected} == expected
 
 
+def test_a_server_without_room_for_a_thought_beside_the_answer_is_asked_for_both_in_its_tokens() -> None:
+    short = "max_tokens=2064 cannot be greater than max_model_len=2048"
+    server = replace(
+        SERVERS["vLLM, with a parser of thoughts"],
+        refuses=lambda body: (
+            (400, told(short, "BadRequestError", 400))
+            if body.get("max_tokens", body.get("max_completion_tokens")) > 2048
+            else None
+        ),
+    )
+    done = exchanged(server, ON)
+    assert (done.bodies[0]["max_tokens"], done.bodies[0]["thinking_token_budget"]) == (64, 2000)
+    assert done.notes == ["it has no room for a thought beside the answer, so that both share the answer's tokens"]
+
+
 def test_a_role_s_own_budget_widens_the_limit_as_well() -> None:
     own = {"thinking": {"type": "enabled", "budget_tokens": 3000}}
     [body] = exchanged(claude_of("Yes."), replace(ON, temperature=0.0, more=own)).bodies

@@ -6,7 +6,7 @@ import pytest
 from families import CHATML_ASKED, FAMILIES, Family, generation, tokenizer
 
 from cai.errors import RowError
-from cai.models.lessons import Lesson, lesson
+from cai.models.lessons import Lesson, lesson, thought_tokens
 from cai.models.template_faults import CALL, TOOL, faults
 from cai.models.templates import ChatTemplate
 
@@ -87,8 +87,13 @@ def test_the_text_begins_once() -> None:
 @pytest.mark.parametrize("key", ["reasoning_content", "thinking"])
 def test_a_thought_is_learnt_where_the_model_would_write_it(name: str, written: str, key: str) -> None:
     of = template(name)
-    assert lesson(of, PROMPT, {**YES, key: "So."}).written == written
-    assert lesson(of, PROMPT, {**YES, key: None}).written == plain(FAMILIES[name])
+    found = lesson(of, PROMPT, {**YES, key: "So."})
+    assert found.written == written
+    place = thought_tokens(of, found, {**YES, key: "So."})
+    assert of.tokenizer.decode(found.answer[place:]) == written[written.index("Yes.") :]
+    silent = lesson(of, PROMPT, {**YES, key: None})
+    assert silent.written == plain(FAMILIES[name])
+    assert thought_tokens(of, silent, YES) == 0
 
 
 @pytest.mark.parametrize(

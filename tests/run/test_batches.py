@@ -2,21 +2,28 @@
 
 import io
 import json
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from batch_server import BatchServer, in_a_thread
 from rich.console import Console
 
 import cai.flow.batch_queue as batch_queue
 import cai.models.batch_api as batch_api
+import cai.models.file_batches as file_batches
 from cai.errors import InputError, RunError, UserError
 from cai.flow.screen import Screen
-from cai.models.batch_api import FileBatches
+from cai.models.file_batches import FileBatches
 from cai.recipe.read import load_recipe
+from cai.report.summary import spent_line
 from cai.run.walk import start
 
 RECIPE = """\
@@ -26,9 +33,10 @@ models:
   policy: {{endpoints: ["{url}"], model: big, patience: 0, {how}}}
 stages:
   - prompts: {{redteam: prompts.jsonl, heldout: 0}}
-  - revise: {{model: policy, rounds: 2}}
+  - revise: {{model: policy, rounds: 1}}
 """
-ROWS, STEPS = 6, 5
+ROWS, STEPS = 6, 3
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -45,12 +53,12 @@ class Place:
         self.folder, self.url, self.said = folder, url, ""
         (folder / "prompts.jsonl").write_text("".join(f'{{"prompt": "Why is rye dark, {n}?"}}\n' for n in range(ROWS)))
 
-    def run(self, *overrides: str, how: str = "batch: true", name: str = "run") -> Path:
+    def run(self, *overrides: str, how: str = "batch: true", name: str = "run", changed: bool = False) -> Path:
         recipe, out = self.folder / "recipe.yaml", self.folder / name
         recipe.write_text(RECIPE.format(url=self.url, how=how))
         console = Console(record=True, file=io.StringIO(), width=500)
         try:
-            start(load_recipe(recipe, overrides), out, Screen(console))
+            start(load_recipe(recipe, overrides), out, Screen(console), redo_changed=changed)
         finally:
             self.said = console.export_text()
         return out
@@ -74,6 +82,10 @@ def seal(run: Path) -> dict[str, Any]:
     return json.loads((run / "revise" / "seal.json").read_text())
 
 
+def bodies(server: BatchServer) -> list[dict[str, Any]]:
+    return [line["body"] for lines in server.lines.values() for line in lines]
+
+
 def handed_in(server: BatchServer) -> list[int]:
     return [len(lines) for lines in server.lines.values()]
 
@@ -91,7 +103,7 @@ def test_each_step_is_one_batch_and_rows_are_those_of_single_requests(at: Callab
         assert len(server.singles) == ROWS * STEPS
 
 
-@pytest.mark.parametrize("batch", [0, 3])
+@pytest.mark.parametrize("batch", [0, 2])
 def test_stopped_while_a_batch_is_out_it_is_waited_for_and_not_handed_in_again(
     at: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
@@ -115,12 +127,85 @@ def test_stopped_while_a_batch_is_out_it_is_waited_for_and_not_handed_in_again(
         assert found["cost"] == pytest.approx((found["tokens_in"] + found["tokens_out"]) / 1000)
 
 
+def stopped_at(monkeypatch: pytest.MonkeyPatch, place: Place, batch: str, *overrides: str) -> None:
+    """A run that is stopped while a batch is out."""
+    look = FileBatches.look
+
+    async def killed(self: FileBatches, id: str) -> Any:
+        if id == batch:
+            raise KeyboardInterrupt
+        return await look(self, id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FileBatches, "look", killed)
+        with pytest.raises(RunError, match="stopped"):
+            place.run(*overrides)
+
+
+def test_a_role_that_is_not_asked_in_batches_any_more_is_not_paid_twice_unasked(
+    at: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = BatchServer()
+    with at(server) as place:
+        stopped_at(monkeypatch, place, "batch-1")
+        with pytest.raises(
+            UserError, match=r"models.policy: batches of it \(batch-0, batch-1\) were handed in"
+        ) as refused:
+            place.run(how="concurrency: 2")
+        folder = place.folder / "run" / "revise" / ".batches" / "policy"
+        assert f"delete {folder} to ask again" in str(refused.value)
+        assert server.singles == []
+        shutil.rmtree(folder)
+        place.run(how="concurrency: 2")
+        assert len(server.singles) == ROWS * STEPS
+
+
+def test_another_constitution_takes_up_the_batches_that_are_out(
+    at: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The drafts of rows that were not done: what they were asked is the same under either constitution."""
+    server, few = BatchServer(), "models.policy.concurrency=2"
+    text = (ROOT / "principles" / "harmless.yaml").read_text()
+    (tmp_path / "own.yaml").write_text(text)
+    with at(server) as place:
+        stopped_at(monkeypatch, place, "batch-7", few, "constitution=own.yaml")
+        done = sum(path.read_bytes().count(b"\n") for path in (tmp_path / "run" / "revise").glob("part-*"))
+        assert 0 < done < ROWS
+        principles, mark, exemplars = text.partition("\nexemplars:")
+        principles = principles.replace("critique: >-\n      ", "critique: >-\n      Now then, ")
+        (tmp_path / "own.yaml").write_text(f"{principles}{mark}{exemplars}")
+        drafts = {body["messages"][0]["content"] for body in bodies(server) if len(body["messages"]) == 1}
+        run = place.run(few, "constitution=own.yaml", changed=True)
+        assert list((run / ".aside").glob("revise-*"))
+        assert seal(run)["rows_kept"] == ROWS
+        again = [body for body in bodies(server) if len(body["messages"]) == 1]
+        assert len(again) <= len(drafts) + done, "only of rows that were done, whose batches they are no more"
+
+
+@pytest.mark.slow
+def test_killed_it_goes_on_with_the_batch_that_is_out(at: Callable[..., Any], tmp_path: Path) -> None:
+    """As the two tests beside it, with a process of its own and kill -9."""
+    server = BatchServer(held=True)
+    with at(server) as place:
+        (tmp_path / "recipe.yaml").write_text(RECIPE.format(url=place.url, how="batch: true"))
+        line = [sys.executable, "-m", "cai.cli", "run", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path)]
+        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not [note for note in tmp_path.rglob(".batches/policy/*.json") if '"batch-0"' in note.read_text()]:
+            assert process.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        server.held = False
+        subprocess.run(line, check=True, capture_output=True)
+        assert (handed_in(server), server.singles) == ([ROWS] * STEPS, [])
+
+
 @pytest.mark.parametrize("made", [True, False])
 def test_stopped_before_the_batch_s_id_was_heard_it_is_found_again(
     at: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, made: bool
 ) -> None:
     """The one moment in which the server has a batch and nothing on disk has its id."""
-    server, post = BatchServer(), batch_api.post
+    server, post = BatchServer(), file_batches.post
 
     async def killed(*asked: Any) -> Any:
         if asked[1].endswith("/batches"):
@@ -129,11 +214,11 @@ def test_stopped_before_the_batch_s_id_was_heard_it_is_found_again(
         return await post(*asked)
 
     with at(server) as place:
-        monkeypatch.setattr(batch_api, "post", killed)
+        monkeypatch.setattr(file_batches, "post", killed)
         with pytest.raises(RunError, match="stopped"):
             place.run()
         assert len(server.batches) == made
-        monkeypatch.setattr(batch_api, "post", post)
+        monkeypatch.setattr(file_batches, "post", post)
         place.run()
         assert (handed_in(server), server.singles) == ([ROWS] * STEPS, [])
 
@@ -160,10 +245,14 @@ def test_what_a_batch_did_not_come_to_within_its_time_is_asked_singly(at: Callab
         expired=lambda body: body["messages"][-1]["content"] in ("Why is rye dark, 1?", "Why is rye dark, 4?")
     )
     with at(server) as place:
-        run = place.run()
+        run = place.run("models.policy.price={in: 1, out: 0}")
         assert (handed_in(server), len(server.singles)) == ([ROWS] * STEPS, 2)
         assert "batch-0 is expired; 2 of it asked singly" in place.said
         assert seal(run)["rows_kept"] == ROWS
+        found = seal(run)  # what is asked singly costs twice what a batch takes for it
+        assert found["spent"]["policy (singly)"]["tokens_in"] == 2 * 200
+        assert found["cost"] == pytest.approx((found["tokens_in"] + 2 * 200) / 1e6)
+        assert spent_line(run) == "Spent: 0.004 (policy 0.0032, policy (singly) 0.0008)"
 
 
 def test_a_batch_that_is_cancelled_stops_the_run_which_then_hands_in_the_rest(at: Callable[..., Any]) -> None:
@@ -195,7 +284,7 @@ def test_a_server_without_batches_is_said_before_any_row(
 ) -> None:
     server = BatchServer()
     with at(server) as place:
-        monkeypatch.setattr(FileBatches, "_url", lambda self, page: f"{place.url}/nowhere/{page}")
+        monkeypatch.setattr(batch_api.Pages, "url", lambda self, page: f"{place.url}/nowhere/{page}")
         with pytest.raises(UserError, match=r"models.policy.batch: http.* shows no batches \(404.*take `batch` out"):
             place.run()
         assert server.singles == []
@@ -205,11 +294,90 @@ def test_a_budget_hands_in_only_what_it_could_pay_for(at: Callable[..., Any]) ->
     server = BatchServer()
     with at(server) as place:
         price = "models.policy.price={in: 0, out: 1000}"
+        longer = ("revise.rounds=2", "revise.max_tokens=50")
         with pytest.raises(RunError, match=r"of the budget of 0\.27 is spent"):
-            place.run(price, "budget=0.27", "revise.max_tokens=50")
-        assert handed_in(server)[0] == 5  # of 50 tokens at the most, 0.05 each
-        place.run(price, "budget=1000", "revise.max_tokens=50")
-        assert sum(handed_in(server)) == ROWS * STEPS
+            place.run(price, "budget=0.27", *longer)
+        assert handed_in(server)[0] == 2  # of 50 tokens at the most, which asked singly would be 0.1 each
+        place.run(price, "budget=1000", *longer)
+        assert sum(handed_in(server)) == ROWS * 5
+
+
+Odd = Callable[[web.Response], web.Response]
+
+
+def once(odd: Odd) -> Odd:
+    """Odd the first time, as usual from then on."""
+    times = iter([odd])
+    return lambda usual: next(times, lambda page: page)(usual)
+
+
+def page(text: str, status: int = 200) -> Odd:
+    return lambda usual: web.Response(text=text, status=status)
+
+
+def lines(change: Callable[[list[bytes]], list[bytes]]) -> Odd:
+    """A file with other lines."""
+    return lambda usual: web.Response(body=b"".join(change(bytes(usual.body or b"").splitlines(keepends=True))))  # type: ignore[arg-type]
+
+
+PASSING = {
+    "files": [page("busy", 503), page("no JSON"), page("{}"), page("[1]"), page('{"id": 7}')],
+    "batches": [page("made, and then an error", 500), page("{}"), page("no JSON"), page("slow down", 429)],
+    "look": [page("", 502), page("no JSON"), page("{}"), page('{"status": null}'), page('{"status": "validating"}')],
+    "content": [page("", 500), page("wait", 429)],
+}
+
+
+@pytest.mark.parametrize(("place", "odd"), [(place, odd) for place, each in PASSING.items() for odd in each])
+def test_what_passes_costs_nothing_and_no_batch_is_made_twice(at: Callable[..., Any], place: str, odd: Odd) -> None:
+    server = BatchServer()
+    server.odd[place] = once(odd)
+    with at(server) as there:
+        there.run("models.policy.patience=5")
+        assert (handed_in(server), server.singles) == ([ROWS] * STEPS, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "singly"),
+    [
+        (lambda lines: lines[:-1], 1),  # one is missing
+        (lambda lines: [lines[0][:30], *lines[1:]], 2),  # torn, and the line after it with it
+        (lambda lines: [b"\n", b"[]\n", b'{"custom_id": "nobody\'s"}\n', *lines], 0),
+        (lambda lines: [*lines, lines[0]], 0),  # one twice
+        (lambda lines: [line.replace(b'"choices"', b'"chances"') for line in lines], ROWS),
+        (lambda lines: [line.replace(b'"content": ', b'"content": 5, "was": ') for line in lines[:1]] + lines[1:], 1),
+        (lambda lines: [line.replace(b'"status_code": 200', b'"status_code": "200"') for line in lines], ROWS),
+        (lambda lines: [], ROWS),
+    ],
+)
+def test_what_cannot_be_read_of_a_batch_is_asked_singly(
+    at: Callable[..., Any], change: Callable[[list[bytes]], list[bytes]], singly: int
+) -> None:
+    server = BatchServer()
+    server.odd["content"] = once(lines(change))
+    with at(server) as there:
+        run = there.run()
+        assert (handed_in(server), len(server.singles)) == ([ROWS] * STEPS, singly)
+        assert rows(run) == rows(there.run(how="concurrency: 2", name="singly"))
+
+
+def test_a_batch_that_the_server_does_not_know_is_not_paid_again_unasked(at: Callable[..., Any]) -> None:
+    server = BatchServer()
+    server.odd["look"] = once(page('{"error": {"message": "No batch found with id batch-0"}}', 404))
+    with at(server) as there:
+        with pytest.raises(RunError, match=r"does not know batch-0 \(404 No batch found with id batch-0\)") as gone:
+            there.run()
+        [note] = (there.folder / "run" / "revise" / ".batches" / "policy").glob("*.json")
+        assert f"delete {note} and run the same command again" in str(gone.value)
+        there.run()  # it is there again
+        assert handed_in(server) == [ROWS] * STEPS
+
+
+def test_a_role_s_own_sampling_goes_with_its_requests(at: Callable[..., Any]) -> None:
+    server = BatchServer()
+    with at(server) as there:
+        there.run("models.policy.temperature=0.5", "models.policy.extra_body={top_a: 1}")
+        assert {(body["temperature"], body["top_a"]) for body in bodies(server)} == {(0.5, 1)}
 
 
 def test_batch_is_for_one_endpoint(at: Callable[..., Any]) -> None:
@@ -218,3 +386,9 @@ def test_batch_is_for_one_endpoint(at: Callable[..., Any]) -> None:
         pytest.raises(InputError, match=r"models.policy.batch: is for texts of one endpoint"),
     ):
         place.run('models.policy.endpoints=["http://a/v1", "http://b/v1"]')
+
+
+def test_a_role_with_a_way_of_its_own_is_asked_in_batches_too(at: Callable[[BatchServer], Any]) -> None:
+    with at(BatchServer()) as place:
+        folder = place.run(how="batch: true, temperature: 0.5")
+    assert len((folder / "revise" / "part-00000.jsonl").read_text().splitlines()) == ROWS

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 
 from cai.errors import InputError, RunError
@@ -13,6 +14,8 @@ from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.report.page import write_report
 from cai.report.summary import spent_line, stages_of
+from cai.run.context import Run
+from cai.run.training import job_extras
 from cai.run.walk import start
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,3 +131,19 @@ def test_a_budget_ends_the_command_with_one_sentence(cai: Cai, recipe: Path, tmp
     assert ran.stderr.count("\n") == 1
     shown = cai("status", tmp_path / "scripted").stdout
     assert "Spent: 0." in shown
+
+
+def test_a_training_that_asks_a_judge_has_its_share_of_what_is_left(
+    recipe: Path, tmp_path: Path, write: Callable[[str, str], Path]
+) -> None:
+    data = yaml.safe_load(PRICED)
+    data["models"]["policy"] = {"local": "bundled/smollm2-135m"}
+    data["models"]["second"] = data["models"]["judge"]
+    grpo = {"base": "policy", "reward": "judge", "method": "score", "guards": {"judge": "second", "method": "score"}}
+    data |= {"budget": 9, "stages": [data["stages"][0], {"grpo": grpo}]}
+    run = Run(load_recipe(write("online.yaml", json.dumps(data))), tmp_path / "run", Screen(Console(quiet=True)))
+    run.purse.spend("label", "judge", (100_000, 0, 0))  # of 10 a million
+    found = job_extras(run, run.recipe.blocks[1])
+    shares = {key: (found[key]["stage"], found[key]["budget"], found[key]["spec"]["price"]["in"]) for key in found}
+    assert shares == {"scoring": ("grpo", 1 + 8 / 2, 10), "judging": ("grpo", 8 / 2, 10)}
+    assert found["scoring"]["spent"] == str(tmp_path / "run" / "spent.jsonl")

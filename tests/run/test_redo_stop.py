@@ -1,5 +1,6 @@
 """A redo that is stopped goes on: by the same command, by another one, and whenever it was killed."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -235,3 +236,38 @@ def test_what_a_killed_reopening_left_never_takes_the_place_of_newer_rows(script
     with stopped(30):
         scripted_run(*recipe, redo=left.name.removeprefix(".").removesuffix(".reopening"))
     assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"stages": {}, "aside": ["../victim"], "changed": False},
+        {"stages": {"../victim": ["../victim"]}, "aside": [], "changed": False},
+        {"stages": {"label": ["label"]}, "aside": ["label", "{victim}"], "changed": False},
+        {"stages": {}, "aside": ["revise/../../victim"], "changed": False},
+        {"stages": {}, "aside": ["."], "changed": False},
+        5,
+    ],
+)
+def test_a_record_that_no_run_wrote_moves_nothing(scripted_run: Run, tmp_path: Path, record: object) -> None:
+    folder, victim = scripted_run(), tmp_path / "victim"
+    victim.mkdir()
+    text = json.dumps(record).replace("{victim}", str(victim))
+    (folder / "redo.json").write_text(text)
+    for redo in (None, "label"):
+        with pytest.raises(RunError, match=r"redo\.json is damaged; delete it, then name again"):
+            scripted_run(redo=redo)
+    assert victim.is_dir() and (folder / "label" / "seal.json").exists()
+    (folder / "redo.json").unlink()
+    scripted_run()
+
+
+def test_a_reopened_stage_takes_no_place_outside_of_the_run(scripted_run: Run, tmp_path: Path) -> None:
+    folder, victim = scripted_run(), tmp_path / "victim"
+    victim.mkdir()
+    (folder / ".aside" / "...+place.reopening").mkdir(parents=True)
+    (folder / ".aside" / "...+place.reopening" / "earlier.json").write_text("{}")
+    (folder / ".aside" / ".label.reopening").symlink_to(victim)
+    scripted_run()
+    assert victim.is_dir() and not (tmp_path / "place").exists()
+    assert not [*(folder / ".aside").glob(".*")]

@@ -225,3 +225,28 @@ def test_a_mistake_is_one_clear_sentence(
 def test_with_a_template_chosen_the_base_model_is_right(write: Callable[[str, str], Path], base: Path) -> None:
     recipe = load_recipe(write("r.yaml", RECIPE.format(base=base)))
     assert recipe.block("sft").want.chat_template == "chatml"
+
+
+def test_what_was_thought_can_be_read_and_not_learnt(tokenizer: Any) -> None:
+    from copy import deepcopy
+
+    from datasets import Dataset
+
+    from cai.models.lessons import lesson
+    from cai.models.templates import ChatTemplate
+    from cai.train.sft import NUMBER, without_thoughts
+
+    own = deepcopy(tokenizer)
+    own.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>"
+        "{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    template, asked = ChatTemplate(own), [{"role": "user", "content": "Late?"}]
+    answers = [{"role": "assistant", "content": "Yes.", **more} for more in ({"reasoning_content": "So it is."}, {})]
+    rows = [{"prompt": asked, "completion": [answer]} for answer in answers]
+    taught = [lesson(template, asked, answer) for answer in answers]
+    labels = [[-100] * len(each.prompt) + each.answer for each in taught]
+    data = Dataset.from_dict({"labels": labels, NUMBER: [0, 1]})
+    learnt = [[token for token in row["labels"] if token != -100] for row in without_thoughts(data, rows, template)]
+    assert [own.decode(each) for each in learnt] == ["Yes.<|im_end|>"] * 2
+    assert "So it is." in own.decode(taught[0].answer)

@@ -104,17 +104,19 @@ class Distribution:
     thinking: str = ""
     status: Status = "ok"
 
-    def on(self, vote: Vote) -> Vote:
-        """The vote with how it was read, and why not."""
+    def on(self, vote: Vote, p_a: float | None = None) -> Vote:
+        """The vote with how it was read, and its probability or why it has none."""
+        status = vote.status if self.status == "ok" else self.status
         return replace(
             vote,
             answer_mass=self.mass,
             kind=self.kind,
             samples=self.samples,
             read=self.read,
-            rationale=_once((vote.rationale, self.said)),
-            thinking=_once((vote.thinking, self.thinking)),
-            status=vote.status if self.status == "ok" else self.status,
+            rationale=_once((vote.rationale, self.said)) if self.said else vote.rationale,
+            thinking=_once((vote.thinking, self.thinking)) if self.thinking else vote.thinking,
+            p_a=p_a,
+            status=status if p_a is None else "tie" if p_a == 0.5 else "ok",
         )
 
 
@@ -126,27 +128,44 @@ async def distribution(
     Args:
         said: what the judge said already, and thought.
     """
-    if await is_sampled(asked, form, want, ask, said):
+    request = choosing(asked, form, said)
+    if await is_sampled(request, want, ask):
         return await by_samples(asked, form, want, ask, draw)
     if said == NOTHING and thinks(ask.model) and ask.model.continues:
         said, wrong = await _thought(asked, want, ask)
         if wrong:
             return Distribution({}, 0.0, LOGPROBS, thinking=said.thought, status=wrong)
-    return await by_logprobs(asked, form, want.floor, ask, said)
+        request = choosing(asked, form, said)
+    return await by_logprobs(request, want.floor, ask, said)
 
 
-async def is_sampled(asked: Rendered, form: Form, want: Wanted, ask: Ask, said: Said = NOTHING) -> bool:
-    """Whether verdicts are sampled of this judge; raises as ``Model.ask``."""
+def choosing(asked: Rendered, form: Form, said: Said = NOTHING) -> Request:
+    """What asks for the choices' log-probabilities after the forced beginning of their line."""
+    begin = asked.begin(f"{said.text}\n\n{form.before}" if said.text else form.before)
+    return Request(
+        asked.messages, asked.prompt, choices=form.choices, begin=begin, temperature=0.0, thought=said.thought
+    )
+
+
+async def is_sampled(request: Request, want: Wanted, ask: Ask) -> bool:
+    """Whether this judge's verdicts are sampled, rather than read from the answer to a request as ``choosing`` makes it.
+
+    Raises as ``Model.ask``.
+    """
     if want.verdict != "auto":
         return want.verdict == SAMPLED
     if thinks(ask.model) and not ask.model.continues:
         return True
-    return not await gives_logprobs(ask.model, _choosing(asked, form, said))
+    return not await gives_logprobs(ask.model, request)
 
 
-async def by_logprobs(asked: Rendered, form: Form, floor: float, ask: Ask, said: Said = NOTHING) -> Distribution:
-    """Read off the first token after the forced beginning (Bai et al. 2022, section 4.1)."""
-    reply = await ask(_choosing(asked, form, said))
+async def by_logprobs(request: Request, floor: float, ask: Ask, said: Said = NOTHING) -> Distribution:
+    """Read off the first token after the forced beginning (Bai et al. 2022, section 4.1).
+
+    Args:
+        request: as ``choosing`` makes it, with what was said.
+    """
+    reply = await ask(request)
     if said.thought and 0 < reply.tokens_in < said.tokens:  # the model's template leaves thoughts out
         ask.counts["thoughts_left_out"] += 1
     held = {choice: math.exp(value) for choice, value in reply.choice_logprobs.items()}
@@ -208,13 +227,6 @@ async def _thought(asked: Rendered, want: Wanted, ask: Ask) -> tuple[Said, Statu
         ask.counts["verdicts_cut_while_thinking"] += 1
         return said, "truncated"
     return said, "refused" if reply.finishes[0] == "content_filter" else None
-
-
-def _choosing(asked: Rendered, form: Form, said: Said) -> Request:
-    begin = asked.begin(f"{said.text}\n\n{form.before}" if said.text else form.before)
-    return Request(
-        asked.messages, asked.prompt, choices=form.choices, begin=begin, temperature=0.0, thought=said.thought
-    )
 
 
 def _once(texts: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cai.flow.ask import Ask
-from cai.judge.methods.choices import Draw, Said, by_logprobs, by_samples, is_sampled
+from cai.judge.methods.choices import Draw, Said, by_logprobs, by_samples, choosing, is_sampled
 from cai.judge.methods.votes import begun, of_letters, shown, style
 from cai.judge.settings import Judging
 from cai.models.types import Request
@@ -27,7 +27,7 @@ async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: Judg
     for order in orders:
         vote = begun(principle, order, want, ask)
         asked = judging.judgment(ask.constitution, principle, row.messages, shown(row, order), style(want, ask, True))
-        if await is_sampled(asked, form, want, ask, Said("Both are read.")):
+        if await is_sampled(choosing(asked, form, Said("Both are read.")), want, ask):
             draw = Draw(want.samples if want.samples > 1 else want.verdicts, vote.seed)
             votes.append(of_letters(vote, await by_samples(asked, form, want, ask, draw), form))
         else:
@@ -49,7 +49,7 @@ async def _reasoned(vote: Vote, asked: Rendered, form: Form, want: Judging, ask:
         if status := _unusable(said.text, finish):
             votes.append(replace(vote, status=status))
         else:
-            votes.append(of_letters(vote, await by_logprobs(asked, form, want.floor, ask, said), form))
+            votes.append(of_letters(vote, await by_logprobs(choosing(asked, form, said), want.floor, ask, said), form))
     return votes
 
 

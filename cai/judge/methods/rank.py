@@ -13,7 +13,7 @@ from itertools import combinations
 
 from cai.flow.ask import Ask
 from cai.judge.methods.choices import NOTHING, Distribution, Said, distribution
-from cai.judge.methods.votes import begun, decided
+from cai.judge.methods.votes import begun
 from cai.judge.settings import Judging
 from cai.store.rows import Pair, Vote, pair_id
 from cai.store.votes import LOGPROBS
@@ -68,5 +68,5 @@ def _vote(vote: Vote, steps: Sequence[Step], pair: tuple[int, int]) -> Vote:
         if step.found.status != "ok":
             return step.found.on(vote)
         if max(step.shares, key=lambda place: step.shares[place]) in pair:
-            return decided(step.found.on(vote), step.shares[one] / (step.shares[one] + step.shares[other]))
+            return step.found.on(vote, step.shares[one] / (step.shares[one] + step.shares[other]))
     return vote

@@ -45,7 +45,7 @@ def of_letters(vote: Vote, found: Distribution, form: Form) -> Vote:
         return found.on(vote)
     first, _, *tie = (found.shares.get(choice, 0.0) for choice in form.choices)
     p_first = first + sum(tie) / 2
-    return decided(found.on(vote), p_first if vote.order == "ab" else 1 - p_first)
+    return found.on(vote, p_first if vote.order == "ab" else 1 - p_first)
 
 
 async def written(asked: Rendered, want: Judging, ask: Ask) -> tuple[str, Status | None]:

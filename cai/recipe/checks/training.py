@@ -54,6 +54,8 @@ def problems(want: object, models: Mapping[str, ModelSpec], before: Sequence[Blo
                 "per_device_train_batch_size",
                 "must be 2 or more: KTO tells how far the model has moved from answers to other prompts of the batch",
             )
+        case Sft(packing=True, train_on_thinking=False):
+            yield "train_on_thinking", "false needs `packing: false`, as packed examples cannot be told apart"
         case Sft(mix=mix) if mix and not any(each.kind == "pairs" for each in before):
             yield from _mix(mix)
         case Reward(margin=True, soft_labels=True):

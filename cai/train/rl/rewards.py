@@ -20,6 +20,7 @@ from cai.judge.settings import VERDICTS
 from cai.models import concurrency
 from cai.models.concurrency import Slots
 from cai.models.open import open_model
+from cai.models.prices import SINGLY, priced
 from cai.models.spec import ModelSpec
 from cai.models.types import NO_MODEL
 from cai.store.rows import decode
@@ -61,8 +62,8 @@ class Scoring:
 
     @property
     def role(self) -> str:
-        """Who is asked."""
-        return self.spec.role if self.spec else ""
+        """Who is asked, and always singly."""
+        return f"{self.spec.role}{SINGLY if self.spec.batch else ''}" if self.spec else ""
 
     @classmethod
     def read(cls, data: Mapping[str, object]) -> "Scoring":
@@ -78,7 +79,8 @@ class Rewards:
         self.constitution = load(Path(scoring.constitution))
         self.stack = AsyncExitStack()
         self.up: Up | None = None
-        prices = {scoring.role: scoring.spec.price} if scoring.spec and scoring.spec.price else {}
+        spec = scoring.spec
+        prices = priced(spec.role, spec.price, spec.batch) if spec else {}
         self.purse = Purse(Spending(Path(scoring.spent) if scoring.spent else None), prices, scoring.budget)
 
     async def score(self, asked: Sequence[SeededPrompt], texts: Sequence[str]) -> list[float | None]:

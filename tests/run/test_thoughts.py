@@ -1,0 +1,95 @@
+"""What a model thinks is kept beside what it says, read by nobody, and learnt only where a recipe says so: from a whole run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cai.data import dataset
+from cai.flow.screen import Screen
+from cai.recipe.read import load_recipe
+from cai.report.page import write_report
+from cai.report.rows import Wanted, print_rows
+from cai.run.walk import start
+from cai.store.rows import Chain
+from cai.store.stage import Stage
+
+Write = Callable[[str, str], Path]
+POLICY = """
+- {when: "secret", say: ["It read a thought."]}
+- {when: "Critique request", say: ["<think>a secret of the critic {seed}</think>It is careless {seed}."]}
+- {say: ["<think>a secret of the writer {seed}</think>Answer {seed}."], choose: {A: 0.8, B: 0.1}}
+"""
+RECIPE = """
+name: thoughts
+constitution: principles/harmless.yaml
+models: {policy: {scripted: policy.yaml}}
+stages:
+  - prompts: {redteam: {path: principles/prompts/redteam.jsonl, limit: 12}, heldout: 0}
+  - revise: {model: policy, rounds: 1}
+  - sft_set: {hygiene: []}
+  - sample: {model: policy}
+  - label: {model: policy, method: logprob, orders: one}
+  - prefs: {}
+"""
+
+
+@pytest.fixture
+def run(write: Write, tmp_path: Path) -> Callable[..., Path]:
+    def done(*overrides: str) -> Path:
+        write("policy.yaml", POLICY)
+        start(load_recipe(write("r.yaml", RECIPE), overrides), tmp_path / "out", Screen(Console(quiet=True)))
+        return tmp_path / "out"
+
+    return done
+
+
+def said(folder: Path, stage: str) -> list[dict[str, Any]]:
+    return list(dataset.rows(folder / stage))
+
+
+def test_thoughts_stand_in_rows_and_in_no_dataset(run: Callable[..., Path]) -> None:
+    folder = run()
+    for row in Stage(folder / "revise").all_rows(Chain):
+        first, revision = row.drafts
+        assert first.thinking.startswith("a secret of the writer")
+        assert revision.critique_thinking.startswith("a secret of the critic")
+        assert revision.thinking.startswith("a secret of the writer")
+        assert "secret" not in first.text + revision.text + revision.critique
+        assert "It read" not in revision.critique
+    seal = Stage(folder / "revise").seal
+    assert seal is not None
+    assert seal["counts"]["thoughts"] == 3 * 12
+    assert seal["counts"]["tokens_thought"] > 0
+    for stage in ("sft_set", "prefs"):
+        rows = said(folder, stage)
+        assert rows
+        assert "secret" not in str(rows)
+
+
+def test_a_set_keeps_them_where_it_is_told_to(run: Callable[..., Path]) -> None:
+    rows = said(run("sft_set.thinking=keep"), "sft_set")
+    assert rows
+    for row in rows:
+        [answer] = row["completion"]
+        assert answer["reasoning_content"].startswith("a secret of the writer")
+        assert "secret" not in answer["content"]
+        assert "secret" not in str(row["prompt"])
+
+
+def test_people_see_how_long_they_are_and_unfold_them(
+    run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run()
+    for stage in ("revise", "sample", "label"):
+        print_rows(folder, stage, Wanted(1), Console(width=100))
+        folded = capsys.readouterr().out
+        assert "secret" not in folded
+        assert "words (--thoughts shows them)" in folded
+        print_rows(folder, stage, Wanted(1, thoughts=True), Console(width=100))
+        assert "a secret of the writer" in capsys.readouterr().out
+    write_report(folder, folder / "report.html")
+    page = (folder / "report.html").read_text()
+    assert "<summary>thought, 6 words</summary>" in page
