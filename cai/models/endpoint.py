@@ -20,8 +20,7 @@ from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
 from cai.models.batch_api import BatchApi
 from cai.models.dialect import Vllm
-from cai.models.dialects import shown, spoken
-from cai.models.file_batches import FileBatches
+from cai.models.dialects import batches_of, shown, spoken
 from cai.models.forcing import BUDGET, closed
 from cai.models.headers import headers, secrets
 from cai.models.listing import Listing, met
@@ -148,7 +147,7 @@ class Endpoint:
 
     def batch_api(self) -> BatchApi | None:
         """How requests go in batches, where the role wants it so."""
-        return FileBatches(self) if self.spec.batch else None
+        return batches_of(self) if self.spec.batch else None
 
     async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """The samples that a server left out, asked one by one."""
