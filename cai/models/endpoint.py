@@ -62,7 +62,7 @@ class Endpoint:
         self.spec = spec
         self.homes: OrderedDict[str, Replica] = OrderedDict()
         self.asking_around, self.probes = asyncio.Lock(), Probes(self)
-        self.thinks, self.tags = False, TAGS
+        self.length, self.thinks, self.tags = 0, False, TAGS
         """Whether it was seen to think before it answers, and what stands around its thoughts."""
         self.say: Callable[[str], None] = lambda note: None
         """Told what of a request is put otherwise, once."""
@@ -138,7 +138,8 @@ class Endpoint:
         """The request with a budget for its thought, where it is a text's and one is to be expected."""
         writes = request.messages and not (request.choices or request.score or request.begin)
         expected = writes and (request.thinking == "on" or (self.thinks and not request.thinking))
-        most = min(BUDGET, self.spec.max_len // 2) if self.spec.max_len else BUDGET
+        length = self.spec.max_len or self.length
+        most = min(BUDGET, length // 2) if length else BUDGET
         return replace(request, budget=most) if expected and request.budget is None else request
 
     async def gives_logprobs(self, request: Request) -> bool:
@@ -282,6 +283,7 @@ class Endpoint:
             self.http = self._opened()
         for replica, listed in zip(self.replicas, lists, strict=True):
             self._recognise(replica, listed)
+        self.length = min((listed.length for listed in lists if listed.length), default=0)
 
     def _recognise(self, replica: Replica, listed: Listing) -> None:
         if not self.name and len(listed.names) == 1:
