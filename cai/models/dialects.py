@@ -5,8 +5,11 @@ from collections.abc import Iterable, Sequence
 from yarl import URL
 
 from cai.models.anthropic import Anthropic
+from cai.models.batch_api import BatchApi, Server
 from cai.models.dialect import OpenAI, Scores, Vllm
+from cai.models.file_batches import FileBatches
 from cai.models.listing import ANTHROPIC, Listing
+from cai.models.message_batches import MessageBatches
 from cai.models.spec import ModelSpec
 from cai.models.switches import SERVERS
 
@@ -30,6 +33,11 @@ def shown(spec: ModelSpec, first: OpenAI, lists: Sequence[Listing]) -> OpenAI:
     if len(takes) == len(kinds) == 1:
         dialect.now = takes.pop()
     return dialect
+
+
+def batches_of(server: Server) -> BatchApi:
+    """The batch API of a server, by its dialect."""
+    return MessageBatches(server) if isinstance(server.dialect, Anthropic) else FileBatches(server)
 
 
 def _owner(url: str) -> str:

@@ -20,8 +20,7 @@ from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
 from cai.models.batch_api import BatchApi
 from cai.models.dialect import Vllm
-from cai.models.dialects import shown, spoken
-from cai.models.file_batches import FileBatches
+from cai.models.dialects import batches_of, shown, spoken
 from cai.models.forcing import BUDGET, closed
 from cai.models.headers import headers, secrets
 from cai.models.listing import Listing, met
@@ -63,7 +62,7 @@ class Endpoint:
         self.spec = spec
         self.homes: OrderedDict[str, Replica] = OrderedDict()
         self.asking_around, self.probes = asyncio.Lock(), Probes(self)
-        self.thinks, self.tags = False, TAGS
+        self.length, self.thinks, self.tags = 0, False, TAGS
         """Whether it was seen to think before it answers, and what stands around its thoughts."""
         self.say: Callable[[str], None] = lambda note: None
         """Told what of a request is put otherwise, once."""
@@ -139,7 +138,8 @@ class Endpoint:
         """The request with a budget for its thought, where it is a text's and one is to be expected."""
         writes = request.messages and not (request.choices or request.score or request.begin)
         expected = writes and (request.thinking == "on" or (self.thinks and not request.thinking))
-        most = min(BUDGET, self.spec.max_len // 2) if self.spec.max_len else BUDGET
+        length = self.spec.max_len or self.length
+        most = min(BUDGET, length // 2) if length else BUDGET
         return replace(request, budget=most) if expected and request.budget is None else request
 
     async def gives_logprobs(self, request: Request) -> bool:
@@ -148,7 +148,7 @@ class Endpoint:
 
     def batch_api(self) -> BatchApi | None:
         """How requests go in batches, where the role wants it so."""
-        return FileBatches(self) if self.spec.batch else None
+        return batches_of(self) if self.spec.batch else None
 
     async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """The samples that a server left out, asked one by one."""
@@ -283,6 +283,7 @@ class Endpoint:
             self.http = self._opened()
         for replica, listed in zip(self.replicas, lists, strict=True):
             self._recognise(replica, listed)
+        self.length = min((listed.length for listed in lists if listed.length), default=0)
 
     def _recognise(self, replica: Replica, listed: Listing) -> None:
         if not self.name and len(listed.names) == 1:

@@ -59,4 +59,7 @@ def _innocent(request: Request) -> tuple[Message, ...]:
     turns = ["system"] if "system" in roles else []
     turns += ["user", "assistant"] if "assistant" in roles else ["user"]
     turns += ["user"] if turns[-1] == "assistant" and not request.score else []
-    return (*tools, *({"role": role, "content": HARMLESS[role]} for role in turns))
+    *before, last = [{"role": role, "content": HARMLESS[role]} for role in turns]
+    if request.choices:  # else a letter would be unlikely, as where a thought comes first
+        last["content"] += f" If you are asked for a choice, it may be any of these: {', '.join(request.choices)}."
+    return (*tools, *before, last)

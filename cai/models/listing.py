@@ -37,12 +37,14 @@ class Listing:
     Attributes:
         names: empty where it lists none.
         server: its kind, where that shows: "vllm", "sglang", "llamacpp", "openrouter" or "anthropic".
+        length: tokens of prompt and answer together of its shortest model; 0 where it does not say.
         refusal: what it says to who may not see the list, which some keys that may ask may not.
     """
 
     names: tuple[str, ...] = ()
     server: str = ""
     refusal: str = ""
+    length: int = 0
 
     def has(self, name: str) -> bool:
         """Whether a name is in the list or may be all the same.
@@ -114,8 +116,16 @@ def _listed(page: Page) -> Listing | None:
     if not isinstance(rows, list):
         return None
     names = [each if isinstance(each, str) else each.get("id") if isinstance(each, Mapping) else None for each in rows]
-    kinds = filter(None, (_server(each) for each in rows if isinstance(each, Mapping)))
-    return Listing(tuple(name for name in names if isinstance(name, str) and name), next(kinds, ""))
+    known = [each for each in rows if isinstance(each, Mapping)]
+    kinds, lengths = filter(None, map(_server, known)), filter(None, map(_length, known))
+    named = tuple(name for name in names if isinstance(name, str) and name)
+    return Listing(named, next(kinds, ""), length=min(lengths, default=0) if len(rows) < CATALOGUE else 0)
+
+
+def _length(row: Mapping[str, Any]) -> int:
+    """vLLM's and SGLang's word for it, and OpenRouter's."""
+    said = [row.get(key) for key in ("max_model_len", "context_length")]
+    return next((each for each in said if type(each) is int and each > 0), 0)
 
 
 def _server(row: Mapping[str, Any]) -> str:

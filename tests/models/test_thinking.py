@@ -61,6 +61,12 @@ def test_a_role_s_own_length_bounds_what_a_thought_is_given_by_itself() -> None:
     assert row["max_tokens"] == 8 + 512
 
 
+def test_so_does_the_length_that_a_server_tells() -> None:
+    listed = {"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 600}]}
+    _, [row, *_] = asked(Peculiar(thinker), models=listed)
+    assert row["max_tokens"] == 8 + 300
+
+
 def test_a_model_that_does_not_think_is_given_none() -> None:
     _, [row] = asked(Peculiar(answer))
     assert row["max_tokens"] == 8

@@ -1,8 +1,10 @@
 """A whole run through a server's batch API: a batch for each step, none paid twice, and nothing lost where one fails."""
 
+import asyncio
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ from typing import Any
 import batch_server
 import pytest
 from aiohttp import web
-from batch_server import BatchServer, in_a_thread
+from batch_server import HELLO, BatchServer, answer, in_a_thread
 from rich.console import Console
 
 import cai.flow.batch_queue as batch_queue
@@ -23,6 +25,7 @@ import cai.models.file_batches as file_batches
 from cai.errors import InputError, RunError, UserError
 from cai.flow.screen import Screen
 from cai.models.file_batches import FileBatches
+from cai.models.message_batches import MessageBatches
 from cai.recipe.read import load_recipe
 from cai.report.summary import spent_line
 from cai.run.walk import start
@@ -54,9 +57,11 @@ class Place:
         self.folder, self.url, self.said = folder, url, ""
         (folder / "prompts.jsonl").write_text("".join(f'{{"prompt": "Why is rye dark, {n}?"}}\n' for n in range(ROWS)))
 
-    def run(self, *overrides: str, how: str = "batch: true", name: str = "run", changed: bool = False) -> Path:
+    def run(
+        self, *overrides: str, how: str = "batch: true", name: str = "run", changed: bool = False, more: str = ""
+    ) -> Path:
         recipe, out = self.folder / "recipe.yaml", self.folder / name
-        recipe.write_text(RECIPE.format(url=self.url, how=how))
+        recipe.write_text(RECIPE.format(url=self.url, how=how) + more)
         console = Console(record=True, file=io.StringIO(), width=500)
         try:
             start(load_recipe(recipe, overrides), out, Screen(console), redo_changed=changed)
@@ -112,7 +117,7 @@ def test_stopped_while_a_batch_is_out_it_is_waited_for_and_not_handed_in_again(
 
     async def killed(self: FileBatches, id: str) -> Any:
         if id == f"batch-{batch}":
-            raise KeyboardInterrupt
+            await stop()
         return await look(self, id)
 
     with at(server) as place:
@@ -128,13 +133,19 @@ def test_stopped_while_a_batch_is_out_it_is_waited_for_and_not_handed_in_again(
         assert found["cost"] == pytest.approx((found["tokens_in"] + found["tokens_out"]) / 1000)
 
 
+async def stop() -> None:
+    """As a person stops it, at this very moment."""
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.Event().wait()
+
+
 def stopped_at(monkeypatch: pytest.MonkeyPatch, place: Place, batch: str, *overrides: str) -> None:
     """A run that is stopped while a batch is out."""
     look = FileBatches.look
 
     async def killed(self: FileBatches, id: str) -> Any:
         if id == batch:
-            raise KeyboardInterrupt
+            await stop()
         return await look(self, id)
 
     with monkeypatch.context() as patched:
@@ -211,7 +222,7 @@ def test_stopped_before_the_batch_s_id_was_heard_it_is_found_again(
     async def killed(*asked: Any) -> Any:
         if asked[1].endswith("/batches"):
             await (post(*asked) if made else post(asked[0], asked[1].replace("batches", "nowhere"), {}))
-            raise KeyboardInterrupt
+            await stop()
         return await post(*asked)
 
     with at(server) as place:
@@ -403,6 +414,68 @@ def test_a_role_s_own_sampling_goes_with_its_requests(at: Callable[..., Any]) ->
     with at(server) as there:
         there.run("models.policy.temperature=0.5", "models.policy.extra_body={top_a: 1}")
         assert {(body["temperature"], body["top_a"]) for body in bodies(server)} == {(0.5, 1)}
+
+
+class MessagesServer(BatchServer):
+    """Anthropic's API, as far as a run goes: messages one by one and in batches."""
+
+    times = 0
+
+    def application(self) -> web.Application:
+        app, place = super().application(), "/v1/messages/batches"
+        app.add_routes([web.post("/v1/messages", self.message), web.post(place, self.make), web.get(place, self.none)])
+        app.add_routes([web.get(f"{place}/{{id}}", self.ended), web.get(f"{place}/{{id}}/results", self.results)])
+        return app
+
+    async def message(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if not any(HELLO in str(message["content"]) for message in body["messages"]):
+            self.singles.append(body)
+        return web.json_response(self.said(body))
+
+    def said(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.times += 1  # no two samples are alike
+        text = f"{answer(body)['choices'][0]['message']['content']} {self.times}"
+        said = {"type": "message", "role": "assistant", "stop_reason": "end_turn", "model": body["model"]}
+        return {**said, "content": [{"type": "text", "text": text}], "usage": {"input_tokens": 20, "output_tokens": 9}}
+
+    async def make(self, request: web.Request) -> web.Response:
+        id = f"msgbatch_{len(self.lines)}"
+        self.lines[id] = (await request.json())["requests"]
+        return web.json_response({"id": id, "processing_status": "in_progress"})
+
+    async def none(self, _: web.Request) -> web.Response:
+        return web.json_response({"data": []})
+
+    async def ended(self, request: web.Request) -> web.Response:
+        counts = {"succeeded": 1, "errored": 0, "canceled": 0, "expired": 0}
+        return web.json_response({"processing_status": "ended", "request_counts": counts, **request.match_info})
+
+    async def results(self, request: web.Request) -> web.Response:
+        lines = [
+            {"custom_id": line["custom_id"], "result": {"type": "succeeded", "message": self.said(line["params"])}}
+            for line in reversed(self.lines[request.match_info["id"]])
+        ]
+        return web.Response(text="".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def test_anthropic_s_batches_are_gone_on_with_too(at: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    server, look = MessagesServer(), MessageBatches.look
+
+    async def killed(self: MessageBatches, id: str) -> Any:
+        if id == "msgbatch_1":
+            await stop()
+        return await look(self, id)
+
+    with at(server) as place:
+        with monkeypatch.context() as patched:
+            patched.setattr(MessageBatches, "look", killed)
+            with pytest.raises(RunError, match="stopped"):
+                place.run(how="batch: true, api: anthropic")
+        run = place.run(how="batch: true, api: anthropic", more="  - sample: {model: policy, n: 2}\n")
+        # It gives one sample at a time, and all of them in one batch.
+        assert (handed_in(server), server.singles) == ([ROWS] * STEPS + [2 * ROWS], [])
+        assert seal(run)["rows_kept"] == ROWS
 
 
 def test_batch_is_for_one_endpoint(at: Callable[..., Any]) -> None:

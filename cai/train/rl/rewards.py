@@ -1,7 +1,8 @@
 """Scores of answers while a policy learns: a reward model's, a judge's under the constitution, or those of rules.
 
-An answer is read by the same function as in the ``score`` stage, without what was thought before it. One that cannot be read,
-that is too long for the model, or that was cut off while thinking, has no score and is left out of what is learnt; none is guessed.
+An answer is read by the same function as in the ``score`` stage. One that cannot be read, that is too long for the model, or
+of which a judge would read nothing, as where it was cut off while thinking, has no score and is left out of what is learnt; none
+is guessed, and a judge may well like silence best.
 """
 
 import asyncio
@@ -21,7 +22,6 @@ from cai.models import concurrency
 from cai.models.concurrency import Slots
 from cai.models.open import open_model
 from cai.models.prices import SINGLY, priced
-from cai.models.replies import THINKING, apart_from_thought
 from cai.models.spec import ModelSpec
 from cai.models.types import NO_MODEL
 from cai.store.rows import decode
@@ -116,11 +116,10 @@ class Rewards:
             drawn = draw.for_judgment(self.constitution, asked.prompt.about, choice, ask.rng, self.method.judges_by)
         if self.method.needs and not drawn:
             return None
-        said = apart_from_thought(text, "stop")
-        if said.finish == THINKING:
+        if not text and self.method.model_kind == "text":
             return None
         try:
-            score = await self.method.score_one(asked, said.text, drawn[0] if drawn else None, self.scoring, ask)
+            score = await self.method.score_one(asked, text, drawn[0] if drawn else None, self.scoring, ask)
         except RowError:
             return None
         return score if score is not None and math.isfinite(score) else None

@@ -16,6 +16,7 @@ from datasets import Dataset
 from torch import nn
 from transformers import TrainerCallback, TrainerState
 
+from cai.models.lessons import said
 from cai.stages.grpo import Grpo
 from cai.stages.rloo import Rloo
 from cai.store.rows import Message, Prompt
@@ -47,7 +48,7 @@ def main(trainer_type: type, config: type, job: Job[Grouped]) -> None:
     tokenizer = loading.left_tokenizer(job)
     talk = ChatTokens(tokenizer, model.generation_config, args.chat_template_kwargs)
     asked = questions.read(job, talk.ask, want.max_length - want.max_completion_length)
-    reward = GroupReward(job, talk, asked.train)
+    reward = GroupReward(job, asked.train, talk)
     trainer: Any = trainer_type(
         model=model,
         reward_funcs=reward,
@@ -113,8 +114,9 @@ def places(count: int, wanted: int, seed: int) -> list[int]:
 class GroupReward:
     """The reward function that TRL calls with each batch, in an event loop of its own."""
 
-    def __init__(self, job: Job[Grouped], talk: ChatTokens, prompts: Sequence[Prompt]) -> None:
-        self.talk, self.prompts, self.seed, self.shown = talk, prompts, job.seed, job.out / "answers.jsonl"
+    def __init__(self, job: Job[Grouped], prompts: Sequence[Prompt], talk: ChatTokens) -> None:
+        self.talk = talk
+        self.prompts, self.seed, self.shown = prompts, job.seed, job.out / "answers.jsonl"
         assert job.scoring is not None
         self.rewards = Rewards(job.scoring)
         self.__name__ = self.rewards.scoring.method  # by which TRL names its figures
@@ -129,8 +131,8 @@ class GroupReward:
         """
         step = trainer_state.global_step
         asked = [self._asked(self.prompts[each], step) for each in number]
-        told = zip(asked, completions, strict=True)
-        texts = [self.talk.said(each.messages, said[-1]["content"]) for each, said in told]
+        shown = [self.talk.template.asked(each.messages) for each in asked]
+        texts = [said(before, each[-1]["content"]) for before, each in zip(shown, completions, strict=True)]
         scores = await self.rewards.score(asked, texts)
         if trainer_state.is_world_process_zero:
             questions.show(self.shown, step + 1, asked, texts, scores)

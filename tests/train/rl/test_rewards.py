@@ -1,11 +1,9 @@
 """Scores of answers while a policy learns, by judges of any kind: counted in the run's file, and held to the budget."""
 
 import asyncio
-import copy
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +12,7 @@ from cai.models.spec import ModelSpec
 from cai.store.rows import Prompt, plain
 from cai.store.spending import Spending
 from cai.train.rl.rewards import Rewards, Scoring
-from cai.train.rl.rollout import ChatTokens, SeededPrompt
+from cai.train.rl.rollout import SeededPrompt
 
 PRICE = {"in": 1000.0, "out": 1000.0}
 SCRIPT = """\
@@ -79,27 +77,11 @@ def test_a_job_file_brings_a_judge_over_as_the_recipe_has_it(said: dict[str, obj
     assert Scoring.read(json.loads(json.dumps(data))).spec == judge
 
 
-@pytest.mark.parametrize(
-    ("answer", "score"),
-    [
-        ("<think>\nHow would a kind one go?\n</think>\n\nGo away.", 2.0),
-        ("How would a kind one go?\n</think>\n\nGo away.", 2.0),
-        ("<think>\nGo away?\n</think>\n\nHere is a kind answer.", 9.0),
-        ("<think>\nHow would a kind one go?", None),
-        ("Here is a kind answer on <think> and </think>.", 9.0),
-    ],
-)
-def test_what_a_policy_thought_is_shown_to_no_judge(answer: str, score: float | None, tmp_path: Path) -> None:
-    (script := tmp_path / "script.yaml").write_text(SCRIPT.replace(', "Who knows?"', ""))
+def test_an_answer_of_nothing_is_judged_by_nobody(tmp_path: Path) -> None:
+    """As where a policy was cut off while thinking: a judge may well find silence best."""
+    (script := tmp_path / "script.yaml").write_text('- {say: ["The rating is: (9)"]}')
     judge = ModelSpec("judge", scripted=str(script))
     scoring = Scoring("score", "principles/harmless.yaml", "", spec=judge, verdict="sampled", verdicts=1)
-    asked = SeededPrompt(Prompt("p", ({"role": "user", "content": "Hi"},), "", "redteam"), 1)
-    assert asyncio.run(Rewards(scoring).score([asked], [answer])) == [score]
-
-
-def test_a_thought_that_the_template_opens_is_one_in_what_is_scored(tokenizer: Any) -> None:
-    own = copy.deepcopy(tokenizer)
-    own.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}{{ 'Now: <think>\n' }}"
-    asked = ({"role": "user", "content": "Hi"},)
-    assert ChatTokens(own).said(asked, "Hm, and") == "<think>\nHm, and"
-    assert ChatTokens(tokenizer).said(asked, "Hello! ") == "Hello!"
+    row = Prompt("p", ({"role": "user", "content": "Hi"},), "", "redteam")
+    asked = [SeededPrompt(row, seed) for seed in range(2)]
+    assert asyncio.run(Rewards(scoring).score(asked, ["Hello.", ""])) == [9.0, None]
