@@ -24,7 +24,7 @@ def shape(request: Request) -> Shape:
         *(system, not request.messages, request.score, bool(request.tokens), request.choices),
         *(bool(request.begin), "\n\n" in request.begin, bool(request.thought), request.seed is None, request.n),
         request.max_tokens,
-        *(request.temperature, request.top_p, len(request.stop), tuple(request.more) if request.more else ()),
+        *(request.temperature, request.top_p, len(request.stop), repr(request.more) if request.more else ""),
         *(request.thinking, request.budget, has_tools(request.messages)),
     )
 

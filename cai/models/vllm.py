@@ -22,6 +22,7 @@ from cai.models.dialect import Scores
 from cai.models.endpoint import Endpoint
 from cai.models.launch import command, dtype, environments, is_cpu_build
 from cai.models.machine import Machine, this_machine
+from cai.models.probe import Probes
 from cai.models.process import cause
 from cai.models.retries import Transient
 from cai.models.spec import ModelSpec
@@ -154,6 +155,10 @@ class Served(Endpoint):
             named = replace(spec, model=self.wire_name)
             server.line = command(named, model, server.port, is_cpu_build(), self.parser)
         self.spec, self.name, self.format, self.model = spec, spec.title, spec.format, model
+        self.thinks, self.probes = (
+            bool(self.parser),
+            Probes(self),
+        )  # a model may think of which one trained on it does not
         await self.reload(Path(model))
         return True
 

@@ -105,9 +105,12 @@ def test_one_server_answers_for_one_model_after_the_other(tiny: Path, opinionate
         then = replace(first, role="sft", vllm=str(opinionated), model="sft", trained=True)
         [(policy, slots)] = await fleet.need([first])
         assert (await policy.ask(asked, "row")).texts == ("as started",)
+        assert isinstance(policy, vllm.Served)
+        policy.thinks = True  # as an answer showed
         [(sft, same)] = await fleet.need([then])
         assert (await sft.ask(asked, "row")).texts == (str(opinionated),)
         assert sft is policy and slots is same and sft.name == "sft"
+        assert not sft.thinks
         judge = ModelSpec("judge", vllm=str(tiny), model="some/model", max_len=4096)
         [(other, _)] = await fleet.need([judge])
         assert other is not sft

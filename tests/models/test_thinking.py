@@ -14,7 +14,7 @@ from cai.models.endpoint import Endpoint
 from cai.models.forcing import BUDGET
 from cai.models.spec import ModelSpec
 from cai.models.types import Request
-from cai.models.verdicts import thinks
+from cai.models.verdicts import gives_logprobs, thinks
 
 TURNS = ({"role": "user", "content": "Row?"},)
 LISTED_BY_VLLM = {"data": [{"id": "m", "owned_by": "vllm"}]}
@@ -101,6 +101,27 @@ def test_a_role_whose_own_body_switches_thinking_off_is_given_no_tokens_for_it(o
     assert (critic["max_tokens"], policy["max_tokens"]) == (8 + BUDGET, 8)
     assert {key: policy[key] for key in own} == own
     assert not {"reasoning_effort", "thinking_token_budget", "chat_template_kwargs"} - own.keys() & policy.keys()
+
+
+def test_what_a_role_s_own_body_says_decides_whether_its_verdicts_can_be_read() -> None:
+    """Of two roles of one server that differ in the value of a key alone, one thinks first and the other does not."""
+
+    def sometimes(body: dict[str, Any]) -> Any:
+        made = answer(body)
+        if body.get("logprobs") and body["mood"] == "pensive":
+            message = {"role": "assistant", "content": None, "reasoning": "Hm"}
+            made["choices"][0] |= {"message": message, "logprobs": {"content": [{"token": "Hm", "top_logprobs": []}]}}
+        return made
+
+    async def scene() -> list[bool]:
+        async with running(Peculiar(sometimes), None) as url:
+            spec = ModelSpec("judge", endpoints=(url,), model="m")
+            async with Endpoint(spec.endpoints, spec.model, spec) as model:
+                moods = [replace(spec, extra_body={"mood": mood}) for mood in ("pensive", "brisk")]
+                verdict = Request(TURNS, choices=("A", "B"), begin="The answer is: (", temperature=0.0)
+                return [await gives_logprobs(asked_as(model, each), verdict) for each in moods]
+
+    assert asyncio.run(scene()) == [False, True]
 
 
 def test_a_budget_bounds_the_thought_and_one_that_is_spent_is_closed() -> None:
