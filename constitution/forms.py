@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from constitution.model import Constitution
-from constitution.templates import CHOICE, fill
+from constitution.templates import CHOICE, fill, in_word
 
 LETTERS = "ABCDEFGHIJ"
 RATINGS = tuple(str(number) for number in range(1, 11))
-_WORDS = re.compile(r"(?<!\w)[-−]\d+|[^\W_]+")
+_MINUS = re.compile(r"(?<!\w)[-−](?=\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,9 @@ def _form(template: str, choices: tuple[str, ...]) -> Form:
 
 
 def _words(line: str) -> tuple[str, ...]:
-    return tuple(_WORDS.findall(unicodedata.normalize("NFKC", line)))
+    """The words of a line, with the marks that many scripts write vowels by; below zero is another number than above."""
+    text = _MINUS.sub("minus", unicodedata.normalize("NFKC", line))
+    return tuple("".join(each if in_word(each) else " " for each in text).split())
 
 
 def _folded(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -100,4 +102,5 @@ def _folded(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _same(choice: str, words: tuple[str, ...]) -> bool:
     """Whether words are a choice; a letter in lower case is none, as "a" is a word as well."""
-    return words == (choice,) or (len(choice) > 1 and _folded(words) == (choice.casefold(),))
+    known = _words(choice)
+    return words == known or (len(choice) > 1 and _folded(words) == _folded(known))

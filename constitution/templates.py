@@ -6,6 +6,7 @@ so that a principle without a ``negative`` leaves no trace of the line that woul
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -127,7 +128,6 @@ OPTIONAL = frozenset().union(*MAY.values())
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAME = re.compile(r"[a-z_]+\Z")
-_WORD = re.compile(r"[^\W\d_]+")
 
 
 def mistakes(field: str, text: str) -> Iterator[str]:
@@ -149,8 +149,13 @@ def mistakes(field: str, text: str) -> Iterator[str]:
         yield f"{{{name}}} is missing; add it"
     if field in LINES and "choice" in used and (text.count("{choice}") > 1 or CHOICE not in text or "\n" in text):
         yield f"a line has {CHOICE} in it, once and in parentheses, and no second line; change it"
-    if field in WORDS and not _WORD.fullmatch(text.strip()):
+    if field in WORDS and not all(in_word(each) and not each.isdigit() for each in text.strip()):
         yield "a word has letters alone; change it"
+
+
+def in_word(character: str) -> bool:
+    """Whether it is a letter, a digit, or a mark that belongs to one, as vowels are in many scripts."""
+    return character.isalnum() or unicodedata.category(character)[0] == "M"
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:

@@ -110,7 +110,10 @@ def look(
     """
     if template:
         from cai.cli.template import show
+        from cai.errors import UserError
 
+        if files:
+            raise UserError("--template is for a model, and files are shown by themselves; take one of the two out")
         show(template, as_json)
         return
     from cai.cli.look import Look, look_at

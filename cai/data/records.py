@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,6 +20,10 @@ from cai.data.notation import twice
 from cai.errors import UserError, install
 
 BATCH = 1024
+LONGEST = 1 << 26
+"""Characters of a line: one that goes on is no row, and a packed file may hold more of them than there is memory."""
+LARGEST = 1 << 30
+"""Characters of one JSON text in a packed file."""
 REACHED = 10
 """Seconds within which the Hub answers."""
 Record = Mapping[str, object]
@@ -138,9 +143,24 @@ def _text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
                 yield lines
 
 
+def _lines_of(file: TextIO, path: Path) -> Iterator[str]:
+    """The lines of a file.
+
+    Raises:
+        UserError: one does not end.
+    """
+    for number in count(1):
+        line = file.readline(LONGEST + 1)
+        if len(line) > LONGEST:
+            raise UserError(f"{path}:{number}: is longer than {LONGEST:,} characters, and no row; look what it holds")
+        if not line:
+            return
+        yield line
+
+
 def _from_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
-    with _text(path) as lines:
-        for number, line in enumerate(lines, 1):
+    with _text(path) as file:
+        for number, line in enumerate(_lines_of(file, path), 1):
             if not line.strip():
                 continue
             if number == 1 and line.startswith("["):  # one list, whatever its name says
@@ -170,8 +190,11 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _from_json(path: Path) -> Iterator[tuple[int, Record]]:
+    packed = path.suffix.lower() in (".gz", ".zst")
     with _text(path) as file:
-        text = file.read()
+        text = file.read(LARGEST + 1 if packed else -1)
+    if packed and len(text) > LARGEST:
+        raise UserError(f"{path}: unpacks to more than {LARGEST:,} characters in one JSON text; write it as JSONL")
     if _is_lines(text):
         yield from _from_jsonl(path)
         return
@@ -253,4 +276,4 @@ def _plain(column: Any) -> Sequence[object]:
 
 def _from_csv(path: Path, delimiter: str) -> Iterator[tuple[int, Record]]:
     with _text(path, newline="") as file:
-        yield from tables.rows(file, str(path), delimiter)
+        yield from tables.rows(_lines_of(file, path), str(path), delimiter)

@@ -43,6 +43,14 @@ def harmless(request: Request) -> Request:
     return replace(request, **known, tokens=request.tokens[:1])
 
 
+def wordier(request: Request, role: str) -> Request:
+    """The same with more words in the messages of a role, for one sample: where it has no more tokens, they are not shown."""
+    said = [
+        {**each, "content": f"{each['content']} " * 2} if each["role"] == role else each for each in request.messages
+    ]
+    return replace(request, messages=tuple(said), n=1)
+
+
 def _innocent(request: Request) -> tuple[Message, ...]:
     roles = [message["role"] for message in request.messages]
     if not roles:
@@ -51,4 +59,7 @@ def _innocent(request: Request) -> tuple[Message, ...]:
     turns = ["system"] if "system" in roles else []
     turns += ["user", "assistant"] if "assistant" in roles else ["user"]
     turns += ["user"] if turns[-1] == "assistant" and not request.score else []
-    return (*tools, *({"role": role, "content": HARMLESS[role]} for role in turns))
+    *before, last = [{"role": role, "content": HARMLESS[role]} for role in turns]
+    if request.choices:  # else a letter would be unlikely, as where a thought comes first
+        last["content"] += f" If you are asked for a choice, it may be any of these: {', '.join(request.choices)}."
+    return (*tools, *before, last)

@@ -90,6 +90,11 @@ def closed(asked: str) -> bool:
     return asked.rstrip().endswith(tuple(closing for _, closing in TAGS))
 
 
+def said(asked: str, text: str) -> str:
+    """What is said in answer to what is asked, without the thought before it; nothing where that has no end."""
+    return apart(text, opened(asked) is not None)[1].strip()
+
+
 def _continued(template: ChatTemplate, prompt: Turns, answer: dict[str, Any], asked: str) -> str:
     """How an answer goes on from what is asked, where the whole conversation does not begin so."""
     before, _ = template.around(prompt, answer)

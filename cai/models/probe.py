@@ -12,7 +12,7 @@ from cai.errors import RunError
 from cai.models import verdicts
 from cai.models.abilities import Abilities, otherwise
 from cai.models.dialect import OpenAI, Vllm
-from cai.models.harmless import Shape, harmless, shape
+from cai.models.harmless import Shape, harmless, shape, wordier
 from cai.models.listing import LOADS
 from cai.models.refusals import Refused
 from cai.models.replica import Replica
@@ -68,6 +68,8 @@ class Probes:
         """Those at which the servers fail also where they are harmless."""
         self.gives: dict[Shape, bool] = {}
         """Whether log-probabilities of choices come with an answer."""
+        self.heard: set[Replica] = set()
+        """Servers of which it is known whether their chat template shows system messages."""
         self.notes: set[str] = set()
 
     async def before(self, request: Request, role: str = "") -> None:
@@ -179,8 +181,10 @@ class Probes:
         away, refusals, well = None, list[tuple[Replica, Refused]](), False
         for server in servers:
             try:
-                self._look(asked, await self._patiently(asked, server), server)
+                reply = await self._patiently(asked, server)
+                self._look(asked, reply, server)
                 well = True
+                await self._hear(asked, reply, server)
             except Refused as refused:
                 refusals.append((server, refused))
             except Transient as error:
@@ -214,6 +218,20 @@ class Probes:
             self._note(f"{spent}; give it more (max_tokens), or lessen its thinking (extra_body)")
         elif reply.thinking and not any(reply.texts):
             self._note("it answers a greeting with a thought alone, as where a server takes all for one")
+
+    async def _hear(self, asked: Request, reply: Reply, server: Replica) -> None:
+        """Whether a chat template of vLLM's leaves system messages out without a word, by the tokens of a wordier one."""
+        system = any(each["role"] == "system" for each in asked.messages) and self.model.dialect.now.system
+        if not (system and reply.tokens_in and isinstance(self.model.dialect, Vllm)) or server in self.heard:
+            return
+        self.heard.add(server)
+        for role in ("system", "user"):  # a server may count nothing of what it is asked
+            wordy = await self._patiently(wordier(asked, role), server)
+            if (wordy.tokens_in == reply.tokens_in) != (role == "system"):
+                break
+        else:
+            note = "its chat template leaves system messages out, so that they stand before the words of the first turn"
+            self._put(replace(self.model.dialect.now, system=False), note)
 
     async def _otherwise(self, asked: Request, first: Refused, server: Replica, anew: bool) -> bool:
         """Go from refusal to refusal: what is answered, or refused with other words, was a step on the way.

@@ -14,6 +14,7 @@ from jinja2 import TemplateError
 from cai.errors import RowError
 from cai.models.lessons import MARK_OF_THOUGHT, closed, opened
 from cai.models.templates import MARK, ChatTemplate
+from cai.models.thoughts import TAGS
 
 WORDS = 24
 """Characters, special tokens apart, from which on what a template begins with is more than the names of roles."""
@@ -107,6 +108,12 @@ def _thinking(template: ChatTemplate) -> Sentences:
         yield (
             "empty_thought",
             "it puts an empty thought before every answer, so that the model does not think unless told to",
+        )
+    elif (_text(template, USER, ANSWER) or "").removeprefix(asked).lstrip().startswith(tuple(tag for tag, _ in TAGS)):
+        yield (
+            "learns_empty_thought",
+            "an answer without a thought is learnt with an empty one before it, so that a model which thought stops thinking; "
+            "train on thoughts, or ask it with thinking off, too",
         )
     if (other := _switched(template, not closed(asked))) and other != asked:
         added = _cut(other.removeprefix(asked) if other.startswith(asked) else other[-SHOWN:])

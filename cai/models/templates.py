@@ -20,6 +20,8 @@ from constitution.tools import definitions, spoken
 Turns = Sequence[dict[str, Any]]
 """Messages with ``role`` and ``content``; an assistant's may have ``tool_calls`` and its thought as ``reasoning_content``. The
 definitions of tools may stand first, see ``constitution.tools``."""
+BROKEN = (TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
+"""What else is raised within a template."""
 QUESTION = {"role": "user", "content": "question"}
 MARK, SYSTEM_MARK = "AnswerGoesHere", "SystemGoesHere"
 THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking")
@@ -137,7 +139,7 @@ class ChatTemplate:
                     continue_final_message=goes_on,
                     **self.options,
                 )
-            except TypeError as error:
+            except BROKEN as error:
                 refused = TemplateError(str(error))
             else:
                 assert isinstance(text, str)

@@ -49,7 +49,8 @@ def look(reply: Reply, role: str, place: str, goes_on: bool) -> None:
     """What of a reply to a harmless request with choices shows that verdicts cannot be read.
 
     Args:
-        goes_on: whether the answer went on from a forced beginning, after which no thought can be opened.
+        goes_on: whether the server goes on from a forced beginning, after which no thought is opened; a letter is then likely
+            enough whatever its parser takes the token for, unless it left the beginning out, as vLLM does for gpt-oss.
 
     Raises:
         NoLogprobs: it gave none, or its first token is that of a thought.
@@ -57,7 +58,7 @@ def look(reply: Reply, role: str, place: str, goes_on: bool) -> None:
     if reply.counts.get(WITHOUT_LOGPROBS):
         raise without(role, place)
     held = sum(map(math.exp, reply.choice_logprobs.values()))
-    if not goes_on and held < 0.5 and (reply.thinking or THINKING in reply.finishes):
+    if held < (0.001 if goes_on else 0.5) and (reply.thinking or THINKING in reply.finishes):
         raise NoLogprobs(
             f"models.{role}: {place} thinks before it answers, so that its first token is no verdict; switch its thinking off "
             "(extra_body, such as {chat_template_kwargs: {enable_thinking: false}}), set `verdict: sampled` where it judges, or "

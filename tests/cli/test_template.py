@@ -80,6 +80,10 @@ def test_a_model_without_a_template_and_one_that_is_not_there_are_one_sentence(t
     assert code == 0
     assert "- no_template: there is no chat template: this is a base model" in said
     assert "Asked:" not in said
-    result = CliRunner().invoke(app.app, ["look", "--template", str(tmp_path / "none")])
-    assert result.exit_code != 0
-    assert "cannot be loaded" in str(result.exception)
+    for line, words in (
+        (["--template", str(tmp_path / "none")], "cannot be loaded"),
+        (["a.csv", "--template", "b"], "is for a model"),
+    ):
+        result = CliRunner().invoke(app.app, ["look", *line])
+        assert result.exit_code != 0
+        assert words in str(result.exception)

@@ -9,7 +9,7 @@ from constitution import forms, judging
 from constitution.load import digest, load
 from constitution.model import Constitution, JudgmentExemplar, Principle
 from constitution.source import InputError
-from constitution.templates import Templates
+from constitution.templates import Templates, mistakes
 from constitution.turns import Style
 
 KIND = Principle("kind", "kind", "Which words are unkind?", "Say it kindly.", "Which answer is kinder?")
@@ -64,6 +64,16 @@ def test_a_tie_is_read_where_it_is_allowed() -> None:
 )
 def test_ratings_are_whole_numbers_from_1_to_10(text: str, choice: str) -> None:
     assert forms.rating(PLAIN).read(text) == choice
+
+
+def test_words_are_read_whole_in_scripts_that_write_vowels_as_marks() -> None:
+    words = Templates(verdict_line="उत्तर है: ({choice})", yes_word="हाँ", no_word="हा")
+    assert not [each for use in ("yes_word", "no_word") for each in mistakes(use, getattr(words, use))]
+    form = forms.truth(replace(PLAIN, templates=words))
+    assert [form.read(f"**{form.line(each)}**") for each in form.choices] == ["हाँ", "हा"]
+    assert form.read("उत्तर है: (ह)") == ""
+    decomposed = forms.truth(replace(PLAIN, templates=Templates(yes_word="Si\u0301")))
+    assert decomposed.read("The answer is: (Sí)") == "Si\u0301"
 
 
 def test_a_ranking_goes_on_from_those_that_were_taken() -> None:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+from cai.data import records
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
 from cai.stages import pairs
@@ -332,3 +333,27 @@ def test_a_file_of_pairs_is_text_a_drop_or_a_sentence(tmp_path: Path, seed: int)
             answers = [{"role": "assistant", "content": each.text} for each in (row.a, row.b)]
             assert whole(tuple(answers)) and row.track in ("redteam", "helpful"), row
             assert not any(each["content"].startswith(("[{'role", '[{"role')) for each in answers), row
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("a.jsonl.gz", "a.jsonl.gz:2: is longer than 1,000 characters"), ("a.csv.gz", "a.csv.gz:2: is longer than 1,000")],
+)
+def test_a_line_that_does_not_end_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
+) -> None:
+    """A few kilobytes may hold more than there is memory."""
+    monkeypatch.setattr(records, "LONGEST", 1000)
+    first = "prompt\n" if "csv" in name else '{"prompt": "Hi"}\n'
+    with gzip.open(tmp_path / name, "wt") as file:
+        file.write(first + "x" * 5000)
+    with pytest.raises(UserError, match=sentence):
+        list(records.entries(PromptSource(str(tmp_path / name))))
+
+
+def test_a_packed_text_of_json_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "LARGEST", 100)
+    with gzip.open(tmp_path / "a.json.gz", "wt") as file:
+        file.write(json.dumps([{"prompt": "Hi"}] * 50))
+    with pytest.raises(UserError, match="unpacks to more than 100 characters in one JSON text; write it as JSONL"):
+        list(records.entries(PromptSource(str(tmp_path / "a.json.gz"))))

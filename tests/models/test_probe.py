@@ -765,7 +765,7 @@ def test_a_thought_stands_closed_before_the_forced_beginning_under_both_names_th
 
 
 def test_what_goes_on_from_a_closed_thought_is_no_thought_whatever_a_server_s_parser_takes_it_for() -> None:
-    rare = [{"token": "Hello", "logprob": -0.01}, {"token": "A", "logprob": -6.0}]
+    rare = [{"token": "Hello", "logprob": -0.01}, *RARE[1:]]
     choice = {
         "message": {"content": None, "reasoning_content": "Hello"},
         "logprobs": {"content": [{"top_logprobs": rare}]},
@@ -773,4 +773,32 @@ def test_what_goes_on_from_a_closed_thought_is_no_thought_whatever_a_server_s_pa
     server = Peculiar(lambda body: {"choices": [{**choice, "finish_reason": "length"}]})
     [reply], _ = ask(server, VERDICT, models={"data": [{"id": "m", "owned_by": "vllm"}]})
     assert server.rows[0]["continue_final_message"]
-    assert set(reply.choice_logprobs) <= {"A"}
+    assert set(reply.choice_logprobs) == {"A", "B"}
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_a_chat_template_that_leaves_system_messages_out_is_noticed(shows: bool) -> None:
+    """No server says so: it only counts as many tokens for a wordier one."""
+
+    def counted(body: dict[str, Any]) -> dict[str, Any]:
+        said = [each["content"] for each in body["messages"] if shows or each["role"] != "system"]
+        return {**answer(body), "usage": {"prompt_tokens": len(" ".join(said).split()), "completion_tokens": 1}}
+
+    server = Peculiar(counted)
+    _, notes = ask(server, ASKED, ASKED, models={"data": [{"id": "m", "owned_by": "vllm"}]})
+    assert [each["role"] for each in server.rows[-1]["messages"]] == (["system", "user"] if shows else ["user"])
+    assert server.rows[-1]["messages"][-1]["content"].startswith("Row?" if shows else "Be kind.\n\nRow?")
+    assert notes == (
+        []
+        if shows
+        else ["m: its chat template leaves system messages out, so that they stand before the words of the first turn"]
+    )
+    assert len(server.probes) == (2 if shows else 3)
+
+
+def test_a_server_that_leaves_the_forced_beginning_out_is_known_by_its_first_token() -> None:
+    """vLLM writes gpt-oss's conversation itself, in which an answer begins with its channel."""
+    top = [{"token": "<|channel|>", "logprob": -0.0}, {"token": "A", "logprob": -17.0}]
+    choice = {"message": {"content": None}, "logprobs": {"content": [{"top_logprobs": top}]}, "finish_reason": "length"}
+    with pytest.raises(UserError, match="thinks before it answers"):
+        ask(Peculiar(lambda body: {"choices": [choice]}), VERDICT, models={"data": [{"id": "m", "owned_by": "vllm"}]})

@@ -164,6 +164,14 @@ def test_switching_thinking_changes_what_is_asked_and_learnt_alike() -> None:
     assert found.written == "Yes.<|im_end|>"
 
 
+@pytest.mark.parametrize(
+    "text", ["{{ 1 / 0 }}", "{{ messages[0].content + 1 }}", "{% for m in messages %}", "{{ messages | none }}"]
+)
+def test_a_broken_template_is_one_sentence(text: str) -> None:
+    [found] = faults(ChatTemplate(tokenizer(Family(text, "", "", set()))))
+    assert found.kind == "unusable"
+
+
 def test_a_template_without_an_end_says_so() -> None:
     family = Family("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", "", "", set())
     of = ChatTemplate(tokenizer(family))

@@ -21,9 +21,11 @@ TEMPLATE = (
     "{{ '<think>\n' + (parts[0].replace('<think>', '').strip() if parts | length > 1 else '') + '\n</think>\n\n'"
     " + parts[-1].lstrip('\n') }}{% else %}{{ m.content.split('</think>')[-1].strip() }}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
-    "{% if enable_thinking is defined and not enable_thinking %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
+    "{% if enable_thinking is defined and not enable_thinking %}{{ '<think>\n\n</think>\n\n' }}"
+    "{% else %}{{ '<think>\n' }}{% endif %}{% endif %}"
 )
-"""After the form of Qwen 3: an empty thought where there is to be none, and before an answer that is to be gone on from."""
+"""After the form of Qwen 3.5: it opens a thought, puts an empty one where there is to be none, and before an answer that is to be
+gone on from."""
 ASKED = Request(({"role": "user", "content": "Which bread rises fastest?"},), max_tokens=8, seed=1)
 VERDICT = replace(ASKED, choices=("A", "B"), begin="The answer is: (", temperature=0.0)
 
@@ -39,8 +41,14 @@ def thinking(tokenizer: Any, shape: dict[str, Any], tmp_path_factory: pytest.Tem
     own.add_tokens(["<think>", "</think>"])
     own.chat_template = TEMPLATE
     torch.manual_seed(0)
-    sizes = {**shape, "vocab_size": len(own), "num_key_value_heads": 2}
-    Qwen3ForCausalLM(Qwen3Config(**sizes)).save_pretrained(folder)
+    sizes = {**shape, "vocab_size": len(own), "num_key_value_heads": 2, "tie_word_embeddings": False}
+    model: Any = Qwen3ForCausalLM(Qwen3Config(**sizes))
+    last = own("The answer is: (", add_special_tokens=False)["input_ids"][-1]
+    with torch.no_grad():  # after the forced beginning, much of its mass is on the letters
+        model.model.embed_tokens.weight[last, 0] = 1.0
+        model.lm_head.weight[:, 0] = 0.0
+        model.lm_head.weight[own.convert_tokens_to_ids(["A", "B"]), 0] = 1.8
+    model.save_pretrained(folder)
     own.save_pretrained(folder)
     return folder
 
@@ -85,9 +93,7 @@ def test_a_thinking_model_of_ours_is_asked_as_the_role_says(scene: Any, thinking
     assert not off.thinking
     assert off.finishes == ("length",)
     assert off.tokens_out == 8
-    assert verdict.choice_logprobs == pytest.approx(
-        after(thinking, "<think>\n\n</think>\n\nThe answer is: ("), abs=1e-3
-    )
+    assert verdict.choice_logprobs == pytest.approx(after(thinking, "The answer is: ("), abs=1e-3)
 
 
 def after(model: Path, begun: str) -> dict[str, float]:
@@ -96,7 +102,10 @@ def after(model: Path, begun: str) -> dict[str, float]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     own: Any = AutoTokenizer.from_pretrained(model)
-    text = own.apply_chat_template(list(ASKED.messages), tokenize=False, add_generation_prompt=True) + begun
+    text = (
+        own.apply_chat_template(list(ASKED.messages), tokenize=False, add_generation_prompt=True, enable_thinking=False)
+        + begun
+    )
     ids = torch.tensor([own(text, add_special_tokens=False)["input_ids"]])
     with torch.no_grad():
         row = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)(ids).logits[0, -1].log_softmax(-1)

@@ -36,6 +36,8 @@ class Server:
     Of its answers one in eight is no verdict, and one in eight is spent on a thought.
     """
 
+    owner = "somebody"
+
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.credit = 10**9
@@ -64,6 +66,24 @@ class Server:
         return {"index": number, "message": message, "finish_reason": end, "logprobs": None}
 
 
+class Thinker(Server):
+    """A vLLM server whose model thinks where it may; its thought names the wrong letter, and after it the right one is likely."""
+
+    owner = "vllm"
+
+    def choice(self, body: dict[str, Any], number: int) -> dict[str, Any]:
+        *_, last = body["messages"]
+        asked = next(each["content"] for each in reversed(body["messages"]) if each["role"] == "user")
+        better, worse = "AB" if asked.find("odd") < asked.find("even") else "BA"
+        if body.get("logprobs"):
+            sure = -0.1 if last.get("reasoning") else -0.7  # without its thought it cannot tell
+            top = [{"token": better, "logprob": sure}, {"token": worse, "logprob": -0.7 if sure == -0.7 else -3.0}]
+            logprobs = {"content": [{"token": better, "logprob": sure, "top_logprobs": top}]}
+            return {"index": 0, "message": {"content": better}, "finish_reason": "length", "logprobs": logprobs}
+        message = {"content": "One is odd.", "reasoning": f"The answer is: ({worse}), or is it?"}
+        return {"index": number, "message": message, "finish_reason": "stop", "logprobs": None}
+
+
 @contextmanager
 def serving(server: Server) -> Iterator[str]:
     """The server in a thread; gives its base URL."""
@@ -71,7 +91,7 @@ def serving(server: Server) -> Iterator[str]:
     app.router.add_post("/v1/chat/completions", server.chat)
 
     async def listing(_: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": "big"}]})
+        return web.json_response({"data": [{"id": "big", "owned_by": server.owner}]})
 
     app.router.add_get("/v1/models", listing)
     runner = web.AppRunner(app, access_log=None)
@@ -137,8 +157,8 @@ def test_a_run_is_sampled_whole_and_its_unread_answers_are_counted(method: str, 
         assert (vote.p_a is None) == (2 * vote.read < 5) == (vote.status in ("unparsed", "truncated"))
     for row in rows:
         assert (row.p_label is None) == (row.status != "ok")
-    counts, asked = Counter(seal["counts"]), sum(body["n"] for body in server.bodies if body["n"] > 1)
-    assert counts["verdicts_sampled"] == asked - 5  # but for those that were shown before the first row
+    counts, rows_alone = Counter(seal["counts"]), [body for body in server.bodies if "End with" in json.dumps(body)]
+    assert counts["verdicts_sampled"] == sum(body["n"] for body in rows_alone)
     assert counts["verdicts_unread"] and counts["verdicts_cut_while_thinking"]
     if method != "score":
         unread = counts["verdicts_unread"] + counts["verdicts_cut_while_thinking"]
@@ -190,6 +210,29 @@ def test_an_evaluation_and_a_revision_s_judge_are_sampled_as_well(tmp_path: Path
     assert f"judge: Verdicts: {votes} by samples" in (tmp_path / "run" / "report" / "report.html").read_text()
     seal = Stage(tmp_path / "run" / "revise").seal
     assert seal is not None and seal["counts"]["verdicts_sampled"] == 2 * 3 * seal["rows_in"]
+
+
+@pytest.mark.parametrize(("method", "words"), [("logprob", ""), ("cot", "One is odd.\n\n")])
+def test_a_judge_that_thinks_gives_its_verdict_after_its_thought(method: str, words: str, tmp_path: Path) -> None:
+    with serving(server := Thinker()) as url:
+        path = recipe(tmp_path, url, method=method)
+        data = yaml.safe_load(path.read_text())
+        data["models"]["judge"]["thinking"] = "on"
+        path.write_text(yaml.safe_dump(data, sort_keys=False))
+        run(path, tmp_path / "run")
+    rows = labels(tmp_path / "run")
+    decided = [row for row in rows if {row.pair.a.text[:3], row.pair.b.text[:3]} == {"odd", "eve"}]
+    assert len(decided) > 2
+    for row in decided:
+        assert (row.status, (row.p_a or 0) > 0.9) == ("ok", row.pair.a.text.startswith("odd"))
+    votes = [vote for row in rows for vote in row.votes]
+    assert {vote.kind for vote in votes} == {"logprobs"}
+    assert all(vote.thinking.startswith("The answer is: (") for vote in votes)
+    of_rows = [body for body in server.bodies if "Answer (A)" in json.dumps(body)]
+    forced = [body["messages"][-1] for body in of_rows if body.get("logprobs")]
+    assert len(forced) == len(of_rows) / 2 == len(votes)
+    assert {each["content"] for each in forced} == {f"{words}The answer is: ("}
+    assert all(each["reasoning"].startswith("The answer is: (") for each in forced)
 
 
 def test_who_wants_log_probabilities_alone_is_told_before_any_row(tmp_path: Path) -> None:

@@ -266,3 +266,35 @@ def test_tools_are_learnt_as_they_are_asked(
     [first, _] = train
     scored = of.told(first["tools"]).scored(first["prompt"] + first["chosen"])
     assert scored == of.scored([*TALK, *YES])
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "text"),
+    [
+        ("chatml", "Yes.", "Yes."),
+        ("qwen3", "<think>\nSo.\n</think>\n\nYes.", "Yes."),
+        ("qwen3.5", "So.\n</think>\n\nYes.", "Yes."),
+        ("qwen3.5", "So it goes on and on", ""),
+    ],
+)
+def test_a_policy_s_thought_is_not_scored_as_its_answer(
+    model: Callable[[str], Path], name: str, written: str, text: str
+) -> None:
+    """The tags are plain tokens with such models, so that they are still there where special ones are left out."""
+    import torch
+
+    from cai.store.rows import Prompt
+    from cai.train.rl.rollout import ChatTokens, Sample, SeededPrompt
+
+    class Writer:
+        def write(self, prompts: Any, seeds: Any) -> list[Sample]:
+            return [Sample(letters(written))]
+
+    talk = ChatTokens(reads(model(name)))
+
+    def letters(text: str) -> list[int]:
+        return [each for letter in text for each in talk.tokenizer.encode(letter, add_special_tokens=False)]
+
+    asked = SeededPrompt(Prompt("1", tuple(PROMPT), "test", "redteam"), 0)
+    rollout = talk.rollout([asked], Writer(), torch.device("cpu"))  # type: ignore[arg-type]
+    assert rollout.texts == [text]

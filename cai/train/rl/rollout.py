@@ -10,6 +10,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 
+from cai.models.lessons import said
 from cai.models.sampling import Seeded
 from cai.models.templates import ChatTemplate, ends
 from cai.store.rows import Message, Prompt
@@ -44,7 +45,7 @@ class Rollout:
     """A batch of answers.
 
     Attributes:
-        texts: what the answers say, without the end token.
+        texts: what the answers say, without the end token and without their thoughts.
         ended: whether each ended, shape (rows,).
         drawn: log-probabilities with which the tokens were drawn, shape (rows, answer); None where the policy drew them itself.
     """
@@ -200,12 +201,14 @@ class ChatTokens:
 
     def rollout(self, asked: Sequence[SeededPrompt], writer: Sampler, device: torch.device) -> Rollout:
         """Answers to a batch of prompts."""
-        prompts = [self.ask(each.messages) for each in asked]
+        shown = [self.template.asked(each.messages) for each in asked]
+        prompts = [self.template.ids(each) for each in shown]
         written = writer.write(prompts, [each.seed for each in asked])
         answers = [each.tokens for each in written]
         batch = together(prompts, answers, self.pad)
         on_device = Batch(batch.ids.to(device), batch.attention.to(device), batch.mask.to(device))
-        texts = [self.tokenizer.decode(answer, skip_special_tokens=True).strip() for answer in answers]
+        whole = [self.tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
+        texts = list(map(said, shown, whole))
         ended = torch.tensor([bool(answer) and answer[-1] in self.ends for answer in answers], device=device)
         return Rollout(asked, on_device, texts, ended, drawn(written, device))
 

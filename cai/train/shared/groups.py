@@ -16,6 +16,7 @@ from datasets import Dataset
 from torch import nn
 from transformers import TrainerCallback, TrainerState
 
+from cai.models.lessons import said
 from cai.stages.grpo import Grpo
 from cai.stages.rloo import Rloo
 from cai.store.rows import Message, Prompt
@@ -47,7 +48,7 @@ def main(trainer_type: type, config: type, job: Job[Grouped]) -> None:
     tokenizer = loading.left_tokenizer(job)
     talk = ChatTokens(tokenizer, model.generation_config, args.chat_template_kwargs)
     asked = questions.read(job, talk.ask, want.max_length - want.max_completion_length)
-    reward = GroupReward(job, asked.train)
+    reward = GroupReward(job, asked.train, talk)
     trainer: Any = trainer_type(
         model=model,
         reward_funcs=reward,
@@ -113,7 +114,8 @@ def places(count: int, wanted: int, seed: int) -> list[int]:
 class GroupReward:
     """The reward function that TRL calls with each batch, in an event loop of its own."""
 
-    def __init__(self, job: Job[Grouped], prompts: Sequence[Prompt]) -> None:
+    def __init__(self, job: Job[Grouped], prompts: Sequence[Prompt], talk: ChatTokens) -> None:
+        self.talk = talk
         self.prompts, self.seed, self.shown = prompts, job.seed, job.out / "answers.jsonl"
         assert job.scoring is not None
         self.rewards = Rewards(job.scoring)
@@ -129,7 +131,8 @@ class GroupReward:
         """
         step = trainer_state.global_step
         asked = [self._asked(self.prompts[each], step) for each in number]
-        texts = [each[-1]["content"].strip() for each in completions]
+        shown = [self.talk.template.asked(each.messages) for each in asked]
+        texts = [said(before, each[-1]["content"]) for before, each in zip(shown, completions, strict=True)]
         scores = await self.rewards.score(asked, texts)
         if trainer_state.is_world_process_zero:
             questions.show(self.shown, step + 1, asked, texts, scores)
