@@ -1,7 +1,7 @@
 """Requests on their way through a batch API: gathered, handed in, waited for, kept on disk.
 
 A batch is handed in when no request came for a moment, nothing holds it up, and none is out; or when it is full. So the rows of a
-stage stay together, step by step, and those that come late are together in the next one.
+stage stay together, step by step, and those that come late are together in the next one; very few of them are asked singly.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from cai.store.batches import BatchFolder, BatchNote, Place
 
 GATHER_SECONDS = 3.0
 """Without a request, after which no other is waited for."""
+FEW = 0.01
+"""Of the largest batch so far: fewer are not worth a batch, which may take a day."""
 LEAST_SECONDS, MOST_SECONDS, SHARE = 1.0, 60.0, 0.05
 """Between two looks at a batch: a share of the time that it has been out."""
 
@@ -46,7 +48,7 @@ class BatchQueue:
         self.watched: set[int] = set()
         self.waiting: dict[str, asyncio.Future[Any]] = {}
         self.gathered: list[Asked] = []
-        self.came = self.holds = 0
+        self.came = self.holds = self.largest = 0
         self.gathering = False
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -102,7 +104,10 @@ class BatchQueue:
                 while not self._full() and (seen != self.came or self.holds or self.watched):
                     seen = self.came
                     await asyncio.sleep(GATHER_SECONDS)
-                await self._hand_in()
+                if len(self.gathered) < FEW * self.largest:
+                    self._leave()
+                else:
+                    await self._hand_in()
         finally:
             self.gathering = False
 
@@ -110,9 +115,17 @@ class BatchQueue:
         size = sum(len(each.line) for each in self.gathered)
         return len(self.gathered) >= self.api.most_requests or size >= self.api.most_bytes
 
+    def _leave(self) -> None:
+        """A few rows that came out of step would have all that follows wait for another batch."""
+        self.say(f"{self.name}: the {len(self.gathered):,} that are left are asked singly")
+        for each in self.gathered:
+            self._give(each.key, None, None, kept=False)
+        self.gathered = []
+
     async def _hand_in(self) -> None:
         """The requests that came first, of one path, as one batch."""
         some = self._next()
+        self.largest = max(self.largest, len(some))
         number, keys = self.folder.next(), [each.key for each in some]
 
         def note(found: str) -> None:

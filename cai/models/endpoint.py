@@ -63,7 +63,7 @@ class Endpoint:
         self.homes: OrderedDict[str, Replica] = OrderedDict()
         self.asking_around, self.probes = asyncio.Lock(), Probes(self)
         self.length, self.thinks, self.tags = 0, False, TAGS
-        """Whether it was seen to think before it answers, and what stands around its thoughts."""
+        """Tokens that its servers take, as far as they say; whether it was seen to think; what stands around its thoughts."""
         self.say: Callable[[str], None] = lambda note: None
         """Told what of a request is put otherwise, once."""
 

@@ -12,6 +12,8 @@ from cai.models.abilities import EFFORT, REASONING, TEMPLATE, Abilities
 from cai.models.types import Request
 
 KWARGS = "chat_template_kwargs"
+SWITCHES = ("enable_thinking", "thinking")
+"""Variables of chat templates that switch thinking, by the two names that families have for it."""
 OWN = frozenset(("reasoning_effort", "reasoning", "thinking", "enable_thinking", "think", "thinking_token_budget"))
 """Keys by which a role's extra_body switches thinking itself."""
 PLAIN = Abilities()
@@ -22,6 +24,11 @@ SERVERS = {
     "openrouter": replace(PLAIN, switch=REASONING),
 }
 """Kind of server → what it takes; of another, the plain protocol."""
+
+
+def told(thinking: object) -> dict[str, bool]:
+    """What a chat template is told, for a role's ``thinking``; nothing where that is left to the model."""
+    return {} if thinking == "auto" else dict.fromkeys(SWITCHES, thinking != "off")
 
 
 def room(request: Request) -> int:
@@ -60,7 +67,7 @@ def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 def _template(request: Request, now: Abilities) -> dict[str, Any]:
     """Variables of the chat template, under both names that families have for it (vLLM, SGLang, llama.cpp)."""
     on, taken = request.thinking == "on", {"on": now.on, "off": now.off}.get(request.thinking)
-    said: dict[str, Any] = {KWARGS: {"enable_thinking": on, "thinking": on}} if taken else {}
+    said: dict[str, Any] = {KWARGS: dict.fromkeys(SWITCHES, on)} if taken else {}
     return said | ({"thinking_token_budget": room(request)} if room(request) and now.budget else {})
 
 

@@ -41,6 +41,5 @@ async def gone_on(
     reply = (await ask(request)).samples[0]
     words = _LABEL.sub("", reply.text).strip()
     if reply.finish != "stop" or not words:
-        ask.counts["persons_without_words"] += 1
         return None
     return (*said, {"role": "user", "content": words})

@@ -50,11 +50,12 @@ async def sample(row: Prompt, want: Sample, ask: Ask) -> list[Pair] | Drop:
         drafts = await _drafts(messages, want, ask)
         pairs += _pairs(replace(row, messages=messages), drafts, want, turn)
         reasons += [reason for draft in drafts if not draft.text and (reason := unusable(draft.finish))]
-        if turn + 1 == want.turns or not (best := standing(drafts)):
+        if turn + 1 == want.turns:
             break
-        most = want.max_tokens, want.temperature
-        said = await gone_on(messages, best, want.person, most, ask.of(want.user))
+        most, best = (want.max_tokens, want.temperature), standing(drafts)
+        said = await gone_on(messages, best, want.person, most, ask.of(want.user)) if best else None
         if not said:
+            ask.counts["conversations_cut_short"] += 1
             break
         messages = said
     return pairs or Drop(row.id, reasons[0] if reasons else "equal_or_empty_answers")

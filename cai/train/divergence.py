@@ -37,7 +37,8 @@ def main() -> None:
     began = time.monotonic()
     policy = load(job["policy"])
     initial = load(job["initial"], policy.dtype)
-    talk = ChatTokens(AutoTokenizer.from_pretrained(job["policy"], trust_remote_code=False), policy.generation_config)
+    tokenizer = AutoTokenizer.from_pretrained(job["policy"], trust_remote_code=False)
+    talk = ChatTokens(tokenizer, policy.generation_config, job.get("template", {}))
     rows = list(Stage(Path(job["answers"])).all_rows(Answers))
     values = [divergence(policy, initial, *tokens(talk, row)) for row in rows]
     measured = {"answers": len(values), **summary(values), "seconds": round(time.monotonic() - began, 1)}

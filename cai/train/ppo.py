@@ -63,7 +63,7 @@ def _train(job: Job[Ppo], processes: Processes, score: Blocking) -> None:
     if text := _unable(job, processes):
         raise ValueError(text)
     policy, critic, tokenizer = _models(job, processes.device)
-    talk = ChatTokens(tokenizer, policy.generation_config)
+    talk = ChatTokens(tokenizer, policy.generation_config, job.template)
     asked = questions.read(job, talk.ask, want.max_length - want.max_new_tokens)
     actor = Actor(policy, critic, want.lora, want.temperature)
     if want.gradient_checkpointing:

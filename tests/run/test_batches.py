@@ -252,6 +252,17 @@ def test_a_line_that_fails_is_asked_singly_and_its_row_stays_with_the_others(at:
         assert rows(run) == rows(place.run(how="concurrency: 2", name="singly"))
 
 
+def test_a_few_rows_out_of_step_are_asked_singly(at: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_queue, "FEW", 0.5)
+    server = BatchServer()
+    with at(server) as place:
+        run = place.run("models.policy.concurrency=5")
+        assert min(handed_in(server)) >= 3 and server.singles
+        assert sum(handed_in(server)) + len(server.singles) == ROWS * STEPS
+        assert seal(run)["counts"] == {"asked_singly": len(server.singles)}
+        assert rows(run) == rows(place.run(how="concurrency: 2", name="singly"))
+
+
 def test_what_a_batch_did_not_come_to_within_its_time_is_asked_singly(at: Callable[..., Any]) -> None:
     server = BatchServer(
         expired=lambda body: body["messages"][-1]["content"] in ("Why is rye dark, 1?", "Why is rye dark, 4?")

@@ -28,6 +28,7 @@ JUDGE = """
 - {when: '(?s)I insist.*Answer \\(A\\): Well.*Answer \\(B\\): No, still', choose: {A: 0.05, B: 0.9}}
 - {say: [""], choose: {A: 0.5, B: 0.5}}
 """
+QUIET = Screen(Console(quiet=True))
 RECIPE = """
 name: dialogue
 constitution: principles/harmless.yaml
@@ -47,7 +48,7 @@ def run(write: Write, tmp_path: Path, *overrides: str) -> Path:
     for name, text in (("policy", POLICY), ("person", PERSON), ("judge", JUDGE)):
         write(f"{name}.yaml", text)
     recipe = load_recipe(write("dialogue.yaml", RECIPE), overrides)
-    start(recipe, tmp_path / "out", Screen(Console(quiet=True)), None, False)
+    start(recipe, tmp_path / "out", QUIET, None, False)
     return tmp_path / "out"
 
 
@@ -98,3 +99,14 @@ def test_a_role_for_the_person_is_asked_for(write: Write, tmp_path: Path) -> Non
     text = RECIPE.replace(", user: person", "")
     with pytest.raises(InputError, match="turns: needs a role that plays the person; add `user: ROLE`"):
         load_recipe(write("dialogue.yaml", text), ())
+
+
+def test_where_no_answer_is_whole_it_does_not_go_on_and_is_counted(write: Write, tmp_path: Path) -> None:
+    for name, text in (("person", "- {say: ['Human: ']}"), ("judge", JUDGE), ("policy", POLICY)):
+        write(f"{name}.yaml", text)
+    until = RECIPE[: RECIPE.index("  - label")]
+    start(load_recipe(write("dialogue.yaml", until)), tmp_path / "out", QUIET)
+    seal = Stage(tmp_path / "out" / "sample").seal
+    assert seal is not None
+    assert seal["counts"]["conversations_cut_short"] == seal["rows_in"]
+    assert {row.added for row in Stage(tmp_path / "out" / "sample").all_rows(Pair)} == {0}

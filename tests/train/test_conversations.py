@@ -298,3 +298,23 @@ def test_a_policy_s_thought_is_not_scored_as_its_answer(
     asked = SeededPrompt(Prompt("1", tuple(PROMPT), "test", "redteam"), 0)
     rollout = talk.rollout([asked], Writer(), torch.device("cpu"))  # type: ignore[arg-type]
     assert rollout.texts == [text]
+
+
+def test_a_policy_is_trained_as_its_role_asks_it(tmp_path: Path) -> None:
+    """Of a role whose thinking is off, the prompt of training has the empty thought that the prompt of asking has."""
+    from dataclasses import replace
+
+    from cai.models.switches import told
+    from cai.stages.sft import Sft
+    from cai.train.shared import conversations
+    from cai.train.shared.job import Job
+
+    own = tokenizer(FAMILIES["qwen3"])
+    asked = [{"role": "user", "content": "Late?"}]
+    job = Job("sft", Sft(base=str(tmp_path)), tmp_path, tmp_path, 0)
+    plain = conversations.template(job, own).asked(asked)
+    off = conversations.template(replace(job, template=told("off")), own).asked(asked)
+    assert plain.endswith("<|im_start|>assistant\n")
+    assert off == f"{plain}<think>\n\n</think>\n\n"
+    assert told("auto") == {}
+    assert told({"budget": 5})["enable_thinking"] is True

@@ -67,7 +67,7 @@ def job(
 
     Args:
         places: the folder of the data, and that of the stage.
-        beside: "scoring", "judging" and "sampler", see ``cai.train.shared.job.Job``.
+        beside: "scoring", "judging", "sampler" and "template", see ``cai.train.shared.job.Job``.
     """
     data, out = places
     block = plain(replace(want, base=resolve(base)))

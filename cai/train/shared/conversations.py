@@ -30,7 +30,7 @@ def template(job: Job[Train], tokenizer: PreTrainedTokenizerBase) -> ChatTemplat
         generation = GenerationConfig.from_pretrained(job.base)
     except OSError:  # a model need not have settings for generation
         generation = None
-    return ChatTemplate(tokenizer, generation)
+    return ChatTemplate(tokenizer, generation, job.template)
 
 
 def fitting(

@@ -46,7 +46,7 @@ def main(trainer_type: type, config: type, job: Job[Grouped]) -> None:
     args = arguments(job, config)
     model = loading.model(job, args)
     tokenizer = loading.left_tokenizer(job)
-    talk = ChatTokens(tokenizer, model.generation_config, args.chat_template_kwargs)
+    talk = ChatTokens(tokenizer, model.generation_config, {**job.template, **(args.chat_template_kwargs or {})})
     asked = questions.read(job, talk.ask, want.max_length - want.max_completion_length)
     reward = GroupReward(job, asked.train, talk)
     trainer: Any = trainer_type(

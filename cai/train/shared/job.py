@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -29,6 +29,7 @@ class Job(Generic[W_co]):
         scoring: how answers are scored, for trainers that answer prompts.
         judging: how the guards' held-out judge scores them.
         sampler: the vLLM servers that sample answers, see ``cai.train.rl.serving.ServerSettings``.
+        template: what the chat template is told, as whoever asks the policy will tell it.
         logs: where figures go besides ``metrics.jsonl``; from the command line, for it changes nothing of the model.
         run: what the training is called there, ``recipe/block``.
     """
@@ -41,6 +42,7 @@ class Job(Generic[W_co]):
     scoring: Scoring | None = None
     judging: Scoring | None = None
     sampler: Mapping[str, object] | None = None
+    template: Mapping[str, object] = field(default_factory=dict)
     logs: str = "none"
     run: str = ""
 
@@ -75,7 +77,9 @@ def from_command_line(block: type[W_co]) -> Job[W_co]:
     scoring, judging = (Scoring.read(data[key]) if data.get(key) else None for key in ("scoring", "judging"))
     places = Path(data["data"]), Path(data["out"])
     run = given.figures_as or f"{places[1].parent.name}/{places[1].name}"
-    job = Job(data["kind"], want, *places, data["seed"], scoring, judging, data.get("sampler"))
+    job = Job(
+        data["kind"], want, *places, data["seed"], scoring, judging, data.get("sampler"), data.get("template", {})
+    )
     return replace(job, logs=given.figures_to, run=run)
 
 

@@ -53,7 +53,7 @@ class TrainerMonitor(TrainerCallback):
     def __init__(self, trainer: Any, job: Job[Train], want: Aligned) -> None:
         self.trainer, self.job, self.want = trainer, job, want
         self.guards = guards.parse(want.guards)
-        self.talk = ChatTokens(trainer.processing_class, trainer.model.generation_config)
+        self.talk = ChatTokens(trainer.processing_class, trainer.model.generation_config, job.template)
         prompts = self._fitting(held_out_prompts(job.data, want.tracks if isinstance(want, Online) else None))
         self.asked = held_out(prompts[: self.guards.prompts], job.seed)
         self.judge = Blocking(job.judging) if job.judging else None
