@@ -13,6 +13,8 @@ from cai.models.refusals import Refused
 from cai.models.replies import THINKING
 from cai.models.types import Reply, Request
 
+CLOSED = "thoughts_closed"
+"""A reply is counted so of which a thought was closed, so that its tokens are those of several requests."""
 BUDGET = 4096
 """Tokens that a thought may take where nobody says."""
 
@@ -51,5 +53,5 @@ def _with(reply: Reply, place: int, answer: Reply) -> Reply:
         tokens_in=reply.tokens_in + answer.tokens_in,
         tokens_cached=reply.tokens_cached + answer.tokens_cached,
         tokens_out=reply.tokens_out + answer.tokens_out,
-        counts=Counter(reply.counts) + Counter(thoughts_closed=1) - Counter(cut_while_thinking=1),
+        counts=Counter(reply.counts) + Counter({CLOSED: 1}) - Counter(cut_while_thinking=1),
     )

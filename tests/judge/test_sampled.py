@@ -13,9 +13,11 @@ import pytest
 from cai.errors import UserError
 from cai.flow.ask import Ask
 from cai.judge.calibration import Calibration
+from cai.judge.methods.choices import Said
 from cai.judge.statistics import jeffreys
 from cai.models.asked import asked_as
 from cai.models.concurrency import Slots
+from cai.models.forcing import CLOSED
 from cai.models.scripted import Scripted
 from cai.models.spec import ModelSpec
 from cai.models.types import Model, Reply, Request
@@ -350,3 +352,12 @@ def test_jeffreys_interval_is_that_of_scipy(won: float, of: int) -> None:
     beta = pytest.importorskip("scipy.stats").beta
     low, high = beta.ppf([0.025, 0.975], won + 0.5, of - won + 0.5)
     assert jeffreys(won, of) == pytest.approx((low if won else 0, high if won < of else 1), abs=1e-3)
+
+
+def test_tokens_of_several_requests_say_nothing_of_a_thought_that_a_template_leaves_out() -> None:
+    """The prompt counts in each: where a thought was closed by us, or samples came one by one."""
+    one = Reply(("It is A.",), ("stop",), tokens_in=100, tokens_out=40, thinking=("Hm. " * 8,))
+    assert 100 < Said.of(one, 0, "It is A.").tokens <= 140
+    closed = replace(one, tokens_in=230, counts={"thoughts": 1, CLOSED: 1})
+    for reply in (closed, one.joined(one), replace(one, tokens_in=0), replace(one, thinking=())):
+        assert Said.of(reply, 0, "It is A.").tokens == 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cai.flow.ask import Ask
+from cai.models.forcing import CLOSED
 from cai.models.replies import THINKING
 from cai.models.types import Reply, Request
 from cai.models.verdicts import draws, gives_logprobs, thinks
@@ -62,9 +63,10 @@ class Said:
     def of(cls, reply: Reply, number: int, text: str) -> "Said":
         """One sample of a reply, of which ``text`` is to stand before the verdict."""
         thought = reply.thinking[number] if reply.thinking else ""
-        letters = sum(map(len, (*reply.texts, *reply.thinking)))
-        spent = reply.tokens_out * len(thought) / letters if letters else 0.0
-        return cls(text, thought, reply.tokens_in + int(spent / 2) if reply.tokens_in else 0)
+        if not thought or not reply.tokens_in or len(reply.texts) > 1 or CLOSED in reply.counts:
+            return cls(text, thought)  # of several samples and closed thoughts the tokens are those of several requests
+        spent = reply.tokens_out * len(thought) / len(thought + reply.texts[0])
+        return cls(text, thought, reply.tokens_in + int(spent / 2))
 
 
 @dataclass(frozen=True, slots=True)
