@@ -26,8 +26,17 @@ SERVERS = {
 """Kind of server → what it takes; of another, the plain protocol."""
 
 
-def told(thinking: object) -> dict[str, bool]:
-    """What a chat template is told, for a role's ``thinking``; nothing where that is left to the model."""
+def variables(thinking: object, more: Mapping[str, Any]) -> dict[str, Any]:
+    """What a chat template is told for a role, beside the conversation; nothing where all is left to the model.
+
+    Args:
+        thinking, more: the role's ``thinking`` and ``extra_body``, of which the latter wins.
+    """
+    own = more.get(KWARGS)
+    return _switch(thinking) | (dict(own) if isinstance(own, Mapping) else {})
+
+
+def _switch(thinking: object) -> dict[str, Any]:
     return {} if thinking == "auto" else dict.fromkeys(SWITCHES, thinking != "off")
 
 
@@ -39,8 +48,7 @@ def room(request: Request) -> int:
 
 def is_off(more: Mapping[str, Any]) -> bool:
     """Whether a role's extra_body switches thinking off, in any of the ways that servers have for it."""
-    variables = more.get(KWARGS)
-    said = {**more, **(variables if isinstance(variables, Mapping) else {})}
+    said = {**more, **variables("auto", more)}
     return any(_says_off(said.get(key)) for key in OWN)
 
 

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from cai.errors import RunError
 from cai.models.bundled import resolve
-from cai.models.switches import told
+from cai.models.switches import variables
 from cai.recipe.block import Block
 from cai.report.summary import evaluated
 from cai.run.context import Run
@@ -91,7 +91,8 @@ async def _measured(run: Run, block: Block, want: Verdict, answers: Path) -> Div
     if not (folder / "manifest.json").exists():
         initial, policy = (resolve(run.weights(role)) for role in want.models)
         job = {"policy": policy, "initial": initial, "answers": str(answers), "out": str(folder)}
-        write_json(folder / "job.json", job | {"template": told(run.spec(want.models[0]).thinking)})
+        spec = run.spec(want.models[0])
+        write_json(folder / "job.json", job | {"template": variables(spec.thinking, spec.extra_body)})
         await train(
             "divergence", folder / "job.json", run.folder / "logs" / f"{block.name}.log", Where(), lambda line: None
         )

@@ -10,7 +10,7 @@ from cai.flow.screen import Bar
 from cai.models import passwords
 from cai.models.bundled import resolve
 from cai.models.prices import SINGLY
-from cai.models.switches import told
+from cai.models.switches import variables
 from cai.recipe.block import Block
 from cai.run.context import Run
 from cai.run.sources import answerable
@@ -93,8 +93,9 @@ def job_extras(run: Run, block: Block) -> dict[str, Any]:
     """What a trainer asks: for answers of its policy, for their scores, and its guards' judge; for its job file."""
     found, want = {}, block.want
     # A reward model reads a conversation as its template shows it by itself, here and wherever it is asked for scores.
-    if block.kind != "reward" and (switched := told(run.spec(want.base).thinking)):
-        found["template"] = switched
+    spec = run.spec(want.base)
+    if block.kind != "reward" and (own := variables(spec.thinking, spec.extra_body)):
+        found["template"] = own
     if isinstance(want, Online):
         given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules", "verdict", "verdicts")}
         found["scoring"] = {**given, **_scorer(run, want.reward)}

@@ -1,6 +1,7 @@
 """What a model thinks is kept beside what it says, read by nobody, and learnt only where a recipe says so: from a whole run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.report.page import write_report
 from cai.report.rows import Wanted, print_rows
+from cai.run.context import Run
+from cai.run.training import job_extras
 from cai.run.walk import start
 from cai.store.rows import Chain
 from cai.store.stage import Stage
@@ -93,3 +96,29 @@ def test_people_see_how_long_they_are_and_unfold_them(
     write_report(folder, folder / "report.html")
     page = (folder / "report.html").read_text()
     assert "<summary>thought, 6 words</summary>" in page
+
+
+@pytest.mark.parametrize(
+    ("own", "template"),
+    [
+        ({}, None),
+        ({"thinking": "off"}, {"enable_thinking": False, "thinking": False}),
+        (
+            {"extra_body": {"chat_template_kwargs": {"thinking": False, "date": "May"}}},
+            {"thinking": False, "date": "May"},
+        ),
+        ({"extra_body": {"top_a": 1}}, None),
+    ],
+)
+def test_a_training_tells_the_chat_template_what_its_role_does(
+    write: Write, tmp_path: Path, own: dict[str, Any], template: dict[str, object] | None
+) -> None:
+    write("prompts.jsonl", '{"prompt": "Why is rye dark?"}\n')
+    text = "name: r\nconstitution: principles/harmless.yaml\nmodels: {policy: {local: bundled/smollm2-135m}}\nstages:\n"
+    text += (
+        "  - prompts: {redteam: prompts.jsonl}\n  - revise: {model: policy}\n  - sft_set: {}\n  - sft: {base: policy}\n"
+    )
+    recipe = load_recipe(write("trained.yaml", text))
+    recipe = replace(recipe, models={"policy": replace(recipe.models["policy"], **own)})
+    run = Run(recipe, tmp_path / "run", Screen(Console(quiet=True)))
+    assert job_extras(run, run.recipe.block("sft")).get("template") == template

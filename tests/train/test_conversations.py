@@ -304,7 +304,7 @@ def test_a_policy_is_trained_as_its_role_asks_it(tmp_path: Path) -> None:
     """Of a role whose thinking is off, the prompt of training has the empty thought that the prompt of asking has."""
     from dataclasses import replace
 
-    from cai.models.switches import told
+    from cai.models.switches import variables
     from cai.stages.sft import Sft
     from cai.train.shared import conversations
     from cai.train.shared.job import Job
@@ -313,8 +313,8 @@ def test_a_policy_is_trained_as_its_role_asks_it(tmp_path: Path) -> None:
     asked = [{"role": "user", "content": "Late?"}]
     job = Job("sft", Sft(base=str(tmp_path)), tmp_path, tmp_path, 0)
     plain = conversations.template(job, own).asked(asked)
-    off = conversations.template(replace(job, template=told("off")), own).asked(asked)
+    off = conversations.template(replace(job, template=variables("off", {})), own).asked(asked)
     assert plain.endswith("<|im_start|>assistant\n")
     assert off == f"{plain}<think>\n\n</think>\n\n"
-    assert told("auto") == {}
-    assert told({"budget": 5})["enable_thinking"] is True
+    assert variables("auto", {}) == {}
+    assert variables({"budget": 5}, {})["enable_thinking"] is True
