@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from cai.errors import RunError
-from cai.models.batch_api import CANCELLED, ENDS, FAILED, GONE, BatchApi
+from cai.models.batch_api import CANCELLED, ENDS, FAILED, GONE, BatchApi, BatchUnknown
 from cai.store.batches import BatchFolder, BatchNote, Place
 
 GATHER_SECONDS = 3.0
@@ -63,10 +63,17 @@ class BatchQueue:
         for number, known in self.folder.notes():
             if known["ended"]:
                 self._hand_out(number, known, kept=True)
-            elif batch := known["batch"] or (known["note"] and await self.api.found(known["note"])):
+            elif batch := known["batch"] or (known["note"] and await self._found(number, known["note"])):
                 self._is_out(number, {**known, "batch": batch})
             else:
                 self.folder.forget(number)  # it was never made
+
+    async def _found(self, number: int, note: str) -> str:
+        """The id of a batch that was not heard; empty where it was never made."""
+        try:
+            return await self.api.found(note)
+        except BatchUnknown as error:
+            raise RunError(f"{error}, then delete {self.folder.path(number)} and run the same command again") from None
 
     async def answer(self, key: str, path: str, line: bytes) -> tuple[Any, bool]:
         """The body of an answer, None where its batch has none, and whether a former session had it.

@@ -41,6 +41,10 @@ class Batch:
     words: str = ""
 
 
+class BatchUnknown(RunError):
+    """It cannot be told whether a batch was made."""
+
+
 class BatchApi(Protocol):
     """What a batch door needs of a server.
 
@@ -63,12 +67,12 @@ class BatchApi(Protocol):
         """Make a batch of requests, all for one path; returns its id.
 
         Args:
-            note: told, before the batch is made, by what it is found again if its id is not heard; empty where by nothing.
+            note: told, before the batch is made, by what it is found again if its id is not heard; empty once none was made.
         """
         ...
 
     async def found(self, note: str) -> str:
-        """The id of the batch of which this was noted; empty where none was made."""
+        """The id of the batch of which this was noted; empty where none was made. Raises BatchUnknown where that cannot be told."""
         ...
 
     async def look(self, batch: str) -> Batch:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from cai.errors import RunError
-from cai.models.batch_api import CANCELLED, GONE, Batch, Pages, Server
+from cai.models.batch_api import CANCELLED, GONE, Batch, BatchUnknown, Pages, Server
+from cai.models.refusals import Refused
 from cai.models.retries import Transient
 from cai.models.transport import post
 
 PAGE = "messages/batches"
+UNHEARD = "handed in"
 
 
 class MessageBatches:
@@ -38,11 +40,13 @@ class MessageBatches:
         wanted = {"requests": [json.loads(line) for line in lines.splitlines()]}
 
         async def begin() -> str:
+            note(UNHEARD)
             try:
                 return await self.pages.id(post(self.server.http, self.pages.url(PAGE), wanted))
-            except Transient as error:
-                if error.busy:
-                    raise  # it has none, and wants to be asked later
+            except (Transient, Refused) as error:
+                note("")  # what became of it is known, or said
+                if isinstance(error, Refused) or error.busy:
+                    raise  # it has none
                 raise RunError(
                     f"it is not known whether {self.pages.replica.title} has a batch of {len(wanted['requests'])} requests of "
                     f"{self.server.name} ({error}); look in its console, cancel one that is there, and run the same command again"
@@ -51,8 +55,11 @@ class MessageBatches:
         return await self.pages.said(begin)
 
     async def found(self, note: str) -> str:
-        """See ``BatchApi.found``."""
-        return ""
+        """See ``BatchApi.found``: it cannot be told."""
+        raise BatchUnknown(
+            f"{self.pages.replica.title} was handed a batch of {self.server.name} just as the run was stopped, and shows no way to "
+            "find it again; look in its console, and cancel one that is there"
+        )
 
     async def look(self, batch: str) -> Batch:
         """See ``BatchApi.look``."""

@@ -19,7 +19,7 @@ from cai.models.dialect import OpenAI
 from cai.models.message_batches import MessageBatches
 from cai.models.replica import Replica
 from cai.models.spec import ModelSpec
-from cai.store.batches import BatchFolder
+from cai.store.batches import BatchFolder, BatchNote
 
 SAID = {"type": "message", "content": [{"type": "text", "text": "Its bran."}], "stop_reason": "end_turn"}
 RESULTS = {
@@ -120,3 +120,35 @@ def test_a_server_without_message_batches_is_said(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("cai.models.message_batches.PAGE", "messages/heaps")
     with pytest.raises(UserError, match=r"models.judge.batch: .* shows no batches \(404"):
         through(Console(), tmp_path, three)
+
+
+def test_one_that_was_handed_in_as_the_run_was_stopped_is_not_paid_again_unasked(tmp_path: Path) -> None:
+    class Stopped(BaseException):
+        pass
+
+    async def stopped(queue: BatchQueue) -> None:
+        api: Any = queue.api
+
+        async def unheard(made: Any) -> str:
+            await made
+            raise Stopped
+
+        api.pages.id = unheard
+        line = api.line("a-1", "messages", {"model": "big"})
+        with pytest.raises(Stopped):
+            await api.hand_in(
+                line,
+                "messages",
+                lambda note: queue.folder.write(0, BatchNote(note=note, batch="", ended="", keys=["a-1"])),
+            )
+
+    console = Console()
+    through(console, tmp_path, stopped)
+    assert len(console.handed) == 1
+    with pytest.raises(
+        RunError, match=r"just as the run was stopped.*console.*delete .*00000.json and run the same"
+    ) as unknown:
+        through(console, tmp_path, three)
+    (tmp_path / "00000.json").unlink()
+    assert through(console, tmp_path, three)[0] == (SAID, False)
+    assert str(tmp_path / "00000.json") in str(unknown.value)
