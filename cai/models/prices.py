@@ -39,7 +39,7 @@ def priced(role: str, price: Price, batch: bool) -> dict[str, Price]:
 
 def size(request: Request) -> int:
     """The bytes of what is asked: a token is one byte at the least, in any language."""
-    said = (request.messages, request.prompt, request.begin)
+    said = (request.messages, request.prompt, request.begin, request.thought)
     return len(json.dumps(said, ensure_ascii=False, default=str).encode("utf-8", "replace")) + len(request.tokens)
 
 

@@ -1,6 +1,7 @@
 """Money: what is set aside for requests in flight, who goes first when it runs low, and that no budget is ever passed."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,8 @@ def test_no_request_costs_more_than_was_set_aside(text: str) -> None:
     """A token is one byte at the least, whatever the language."""
     asked = Request(({"role": "user", "content": text},), n=3, max_tokens=50)
     assert most(PRICE, asked, MODEL) >= cost(PRICE, (3 * len(text.encode()), 0, 3 * 50))
+    verdict = replace(ASKED, choices=("A", "B"), begin="(", thought=text)
+    assert most(PRICE, verdict, MODEL) >= cost(PRICE, (len(text.encode()), 0, 1))
 
 
 def purse(budget: float) -> Purse:
