@@ -14,6 +14,7 @@ from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.report.page import write_report
 from cai.report.rows import Wanted, print_rows
+from cai.report.summary import print_summary
 from cai.run.walk import start
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -111,3 +112,15 @@ def test_a_prompt_of_several_turns_is_shown_whole(run: Path) -> None:
     write_report(run, run / "report.html")
     page = (run / "report.html").read_text(encoding="utf-8")
     assert page.count("Human: Is &lt;rye&gt; sour?") == 2
+
+
+def test_outputs_are_named_where_there_are_some(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(run, Console())
+    assert re.search(r"\nOutputs\nsft_set +\S+/sft_set\n", capsys.readouterr().out)
+    known = json.loads((run / "run.json").read_text())
+    known["stages"] = [each for each in known["stages"] if each["kind"] in ("prompts", "revise")]
+    (run / "run.json").write_text(json.dumps(known))
+    print_summary(run, Console())
+    said = capsys.readouterr().out
+    assert "Ledger" in said
+    assert "Outputs" not in said
