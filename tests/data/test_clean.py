@@ -162,6 +162,16 @@ def test_a_file_that_is_not_there_is_a_sentence(scripted_run: Callable[..., Path
         scripted_run("sft_set.decontaminate=[nowhere.jsonl]")
 
 
+def test_an_evaluation_without_prompts_is_told_of_without_a_key_that_it_has_not(
+    scripted_run: Callable[..., Path], write: Callable[[str, str], Path]
+) -> None:
+    held = write("held.jsonl", '{"instruction": "How do I bake?", "answer": "Slowly."}\n')
+    with pytest.raises(
+        ValueError, match=r"held.jsonl: .* no column \"prompt\", but instruction, answer; rename in the file"
+    ):
+        scripted_run(f"prefs.decontaminate=[{held}]")
+
+
 def test_the_usual_checks_need_nothing_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(USUAL) < set(CHECKS)
     monkeypatch.setitem(__import__("sys").modules, "datasketch", None)
