@@ -193,8 +193,11 @@ def _look(source: PromptSource, columns: Mapping[str, object], accounts: list[Ac
         beside = {key: column for key in NAMED if (column := getattr(source, key)) is not None}
         _read_pairs(Pairs(**origin, columns={**beside, **columns}), accounts)
         return
-    for _ in _prompts({"redteam": [source]}, accounts):
-        pass
+    try:
+        for _ in _prompts({"redteam": [source]}, accounts):
+            pass
+    finally:
+        accounts[-1].role = "prompts"  # of which track they are is a recipe's to say
 
 
 def _read_pairs(want: Pairs, accounts: list[Account]) -> None:

@@ -137,25 +137,23 @@ class Cleaner:
         self.near = _index(similarity) if dedupe == "near" else None
         self.held: set[tuple[str, ...]] = set()
         for path in decontaminate:
-            for prompt in _prompts(path):
-                self.held |= self._marks(prompt)
+            for turns in _conversations(path):
+                self.held |= self._marks(turns[-1]).union(*(shingles(each, ngram) for each in turns[:-1]))
 
     def wrong(self, said: Exchange) -> str:
-        """The reason to leave an example out: "contaminated", "duplicate" or "repeated_closer"; empty where there is none."""
-        if self.contaminated(said.prompt):
-            return "contaminated"
+        """The reason to leave an example out: "duplicate" or "repeated_closer"; empty where there is none."""
         if self.dedupe != "none" and self._duplicate(said):
             return "duplicate"
         return "repeated_closer" if self._closes_as_others(said.text) else ""
 
-    def contaminated(self, prompt: str) -> bool:
-        """Whether a prompt shares a sequence of words with an evaluation's."""
-        return bool(self.held) and not self.held.isdisjoint(self._marks(prompt))
+    def contaminated(self, messages: Sequence[Message]) -> bool:
+        """Whether anything that a person says in a conversation shares a sequence of words with an evaluation's prompt."""
+        return bool(self.held) and any(not self.held.isdisjoint(self._marks(each)) for each in _asked(messages))
 
-    def _marks(self, prompt: str) -> set[tuple[str, ...]]:
-        """A prompt's sequences of words; a shorter prompt is one sequence."""
-        words = tuple(_words(prompt))
-        return shingles(prompt, self.ngram) if len(words) >= self.ngram else {words}
+    def _marks(self, turn: str) -> set[tuple[str, ...]]:
+        """A turn's sequences of words; a shorter turn is one sequence."""
+        words = tuple(_words(turn))
+        return shingles(turn, self.ngram) if len(words) >= self.ngram else {words}
 
     def _duplicate(self, said: Exchange) -> bool:
         mark = _digest(" ".join(_words(f"{said.prompt} {said.text}")))
@@ -244,9 +242,14 @@ def _index(similarity: float) -> Callable[[str], bool]:
     return near
 
 
-def _prompts(path: str) -> Iterable[str]:
+def _conversations(path: str) -> Iterable[list[str]]:
+    """What is asked in each prompt of a file, turn by turn."""
     rows = read({"redteam": [PromptSource(path)]})
-    return (row.messages[-1]["content"] for row in rows if isinstance(row, Prompt))
+    return (turns for row in rows if isinstance(row, Prompt) and (turns := _asked(row.messages)))
+
+
+def _asked(messages: Sequence[Message]) -> list[str]:
+    return [each["content"] for each in messages if each["role"] == "user"]
 
 
 def _language(text: str) -> str:

@@ -19,6 +19,7 @@ from cai.models.replica import Replica
 from cai.models.replies import THINKING
 from cai.models.retries import Transient
 from cai.models.spec import ModelSpec
+from cai.models.switches import room
 from cai.models.types import Reply, Request
 
 MOST_WAYS = 12
@@ -214,10 +215,21 @@ class Probes:
         if self.model.spec.served:  # few tokens were asked
             return
         if THINKING in reply.finishes:
-            spent = f"a thought took all {asked.max_tokens} tokens of its answer to a greeting"
-            self._note(f"{spent}; give it more (max_tokens), or lessen it (`thinking: off`, or {{budget: 500}})")
+            self._note_spent(asked)
         elif reply.thinking and not any(reply.texts):
             self._note("it answers a greeting with a thought alone, as where a server takes all for one")
+
+    def _note_spent(self, asked: Request) -> None:
+        """That a thought took all tokens; not of a request that is asked anew, with a budget for its thought."""
+        off = asked.thinking == "off"
+        if asked.messages and not (asked.budget or off or asked.begin):
+            return
+        most = asked.max_tokens + (room(asked) if self.model.dialect.now.room else 0)
+        more, less = "max_tokens", "extra_body"
+        if asked.messages and not off:
+            more, less = f"{more}, or thinking: {{budget: TOKENS}}", f"thinking: off, or {less}"
+        spent = f"a thought took all {most:,} tokens of its answer to a greeting"
+        self._note(f"{spent}; give it more ({more}), or lessen its thinking ({less})")
 
     async def _hear(self, asked: Request, reply: Reply, server: Replica) -> None:
         """Whether a chat template of vLLM's leaves system messages out without a word, by the tokens of a wordier one."""

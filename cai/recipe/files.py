@@ -1,5 +1,6 @@
 """The files that a recipe names: beside it, in the current folder, or among the shipped ones."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from cai.recipe.models import read_weights
 from cai.store.rows import Prompt
 from constitution.shipped import FOLDERS, find, missing
 from constitution.source import Keys
+
+_COLUMN = re.compile(r"; name one of: (.*?) \(key `column`.*?\)")
+"""What is advised of a source of prompts, which has a key for its column."""
 
 
 class Files:
@@ -54,7 +58,7 @@ class Files:
         try:
             _ = path and any(isinstance(row, Prompt) for row in read({"redteam": [PromptSource(str(path))]}))
         except UserError as error:
-            self.wrong(keys, str(error))
+            self.wrong(keys, _COLUMN.sub(r", but \1; rename in the file the column that holds the prompts", str(error)))
         return str(path or name)
 
     def _template(self, name: str, keys: Keys) -> str:

@@ -1,10 +1,13 @@
 """Figures as text, and what pages are made of: their templates, and a point of a calibration curve as they draw it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from cai.flow.purse import money
 from cai.judge.exam import CurvePoint, PlainShare
 from cai.judge.statistics import wilson
+from cai.store.rows import Message
+from constitution.turns import conversation
 from constitution.visible import visible
 
 PLOT = 220
@@ -35,12 +38,18 @@ def template(name: str) -> Any:
         loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=_shown
     )
     pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number, "money": money}
+    pages.filters["question"] = question
     return pages.get_template(name)
 
 
 def _shown(value: object) -> object:
     """What a template is given, with the controls of a text written out, by which it could be shown turned around."""
     return visible(value) if type(value) is str else value
+
+
+def question(messages: Sequence[Message]) -> str:
+    """What an answer answers: a question alone in its own words, and otherwise the conversation with its speakers."""
+    return conversation(messages) if messages[1:] else messages[0]["content"]
 
 
 def percent(share: float | None) -> str:

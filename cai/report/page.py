@@ -11,7 +11,7 @@ from cai.errors import RunError, UserError
 from cai.judge.figures import position
 from cai.judge.kinds import doubt, kinds
 from cai.report import training
-from cai.report.format import KINDS, PLOT, template
+from cai.report.format import KINDS, PLOT, question, template
 from cai.report.rows import unrevised
 from cai.report.summary import StageState, evaluated, spent_line, stages_of
 from cai.stages import STAGES, trainers
@@ -146,7 +146,7 @@ def _answers(folder: Path, stages: list[StageState], rows: int) -> list[Answered
     for each in _done(stages, "evaluate"):
         for role in evaluated(folder / each["name"]):
             for row in Stage(folder / each["name"] / f"answers-{role}").all_rows(Answers):
-                shown = by_prompt.setdefault(row.id, {"prompt": row.messages[-1]["content"], "answers": {}})
+                shown = by_prompt.setdefault(row.id, {"prompt": question(row.messages), "answers": {}})
                 shown["answers"][role] = row.draft.text
     return list(islice(by_prompt.values(), rows))
 

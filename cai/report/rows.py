@@ -15,6 +15,7 @@ from cai.data import dataset
 from cai.errors import RunError, UserError
 from cai.judge.kinds import doubt
 from cai.report.differences import difference
+from cai.report.format import question
 from cai.stages import STAGES
 from cai.store.rows import Chain, Draft, Pair, Preference, Scored, Vote, decode
 from cai.store.run_folder import described
@@ -182,7 +183,7 @@ def unrevised(draft: Draft) -> str:
 
 def chain_text(row: Chain, thoughts: bool = False) -> str:
     """A chain as a person reads it: prompt, draft, critique, revision."""
-    lines = [f"── {row.id} ({row.track})", _block("prompt", row.messages[-1]["content"])]
+    lines = [f"── {row.id} ({row.track})", _block("prompt", question(row.messages))]
     for number, draft in enumerate(row.drafts):
         if number:
             lines += _thought(draft.critique_thinking, thoughts)
@@ -217,7 +218,7 @@ def _text(row: Row, thoughts: bool) -> str:
 
 
 def _pair_lines(pair: Pair, thoughts: bool) -> list[str]:
-    lines = [f"── {pair.id}", _block("prompt", pair.messages[-1]["content"])]
+    lines = [f"── {pair.id}", _block("prompt", question(pair.messages))]
     for name, answer in (("a", pair.a), ("b", pair.b)):
         lines += _answer(f"answer {name}" + (f", by {answer.model}" if answer.model else ""), answer, thoughts)
     if pair.people:
@@ -242,7 +243,7 @@ def _scored_text(row: Scored, thoughts: bool) -> str:
     """A group's answers with their scores, the best first."""
     by = f" by {row.model}" if row.model != row.method else ""
     under = f", under {row.principle}" if row.principle else ""
-    lines = [f"── {row.id} ({row.track})", _block("prompt", row.messages[-1]["content"])]
+    lines = [f"── {row.id} ({row.track})", _block("prompt", question(row.messages))]
     answers = zip(row.scores, row.answers, strict=True)
     for score, answer in sorted(answers, key=lambda each: inf if each[0] is None else -each[0]):
         said = "not read" if score is None else f"{score:.3f}"

@@ -202,11 +202,12 @@ def print_summary(folder: Path, console: Console) -> None:
     console.print(ledger_table(stages))
     if line := spent_line(folder):
         console.print(line)
-    console.print("\nOutputs", style="bold")
-    wide = max(12, *(len(each["name"]) for each in stages))
-    for each in stages:
-        if each["state"] != "not run" and (path := _output(folder, each)):
-            console.print(f"{each['name']:<{wide}} {path}", markup=False)
+    outputs = {each["name"]: path for each in stages if each["state"] != "not run" and (path := _output(folder, each))}
+    if outputs:
+        console.print("\nOutputs", style="bold")
+        wide = max(12, *map(len, outputs))
+        for name, path in outputs.items():
+            console.print(f"{name:<{wide}} {path}", markup=False)
 
 
 def _output(folder: Path, stage: StageState) -> Path | None:

@@ -43,7 +43,7 @@ def best(rows: Iterable[Scored], want: Best, counts: Counter[str]) -> Iterator[l
     for row in rows:
         answers = candidates(row, want.truncated, counts)
         kept = [each for each in answers if want.least is None or each.score >= want.least][: want.keep]
-        if cleaner.contaminated(row.messages[-1]["content"]):
+        if cleaner.contaminated(row.messages):
             yield Drop(row.id, "contaminated")
         elif not kept:
             yield Drop(row.id, "below_least" if answers else "truncated")

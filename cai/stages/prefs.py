@@ -52,7 +52,7 @@ def prefs(rows: Iterable[Preference], want: Prefs, counts: Counter[str]) -> Iter
             yield Drop(row.id, "thin_margin")
         elif reason := cut(row.pair.a, want.truncated) or cut(row.pair.b, want.truncated):
             yield Drop(row.id, "truncated_answer" if reason == "truncated" else reason)
-        elif cleaner.contaminated(row.pair.messages[-1]["content"]):
+        elif cleaner.contaminated(row.pair.messages):
             yield Drop(row.id, "contaminated")
         else:
             example = _example(row, confidence, row.p_label, want)

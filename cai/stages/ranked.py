@@ -35,7 +35,7 @@ def ranked(rows: Iterable[Scored], want: Ranked, counts: Counter[str]) -> Iterat
     cleaner = Cleaner("none", 1.0, want.decontaminate, want.ngram)
     for row in rows:
         answers = candidates(row, want.truncated, counts)
-        if cleaner.contaminated(row.messages[-1]["content"]):
+        if cleaner.contaminated(row.messages):
             yield Drop(row.id, "contaminated")
         elif len(answers) < 2:
             yield Drop(row.id, "one_answer_left")

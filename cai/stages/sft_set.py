@@ -78,7 +78,7 @@ def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
     former = row.drafts[number - 1].text if number else ""
     said = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags, row.language)
     reason = next((name for name in want.hygiene if CHECKS[name](said)), "")
-    return reason or cleaner.wrong(said)
+    return reason or ("contaminated" if cleaner.contaminated(row.messages) else cleaner.wrong(said))
 
 
 def _example(row: Chain, number: int, want: SftSet) -> CompletionRow:

@@ -42,7 +42,7 @@ def unpaired(rows: Iterable[Scored], want: Unpaired, counts: Counter[str]) -> It
     """
     cleaner = Cleaner("none", 1.0, want.decontaminate, want.ngram)
     for row in rows:
-        if cleaner.contaminated(row.messages[-1]["content"]):
+        if cleaner.contaminated(row.messages):
             yield Drop(row.id, "contaminated")
             continue
         answers = candidates(row, want.truncated, counts)

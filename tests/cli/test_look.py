@@ -36,7 +36,7 @@ def test_a_look_tells_columns_forms_drops_and_a_row(cai: Cai, write: Write) -> N
     ran = cai("look", prompts, pairs)
     assert ran.returncode == 0, ran.stderr
     for words in (
-        f"{prompts} (prompts, redteam): 4 rows\n",
+        f"{prompts} (prompts): 4 rows\n",
         "  columns: prompt, system, mood, history\n",
         "  read as: text + system 1, messages (its last answer is not asked) 1, text 1\n",
         f"  left out: needs_image 1 ({prompts}, row 3: it needs an image (image))\n",
@@ -134,7 +134,7 @@ def test_a_known_set_is_told_with_the_columns_of_its_own(cai: Cai, write: Write)
 def test_a_look_at_a_file_by_the_wrong_column_counts_it_whole(cai: Cai, write: Write) -> None:
     ran = cai("look", write("p.csv", "goal,n\nSay a.,1\nSay b.,\nSay c.,\n"))
     assert ran.returncode == 2
-    assert "(prompts, redteam): 3 rows\n  columns: goal, n\n" in ran.stdout
+    assert "(prompts): 3 rows\n  columns: goal, n\n" in ran.stdout
 
 
 def test_a_look_proposes_options_before_keys(cai: Cai, write: Write) -> None:

@@ -122,6 +122,26 @@ def test_prompts_of_an_evaluation_are_not_learnt_from(tmp_path: Path) -> None:
     assert (texts, reasons) == ([f"{GOOD} 2"], ["contaminated"] * 2)
 
 
+def test_an_earlier_turn_of_an_evaluation_is_not_learnt_from_either(tmp_path: Path) -> None:
+    """Neither where the row goes on from it, as ``sample: {turns: 2}`` does, nor where the evaluation does."""
+    more = ({"role": "assistant", "content": "Blot it."}, {"role": "user", "content": "And if it has dried by now?"})
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    one.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in (PROMPT, "Who fixes clocks?")))
+    two.write_text(json.dumps({"messages": [{"role": "user", "content": PROMPT}, *more]}) + "\n")
+    row = chain(0, "d", GOOD)
+    going_on = replace(row, messages=(*row.messages, *more))
+    short = replace(chain(1, "d", GOOD, prompt="Who fixes clocks?"), id="p1")
+    opening = {"role": "user", "content": "Who fixes clocks?"}
+    short = replace(row, messages=(opening, *more))
+    other = replace(
+        row, messages=({"role": "user", "content": "Is felt wool?"}, more[0], {"role": "user", "content": "Why?"})
+    )
+    for held, rows in ((one, [going_on]), (one, [short]), (two, [row]), (two, [going_on])):
+        assert kept(rows, SftSet(decontaminate=(str(held),)))[:2] == ([], ["contaminated"])
+    for held in (one, two):
+        assert kept([other], SftSet(decontaminate=(str(held),)))[:2] == ([GOOD], [])
+
+
 def test_a_set_says_what_it_left_out(scripted_run: Callable[..., Path], write: Callable[[str, str], Path]) -> None:
     lines = (
         (ROOT / "principles" / "prompts" / "redteam.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:12]
@@ -140,6 +160,16 @@ def test_a_set_says_what_it_left_out(scripted_run: Callable[..., Path], write: C
 def test_a_file_that_is_not_there_is_a_sentence(scripted_run: Callable[..., Path]) -> None:
     with pytest.raises(ValueError, match=r"sft_set.decontaminate: there is no file nowhere.jsonl"):
         scripted_run("sft_set.decontaminate=[nowhere.jsonl]")
+
+
+def test_an_evaluation_without_prompts_is_told_of_without_a_key_that_it_has_not(
+    scripted_run: Callable[..., Path], write: Callable[[str, str], Path]
+) -> None:
+    held = write("held.jsonl", '{"instruction": "How do I bake?", "answer": "Slowly."}\n')
+    with pytest.raises(
+        ValueError, match=r"held.jsonl: .* no column \"prompt\", but instruction, answer; rename in the file"
+    ):
+        scripted_run(f"prefs.decontaminate=[{held}]")
 
 
 def test_the_usual_checks_need_nothing_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

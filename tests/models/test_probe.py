@@ -542,7 +542,22 @@ def test_a_greeting_that_takes_all_tokens_for_a_thought_is_told() -> None:
     spent = {"choices": [{"message": {"content": None, "reasoning": "They greet"}, "finish_reason": "length"}]}
     _, notes = ask(Peculiar(lambda body: spent), Request(TURNS, max_tokens=64))
     assert len(notes) == 1
-    assert "a thought took all 64 tokens of its answer to a greeting" in notes[0]
+    assert notes[0].endswith(
+        "a thought took all 4,160 tokens of its answer to a greeting; give it more (max_tokens, or thinking: {budget: TOKENS}), "
+        "or lessen its thinking (thinking: off, or extra_body)"
+    )
+
+
+def test_a_thought_that_its_own_budget_would_hold_is_no_fault() -> None:
+    """The first greeting shows that the model thinks, and the second is given the tokens for it."""
+
+    def thinks(body: dict[str, Any]) -> Any:
+        if body["max_tokens"] > 64:
+            return answer(body, "<think>They greet.</think>Hello!")
+        return {"choices": [{"message": {"content": None, "reasoning": "They greet"}, "finish_reason": "length"}]}
+
+    [reply], notes = ask(Peculiar(thinks), Request(TURNS, max_tokens=64))
+    assert (reply.texts, notes) == (("Hello!",), [])
 
 
 def test_a_key_that_may_ask_and_not_list_models_will_do() -> None:

@@ -12,7 +12,9 @@ from rich.console import Console
 from cai.errors import UserError
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
+from cai.report.page import write_report
 from cai.report.rows import Wanted, print_rows
+from cai.report.summary import print_summary
 from cai.run.walk import start
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -88,3 +90,37 @@ def test_rows_of_a_stage_that_is_not_done_are_shown(run: Path) -> None:
 def test_differences_of_what_was_never_revised_are_refused(run: Path, name: str) -> None:
     with pytest.raises(UserError, match=f"--diff shows what revisions changed, and {name} has none; take it out"):
         show(run, name, Wanted(diff=True))
+
+
+def test_a_prompt_of_several_turns_is_shown_whole(run: Path) -> None:
+    """In ``show`` and on the run's page; a question alone stands in its own words."""
+    before = [
+        {"role": "system", "content": "Answer in a line."},
+        {"role": "user", "content": "Is <rye> sour?"},
+        {"role": "assistant", "content": "A little."},
+    ]
+    for name, among in (("revise", ()), ("label", ("pair",))):
+        part = min((run / name).glob("part-*.jsonl"))
+        first, *others = map(json.loads, part.read_text(encoding="utf-8").splitlines())
+        (first[among[0]] if among else first)["messages"][:0] = before
+        part.write_text("".join(json.dumps(each) + "\n" for each in (first, *others)), encoding="utf-8")
+        several, one = show(run, name, Wanted(count=2)).split("\nprompt:\n")[1:]
+        assert "    System: Answer in a line.\n" in several
+        assert "    Human: Is <rye> sour?\n" in several
+        assert "    Assistant: A little.\n" in several
+        assert "Human:" not in one
+    write_report(run, run / "report.html")
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert page.count("Human: Is &lt;rye&gt; sour?") == 2
+
+
+def test_outputs_are_named_where_there_are_some(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(run, Console())
+    assert re.search(r"\nOutputs\nsft_set +\S+/sft_set\n", capsys.readouterr().out)
+    known = json.loads((run / "run.json").read_text())
+    known["stages"] = [each for each in known["stages"] if each["kind"] in ("prompts", "revise")]
+    (run / "run.json").write_text(json.dumps(known))
+    print_summary(run, Console())
+    said = capsys.readouterr().out
+    assert "Ledger" in said
+    assert "Outputs" not in said
