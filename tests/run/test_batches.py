@@ -50,6 +50,14 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, 0.02 if name == "GATHER_SECONDS" else 0.001)
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Who starts tests in the background has the signal by which a person stops a run ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Place:
     """Where a recipe is run, again and again, against one server."""
 
