@@ -65,7 +65,7 @@ class Said:
         thought = reply.thinking[number] if reply.thinking else ""
         if not thought or not reply.tokens_in or len(reply.texts) > 1 or CLOSED in reply.counts:
             return cls(text, thought)  # of several samples and closed thoughts the tokens are those of several requests
-        spent = reply.tokens_out * len(thought) / len(thought + reply.texts[0])
+        spent = reply.tokens_out * len(thought) / len(thought + "".join(reply.texts))
         return cls(text, thought, reply.tokens_in + int(spent / 2))
 
 
