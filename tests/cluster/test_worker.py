@@ -50,7 +50,7 @@ def test_what_a_judge_cannot_do_is_known_to_a_worker_before_its_first_row(tmp_pa
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     Thread(target=server.serve_forever, daemon=True).start()
     spec = ModelSpec("judge", endpoints=(f"http://127.0.0.1:{server.server_port}/v1",), model="m")
-    table, want = STAGES["label"], read_block("label", {"model": "judge", "method": "cot"})
+    table, want = STAGES["label"], read_block("label", {"model": "judge", "method": "cot", "verdict": "logprobs"})
 
     async def do(row: Any, ask: Any) -> Any:
         return [await table.work(row, want, ask)]  # pyright: ignore[reportOptionalCall]

@@ -252,8 +252,8 @@ SERVERS: dict[str, Server] = {
         sent=((OFF, kwargs(False)),),
         notes=(
             "it thinks although its thinking was switched off",
-            "a thought took all 64 tokens of its answer to a greeting; give it more (max_tokens), or lessen it "
-            "(`thinking: off`, or {budget: 500})",
+            "a thought took all 64 tokens of its answer to a greeting; give it more (max_tokens), or lessen its "
+            "thinking (extra_body)",
         ),
     ),
     "SGLang": Server(

@@ -46,7 +46,7 @@ stages:
         - sample: {model: newest, max_tokens: 8}
         - label: {model: labeller, method: logprob, orders: one}
         - prefs: {test: 0}
-        - dpo: {base: newest, reference: initial, max_steps: 2, per_device_train_batch_size: 2, learning_rate: 0.01, bf16: false}
+        - dpo: {base: newest, reference: initial, max_steps: 2, per_device_train_batch_size: 2, learning_rate: 0.03, bf16: false}
       evaluate: {judge: judge, max_tokens: 8}
       until: {length: [0.1, 10]}
   - evaluate: {models: [start, rounds], judge: judge, max_tokens: 8}
