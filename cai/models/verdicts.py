@@ -19,7 +19,7 @@ class NoLogprobs(UserError):
         why: what it does instead, after its name.
     """
 
-    def __init__(self, text: str, why: str) -> None:
+    def __init__(self, text: str, why: str = "") -> None:
         super().__init__(text)
         self.why = why
 

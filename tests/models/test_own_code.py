@@ -35,7 +35,10 @@ def forbids(call: ast.Call) -> bool:
 def test_every_loader_is_told_to_run_no_code_of_a_model(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LOADERS:
-            harmless = ast.unparse(node.func.value) in ("PeftModel", "GenerationConfig")  # numbers alone, settings alone
+            harmless = ast.unparse(node.func.value) in (
+                "PeftModel",
+                "GenerationConfig",
+            )  # numbers alone, settings alone
             assert harmless or forbids(node), f"{path}:{node.lineno}"
 
 

@@ -47,9 +47,9 @@ stages:
         - label: {model: labeller, method: logprob, orders: one}
         - prefs: {test: 0}
         - dpo: {base: newest, reference: initial, max_steps: 2, per_device_train_batch_size: 2, learning_rate: 0.03, bf16: false}
-      evaluate: {judge: judge, max_tokens: 8}
+      evaluate: {judge: judge, max_tokens: 48}
       until: {length: [0.1, 10]}
-  - evaluate: {models: [start, rounds], judge: judge, max_tokens: 8}
+  - evaluate: {models: [start, rounds], judge: judge, max_tokens: 48}
 """
 JUDGE = "- {say: [Hm.], choose: {A: 0.9, B: 0.1}}\n"
 Go = Callable[..., Path]
