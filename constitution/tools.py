@@ -7,7 +7,7 @@ message of the role ``tool``. ``wire`` makes of these what servers and chat temp
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 Message = dict[str, str]
 Json = Any
@@ -47,7 +47,7 @@ def wire(messages: Sequence[Message], parsed: bool = False) -> list[dict[str, Js
     Args:
         parsed: whether a call's arguments are an object, as chat templates want them, rather than JSON, as servers do.
     """
-    return [_turn(each, parsed) if CALLS in each else {**each} for each in spoken(messages)]
+    return [_turn(each, parsed) if CALLS in each else cast("dict[str, Json]", each) for each in spoken(messages)]
 
 
 def _turn(message: Message, parsed: bool) -> dict[str, Json]:
@@ -63,7 +63,9 @@ def shown(message: Message) -> str:
         return "\n".join(_defined(each) for each in json.loads(message["content"]))
     if message["role"] == RESULT:
         return shortened(message["content"])
-    calls = [each["function"] for each in json.loads(message.get(CALLS, "[]"))]
+    if CALLS not in message:
+        return message["content"]
+    calls = [each["function"] for each in json.loads(message[CALLS])]
     lines = [f"[calls {each['name']}({shortened(each['arguments'])})]" for each in calls]
     return "\n".join([message["content"], *lines] if message["content"] else lines or [""])
 

@@ -50,7 +50,13 @@ class Ask:
 
     async def __call__(self, request: Request) -> Reply:
         """Answer a request; raises as ``Model.ask``, and RunError where the budget might be passed."""
-        reply = await (self._paid(request, self.purse) if self.purse else self._answered(request))
+        purse = self.purse
+        if purse is not None and purse.budget is not None:
+            reply = await self._held(request, purse)
+        else:
+            reply = await self._answered(request)
+            if purse is not None:
+                self._pay(request, reply, purse)
         self.steps += 1
         for place, count in enumerate(reply.spent):
             self.tokens[place] += count
@@ -61,16 +67,20 @@ class Ask:
         self.on_reply(reply.spent)
         return reply
 
-    async def _paid(self, request: Request, purse: Purse) -> Reply:
+    async def _held(self, request: Request, purse: Purse) -> Reply:
+        """An answer for which its most is set aside until it has come."""
         held = await purse.hold(self.role, request, self.model, self.steps)
         try:
             reply = await self._answered(request)
-            purse.pay(self.stage, self.role, request, reply)
-            if purse.prices.get(self.role) and not reply.tokens_in:
-                self.counts["without_usage"] += 1
+            self._pay(request, reply, purse)
         finally:
             purse.release(held)
         return reply
+
+    def _pay(self, request: Request, reply: Reply, purse: Purse) -> None:
+        purse.pay(self.stage, self.role, request, reply)
+        if purse.prices.get(self.role) and not reply.tokens_in:
+            self.counts["without_usage"] += 1
 
     async def _answered(self, request: Request) -> Reply:
         await self.slots.acquire(self.steps)

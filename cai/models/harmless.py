@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from cai.models.types import Message, Request
-from constitution.tools import DEFINITIONS, has_tools
+from constitution.tools import CALLS, DEFINITIONS, RESULT, has_tools
 
 Shape = tuple[object, ...]
 HARMLESS = {"system": "You are a helpful assistant.", "assistant": "Hello!", "user": "Please say hello."}
@@ -16,16 +16,16 @@ TOOL = {
 
 def shape(request: Request) -> Shape:
     """What decides whether a server takes a request, beside what it says and how many turns it has."""
-    system = False
-    for message in request.messages:
-        if message["role"] == "system":
-            system = True
+    system = tools = False
+    for message in request.messages:  # in one go, as each request is looked at so
+        system = system or message["role"] == "system"
+        tools = tools or message["role"] in (DEFINITIONS, RESULT) or CALLS in message
     return (
         *(system, not request.messages, request.score, bool(request.tokens), request.choices),
         *(bool(request.begin), "\n\n" in request.begin, bool(request.thought), request.seed is None, request.n),
         request.max_tokens,
         *(request.temperature, request.top_p, len(request.stop), repr(request.more) if request.more else ""),
-        *(request.thinking, request.budget, has_tools(request.messages)),
+        *(request.thinking, request.budget, tools),
     )
 
 

@@ -67,6 +67,8 @@ def switched(request: Request, now: Abilities) -> dict[str, Any]:
 
 def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """A body with a role's extra_body, which wins; what goes to a chat template is joined, variable by variable."""
+    if not more:
+        return dict(body)
     ours, own = body.get(KWARGS), more.get(KWARGS)
     both = {KWARGS: {**ours, **own}} if isinstance(ours, Mapping) and isinstance(own, Mapping) else {}
     return {**body, **more, **both}

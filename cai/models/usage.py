@@ -27,6 +27,8 @@ THOUGHT: tuple[Keys, ...] = (
     ("output_tokens_details", "thinking_tokens"),
     ("reasoning_tokens",),
 )
+USUAL = frozenset(("total_tokens", *(places[0][0] for places in (IN, OUT, CACHED, THOUGHT))))
+"""What OpenAI's own protocol says."""
 BESIDE: tuple[Keys, ...] = (("cache_read_input_tokens",), ("cache_creation_input_tokens",))
 """Counted beside the input, where the input has that name and no other."""
 MOST_TOKENS = 1 << 40
@@ -34,8 +36,13 @@ MOST_TOKENS = 1 << 40
 
 def counted(usage: Any, samples: Sequence[Sample]) -> dict[str, Any]:
     """What of a ``Reply`` its tokens are: in, cached (a part of those in), out, and thought (a part of those out)."""
-    read, written = _first(usage, IN), _first(usage, OUT)
-    cached, thought = _first(usage, CACHED), _first(usage, THOUGHT)
+    if isinstance(usage, dict) and usage.keys() <= USUAL:  # most servers, at once
+        read, written = count(usage, *IN[0]), count(usage, *OUT[0])
+        cached = count(usage, *CACHED[0]) if usage.get(CACHED[0][0]) else 0
+        thought = count(usage, *THOUGHT[0]) if usage.get(THOUGHT[0][0]) else 0
+    else:
+        read, written = _first(usage, IN), _first(usage, OUT)
+        cached, thought = _first(usage, CACHED), _first(usage, THOUGHT)
     if isinstance(usage, Mapping) and "prompt_tokens" not in usage:
         read += sum(count(usage, *keys) for keys in BESIDE)
     beside = count(usage, "total_tokens") - read - written
@@ -70,4 +77,6 @@ def count(usage: Any, *keys: str) -> int:
 
 def _first(usage: Any, places: Sequence[Keys]) -> int:
     """The first count that is said, of those in some places."""
-    return next(filter(None, (count(usage, *keys) for keys in places)), 0)
+    if not isinstance(usage, Mapping):
+        return 0
+    return next(filter(None, (count(usage, *keys) for keys in places if keys[0] in usage)), 0)
