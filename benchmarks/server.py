@@ -33,6 +33,12 @@ class Gauge:
         self.answered = self.busy = self.waiting = 0
         self.area = 0.0
         self.first = self.last = 0.0
+        self.begun = self.probed = 0.0
+
+    def row(self) -> None:
+        """A request of a row comes; before the first of them the client may have asked what is harmless."""
+        if not self.begun:
+            self.begun, self.probed = time.monotonic(), self.area
 
     def change(self, by: int) -> None:
         """A slot is taken (+1) or given back (−1)."""
@@ -43,8 +49,9 @@ class Gauge:
         self.answered += by < 0
 
     def stats(self) -> dict[str, float]:
-        """Requests answered, slot-seconds busy, seconds from the first request to the last answer."""
-        return {"answered": self.answered, "busy": self.area, "seconds": self.last - self.first}
+        """Requests answered, slot-seconds busy, seconds from the first request to the last answer; these two of rows alone."""
+        whole = {"answered": self.answered, "busy": self.area, "seconds": self.last - self.first}
+        return {**whole, "row_busy": self.area - self.probed, "row_seconds": self.last - self.begun}
 
 
 def durations(mean: float, sigma: float, seed: int) -> Iterator[float]:
@@ -69,6 +76,8 @@ def application(slots: int, mean: float, sigma: float, seed: int = 0) -> web.App
 
     async def chat(request: web.Request) -> web.Response:
         body = await request.json()
+        if "say hello" not in body["messages"][-1]["content"]:
+            held["gauge"].row()
         held["gauge"].waiting += 1
         async with free:
             held["gauge"].waiting -= 1
@@ -113,7 +122,12 @@ def _answer(body: dict[str, object], text: str) -> dict[str, object]:
         }
         for n in range(count)
     ]
-    usage = {"prompt_tokens": 200, "completion_tokens": TEXT_WORDS * count}
+    asked = len(str(body.get("messages")).split())
+    usage = {
+        "prompt_tokens": asked,
+        "completion_tokens": TEXT_WORDS * count,
+        "total_tokens": asked + TEXT_WORDS * count,
+    }
     return {"object": "chat.completion", "model": body.get("model"), "choices": choices, "usage": usage}
 
 

@@ -4,10 +4,11 @@
 
 A server with 64 slots, each request holding one for a lognormal time (mean 0.5 s, sigma 0.6), is given the ``revise``
 stage as ``cai run`` runs it: rows stored, principles drawn, ``concurrency: auto``. The ratio is slot-seconds busy over
-slots × elapsed time. A bare loop beside it keeps as many rows open as there are slots; what it loses is the tail, where
-the last rows' chains run out one after another. "possible" is what these very times allow: nobody knows which of the last
-requests will be the long ones. "on_disk_at_half" is the share of the rows that a power cut after half of the requests
-would leave.
+slots × elapsed time, from the first request of a row on: before it come a few harmless ones, one for each kind of request,
+whose seconds are "probe_seconds" whatever the number of rows ("cai_with_probe" counts them in). A bare loop beside it keeps
+as many rows open as there are slots; what it loses is the tail, where the last rows' chains run out one after another.
+"possible" is what these very times allow: nobody knows which of the last requests will be the long ones. "on_disk_at_half"
+is the share of the rows that a power cut after half of the requests would leave.
 """
 
 import argparse
@@ -100,7 +101,9 @@ def main() -> None:
         "prompts": given.prompts,
         "slots": given.slots,
         "cores": os.cpu_count(),
-        "cai": round(stage["busy"] / (given.slots * stage["seconds"]), 4),
+        "cai": round(stage["row_busy"] / (given.slots * stage["row_seconds"]), 4),
+        "cai_with_probe": round(stage["busy"] / (given.slots * stage["seconds"]), 4),
+        "probe_seconds": round(stage["seconds"] - stage["row_seconds"], 1),
         "possible": round(possible(int(stage["answered"]), given.slots, seed=given.seed), 4),
         "bare_loop": round(loop["busy"] / (given.slots * loop["seconds"]), 4),
         "on_disk_at_half": round(half.result(), 4),
