@@ -99,7 +99,10 @@ class Purse:
         if self.budget is not None and (long := size(request)) >= LONG:
             dense = min(MARGIN * reply.tokens_in / long, 1.0)
             self.density[role] = max(self.density.get(role, 0.0), dense)
-        for way, tokens in ({"": reply.spent} if reply.paid is None else reply.paid).items():
+        if reply.paid is None:
+            self.spend(stage, role, reply.spent)
+            return
+        for way, tokens in reply.paid.items():
             self.spend(stage, f"{role}{way}", tokens)
 
     def spend(self, stage: str, role: str, tokens: Sequence[int]) -> None:
