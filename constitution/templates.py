@@ -132,22 +132,22 @@ _NAME = re.compile(r"[a-z_]+\Z")
 
 def mistakes(field: str, text: str) -> Iterator[str]:
     """What is wrong with a template's placeholders, a sentence each."""
-    known = NEEDS[field] | MAY[field]
-    listed = ", ".join(f"{{{name}}}" for name in sorted(known)) or "none"
-    used = set()
+    placeholders = NEEDS[field] | MAY[field]
+    listing = ", ".join(f"{{{name}}}" for name in sorted(placeholders)) or "none"
+    names = set()
     for token in _TOKEN.finditer(text):
         if token.group() in ("{{", "}}"):
             continue
         if token.group() in ("{", "}"):
             yield f"a single {token.group()} stands alone; write {token.group() * 2} for a brace"
         elif not _NAME.match(token.group(1)):
-            yield f"{token.group()[:40]} is not a named placeholder; the placeholders here: {listed}"
-        elif token.group(1) not in known:
-            yield f"there is no placeholder {token.group()[:40]} here; the placeholders here: {listed}"
-        used.add(token.group(1))
-    for name in sorted(NEEDS[field] - used):
+            yield f"{token.group()[:40]} is not a named placeholder; the placeholders here: {listing}"
+        elif token.group(1) not in placeholders:
+            yield f"there is no placeholder {token.group()[:40]} here; the placeholders here: {listing}"
+        names.add(token.group(1))
+    for name in sorted(NEEDS[field] - names):
         yield f"{{{name}}} is missing; add it"
-    if field in LINES and "choice" in used and (text.count("{choice}") > 1 or CHOICE not in text or "\n" in text):
+    if field in LINES and "choice" in names and (text.count("{choice}") > 1 or CHOICE not in text or "\n" in text):
         yield f"a line has {CHOICE} in it, once and in parentheses, and no second line; change it"
     if field in WORDS and not all(in_word(each) and not each.isdigit() for each in text.strip()):
         yield "a word has letters alone; change it"
@@ -160,7 +160,7 @@ def in_word(character: str) -> bool:
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """The template with its placeholders replaced, without the lines whose placeholders are all empty."""
-    return "\n".join(line.filled(values) for line in _lines(template) if line.shows(values)).strip("\n")
+    return "\n".join(line.text(values) for line in _lines(template) if line.shows(values)).strip("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class _Line:
     def shows(self, values: Mapping[str, str]) -> bool:
         return not self.optional or any(map(values.get, self.names))
 
-    def filled(self, values: Mapping[str, str]) -> str:
+    def text(self, values: Mapping[str, str]) -> str:
         return self.form % tuple([values.get(name, "") for name in self.names])
 
 

@@ -11,7 +11,7 @@ _PERSON = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
 
 def visible(text: str) -> str:
     """The text with its controls written out, such as ``\\x1b``; all else is as it was."""
-    return _STEERING.sub(_written, text.replace("\r\n", "\n")) if _STEERING.search(text) else text
+    return _STEERING.sub(_escape, text.replace("\r\n", "\n")) if _STEERING.search(text) else text
 
 
 def json_text(data: object, indent: int | None = 2) -> str:
@@ -25,6 +25,6 @@ def without_password(text: str) -> str:
     return _PERSON.sub("", text)
 
 
-def _written(control: re.Match[str]) -> str:
+def _escape(control: re.Match[str]) -> str:
     number = ord(control[0])
     return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"

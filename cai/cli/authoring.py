@@ -43,11 +43,11 @@ def check(
     from cai.data.account import Account
     from cai.data.notation import count
     from cai.flow.terminal import line
-    from constitution.check import documented
+    from constitution.check import catalogue
     from constitution.visible import json_text, without_password
 
     if list_rules:
-        for name, (level, about) in documented().items():
+        for name, (level, about) in catalogue().items():
             line(f"{name} ({level}): {about}")
         return
     accounts: list[Account] = []

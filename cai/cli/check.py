@@ -83,9 +83,9 @@ def context(model: str | None, max_len: int | None, prompts: Sequence[Path]) -> 
 
 def _tokens(model: str) -> tuple[Callable[[str], int], int]:
     """The model's way to count, and the tokens of its context."""
-    from cai.recipe.models import named
+    from cai.recipe.models import command_model
 
-    spec = named(model, prefer="local")
+    spec = command_model(model, prefer="local")
     if not spec.weights:
         raise UserError(
             "--model: counting tokens needs a model's files: give a Hub id, a folder or bundled/smollm2-135m"
@@ -121,13 +121,13 @@ def _check_file(path: Path, context: Context, accounts: list[Account]) -> list[F
     try:
         source = read_yaml(path)
     except InputError as error:
-        return [Finding("error", "yaml", problem) for problem in error.found]
+        return [Finding("error", "yaml", problem) for problem in error.problems]
     if not isinstance(source.data, dict) or not {"stages", "models"} & source.data.keys():
         return check(source, context)
     try:
         recipe = load_recipe(path)
     except InputError as error:
-        wrong = error.found or [Problem(path, 0, "", str(error))]
+        wrong = error.problems or [Problem(path, 0, "", str(error))]
         return [Finding("error", "recipe", problem) for problem in wrong]
     unread: list[tuple[Keys, str]] = []
     prompts = of_recipe(recipe, accounts, unread)

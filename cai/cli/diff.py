@@ -15,7 +15,7 @@ from cai.report.differences import difference
 from cai.report.summary import run_folder
 from cai.run import effects
 from cai.run.effects import Effect
-from cai.store.run_folder import described, former_constitution
+from cai.store.run_folder import former_constitution, run_note
 from constitution.diff import Change, changes
 from constitution.load import load
 from constitution.model import Constitution
@@ -41,7 +41,7 @@ def _constitution(path: Path) -> Constitution:
     """A constitution's file, or the one that a run used, given its folder or its name."""
     for folder in (path, Path("runs") / path):
         if (folder / "run.json").is_file():
-            return former_constitution(folder, described(folder)["constitution_digest"])
+            return former_constitution(folder, run_note(folder)["constitution_digest"])
     return load(path)
 
 

@@ -8,7 +8,7 @@ from cai.recipe.block import Block
 from cai.run import redo
 from cai.run.context import Run
 from cai.store.files import read_form, write_json
-from cai.store.run_folder import described
+from cai.store.run_folder import run_note
 from constitution.shipped import HOME
 from constitution.visible import without_password
 
@@ -41,7 +41,7 @@ def free(out: Path, data: str, name: str) -> None:
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"--out: {out} is a file; name a folder")
-    if (out / "run.json").exists() and described(out)["recipe"] != name:
+    if (out / "run.json").exists() and run_note(out)["recipe"] != name:
         raise UserError(f"--out: {out} is a run's folder; name another one")
     if (other := _examined(out)) not in ("", _place(data)):
         raise UserError(f"--out: {out} has the exam on {other}; name another folder")

@@ -28,7 +28,7 @@ from cai.judge.kinds import by_kind, read_as
 from cai.judge.methods import METHODS
 from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
-from cai.recipe.models import named
+from cai.recipe.models import command_model
 from cai.recipe.read import read_recipe
 from cai.recipe.recipe import Recipe
 from cai.report import judge as judge_report
@@ -37,7 +37,7 @@ from cai.run.walk import go
 from cai.stages.label import Label
 from cai.store.files import write_json
 from cai.store.rows import Preference
-from cai.store.run_folder import described
+from cai.store.run_folder import run_note
 from cai.store.stage import Stage
 from constitution.model import Constitution
 from constitution.shipped import advice, find
@@ -80,8 +80,8 @@ def examine_judge(exam: JudgeEval, models: tuple[str | None, str | None], out: P
     screen = Screen()
     screen.console.stderr = as_json
     model, reward = models
-    judge = named(model) if model else None
-    scorer = named(reward, prefer="reward") if reward else None
+    judge = command_model(model) if model else None
+    scorer = command_model(reward, prefer="reward") if reward else None
     folder = out or exam_folder.of(exam.data)
     figures = judge_eval(exam, judge, scorer, folder, screen)
     judge_report.write(folder, figures)
@@ -139,7 +139,7 @@ def save_calibration(exam: JudgeEval, out: Path, figures: ExamFigures, folder: P
     }
     judge = {key: begun["block"][key] for key in calibration.DECIDES}
     [(role, model)] = begun["models"].items() or [("", {})]
-    judge |= {"constitution": begun["constitution"], "model": described(out)["models"].get(role) or found["model"]}
+    judge |= {"constitution": begun["constitution"], "model": run_note(out)["models"].get(role) or found["model"]}
     judge |= {"weights": model["weights"]} if model.get("weights") else {}
     judge |= read_as(found.get("by_kind", {}))
     path = folder / calibration.FOLDER / f"{exam.name}.json"

@@ -18,7 +18,7 @@ from cai.data.labels import SAYS, conflicts
 from cai.data.locations import WILD, Origin
 from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
-from cai.data.questions import NAMED
+from cai.data.questions import COMPANIONS
 from cai.errors import UserError
 from cai.flow.terminal import line
 from cai.recipe.recipe import Recipe
@@ -32,7 +32,7 @@ from constitution.visible import without_password
 HUB, FETCHED = "hub:", 1000
 """How a dataset on the Hub is named, and how many of its rows are looked at unless told."""
 WORDS = {"scale": ("signed", "share"), "means": ("better", "worse")}
-KEYS = ("prompt", "a", "b", "label", *NAMED, *SAYS, *WORDS)
+KEYS = ("prompt", "a", "b", "label", *COMPANIONS, *SAYS, *WORDS)
 """What may be said of the columns of pairs, and the words for it where not all are."""
 
 _COLUMNS = re.compile(r"`columns: (\{[^`]*\})`")
@@ -157,7 +157,7 @@ def _kinds(sources: Mapping[str, Sequence[PromptSource]], accounts: list[Account
 def _prompts(sources: Mapping[str, Sequence[PromptSource]], accounts: list[Account]) -> Iterator[Prompt | Drop]:
     """The rows of prompts; the account of a source that cannot be read is of all that it holds."""
     try:
-        yield from (row for row, _ in prompt_files.keyed(sources, accounts=accounts))
+        yield from (row for row, _ in prompt_files.with_keys(sources, accounts=accounts))
     except UserError:
         account = accounts[-1]
         source = next(each for some in sources.values() for each in some if each.name == account.name)
@@ -190,7 +190,7 @@ def _look(source: PromptSource, columns: Mapping[str, object], accounts: list[Ac
     named = source.column != PromptSource().column
     if columns or (not named and has_pairs(first)):
         origin = {key: getattr(source, key) for key in ("path", "hub", "split", "config", "limit")}
-        beside = {key: column for key in NAMED if (column := getattr(source, key)) is not None}
+        beside = {key: column for key in COMPANIONS if (column := getattr(source, key)) is not None}
         _read_pairs(Pairs(**origin, columns={**beside, **columns}), accounts)
         return
     try:

@@ -25,7 +25,7 @@ from cai.flow.terminal import line
 from cai.models.bundled import resolve
 from cai.models.concurrency import Slots
 from cai.models.spec import ModelSpec
-from cai.recipe.block import Block, named_roles, scored
+from cai.recipe.block import Block, asks_reward_model, named_roles
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
 from cai.run.context import Run
@@ -203,7 +203,7 @@ def left_out(recipe: Recipe) -> dict[str, str]:
     for block in recipe.blocks:
         if block.table.shape not in MEASURED:
             continue
-        asked = [role for key, role in named_roles(block.want) if scored(block, key) and recipe.behind(role)]
+        asked = [role for key, role in named_roles(block.want) if asks_reward_model(block, key) and recipe.behind(role)]
         if asked:
             missing[block.name] = f"it asks the reward model {asked[0]}, which is trained on the way"
         elif block.reads in missing:

@@ -12,7 +12,7 @@ from cai.judge import examples
 from cai.judge.methods import METHODS
 from cai.judge.settings import Judging
 from cai.models.types import Model
-from cai.recipe.models import named
+from cai.recipe.models import command_model
 from cai.report import examples as examples_report
 from constitution.load import load
 from constitution.visible import json_text
@@ -23,7 +23,7 @@ def examine_constitution(
 ) -> float:
     """Judge every example, show what came of it, and return the accuracy over all."""
     one_of("--method", want.method, [name for name, each in METHODS.items() if each.needs == "judgment"])
-    constitution, spec, screen = load(path), named(model), Screen()
+    constitution, spec, screen = load(path), command_model(model), Screen()
     if junit:
         _check_writable(junit)
     if as_json:

@@ -17,7 +17,7 @@ from cai.flow.ask import Ask, generator
 from cai.flow.screen import Screen
 from cai.models.concurrency import Slots
 from cai.models.types import Model, Reply, Request
-from cai.recipe.models import named
+from cai.recipe.models import command_model
 from cai.report.differences import difference
 from cai.stages.revise import Revise, answer, chosen, revised_under
 from cai.store.rows import Draft, Prompt, content_id, is_text
@@ -104,8 +104,8 @@ def _principles(trial: Trial, constitution: Constitution, ask: Ask) -> Sequence[
             f"--rounds {trial.want.rounds} leaves no round for {', '.join(left)}; name fewer, or ask for more"
         )
     if trial.principles:
-        named = [constitution.by_id[id] for id in trial.principles]
-        return [named[number % len(named)] for number in range(trial.want.rounds)]
+        principles = [constitution.by_id[id] for id in trial.principles]
+        return [principles[number % len(principles)] for number in range(trial.want.rounds)]
     drawn = chosen(trial.row, trial.want, constitution, ask.rng)
     if not drawn:
         raise UserError("no principle of this constitution applies to such a prompt; name one with --principle")
@@ -169,6 +169,6 @@ def try_constitution(path: Path, model: str, tried: Trial) -> None:
     if not is_text(tried.prompt):
         raise UserError("PROMPT is not UTF-8 text; check the terminal's encoding")
     # One chain asks one thing at a time, and a model loads into this process sooner than a server comes up.
-    constitution, spec, screen = load(path), named(model, prefer="local"), Screen()
+    constitution, spec, screen = load(path), command_model(model, prefer="local"), Screen()
     screen.console.soft_wrap = False
     with_model(spec, screen, lambda up: _chain(tried, constitution, up, screen.console))

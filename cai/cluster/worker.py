@@ -176,7 +176,7 @@ class Worker:
     async def progress(self) -> Progress:
         """What was done since the last call."""
         done, self.doing = self.doing, Progress()
-        done.spent = self.purse.spending.taken()
+        done.spent = self.purse.spending.take()
         done.busy = {step.name: step.slots.busy for step in self.steps}
         done.queued = {step.name: step.slots.queued for step in self.steps}
         return done

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
-from cai.data.columns import Carried, carried, table
+from cai.data.columns import Extras, extras, table
 from cai.errors import RunError
 from cai.store.rows import Message
 from constitution.visible import visible
@@ -90,7 +90,7 @@ class RankedRow(DatasetRow):
 class Shards:
     """Writes one split, aside until it is complete."""
 
-    def __init__(self, folder: Path, split: str, more: Carried = frozenset()) -> None:
+    def __init__(self, folder: Path, split: str, more: Extras = frozenset()) -> None:
         self.folder, self.split, self.more = folder, split, more
         self.rows: list[dict[str, object]] = []
         self.files: list[Path] = []
@@ -99,7 +99,7 @@ class Shards:
 
     def add(self, row: dict[str, object]) -> None:
         """One more example, none of whose keys may be left out."""
-        assert carried(row) <= self.more, "a dataset is told beforehand what its messages carry"
+        assert extras(row) <= self.more, "a dataset is told beforehand what its messages carry"
         self.rows.append(row)
         self.count += 1
         if len(self.rows) >= BATCH_ROWS:
@@ -137,12 +137,12 @@ class Shards:
 
 
 def write(
-    folder: Path, rows: Iterable[Mapping[str, object]], test_prompts: Set[object], more: Carried = frozenset()
+    folder: Path, rows: Iterable[Mapping[str, object]], test_prompts: Set[object], more: Extras = frozenset()
 ) -> dict[str, int]:
     """Write the splits; ``prompt_id``, which rows of one prompt share, says which side a row is on and is not written.
 
     Args:
-        more: what of all rows is ``carried``: of what is not told here, nothing is written.
+        more: what of all rows is ``extras``: of what is not told here, nothing is written.
 
     Returns:
         split → rows.
@@ -202,13 +202,13 @@ def whole(folder: Path, splits: Mapping[str, int], redo: str) -> None:
     import pyarrow.parquet as parquet
 
     for split, rows in splits.items():
-        there = 0
+        count = 0
         for file in files(folder, split):
             with _readable(file):
-                there += parquet.read_metadata(file).num_rows
-        if there != rows:
+                count += parquet.read_metadata(file).num_rows
+        if count != rows:
             raise RunError(
-                f"{folder} should have {rows} {split} rows and has {there}; put its Parquet files back, or do the stage again "
+                f"{folder} should have {rows} {split} rows and has {count}; put its Parquet files back, or do the stage again "
                 f"with: --redo {redo}"
             )
 

@@ -53,10 +53,10 @@ def _without_splits(origin: Origin, paths: list[Path]) -> list[Path]:
     Raises:
         UserError: a split or a configuration of them is named.
     """
-    named = [key for key, value in (("split", origin.split), ("config", origin.config)) if value not in ("", "train")]
-    if named:
+    keys = [key for key, value in (("split", origin.split), ("config", origin.config)) if value not in ("", "train")]
+    if keys:
         what = "is one file" if len(paths) == 1 else "stands for files"
-        key = " and ".join(f"`{each}`" for each in named)
+        key = " and ".join(f"`{each}`" for each in keys)
         raise UserError(f"{origin.path}: {what}, of which there are no splits or configurations; take {key} out")
     return paths
 
@@ -67,12 +67,12 @@ def matches(pattern: str) -> list[Path]:
     Raises:
         UserError: there is none.
     """
-    known: dict[Path, Path] = {}
+    paths: dict[Path, Path] = {}
     for path in _matches(pattern):
-        known.setdefault(path.resolve(), path)
-    if not known:
+        paths.setdefault(path.resolve(), path)
+    if not paths:
         raise UserError(f"{pattern}: no file is called so; check the path")
-    return of_one_kind(Path(pattern), sorted(known.values()))
+    return of_one_kind(Path(pattern), sorted(paths.values()))
 
 
 def fits(pattern: str) -> bool:

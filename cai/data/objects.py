@@ -51,10 +51,10 @@ def _by_category(data: Mapping[str, Any], name: str) -> list[dict[str, object]]:
     that several categories share could be the columns of rows under their ids.
     """
     groups = [(category, tag, texts) for category, inner in data.items() for tag, texts in _fields(inner)]
-    known = {each.lower().removesuffix("s") for category, tag, _ in groups for each in (category, tag)}
-    shared = len({tag for _, tag, _ in groups}) < len(groups)
+    words = {each.lower().removesuffix("s") for category, tag, _ in groups for each in (category, tag)}
+    overlap = len({tag for _, tag, _ in groups}) < len(groups)
     lists = all(isinstance(texts, list) and all(isinstance(each, str) for each in texts) for *_, texts in groups)
-    if not groups or not lists or len(groups) < len(data) or shared or known & set(COLUMNS):
+    if not groups or not lists or len(groups) < len(data) or overlap or words & set(COLUMNS):
         raise UserError(
             f"{name}: expected a list of objects, or one under the key data, and found an object with "
             f"{names(data) or 'nothing'}"

@@ -24,7 +24,7 @@ LONGEST = 1 << 26
 """Characters of a line: one that goes on is no row, and a packed file may hold more of them than there is memory."""
 LARGEST = 1 << 30
 """Characters of one JSON text in a packed file."""
-REACHED = 10
+HUB_TIMEOUT = 10
 """Seconds within which the Hub answers."""
 Record = Mapping[str, object]
 """A row as its file has it: of its values nothing is known yet."""
@@ -93,7 +93,7 @@ def _reach_hub(name: str) -> None:
     if constants.HF_HUB_OFFLINE:  # what was fetched before may still be read
         return
     try:
-        get_session().head(constants.ENDPOINT, timeout=REACHED)
+        get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
     except Exception:
         raise UserError(
             f"the Hub dataset {name} cannot be read: {constants.ENDPOINT} cannot be reached; check the network, or fetch the "
@@ -102,7 +102,7 @@ def _reach_hub(name: str) -> None:
 
 
 def _of_file(path: Path) -> Iterator[tuple[int, Record]]:
-    read: dict[str, Callable[[Path], Iterator[tuple[int, Record]]]] = {
+    readers: dict[str, Callable[[Path], Iterator[tuple[int, Record]]]] = {
         "jsonl": _from_jsonl,
         "json": _from_json,
         "csv": partial(_from_csv, delimiter=","),
@@ -111,14 +111,14 @@ def _of_file(path: Path) -> Iterator[tuple[int, Record]]:
         "arrow": _from_arrow,
     }
     try:
-        yield from read[kind(path)](path)
+        yield from readers[kind(path)](path)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be unpacked: {error}; pack it anew") from None
     except OSError as error:
-        packed = path.suffix.lower() == ".zst" and error.errno is None
-        why = "cannot be unpacked" if packed else f"cannot be read: {error.strerror or _line(error)}"
+        is_packed = path.suffix.lower() == ".zst" and error.errno is None
+        why = "cannot be unpacked" if is_packed else f"cannot be read: {error.strerror or _line(error)}"
         raise UserError(f"{path}: {why}; write it anew, or check its rights") from None
 
 
@@ -136,8 +136,8 @@ def _text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
         case ".zst":
             import pyarrow
 
-            with pyarrow.input_stream(str(path), compression="zstd") as packed:
-                yield io.TextIOWrapper(io.BufferedReader(packed), encoding="utf-8-sig", newline=newline)
+            with pyarrow.input_stream(str(path), compression="zstd") as stream:
+                yield io.TextIOWrapper(io.BufferedReader(stream), encoding="utf-8-sig", newline=newline)
         case _:
             with path.open(encoding="utf-8-sig", newline=newline) as lines:
                 yield lines
@@ -190,10 +190,10 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _from_json(path: Path) -> Iterator[tuple[int, Record]]:
-    packed = path.suffix.lower() in (".gz", ".zst")
+    is_packed = path.suffix.lower() in (".gz", ".zst")
     with _text(path) as file:
-        text = file.read(LARGEST + 1 if packed else -1)
-    if packed and len(text) > LARGEST:
+        text = file.read(LARGEST + 1 if is_packed else -1)
+    if is_packed and len(text) > LARGEST:
         raise UserError(f"{path}: unpacks to more than {LARGEST:,} characters in one JSON text; write it as JSONL")
     if _is_lines(text):
         yield from _from_jsonl(path)

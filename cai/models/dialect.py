@@ -17,7 +17,7 @@ from cai.models.switches import merged, room, switched
 from cai.models.transport import under
 from cai.models.types import Message, Reply, Request
 from cai.models.verdicts import WITHOUT_LOGPROBS
-from constitution.tools import definitions, spoken, wire
+from constitution.tools import definitions, wire, without_definitions
 
 
 class OpenAI:
@@ -107,7 +107,7 @@ class OpenAI:
 
     def messages(self, request: Request) -> list[dict[str, Any]]:
         """The conversation as the server takes one."""
-        said = tuple(spoken(request.messages))
+        said = tuple(without_definitions(request.messages))
         return wire(said if self.now.system else joined(said))
 
     def learn(self, request: Request, reply: Reply) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from cai.errors import RowError
 from cai.models.templates import THOUGHT_KEYS, ChatTemplate, Turns, calls_of, thought
 from cai.models.thoughts import TAGS, apart
-from constitution.tools import definitions, spoken
+from constitution.tools import definitions, without_definitions
 
 MARK_OF_THOUGHT = "ThoughtGoesHere"
 LEAST, MOST = 4, 80
@@ -53,7 +53,7 @@ def texts(template: ChatTemplate, prompt: Turns, answer: dict[str, Any]) -> tupl
         RowError: the template does not take them, or leaves out what the answer says or thinks.
     """
     if tools := definitions(prompt):
-        return texts(template.told(tools), spoken(prompt), answer)
+        return texts(template.told(tools), without_definitions(prompt), answer)
     asked, whole = template.asked(prompt), template.whole([*prompt, answer])
     written = whole.removeprefix(asked) if whole.startswith(asked) else _continued(template, prompt, answer, asked)
     if str(answer.get("content") or "").strip() not in written:

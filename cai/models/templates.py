@@ -15,7 +15,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from cai.errors import RowError
 from cai.models.abilities import joined
-from constitution.tools import definitions, spoken
+from constitution.tools import definitions, without_definitions
 
 Turns = Sequence[dict[str, Any]]
 """Messages with ``role`` and ``content``; an assistant's may have ``tool_calls`` and its thought as ``reasoning_content``. The
@@ -149,7 +149,7 @@ class ChatTemplate:
     def _text(self, messages: Turns, answer_begins: bool, goes_on: bool = False) -> str:
         """A system message that the template refuses, or leaves out, stands before the words of the first turn."""
         if tools := definitions(messages):
-            return self.told(tools)._text(spoken(messages), answer_begins, goes_on)
+            return self.told(tools)._text(without_definitions(messages), answer_begins, goes_on)
         if any(each["role"] == "system" for each in messages) and not self.takes_system(messages, answer_begins):
             messages = joined(tuple(messages))  # pyright: ignore[reportArgumentType]
         try:

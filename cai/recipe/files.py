@@ -42,7 +42,7 @@ class Files:
         if kind == "prompts":
             block = self._sources(block, keys)
         if kind == "pairs":
-            block = self._located(block, keys)
+            block = self._locate(block, keys)
         if "decontaminate" in block:
             where = (*keys, "decontaminate")
             block["decontaminate"] = [self._evaluation(where, each) for each in block["decontaminate"]]
@@ -73,9 +73,9 @@ class Files:
 
     def _calibrations(self, block: dict[str, Any], keys: Keys) -> dict[str, Calibration]:
         """Role → the fit that is named for it."""
-        given = block["calibration"]
+        value = block["calibration"]
         fits = {}
-        for role, name in (given if isinstance(given, dict) else {block.get("model", ""): given}).items():
+        for role, name in (value if isinstance(value, dict) else {block.get("model", ""): value}).items():
             try:
                 fits[role] = calibration.load(name, self.beside)
             except UserError as error:
@@ -84,33 +84,33 @@ class Files:
 
     def _sources(self, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
         for track in ("redteam", "helpful"):
-            given = block.get(track) or []
-            items = given if isinstance(given, list) else [given]
+            value = block.get(track) or []
+            items = value if isinstance(value, list) else [value]
             block[track] = [self._source(item, (*keys, track)) for item in items]
         if not block["redteam"] and not block["helpful"]:
             self.wrong(keys, "needs prompts: name a file under redteam or helpful")
         return block
 
     def _source(self, item: str | dict[str, Any], keys: Keys) -> PromptSource:
-        fields = self._located({"path": item} if isinstance(item, str) else item, keys)
+        fields = self._locate({"path": item} if isinstance(item, str) else item, keys)
         return PromptSource(**{**fields, "tags": tuple(fields.get("tags", ()))})
 
-    def _located(self, given: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    def _locate(self, source: dict[str, Any], keys: Keys) -> dict[str, Any]:
         """A source with its files found."""
-        if bool(given.get("path")) == bool(given.get("hub")):
+        if bool(source.get("path")) == bool(source.get("hub")):
             self.wrong(keys, "needs exactly one of path and hub")
-            return given
-        if not given.get("path"):
-            return given
-        path = self._path(keys, given["path"])
+            return source
+        if not source.get("path"):
+            return source
+        path = self._path(keys, source["path"])
         if path is None:
-            return given
+            return source
         try:
-            origin = {key: given[key] for key in ("split", "config") if key in given}
+            origin = {key: source[key] for key in ("split", "config") if key in source}
             locations.files(PromptSource(path, **origin))
         except UserError as error:
             self.wrong(keys, str(error))
-        return {**given, "path": path}
+        return {**source, "path": path}
 
     def _path(self, keys: Keys, name: str) -> str | None:
         """One file or folder, or a path with wildcards, where it matches; None, and a problem, where there is none."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cai.errors import UserError
-from constitution.schema import shown
+from constitution.schema import describe
 from constitution.source import Source, nearest, parse_yaml
 
 
@@ -53,7 +53,7 @@ def _below(target: Any, key: str, above: str, text: str) -> Any:
 def _mapping(target: Any, above: str, text: str) -> dict[str, Any]:
     if not isinstance(target, dict):
         raise UserError(
-            f'the override "{text}" would change nothing: {above} is {shown(target)}, with no keys; write {above}=… with '
+            f'the override "{text}" would change nothing: {above} is {describe(target)}, with no keys; write {above}=… with '
             "all of its value"
         )
     return target
@@ -63,8 +63,8 @@ def _place(items: list[Any], key: str, above: str, text: str) -> int:
     """The place in a list that a key names, from 0."""
     if key.isascii() and key.isdigit() and int(key[:9]) < len(items):
         return int(key)
-    there = f"0 to {len(items) - 1}" if items else "none"
-    raise UserError(f'the override "{text}": {above} is a list without a place "{key}"; its places are {there}')
+    places = f"0 to {len(items) - 1}" if items else "none"
+    raise UserError(f'the override "{text}": {above} is a list without a place "{key}"; its places are {places}')
 
 
 def _stage_named(data: dict[str, Any], name: str, text: str, top: set[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from cai.stages import STAGES, trainers
 from cai.store import audit
 from cai.store.files import write_lines
 from cai.store.rows import Answers, Chain, Draft, Preference, plain
-from cai.store.run_folder import described
+from cai.store.run_folder import run_note
 from cai.store.stage import Stage
 from constitution import diff
 from constitution import read as reading
@@ -53,7 +53,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
         if each["state"] == "done":
             _whole(folder, each)
     figures = {
-        "run": described(folder),
+        "run": run_note(folder),
         "stages": stages,
         "spent": spent_line(folder),
         "chains": _chains(folder, stages, rows),

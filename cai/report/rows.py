@@ -18,7 +18,7 @@ from cai.report.differences import difference
 from cai.report.format import question
 from cai.stages import STAGES
 from cai.store.rows import Chain, Draft, Pair, Preference, Scored, Vote, decode
-from cai.store.run_folder import described
+from cai.store.run_folder import run_note
 from cai.store.stage import Stage
 from constitution.source import nearest
 from constitution.visible import json_text
@@ -61,7 +61,7 @@ def print_rows(folder: Path, name: str, wanted: Wanted, console: Console) -> Non
     Raises:
         UserError: there is no such stage or principle, or nothing in it to show.
     """
-    run = described(folder)
+    run = run_note(folder)
     _known("the run has no stage", name, [each["name"] for each in run["stages"]])
     if wanted.principle:
         _known("--principle: the run's constitution has no principle", wanted.principle, list(run["principles"]))

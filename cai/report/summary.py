@@ -18,7 +18,7 @@ from cai.stages.evaluate import EvaluatedModel
 from cai.store.files import read_form
 from cai.store.ledger import RoundVerdict, Seal, Wins
 from cai.store.rows import Chain
-from cai.store.run_folder import StageNote, described
+from cai.store.run_folder import StageNote, run_note
 from cai.store.spending import SPENT, Spending
 from cai.store.stage import Stage
 from constitution.source import InputError, read_yaml
@@ -68,7 +68,7 @@ def stages_of(folder: Path) -> list[StageState]:
     """
     states: list[StageState] = []
     purse = purse_of(folder)
-    for known in described(folder)["stages"]:
+    for known in run_note(folder)["stages"]:
         stage = Stage(folder / known["name"])
         seal = stage.seal
         state = "done" if seal else "open" if (stage.folder / "begun.json").exists() else "waiting"
@@ -82,7 +82,7 @@ def stages_of(folder: Path) -> list[StageState]:
 
 def purse_of(folder: Path) -> Purse:
     """What a run has spent, by the prices that its recipe had when it last ran."""
-    return Purse(Spending(folder / SPENT), described(folder).get("prices"))
+    return Purse(Spending(folder / SPENT), run_note(folder).get("prices"))
 
 
 def spent_line(folder: Path) -> str:

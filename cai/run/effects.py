@@ -22,7 +22,7 @@ from cai.store import audit
 from cai.store.ledger import Fingerprint, PlainFingerprint, differences
 from cai.store.lines import Row
 from cai.store.rows import Pair
-from cai.store.run_folder import StageNote, described, former_constitution
+from cai.store.run_folder import StageNote, former_constitution, run_note
 from cai.store.stage import Stage
 from constitution import ask, forms, judging
 from constitution.load import digest
@@ -117,7 +117,7 @@ class Effect:
 def effects(folder: Path, new: Constitution) -> Iterator[Effect]:
     """What another constitution would mean for each stage that a run has begun, in order; raises as ``effect``."""
     moved: set[str] = set()
-    for known in described(folder)["stages"]:
+    for known in run_note(folder)["stages"]:
         if Stage(folder / known["name"]).begun is None:
             continue
         consequence = effect(folder, known, new, moved)
@@ -196,7 +196,7 @@ def _said(constitution: Constitution, principle: Principle, want: Revise | Label
     if isinstance(want, Revise):
         asked = ask.critique(constitution, principle, ASKED, A, Style(want.exemplars))
         judged = judging.judgment(constitution, principle, ASKED, (A, B)) if want.judge else None
-        line = forms.asking(constitution, forms.verdict(constitution)) if want.judge else ""
+        line = forms.instruction(constitution, forms.verdict(constitution)) if want.judge else ""
         return principle.id, ask.revision(constitution, asked, C, principle), judged, line
     if isinstance(want, Score) or want.method not in ("logprob", "cot"):
         # The other methods say more than one thing; every word that they might say stands for what they do.
@@ -204,5 +204,5 @@ def _said(constitution: Constitution, principle: Principle, want: Revise | Label
         exemplars = constitution.critique_revision[: want.exemplars] if isinstance(want, Label) else ()
         return shown, principle.propositions, constitution.preamble, constitution.templates, exemplars
     style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout)
-    line = forms.asking(constitution, forms.verdict(constitution, want.ties))
+    line = forms.instruction(constitution, forms.verdict(constitution, want.ties))
     return principle.id, judging.judgment(constitution, principle, ASKED, (A, B), style), line

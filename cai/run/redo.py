@@ -161,7 +161,7 @@ def _spoilt(run: Run, name: str) -> bool:
         return False
     try:
         run.whole(block)
-        kept_none = stage.tally().rows_in > 0 and not stage.tally().rows_out and not stage.opened()
+        kept_none = stage.tally().rows_in > 0 and not stage.tally().rows_out and not stage.open_parts()
         return kept_none or stage.begun != run.settings(name).plain()
     except RunError:
         return True

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 from cai.data import dataset
 from cai.data import prompts as prompt_files
 from cai.data.clean import HeldOut
-from cai.data.columns import carried
+from cai.data.columns import extras
 from cai.data.dataset import DatasetRow
 from cai.errors import RunError
 from cai.recipe.block import Block
@@ -51,8 +51,8 @@ def whole_set(run: Run, block: Block) -> None:
     keys, more = set[int](), set[tuple[str, str]]()
     for example in examples(Tally(), []):
         keys.add(example["prompt_id"])
-        more |= carried(example)
-    test = prompt_files.held_out(keys, block.want.test, run.recipe.seed)
+        more |= extras(example)
+    test = prompt_files.smallest_hashes(keys, block.want.test, run.recipe.seed)
     splits = dataset.write(stage.folder, looked_at(examples(tally, drops), test), test, more)
     tally.rows_out = sum(splits.values())
     tally.dropped = Counter(drop.reason for drop in drops)

@@ -23,7 +23,7 @@ def prompts(run: Run, block: Block) -> None:
     want, stage = block.want, run.stage(block.name)
     # The files are read again rather than held: of a million prompts only ids and hashes are ever in memory.
     accounts: list[Account] = []
-    aside = prompt_files.aside(want.sources, want.heldout, run.recipe.seed, accounts)
+    aside = prompt_files.heldout_keys(want.sources, want.heldout, run.recipe.seed, accounts)
     others = held_out(run, block.name)
     for account in accounts:
         run.screen.say(f"{block.name}: {printable(account.sentence())}")
@@ -31,7 +31,7 @@ def prompts(run: Run, block: Block) -> None:
     counts: Counter[str] = Counter()
 
     def kept() -> Iterator[Prompt]:
-        for row, key in prompt_files.keyed(want.sources):
+        for row, key in prompt_files.with_keys(want.sources):
             if isinstance(row, Drop):
                 drops.append(row)
             elif key in aside:
@@ -48,7 +48,7 @@ def prompts(run: Run, block: Block) -> None:
         raise UserError(
             f"{block.name}: no prompt is left of its files: {drops[0].detail}; name another file with prompts"
         )
-    held = prompt_files.those(want.sources, aside)
+    held = prompt_files.select(want.sources, aside)
     Stage(stage.folder / prompt_files.HELDOUT).write_parts(held, want.part_size)
     stage.write_drops(drops)
     reasons = Counter(drop.reason for drop in drops)
@@ -63,8 +63,8 @@ def held_out(run: Run, but: str = "") -> HeldOut:
         stage = run.stage(block.name)
         if stage.seal:
             return Stage(stage.folder / prompt_files.HELDOUT).all_rows(Prompt)
-        return prompt_files.those(
-            block.want.sources, prompt_files.aside(block.want.sources, block.want.heldout, run.recipe.seed)
+        return prompt_files.select(
+            block.want.sources, prompt_files.heldout_keys(block.want.sources, block.want.heldout, run.recipe.seed)
         )
 
     blocks = (each for each in run.recipe.blocks if each.kind == "prompts" and each.name != but)

@@ -8,7 +8,7 @@ import re
 from cai.flow.ask import Ask
 from cai.models.types import Request
 from cai.store.rows import Draft, Message
-from constitution.turns import Turn, conversation, rendered
+from constitution.turns import Turn, conversation, render
 
 PERSON = (
     "You play the person in a conversation with an AI assistant. Want what the person wants and speak as they speak: ask on, "
@@ -36,7 +36,7 @@ async def gone_on(
     """
     said = (*messages, {"role": "assistant", "content": answer.text})
     turn = Turn("user", f"{conversation(said)}\n\nWhat does the person say next?")
-    asked = rendered(ask.model.format, (told or PERSON, (), turn), "Human", STOPS)
+    asked = render(ask.model.format, (told or PERSON, (), turn), "Human", STOPS)
     request = Request(asked.messages, asked.prompt, 1, most[0], most[1], stop=STOPS, seed=ask.seed())
     reply = (await ask(request)).samples[0]
     words = _LABEL.sub("", reply.text).strip()

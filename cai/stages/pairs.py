@@ -13,11 +13,11 @@ from pathlib import Path
 
 from cai.data import records
 from cai.data.account import Account
-from cai.data.comparisons import Comparison, checked, comparisons
+from cai.data.comparisons import Comparison, check_pair, comparisons
 from cai.data.conversations import Unusable
 from cai.data.labels import names_of
-from cai.data.prompt_source import TRACKS, left_out
-from cai.data.questions import NAMED, opened
+from cai.data.prompt_source import TRACKS, drop_of
+from cai.data.questions import COMPANIONS, with_fields
 from cai.data.records import Entry
 from cai.data.survey import Survey, survey
 from cai.errors import UserError
@@ -63,7 +63,7 @@ def read(want: Pairs, account: Account | None = None) -> Iterator[Pair | Drop]:
     for pair in _each(want, known, account):
         if isinstance(pair, Pair):
             said.setdefault(pair.id, []).extend(pair.people)
-    account.complete({key: want.columns[key] for key in NAMED if key in want.columns})
+    account.complete({key: want.columns[key] for key in COMPANIONS if key in want.columns})
     for pair in _each(want, known):
         if isinstance(pair, Drop):
             yield pair
@@ -111,10 +111,10 @@ def _of_row(entry: Entry, want: Pairs, known: Survey) -> tuple[list[tuple[Pair, 
         pairs, bad = [], [error]
     for each in pairs:
         try:
-            made.append((_pair(checked(each), _track(entry.data, want)), each))
+            made.append((_pair(check_pair(each), _track(entry.data, want)), each))
         except Unusable as error:
             bad.append(error)
-    return made, [left_out(entry, error, "columns") for error in bad]
+    return made, [drop_of(entry, error, "columns") for error in bad]
 
 
 def _track(data: records.Record, want: Pairs) -> str:
@@ -135,7 +135,7 @@ def _entries(want: Pairs) -> Iterator[Entry]:
     for entry in islice(records.entries(want), want.limit):
         data = entry.data
         for column in names_of(want.columns):
-            data = opened(data, column)
+            data = with_fields(data, column)
         yield replace(entry, data=data)
 
 

@@ -25,19 +25,19 @@ def whole(stage: Stage, redo: str = "") -> None:
 
 
 def _wrong(stage: Stage) -> Iterator[str]:
-    yield from (f"{path} is gone, though {stage.name} was done" for path in lost(stage))
-    yield from _changed(stage)
+    yield from (f"{path} is gone, though {stage.name} was done" for path in lost_parts(stage))
+    yield from _mismatches(stage)
     yield from _missing_drops(stage)
-    yield from _unsealed(stage)
+    yield from _lost_lines(stage)
 
 
-def lost(stage: Stage) -> list[Path]:
+def lost_parts(stage: Stage) -> list[Path]:
     """Parts that were finished and are not there any more."""
-    opened = set(map(part_number, stage.opened()))
-    return [stage.path(number) for number in sorted(stage.ledger().keys() - opened) if not stage.finished(number)]
+    open_numbers = set(map(part_number, stage.open_parts()))
+    return [stage.path(number) for number in sorted(stage.ledger().keys() - open_numbers) if not stage.finished(number)]
 
 
-def _changed(stage: Stage) -> Iterator[str]:
+def _mismatches(stage: Stage) -> Iterator[str]:
     """Parts that no ledger knows, or knows with other rows."""
     ledger = stage.ledger()
     for number in stage.parts():
@@ -50,18 +50,18 @@ def _changed(stage: Stage) -> Iterator[str]:
 
 def _missing_drops(stage: Stage) -> Iterator[str]:
     """Rows left out of finished parts, of which nothing says any more why."""
-    there: dict[int, set[str]] = defaultdict(set)
+    by_part: dict[int, set[str]] = defaultdict(set)
     for drop in stage.drops():
-        there[drop["part"]].add(drop["in"])
+        by_part[drop["part"]].add(drop["in"])
     for number, tally in stage.part_tallies().items():
-        rows, dropped = len(there[number]), tally.dropped.total()
-        if dropped and rows != dropped:
-            yield f"{stage.folder / 'drops.jsonl'} should have {dropped} rows of part {number} and has {rows}"
+        rows, count = len(by_part[number]), tally.dropped.total()
+        if count and rows != count:
+            yield f"{stage.folder / 'drops.jsonl'} should have {count} rows of part {number} and has {rows}"
 
 
-def _unsealed(stage: Stage) -> Iterator[str]:
+def _lost_lines(stage: Stage) -> Iterator[str]:
     """Parts that went together with their lines in the ledger."""
     rows, seal = stage.tally().rows_out, stage.seal
     # The seal of prompts counts those held out too, which have parts of their own.
-    if seal is not None and rows != (sealed := seal["rows_out"] - seal["counts"].get("heldout", 0)):
-        yield f"{stage.folder / 'parts.jsonl'} tells of {rows} rows, and the stage's seal of {sealed}"
+    if seal is not None and rows != (count := seal["rows_out"] - seal["counts"].get("heldout", 0)):
+        yield f"{stage.folder / 'parts.jsonl'} tells of {rows} rows, and the stage's seal of {count}"

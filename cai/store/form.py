@@ -61,17 +61,17 @@ def _check(form: Any) -> Callable[[object], Iterator[str]]:
     if origin in (Union, UnionType):
         return _any_of(inner)
     if form is list or origin in (list, Sequence):
-        return _each(list, inner[-1:] or (Any,), lambda data: enumerate(data))
+        return _items(list, inner[-1:] or (Any,), lambda data: enumerate(data))
     if form is dict or origin in (dict, Mapping):
-        return _each(dict, inner[-1:] or (Any,), lambda data: data.items())
+        return _items(dict, inner[-1:] or (Any,), lambda data: data.items())
     return _plain(form)
 
 
 def _plain(form: type) -> Callable[[object], Iterator[str]]:
-    kinds = {float: (int, float), NoneType: (NoneType,)}.get(form, (form,))
+    types = {float: (int, float), NoneType: (NoneType,)}.get(form, (form,))
 
     def check(data: object) -> Iterator[str]:
-        if not isinstance(data, kinds) or (isinstance(data, bool) and form is not bool):
+        if not isinstance(data, types) or (isinstance(data, bool) and form is not bool):
             yield f": expected {NAMES.get(form, 'nothing')}"
 
     return check
@@ -96,7 +96,7 @@ def _any_of(forms: tuple[Any, ...]) -> Callable[[object], Iterator[str]]:
     return check
 
 
-def _each(kind: type, inner: tuple[Any, ...], items: Callable[[Any], Any]) -> Callable[[object], Iterator[str]]:
+def _items(kind: type, inner: tuple[Any, ...], items: Callable[[Any], Any]) -> Callable[[object], Iterator[str]]:
     one = _check(inner[0])
 
     def check(data: object) -> Iterator[str]:
@@ -129,29 +129,29 @@ def _key(key: object) -> str:
     return f".{key}" if isinstance(key, str) else f"[{key}]"
 
 
-def reader(hint: Any, nested: Callable[[type, Any], Any]) -> Callable[[Any], Any]:
+def reader(hint: Any, build: Callable[[type, Any], Any]) -> Callable[[Any], Any]:
     """What makes a field's value of plain data.
 
     Args:
         hint: the field's type.
-        nested: makes a row within a row.
+        build: makes a row within a row.
 
     Raises:
         TypeError: by what is returned, where the data is none of it.
     """
     if get_origin(hint) in (Union, UnionType):
-        inner, *others = (reader(each, nested) for each in get_args(hint) if each is not NoneType)
+        inner, *others = (reader(each, build) for each in get_args(hint) if each is not NoneType)
         if others:
             return lambda value: None if value is None else _first_fitting((inner, *others), value)
         return lambda value: None if value is None else inner(value)
     if get_origin(hint) is tuple:
-        each = reader(get_args(hint)[0], nested)
+        each = reader(get_args(hint)[0], build)
         return lambda value: tuple(map(each, _of(list, tuple, value=value)))
     if is_dataclass(hint) and isinstance(hint, type):
-        return lambda value: nested(hint, _of(dict, value=value))
+        return lambda value: build(hint, _of(dict, value=value))
     if hint is str:
         return lambda value: _of(str, value=value)
-    return lambda value: _fitting(value, hint)
+    return lambda value: _fit(value, hint)
 
 
 def _first_fitting(readers: Sequence[Callable[[Any], Any]], value: Any) -> Any:
@@ -162,14 +162,14 @@ def _first_fitting(readers: Sequence[Callable[[Any], Any]], value: Any) -> Any:
     return readers[-1](value)
 
 
-def _of(*kinds: type, value: Any) -> Any:
+def _of(*types: type, value: Any) -> Any:
     """A value of one of these types."""
-    if isinstance(value, kinds):
+    if isinstance(value, types):
         return value
-    raise TypeError(f"expected {' or '.join(each.__name__ for each in kinds)}, found {type(value).__name__}")
+    raise TypeError(f"expected {' or '.join(each.__name__ for each in types)}, found {type(value).__name__}")
 
 
-def _fitting(value: Any, hint: Any) -> Any:
+def _fit(value: Any, hint: Any) -> Any:
     """A value that fits a plain type; a number of a row is one."""
     if (wrong := misfit(value, hint)) or (isinstance(value, float) and not math.isfinite(value)):
         raise TypeError(wrong or "expected a number")

@@ -24,10 +24,10 @@ class Part:
     def __init__(self, stage: Stage, number: int, drops: Iterable[DropLine] = ()) -> None:
         self.stage, self.number = stage, number
         self.path = open_part(stage.path(number))
-        self.done: dict[str, RowLine] = {}
-        self.written: dict[str, list[str]] = {}
+        self.outcomes: dict[str, RowLine] = {}
+        self.texts: dict[str, list[str]] = {}
         for data in (*json_objects(self.path, RowLine), *drops):
-            self.done[data["in"]] = cast("RowLine", data)
+            self.outcomes[data["in"]] = cast("RowLine", data)
         self.lines = append_to(self.path)
         self.drops = append_to(stage.folder / "drops.jsonl")
         stage.clock.start()
@@ -43,9 +43,9 @@ class Part:
         data: RowLine = {"in": row_id, "tokens": list(tokens)}
         if counts:
             data["counts"] = dict(counts)
-        rows = self.written[row_id] = list(map(encode, out))  # kept, as the finished part has the same lines
+        rows = self.texts[row_id] = list(map(encode, out))  # kept, as the finished part has the same lines
         append_line(self.lines, f'{encode(data)[:-1]},"out":[{",".join(rows)}]}}')
-        self.done[row_id] = {**data, "out": out}
+        self.outcomes[row_id] = {**data, "out": out}
 
     def drop(self, drop: Drop, tokens: Sequence[int], counts: Mapping[str, int] = NOTHING) -> None:
         """Write that one input row is left out."""
@@ -53,7 +53,7 @@ class Part:
         if counts:
             data["counts"] = dict(counts)
         append_line(self.drops, encode(data))
-        self.done[drop.id] = cast("RowLine", data)
+        self.outcomes[drop.id] = cast("RowLine", data)
 
     def finish(self, order: Sequence[str], count: Callable[[Row], str | None] | None = None) -> list[Row]:
         """Complete the part: sort to input order, fsync, rename. Returns its rows."""
@@ -61,7 +61,7 @@ class Part:
         rows: list[Row] = []
         lines: list[str] = []
         for row_id in order:
-            data = self.done[row_id]
+            data = self.outcomes[row_id]
             tally.spend(data.get("tokens") or (0, 0, 0))
             tally.counts.update(data.get("counts") or {})
             if "out" not in data:
@@ -69,7 +69,7 @@ class Part:
                 continue
             tally.rows_kept += 1
             rows += map(shallow, data["out"])
-            lines += self.written.get(row_id) or map(encode, data["out"])
+            lines += self.texts.get(row_id) or map(encode, data["out"])
         tally.rows_out = len(rows)
         tally.counts.update(filter(None, map(count, rows)) if count else ())
         sync(self.drops)  # a power cut must not leave a ledger that tells of drops which are in no file
@@ -96,11 +96,11 @@ def sort_drops(stage: Stage, order: Mapping[str, int]) -> None:
         places[drop["part"], order.get(drop["in"], 0), drop["in"]] = offset
         offset += len(line.encode()) + 1
 
-    def ordered() -> Iterator[str]:
+    def in_order() -> Iterator[str]:
         with reading(path) as file:
             for _, place in sorted(places.items()):
                 file.seek(place)
                 yield file.readline()[:-1].decode("utf-8")
 
     if places:
-        write_lines(path, ordered())
+        write_lines(path, in_order())

@@ -86,11 +86,11 @@ class _Reopening:
 
     def write(self) -> None:
         for number in self.stage.parts():
-            self._finished(number)
-        for path in self.stage.opened():
-            self._unfinished(path)
-        standing = [drop for drop in self.drops if drop["in"] not in self.stale]
-        write_lines(self.fresh.folder / "drops.jsonl", list(map(encode, standing)))
+            self._copy_part(number)
+        for path in self.stage.open_parts():
+            self._copy_open_part(path)
+        rest = [drop for drop in self.drops if drop["in"] not in self.stale]
+        write_lines(self.fresh.folder / "drops.jsonl", list(map(encode, rest)))
         write_lines(self.fresh.folder / "parts.jsonl", self.whole)
         if (clock := self.stage.folder / CLOCK).exists():
             shutil.copyfile(clock, self.fresh.folder / CLOCK)
@@ -98,44 +98,44 @@ class _Reopening:
             shutil.copytree(batches, self.fresh.folder / BATCHES)
         write_json(self.fresh.folder / WHOLE, self.earlier)
 
-    def _finished(self, number: int) -> None:
+    def _copy_part(self, number: int) -> None:
         if number not in self.tallies:
             ledger = self.stage.folder / "parts.jsonl"
             raise RunError(f"{ledger} has no line for part {number}; do it again with: --redo {self.stage.name}")
-        rows, dropped = list(self.stage.rows(dict, number)), self._dropped(number)
-        if not self.stale & {*(row["id"] for row in rows), *(drop["in"] for drop in dropped)}:
+        rows, drops = list(self.stage.rows(dict, number)), self._drops_of(number)
+        if not self.stale & {*(row["id"] for row in rows), *(drop["in"] for drop in drops)}:
             shutil.copyfile(self.stage.path(number), self.fresh.path(number))
             self.whole.append(encode({"part": number, **self.tallies[number].plain()}))
             return
-        spent = self.tallies[number]
-        self._spend(number, spent.tokens_in, spent.tokens_cached, spent.tokens_out, spent.seconds, anew=True)
-        for drop in dropped:
+        tally = self.tallies[number]
+        self._spend(number, tally.tokens_in, tally.tokens_cached, tally.tokens_out, tally.seconds, anew=True)
+        for drop in drops:
             drop["tokens"] = [0, 0, 0]  # they are among those spent, as are the lines'
-        kept = [row for row in rows if row["id"] not in self.stale]
-        lines = [encode({"in": row["id"], "tokens": [0, 0, 0], "out": [row]}) for row in kept]
+        rest = [row for row in rows if row["id"] not in self.stale]
+        lines = [encode({"in": row["id"], "tokens": [0, 0, 0], "out": [row]}) for row in rest]
         write_lines(open_part(self.fresh.path(number)), lines)
 
-    def _unfinished(self, path: Path) -> None:
-        number, kept = part_number(path), []
-        for done in json_objects(path, RowLine):
-            if done["in"] in self.stale:
-                tokens_in, cached, out = done.get("tokens") or (0, 0, 0)
-                self._spend(number, tokens_in, cached, out)
+    def _copy_open_part(self, path: Path) -> None:
+        number, lines = part_number(path), []
+        for line in json_objects(path, RowLine):
+            if line["in"] in self.stale:
+                tokens_in, tokens_cached, tokens_out = line.get("tokens") or (0, 0, 0)
+                self._spend(number, tokens_in, tokens_cached, tokens_out)
             else:
-                kept.append(encode(done))
-        for drop in self._dropped(number):
+                lines.append(encode(line))
+        for drop in self._drops_of(number):
             if drop["in"] in self.stale:
-                tokens_in, cached, out = drop.get("tokens") or (0, 0, 0)
-                self._spend(number, tokens_in, cached, out)
-        write_lines(self.fresh.folder / path.name, kept)
+                tokens_in, tokens_cached, tokens_out = drop.get("tokens") or (0, 0, 0)
+                self._spend(number, tokens_in, tokens_cached, tokens_out)
+        write_lines(self.fresh.folder / path.name, lines)
 
-    def _dropped(self, number: int) -> list[DropLine]:
+    def _drops_of(self, number: int) -> list[DropLine]:
         return [drop for drop in self.drops if drop["part"] == number]
 
     def _spend(
-        self, number: int, tokens_in: int, cached: int, out: int, seconds: float = 0.0, anew: bool = False
+        self, number: int, tokens_in: int, tokens_cached: int, tokens_out: int, seconds: float = 0.0, anew: bool = False
     ) -> None:
         """Keep what was spent; a finished part's ledger holds what was kept for it before."""
         before = [0, 0, 0, 0.0] if anew else self.earlier.get(str(number), [0, 0, 0, 0.0])
-        more = (tokens_in, cached, out, seconds)
+        more = (tokens_in, tokens_cached, tokens_out, seconds)
         self.earlier[str(number)] = [was + now for was, now in zip(before, more, strict=True)]

@@ -17,7 +17,7 @@ from cai.store.form import conversation, reader
 from cai.store.votes import Status as Status
 from cai.store.votes import Vote as Vote
 from constitution.model import About
-from constitution.tools import kinds
+from constitution.tools import features
 
 Message = dict[str, str]
 Track = Literal["redteam", "helpful"]
@@ -43,7 +43,7 @@ class Prompt:
     def about(self) -> About:
         """What principles are chosen by."""
         tags = (self.category, *self.tags) if self.category else self.tags
-        return About(self.track, tags, self.language, kinds(self.messages))
+        return About(self.track, tags, self.language, features(self.messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Pair:
     @property
     def about(self) -> About:
         """What principles are chosen by."""
-        return About(self.track, self.tags, self.language, kinds(self.messages))
+        return About(self.track, self.tags, self.language, features(self.messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +266,8 @@ def decode(kind: type[T], data: Any) -> T:
 def _readers(kind: type) -> dict[str, Callable[[Any], Any]]:
     """Field → what makes its value of plain data; looked up once for each row type."""
     hints = get_type_hints(kind)
-    known = {each.name: reader(hints[each.name], decode) for each in fields(kind)}  # pyright: ignore[reportArgumentType]
-    return known | ({"messages": conversation} if "messages" in known else {})
+    readers = {each.name: reader(hints[each.name], decode) for each in fields(kind)}  # pyright: ignore[reportArgumentType]
+    return readers | ({"messages": conversation} if "messages" in readers else {})
 
 
 def is_text(text: str) -> bool:
@@ -280,14 +280,14 @@ def content_key(messages: Sequence[Message]) -> int:
 
     A hash of 64 bits: among a million prompts two that differ share one with a probability of 3 in a hundred million.
     """
-    said = "\n".join(f"{each['role']} {_bare(each['content'])}" for each in messages)
-    return int.from_bytes(hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+    text = "\n".join(f"{each['role']} {_bare(each['content'])}" for each in messages)
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
 def _bare(text: str) -> str:
     """A text in one line, case and Unicode forms folded."""
-    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(folded.split())
+    plain_form = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(plain_form.split())
 
 
 def content_id(messages: Sequence[Message]) -> str:

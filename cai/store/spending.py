@@ -39,28 +39,28 @@ class Spending:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.totals: dict[tuple[str, str], Tokens] = {}
-        self.unsaved: dict[tuple[str, str], Tokens] = {}
+        self.recent: dict[tuple[str, str], Tokens] = {}
         for line in json_objects(path, SpentLine) if path else ():
             _spend(self.totals, (line["stage"], line["role"]), line["tokens"])
 
     def add(self, stage: str, role: str, tokens: Sequence[int]) -> None:
         """The tokens of one answer, or of several."""
         _spend(self.totals, (stage, role), tokens)
-        _spend(self.unsaved, (stage, role), tokens)
+        _spend(self.recent, (stage, role), tokens)
 
     def save(self) -> None:
         """Keep what was added since; raises as ``write_lines``."""
-        if self.path is None or not self.unsaved:
+        if self.path is None or not self.recent:
             return
-        lines = [{"stage": stage, "role": role, "tokens": tokens} for (stage, role), tokens in self.unsaved.items()]
+        lines = [{"stage": stage, "role": role, "tokens": tokens} for (stage, role), tokens in self.recent.items()]
         with append_to(self.path) as file:
             append_line(file, "\n".join(map(encode, lines)))
-        self.unsaved = {}
+        self.recent = {}
 
-    def taken(self) -> dict[tuple[str, str], Tokens]:
+    def take(self) -> dict[tuple[str, str], Tokens]:
         """What was added since it was last taken or saved."""
-        unsaved, self.unsaved = self.unsaved, {}
-        return unsaved
+        tokens, self.recent = self.recent, {}
+        return tokens
 
     def of(self, stage: str) -> dict[str, Tokens]:
         """A stage's by role, with what its own folders hold, such as an evaluation's answers."""
@@ -79,6 +79,6 @@ class Spending:
 
 
 def _spend(book: dict[K, Tokens], key: K, tokens: Sequence[int]) -> None:
-    there = book.setdefault(key, [0, 0, 0])
+    totals = book.setdefault(key, [0, 0, 0])
     for place, count in enumerate(tokens[:3]):
-        there[place] += count
+        totals[place] += count

@@ -65,8 +65,8 @@ class Stage:
     def clock(self) -> Clock:
         """How long it has worked, earlier sessions included; its parts start, stop and read it."""
         tallies = self.part_tallies()
-        reopened = (spent[3] for number, spent in self.earlier().items() if int(number) not in tallies)
-        return Clock(self.folder / CLOCK, sum(tally.seconds for tally in tallies.values()) + sum(reopened))
+        earlier = (costs[3] for number, costs in self.earlier().items() if int(number) not in tallies)
+        return Clock(self.folder / CLOCK, sum(tally.seconds for tally in tallies.values()) + sum(earlier))
 
     def begin(self, settings: Fingerprint) -> None:
         """Make the folder ready for rows made under these settings.
@@ -75,12 +75,12 @@ class Stage:
             UserError: it holds rows made under others, and the message shows what differs; or nobody knows under which.
         """
         begun, now = self.begun, settings.plain()
-        if begun is None and self._worked():
+        if begun is None and self._holds_rows():
             raise UserError(
                 f"{self.folder} holds rows, and begun.json that said under which settings they were made is gone; put it "
                 f"back, or do the stage again with: --redo {self.name}"
             )
-        if begun is not None and begun != now and self._worked():
+        if begun is not None and begun != now and self._holds_rows():
             what = differences(begun, now)
             rest = [each for each in what if not each.startswith(("constitution:", "inputs."))]
             alone = not rest and begun["inputs"].keys() == now["inputs"].keys()
@@ -92,7 +92,7 @@ class Stage:
         if begun != now:
             write_json(self.folder / "begun.json", now)
 
-    def _worked(self) -> bool:
+    def _holds_rows(self) -> bool:
         """Whether anything stands in the folder that other settings would spoil."""
         files = (path for path in self.folder.rglob("[!.]*") if path.name not in ("begun.json", "job.json"))
         return any(path.is_file() and path.stat().st_size for path in files)
@@ -130,19 +130,19 @@ class Stage:
         for number in self.parts():
             yield from self.rows(kind, number)
 
-    def opened(self) -> list[Path]:
+    def open_parts(self) -> list[Path]:
         """The files of parts in progress; one that a kill left beside its finished part is none."""
         return [path for path in self._files(".jsonl.open") if not self.finished(part_number(path))]
 
-    def _files(self, ending: str) -> list[Path]:
+    def _files(self, suffix: str) -> list[Path]:
         """The files of parts; a copy that somebody made beside one is none."""
-        paths = self.folder.glob(f"part-*{ending}")
-        return sorted(path for path in paths if path.name.removeprefix("part-").removesuffix(ending).isdigit())
+        paths = self.folder.glob(f"part-*{suffix}")
+        return sorted(path for path in paths if path.name.removeprefix("part-").removesuffix(suffix).isdigit())
 
     def so_far(self, kind: type[T]) -> Iterator[T]:
         """The rows of finished parts, then those of parts in progress."""
         yield from self.all_rows(kind)
-        for path in self.opened():
+        for path in self.open_parts():
             for line in json_objects(path, RowLine):
                 yield from (_row(kind, row, str(path)) for row in line.get("out", ()))
 
@@ -153,8 +153,8 @@ class Stage:
     def write_parts(self, rows: Iterable[object], size: int) -> None:
         """Write rows as whole parts of so many."""
         rows = iter(rows)
-        for number, some in enumerate(iter(lambda: list(islice(rows, size)), [])):
-            self.write_part(number, some)
+        for number, part in enumerate(iter(lambda: list(islice(rows, size)), [])):
+            self.write_part(number, part)
 
     def adopt(self, number: int, file: Path, tally: Tally, drops: Iterable[DropLine]) -> None:
         """Take over a part that a machine of a cluster finished; killed in between, it is done again.
@@ -183,8 +183,8 @@ class Stage:
         Args:
             tally: of what it took; each line is a row in and a row out where there is none.
         """
-        known = tally or Tally(len(lines), len(lines), len(lines))
-        self._account(number, known, sum(len(line.encode()) + 1 for line in lines))
+        ledger = tally or Tally(len(lines), len(lines), len(lines))
+        self._account(number, ledger, sum(len(line.encode()) + 1 for line in lines))
         write_lines(self.path(number), lines)
 
     def _account(self, number: int, tally: Tally, size: int) -> None:
@@ -216,9 +216,9 @@ class Stage:
     def count_done(self) -> int:
         """How many input rows are done, kept or dropped, by the ledger and by the parts in progress."""
         tallies = self.part_tallies()
-        finished = sum(tally.rows_in for tally in tallies.values())
-        opened = sum(1 for path in self.opened() for _ in whole_lines(path))
-        return finished + opened + sum(1 for drop in self.drops() if drop["part"] not in tallies)
+        whole = sum(tally.rows_in for tally in tallies.values())
+        lines = sum(1 for path in self.open_parts() for _ in whole_lines(path))
+        return whole + lines + sum(1 for drop in self.drops() if drop["part"] not in tallies)
 
     def part_tallies(self) -> dict[int, Tally]:
         """The ledgers of the finished parts."""
@@ -238,11 +238,11 @@ class Stage:
             RunError: a line is no ledger.
         """
         path, tallies = self.folder / "parts.jsonl", {}
-        known = {each.name for each in fields(Tally)}
+        names = {each.name for each in fields(Tally)}
         for data in json_objects(path, LedgerLine):
             number, size = data["part"], data.get("bytes")
             data["dropped"], data["counts"] = Counter(data["dropped"]), Counter(data["counts"])
-            tallies[number] = Tally(**{name: value for name, value in data.items() if name in known}), size
+            tallies[number] = Tally(**{name: value for name, value in data.items() if name in names}), size
         return tallies
 
     def close(self, settings: Fingerprint, tally: Tally, **more: object) -> None:
@@ -255,21 +255,21 @@ class Stage:
             raise RunError(f"{self.folder}: the ledger does not add up: {tally}")
         (self.folder / CLOCK).unlink(missing_ok=True)
         shutil.rmtree(self.folder / BATCHES, ignore_errors=True)  # whose answers are in rows now
-        made = {"stage": self.name, "digest": settings.digest(), "inputs": settings.inputs}
-        write_json(self.folder / "seal.json", {**made, **tally.plain(), **more, "versions": versions()})
+        stamp = {"stage": self.name, "digest": settings.digest(), "inputs": settings.inputs}
+        write_json(self.folder / "seal.json", {**stamp, **tally.plain(), **more, "versions": versions()})
 
     def restamp(self, settings: Fingerprint) -> None:
         """Let the rows stand as made under settings that would make the very same ones."""
         write_json(self.folder / "begun.json", settings.plain())
         if seal := self.seal:
-            made = {"digest": settings.digest(), "inputs": settings.inputs}
-            write_json(self.folder / "seal.json", {**seal, **made})
+            stamp = {"digest": settings.digest(), "inputs": settings.inputs}
+            write_json(self.folder / "seal.json", {**seal, **stamp})
 
     def with_earlier(self, number: int, tally: Tally) -> Tally:
         """A part's ledger with what it cost before it was reopened."""
-        if spent := self.earlier().get(str(number)):
-            tally.spend([int(count) for count in spent[:3]])
-            tally.seconds += spent[3]
+        if costs := self.earlier().get(str(number)):
+            tally.spend([int(count) for count in costs[:3]])
+            tally.seconds += costs[3]
         return tally
 
     def earlier(self) -> dict[str, list[float]]:

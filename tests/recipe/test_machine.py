@@ -48,7 +48,7 @@ def machine(*missing: str) -> Machine:
 def test_a_package_that_is_missing_is_one_sentence(write: Write, missing: str, words: str) -> None:
     with pytest.raises(InputError) as error:
         load_recipe(write("r.yaml", RECIPE), machine=machine(missing))
-    [problem] = error.value.found
+    [problem] = error.value.problems
     assert words in str(problem)
 
 

@@ -254,7 +254,7 @@ def test_of_a_thousand_mistakes_the_first_are_told(write: Write) -> None:
         load_recipe(path)
     *told, last = str(error.value).splitlines()
     assert len(told) == 50 and "key49" in told[-1] and last == "… and 950 more like these"
-    assert len(error.value.found) == 1000
+    assert len(error.value.problems) == 1000
 
 
 def numbers(schema: object, keys: str = "") -> Iterator[tuple[str, dict]]:

@@ -178,7 +178,7 @@ def test_a_copy_beside_a_part_is_no_part(tmp_path: Path) -> None:
     for name in ("part-copy.jsonl", "part-00000 (copy).jsonl", "part-00000 (copy).jsonl.open"):
         (stage.folder / name).write_bytes(stage.path(0).read_bytes())
     audit.whole(stage)
-    assert stage.parts() == [0] and not stage.opened()
+    assert stage.parts() == [0] and not stage.open_parts()
 
 
 def test_a_dataset_that_lost_a_file_is_not_trained_on(tmp_path: Path) -> None:

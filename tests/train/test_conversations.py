@@ -251,7 +251,7 @@ def test_tools_are_learnt_as_they_are_asked(
     from cai.train.shared.conversations import as_asked, fitting, learnable, scorable, template
 
     row = {"prompt": TALK, "chosen": YES, "rejected": NO, "prompt_id": "1"}
-    dataset.write(tmp_path, [row] * 2, set(), frozenset(columns.carried(row)))
+    dataset.write(tmp_path, [row] * 2, set(), frozenset(columns.extras(row)))
     given = replace(job("dpo", model(name)), data=tmp_path, out=tmp_path)
     asked = ChatTemplate(reads(model(name))).asked(TALK)
     assert "Tells the time." in asked

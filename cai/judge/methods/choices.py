@@ -180,7 +180,7 @@ async def by_logprobs(request: Request, floor: float, ask: Ask, said: Said = NOT
 
 async def by_samples(asked: Rendered, form: Form, want: Wanted, ask: Ask, draw: Draw = USUAL) -> Distribution:
     """Read from the last lines of several answers; where less than half can be read, the commonest reason is the status."""
-    reply = await ask(_sampling(asked.closing(forms.asking(ask.constitution, form)), want, ask, draw))
+    reply = await ask(_sampling(asked.with_ending(forms.instruction(ask.constitution, form)), want, ask, draw))
     said = [_read(text, end, form) for text, end in zip(reply.texts, reply.finishes, strict=True)]
     choices = Counter(choice for choice, _ in said if choice)
     unread = Counter(why for choice, why in said if not choice)

@@ -18,7 +18,7 @@ from cai.store.votes import LOGPROBS
 from constitution import forms, judging, read
 from constitution.forms import Form
 from constitution.model import Principle
-from constitution.turns import Rendered, given
+from constitution.turns import Rendered, nonempty
 
 
 async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
@@ -38,7 +38,7 @@ async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: Judg
 async def _reasoned(vote: Vote, asked: Rendered, form: Form, want: Judging, ask: Ask) -> list[Vote]:
     """A vote for each reasoning, with the letters' probabilities after it."""
     temperature = want.temperature if want.temperature is not None else 0.0 if want.samples == 1 else 1.0
-    stop = (*asked.stop, *given(form.stop))
+    stop = (*asked.stop, *nonempty(form.stop))
     request = Request(
         asked.messages, asked.prompt, want.samples, want.max_tokens, temperature, stop=stop, seed=vote.seed
     )

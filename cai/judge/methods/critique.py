@@ -31,6 +31,6 @@ async def critique(row: Pair, principle: Principle, orders: Sequence[str], want:
             continue
         critiques = (of_a, of_b) if order == "ab" else (of_b, of_a)
         said = row.messages, shown(row, order)
-        asked = judging.criticized(ask.constitution, principle, said, critiques, style(want, ask))
+        asked = judging.judgment_with_critiques(ask.constitution, principle, said, critiques, style(want, ask))
         votes.append(await verdict(vote, asked, want, ask))
     return votes
