@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import NotRequired, TypedDict, TypeVar
 
 from jsonschema import Draft202012Validator
 
@@ -31,6 +31,7 @@ from constitution.source import (
     Keys,
     Problem,
     Source,
+    Yaml,
     complain,
     nearest,
     read_yaml,
@@ -39,6 +40,18 @@ from constitution.templates import ADDED, Templates, mistakes
 
 E = TypeVar("E", CritiqueRevisionExemplar, JudgmentExemplar)
 MOST_INCLUDES = 16
+
+Include = TypedDict(
+    "Include",
+    {
+        "path": str,
+        "only": NotRequired[list[str]],
+        "except": NotRequired[list[str]],
+        "override": NotRequired[dict[str, Yaml]],
+        "exemplars": NotRequired[bool],
+    },
+)
+"""One item under ``include``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +174,7 @@ class _Resolver:
         self.origins[principle.id] = (source, origin)
         self.places[principle.id] = origin if source is self.source else keys
 
-    def _include(self, keys: Keys, item: dict[str, Any]) -> None:
+    def _include(self, keys: Keys, item: Include) -> None:
         path = find(item["path"], self.source.path.parent)
         where = (*keys, "path") if (*keys, "path") in self.source.lines else keys
         if path is None:
@@ -181,7 +194,7 @@ class _Resolver:
             return
         self._take(keys, item, file)
 
-    def _take(self, keys: Keys, item: dict[str, Any], file: ConstitutionFile) -> None:
+    def _take(self, keys: Keys, item: Include, file: ConstitutionFile) -> None:
         constitution = file.constitution
         ids = self._selection((*keys, "only"), item.get("only"), constitution) or set(constitution.by_id)
         ids -= self._selection((*keys, "except"), item.get("except"), constitution)
@@ -257,11 +270,11 @@ def _under(ids: set[str], exemplars: Sequence[E]) -> tuple[E, ...]:
     return tuple(each for each in exemplars if each.principle in ids)
 
 
-def _principle(data: dict[str, Any]) -> Principle:
+def _principle(data: Yaml) -> Principle:
     return Principle(**{"title": data["id"], **_fields(data)})
 
 
-def _fields(data: dict[str, Any]) -> dict[str, Any]:
+def _fields(data: Yaml) -> Yaml:
     """A principle's data → the fields of ``Principle``."""
     fields = _strip(data)
     if "tags" in data:
@@ -278,5 +291,5 @@ def _fields(data: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _strip(data: dict[str, Any]) -> dict[str, Any]:
+def _strip(data: Yaml) -> Yaml:
     return {key: value.strip() if isinstance(value, str) else value for key, value in data.items()}

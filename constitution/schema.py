@@ -6,7 +6,7 @@ Numbers are read as people mean them: a whole number is written without a point,
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,7 +104,7 @@ def _type_names(types: str | list[str]) -> str:
     return " or ".join(_TYPE_NAMES[name] for name in _type_list(types))
 
 
-def _bounds(schema: dict[str, Any], types: str | list[str]) -> str:
+def _bounds(schema: Mapping[str, object], types: str | list[str]) -> str:
     """Of a number, what it may be; nothing where it may be any."""
     limits = {"minimum", "exclusiveMinimum", "maximum"} & schema.keys()
     return f"; write one of {_range(schema)}" if limits and {"integer", "number"} & {*_type_list(types)} else ""
@@ -115,7 +115,7 @@ def _quotes(types: str | list[str], value: object) -> str:
     return "; put it in quotes" if "string" in _type_list(types) and isinstance(value, bool | int | float) else ""
 
 
-def _range(schema: dict[str, Any]) -> str:
+def _range(schema: Mapping[str, object]) -> str:
     """``at least 1 and at most 1000``."""
     words = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}
     return " and ".join(f"{word} {schema[key]}" for key, word in words.items() if key in schema)

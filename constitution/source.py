@@ -18,6 +18,8 @@ from constitution.shipped import advice
 from constitution.syntax import stumble
 
 Keys = tuple[str | int, ...]
+Yaml = dict[str, Any]
+"""A mapping of a file, of which its schema says which keys it has and what their values are."""
 MOST_BYTES = 16 * 2**20
 DEEPEST = 64
 MOST_TOLD = 50

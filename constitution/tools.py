@@ -7,11 +7,9 @@ message of the role ``tool``. ``wire`` makes of these what servers and chat temp
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import NotRequired, TypedDict, cast
 
 Message = dict[str, str]
-Json = Any
-
 DEFINITIONS, RESULT, CALLS = "tools", "tool", "tool_calls"
 LONGEST = 4000
 """Characters of a tool's result or a call that a critic or judge is shown; of longer ones the middle is left out."""
@@ -19,7 +17,37 @@ TAIL = 1000
 """Of those, how many are the end's."""
 
 
-def definitions(messages: Sequence[Message]) -> list[Json]:
+class FunctionDefinition(TypedDict):
+    """A function that may be called; ``parameters`` are a JSON schema."""
+
+    name: str
+    description: NotRequired[str]
+    parameters: NotRequired[Mapping[str, object]]
+
+
+class Definition(TypedDict):
+    """A tool that may be called."""
+
+    type: str
+    function: FunctionDefinition
+
+
+class FunctionCall(TypedDict):
+    """What is called; ``arguments`` are JSON, or an object where a chat template is to show them."""
+
+    name: str
+    arguments: object
+
+
+class Call(TypedDict):
+    """The call of a tool."""
+
+    id: str
+    type: str
+    function: FunctionCall
+
+
+def definitions(messages: Sequence[Message]) -> list[Definition]:
     """The tools that the assistant may call; none where the conversation has none."""
     return json.loads(messages[0]["content"]) if messages and messages[0]["role"] == DEFINITIONS else []
 
@@ -41,19 +69,17 @@ def features(messages: Sequence[Message]) -> tuple[str, ...]:
     return tuple(name for name, has in flags.items() if has)
 
 
-def wire(messages: Sequence[Message], as_objects: bool = False) -> list[dict[str, Json]]:
+def wire(messages: Sequence[Message], as_objects: bool = False) -> list[dict[str, object]]:
     """The conversation as servers take it, without the definitions.
 
     Args:
         as_objects: whether a call's arguments are an object, as chat templates want them, rather than JSON, as servers do.
     """
-    return [
-        _turn(each, as_objects) if CALLS in each else cast("dict[str, Json]", each)
-        for each in without_definitions(messages)
-    ]
+    turns = without_definitions(messages)
+    return [_turn(each, as_objects) if CALLS in each else cast("dict[str, object]", each) for each in turns]
 
 
-def _turn(message: Message, as_objects: bool) -> dict[str, Json]:
+def _turn(message: Message, as_objects: bool) -> dict[str, object]:
     calls = json.loads(message[CALLS])
     for each in calls if as_objects else ():
         each["function"]["arguments"] = json.loads(each["function"]["arguments"])
@@ -88,9 +114,10 @@ def excerpt(text: str) -> str:
     return f"{text[: LONGEST - TAIL]}\n[… {left_out:,} characters left out …]\n{text[-TAIL:]}"
 
 
-def _signature(tool: Mapping[str, Json]) -> str:
+def _signature(tool: Mapping[str, object]) -> str:
     """``name(city, day): what it does``."""
-    own = tool.get("function", tool)
+    function = tool.get("function")
+    own: Mapping[str, object] = function if isinstance(function, Mapping) else tool
     parameters = own.get("parameters") or {}
     names = ", ".join(parameters.get("properties") or {}) if isinstance(parameters, Mapping) else ""
     about = " ".join(str(own.get("description") or "").split())

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cai.data.conversations import Conversation
 from cai.data.notation import count, names, printable
@@ -147,7 +146,7 @@ class Account:
         turns = [f"    {each['role']}: " + turn_text(each).replace("\n", "\n      ") for each in self.example]
         return ["  the first row, as it is asked:", *turns]
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """As JSON has it."""
         return {
             "name": self.name,

@@ -12,10 +12,9 @@ their order. What is of no such form is a reason to leave its row out.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from cai.data.notation import Unusable
-from constitution.tools import CALLS, DEFINITIONS, RESULT, Message
+from constitution.tools import CALLS, DEFINITIONS, RESULT, Call, Definition, FunctionDefinition, Message
 
 CALLING = ("function_call", "tool_call", "tool_calls", "function-call")
 """Speakers whose words are a call."""
@@ -23,7 +22,7 @@ RESULTS = ("tool", "function", "ipython", "observation", "environment", "functio
 """Speakers whose words are what a tool gave."""
 PARTS = ("tool_use", "tool_call", "tool_result", "tool_response")
 """Types of parts of a turn that are no words."""
-Utterance = tuple[Message, list[dict[str, Any]]]
+Utterance = tuple[Message, list[Call]]
 """A message, and the calls that it makes."""
 _TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _RESPONSE = re.compile(r"\A\s*<tool_response>\s*(.*?)\s*</tool_response>\s*\Z", re.DOTALL)
@@ -41,7 +40,7 @@ def definitions(value: object) -> Message:
     return {"role": DEFINITIONS, "content": json.dumps(list(map(_definition, tools)), ensure_ascii=False)}
 
 
-def _definition(tool: object) -> dict[str, Any]:
+def _definition(tool: object) -> Definition:
     own = tool.get("function", tool) if isinstance(tool, Mapping) else None
     if not isinstance(own, Mapping) or not isinstance(own.get("name"), str) or not own["name"]:
         raise Unusable("unreadable_tools", "one of the tools has no name")
@@ -51,11 +50,12 @@ def _definition(tool: object) -> dict[str, Any]:
         raise Unusable("unreadable_tools", f"the parameters of the tool {own['name'][:40]} are no object")
     if schema and "properties" not in schema:  # parameter → what it is, without the words of JSON Schema
         schema = {"type": "object", "properties": dict(schema)}
-    function = {"name": own["name"], "description": str(own.get("description") or ""), "parameters": schema}
+    name, description = own["name"], str(own.get("description") or "")
+    function: FunctionDefinition = {"name": name, "description": description, "parameters": schema}
     return {"type": "function", "function": function}
 
 
-def calls(turn: Mapping[str, object], words: str, role: str) -> tuple[str, list[dict[str, Any]]]:
+def calls(turn: Mapping[str, object], words: str, role: str) -> tuple[str, list[Call]]:
     """A turn's words without its calls, and these.
 
     Args:
@@ -110,7 +110,7 @@ def with_ids(turns: Sequence[Utterance]) -> tuple[Message, ...]:
     Raises:
         Unusable: a result answers no call.
     """
-    messages, queue, count = list[Message](), list[dict[str, Any]](), 0
+    messages, queue, count = list[Message](), list[Call](), 0
     for message, entries in turns:
         for each in entries:
             count += 1
@@ -124,7 +124,7 @@ def with_ids(turns: Sequence[Utterance]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _with_id(message: Message, queue: list[dict[str, Any]]) -> Message:
+def _with_id(message: Message, queue: list[Call]) -> Message:
     """The result with the id of its call, which waits no more."""
     call_id, name = message.get("tool_call_id"), message.get("name")
     matches = [each for each in queue if each["id"] == call_id] if call_id else queue
@@ -136,12 +136,12 @@ def _with_id(message: Message, queue: list[dict[str, Any]]) -> Message:
     return {**message, "tool_call_id": call["id"], "name": call["function"]["name"]}
 
 
-def _calls(value: object) -> Iterator[dict[str, Any]]:
+def _calls(value: object) -> Iterator[Call]:
     data = _parse(value, "a call")
     yield from map(_call, data if isinstance(data, list) else [data])
 
 
-def _call(value: object) -> dict[str, Any]:
+def _call(value: object) -> Call:
     """A call in the form of the OpenAI protocol; its id is empty where it has none."""
     own = value.get("function", value) if isinstance(value, Mapping) else None
     if not isinstance(value, Mapping) or not isinstance(own, Mapping) or not isinstance(own.get("name"), str):

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
-from cai.data.columns import Extras, extras, table
+from cai.data.columns import Arrow, Extras, extras, table
 from cai.errors import RunError
 from cai.store.rows import Message
 from constitution.visible import visible
@@ -94,7 +94,7 @@ class Shards:
         self.folder, self.split, self.more = folder, split, more
         self.rows: list[dict[str, object]] = []
         self.files: list[Path] = []
-        self.writer: Any = None
+        self.writer: Arrow = None
         self.count = 0
 
     def add(self, row: dict[str, object]) -> None:
@@ -161,7 +161,7 @@ def files(folder: Path, split: str) -> list[str]:
     return sorted(map(str, folder.glob(f"{split}*.parquet")))
 
 
-def rows(folder: Path) -> Iterator[dict[str, Any]]:
+def rows(folder: Path) -> Iterator[dict[str, object]]:
     """The rows of all splits, as they are written.
 
     Raises:

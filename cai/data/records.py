@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from cai.data import objects, tables
+from cai.data.columns import Arrow
 from cai.data.formats import kind
 from cai.data.locations import Origin, files
 from cai.data.notation import twice
@@ -172,7 +173,7 @@ def _from_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
             yield number, data
 
 
-def _json(text: str, place: str) -> Any:
+def _json(text: str, place: str) -> object:
     try:
         return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
@@ -250,7 +251,7 @@ def _from_arrow(path: Path) -> Iterator[tuple[int, Record]]:
         raise UserError(f"{path}: is not an Arrow file ({_line(error)}); save the dataset anew") from None
 
 
-def _from_batches(schema: Any, batches: Iterator[Any], path: Path) -> Iterator[tuple[int, Record]]:
+def _from_batches(schema: Arrow, batches: Iterator[Arrow], path: Path) -> Iterator[tuple[int, Record]]:
     if name := twice(schema.names):
         raise UserError(f"{path}: has two columns {name}; rename one of them")
     number = 0
@@ -262,7 +263,7 @@ def _from_batches(schema: Any, batches: Iterator[Any], path: Path) -> Iterator[t
             yield number, {name: values[place] for name, values in columns.items()}
 
 
-def _plain(column: Any) -> Sequence[object]:
+def _plain(column: Arrow) -> Sequence[object]:
     """A column's values as Python has them; as text where it has none like them, such as times in nanoseconds."""
     import pyarrow
 

@@ -70,7 +70,7 @@ class Block:
         return list(dict.fromkeys(role for _, role in named_roles(self.want)))
 
 
-def named_roles(want: Any) -> list[tuple[str, str]]:
+def named_roles(want: object) -> list[tuple[str, str]]:
     """The roles a block names, with their keys."""
     single = [(key, getattr(want, key)) for key in SINGLE if getattr(want, key, "")]
     judge = getattr(want, "guards", {}).get("judge", "")

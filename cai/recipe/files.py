@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from cai.data import locations
 from cai.data.prompts import PromptSource, read
@@ -13,7 +12,7 @@ from cai.judge.calibration import Calibration
 from cai.recipe.models import read_weights
 from cai.store.rows import Prompt
 from constitution.shipped import FOLDERS, find, missing
-from constitution.source import Keys
+from constitution.source import Keys, Yaml
 
 _COLUMN = re.compile(r"; name one of: (.*?) \(key `column`.*?\)")
 """What is advised of a source of prompts, which has a key for its column."""
@@ -37,7 +36,7 @@ class Files:
             self.wrong(keys, missing(name, "the recipe", FOLDERS if keys[0] != "constitution" else ("principles",)))
         return path
 
-    def block(self, kind: str, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    def block(self, kind: str, block: Yaml, keys: Keys) -> Yaml:
         """A step's block with its files found."""
         if kind == "prompts":
             block = self._sources(block, keys)
@@ -71,7 +70,7 @@ class Files:
             else read_weights(name, keys, self.beside, self.wrong)
         )
 
-    def _calibrations(self, block: dict[str, Any], keys: Keys) -> dict[str, Calibration]:
+    def _calibrations(self, block: Yaml, keys: Keys) -> dict[str, Calibration]:
         """Role → the fit that is named for it."""
         value = block["calibration"]
         fits = {}
@@ -82,7 +81,7 @@ class Files:
                 self.wrong(keys, str(error))
         return fits
 
-    def _sources(self, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    def _sources(self, block: Yaml, keys: Keys) -> Yaml:
         for track in ("redteam", "helpful"):
             value = block.get(track) or []
             items = value if isinstance(value, list) else [value]
@@ -91,11 +90,11 @@ class Files:
             self.wrong(keys, "needs prompts: name a file under redteam or helpful")
         return block
 
-    def _source(self, item: str | dict[str, Any], keys: Keys) -> PromptSource:
+    def _source(self, item: str | Yaml, keys: Keys) -> PromptSource:
         fields = self._locate({"path": item} if isinstance(item, str) else item, keys)
         return PromptSource(**{**fields, "tags": tuple(fields.get("tags", ()))})
 
-    def _locate(self, source: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    def _locate(self, source: Yaml, keys: Keys) -> Yaml:
         """A source with its files found."""
         if bool(source.get("path")) == bool(source.get("hub")):
             self.wrong(keys, "needs exactly one of path and hub")

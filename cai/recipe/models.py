@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
@@ -17,7 +16,7 @@ from cai.models.spec import KINDS, SAMPLING, ModelSpec
 from cai.recipe.schema import SCHEMA
 from constitution.schema import Validator, describe, problems
 from constitution.shipped import find
-from constitution.source import Keys, Problem, Source, complain, parse_yaml
+from constitution.source import Keys, Problem, Source, Yaml, complain, parse_yaml
 
 HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+", re.ASCII)
 Wrong = Callable[[Keys, str], None]
@@ -27,7 +26,7 @@ REQUEST_KEYS = ("headers_env", "extra_body", "thinking", *SAMPLING)
 COMBINE_KEYS = ("combine", "safety", "threshold", "spread")
 
 
-def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong: Wrong) -> ModelSpec:
+def read_model(role: str, block: Yaml, keys: Keys, beside: Path, wrong: Wrong) -> ModelSpec:
     """A block that the schema allows → how to reach the model; mistakes go to ``wrong``."""
     if isinstance(block.get("vllm"), dict):
         server = block["vllm"]
@@ -38,7 +37,7 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
     if len(kinds) != 1:
         wrong(keys, f"needs exactly one of {', '.join(KINDS)}, found {', '.join(kinds) or 'none'}")
         return ModelSpec(role, scripted="none")
-    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}
+    fields: Yaml = {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}
     if fields.get("concurrency") == "auto":
         del fields["concurrency"]
     for key, kind in (
@@ -146,7 +145,7 @@ def _from_block(text: str) -> ModelSpec:
     return _spec(source.data, source)
 
 
-def _spec(block: dict[str, Any], source: Source) -> ModelSpec:
+def _spec(block: Yaml, source: Source) -> ModelSpec:
     mistakes: list[Problem] = []
     spec = read_model("model", block, (), Path(), lambda keys, text: mistakes.append(source.problem(keys, text)))
     complain([Problem(COMMAND, 0, "", problem.text) for problem in mistakes])

@@ -7,13 +7,12 @@ of the recipe from the start; which of them are not run is found out as the run 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from cai.models.spec import ModelSpec
 from cai.recipe.block import SINGLE, Block
 from cai.stages import STAGES
 from cai.stages.rounds import Bounds, Outcome, Rounds, Verdict
-from constitution.source import Keys, nearest
+from constitution.source import Keys, Yaml, nearest
 
 SEVERAL = ("models", "panel", "calibration")
 """Keys of blocks that name several roles."""
@@ -51,16 +50,14 @@ class Round:
         return f"{self.policy}/{name}"
 
 
-def read(block: Mapping[str, Any]) -> Rounds:
+def read(block: Yaml) -> Rounds:
     """A checked block of the recipe."""
     return Rounds(**{**block, "stages": tuple(block["stages"])})
 
 
 def bounds(want: Rounds) -> Bounds:
     """Its bounds."""
-    fields: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in want.until.items()
-    }
+    fields: Yaml = {key: tuple(value) if isinstance(value, list) else value for key, value in want.until.items()}
     return Bounds(**fields)
 
 
@@ -77,7 +74,7 @@ def within(round: Round, step: Block) -> Block:
     return replace(step, rounds=round.of, round=round.number, number=round.number - 1, policy=policy)
 
 
-def steps(want: Rounds, round: Round, prompts: str) -> Iterator[tuple[str, dict[str, Any], Keys]]:
+def steps(want: Rounds, round: Round, prompts: str) -> Iterator[tuple[str, Yaml, Keys]]:
     """The steps of one round as a recipe would have them, its comparison last: kind, block, and where the block stands.
 
     Args:
@@ -89,7 +86,7 @@ def steps(want: Rounds, round: Round, prompts: str) -> Iterator[tuple[str, dict[
     roles = {**dict.fromkeys(("newest", "previous"), before), "initial": want.init}
     roles |= {name: round.step(name) for name, (kind, _) in zip(names, inner, strict=True) if kind == "reward"}
     for number, ((kind, settings), name) in enumerate(zip(inner, names, strict=True)):
-        block = {key: _with_roles(key, value, roles) for key, value in settings.items()}
+        block: Yaml = {key: _with_roles(key, value, roles) for key, value in settings.items()}
         if block.get("from") in names:
             block["from"] = round.step(block["from"])
         elif "prompts" in STAGES[kind].reads:
@@ -99,7 +96,7 @@ def steps(want: Rounds, round: Round, prompts: str) -> Iterator[tuple[str, dict[
     yield "evaluate", {**want.evaluate, **comparison}, ("evaluate",)
 
 
-def _with_roles(key: str, value: Any, roles: Mapping[str, str]) -> Any:
+def _with_roles(key: str, value: object, roles: Mapping[str, str]) -> object:
     """A block's value, its words for policies replaced by their roles."""
     if key in SINGLE and isinstance(value, str):
         return roles.get(value, value)
@@ -226,7 +223,7 @@ def _judge(want: Rounds, models: Mapping[str, ModelSpec]) -> Problems:
                     yield ("evaluate", "judge"), text
 
 
-def _labellers(kind: str, settings: Mapping[str, Any]) -> list[str]:
+def _labellers(kind: str, settings: Yaml) -> list[str]:
     """The roles that judge in a step of a round."""
     keys = {"label": ("model",), "score": ("model",), "revise": ("judge",)}.get(kind, ("reward",))
     return [role for key in keys if (role := settings.get(key))] + list(settings.get("panel") or ())

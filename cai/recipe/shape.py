@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from cai.models.spec import ModelSpec
 from cai.recipe import ensemble, rounds
@@ -18,7 +18,9 @@ from cai.train.launch.hardware import Hardware
 from constitution.load import load
 from constitution.model import Constitution
 from constitution.shipped import find
-from constitution.source import InputError, Keys, Problem, Source, complain
+from constitution.source import InputError, Keys, Problem, Source, Yaml, complain
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +122,20 @@ class _Outline:
             self.problems += error.problems
             return None
 
-    def _value(self, key: str, usual: Any) -> Any:
+    def _value(self, key: str, usual: T) -> T:
         return self.source.data.get(key, usual)
 
     def _hardware(self) -> Hardware:
         """What trainers run on, with a config's file found."""
-        choice = hardware.read(self._value("hardware", None))
+        choice = hardware.read(self.source.data.get("hardware"))
         if choice.kind in hardware.KINDS:
             return choice
         return replace(choice, kind=str(find(choice.kind, self.folder) or choice.kind))
 
-    def _model(self, role: str, block: dict[str, Any]) -> ModelSpec:
+    def _model(self, role: str, block: Yaml) -> ModelSpec:
         return read_model(role, block, ("models", role), self.folder, self.wrong)
 
-    def _rounds(self, settings: dict[str, Any], keys: Keys) -> None:
+    def _rounds(self, settings: Yaml, keys: Keys) -> None:
         """Add the steps of all rounds."""
         name, outside = settings.pop("as", "rounds"), list(self.blocks)
         held_out = self._reads("rounds", settings.pop("from", None), outside, keys)
@@ -151,7 +153,7 @@ class _Outline:
                 break  # the same would be said of the other rounds
         self._add(rounds.outcome(want, name, keys))
 
-    def _step(self, kind: str, block: dict[str, Any], keys: Keys, round: rounds.Round | None = None) -> None:
+    def _step(self, kind: str, block: Yaml, keys: Keys, round: rounds.Round | None = None) -> None:
         """Add a step, or those of an ensemble."""
         name = block.pop("as", kind)
         place = Block(kind, name, None, "", keys)

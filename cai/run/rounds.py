@@ -96,7 +96,9 @@ async def _measured(run: Run, block: Block, want: Verdict, answers: Path) -> Div
         await train(
             "divergence", folder / "job.json", run.folder / "logs" / f"{block.name}.log", Where(), lambda line: None
         )
-    return read_form(folder / "manifest.json", Divergence)
+    divergence = read_form(folder / "manifest.json", Divergence)
+    assert divergence is not None, "a training that ends well leaves its manifest"
+    return divergence
 
 
 def _compared(folder: Path, role: str) -> Wins:

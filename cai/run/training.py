@@ -52,6 +52,7 @@ async def training(run: Run, block: Block) -> None:
             finally:
                 run.count_again()
     done = read_form(manifest, Manifest)
+    assert done is not None, "a training that ends well leaves its manifest"
     rows = done["rows"]
     left_out = {reason: count for reason, count in rows.items() if reason not in ("train", "test", "repeated")}
     dropped, counts = +Counter(left_out), +Counter(repeated=rows.get("repeated", 0))

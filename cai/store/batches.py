@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from cai.errors import UserError
-from cai.store.files import read_form, write_json
+from cai.store.files import Json, read_form, write_json
 
 BATCHES = ".batches"
 """The folder within a stage's, with one for each role."""
@@ -83,7 +83,7 @@ class BatchFolder:
         """Where a file of answers goes."""
         return self.folder / f"{number:05d}-{place}.jsonl"
 
-    def lines(self, number: int) -> Iterator[tuple[Place, dict[str, Any]]]:
+    def lines(self, number: int) -> Iterator[tuple[Place, dict[str, Json]]]:
         """All lines of a batch's files, with their places; one that is no JSON object answers nothing and is passed over."""
         for path in sorted(self.folder.glob(f"{number:05d}-*.jsonl")):
             offset = 0
@@ -95,7 +95,7 @@ class BatchFolder:
                     offset += len(line)
 
     @staticmethod
-    def line(place: Place) -> dict[str, Any]:
+    def line(place: Place) -> dict[str, Json]:
         """The line at a place, of those that ``lines`` gave."""
         path, offset = place
         with path.open("rb") as file:

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, TypeVar, overload
 
 from cai.errors import RunError
 from cai.store.form import misfit
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 """What a JSON file holds."""
+F = TypeVar("F")
 BLOCK = 1 << 16
 
 
@@ -110,7 +111,11 @@ def whole_lines(path: Path) -> Iterator[str]:
                     raise _damage(path, number, "is no text") from None
 
 
-def json_objects(path: Path, form: Any = None) -> Iterator[dict[str, Any]]:
+@overload
+def json_objects(path: Path) -> Iterator[dict[str, Json]]: ...
+@overload
+def json_objects(path: Path, form: type[F]) -> Iterator[F]: ...
+def json_objects(path: Path, form: type[F] | None = None) -> Iterator[object]:
     """The JSON object of each complete line.
 
     Args:
@@ -126,7 +131,7 @@ def json_objects(path: Path, form: Any = None) -> Iterator[dict[str, Any]]:
         yield data
 
 
-def json_object(line: str | bytes, path: Path, number: int, exact: bool = True) -> dict[str, Any]:
+def json_object(line: str | bytes, path: Path, number: int, exact: bool = True) -> dict[str, Json]:
     """The JSON object of one line of a file; raises as ``json_objects``.
 
     Args:
@@ -226,7 +231,7 @@ def _itself(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
-def read_form(path: Path, form: Any) -> Any:
+def read_form(path: Path, form: type[F]) -> F | None:
     """A JSON file's data of a form, see ``form.misfit``; otherwise as ``read_json``."""
     data = read_json(path)
     if data is None or not (wrong := misfit(data, form)):

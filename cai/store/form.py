@@ -1,7 +1,7 @@
 """Whether JSON has the form that a type says: what a run wrote may have been damaged since, and is never believed as it is."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import is_dataclass
 from functools import cache
@@ -13,6 +13,7 @@ from typing import (
     NotRequired,
     Required,
     TypedDict,
+    TypeVar,
     Union,
     get_args,
     get_origin,
@@ -20,7 +21,8 @@ from typing import (
     is_typeddict,
 )
 
-NAMES = {
+K = TypeVar("K")
+NAMES: Mapping[type, str] = {
     str: "text",
     int: "a whole number",
     float: "a number",
@@ -37,7 +39,13 @@ class PlainMessage(TypedDict):
     content: str
 
 
-def misfit(data: object, form: Any) -> str:
+Check = Callable[[object], Iterator[str]]
+"""Data → the places that do not fit."""
+Reader = Callable[[object], object]
+"""Plain data → a field's value."""
+
+
+def misfit(data: object, form: object) -> str:
     """The first place that does not fit, ``dropped.refused: expected a whole number``; empty where all does.
 
     Args:
@@ -47,7 +55,7 @@ def misfit(data: object, form: Any) -> str:
 
 
 @cache
-def _check(form: Any) -> Callable[[object], Iterator[str]]:
+def _check(form: object) -> Check:
     """What finds the places that do not fit; made once for each form."""
     origin, inner = get_origin(form), get_args(form)
     if form in (Any, object) or isinstance(form, str | ForwardRef):  # a form within itself is looked at no deeper
@@ -61,13 +69,14 @@ def _check(form: Any) -> Callable[[object], Iterator[str]]:
     if origin in (Union, UnionType):
         return _any_of(inner)
     if form is list or origin in (list, Sequence):
-        return _items(list, inner[-1:] or (Any,), lambda data: enumerate(data))
+        return _items(list, inner, enumerate)
     if form is dict or origin in (dict, Mapping):
-        return _items(dict, inner[-1:] or (Any,), lambda data: data.items())
+        return _items(dict, inner, dict.items)
+    assert isinstance(form, type)
     return _plain(form)
 
 
-def _plain(form: type) -> Callable[[object], Iterator[str]]:
+def _plain(form: type) -> Check:
     types = {float: (int, float), NoneType: (NoneType,)}.get(form, (form,))
 
     def check(data: object) -> Iterator[str]:
@@ -77,7 +86,7 @@ def _plain(form: type) -> Callable[[object], Iterator[str]]:
     return check
 
 
-def _one_of(words: tuple[object, ...]) -> Callable[[object], Iterator[str]]:
+def _one_of(words: tuple[object, ...]) -> Check:
     def check(data: object) -> Iterator[str]:
         if not any(data == word and type(data) is type(word) for word in words):
             yield f": expected one of {', '.join(map(str, words))}"
@@ -85,7 +94,7 @@ def _one_of(words: tuple[object, ...]) -> Callable[[object], Iterator[str]]:
     return check
 
 
-def _any_of(forms: tuple[Any, ...]) -> Callable[[object], Iterator[str]]:
+def _any_of(forms: tuple[object, ...]) -> Check:
     checks = [_check(each) for each in forms]
 
     def check(data: object) -> Iterator[str]:
@@ -96,8 +105,8 @@ def _any_of(forms: tuple[Any, ...]) -> Callable[[object], Iterator[str]]:
     return check
 
 
-def _items(kind: type, inner: tuple[Any, ...], items: Callable[[Any], Any]) -> Callable[[object], Iterator[str]]:
-    one = _check(inner[0])
+def _items(kind: type[K], inner: tuple[object, ...], items: Callable[[K], Iterable[tuple[object, object]]]) -> Check:
+    one = _check(inner[-1] if inner else object)
 
     def check(data: object) -> Iterator[str]:
         if not isinstance(data, kind):
@@ -109,7 +118,7 @@ def _items(kind: type, inner: tuple[Any, ...], items: Callable[[Any], Any]) -> C
     return check
 
 
-def _object(form: Any) -> Callable[[object], Iterator[str]]:
+def _object(form: Any) -> Check:
     checks = {key: _check(each) for key, each in get_type_hints(form, include_extras=True).items()}
 
     def check(data: object) -> Iterator[str]:
@@ -129,7 +138,7 @@ def _key(key: object) -> str:
     return f".{key}" if isinstance(key, str) else f"[{key}]"
 
 
-def reader(hint: Any, build: Callable[[type, Any], Any]) -> Callable[[Any], Any]:
+def reader(hint: object, build: Callable[[type, Mapping[str, object]], object]) -> Reader:
     """What makes a field's value of plain data.
 
     Args:
@@ -154,7 +163,7 @@ def reader(hint: Any, build: Callable[[type, Any], Any]) -> Callable[[Any], Any]
     return lambda value: _fit(value, hint)
 
 
-def _first_fitting(readers: Sequence[Callable[[Any], Any]], value: Any) -> Any:
+def _first_fitting(readers: Sequence[Reader], value: object) -> object:
     """What the first reader that takes a value makes of it."""
     for each in readers[:-1]:
         with suppress(TypeError):
@@ -162,22 +171,22 @@ def _first_fitting(readers: Sequence[Callable[[Any], Any]], value: Any) -> Any:
     return readers[-1](value)
 
 
-def _of(*types: type, value: Any) -> Any:
+def _of(*types: type[K], value: object) -> K:
     """A value of one of these types."""
     if isinstance(value, types):
         return value
     raise TypeError(f"expected {' or '.join(each.__name__ for each in types)}, found {type(value).__name__}")
 
 
-def _fit(value: Any, hint: Any) -> Any:
+def _fit(value: object, hint: object) -> object:
     """A value that fits a plain type; a number of a row is one."""
     if (wrong := misfit(value, hint)) or (isinstance(value, float) and not math.isfinite(value)):
         raise TypeError(wrong or "expected a number")
     return value
 
 
-def conversation(value: Any) -> tuple[dict[str, str], ...]:
+def conversation(value: object) -> tuple[dict[str, str], ...]:
     """The messages of a conversation, of which there is one at least; raises as ``reader``."""
-    if misfit(value, list[PlainMessage]) or not value:
+    if not isinstance(value, list) or misfit(value, list[PlainMessage]) or not value:
         raise TypeError("expected messages, each with a role and a content")
     return tuple(value)

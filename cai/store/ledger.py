@@ -80,7 +80,7 @@ class Seal(PlainTally):
     digest: str
     inputs: dict[str, str]
     versions: dict[str, str]
-    metrics: NotRequired[dict[str, Any]]
+    metrics: NotRequired[dict[str, object]]
     splits: NotRequired[dict[str, int]]
     verdict: NotRequired["RoundVerdict"]
     policy: NotRequired[str]
@@ -203,6 +203,21 @@ class Tally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.dropped += other.dropped
         self.counts += other.counts
+
+
+def parse(data: PlainTally) -> Tally:
+    """A ledger from what JSON has of it."""
+    return Tally(
+        data["rows_in"],
+        data["rows_kept"],
+        data["rows_out"],
+        Counter(data["dropped"]),
+        data["tokens_in"],
+        data["tokens_cached"],
+        data["tokens_out"],
+        data["seconds"],
+        Counter(data["counts"]),
+    )
 
 
 def differences(old: Mapping[str, object], new: Mapping[str, object], keys: str = "") -> list[str]:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import cast
 
-from cai.store.files import Json, append_line, append_to, json_objects, reading, sync, whole_lines, write_lines
+from cai.store.files import append_line, append_to, json_objects, reading, sync, whole_lines, write_lines
 from cai.store.ledger import Tally
 from cai.store.lines import DropLine, RowLine
 from cai.store.rows import Drop, encode, plain, shallow
 from cai.store.stage import Stage, open_part
 
-Row = dict[str, Json]
+PlainRow = dict[str, object]
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
@@ -55,10 +55,10 @@ class Part:
         append_line(self.drops, encode(data))
         self.outcomes[drop.id] = cast("RowLine", data)
 
-    def finish(self, order: Sequence[str], count: Callable[[Row], str | None] | None = None) -> list[Row]:
+    def finish(self, order: Sequence[str], count: Callable[[PlainRow], str | None] | None = None) -> list[PlainRow]:
         """Complete the part: sort to input order, fsync, rename. Returns its rows."""
         tally = Tally(rows_in=len(order), seconds=self.stage.clock.lap())
-        rows: list[Row] = []
+        rows: list[PlainRow] = []
         lines: list[str] = []
         for row_id in order:
             data = self.outcomes[row_id]

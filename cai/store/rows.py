@@ -7,13 +7,13 @@ never by their text.
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import combinations
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_type_hints
 
-from cai.store.form import conversation, reader
+from cai.store.form import Reader, conversation, reader
 from cai.store.votes import Status as Status
 from cai.store.votes import Vote as Vote
 from constitution.model import About
@@ -233,7 +233,7 @@ def encode(row: object) -> str:
     return _JSON.encode(row)
 
 
-def shallow(row: Any) -> dict[str, Any]:
+def shallow(row: object) -> dict[str, object]:
     """A row's fields by name; what is plain data already is left as it is."""
     return row if isinstance(row, dict) else {name: getattr(row, name) for name in _readers(type(row))}
 
@@ -241,29 +241,33 @@ def shallow(row: Any) -> dict[str, Any]:
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=shallow)
 
 
-def plain(value: object) -> Any:
+def plain(row: object) -> dict[str, Any]:
     """A row as JSON has it. Unlike ``dataclasses.asdict`` it copies no text, as rows never change."""
+    return {name: _plain(each) for name, each in shallow(row).items()}
+
+
+def _plain(value: object) -> object:
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, tuple | list):
-        return [plain(each) for each in value]
-    return {name: plain(each) for name, each in shallow(value).items()}
+        return [_plain(each) for each in value]
+    return plain(value)
 
 
-def decode(kind: type[T], data: Any) -> T:
+def decode(kind: type[T], data: Mapping[str, object]) -> T:
     """Plain data → a row type, nested rows and tuples included; ``dict`` leaves it plain.
 
     Raises:
         TypeError: a field is missing, or is of another type.
     """
     if kind is dict:
-        return data
+        return cast("T", data)
     readers = _readers(kind)
     return kind(**{name: readers[name](value) for name, value in data.items() if name in readers})
 
 
 @cache
-def _readers(kind: type) -> dict[str, Callable[[Any], Any]]:
+def _readers(kind: type) -> dict[str, Reader]:
     """Field → what makes its value of plain data; looked up once for each row type."""
     hints = get_type_hints(kind)
     readers = {each.name: reader(hints[each.name], decode) for each in fields(kind)}  # pyright: ignore[reportArgumentType]

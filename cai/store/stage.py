@@ -7,9 +7,8 @@ are there; a torn last line is cut.
 """
 
 import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -32,7 +31,7 @@ from cai.store.files import (
     write_json,
     write_lines,
 )
-from cai.store.ledger import Fingerprint, LedgerLine, PlainFingerprint, Seal, Tally, differences, versions
+from cai.store.ledger import Fingerprint, LedgerLine, PlainFingerprint, Seal, Tally, differences, parse, versions
 from cai.store.lines import DropLine, RowLine
 from cai.store.rows import Drop, decode, encode, plain
 
@@ -199,7 +198,7 @@ class Stage:
 
     def drops(self) -> Iterator[DropLine]:
         """The rows left out, with their reasons."""
-        return cast("Iterator[DropLine]", json_objects(self.folder / "drops.jsonl", DropLine))
+        return json_objects(self.folder / "drops.jsonl", DropLine)
 
     def open_drops(self) -> dict[int, list[DropLine]]:
         """The rows left out of parts that are not finished, by part."""
@@ -211,7 +210,7 @@ class Stage:
 
     def metrics(self) -> list[dict[str, float]]:
         """What a trainer reported as it went, a step each; beside its figures a line may have ``alarms``, which are texts."""
-        return list(json_objects(self.folder / "metrics.jsonl"))
+        return cast("list[dict[str, float]]", list(json_objects(self.folder / "metrics.jsonl")))
 
     def count_done(self) -> int:
         """How many input rows are done, kept or dropped, by the ledger and by the parts in progress."""
@@ -238,11 +237,8 @@ class Stage:
             RunError: a line is no ledger.
         """
         path, tallies = self.folder / "parts.jsonl", {}
-        names = {each.name for each in fields(Tally)}
         for data in json_objects(path, LedgerLine):
-            number, size = data["part"], data.get("bytes")
-            data["dropped"], data["counts"] = Counter(data["dropped"]), Counter(data["counts"])
-            tallies[number] = Tally(**{name: value for name, value in data.items() if name in names}), size
+            tallies[data["part"]] = parse(data), data.get("bytes")
         return tallies
 
     def close(self, settings: Fingerprint, tally: Tally, **more: object) -> None:
@@ -280,6 +276,8 @@ class Stage:
 def _row(kind: type[T], data: object, where: str) -> T:
     """A row from its data; raises as ``Stage.rows``."""
     try:
+        if not isinstance(data, dict):
+            raise TypeError
         return decode(kind, data)
     except (AttributeError, KeyError, TypeError):
         raise RunError(

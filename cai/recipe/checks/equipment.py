@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from cai.data.locations import Origin
 from cai.errors import install
 from cai.models import scripted, vllm
 from cai.models.machine import Machine
@@ -68,7 +68,7 @@ def _step(block: Block, shape: Shape, machine: Machine) -> needs.Problems:
         yield from needs.problems(want, machine)
 
 
-def _sources(want: object) -> list[Any]:
+def _sources(want: object) -> list[Origin]:
     """What a step reads from outside."""
     match want:
         case Prompts():

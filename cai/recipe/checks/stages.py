@@ -1,7 +1,6 @@
 """What a recipe's schema cannot say about a step: settings that do not go together, each a sentence."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import Any
 
 from cai.data.labels import conflicts
 from cai.judge.calibration import DECIDES
@@ -225,7 +224,7 @@ def _verdicts(block: Block, models: Mapping[str, ModelSpec]) -> Problems:
         )
 
 
-def _heats(want: Any, models: Mapping[str, ModelSpec]) -> set[float | None]:
+def _heats(want: object, models: Mapping[str, ModelSpec]) -> set[float | None]:
     """The temperatures at which verdicts are sampled: the roles' own, or the step's where it has one for them."""
     keys = ("judge",) if isinstance(want, Revise) else ("model", "judge", "panel", "reward")
     roles = {role for key, role in named_roles(want) if key in keys}
