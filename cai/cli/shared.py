@@ -8,8 +8,8 @@ from cai.errors import UserError
 from cai.flow.fleet import Noted
 from cai.flow.screen import Screen
 from cai.models import bundled
-from cai.models.asked import bare
 from cai.models.open import open_model
+from cai.models.roles import bare
 from cai.models.spec import ModelSpec
 from cai.models.types import Model
 from constitution.source import nearest

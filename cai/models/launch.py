@@ -51,8 +51,8 @@ def command(spec: ModelSpec, model: str, port: int, on_cpu: bool, parser: str = 
         line += ["--runner", "pooling", "--convert", "classify"]
     if spec.max_len:
         line += ["--max-model-len", str(spec.max_len)]
-    if told := dtype(spec, on_cpu):
-        line += ["--dtype", told]
+    if number_type := dtype(spec, on_cpu):
+        line += ["--dtype", number_type]
     if spec.tensor_parallel > 1:
         line += ["--tensor-parallel-size", str(spec.tensor_parallel)]
     if spec.gpu_memory:

@@ -32,8 +32,8 @@ def without(settings: Any) -> Any:
 
 def restored(settings: Any) -> Any:
     """Settings that were written down, with the passwords that this process was given."""
-    known = {_bare(url): url for url in json.loads(os.environ.get(SERVERS) or "[]")}
-    return _each(settings, lambda text: known.get(text, text))
+    urls = {_bare(url): url for url in json.loads(os.environ.get(SERVERS) or "[]")}
+    return _each(settings, lambda text: urls.get(text, text))
 
 
 def _bare(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cai.flow.ask import Ask
-from cai.judge.methods.choices import Distribution, Said, by_logprobs, choosing, distribution
+from cai.judge.methods.choices import Distribution, Reasoning, by_logprobs, choosing, distribution
 from cai.judge.methods.single import Prompted, Reading, Wanted, held
 from cai.judge.methods.votes import ALONE, begun
 from cai.judge.settings import Judging
@@ -55,7 +55,7 @@ async def _with_ten(asked: Rendered, found: Distribution, ask: Ask) -> Mapping[s
         return found.shares
     form = forms.rating(ask.constitution)
     form = replace(form, before=f"{form.before}1", choices=("0",))
-    said = Said("", found.thinking)
+    said = Reasoning("", found.thinking)
     ten = (await by_logprobs(choosing(asked, form, said), 0.0, ask, said)).mass
     return {**found.shares, "1": one * (1 - ten), "10": one * ten}
 
