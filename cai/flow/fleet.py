@@ -30,7 +30,7 @@ class Exchangeable(Protocol):
 
 
 @runtime_checkable
-class Noted(Protocol):
+class Notifier(Protocol):
     """A model that has something to say while it is asked."""
 
     say: Callable[[str], None]
@@ -89,7 +89,7 @@ class Fleet:
             self.screen.say(f"starting {spec.kind} with {spec.title}{computes_in(spec)} …")
         stack = AsyncExitStack()
         model = bare(await stack.enter_async_context(open_model(spec, self.logs)))
-        if isinstance(model, Noted):
+        if isinstance(model, Notifier):
             model.say = self.screen.say
         together = Slots(spec.concurrency or TOGETHER) if spec.batch else None
         slots = together or await stack.enter_async_context(concurrency.open_slots(model))

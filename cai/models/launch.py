@@ -20,7 +20,7 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 DEV_MODE = {"VLLM_SERVER_DEV_MODE": "1"}
-"""Opens the pages by which a server takes other weights, see ``cai.models.vllm.Served.takes``: to this machine alone."""
+"""Opens the pages by which a server takes other weights, see ``cai.models.vllm.VllmEndpoint.takes``: to this machine alone."""
 CPU_ENV = {
     "VLLM_CPU_KVCACHE_SPACE": "2",
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",

@@ -20,7 +20,7 @@ from cai.errors import RowError
 from cai.models.batches import Batches
 from cai.models.dialect import gives_no_score
 from cai.models.replies import reply_parts, text_sample
-from cai.models.sampling import Seeded
+from cai.models.sampling import GumbelNoise
 from cai.models.spec import ModelSpec
 from cai.models.templates import ChatTemplate, ends
 from cai.models.types import Reply, Request
@@ -93,7 +93,7 @@ class Local:
         if first.temperature > 0:  # in the order of other servers: the nucleus is that of the tempered probabilities
             steps.append(TemperatureLogitsWarper(first.temperature))
             steps += [TopPLogitsWarper(first.top_p)] if first.top_p < 1 else []
-            steps.append(Seeded(seeds))
+            steps.append(GumbelNoise(seeds))
         out = self.model.generate(
             **inputs,
             max_new_tokens=first.max_tokens,

@@ -113,7 +113,7 @@ class Server:
         raise RunError(f"models.{self.spec.role}: vLLM was not ready after {START_SECONDS:.0f} s; see {self.log}")
 
 
-class Served(Endpoint):
+class VllmEndpoint(Endpoint):
     """An endpoint whose servers are ours: one that dies is started again, and when none comes back the run is told why.
 
     Args:
@@ -214,7 +214,7 @@ class Served(Endpoint):
 
 
 @asynccontextmanager
-async def serve(spec: ModelSpec, logs: Path, more: Mapping[str, str] | None = None) -> AsyncIterator[Served]:
+async def serve(spec: ModelSpec, logs: Path, more: Mapping[str, str] | None = None) -> AsyncIterator[VllmEndpoint]:
     """The role's vLLM servers, one for each replica, until the block is left.
 
     Args:
@@ -231,7 +231,7 @@ async def serve(spec: ModelSpec, logs: Path, more: Mapping[str, str] | None = No
             line = command(spec, model, port, is_cpu_build(), parser)
             servers.append(Server(spec, line, port, log, {**env, **(more or {})}))
         await asyncio.gather(*(server.ready() for server in servers))
-        async with Served(spec, servers, model, parser) as served:
+        async with VllmEndpoint(spec, servers, model, parser) as served:
             if spec.reward:
                 served.dialect = await asyncio.to_thread(_scores, model)
             yield served

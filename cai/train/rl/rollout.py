@@ -10,7 +10,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 
-from cai.models.sampling import Seeded
+from cai.models.sampling import GumbelNoise
 from cai.models.templates import ChatTemplate, ends
 from cai.models.thoughts import answer_to
 from cai.store.rows import Message, Prompt
@@ -119,7 +119,7 @@ class Generate:
         config = GenerationConfig(
             max_new_tokens=self.limits.max_new_tokens, do_sample=False, eos_token_id=self.ends, pad_token_id=self.pad
         )
-        noise = LogitsProcessorList([Seeded(seeds, self.limits.temperature, device.type)])
+        noise = LogitsProcessorList([GumbelNoise(seeds, self.limits.temperature, device.type)])
         with neutral(self.policy):
             out = self.policy.generate(
                 input_ids=ids, attention_mask=attention, generation_config=config, logits_processor=noise
