@@ -17,7 +17,7 @@ from rich.console import Console
 
 from cai.flow.screen import Screen
 from cai.models.spec import ModelSpec
-from cai.models.vllm import Served, serve
+from cai.models.vllm import VllmEndpoint, serve
 from cai.recipe.read import load_recipe
 from cai.run.walk import start
 
@@ -177,7 +177,7 @@ class RealServer:
         self.thread.start()
         # As PPO's sampler starts it.
         self.spec = ModelSpec("policy", vllm=str(model), dtype="float32", max_len=8192, args=ARGS)
-        self.served: Served = self.wait(self.stack.enter_async_context(serve(self.spec, logs, ENV)))
+        self.served: VllmEndpoint = self.wait(self.stack.enter_async_context(serve(self.spec, logs, ENV)))
 
     @property
     def url(self) -> str:

@@ -115,7 +115,7 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
     run = Run(replace(recipe, blocks=tuple(sampled(recipe, sample, folder)), models=singly), folder, screen)
     run.streams = False  # so that each stage's seconds are its own
     go(run)
-    flying = max((bar.slots.peak for bar in screen.shown.values() if isinstance(bar.slots, Slots)), default=0)
+    flying = max((bar.slots.peak for bar in screen.by_name.values() if isinstance(bar.slots, Slots)), default=0)
     whole = sum(counts.values())
     scale = (prompts or whole) / whole
     times = {

@@ -11,19 +11,21 @@ from cai.errors import RowError, UserError
 from cai.flow.terminal import Terminal, line
 from cai.models import own_code
 from cai.models.bundled import resolve
+from cai.models.harmless import TOOL, TOOL_NAME
 from cai.models.lessons import Lesson, lesson
-from cai.models.template_faults import NAME, TOOL, Fault, faults
-from cai.models.templates import THOUGHT_KEYS, ChatTemplate
+from cai.models.template_faults import Fault, faults
+from cai.models.templates import ChatTemplate
+from cai.models.thoughts import THOUGHT_KEYS
 
 Message = dict[str, Any]
-CALL = {"type": "function", "function": {"name": NAME, "arguments": {"zone": "Europe/Oslo"}}}
+CALL = {"type": "function", "function": {"name": TOOL_NAME, "arguments": {"zone": "Europe/Oslo"}}}
 PROMPT: tuple[Message, ...] = (
     {"role": "system", "content": "Answer in one sentence."},
     {"role": "user", "content": "What is a clock for?"},
     {"role": "assistant", "content": "It tells the time.", "reasoning_content": "They ask what clocks are for."},
     {"role": "user", "content": "Is it late in Oslo?"},
     {"role": "assistant", "content": "", "tool_calls": [CALL]},
-    {"role": "tool", "name": NAME, "content": "23:40"},
+    {"role": "tool", "name": TOOL_NAME, "content": "23:40"},
 )
 ANSWER: Message = {"role": "assistant", "content": "Yes, it is 23:40.", "reasoning_content": "23:40 is late."}
 STYLES = ("black on green", "black on bright_green")
@@ -100,13 +102,13 @@ def account(model: str, template: ChatTemplate) -> TemplateAccount:
     for without, prompt, answer in _forms():
         if toolless and "tools" not in without:
             continue
-        told = template if "tools" in without else template.told([TOOL])
+        told = template if "tools" in without else template.with_options([TOOL])
         try:
             taught = lesson(told, prompt, answer)
             scored = told.whole([*prompt, answer])
         except (RowError, ValueError):  # without a template transformers has a ValueError
             continue
-        return TemplateAccount(model, without, taught.asked, tokens(template, taught), scored, found)
+        return TemplateAccount(model, without, taught.prompt_text, tokens(template, taught), scored, found)
     return TemplateAccount(model, [], "", [], "", found)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 from cai.errors import RowError
 from cai.flow.ask import Ask, Up, generator
 from cai.flow.purse import Purse
-from cai.models.asked import bare
 from cai.models.concurrency import Slots
+from cai.models.roles import bare
 from cai.models.spec import ModelSpec
 from cai.models.types import NO_MODEL
 from cai.store.batches import BATCHES
-from cai.store.lines import DropLine
+from cai.store.lines import DropLine, Row
 from cai.store.part import Part
 from cai.store.rows import Drop
 from cai.store.stage import Stage
@@ -52,16 +52,17 @@ class Job:
     specs: Mapping[str, ModelSpec]
     constitution: Constitution
     seed: int
-    rehearsed: Sequence[Any] = ()
+    rehearsed: Sequence[Row] = ()
 
     def live(self, up: Mapping[str, Up], purse: Purse | None = None) -> list["Live"]:
         """Ready to flow, now that the models are up."""
         return [
-            Live(each, each.folder, _own(up, each), self.constitution, self.seed, purse=purse) for each in self.stages
+            Live(each, each.folder, _for_stage(up, each), self.constitution, self.seed, purse=purse)
+            for each in self.stages
         ]
 
 
-def _own(up: Mapping[str, Up], stage: RowStage) -> Mapping[str, Up]:
+def _for_stage(up: Mapping[str, Up], stage: RowStage) -> Mapping[str, Up]:
     """The models as a stage asks them: those that are asked in batches keep these beside its rows."""
     if not any(hasattr(bare(model), "batch_api") for model, _ in up.values()):
         return up
@@ -124,7 +125,7 @@ class Live:
         """Those of every model it may ask."""
         return {self.slots, *(self.up[role][1] for role in self.stage.roles)}
 
-    async def do(self, row: Any, part: Part) -> Sequence[Any]:
+    async def do(self, row: Row, part: Part) -> Sequence[Any]:
         """One row through this stage, written to its part; a row that cannot be done is a drop."""
         ask = self._ask(row.id)
         try:
@@ -146,6 +147,6 @@ class Live:
         return ask
 
 
-def status_of(row: dict[str, Any]) -> str | None:
+def status_of(row: Mapping[str, Any]) -> str | None:
     """What a row is counted under in the ledger; answers without a score are counted by their row."""
     return row.get("status") or ("partly_unparsed" if None in (row.get("scores") or ()) else None)

@@ -45,7 +45,7 @@ class Purse:
     ) -> None:
         self.spending, self.prices, self.budget = spending, prices or {}, budget
         self.costs = {role: cost(self._price(role), used) for role, used in spending.by_role().items()}
-        self.held, self.in_flight = 0.0, 0
+        self.reserve, self.in_flight = 0.0, 0
         self.density: dict[str, float] = {}
         """Tokens of a byte at the most, by role, as far as long requests have shown."""
         self.waiting: list[tuple[int, int, float, asyncio.Future[None]]] = []
@@ -82,7 +82,7 @@ class Purse:
     def release(self, amount: float) -> None:
         """A request is in flight no more."""
         if amount:
-            self.held, self.in_flight = self.held - amount, self.in_flight - 1
+            self.reserve, self.in_flight = self.reserve - amount, self.in_flight - 1
             self._hand_on()
 
     def pay(self, stage: str, role: str, request: Request, reply: Reply) -> None:
@@ -125,8 +125,8 @@ class Purse:
     def by_role(self) -> str:
         """``policy 2.10, judge 10.20``."""
         priced = dict.fromkeys([*self.prices, *filter(self._price, self.costs)])
-        known = (role for role in priced if role in self.costs or not role.endswith(SINGLY))
-        return ", ".join(f"{role} {money(self.costs.get(role, 0.0))}" for role in known)
+        roles = (role for role in priced if role in self.costs or not role.endswith(SINGLY))
+        return ", ".join(f"{role} {money(self.costs.get(role, 0.0))}" for role in roles)
 
     def words(self) -> str:
         """``12.30 of 50 spent``; empty where nothing has a price."""
@@ -144,13 +144,13 @@ class Purse:
             if turn.done():
                 continue
             if self._fits(amount):
-                self.held, self.in_flight = self.held + amount, self.in_flight + 1
+                self.reserve, self.in_flight = self.reserve + amount, self.in_flight + 1
                 turn.set_result(None)
             else:
                 turn.set_exception(RunError(self._too_dear(amount)))
 
     def _fits(self, amount: float) -> bool:
-        return self.budget is None or self.spent + (self.held if self.in_flight else 0.0) + amount <= self.budget
+        return self.budget is None or self.spent + (self.reserve if self.in_flight else 0.0) + amount <= self.budget
 
     def _too_dear(self, amount: float) -> str:
         return (

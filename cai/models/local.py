@@ -19,8 +19,8 @@ from transformers import (
 from cai.errors import RowError
 from cai.models.batches import Batches
 from cai.models.dialect import gives_no_score
-from cai.models.replies import apart_from_thought, written
-from cai.models.sampling import Seeded
+from cai.models.replies import reply_parts, text_sample
+from cai.models.sampling import GumbelNoise
 from cai.models.spec import ModelSpec
 from cai.models.templates import ChatTemplate, ends
 from cai.models.types import Reply, Request
@@ -47,21 +47,21 @@ class Local:
             raise gives_no_score(self.name)
         if request.thought and request.messages:
             last = {"role": "assistant", "content": request.begin, "reasoning_content": request.thought}
-            text = self.template.going_on((*request.messages, last))
+            text = self.template.unfinished((*request.messages, last))
             request = replace(request, messages=(), prompt=text, begin="")
         if request.messages:  # here, so that what a template does not take is this row's alone
-            request = replace(request, messages=(), prompt=self.template.asked(request.messages))
+            request = replace(request, messages=(), prompt=self.template.prompt(request.messages))
         return await self.batches.ask(request)
 
     def _answer(self, requests: list[Request]) -> list[Reply | RowError]:
         texts = [request.prompt + request.begin for request in requests]
         lengths = [len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
-        fits = [length + _wanted(request) <= self.limit for length, request in zip(lengths, requests, strict=True)]
-        kept = [number for number, fit in enumerate(fits) if fit]
+        fits = [length + _most_tokens(request) <= self.limit for length, request in zip(lengths, requests, strict=True)]
+        numbers = [number for number, fit in enumerate(fits) if fit]
         answer = self._choose if requests[0].choices else self._write
-        done = iter(answer([requests[n] for n in kept], [texts[n] for n in kept]) if kept else [])
+        replies = iter(answer([requests[n] for n in numbers], [texts[n] for n in numbers]) if numbers else [])
         long = "the prompt and the answer are longer than the model's context"
-        return [next(done) if fit else RowError("context_too_long", long) for fit in fits]
+        return [next(replies) if fit else RowError("context_too_long", long) for fit in fits]
 
     @torch.inference_mode()
     def _choose(self, requests: list[Request], texts: list[str]) -> list[Reply]:
@@ -71,10 +71,10 @@ class Local:
         logprobs = self.model(**inputs, logits_to_keep=1).logits[:, -1].float().log_softmax(-1)
         replies = []
         for request, row, mask in zip(requests, logprobs, inputs["attention_mask"], strict=True):
-            known = {choice: ids for choice in request.choices if (ids := self._ids(choice))}
-            found = {choice: row[ids].logsumexp(0).item() for choice, ids in known.items()}
-            found = {} if any(map(math.isnan, found.values())) else found
-            replies.append(Reply(("",), ("stop",), found, int(mask.sum()), 0, 1, self.name))
+            tokens = {choice: ids for choice in request.choices if (ids := self._ids(choice))}
+            values = {choice: row[ids].logsumexp(0).item() for choice, ids in tokens.items()}
+            values = {} if any(map(math.isnan, values.values())) else values
+            replies.append(Reply(("",), ("stop",), values, int(mask.sum()), 0, 1, self.name))
         return replies
 
     def _ids(self, choice: str) -> list[int]:
@@ -93,7 +93,7 @@ class Local:
         if first.temperature > 0:  # in the order of other servers: the nucleus is that of the tempered probabilities
             steps.append(TemperatureLogitsWarper(first.temperature))
             steps += [TopPLogitsWarper(first.top_p)] if first.top_p < 1 else []
-            steps.append(Seeded(seeds))
+            steps.append(GumbelNoise(seeds))
         out = self.model.generate(
             **inputs,
             max_new_tokens=first.max_tokens,
@@ -107,26 +107,27 @@ class Local:
         counts = inputs["attention_mask"].sum(1).tolist()
         replies, start = [], 0
         for request in requests:
-            mine = samples[start : start + request.n]
-            spent = sum(count for _, _, count in mine)
-            own = [apart_from_thought(text, finish) for text, finish, _ in mine]
-            parts = {**written(own), "tokens_thought": share(spent, own)}
-            replies.append(Reply(**parts, tokens_in=counts[start], tokens_out=spent, model=self.name))
+            rows = samples[start : start + request.n]
+            out_tokens = sum(count for _, _, count in rows)
+            answers = [text_sample(text, finish) for text, finish, _ in rows]
+            parts, thought = reply_parts(answers), share(out_tokens, answers)
+            spent = {"tokens_in": counts[start], "tokens_out": out_tokens, "tokens_thought": thought}
+            replies.append(Reply(**parts, **spent, model=self.name))
             start += request.n
         return replies
 
     def _sample(self, ids: torch.Tensor, request: Request) -> tuple[str, str, int]:
         """Text, finish and number of tokens of one generated row."""
-        kept = next((n for n, token in enumerate(ids.tolist()) if token in self.ends), len(ids))
-        text = self.tokenizer.decode(ids[:kept], skip_special_tokens=True)
-        cut = min((text.find(stop) for stop in request.stop if stop in text), default=-1)
-        finish = "stop" if kept < len(ids) or cut >= 0 else "length"
-        return (text[:cut] if cut >= 0 else text), finish, min(kept + 1, len(ids))
+        length = next((n for n, token in enumerate(ids.tolist()) if token in self.ends), len(ids))
+        text = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
+        place = min((text.find(stop) for stop in request.stop if stop in text), default=-1)
+        finish = "stop" if length < len(ids) or place >= 0 else "length"
+        return (text[:place] if place >= 0 else text), finish, min(length + 1, len(ids))
 
 
 def _shape(request: Request) -> tuple[object, ...]:
     return (request.max_tokens, request.temperature, request.top_p, request.stop, bool(request.choices))
 
 
-def _wanted(request: Request) -> int:
+def _most_tokens(request: Request) -> int:
     return 1 if request.choices else request.max_tokens

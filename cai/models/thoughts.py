@@ -1,4 +1,4 @@
-"""Thinking apart from what is said, where a server leaves both in one text.
+"""Thoughts parted from answers: by the tags of a text, as servers leave both in one, and by the keys of a message.
 
 A thought stands at the start of a text, between the tags of the model's family, or before a closing tag alone where the
 template has opened it. A tag further on is part of an answer, which may well speak of tags.
@@ -33,6 +33,8 @@ ANSWERS = (
     ("", "[END FINAL RESPONSE]"),
 )
 """What some put around what is said after a thought."""
+THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking")
+"""Of a message, under which its thought stands: which of them a template or a server has is its own affair."""
 CHANNEL = "<|channel|>"
 _FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
 _TOKEN = re.compile(r"<\|(?:start|end|return|channel|message|call|constrain)\|>")
@@ -40,25 +42,41 @@ _BARE = re.compile(r"analysis(?=[A-Z]|.*assistantfinal)", re.S)
 """gpt-oss where a server leaves out the tokens between its channels, so that their names stand in the text."""
 _QUOTES = "`'\"\u2018\u2019\u201c\u201d"
 
-Apart = tuple[str, str, bool]
-"""The thought, what is said, and whether that cannot be told, as the thought was not closed or closed more than once."""
+Parts = tuple[str, str, bool]
+"""The thought, the answer, and whether that cannot be told, as the thought was not closed or closed more than once."""
 
 
-def apart(text: str, opened: bool = False) -> Apart:
+def parts_of(text: str, in_thought: bool = False) -> Parts:
     """A text → its parts.
 
     Args:
-        opened: whether the template is known to open a thought, so that a text which closes none is all thought.
+        in_thought: whether the template is known to open a thought, so that a text which closes none is all thought.
     """
-    if not (opened or "<" in text or "[" in text or "\u25c1" in text or text.lstrip().startswith(WORDS)):
+    if not (in_thought or "<" in text or "[" in text or "\u25c1" in text or text.lstrip().startswith(WORDS)):
         return "", text, False  # most texts, at once
-    thought, said, unclosed = _first(text, opened)
-    if said == text and not unclosed:
+    thought, answer, unclosed = _first(text, in_thought)
+    if answer == text and not unclosed:
         return "", text, False
-    while not unclosed and said.startswith(_OPENINGS):  # one thought after the other
-        more, said, unclosed = _first(said, False)
+    while not unclosed and answer.startswith(_OPENINGS):  # one thought after the other
+        more, answer, unclosed = _first(answer, False)
         thought = f"{thought}\n{more}".strip()
-    return thought, _unwrapped(said), unclosed
+    return thought, _unwrap(answer), unclosed
+
+
+def answer_to(prompt: str, text: str) -> str:
+    """The answer in what a model wrote after a prompt, without the thought before it; nothing where that has no end."""
+    return parts_of(text, open_tags(prompt) is not None)[1].strip()
+
+
+def open_tags(prompt: str) -> tuple[str, str] | None:
+    """The tags of a thought that a template has opened for the answer; None where it has opened none."""
+    text = prompt.rstrip()
+    return next((tags for tags in TAGS if text.endswith(tags[0])), None)
+
+
+def skips_thought(prompt: str) -> bool:
+    """Whether a template has opened a thought for the answer and closed it, so that none is to be had."""
+    return prompt.rstrip().endswith(tuple(closing for _, closing in TAGS))
 
 
 def closes_alone(text: str) -> bool:
@@ -70,26 +88,26 @@ WORDS = ("analysis", *(opening for opening, _ in SENTENCES))
 _OPENINGS = tuple(opening for opening, _ in (*TAGS, *SENTENCES))
 
 
-def _first(text: str, opened: bool) -> Apart:
-    begun = text.lstrip()
-    if begun.startswith((CHANNEL, f"<|start|>assistant{CHANNEL}")):
-        return _channels(begun)
-    if _BARE.match(begun):
-        return _parts(begun.removeprefix("analysis"), "", "assistantfinal")
+def _first(text: str, in_thought: bool) -> Parts:
+    start = text.lstrip()
+    if start.startswith((CHANNEL, f"<|start|>assistant{CHANNEL}")):
+        return _channels(start)
+    if _BARE.match(start):
+        return _parts(start.removeprefix("analysis"), "", "assistantfinal")
     for opening, closing in (*TAGS, *SENTENCES):
-        if begun.startswith(opening):
-            return _parts(begun.removeprefix(opening), opening, closing)
+        if start.startswith(opening):
+            return _parts(start.removeprefix(opening), opening, closing)
     if tags := _alone(text):
         return _parts(text, *tags)
-    return (text.strip(), "", True) if opened else ("", text, False)
+    return (text.strip(), "", True) if in_thought else ("", text, False)
 
 
-def _parts(text: str, opening: str, closing: str) -> Apart:
-    thought, closed, said = text.partition(closing)
-    before, again, _ = said.partition(closing)
-    if not closed or (again and opening not in before):  # closed once more: which is the end of the thought?
+def _parts(text: str, opening: str, closing: str) -> Parts:
+    thought, end, answer = text.partition(closing)
+    before, second_end, _ = answer.partition(closing)
+    if not end or (second_end and opening not in before):  # closed once more: which is the end of the thought?
         return text.strip(), "", True
-    return thought.strip(), said.strip(), False
+    return thought.strip(), answer.strip(), False
 
 
 def _alone(text: str) -> tuple[str, str] | None:
@@ -105,14 +123,14 @@ def _quoted(text: str, start: int, end: int) -> bool:
     return text[start - 1 : start] in tuple(_QUOTES) and text[end : end + 1] in tuple(_QUOTES)
 
 
-def _unwrapped(said: str) -> str:
+def _unwrap(answer: str) -> str:
     for opening, closing in ANSWERS:
-        if said.startswith(opening) and (opening or said.endswith(closing)):
-            return said.removeprefix(opening).removesuffix(closing).strip()
-    return said
+        if answer.startswith(opening) and (opening or answer.endswith(closing)):
+            return answer.removeprefix(opening).removesuffix(closing).strip()
+    return answer
 
 
-def _channels(text: str) -> Apart:
+def _channels(text: str) -> Parts:
     """gpt-oss: an answer is what its final channel holds, all before it are thoughts."""
     final = _FINAL.search(text)
     if not final:

@@ -130,7 +130,9 @@ def encoded(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
     """Rankings as token ids: answers are cut at ``max_length``, prompts that leave them no room are left out."""
 
     def encode(row: Mapping[str, Any]) -> dict[str, list[list[int]]]:
-        lessons = [lesson(template.told(row.get("tools")), row["prompt"], each[-1]) for each in row["completions"]]
+        lessons = [
+            lesson(template.with_options(row.get("tools")), row["prompt"], each[-1]) for each in row["completions"]
+        ]
         answers = [each.answer[: max(max_length - len(each.prompt), 0)] for each in lessons]
         return {"prompt_ids": [each.prompt for each in lessons], "answer_ids": answers}
 

@@ -126,7 +126,7 @@ def without_thoughts(data: Any, rows: Any, template: ChatTemplate) -> Any:
 
     def masked(row: Any) -> dict[str, list[int]]:
         said = rows[row[NUMBER]]
-        own, answer = template.told(said.get("tools")), conversations.only(said["completion"])
+        own, answer = template.with_options(said.get("tools")), conversations.only(said["completion"])
         taught = lesson(own, said["prompt"], answer)
         end = len(taught.prompt) + thought_tokens(own, taught, answer)
         return {"labels": [-100] * min(end, len(row["labels"])) + row["labels"][end:]}

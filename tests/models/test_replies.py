@@ -13,7 +13,7 @@ from cai.models.letters import logprobs_of
 from cai.models.refusals import Refused, refusal
 from cai.models.replies import ENDS, Failure, Unreadable, failure
 from cai.models.retries import Transient
-from cai.models.thoughts import apart
+from cai.models.thoughts import parts_of
 from cai.models.transport import Page
 from cai.models.types import Reply, Request
 from cai.models.verdicts import WITHOUT_LOGPROBS
@@ -152,7 +152,7 @@ def test_counts_of_tokens_may_be_text() -> None:
 def test_a_server_that_counts_a_thought_in_the_total_alone_is_understood() -> None:
     reply = read(choice(), usage={"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 553})
     assert (reply.tokens_in, reply.tokens_out, reply.tokens_thought) == (20, 533, 382)
-    both = reply.joined(reply)
+    both = reply.with_samples(reply)
     assert (both.tokens_out, both.tokens_thought) == (1066, 764)
 
 
@@ -464,5 +464,5 @@ def sound(reply: Reply, request: Request) -> None:
 
 
 def test_a_thought_of_any_length_is_told_apart_at_once() -> None:
-    assert apart("<think>" + "a " * 200_000)[2]
-    assert apart("no tag " * 100_000)[0] == ""
+    assert parts_of("<think>" + "a " * 200_000)[2]
+    assert parts_of("no tag " * 100_000)[0] == ""

@@ -9,9 +9,9 @@ import pytest
 from test_probe import Peculiar, answer, ask, refused, running
 
 from cai.models import launch, reasoning
-from cai.models.asked import asked_as
 from cai.models.endpoint import Endpoint
 from cai.models.forcing import BUDGET
+from cai.models.roles import for_role
 from cai.models.spec import ModelSpec
 from cai.models.types import Request
 from cai.models.verdicts import gives_logprobs, thinks
@@ -90,7 +90,7 @@ def test_a_role_whose_own_body_switches_thinking_off_is_given_no_tokens_for_it(o
         async with running(server, None) as url:
             spec = ModelSpec("policy", endpoints=(url,), model="m", extra_body=own)
             async with Endpoint(spec.endpoints, spec.model, spec) as model:
-                roles = [asked_as(model, replace(spec, role="critic", extra_body={})), asked_as(model, spec)]
+                roles = [for_role(model, replace(spec, role="critic", extra_body={})), for_role(model, spec)]
                 for role in roles:
                     await role.ask(Request(TURNS, max_tokens=8), "row")
                 return [thinks(role) for role in roles]
@@ -119,7 +119,7 @@ def test_what_a_role_s_own_body_says_decides_whether_its_verdicts_can_be_read() 
             async with Endpoint(spec.endpoints, spec.model, spec) as model:
                 moods = [replace(spec, extra_body={"mood": mood}) for mood in ("pensive", "brisk")]
                 verdict = Request(TURNS, choices=("A", "B"), begin="The answer is: (", temperature=0.0)
-                return [await gives_logprobs(asked_as(model, each), verdict) for each in moods]
+                return [await gives_logprobs(for_role(model, each), verdict) for each in moods]
 
     assert asyncio.run(scene()) == [False, True]
 

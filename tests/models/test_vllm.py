@@ -108,7 +108,7 @@ def test_a_server_that_dies_is_started_again(tmp_path: Path, replicas: int) -> N
             second = await asyncio.gather(*(served.ask(ASKED, str(row)) for row in range(8)))
             while served.servers[0].restarts == 0 or not await served._any_well():
                 await asyncio.sleep(0.05)
-            assert all(not server.ended() for server in served.servers)
+            assert all(not server.is_over() for server in served.servers)
             assert [server.restarts for server in served.servers] == [1, 0][:replicas]
             return [*first, *second]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from families import FAMILIES, generation, tokenizer
 
-from cai.models.template_faults import TOOL
+from cai.models.harmless import TOOL
 
 PROMPT = [
     {"role": "system", "content": "Be brief."},
@@ -125,8 +125,8 @@ def test_a_reward_model_is_trained_on_what_it_scores(
         str(folder), args=RewardConfig(**arguments), train_dataset=rows, processing_class=as_asked(of, scored=True)
     )
     [row] = trainer.train_dataset
-    assert row["chosen_ids"] == of.scored([*PROMPT, *YES])
-    assert row["rejected_ids"] == of.scored([*PROMPT, *NO])
+    assert row["chosen_ids"] == of.score_ids([*PROMPT, *YES])
+    assert row["rejected_ids"] == of.score_ids([*PROMPT, *NO])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -253,7 +253,7 @@ def test_tools_are_learnt_as_they_are_asked(
     row = {"prompt": TALK, "chosen": YES, "rejected": NO, "prompt_id": "1"}
     dataset.write(tmp_path, [row] * 2, set(), frozenset(columns.extras(row)))
     given = replace(job("dpo", model(name)), data=tmp_path, out=tmp_path)
-    asked = ChatTemplate(reads(model(name))).asked(TALK)
+    asked = ChatTemplate(reads(model(name))).prompt(TALK)
     assert "Tells the time." in asked
     assert "23:40" in asked
     rows = loading.load(given, ["prompt", "chosen", "rejected"])
@@ -264,8 +264,8 @@ def test_tools_are_learnt_as_they_are_asked(
     trainer = DPOTrainer(given.base, args=DPOConfig(**arguments), train_dataset=train, processing_class=as_asked(of))
     assert [each["prompt_ids"] for each in trainer.train_dataset] == [of.ids(asked)] * 2
     [first, _] = train
-    scored = of.told(first["tools"]).scored(first["prompt"] + first["chosen"])
-    assert scored == of.scored([*TALK, *YES])
+    scored = of.with_options(first["tools"]).score_ids(first["prompt"] + first["chosen"])
+    assert scored == of.score_ids([*TALK, *YES])
 
 
 @pytest.mark.parametrize(
@@ -312,8 +312,8 @@ def test_a_policy_is_trained_as_its_role_asks_it(tmp_path: Path) -> None:
     own = tokenizer(FAMILIES["qwen3"])
     asked = [{"role": "user", "content": "Late?"}]
     job = Job("sft", Sft(base=str(tmp_path)), tmp_path, tmp_path, 0)
-    plain = conversations.template(job, own).asked(asked)
-    off = conversations.template(replace(job, template=variables("off", {})), own).asked(asked)
+    plain = conversations.template(job, own).prompt(asked)
+    off = conversations.template(replace(job, template=variables("off", {})), own).prompt(asked)
     assert plain.endswith("<|im_start|>assistant\n")
     assert off == f"{plain}<think>\n\n</think>\n\n"
     assert variables("auto", {}) == {}

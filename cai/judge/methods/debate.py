@@ -17,19 +17,19 @@ from constitution.model import Principle
 
 async def debate(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote in each order; its rationale holds both cases."""
-    return [await _debated(row, principle, order, want, ask) for order in orders]
+    return [await _vote(row, principle, order, want, ask) for order in orders]
 
 
-async def _debated(row: Pair, principle: Principle, order: str, want: Judging, ask: Ask) -> Vote:
+async def _vote(row: Pair, principle: Principle, order: str, want: Judging, ask: Ask) -> Vote:
     vote = begun(principle, order, want, ask)
-    asked = judging.case(ask.constitution, principle, row.messages, shown(row, order), style(want, ask))
-    first, wrong = await written(asked, want, ask)
+    question = judging.case(ask.constitution, principle, row.messages, shown(row, order), style(want, ask))
+    first, wrong = await written(question, want, ask)
     if wrong:
         return replace(vote, rationale=f"For (A): {first}", status=wrong)
-    asked = judging.other_case(ask.constitution, asked, first)
-    second, wrong = await written(asked, want, ask)
+    question = judging.other_case(ask.constitution, question, first)
+    second, wrong = await written(question, want, ask)
     vote = replace(vote, rationale=f"For (A): {first}\n\nFor (B): {second}")
     if wrong:
         return replace(vote, status=wrong)
-    asked = judging.weighing(ask.constitution, asked, second)
-    return await verdict(vote, asked, want, ask)
+    question = judging.weighing(ask.constitution, question, second)
+    return await verdict(vote, question, want, ask)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cai.flow.ask import Ask
-from cai.judge.methods.choices import NOTHING, Distribution, Draw, Said, distribution
+from cai.judge.methods.choices import NOTHING, Distribution, Draw, Reasoning, distribution
 from cai.judge.settings import Judging
 from cai.judge.statistics import sigmoid
 from cai.models.types import Request
@@ -33,7 +33,7 @@ def begun(principle: Principle | None, order: str, want: Judging, ask: Ask) -> V
     return Vote(principle.id if principle else "", order, want.method, ask.model.name, ask.seed(), "unparsed")
 
 
-async def verdict(vote: Vote, asked: Rendered, want: Judging, ask: Ask, said: Said = NOTHING) -> Vote:
+async def verdict(vote: Vote, asked: Rendered, want: Judging, ask: Ask, said: Reasoning = NOTHING) -> Vote:
     """The vote with the probability of the letter that stands for answer a; a tie counts half for each."""
     form = forms.verdict(ask.constitution, want.ties)
     return of_letters(vote, await distribution(asked, form, want, ask, said, Draw(seed=vote.seed)), form)

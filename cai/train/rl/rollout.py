@@ -10,9 +10,9 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
 
-from cai.models.lessons import said
-from cai.models.sampling import Seeded
+from cai.models.sampling import GumbelNoise
 from cai.models.templates import ChatTemplate, ends
+from cai.models.thoughts import answer_to
 from cai.store.rows import Message, Prompt
 from cai.train.adapters import under
 from cai.train.rl.actor import Batch
@@ -119,7 +119,7 @@ class Generate:
         config = GenerationConfig(
             max_new_tokens=self.limits.max_new_tokens, do_sample=False, eos_token_id=self.ends, pad_token_id=self.pad
         )
-        noise = LogitsProcessorList([Seeded(seeds, self.limits.temperature, device.type)])
+        noise = LogitsProcessorList([GumbelNoise(seeds, self.limits.temperature, device.type)])
         with neutral(self.policy):
             out = self.policy.generate(
                 input_ids=ids, attention_mask=attention, generation_config=config, logits_processor=noise
@@ -197,18 +197,18 @@ class ChatTokens:
 
     def ask(self, messages: Sequence[Message]) -> list[int]:
         """The tokens of a conversation, up to where the answer begins."""
-        return self.template.ids(self.template.asked(messages))
+        return self.template.ids(self.template.prompt(messages))
 
     def rollout(self, asked: Sequence[SeededPrompt], writer: Sampler, device: torch.device) -> Rollout:
         """Answers to a batch of prompts."""
-        shown = [self.template.asked(each.messages) for each in asked]
+        shown = [self.template.prompt(each.messages) for each in asked]
         prompts = [self.template.ids(each) for each in shown]
         written = writer.write(prompts, [each.seed for each in asked])
         answers = [each.tokens for each in written]
         batch = together(prompts, answers, self.pad)
         on_device = Batch(batch.ids.to(device), batch.attention.to(device), batch.mask.to(device))
         whole = [self.tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
-        texts = list(map(said, shown, whole))
+        texts = list(map(answer_to, shown, whole))
         ended = torch.tensor([bool(answer) and answer[-1] in self.ends for answer in answers], device=device)
         return Rollout(asked, on_device, texts, ended, drawn(written, device))
 

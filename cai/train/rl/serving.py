@@ -24,7 +24,7 @@ from cai.models.endpoint import Endpoint
 from cai.models.launch import DEV_MODE
 from cai.models.spec import ModelSpec
 from cai.models.types import Request
-from cai.models.vllm import START_SECONDS, Served, serve
+from cai.models.vllm import START_SECONDS, VllmEndpoint, serve
 from cai.stages.ppo import SERVER_SHARE
 from cai.store.rows import decode
 from cai.train.adapters import under
@@ -121,7 +121,7 @@ class Serving:
         """Give every server the policy as it is now."""
         if self.processes.first:
             self.weights.publish()
-            assert isinstance(self.endpoint, Served)
+            assert isinstance(self.endpoint, VllmEndpoint)
             self._wait(self.endpoint.reload(self.weights.current.resolve()))
             self.weights.thin()
         self.processes.accelerator.wait_for_everyone()

@@ -67,7 +67,7 @@ def learnable(template: ChatTemplate) -> Callable[[Row], object]:
 
     def takes(row: Row) -> object:
         said = [row[key] for key in ANSWERS if key in row] + list(row.get("completions", ()))
-        return [texts(template.told(row.get("tools")), row["prompt"], only(each)) for each in said]
+        return [texts(template.with_options(row.get("tools")), row["prompt"], only(each)) for each in said]
 
     return takes
 
@@ -76,7 +76,9 @@ def scorable(template: ChatTemplate) -> Callable[[Row], object]:
     """For ``fitting``: whether both conversations of a pair can be scored."""
 
     def takes(row: Row) -> object:
-        return [template.told(row.get("tools")).whole(row["prompt"] + row[side]) for side in ("chosen", "rejected")]
+        return [
+            template.with_options(row.get("tools")).whole(row["prompt"] + row[side]) for side in ("chosen", "rejected")
+        ]
 
     return takes
 
@@ -118,7 +120,9 @@ class AsAsked:
             return self.own(conversation, tokenize=tokenize, **given, **more)
         several = isinstance(conversation[0], list)
         # What is not for the tokenizer is for the template, such as enable_thinking.
-        template = self.template.told(tools, **{key: value for key, value in more.items() if key not in OF_TOKENIZER})
+        template = self.template.with_options(
+            tools, **{key: value for key, value in more.items() if key not in OF_TOKENIZER}
+        )
         read = [
             self._read(template, each, add_generation_prompt) for each in (conversation if several else [conversation])
         ]
@@ -135,10 +139,10 @@ class AsAsked:
     def _read(self, template: ChatTemplate, messages: Sequence[Row], begins: bool) -> tuple[list[int], int]:
         """The tokens, and how many of them are asked."""
         if begins:
-            ids = template.ids(template.asked(messages))
+            ids = template.ids(template.prompt(messages))
             return ids, len(ids)
         if self.scored:
-            return template.scored(messages), 0
+            return template.score_ids(messages), 0
         taught = lesson(template, messages[:-1], messages[-1])
         return taught.prompt + taught.answer, len(taught.prompt)
 

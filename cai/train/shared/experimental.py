@@ -73,9 +73,10 @@ def as_text(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
 
     def rendered(row: Mapping[str, Any]) -> dict[str, str]:
         chosen, rejected = (
-            lesson(template.told(row.get("tools")), row["prompt"], row[side][-1]) for side in ("chosen", "rejected")
+            lesson(template.with_options(row.get("tools")), row["prompt"], row[side][-1])
+            for side in ("chosen", "rejected")
         )
-        return {"prompt": chosen.asked, "chosen": chosen.written, "rejected": rejected.written}
+        return {"prompt": chosen.prompt_text, "chosen": chosen.answer_text, "rejected": rejected.answer_text}
 
     plain = rows.map(rendered, remove_columns=rows.column_names)
     return plain.filter(lambda row: len(template.ids(row["prompt"])) < max_length)

@@ -16,7 +16,7 @@ from datasets import Dataset
 from torch import nn
 from transformers import TrainerCallback, TrainerState
 
-from cai.models.lessons import said
+from cai.models.thoughts import answer_to
 from cai.stages.grpo import Grpo
 from cai.stages.rloo import Rloo
 from cai.store.rows import Message, Prompt
@@ -131,8 +131,8 @@ class GroupReward:
         """
         step = trainer_state.global_step
         asked = [self._asked(self.prompts[each], step) for each in number]
-        shown = [self.talk.template.asked(each.messages) for each in asked]
-        texts = [said(before, each[-1]["content"]) for before, each in zip(shown, completions, strict=True)]
+        shown = [self.talk.template.prompt(each.messages) for each in asked]
+        texts = [answer_to(before, each[-1]["content"]) for before, each in zip(shown, completions, strict=True)]
         scores = await self.rewards.score(asked, texts)
         if trainer_state.is_world_process_zero:
             questions.show(self.shown, step + 1, asked, texts, scores)

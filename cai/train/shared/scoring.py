@@ -110,7 +110,7 @@ def _probed(job: Job[Reward], tokenizer: PreTrainedTokenizerBase) -> list[Prefer
 
 
 def _tokens(template: ChatTemplate, example: PreferenceRow, side: str) -> list[int]:
-    return template.told(example.get("tools")).scored(example["prompt"] + example[side])
+    return template.with_options(example.get("tools")).score_ids(example["prompt"] + example[side])
 
 
 def _is_float32(folder: Path) -> bool:

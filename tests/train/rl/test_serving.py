@@ -14,7 +14,7 @@ from toy import END, loop, settings, shape, tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from cai.models.spec import ModelSpec
-from cai.models.vllm import START_SECONDS, Served
+from cai.models.vllm import START_SECONDS, VllmEndpoint
 from cai.train.rl.actor import Actor, Batch, logprobs
 from cai.train.rl.loop import MOST_WEIGHT, importance
 from cai.train.rl.processes import Processes
@@ -136,8 +136,8 @@ def serving(
     """
 
     @asynccontextmanager
-    async def running(spec: ModelSpec, *_: object) -> AsyncIterator[Served]:
-        async with Served(real_server.spec, real_server.served.servers, spec.vllm) as served:
+    async def running(spec: ModelSpec, *_: object) -> AsyncIterator[VllmEndpoint]:
+        async with VllmEndpoint(real_server.spec, real_server.served.servers, spec.vllm) as served:
             await served.reload(Path(spec.vllm).resolve())
             yield served
             await served.reload(real_server.model)
