@@ -15,7 +15,7 @@ from cai.recipe.checks.stages import unanswered
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
 from cai.store.rows import Prompt
-from constitution.check import Finding, check, catalogue
+from constitution.check import Finding, catalogue, check
 from constitution.model import About
 from constitution.rules import Context
 from constitution.shipped import find
