@@ -1,22 +1,47 @@
 """``cai check``: constitutions and recipes, before they cost."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cai.cli.look import of_recipe
+from cai.cli.look import lines, of_recipe
 from cai.data.account import Account
+from cai.data.notation import count
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
+from cai.flow.terminal import line
 from cai.recipe.checks.stages import unanswered
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
 from cai.store.rows import Prompt
-from constitution.check import Finding, check
+from constitution.check import Finding, catalogue, check
 from constitution.model import About
 from constitution.rules import Context
 from constitution.shipped import find
 from constitution.source import InputError, Keys, Problem, Source, read_yaml
+from constitution.visible import json_text, without_password
+
+
+def print_rules() -> None:
+    """Every rule, with what it means."""
+    for name, (level, about) in catalogue().items():
+        line(f"{name} ({level}): {about}")
+
+
+def check_project(paths: Sequence[Path] | None, context: Context, as_json: bool) -> bool:
+    """Check files, or all that the project has, and print what was found; returns whether there is no error."""
+    accounts: list[Account] = []
+    files, findings = check_paths(paths or project(), context, accounts)
+    if as_json:
+        line(without_password(json_text([each.plain() for each in findings])))
+    else:
+        for each in (*lines(accounts), *findings):
+            line(without_password(str(each)))
+        levels = Counter(each.level for each in findings)
+        counts = ", ".join(count(levels[level], level) for level in ("error", "warning"))
+        line(f"{count(files, 'file')} checked: {counts}")
+    return all(each.level != "error" for each in findings)
 
 
 def check_paths(
@@ -76,9 +101,9 @@ def context(model: str | None, max_len: int | None, prompts: Sequence[Path]) -> 
     """
     if max_len and not model:
         raise UserError("--max-len: there is no --model whose tokens are counted; name one")
-    count, limit = _tokens(model) if model else (None, 0)
+    counter, limit = _tokens(model) if model else (None, 0)
     abouts = [about for path in prompts for about in _abouts(path)] if prompts else None
-    return Context(count, max_len or limit, abouts)
+    return Context(counter, max_len or limit, abouts)
 
 
 def _tokens(model: str) -> tuple[Callable[[str], int], int]:

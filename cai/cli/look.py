@@ -77,9 +77,9 @@ def look_at(names: Sequence[str], want: Look, as_json: bool) -> None:
 
 def as_options(text: str) -> str:
     """What a sentence says of a recipe's keys, as options of this command; the keys after them."""
-    text = _COLUMNS.sub(lambda found: f"`{_options(yaml.safe_load(found[1]))}`, in a recipe {found[0]}", text)
-    text = _KEY.sub(lambda found: f"({_option(found[1], found[2])}, in a recipe the key `{found[1]}`)", text)
-    text = _ALONE.sub(lambda found: f"`{_options({found[1]: found[2]})}`", text)
+    text = _COLUMNS.sub(lambda match: f"`{_options(yaml.safe_load(match[1]))}`, in a recipe {match[0]}", text)
+    text = _KEY.sub(lambda match: f"({_option(match[1], match[2])}, in a recipe the key `{match[1]}`)", text)
+    text = _ALONE.sub(lambda match: f"`{_options({match[1]: match[2]})}`", text)
     return _UNDER.sub(r"\1 with --columns WHAT=COLUMN, in a recipe under `columns`", text)
 
 
@@ -91,11 +91,11 @@ def _option(key: str, example: str | None) -> str:
 
 def _options(columns: Mapping[str, object]) -> str:
     """The options for what a recipe would have under ``columns``, or for a column."""
-    given = [
+    pairs = [
         (key, str(each)) for key, value in columns.items() for each in (value if isinstance(value, list) else [value])
     ]
     return " ".join(
-        shlex.join([f"--{key}", value] if key == "column" else ["--columns", f"{key}={value}"]) for key, value in given
+        shlex.join([f"--{key}", value] if key == "column" else ["--columns", f"{key}={value}"]) for key, value in pairs
     )
 
 
@@ -187,8 +187,8 @@ def _source(name: str, source: PromptSource) -> PromptSource:
 def _look(source: PromptSource, columns: Mapping[str, object], accounts: list[Account]) -> None:
     """As pairs where the first row has some, or their columns are named, and as prompts otherwise."""
     first = next((entry.data for entry in islice(records.entries(source), 1)), {})
-    named = source.column != PromptSource().column
-    if columns or (not named and has_pairs(first)):
+    has_column = source.column != PromptSource().column
+    if columns or (not has_column and has_pairs(first)):
         origin = {key: getattr(source, key) for key in ("path", "hub", "split", "config", "limit")}
         beside = {key: column for key in COMPANIONS if (column := getattr(source, key)) is not None}
         _read_pairs(Pairs(**origin, columns={**beside, **columns}), accounts)

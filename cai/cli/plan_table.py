@@ -65,8 +65,8 @@ class Plan:
     @property
     def cost(self) -> float | None:
         """Of all tokens, by the prices of the roles; None where none has one."""
-        known = [each.cost for each in self.stages if each.cost is not None]
-        return sum(known) if known else None
+        costs = [each.cost for each in self.stages if each.cost is not None]
+        return sum(costs) if costs else None
 
     @property
     def bytes(self) -> int:
@@ -76,14 +76,14 @@ class Plan:
 
 def table(plan: Plan) -> Table:
     """A row for each stage, and one for all."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
     priced = plan.cost is not None
     columns = ("stage", "rows", "tokens in", "tokens out", "storage", "tokens/s", "hours")
     for name in (*columns, "cost") if priced else columns:
-        shown.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
+        grid.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for each in plan.stages:
         speed, hours = (f"{each.speed:,.0f}", f"{each.hours:,.2f}") if each.speed else ("", "")
-        shown.add_row(
+        grid.add_row(
             each.stage,
             count(each.rows),
             count(each.tokens_in) if each.tokens_in else "",
@@ -93,27 +93,27 @@ def table(plan: Plan) -> Table:
             hours,
             *([money(each.cost) if each.cost is not None else ""] if priced else []),
         )
-    shown.add_section()
+    grid.add_section()
     tokens = [count(sum(getattr(each, key) for each in plan.stages)) for key in ("tokens_in", "tokens_out")]
     total = [] if plan.cost is None else [money(plan.cost)]
-    shown.add_row("all", "", *tokens, size(plan.bytes), "", f"{plan.hours:,.2f}", *total, style="bold")
-    return shown
+    grid.add_row("all", "", *tokens, size(plan.bytes), "", f"{plan.hours:,.2f}", *total, style="bold")
+    return grid
 
 
 def memory_table(plan: Plan) -> Table:
     """A row for each trainer: what it takes on each device, and what that has."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
     parts = ("weights", "gradients", "optimizer", "reference", "activations", "logits", "process")
     for name in ("training", *parts, "all", "there is"):
-        shown.add_column(name, justify="left" if name == "training" else "right", no_wrap=True)
+        grid.add_column(name, justify="left" if name == "training" else "right", no_wrap=True)
     for each in plan.trainers:
-        shown.add_row(
+        grid.add_row(
             each.stage,
             *(size(getattr(each, part)) if getattr(each, part) else "" for part in parts),
             size(each.all),
             f"{size(each.there)} ({each.device})",
         )
-    return shown
+    return grid
 
 
 def sentence(plan: Plan, price: float | None) -> str:

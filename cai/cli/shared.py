@@ -31,11 +31,11 @@ def with_model(spec: ModelSpec, screen: Screen, work: Callable[[Model], Awaitabl
     return asyncio.run(whole())
 
 
-def one_of(option: str, word: str, known: Sequence[str]) -> None:
+def one_of(option: str, word: str, words: Sequence[str]) -> None:
     """Refuse a word that is none of those known.
 
     Raises:
         UserError: with the nearest one.
     """
-    if word not in known:
-        raise UserError(f'{option}: there is no "{word}"; {nearest(word, list(known))}')
+    if word not in words:
+        raise UserError(f'{option}: there is no "{word}"; {nearest(word, list(words))}')

@@ -6,7 +6,7 @@ A row has ``prompt`` or ``messages``, or the column that its source names, and o
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from os.path import basename
 
@@ -18,6 +18,7 @@ from cai.data.questions import COMPANIONS, MESSAGES, at, question, with_fields
 from cai.data.records import Entry, Record
 from cai.data.values import absent, blank, kind, word
 from cai.errors import UserError
+from cai.store.ledger import ADDED
 from cai.store.rows import Drop, Prompt, content_id, content_key
 from constitution.tools import RESULT
 
@@ -67,11 +68,11 @@ class PromptSource:
     limit: int | None = None
     tags: tuple[str, ...] = ()
     language: str = ""
-    id: str | None = None
-    track: str | None = None
-    system: str | None = None
-    context: str | None = None
-    tools: str | None = None
+    id: str | None = field(default=None, metadata=ADDED)
+    track: str | None = field(default=None, metadata=ADDED)
+    system: str | None = field(default=None, metadata=ADDED)
+    context: str | None = field(default=None, metadata=ADDED)
+    tools: str | None = field(default=None, metadata=ADDED)
 
     @property
     def name(self) -> str:

@@ -31,7 +31,7 @@ PEOPLE = {1.0: "a is better", 0.0: "b is better", 0.5: "even"}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RowQuery:
     """Which rows, and how they are shown.
 
     Attributes:
@@ -55,48 +55,48 @@ class Wanted:
     thoughts: bool = False
 
 
-def print_rows(folder: Path, name: str, wanted: Wanted, console: Console) -> None:
+def print_rows(folder: Path, name: str, query: RowQuery, console: Console) -> None:
     """Rows of a stage, or its drops.
 
     Raises:
         UserError: there is no such stage or principle, or nothing in it to show.
     """
     run = run_note(folder)
-    _known("the run has no stage", name, [each["name"] for each in run["stages"]])
-    if wanted.principle:
-        _known("--principle: the run's constitution has no principle", wanted.principle, list(run["principles"]))
+    _require("the run has no stage", name, [each["name"] for each in run["stages"]])
+    if query.principle:
+        _require("--principle: the run's constitution has no principle", query.principle, list(run["principles"]))
     stage = Stage(folder / name)
-    drops = wanted.drops or bool(wanted.reason)
+    drops = query.drops or bool(query.reason)
     kind = next(each["kind"] for each in run["stages"] if each["name"] == name)
-    rows = [*islice(_fitting(_drops(stage) if drops else _rows(stage), wanted), wanted.count)]
+    rows = [*islice(_fitting(_drops(stage) if drops else _rows(stage), query), query.count)]
     if not rows:
-        raise UserError(_nothing(stage, wanted, drops) + _instead(folder, stage, kind))
-    if wanted.diff and not any("drafts" in row for row in rows):
+        raise UserError(_nothing(stage, query, drops) + _instead(folder, stage, kind))
+    if query.diff and not any("drafts" in row for row in rows):
         raise UserError(
             f"--diff shows what revisions changed, and {name} has none; take it out, or name a revise stage"
         )
     for row in rows:
         try:
-            _print(row, wanted, console)
+            _print(row, query, console)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             where = f"a row of {stage.folder} is damaged ({row.get('id', 'without an id')})"
             raise RunError(f"{where}; put its file back as it was, or do it again with: --redo {name}") from error
 
 
-def _known(what: str, name: str, known: list[str]) -> None:
-    if name not in known:
-        raise UserError(f'{what} "{name}"; {nearest(name, known)}')
+def _require(what: str, name: str, names: list[str]) -> None:
+    if name not in names:
+        raise UserError(f'{what} "{name}"; {nearest(name, names)}')
 
 
-def _fitting(rows: Iterable[Row], wanted: Wanted) -> Iterator[Row]:
+def _fitting(rows: Iterable[Row], query: RowQuery) -> Iterator[Row]:
     for row in rows:
-        if wanted.id and wanted.id not in (row.get("id"), row.get("in")):
+        if query.id and query.id not in (row.get("id"), row.get("in")):
             continue
-        if wanted.reason and row.get("reason") != wanted.reason:
+        if query.reason and row.get("reason") != query.reason:
             continue
-        if wanted.principle and wanted.principle not in _principles(row):
+        if query.principle and query.principle not in _principles(row):
             continue
-        if wanted.text and wanted.text.lower() not in json.dumps(row, ensure_ascii=False).lower():
+        if query.text and query.text.lower() not in json.dumps(row, ensure_ascii=False).lower():
             continue
         yield row
 
@@ -112,12 +112,12 @@ def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _nothing(stage: Stage, wanted: Wanted, drops: bool) -> str:
-    asked = {"id": wanted.id, "principle": wanted.principle, "reason": wanted.reason, "text": wanted.text}
-    words = [f"{key} {value}" for key, value in asked.items() if value]
-    known = sorted({drop["reason"] for drop in stage.drops()}) if wanted.reason else []
-    there = f"; reasons there: {', '.join(known) or 'none'}" if wanted.reason else ""
-    return f"{stage.folder} has no {'drops' if drops else 'rows'} to show{' with ' if words else ''}{', '.join(words)}{there}"
+def _nothing(stage: Stage, query: RowQuery, drops: bool) -> str:
+    filters = {"id": query.id, "principle": query.principle, "reason": query.reason, "text": query.text}
+    words = [f"{key} {value}" for key, value in filters.items() if value]
+    reasons = sorted({drop["reason"] for drop in stage.drops()}) if query.reason else []
+    hint = f"; reasons there: {', '.join(reasons) or 'none'}" if query.reason else ""
+    return f"{stage.folder} has no {'drops' if drops else 'rows'} to show{' with ' if words else ''}{', '.join(words)}{hint}"
 
 
 def _instead(folder: Path, stage: Stage, kind: str) -> str:
@@ -137,13 +137,13 @@ def _instead(folder: Path, stage: Stage, kind: str) -> str:
             return ""
 
 
-def _print(row: Row, wanted: Wanted, console: Console) -> None:
+def _print(row: Row, query: RowQuery, console: Console) -> None:
     if "drafts" not in row:
-        console.print(_text(row, wanted.thoughts), markup=False, soft_wrap=True)  # no line break within JSON's texts
-    elif not wanted.diff:
-        console.print(chain_text(decode(Chain, row), wanted.thoughts), markup=False)
+        console.print(_text(row, query.thoughts), markup=False, soft_wrap=True)  # no line break within JSON's texts
+    elif not query.diff:
+        console.print(chain_text(decode(Chain, row), query.thoughts), markup=False)
     else:
-        _print_differences(decode(Chain, row), wanted.thoughts, console)
+        _print_differences(decode(Chain, row), query.thoughts, console)
 
 
 def _print_differences(chain: Chain, thoughts: bool, console: Console) -> None:
@@ -222,7 +222,7 @@ def _pair_lines(pair: Pair, thoughts: bool) -> list[str]:
     for name, answer in (("a", pair.a), ("b", pair.b)):
         lines += _answer(f"answer {name}" + (f", by {answer.model}" if answer.model else ""), answer, thoughts)
     if pair.people:
-        lines.append(_block("people", ", ".join(PEOPLE.get(said, f"{said:g}") for said in pair.people)))
+        lines.append(_block("people", ", ".join(PEOPLE.get(label, f"{label:g}") for label in pair.people)))
     return lines
 
 
@@ -232,7 +232,7 @@ def _preference_text(row: Preference, thoughts: bool) -> str:
     for vote in row.votes:
         under = f"under {vote.principle}, " if vote.principle else ""
         lines += _thought(vote.thinking, thoughts)
-        lines.append(_block(f"vote {under}order {vote.order}, by {vote.verdict}: {vote.status}", _said(vote)))
+        lines.append(_block(f"vote {under}order {vote.order}, by {vote.verdict}: {vote.status}", _vote_text(vote)))
     better = "not read" if row.p_a is None else f"{row.p_a:.3f}"
     label = "no label" if row.p_label is None else f"as a label {row.p_label:.3f}"
     lines.append(_block("preference", f"{row.status}, P(a is better) = {better}, {label}"))
@@ -246,18 +246,18 @@ def _scored_text(row: Scored, thoughts: bool) -> str:
     lines = [f"── {row.id} ({row.track})", _block("prompt", question(row.messages))]
     answers = zip(row.scores, row.answers, strict=True)
     for score, answer in sorted(answers, key=lambda each: inf if each[0] is None else -each[0]):
-        said = "not read" if score is None else f"{score:.3f}"
-        lines += _answer(f"answer, {row.method}{by}{under}: {said}", answer, thoughts)
+        value = "not read" if score is None else f"{score:.3f}"
+        lines += _answer(f"answer, {row.method}{by}{under}: {value}", answer, thoughts)
     return "\n".join(lines)
 
 
-def _said(vote: Vote) -> str:
-    read = f"P(a) = {vote.p_a:.3f}" if vote.p_a is not None else "not read"
+def _vote_text(vote: Vote) -> str:
+    text = f"P(a) = {vote.p_a:.3f}" if vote.p_a is not None else "not read"
     if vote.samples:
-        read += f", {vote.read} of {vote.samples} answers read"
+        text += f", {vote.read} of {vote.samples} answers read"
     if interval := doubt(vote):
-        read += f", 95%: {interval[0]:.2f} to {interval[1]:.2f}"
-    return f"{vote.rationale}\n{read}".strip()
+        text += f", 95%: {interval[0]:.2f} to {interval[1]:.2f}"
+    return f"{vote.rationale}\n{text}".strip()
 
 
 def _block(title: str, text: str) -> str:

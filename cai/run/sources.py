@@ -30,7 +30,7 @@ def prompts(run: Run, block: Block) -> None:
     drops: list[Drop] = []
     counts: Counter[str] = Counter()
 
-    def kept() -> Iterator[Prompt]:
+    def rows() -> Iterator[Prompt]:
         for row, key in prompt_files.with_keys(want.sources):
             if isinstance(row, Drop):
                 drops.append(row)
@@ -42,14 +42,14 @@ def prompts(run: Run, block: Block) -> None:
                 counts["kept"] += 1
                 yield row
 
-    stage.write_parts(kept(), want.part_size)
+    stage.write_parts(rows(), want.part_size)
     count = counts.total()
     if not count:
         raise UserError(
             f"{block.name}: no prompt is left of its files: {drops[0].detail}; name another file with prompts"
         )
-    held = prompt_files.select(want.sources, aside)
-    Stage(stage.folder / prompt_files.HELDOUT).write_parts(held, want.part_size)
+    heldout = prompt_files.select(want.sources, aside)
+    Stage(stage.folder / prompt_files.HELDOUT).write_parts(heldout, want.part_size)
     stage.write_drops(drops)
     reasons = Counter(drop.reason for drop in drops)
     tally = Tally(count + len(drops), count, count, reasons, counts=Counter(heldout=counts["heldout"]))
@@ -88,29 +88,29 @@ def answerable(run: Run, block: Block) -> None:
 
 
 def pairs(run: Run, block: Block) -> None:
-    stage, drops, kept, held = run.stage(block.name), [], Counter(), held_out(run)
+    stage, drops, counts, heldout = run.stage(block.name), [], Counter(), held_out(run)
     account = Account(block.want.path or block.want.hub, "pairs")
 
-    def sorted_out() -> Iterator[Pair]:
+    def rows() -> Iterator[Pair]:
         for row in pair_files.read(block.want, account):
             if isinstance(row, Drop):
                 drops.append(row)
-            elif drop := held.drop(row.id, row.messages):
+            elif drop := heldout.drop(row.id, row.messages):
                 drops.append(drop)
             else:
-                kept["pairs"] += 1
-                kept["tied"] += row.people != () and sum(row.people) / len(row.people) == 0.5
+                counts["pairs"] += 1
+                counts["tied"] += row.people != () and sum(row.people) / len(row.people) == 0.5
                 yield row
 
-    stage.write_parts(sorted_out(), block.want.part_size)
+    stage.write_parts(rows(), block.want.part_size)
     run.screen.say(f"{block.name}: {printable(account.sentence())}")
     reasons = Counter(drop.reason for drop in drops)
-    if not kept["pairs"]:
+    if not counts["pairs"]:
         why = f": {drops[0].detail}" if drops else ": the file is empty"
         raise UserError(f"{block.name}: no pair could be read{why}; name a file with pairs")
     stage.write_drops(drops)
-    count = kept.pop("pairs")
-    tally = Tally(count + len(drops), count, count, reasons, counts=+kept)
+    count = counts.pop("pairs")
+    tally = Tally(count + len(drops), count, count, reasons, counts=+counts)
     stage.close(run.settings(block.name), tally, **({"labels": "; ".join(account.labels)} if account.labels else {}))
 
 

@@ -86,7 +86,7 @@ async def walk(run: Run) -> None:
 
 def _describe(run: Run) -> None:
     """What status, show and report need to know of the recipe."""
-    known: RunNote = {
+    note: RunNote = {
         "recipe": run.recipe.name,
         "seed": run.recipe.seed,
         "constitution": run.constitution.name,
@@ -94,15 +94,15 @@ def _describe(run: Run) -> None:
         "constitution_digest": digest(run.constitution),
         "principles": {each.id: each.title for each in run.constitution.principles},
         "models": {role: spec.title for role, spec in run.recipe.models.items()},
-        "stages": [_noted(block) for block in run.recipe.blocks],
+        "stages": [_note(block) for block in run.recipe.blocks],
     }
     if prices := {role: dict(price) for role, price in run.purse.prices.items()}:
-        known["prices"] = prices
-    write_json(run.folder / "run.json", known)
+        note["prices"] = prices
+    write_json(run.folder / "run.json", note)
     run.keep_constitution()
 
 
-def _noted(block: Block) -> StageNote:
+def _note(block: Block) -> StageNote:
     """What status, show and report need to know of a step."""
     if block.round:
         return StageNote(name=block.name, kind=block.kind, reads=block.reads, rounds=block.rounds, round=block.round)
@@ -110,13 +110,13 @@ def _noted(block: Block) -> StageNote:
 
 
 async def _stages(run: Run) -> None:
-    left = list(run.recipe.blocks)
-    while left:
-        if rounds.not_run(run, left[0]):
-            del left[0]
+    rest = list(run.recipe.blocks)
+    while rest:
+        if rounds.not_run(run, rest[0]):
+            del rest[0]
             continue
-        group = _group(run, left)
-        del left[: len(group)]
+        group = _group(run, rest)
+        del rest[: len(group)]
         if all(run.stage(block.name).seal for block in group):
             run.screen.say(", ".join(block.name for block in group) + ": done before")
             continue
@@ -156,17 +156,17 @@ def report(run: Run, block: Block) -> None:
     stage.close(run.settings(block.name), Tally())
 
 
-def _group(run: Run, left: list[Block]) -> list[Block]:
+def _group(run: Run, rest: list[Block]) -> list[Block]:
     """The first block and the row stages after it that can stream from it."""
-    group, hosted = [left[0]], _hosted(run, left[0])
-    for block in left[1:]:
+    group, servers = [rest[0]], _servers(run, rest[0])
+    for block in rest[1:]:
         streams = group[-1].table.shape == block.table.shape == "rows" and block.reads == group[-1].name
-        together = hosted + [spec for spec in _hosted(run, block) if not any(map(spec.same_server, hosted))]
+        together = servers + [spec for spec in _servers(run, block) if not any(map(spec.same_server, servers))]
         if not streams or not run.streams or len(together) > 1:
             break
-        group, hosted = [*group, block], together
+        group, servers = [*group, block], together
     return group
 
 
-def _hosted(run: Run, block: Block) -> list[ModelSpec]:
+def _servers(run: Run, block: Block) -> list[ModelSpec]:
     return [spec for role in block.roles() if (spec := run.spec(role)).hosted]

@@ -58,13 +58,13 @@ def sft_set(rows: Iterable[Chain], want: SftSet, counts: Counter[str]) -> Iterat
     cleaner = Cleaner(want.dedupe, want.similarity, want.decontaminate, want.ngram)
     for row in rows:
         same = [STOOD[flag] for draft in row.drafts for flag in draft.flags if flag in STOOD]
-        wrong = {number: _wrong(row, number, want, cleaner) for number in _wanted(row, want)}
+        wrong = {number: _wrong(row, number, want, cleaner) for number in _numbers(row, want)}
         counts.update(f"{reason}_drafts" for reason in (*same, *wrong.values()) if reason)
-        kept = [_example(row, number, want) for number, reason in wrong.items() if not reason]
-        yield kept or Drop(row.id, next(iter((*wrong.values(), *same)), "no_revision"))
+        examples = [_example(row, number, want) for number, reason in wrong.items() if not reason]
+        yield examples or Drop(row.id, next(iter((*wrong.values(), *same)), "no_revision"))
 
 
-def _wanted(row: Chain, want: SftSet) -> tuple[int, ...]:
+def _numbers(row: Chain, want: SftSet) -> tuple[int, ...]:
     """The numbers of the drafts that may be examples: revisions that were kept, and the answer to a helpful prompt."""
     numbers = row.revisions if row.track == "redteam" else (0, *row.revisions)
     return numbers[-1:] if want.revisions == "last" else numbers
@@ -76,9 +76,9 @@ def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
     if reason := cut(draft, want.truncated):
         return reason
     former = row.drafts[number - 1].text if number else ""
-    said = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags, row.language)
-    reason = next((name for name in want.hygiene if CHECKS[name](said)), "")
-    return reason or ("contaminated" if cleaner.contaminated(row.messages) else cleaner.wrong(said))
+    exchange = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags, row.language)
+    reason = next((name for name in want.hygiene if CHECKS[name](exchange)), "")
+    return reason or ("contaminated" if cleaner.contaminated(row.messages) else cleaner.wrong(exchange))
 
 
 def _example(row: Chain, number: int, want: SftSet) -> CompletionRow:

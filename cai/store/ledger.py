@@ -234,8 +234,13 @@ def differences(old: Mapping[str, object], new: Mapping[str, object], keys: str 
 
 def decisive(want: Any) -> dict[str, Any]:
     """A block's keys as a fingerprint has them: one that was added since is left out while it is as usual."""
-    usual = {each.name: each.default for each in fields(want) if each.metadata.get("added")}
+    usual = added(type(want))
     return {key: value for key, value in asdict(want).items() if key not in usual or value != usual[key]}
+
+
+def added(kind: type) -> dict[str, object]:
+    """A dataclass's keys that were added since, and what they are as usual."""
+    return {each.name: each.default for each in fields(kind) if each.metadata.get("added")}
 
 
 def versions() -> dict[str, str]:

@@ -869,53 +869,29 @@ def test_which_api_is_spoken_says_the_role_the_url_or_the_list(monkeypatch: pyte
     assert Endpoint(known.endpoints, "m", known).replicas[0].url == "https://api.anthropic.com/v1"
 
 
+def usage(prompt: int, completion: int, total: int | None = None, **details: int) -> Body:
+    """What a chat's answer says of its tokens: ``cached`` and ``thought`` as parts of them, where given."""
+    counts = {"prompt_tokens": prompt, "completion_tokens": completion}
+    counts |= {} if total is None else {"total_tokens": total}
+    counts |= {"prompt_tokens_details": {"cached_tokens": details["cached"]}} if "cached" in details else {}
+    return counts | (
+        {"completion_tokens_details": {"reasoning_tokens": details["thought"]}} if "thought" in details else {}
+    )
+
+
 USAGES: dict[str, tuple[Body, tuple[int, int, int, int]]] = {
-    "DeepSeek": (
-        {"prompt_tokens": 10, "prompt_cache_hit_tokens": 8, "completion_tokens": 9, "total_tokens": 19}
-        | {"completion_tokens_details": {"reasoning_tokens": 5}},
-        (10, 8, 9, 5),
-    ),
-    "xAI, a thought beside": (
-        {
-            "prompt_tokens": 10,
-            "completion_tokens": 4,
-            "total_tokens": 20,
-            "completion_tokens_details": {"reasoning_tokens": 6},
-        },
-        (10, 0, 10, 6),
-    ),
-    "a gateway before Gemini": (
-        {
-            "prompt_tokens": 21,
-            "completion_tokens": 0,
-            "total_tokens": 81,
-            "completion_tokens_details": {"reasoning_tokens": 60},
-        },
-        (21, 0, 60, 60),
-    ),
-    "a thought beside, without a total": (
-        {"prompt_tokens": 10, "completion_tokens": 4, "completion_tokens_details": {"reasoning_tokens": 6}},
-        (10, 0, 10, 6),
-    ),
-    "what was cached beside": (
-        {
-            "prompt_tokens": 10,
-            "completion_tokens": 4,
-            "total_tokens": 22,
-            "prompt_tokens_details": {"cached_tokens": 8},
-        },
-        (18, 8, 4, 0),
-    ),
+    "DeepSeek": (usage(10, 9, 19, thought=5) | {"prompt_cache_hit_tokens": 8}, (10, 8, 9, 5)),
+    "xAI, a thought beside": (usage(10, 4, 20, thought=6), (10, 0, 10, 6)),
+    "a gateway before Gemini": (usage(21, 0, 81, thought=60), (21, 0, 60, 60)),
+    "a thought beside, without a total": (usage(10, 4, thought=6), (10, 0, 10, 6)),
+    "what was cached beside": (usage(10, 4, 22, cached=8), (18, 8, 4, 0)),
     "by the names of another API": (
         {"input_tokens": 10, "output_tokens": 9, "input_tokens_details": {"cached_tokens": 8}}
         | {"output_tokens_details": {"reasoning_tokens": 5}},
         (10, 8, 9, 5),
     ),
-    "a total that is less": ({"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 4}, (10, 0, 4, 0)),
-    "nulls": (
-        {"prompt_tokens": 10, "completion_tokens": 4, "completion_tokens_details": None, "prompt_tokens_details": None},
-        (10, 0, 4, 0),
-    ),
+    "a total that is less": (usage(10, 4, 4), (10, 0, 4, 0)),
+    "nulls": (usage(10, 4) | {"completion_tokens_details": None, "prompt_tokens_details": None}, (10, 0, 4, 0)),
 }
 
 

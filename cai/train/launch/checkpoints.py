@@ -19,9 +19,9 @@ def last_checkpoint(folder: Path) -> Path | None:
     return next((each for each in reversed(folders) if (each / COMPLETE).exists()), None)
 
 
-def thin(folder: Path, kept: int) -> None:
+def thin(folder: Path, count: int) -> None:
     """Let all but the last checkpoints go."""
-    for each in sorted(folder.glob("checkpoint-*"), key=step_of)[:-kept]:
+    for each in sorted(folder.glob("checkpoint-*"), key=step_of)[:-count]:
         shutil.rmtree(each)
 
 
@@ -33,7 +33,7 @@ def step_of(checkpoint: Path) -> int:
 def step_in(line: str) -> float:
     """The step that a line is of; 0 where it is damaged, which then stays as it is."""
     with suppress(ValueError, RecursionError):
-        if isinstance(known := json.loads(line), dict) and isinstance(step := known.get("step"), int | float):
+        if isinstance(data := json.loads(line), dict) and isinstance(step := data.get("step"), int | float):
             return step
     return 0
 
@@ -41,6 +41,6 @@ def step_in(line: str) -> float:
 def rewind(metrics: Path, step: int) -> None:
     """Forget the lines of steps after the checkpoint, which are done again, and a torn last one."""
     if metrics.exists():
-        kept = [line for line in whole_lines(metrics) if step_in(line) <= step]
-        if sum(len(line.encode()) + 1 for line in kept) != metrics.stat().st_size:
-            write_lines(metrics, kept)
+        lines = [line for line in whole_lines(metrics) if step_in(line) <= step]
+        if sum(len(line.encode()) + 1 for line in lines) != metrics.stat().st_size:
+            write_lines(metrics, lines)

@@ -69,18 +69,18 @@ def from_command_line(block: type[W_co]) -> Job[W_co]:
     # No launcher has an option that begins like this one; torchrun would take --logs for its own.
     parser.add_argument("--figures-to", default="none")
     parser.add_argument("--figures-as", default="")
-    given = parser.parse_args()
-    data = passwords.restored(json.loads(given.job.read_text(encoding="utf-8")))
+    options = parser.parse_args()
+    data = passwords.restored(json.loads(options.job.read_text(encoding="utf-8")))
     set_seed(data["seed"])  # by it adapters and new heads begin
     want = read_block(data["kind"], data["block"])
-    assert isinstance(want, block), f"{given.job} is a job of {data['kind']}"
+    assert isinstance(want, block), f"{options.job} is a job of {data['kind']}"
     scoring, judging = (Scoring.read(data[key]) if data.get(key) else None for key in ("scoring", "judging"))
     places = Path(data["data"]), Path(data["out"])
-    run = given.figures_as or f"{places[1].parent.name}/{places[1].name}"
+    run = options.figures_as or f"{places[1].parent.name}/{places[1].name}"
     job = Job(
         data["kind"], want, *places, data["seed"], scoring, judging, data.get("sampler"), data.get("template", {})
     )
-    return replace(job, logs=given.figures_to, run=run)
+    return replace(job, logs=options.figures_to, run=run)
 
 
 def with_trl(job: Job[W_co], keys: Mapping[str, object]) -> Job[W_co]:
