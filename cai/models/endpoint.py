@@ -19,9 +19,10 @@ import aiohttp
 from cai.errors import RowError, RunError, UserError
 from cai.models import concurrency
 from cai.models.batch_api import BatchApi
+from cai.models.blame import Blame
 from cai.models.dialect import Vllm
 from cai.models.dialects import batches_of, shown, spoken
-from cai.models.forcing import BUDGET, closed
+from cai.models.forcing import closed
 from cai.models.headers import headers, secrets
 from cai.models.listing import Listing, met
 from cai.models.probe import Probes
@@ -61,7 +62,7 @@ class Endpoint:
         self.most = spec.concurrency or concurrency.MOST * len(urls)
         self.spec = spec
         self.homes: OrderedDict[str, Replica] = OrderedDict()
-        self.asking_around, self.probes = asyncio.Lock(), Probes(self)
+        self.asking_around, self.probes, self.blame = asyncio.Lock(), Probes(self), Blame(self)
         self.length, self.thinks, self.tags = 0, False, TAGS
         """Tokens that its servers take, as far as they say; whether it was seen to think; what stands around its thoughts."""
         self.say: Callable[[str], None] = lambda note: None
@@ -104,7 +105,7 @@ class Endpoint:
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; what fails is asked elsewhere, and while no server is there, for ``patience`` seconds more."""
-        request = await self.prepared(request)
+        request = await self.probes.prepared(request)
         return await self.whole(await self._answer(request, row_id), request, row_id)
 
     async def whole(self, reply: Reply, request: Request, row_id: str) -> Reply:
@@ -127,20 +128,16 @@ class Endpoint:
         await self.prepared(request, role)
 
     async def prepared(self, request: Request, role: str = "") -> Request:
-        """The request as it is to be sent: that a model thinks may have shown at the first of its shape."""
-        await self.probes.before(request, role)
-        bounded = self._bounded(request)
-        if bounded is not request:
-            await self.probes.before(bounded, role)
-        return bounded
+        """The request as it is to be sent; see ``Probes.prepared``."""
+        return await self.probes.prepared(request, role)
 
-    def _bounded(self, request: Request) -> Request:
-        """The request with a budget for its thought, where it is a text's and one is to be expected."""
-        writes = request.messages and not (request.choices or request.score or request.begin)
-        expected = writes and (request.thinking == "on" or (self.thinks and not request.thinking))
-        length = self.spec.max_len or self.length
-        most = min(BUDGET, length // 2) if length else BUDGET
-        return replace(request, budget=most) if expected and request.budget is None else request
+    def announce(self, request: Request) -> None:
+        """Say that a request will be prepared; see ``Probes.announce``."""
+        self.probes.announce(request)
+
+    async def recall(self) -> None:
+        """End what was announced and never prepared."""
+        await self.probes.recall()
 
     async def gives_logprobs(self, request: Request) -> bool:
         """Whether verdicts can be read by log-probability, found out before any row; raises as ``ask``."""
@@ -163,14 +160,14 @@ class Endpoint:
             try:
                 return await (self._once(request, row_id, set()) if suspect else self._try(request, row_id))
             except Refused as refused:
-                if await self.probes.blames_row(request, refused):
+                if await self.blame.is_row_s(request, refused):
                     raise RowError(refused.reason, str(refused)) from None
             except Transient as error:
                 if error.busy:
                     raise RunError(self.gone(error)) from None
                 if suspect:  # what is harmless was answered in between
                     raise RowError("server_error", str(error)) from None
-                suspect = await self.probes.stands(request)
+                suspect = await self.blame.stands(request)
                 hopeless = (error.status and self.probes.doubts(request)) or time.monotonic() > until
                 if not suspect and (hopeless or not await self.comes_back(until)):
                     raise RunError(self.gone(error)) from None
