@@ -1,13 +1,14 @@
 """What the harmless requests before the first row find on the servers that people have, and the seconds that they add to a run.
 
-    python benchmarks/probe.py [--seconds 0.5] [--thinking auto] [--out FILE] [--url "NAME=http://HOST/v1#MODEL" …]
+    python benchmarks/probe.py [--seconds 0.5] [--thinking auto] [--vllm MODEL] [--url "NAME=http://HOST/v1#MODEL" …]
 
 Each server is shown what ``revise``, ``sample`` and ``label`` (``method: cot``) will ask of it, as ``cai run`` does: first
-``revise``, then the other two, which stream into each other. The servers are the mocks of ``servers.py``, written after their
-documentation, whose answers take ``--seconds`` and whose refusals take none, and those of any ``--url``. "at once" is how long it
-takes, "one by one" how long where each request waits for the one before, and "a request" the median of those that are answered:
-the ratio to look at is "at once" over "a request". The least is 3, one for each flow and one more in the second, where it
-has to be seen whether the judge gives log-probabilities before it is known what else it will be asked.
+``revise``, then the other two, which stream into each other. The servers are those of any ``--url``, a vLLM server of ours, and
+the mocks of ``servers.py``, written after their documentation, whose answers take ``--seconds`` and whose refusals take none;
+where documentation says nothing of it, a mock gives one sample and no log-probabilities. "at once" is how long it takes, "one by
+one" how long where each request waits for the one before, and "a request" the longest of those: the ratio to look at is "at
+once" over "a request". The least is 3, one for each flow and one more in the second, where it has to be seen
+whether the judge gives log-probabilities before it is known what else it will be asked.
 """
 
 import argparse
@@ -16,11 +17,10 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 from unittest.mock import patch
 
@@ -36,9 +36,12 @@ from cai.models.asked import asked_as
 from cai.models.concurrency import Slots
 from cai.models.endpoint import Endpoint
 from cai.models.probe import Probes
+from cai.models.refusals import Refused
 from cai.models.replica import Replica
+from cai.models.retries import Transient
 from cai.models.spec import ModelSpec
 from cai.models.types import Reply, Request
+from cai.models.vllm import serve
 from cai.stages import STAGES, read_block
 from cai.store.rows import Drop, Prompt
 from cai.store.stage import Stage
@@ -72,7 +75,7 @@ class Probing:
         api: whose it speaks.
         notes: what the user is told, in this order; an error last.
         otherwise: what of requests is put otherwise than unless told.
-        seconds, a_request: that all took, and one that was answered (median).
+        seconds, a_request: that all took, and the longest that was answered.
     """
 
     api: str
@@ -120,15 +123,18 @@ async def probed(url: str, name: str, thinking: str) -> Probing:
         up: dict[str, Up] = {
             role: (asked_as(model, replace(spec, role=role)), Slots(model.concurrency)) for role in ("policy", "judge")
         }
+        with suppress(Refused, Transient):  # a server's first answer may take longer
+            await model.once(Request(ROW.messages, max_tokens=1))
+        asked, model.times = sum(replica.asked for replica in model.replicas), []
         fresh, began = model.dialect.now, time.monotonic()
         try:
             for flow in FLOWS:
                 await rehearse([live(kind, block, up) for kind, block in flow], [ROW])
         except CaiError as error:
             notes.append(f"error: {str(error).replace(url, 'URL')}")
-        seconds, requests = time.monotonic() - began, sum(replica.asked for replica in model.replicas)
+        seconds, requests = time.monotonic() - began, sum(replica.asked for replica in model.replicas) - asked
         changes, speaks = changed(fresh, model.dialect.now), SPEAKS[type(model.dialect).__name__]
-        return Probing(speaks, model.thinks, notes, changes, requests, seconds, median(model.times or [0.0]))
+        return Probing(speaks, model.thinks, notes, changes, requests, seconds, max(model.times, default=0.0))
 
 
 def changed(before: Abilities, now: Abilities) -> dict[str, object]:
@@ -146,7 +152,6 @@ def unannounced() -> Iterator[None]:
 async def row(url: str, name: str, thinking: str) -> dict[str, object]:
     """A server's line of the table."""
     with unannounced():
-        await probed(url, name, thinking)  # a server's first answers may take longer
         singly = await probed(url, name, thinking)
     together = await probed(url, name, thinking)
     figures = {
@@ -172,6 +177,14 @@ async def mocked(server: Server, seconds: float, thinking: str) -> dict[str, obj
         return await row(url, server.name, thinking)
 
 
+@asynccontextmanager
+async def served(model: str) -> AsyncIterator[tuple[str, str]]:
+    """The URL of a vLLM server that is started for it, as a run starts one, and the name by which it knows its model."""
+    with tempfile.TemporaryDirectory() as logs:
+        async with serve(ModelSpec("policy", vllm=model, max_len=4096), Path(logs)) as started:
+            yield f"{started.servers[0].url}/v1", started.wire_name
+
+
 def line(name: str, found: Mapping[str, Any]) -> str:
     """As Markdown."""
     otherwise = ", ".join(f"`{key}: {value}`" for key, value in found["otherwise"].items())
@@ -193,6 +206,10 @@ async def table(given: argparse.Namespace) -> dict[str, object]:
         url, _, model = place.partition("#")
         found[name] = line_of = await row(url, model, given.thinking)
         print(line(name, line_of), flush=True)
+    if given.vllm:
+        async with served(given.vllm) as (url, name):
+            found["vLLM"] = line_of = await row(url, name, given.thinking)
+        print(line("vLLM", line_of), flush=True)
     for name, server in SERVERS.items() if given.mocks else ():
         found[f"{name} (mock)"] = line_of = await mocked(server, given.seconds, given.thinking)
         print(line(f"{name} (mock)", line_of), flush=True)
@@ -205,6 +222,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.5, help="that an answer of a mock takes")
     parser.add_argument("--thinking", choices=("auto", "on", "off"), default="auto", help="of the roles")
     parser.add_argument("--url", action="append", default=[], metavar="NAME=URL[#MODEL]", help="a server that is up")
+    parser.add_argument(
+        "--vllm", metavar="MODEL", help="a model to start a vLLM server with, such as bundled/smollm2-135m"
+    )
     parser.add_argument("--mocks", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--out", type=Path, help="a JSON file for the same figures")
     given = parser.parse_args()
