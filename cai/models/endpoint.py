@@ -14,9 +14,10 @@ from functools import partial
 from cai.errors import RowError, RunError
 from cai.models import concurrency
 from cai.models.batch_api import BatchApi
+from cai.models.blame import Blame
 from cai.models.dialect import Vllm
 from cai.models.dialects import batches_of
-from cai.models.forcing import BUDGET, close_thoughts
+from cai.models.forcing import close_thoughts
 from cai.models.pool import Pool
 from cai.models.probe import Probes
 from cai.models.reasoning import tags
@@ -43,7 +44,7 @@ class Endpoint(Pool):
         # "auto" follows a server's own figures, where it has some.
         self.concurrency = spec.concurrency or concurrency.START * len(urls)
         self.most = spec.concurrency or concurrency.MOST * len(urls)
-        self.probes = Probes(self)
+        self.probes, self.blame = Probes(self), Blame(self)
         self.thinks, self.tags = False, tags("")
         self.say: Callable[[str], None] = lambda note: None
 
@@ -59,7 +60,7 @@ class Endpoint(Pool):
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; what fails is asked elsewhere, and while no server is there, for ``patience`` seconds more."""
-        request = await self.prepared(request)
+        request = await self.probes.prepared(request)
         return await self.whole(await self._answer(request, row_id), request, row_id)
 
     async def whole(self, reply: Reply, request: Request, row_id: str) -> Reply:
@@ -82,20 +83,16 @@ class Endpoint(Pool):
         await self.prepared(request, role)
 
     async def prepared(self, request: Request, role: str = "") -> Request:
-        """The request as it is to be sent: that a model thinks may have shown at the first of its shape."""
-        await self.probes.before(request, role)
-        bounded = self._bounded(request)
-        if bounded is not request:
-            await self.probes.before(bounded, role)
-        return bounded
+        """The request as it is to be sent; see ``Probes.prepared``."""
+        return await self.probes.prepared(request, role)
 
-    def _bounded(self, request: Request) -> Request:
-        """The request with a budget for its thought, where it is a text's and one is to be expected."""
-        writes = request.messages and not (request.choices or request.score or request.begin)
-        expected = writes and (request.thinking == "on" or (self.thinks and not request.thinking))
-        length = self.spec.max_len or self.length
-        most = min(BUDGET, length // 2) if length else BUDGET
-        return replace(request, budget=most) if expected and request.budget is None else request
+    def announce(self, request: Request) -> None:
+        """Say that a request will be prepared; see ``Probes.announce``."""
+        self.probes.announce(request)
+
+    async def recall(self) -> None:
+        """End what was announced and never prepared."""
+        await self.probes.recall()
 
     async def gives_logprobs(self, request: Request) -> bool:
         """Whether verdicts can be read by log-probability, found out before any row; raises as ``ask``."""
@@ -118,14 +115,14 @@ class Endpoint(Pool):
             try:
                 return await (self.attempt(request, row_id, set()) if suspect else self._try(request, row_id))
             except Refused as refused:
-                if await self.probes.blames_row(request, refused):
+                if await self.blame.is_row_s(request, refused):
                     raise RowError(refused.reason, str(refused)) from None
             except Transient as error:
                 if error.busy:
                     raise RunError(self.gone(error)) from None
                 if suspect:  # what is harmless was answered in between
                     raise RowError("server_error", str(error)) from None
-                suspect = await self.probes.stands(request)
+                suspect = await self.blame.stands(request)
                 hopeless = (error.status and self.probes.doubts(request)) or time.monotonic() > until
                 if not suspect and (hopeless or not await self.comes_back(until)):
                     raise RunError(self.gone(error)) from None

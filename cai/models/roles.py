@@ -39,6 +39,18 @@ class RoleModel:
         if prepare is not None:
             await prepare(self._with_sampling(request), self.spec.role)
 
+    def announce(self, request: Request) -> None:
+        """As ``Endpoint.announce``, where the model is one."""
+        announce = getattr(self.inner, "announce", None)
+        if announce is not None:
+            announce(self._with_sampling(request))
+
+    async def recall(self) -> None:
+        """As ``Endpoint.recall``, where the model is one."""
+        recall = getattr(self.inner, "recall", None)
+        if recall is not None:
+            await recall()
+
     async def gives_logprobs(self, request: Request) -> bool:
         """As ``Endpoint.gives_logprobs``, asked as the role asks."""
         return await gives_logprobs(self.inner, self._with_sampling(request))
