@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import NotRequired, TypedDict
 
 from cai.errors import UserError
 from cai.models import replies, usage
@@ -19,7 +18,7 @@ from cai.models.abilities import BLOCKS
 from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI, gives_no_score
 from cai.models.switches import merge, room
 from cai.models.types import Reply, Request
-from constitution.tools import CALLS, RESULT, definitions
+from constitution.tools import CALLS, RESULT, Call, Definition, definitions
 
 VERSION = "2023-06-01"
 LEAST_BUDGET = 1024
@@ -157,35 +156,7 @@ class Anthropic(OpenAI):
         return Reply(**parts, **usage.token_counts(replies.usage(answer), samples), model=replies.name(answer))
 
 
-class Function(TypedDict):
-    """A function as the OpenAI protocol describes it."""
-
-    name: str
-    description: NotRequired[str]
-    parameters: NotRequired[Mapping[str, object]]
-
-
-class Tool(TypedDict):
-    """A tool that is offered."""
-
-    function: Function
-
-
-class Arguments(TypedDict):
-    """What a function is called with, in JSON."""
-
-    name: str
-    arguments: str
-
-
-class Call(TypedDict):
-    """A call of a tool."""
-
-    id: str
-    function: Arguments
-
-
-def _tool(tool: Tool) -> dict[str, object]:
+def _tool(tool: Definition) -> dict[str, object]:
     function = tool["function"]
     schema = function.get("parameters") or {"type": "object", "properties": {}}
     return {"name": function["name"], "description": function.get("description", ""), "input_schema": schema}
@@ -212,7 +183,7 @@ def _turns(messages: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
 
 def _use(call: Call) -> dict[str, object]:
     function = call["function"]
-    arguments = json.loads(function["arguments"])
+    arguments = json.loads(str(function["arguments"]))
     return {"type": "tool_use", "id": call["id"], "name": function["name"], "input": arguments}
 
 
