@@ -232,8 +232,9 @@ class _Resolver:
             for mistake in mistakes(use, text):
                 self.wrong(("templates", use), mistake, "templates")
         said = asdict(Templates()) | self.data.get("templates", {})
-        if said["yes_word"].casefold() == said["no_word"].casefold():
-            self.wrong(("templates",), "yes_word and no_word are the same; change one", "templates")
+        for one, other in (("yes_word", "no_word"), ("first_word", "second_word")):
+            if said[one].casefold() == said[other].casefold():
+                self.wrong(("templates",), f"{one} and {other} are the same; change one", "templates")
 
     def _built(self) -> Constitution:
         exemplars = self.data.get("exemplars", {})

@@ -203,6 +203,6 @@ def _said(constitution: Constitution, principle: Principle, want: Revise | Label
         shown = principle.id, principle.title, principle.judgment, principle.critique, principle.negative
         exemplars = constitution.critique_revision[: want.exemplars] if isinstance(want, Label) else ()
         return shown, principle.propositions, constitution.preamble, constitution.templates, exemplars
-    style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout)
-    line = forms.asking(constitution, forms.verdict(constitution, want.ties))
+    style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout, names=want.names)
+    line = forms.asking(constitution, forms.verdict(constitution, want.ties, want.names))
     return principle.id, judging.judgment(constitution, principle, ASKED, (A, B), style), line

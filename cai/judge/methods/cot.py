@@ -23,7 +23,7 @@ from constitution.turns import Rendered, given
 
 async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote for each reasoning in each order."""
-    votes, form = [], forms.verdict(ask.constitution, want.ties)
+    votes, form = [], forms.verdict(ask.constitution, want.ties, want.names)
     for order in orders:
         vote = begun(principle, order, want, ask)
         asked = judging.judgment(ask.constitution, principle, row.messages, shown(row, order), style(want, ask, True))
