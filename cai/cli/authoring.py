@@ -197,14 +197,18 @@ def judge_eval(
         str | None,
         typer.Option(metavar="NAME", help="Save the calibration under this name, for `calibration:` in recipes."),
     ] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Try forms of asking on half of the pairs, the best on the other.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Another seed, other draws.")] = 0,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the exam goes; runs/exam-<data> unless told.")
+        Path | None, typer.Option(metavar="DIR", help="Where it goes; runs/exam-<data> or search-<data> unless told.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Examine a judge on pairs that people compared."""
     from cai.cli.judge_eval import JudgeEval, examine_judge
+    from cai.cli.search import search_judge
 
     if name == "":
         raise typer.BadParameter("--name is empty; give the calibration a name, or leave it out")
@@ -213,14 +217,17 @@ def judge_eval(
     exam = JudgeEval(
         data,
         constitution,
-        tuple(method or ["logprob"]),
+        tuple(method or ([] if search else ["logprob"])),
         tuple(settings or ()),
         tuple((key, value) for key, value in pairs.items() if value is not None),
         seed,
         calibrate or "",
         name or "",
     )
-    examine_judge(exam, (model, reward), out, as_json)
+    if search:
+        search_judge(exam, model, out, as_json)
+    else:
+        examine_judge(exam, (model, reward), out, as_json)
 
 
 def attempt(
