@@ -38,6 +38,7 @@ NAME = "search"
 FIRST, HELD_OUT = HALVES
 STAGES = {FIRST: "first-half", HELD_OUT: "held-out"}
 """Half of the pairs → the stage that reads it."""
+UNSURE = "# the best of the first half, and not surely better than what is usual"
 SILENT = 0.5
 """From this share of unread votes on, a form says nothing of the judge."""
 
@@ -193,7 +194,9 @@ class _Search:
             else None,
             "says": claim(best, start, share),
             "notes": [*self.notes, *map(_silence, filter(_silent, self.marks.values()))],
-            "recipe": self._lines(best),
+            "recipe": self._lines(best)
+            if start == best or (share and share.low > 0)
+            else f"{UNSURE}\n{self._lines(best)}",
         }
 
     def _lines(self, best: Asking) -> str:

@@ -121,6 +121,9 @@ def test_a_coin_has_no_form_that_is_surely_better(write: Write) -> None:
     search = found["search"]
     assert search["difference"] is None or search["difference"]["low"] <= 0 <= search["difference"]["high"]
     assert search["says"].startswith("No form ")
+    assert search["best"] == search["usual"] or search["recipe"].startswith(
+        "# the best of the first half, and not surely"
+    )
 
 
 def test_no_more_is_asked_than_was_said_and_nothing_twice(numbers: tuple[dict[str, Any], Path]) -> None:
