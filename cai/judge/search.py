@@ -187,7 +187,7 @@ def difference(one: Sequence[JudgedPair], other: Sequence[JudgedPair]) -> Share:
 def claim(best: Asking, start: Asking, found: Share | None) -> str:
     """What the held-out half says of the best form beside the usual one."""
     if found is None or found.value is None:
-        return f"No form did better than the usual one ({start.title}); nothing is to be changed."
+        return f"No form is surely better: none did better than the usual one ({start.title}) on the first half."
     points = f"{100 * found.value:+.0f} points, {100 * found.low:+.0f} to {100 * found.high:+.0f}"
     where = f"on {found.of} held-out pairs ({points})"
     if found.low > 0:

@@ -120,7 +120,7 @@ def test_a_coin_has_no_form_that_is_surely_better(write: Write) -> None:
     found, _ = sought(write, coin(), "exemplars=0")
     search = found["search"]
     assert search["difference"] is None or search["difference"]["low"] <= 0 <= search["difference"]["high"]
-    assert search["says"].startswith("No form ")
+    assert search["says"].startswith("No form is surely better")
     assert search["best"] == search["usual"] or search["recipe"].startswith(
         "# the best of the first half, and not surely"
     )
