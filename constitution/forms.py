@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from constitution.model import Constitution
+from constitution.naming import LETTERS as BY_LETTER
+from constitution.naming import USUAL, Naming, naming
 from constitution.templates import CHOICE, fill, in_word
 
 LETTERS = "ABCDEFGHIJ"
@@ -19,7 +21,7 @@ class Form:
     """One line that says one of some choices.
 
     Attributes:
-        before: what stands before the choice, with the opening parenthesis; it is also forced as an answer's beginning.
+        before: what stands before the choice, with the opening mark; it is also forced as an answer's beginning.
         after: what stands after it.
     """
 
@@ -34,7 +36,7 @@ class Form:
     @property
     def stop(self) -> str:
         """The words that begin the line; empty where it has none."""
-        return self.before.rstrip(" (:：")
+        return self.before.rstrip(" ([:：")
 
     def read(self, text: str) -> str:
         """The choice that the last line of a text says; empty where it says none, or more than that.
@@ -56,10 +58,14 @@ class Form:
         return matches[0] if len(matches) == 1 else ""
 
 
-def verdict(constitution: Constitution, ties: bool = False) -> Form:
-    """Which of two answers is better, and if so wanted that neither is."""
-    words = constitution.templates
-    return _form(words.verdict_line, ("A", "B", words.tie_word) if ties else ("A", "B"))
+def verdict(constitution: Constitution, ties: bool = False, names: str = BY_LETTER) -> Form:
+    """Which of two answers is better, the one shown first or the other, and if so wanted that neither is.
+
+    Args:
+        names: what the answers are called, see ``constitution.naming``.
+    """
+    words, named = constitution.templates, naming(constitution, names)
+    return _form(words.verdict_line, (*named.both, words.tie_word) if ties else named.both, named)
 
 
 def rating(constitution: Constitution) -> Form:
@@ -85,9 +91,9 @@ def instruction(constitution: Constitution, form: Form) -> str:
 
 
 @lru_cache(maxsize=256)
-def _form(template: str, choices: tuple[str, ...]) -> Form:
+def _form(template: str, choices: tuple[str, ...], named: Naming = USUAL) -> Form:
     before, _, after = template.partition(CHOICE)
-    return Form(f"{fill(before, {})}(", f"){fill(after, {})}", choices)
+    return Form(f"{fill(before, {})}{named.opens}", f"{named.closes}{fill(after, {})}", choices)
 
 
 def _words(line: str) -> tuple[str, ...]:

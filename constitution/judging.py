@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from constitution import forms
 from constitution.forms import LETTERS
 from constitution.model import Constitution, JudgmentExemplar, Principle
+from constitution.naming import SHOWN, Naming, naming, nouns
 from constitution.templates import fill
 from constitution.turns import (
     PLAIN,
@@ -23,8 +24,6 @@ from constitution.turns import (
     render,
     words_of,
 )
-
-CASE_STOPS = *USUAL_STOPS, "\n\nCase for ("
 
 
 def exemplars(constitution: Constitution) -> Sequence[JudgmentExemplar]:
@@ -42,14 +41,14 @@ def judgment(
     """What asks which of two answers accords better with ``principle``.
 
     Args:
-        answers: shown as (A) and (B), in this order.
+        answers: shown as (A) and (B), or as ``style`` names them, in this order.
     """
     examples = [
         _exemplar_turns(constitution, exemplar, style) for exemplar in exemplars(constitution)[: style.exemplars]
     ]
     last = _judgment_turn(constitution, principle, conversation(messages), answers, style)
     label = "Reasoning" if style.reasoning else ""
-    return render(style.form, (opening(constitution, "judge"), examples, last), label, USUAL_STOPS)
+    return render(style.form, (_opening(constitution, style), examples, last), label, USUAL_STOPS)
 
 
 def judgment_with_critiques(
@@ -68,8 +67,9 @@ def judgment_with_critiques(
     messages, answers = comparison
     turn = _judgment_turn(constitution, principle, conversation(messages), answers, style)
     both = {"critique_a": critiques[0], "critique_b": critiques[1]}
-    turn = Turn("user", f"{turn.text}\n\n{fill(constitution.templates.criticized, both)}")
-    return render(style.form, (opening(constitution, "judge"), (), turn), "", USUAL_STOPS)
+    shown = naming(constitution, style.names).words(constitution.templates.criticized)
+    turn = Turn("user", f"{turn.text}\n\n{fill(shown, both)}")
+    return render(style.form, (_opening(constitution, style), (), turn), "", USUAL_STOPS)
 
 
 def case(
@@ -80,19 +80,24 @@ def case(
     style: Style = PLAIN,
 ) -> Rendered:
     """What opens a debate: the comparison, and the request to speak for answer (A) (Irving et al. 2018)."""
+    named = naming(constitution, style.names)
     turn = _judgment_turn(constitution, principle, conversation(messages), answers, style)
-    turn = Turn("user", f"{turn.text}\n\n{_speak(constitution, 'A')}")
-    return render(style.form, (opening(constitution, "judge"), (), turn), "Case for (A)", CASE_STOPS)
+    turn = Turn("user", f"{turn.text}\n\n{_speak(constitution, named, 'A')}")
+    turns = _opening(constitution, style), (), turn
+    return render(style.form, turns, f"Case for {named.marked('A')}", _case_stops(named))
 
 
-def other_case(constitution: Constitution, request: Rendered, reply: str) -> Rendered:
+def other_case(constitution: Constitution, request: Rendered, reply: str, style: Style = PLAIN) -> Rendered:
     """The debate after (A) was spoken for: the request to speak for (B)."""
-    return grow(request, reply, Turn("user", _speak(constitution, "B")), "Case for (B)", CASE_STOPS)
+    named = naming(constitution, style.names)
+    turn = Turn("user", _speak(constitution, named, "B"))
+    return grow(request, reply, turn, f"Case for {named.marked('B')}", _case_stops(named))
 
 
-def weighing(constitution: Constitution, request: Rendered, reply: str) -> Rendered:
+def weighing(constitution: Constitution, request: Rendered, reply: str, style: Style = PLAIN) -> Rendered:
     """The debate after both cases: the request for the verdict."""
-    return grow(request, reply, Turn("user", fill(constitution.templates.weigh, {})), "", USUAL_STOPS)
+    words = naming(constitution, style.names).words(constitution.templates.weigh)
+    return grow(request, reply, Turn("user", fill(words, {})), "", USUAL_STOPS)
 
 
 def rating(
@@ -127,31 +132,45 @@ def ranking(
     return render(form, (opening(constitution, "rank"), (), turn), "", USUAL_STOPS)
 
 
+def _opening(constitution: Constitution, style: Style) -> str:
+    """What opens a comparison, with the answers' names."""
+    named = naming(constitution, style.names)
+    return fill(named.words(constitution.templates.judge), {"preamble": named.words(constitution.preamble)})
+
+
 def _judgment_turn(
     constitution: Constitution, principle: Principle, text: str, answers: tuple[str, str], style: Style
 ) -> Turn:
+    named, templates = naming(constitution, style.names), constitution.templates
     values = {
         **words_of(principle),
         "conversation": text,
         "a": answers[0],
         "b": answers[1],
-        "question": principle.judgment,
-        "reasoning": constitution.templates.reasoning if style.reasoning else "",
+        "question": named.words(principle.judgment),
+        "reasoning": named.words(templates.reasoning) if style.reasoning else "",
     }
-    templates = constitution.templates
-    return Turn("user", fill(templates.options if style.layout == "paper" else templates.judgment, values))
+    return Turn("user", fill(named.words(getattr(templates, SHOWN[style.layout])), values))
 
 
 def _exemplar_turns(constitution: Constitution, exemplar: JudgmentExemplar, style: Style) -> list[Turn]:
-    principle = constitution.by_id[exemplar.principle]
+    principle, named = constitution.by_id[exemplar.principle], naming(constitution, style.names)
     text = conversation([{"role": "user", "content": exemplar.prompt}])
-    verdict = forms.verdict(constitution).line(exemplar.verdict)
-    reply = Turn("assistant", f"{exemplar.reasoning}\n\n{verdict}", "Reasoning") if style.reasoning else None
+    verdict = forms.verdict(constitution, names=style.names).line(named.of(exemplar.verdict))
+    reply = None
+    if style.reasoning:
+        reasoning = named.reasoning(exemplar.reasoning, nouns(constitution.templates))
+        reply = Turn("assistant", f"{reasoning}\n\n{verdict}", "Reasoning")
     return [
         _judgment_turn(constitution, principle, text, (exemplar.a, exemplar.b), style),
         reply or Turn("assistant", verdict),
     ]
 
 
-def _speak(constitution: Constitution, letter: str) -> str:
-    return fill(constitution.templates.argue, {"letter": letter})
+def _speak(constitution: Constitution, named: Naming, letter: str) -> str:
+    argue = constitution.templates.argue.replace("({letter})", f"{named.opens}{{letter}}{named.closes}")
+    return fill(argue, {"letter": named.of(letter)})
+
+
+def _case_stops(named: Naming) -> tuple[str, ...]:
+    return *USUAL_STOPS, f"\n\nCase for {named.opens}"

@@ -247,8 +247,9 @@ class _Resolver:
             for mistake in mistakes(use, text):
                 self.wrong(("templates", use), mistake, "templates")
         words = asdict(Templates()) | self.data.get("templates", {})
-        if words["yes_word"].casefold() == words["no_word"].casefold():
-            self.wrong(("templates",), "yes_word and no_word are the same; change one", "templates")
+        for one, other in (("yes_word", "no_word"), ("first_word", "second_word")):
+            if words[one].casefold() == words[other].casefold():
+                self.wrong(("templates",), f"{one} and {other} are the same; change one", "templates")
 
     def _constitution(self) -> Constitution:
         exemplars = self.data.get("exemplars", {})

@@ -39,6 +39,14 @@ class Templates:
         "{conversation}\n\nQuestion: {question}\nWhat the better answer avoids: {negative}\n\n"
         "Answer (A): {a}\n\nAnswer (B): {b}\n\n{reasoning}"
     )
+    framed: str = (
+        "Question: {question}\nWhat the better answer avoids: {negative}\n"
+        "Let neither the order of the two answers nor their length sway you.\n\n"
+        "--- the conversation begins ---\n{conversation}\n--- the conversation ends ---\n\n"
+        "--- answer (A) begins ---\n{a}\n--- answer (A) ends ---\n\n"
+        "--- answer (B) begins ---\n{b}\n--- answer (B) ends ---\n\n"
+        "{reasoning}"
+    )
     criticized: str = (
         "A critique of answer (A): {critique_a}\n\nA critique of answer (B): {critique_b}\n\n"
         "Check what the critiques say against the answers themselves."
@@ -79,10 +87,13 @@ class Templates:
     yes_word: str = "Yes"
     no_word: str = "No"
     tie_word: str = "Tie"
+    first_word: str = "first"
+    second_word: str = "second"
 
 
-LINES, WORDS = ("verdict_line", "rating_line", "ranking_line"), ("yes_word", "no_word", "tie_word")
-ADDED = frozenset((*LINES, "last_line", *WORDS))
+LINES = ("verdict_line", "rating_line", "ranking_line")
+WORDS = ("yes_word", "no_word", "tie_word", "first_word", "second_word")
+ADDED = frozenset((*LINES, "last_line", "framed", *WORDS))
 """Not known to runs of before: where these are the usual ones, nothing changed."""
 CHOICE = "({choice})"
 """A judge's choice stands in parentheses, as the answers do that it is shown."""
@@ -94,6 +105,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "judgment": frozenset({"conversation", "a", "b", "question"}),
     "reasoning": frozenset(),
     "options": frozenset({"conversation", "a", "b", "question"}),
+    "framed": frozenset({"conversation", "a", "b", "question"}),
     "criticized": frozenset({"critique_a", "critique_b"}),
     "argue": frozenset({"letter"}),
     "weigh": frozenset(),
@@ -123,6 +135,7 @@ MAY: Mapping[str, frozenset[str]] = {
     "rank": frozenset({"preamble"}),
     "ranking": frozenset({"negative", "title", "count"}),
     **dict.fromkeys(ADDED, frozenset[str]()),
+    "framed": frozenset({"negative", "title", "reasoning"}),
 }
 OPTIONAL = frozenset().union(*MAY.values())
 

@@ -47,13 +47,16 @@ class Style:
         exemplars: how many of the constitution's exemplars to show; None shows all.
         form: "chat" or "transcript".
         reasoning: whether a judge's exemplars show their reasoning, so that the judge reasons too.
-        layout: of a comparison: "cached" puts the question last, "paper" before the answers, as published.
+        layout: of a comparison: "cached" puts the question last, "paper" before the answers, as published; "framed" does too,
+            and marks where each of them begins and ends.
+        names: what the two answers are called, see ``constitution.naming``.
     """
 
     exemplars: int | None = None
     form: str = CHAT
     reasoning: bool = False
     layout: str = "cached"
+    names: str = "letters"
 
 
 PLAIN = Style()

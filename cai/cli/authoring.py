@@ -91,21 +91,26 @@ def judge_eval(
     split: options.HubSplit = "test",
     calibrate: options.Calibrate = None,
     name: options.CalibrationName = None,
+    search: options.Search = False,
     seed: options.DrawSeed = 0,
     out: options.ExamFolder = None,
     as_json: options.FiguresAsJson = False,
 ) -> None:
     """Examine a judge on pairs that people compared."""
     from cai.cli.judge_eval import JudgeEval, examine_judge
+    from cai.cli.search import search_judge
 
     if name == "":
         raise typer.BadParameter("--name is empty; give the calibration a name, or leave it out")
     hub_split = split if data.startswith("hub:") else None
     pairs = {"limit": limit, "columns": _columns(columns) or None, "split": hub_split}
     keys = tuple((key, value) for key, value in pairs.items() if value is not None)
-    methods = tuple(method or ["logprob"])
+    methods = tuple(method or ([] if search else ["logprob"]))
     exam = JudgeEval(data, constitution, methods, tuple(settings or ()), keys, seed, calibrate or "", name or "")
-    examine_judge(exam, (model, reward), out, as_json)
+    if search:
+        search_judge(exam, model, out, as_json)
+    else:
+        examine_judge(exam, (model, reward), out, as_json)
 
 
 def attempt(

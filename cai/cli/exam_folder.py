@@ -1,6 +1,7 @@
 """An exam's folder: which it is, whose, and what in it is stale."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from cai.errors import UserError
@@ -22,9 +23,13 @@ CODE = (
 """What puts questions, reads answers and settles votes: a change of it makes an exam stale."""
 
 
-def of(data: str) -> Path:
-    """The folder of an exam on these pairs, unless told; two inputs of one name do not share one."""
-    folder = Path("runs") / f"exam-{Path(data.removeprefix('hub:')).name.partition('.')[0]}"
+def of(data: str, name: str) -> Path:
+    """The folder of an exam on these pairs, unless told; two inputs of one name do not share one.
+
+    Args:
+        name: of the recipe of an exam.
+    """
+    folder = Path("runs") / f"{name}-{Path(data.removeprefix('hub:')).name.partition('.')[0]}"
     if _examined(folder) in ("", _place(data)):
         return folder
     return folder.with_name(f"{folder.name}-{hashlib.sha256(_place(data).encode()).hexdigest()[:6]}")
@@ -57,11 +62,15 @@ def _examined(folder: Path) -> str:
     return (read_form(folder / MADE_BY, dict[str, str]) or {}).get(DATA, "")
 
 
-def set_aside_stale(run: Run, data: str) -> None:
-    """What was asked under other settings, of another model or by other code, is set aside and asked anew."""
+def set_aside_stale(run: Run, data: str, blocks: Sequence[Block] = ()) -> None:
+    """What was asked under other settings, of another model or by other code, is set aside and asked anew; under the run's lock.
+
+    Args:
+        blocks: those to look at; all of the recipe's unless given.
+    """
     file = run.folder / MADE_BY
     known = (read_form(file, dict[str, str]) or {}) | {DATA: _place(data)}
-    for block in run.recipe.blocks:
+    for block in blocks or run.recipe.blocks:
         was, made_by = run.stage(block.name).begun, _made_by(run, block)
         if was is not None and (known.get(block.name) != made_by or was != run.settings(block.name).plain()):
             redo.afresh(run, block.name)

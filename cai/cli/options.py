@@ -99,8 +99,11 @@ CalibrationName = Annotated[
     str | None,
     Option(metavar="NAME", help="Save the calibration under this name, for `calibration:` in recipes."),
 ]
+Search = Annotated[bool, Option("--search", help="Try forms of asking on half of the pairs, the best on the other.")]
 DrawSeed = Annotated[int, Option(min=0, max=2**31 - 1, help="Another seed, other draws.")]
-ExamFolder = Annotated[Path | None, Option(metavar="DIR", help="Where the exam goes; runs/exam-<data> unless told.")]
+ExamFolder = Annotated[
+    Path | None, Option(metavar="DIR", help="Where it goes; runs/exam-<data> or search-<data> unless told.")
+]
 
 # cai try
 Question = Annotated[str, Argument(metavar="PROMPT", help="What the person asks.")]

@@ -25,7 +25,7 @@ class RowStage:
     """A row stage before its models are up.
 
     Attributes:
-        name: what rows' generators are seeded with, beside run and row.
+        name: what rows' generators are seeded with, beside run and row, unless ``draws`` says another.
         folder: where its rows go.
         takes: the type of its input rows.
         do: row, ask → the rows it gives, or a drop.
@@ -37,6 +37,7 @@ class RowStage:
     takes: type
     do: Callable[[Any, Ask], Awaitable[Sequence[Any] | Drop]]
     roles: tuple[str, ...] = ()
+    draws: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class Live:
         return [] if isinstance(out, Drop) else out
 
     def _ask(self, row_id: str) -> Ask:
-        rng = generator(self.seed, self.name, row_id)
+        rng = generator(self.seed, self.stage.draws or self.name, row_id)
         on_reply = partial(self.observer.on_reply, self.name)
         ask = Ask(*self.asked, self.constitution, row_id, rng, others=self.up, on_reply=on_reply)
         ask.stage, ask.role, ask.purse = self.name, next(iter(self.stage.roles), ""), self.purse

@@ -32,6 +32,7 @@ class Block:
         rounds: the name of the rounds that it belongs to.
         round: which of them, from 1; 0 outside of rounds.
         policy: the role of a round's policy, on the step that trains it.
+        draws: what its rows draw as, where several steps are to draw alike; its name unless given.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Block:
     rounds: str = ""
     round: int = 0
     policy: str = ""
+    draws: str = ""
 
     @property
     def table(self) -> Kind:

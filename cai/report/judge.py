@@ -7,6 +7,7 @@ from rich.table import Table
 
 from cai.judge.exam import ByLength, ExamFigures, MethodFigures, OfKind, PlainShare
 from cai.judge.figures import JudgedPair, judged_pairs
+from cai.report import search
 from cai.report.format import KINDS, PLOT, bin_of, interval, number, page, percent
 from cai.store.files import write_lines
 from cai.store.rows import Preference
@@ -157,6 +158,8 @@ def write(folder: Path, figures: ExamFigures) -> Path:
     text = page(
         "judge_eval.html.j2",
         exam=figures,
+        search_columns=search.COLUMNS,
+        forms=[search.cells(each) for each in figures["search"]["forms"]] if "search" in figures else [],
         columns=COLUMNS,
         cells={name: cells(method) for name, method in figures["methods"].items()},
         verdicts={name: list(verdict(method)) for name, method in figures["methods"].items()},

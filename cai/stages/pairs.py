@@ -21,7 +21,10 @@ from cai.data.questions import COMPANIONS, with_fields
 from cai.data.records import Entry
 from cai.data.survey import Survey, survey
 from cai.errors import UserError
+from cai.store.ledger import ADDED
 from cai.store.rows import Draft, Drop, Message, Pair, content_id
+
+HALVES = ("search", "held_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Pairs:
         columns: what is what, where it cannot be told by its name: prompt, a, b, label and system → column; and what the label's
             values stand for, where their words do not tell: first, second, tie → value; scale: signed or share; means: worse.
         limit: rows to take from the front; None takes all.
+        half: of the conversations, "search" or "held_out": what was chosen on the one is measured on the other.
         track: of every pair that has none of its own.
     """
 
@@ -45,6 +49,13 @@ class Pairs:
     limit: int | None = None
     track: str = "redteam"
     part_size: int = 1000
+    half: str = field(default="", metadata=ADDED)
+
+
+def half_of(pair: Pair, seed: int) -> str:
+    """The half of a pair, by its conversation: all pairs of one are on the same side."""
+    drawn = hashlib.sha256(f"{seed}/{pair.prompt_id}".encode()).digest()
+    return HALVES[drawn[0] % 2]
 
 
 def read(want: Pairs, account: Account | None = None) -> Iterator[Pair | Drop]:

@@ -69,3 +69,5 @@ METHODS: dict[str, Method] = {
     # No judge: what people said of pairs that came with it.
     "people": Method(people, needs="", model_kind=""),
 }
+BESIDE = ("logprob", "cot", "debate", "critique")
+"""The methods that show two answers beside each other, which have names there."""

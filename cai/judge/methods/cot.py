@@ -23,7 +23,7 @@ from constitution.turns import Rendered, nonempty
 
 async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote for each reasoning in each order."""
-    votes, form = [], forms.verdict(ask.constitution, want.ties)
+    votes, form = [], forms.verdict(ask.constitution, want.ties, want.names)
     for order in orders:
         vote = begun(principle, order, want, ask)
         question = judging.judgment(

@@ -13,6 +13,7 @@ from cai.judge.settings import Judging
 from cai.store.rows import Pair, Vote
 from constitution import judging
 from constitution.model import Principle
+from constitution.naming import naming
 
 
 async def debate(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
@@ -22,14 +23,16 @@ async def debate(row: Pair, principle: Principle, orders: Sequence[str], want: J
 
 async def _vote(row: Pair, principle: Principle, order: str, want: Judging, ask: Ask) -> Vote:
     vote = begun(principle, order, want, ask)
-    question = judging.case(ask.constitution, principle, row.messages, shown(row, order), style(want, ask))
+    put, named = style(want, ask), naming(ask.constitution, want.names)
+    for_first, for_other = (f"For {named.marked(each)}: " for each in "AB")
+    question = judging.case(ask.constitution, principle, row.messages, shown(row, order), put)
     first, wrong = await written(question, want, ask)
     if wrong:
-        return replace(vote, rationale=f"For (A): {first}", status=wrong)
-    question = judging.other_case(ask.constitution, question, first)
+        return replace(vote, rationale=for_first + first, status=wrong)
+    question = judging.other_case(ask.constitution, question, first, put)
     second, wrong = await written(question, want, ask)
-    vote = replace(vote, rationale=f"For (A): {first}\n\nFor (B): {second}")
+    vote = replace(vote, rationale=f"{for_first}{first}\n\n{for_other}{second}")
     if wrong:
         return replace(vote, status=wrong)
-    question = judging.weighing(ask.constitution, question, second)
+    question = judging.weighing(ask.constitution, question, second, put)
     return await verdict(vote, question, want, ask)

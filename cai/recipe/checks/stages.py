@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 
 from cai.data.labels import conflicts
 from cai.judge.calibration import DECIDES
-from cai.judge.methods import METHODS, Method
+from cai.judge.methods import BESIDE, METHODS, Method
 from cai.judge.settings import Judging
 from cai.models.machine import Machine
 from cai.models.spec import ModelSpec
@@ -22,6 +22,7 @@ from cai.stages.score import Score
 from cai.store.votes import LOGPROBS, SAMPLED
 from cai.train.launch import guards
 from constitution.model import Constitution
+from constitution.naming import LETTERS, RENAMED, unnamed
 
 Problems = Iterator[tuple[str, str]]
 """The key in the block (or nothing, for the block itself), and a sentence."""
@@ -58,6 +59,18 @@ def unjudged(block: Block, constitution: Constitution) -> Iterator[str]:
         yield f"no principle of {constitution.name}{where} has {what}, which {who} needs; add {what} or one with it"
 
 
+def misnamed(block: Block, constitution: Constitution) -> Iterator[str]:
+    """Where the constitution's words call the answers otherwise than the step does."""
+    want = block.want
+    if not isinstance(want, Label) or want.names not in RENAMED or want.method not in BESIDE:
+        return
+    for place in unnamed(constitution, want.layout):
+        yield (
+            f"calls answers by {want.names}, and {place} of {constitution.name} by letters that cannot be replaced; write "
+            "them tracks as (A) and (B), or take `names` out"
+        )
+
+
 def unanswered(block: Block, tracks: Set[str]) -> str:
     """Why a step would answer no prompt; empty where it answers some, or none is known.
 
@@ -92,11 +105,12 @@ def not_fitted(block: Block, models: Mapping[str, ModelSpec], constitution: str)
         model = models[role].title if role in models else ""
         judge = {"constitution": constitution, "model": model or calibration.judge.get("model")}
         judge |= {key: getattr(block.want, key) for key in DECIDES}
+        judge |= {"names": block.want.names}
         judge |= {"verdict": block.want.verdict} if block.want.verdict != "auto" else {}
         judge |= {"verdicts": block.want.verdicts} if calibration.judge.get("verdict") == SAMPLED else {}
         if role in models and (weights := models[role].identity().get("weights")) and "weights" in calibration.judge:
             judge |= {"weights": weights, "model": calibration.judge["model"]}  # what it holds says more than its name
-        for key, was in calibration.judge.items():
+        for key, was in {"names": LETTERS, **calibration.judge}.items():
             # A model may be named by another path to it.
             if _last(was) != _last(judge.get(key, was)):
                 yield f"was fitted for {key} {was}, and this is {judge[key]}; fit it anew with cai judge-eval, or take it out"
@@ -207,6 +221,8 @@ def _settings(want: Label) -> Problems:
         yield "ties", "are for sampled verdicts on two answers beside each other; take it out"
     if want.rules and want.method != "rules":
         yield "rules", "are for the method rules; take them out"
+    if want.names != LETTERS and want.method not in BESIDE:
+        yield "names", f"are for two answers beside each other, which {want.method} does not show; take them out"
 
 
 def _verdicts(block: Block, models: Mapping[str, ModelSpec]) -> Problems:
