@@ -41,10 +41,10 @@ def check(
     from cai.cli.check import check_paths, context, project
     from cai.cli.look import lines
     from cai.data.account import Account
-    from cai.data.notation import count
     from cai.flow.terminal import line
     from constitution.check import catalogue
     from constitution.visible import json_text, without_password
+    from constitution.wording import count
 
     if list_rules:
         for name, (level, about) in catalogue().items():

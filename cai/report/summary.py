@@ -11,6 +11,7 @@ from rich.table import Table
 from cai.errors import RunError, UserError
 from cai.flow.purse import Purse, money
 from cai.flow.terminal import Terminal
+from cai.models.prices import Price
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
@@ -22,6 +23,7 @@ from cai.store.run_folder import StageNote, run_note
 from cai.store.spending import SPENT, Spending
 from cai.store.stage import Stage
 from constitution.source import InputError, read_yaml
+from constitution.wording import count
 
 
 class StageState(Seal):
@@ -82,7 +84,8 @@ def stages_of(folder: Path) -> list[StageState]:
 
 def purse_of(folder: Path) -> Purse:
     """What a run has spent, by the prices that its recipe had when it last ran."""
-    return Purse(Spending(folder / SPENT), run_note(folder).get("prices"))
+    prices = cast("dict[str, Price]", run_note(folder).get("prices", {}))
+    return Purse(Spending(folder / SPENT), prices)
 
 
 def spent_line(folder: Path) -> str:
@@ -118,7 +121,7 @@ def _so_far(folder: Path, known: StageNote, stage: Stage) -> str:
     there = (
         sum(tally.rows_out for tally in Stage(folder / known["reads"]).part_tallies().values()) if known["reads"] else 0
     )
-    return (f"{done} of {there} rows done" if there else f"{done} rows done") if done else ""
+    return (f"{done} of {count(there, 'row')} done" if there else f"{count(done, 'row')} done") if done else ""
 
 
 def ledger_line(seal: Seal) -> str:

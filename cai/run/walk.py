@@ -6,6 +6,7 @@ whole set, or where a second model of this machine's would have to come up besid
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
 from cai.cluster.hire import Cluster
 from cai.errors import RunError, UserError
@@ -16,9 +17,10 @@ from cai.recipe.recipe import Recipe
 from cai.report.summary import ledger_line
 from cai.run import evaluation, redo, rounds, rows, sets, sources, training
 from cai.run.context import Run
+from cai.store import audit
 from cai.store.files import RunLock, write_json
 from cai.store.ledger import Tally
-from cai.store.run_folder import RunNote, StageNote
+from cai.store.run_folder import PriceNote, RunNote, StageNote
 from constitution.load import digest
 
 
@@ -71,8 +73,9 @@ async def walk(run: Run) -> None:
             run.screen.say(line)
         for block in run.recipe.blocks:
             if (run.folder / block.name).exists():
-                redo.renew(run, block.name)
-                run.stage(block.name).begin(run.settings(block.name))
+                with audit.redo_named(block.name):
+                    redo.renew(run, block.name)
+                    run.stage(block.name).begin(run.settings(block.name))
                 run.whole(block)
         _describe(run)
         try:
@@ -97,7 +100,7 @@ def _describe(run: Run) -> None:
         "stages": [_noted(block) for block in run.recipe.blocks],
     }
     if prices := {role: dict(price) for role, price in run.purse.prices.items()}:
-        known["prices"] = prices
+        known["prices"] = cast("dict[str, PriceNote]", prices)
     write_json(run.folder / "run.json", known)
     run.keep_constitution()
 

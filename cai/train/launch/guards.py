@@ -159,7 +159,7 @@ def _bounds(name: str, bound: Any) -> Bounds:
 
 
 def _known(text: str) -> bool:
-    return boilerplate(Exchange("", text)) or bool(CLOSERS.search(text))
+    return boilerplate(Exchange((), text)) or bool(CLOSERS.search(text))
 
 
 def _repeated(text: str) -> float:

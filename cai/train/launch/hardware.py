@@ -16,6 +16,7 @@ import yaml
 
 from cai.models import cpu, gpus
 from cai.models.machine import Machine
+from constitution.wording import count
 
 CONFIGS = Path(__file__).parents[1] / "hardware"
 SPREAD = ("ddp", "fsdp2", "zero3")
@@ -126,7 +127,7 @@ def unable(hardware: Hardware, machine: Machine) -> Iterator[str]:
             "CPU with {kind: cpu, processes: 2}"
         )
     elif hardware.kind in SPREAD and (hardware.processes or 0) > there:
-        yield f"asks for {hardware.processes} processes, and this machine shows {there} GPUs; take `processes` out"
+        yield f"asks for {hardware.processes} processes, and this machine shows {count(there, 'GPU')}; take `processes` out"
     if hardware.kind == "auto" and (hardware.processes or 1) > 1:
         yield "auto is one process; say cpu, ddp, fsdp2 or zero3 beside `processes`"
     if hardware.distributed == "DEEPSPEED" and "deepspeed" not in machine.packages:
