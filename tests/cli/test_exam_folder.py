@@ -11,7 +11,7 @@ from rich.console import Console
 from cai.cli.judge_eval import JudgeEval, examine_judge, judge_eval
 from cai.errors import CaiError, UserError
 from cai.flow.screen import Screen
-from cai.recipe.models import named
+from cai.recipe.models import command_model
 from cai.store.stage import Stage
 
 CONSTITUTION = """\
@@ -37,7 +37,7 @@ class Exams:
 
     def sit(self, model: str, limit: int = 9, method: str = "logprob") -> str:
         """Sit it; returns what the screen said, and at its end the error."""
-        told, spec = StringIO(), named(model if model == GONE else str(self.write("judge.yaml", model)))
+        told, spec = StringIO(), command_model(model if model == GONE else str(self.write("judge.yaml", model)))
         pairs = (("limit", limit),)
         exam = JudgeEval(str(self.data), self.small, (method,), (), pairs)
         try:

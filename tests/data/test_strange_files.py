@@ -9,7 +9,7 @@ import pytest
 
 from cai.data.clean import HeldOut
 from cai.data.prompt_source import PromptSource
-from cai.data.prompts import keyed
+from cai.data.prompts import with_keys
 from cai.errors import UserError
 from cai.stages.pairs import Pairs, read
 from cai.store.rows import Drop, Pair, content_key
@@ -20,7 +20,7 @@ ENDINGS = ("jsonl", "json", "csv", "tsv", "parquet", "arrow", "jsonl.gz", "jsonl
 
 
 def texts(path: Path) -> list[str]:
-    rows = keyed({"helpful": [PromptSource(str(path))]})
+    rows = with_keys({"helpful": [PromptSource(str(path))]})
     return [row.reason if isinstance(row, Drop) else row.messages[-1]["content"] for row, _ in rows]
 
 
