@@ -92,7 +92,7 @@ def _check(form: object) -> Check:
     if origin in (NotRequired, Required):
         return _check(inner[0])
     if origin is Annotated:
-        return _bounded(_check(inner[0]), form.__metadata__[0])
+        return _bounded(_check(inner[0]), inner[1])
     if origin is Literal:
         return _one_of(inner)
     if origin in (Union, UnionType):
