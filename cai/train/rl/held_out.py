@@ -73,7 +73,8 @@ def once(path: Path, processes: Processes, answer: Callable[[], list[HeldOutAnsw
         if processes.first:
             write_json(path, {"answers": replies})
         processes.accelerator.wait_for_everyone()
-    kept: HeldOutFile = read_form(path, HeldOutFile)
+    kept = read_form(path, HeldOutFile)
+    assert kept is not None  # it was written a moment ago, if not before
     return kept["answers"]
 
 

@@ -88,7 +88,7 @@ class TrainerMonitor(TrainerCallback):
     @staticmethod
     def _kept(path: Path) -> dict[str, float]:
         """The figures that a training began with."""
-        return read_form(path, dict[str, float])
+        return read_form(path, dict[str, float]) or {}
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if state.global_step % self.guards.every == 0:
