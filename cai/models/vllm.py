@@ -26,6 +26,7 @@ from cai.models.probe import Probes
 from cai.models.process import cause
 from cai.models.retries import Transient
 from cai.models.spec import ModelSpec
+from constitution.wording import count
 
 START_SECONDS = 1800.0
 WATCH_SECONDS = 1.0
