@@ -15,6 +15,7 @@ from constitution.load import ConstitutionFile
 from constitution.model import About, Example, Principle
 from constitution.source import Keys
 from constitution.turns import Style
+from constitution.wording import count
 
 USES = ("critique", "revision", "judgment")
 LEAST_EXAMPLES = 2
@@ -167,7 +168,7 @@ def few_examples(file: ConstitutionFile, _: Context) -> Remarks:
         return
     for keys, principle in own:
         if len(principle.examples) < LEAST_EXAMPLES:
-            text = f"{len(principle.examples)} examples; `cai test` needs {LEAST_EXAMPLES} or more to say anything"
+            text = f"{count(len(principle.examples), 'example')}; `cai test` needs {LEAST_EXAMPLES} or more to say anything"
             yield keys, principle.id, text
 
 

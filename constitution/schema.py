@@ -16,6 +16,7 @@ from jsonschema.validators import extend
 
 from constitution.source import Keys, Problem, Source, nearest
 from constitution.visible import visible
+from constitution.wording import count
 
 
 def _whole(_: object, value: object) -> bool:
@@ -75,7 +76,7 @@ def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
             yield keys, f"{schema.get('x-error', 'must not be empty')}, found {describe(value)}"
         case "minItems" | "minProperties":
             what = "item" if error.validator == "minItems" else "key"
-            yield keys, f"needs at least {limit} {what}{'s' if limit > 1 else ''}, found {len(value) or 'none'}"
+            yield keys, f"needs at least {count(limit, what)}, found {len(value) or 'none'}"
         case "maxItems" | "maxProperties":
             content = ", ".join(map(str, value)) if isinstance(value, dict) else len(value)
             yield keys, f"{schema.get('x-error', f'takes at most {limit}')}, found {content}"

@@ -69,6 +69,11 @@ def features(messages: Sequence[Message]) -> tuple[str, ...]:
     return tuple(name for name, has in flags.items() if has)
 
 
+def everything(message: Message) -> str:
+    """All that a message says, calls of tools included."""
+    return f"{message['content']} {message.get(CALLS, '')}"
+
+
 def wire(messages: Sequence[Message], as_objects: bool = False) -> list[dict[str, object]]:
     """The conversation as servers take it, without the definitions.
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from cai.cli.look import lines, of_recipe
 from cai.data.account import Account
-from cai.data.notation import count
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
 from cai.flow.terminal import line
@@ -21,6 +20,7 @@ from constitution.rules import Context
 from constitution.shipped import find
 from constitution.source import InputError, Keys, Problem, Source, read_yaml
 from constitution.visible import json_text, without_password
+from constitution.wording import count
 
 
 def print_rules() -> None:

@@ -20,6 +20,7 @@ from constitution.diff import Change, changes
 from constitution.load import load
 from constitution.model import Constitution
 from constitution.visible import json_text
+from constitution.wording import count
 
 SIGNS = {"added": ("+", "green"), "removed": ("-", "red"), "changed": ("~", "yellow")}
 
@@ -71,7 +72,7 @@ def _as_json(differences: Sequence[Change], effects: Sequence[Effect]) -> dict[s
 def _line(effect: Effect) -> str:
     if effect.action == "aside":
         return f"{effect.stage}: would be done again whole"
-    return f"{effect.stage}: touches {len(effect.ids)} of {effect.rows} rows" if effect.touched else ""
+    return f"{effect.stage}: touches {len(effect.ids)} of {count(effect.rows, 'row')}" if effect.touched else ""
 
 
 def _summary(old: Constitution, new: Constitution, differences: Sequence[Change]) -> str:

@@ -15,6 +15,7 @@ from typing import cast
 import yaml
 
 from cai.cli import exam_folder
+from cai.cli.exam_words import typed
 from cai.data.locations import WILD
 from cai.errors import UserError, install
 from cai.flow.screen import Screen
@@ -35,13 +36,13 @@ from cai.report import judge as judge_report
 from cai.run.context import Run
 from cai.run.walk import go
 from cai.stages.label import Label
-from cai.store.files import RunLock, write_json
+from cai.store.files import write_json
 from cai.store.rows import Preference
 from cai.store.run_folder import run_note
 from cai.store.stage import Stage
 from constitution.model import Constitution
 from constitution.shipped import advice, find
-from constitution.source import nearest, parse_yaml
+from constitution.source import InputError, nearest, parse_yaml
 from constitution.visible import json_text
 
 NAME = "exam"
@@ -83,7 +84,10 @@ def examine_judge(exam: JudgeEval, models: tuple[str | None, str | None], out: P
     judge = command_model(model) if model else None
     scorer = command_model(reward, prefer="reward") if reward else None
     folder = out or exam_folder.of(exam.data, NAME)
-    figures = judge_eval(exam, judge, scorer, folder, screen)
+    try:
+        figures = judge_eval(exam, judge, scorer, folder, screen)
+    except InputError as error:
+        raise UserError(typed(str(error))) from None
     judge_report.write(folder, figures)
     if as_json:
         line(json_text(figures))
@@ -110,9 +114,8 @@ def judge_eval(
     models = {JUDGE: model, REWARD: reward}
     recipe = _recipe(exam, {role: replace(spec, role=role) for role, spec in models.items() if spec}, out)
     run = Run(recipe, out, screen)
-    with RunLock(out):
-        exam_folder.set_aside_stale(run, exam.data)
-    go(run)
+    with exam_folder.renewed(run, exam.data):
+        go(run)
     figures: ExamFigures = {
         "data": exam.data,
         "constitution": recipe.constitution.name,

@@ -31,6 +31,8 @@ from constitution.visible import without_password
 
 HUB, FETCHED = "hub:", 1000
 """How a dataset on the Hub is named, and how many of its rows are looked at unless told."""
+FIRST = 1000
+"""Rows by which it is told whether a file holds pairs or prompts."""
 WORDS = {"scale": ("signed", "share"), "means": ("better", "worse")}
 KEYS = ("prompt", "a", "b", "label", *COMPANIONS, *SAYS, *WORDS)
 """What may be said of the columns of pairs, and the words for it where not all are."""
@@ -185,10 +187,9 @@ def _source(name: str, source: PromptSource) -> PromptSource:
 
 
 def _look(source: PromptSource, columns: Mapping[str, object], accounts: list[Account]) -> None:
-    """As pairs where the first row has some, or their columns are named, and as prompts otherwise."""
-    first = next((entry.data for entry in islice(records.entries(source), 1)), {})
+    """As pairs where most rows have some, or their columns are has_column, and as prompts otherwise."""
     has_column = source.column != PromptSource().column
-    if columns or (not has_column and has_pairs(first)):
+    if columns or (not has_column and _mostly_pairs(source)):
         origin = {key: getattr(source, key) for key in ("path", "hub", "split", "config", "limit")}
         beside = {key: column for key in COMPANIONS if (column := getattr(source, key)) is not None}
         _read_pairs(Pairs(**origin, columns={**beside, **columns}), accounts)
@@ -198,6 +199,14 @@ def _look(source: PromptSource, columns: Mapping[str, object], accounts: list[Ac
             pass
     finally:
         accounts[-1].role = "prompts"  # of which track they are is a recipe's to say
+
+
+def _mostly_pairs(source: PromptSource) -> bool:
+    """Whether of the first rows at least half are pairs: any one of them may be an odd one."""
+    rows: list[bool] = []
+    with suppress(UserError):  # what cannot be read is told with what was understood before it
+        rows += (has_pairs(entry.data) for entry in islice(records.entries(source), FIRST))
+    return any(rows) and 2 * sum(rows) >= len(rows)
 
 
 def _read_pairs(want: Pairs, accounts: list[Account]) -> None:

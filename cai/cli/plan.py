@@ -31,8 +31,8 @@ from cai.run.context import Run
 from cai.run.walk import go
 from cai.stages.ppo import SERVER_SHARE, Ppo
 from cai.stages.train import Train
-from cai.store.files import read_json, write_lines
-from cai.store.rows import Prompt, encode
+from cai.store.files import write_lines
+from cai.store.rows import Prompt, encode, shallow
 from cai.train.launch import memory
 from constitution.visible import json_text
 
@@ -174,7 +174,8 @@ def _draw(block: Block, sample: int, seed: int, file: Path) -> int:
     prompts = heapq.nsmallest(sample, all_prompts(), key=lambda each: each[0])
     if not count:
         raise UserError(f"{block.name}: no prompt could be read; name a file with prompts")
-    write_lines(file, [encode(row) for _, row in prompts])
+    rows = [shallow(row) for _, row in prompts]
+    write_lines(file, [encode({key: value for key, value in row.items() if key != "source"}) for row in rows])
     return count
 
 
@@ -221,7 +222,8 @@ def _estimate(run: Run, block: Block, times: Mapping[str, tuple[float, float]], 
     folder, source = run.folder / block.name, block
     while source.reads:
         source = run.recipe.block(source.reads)
-    seal = read_json(folder / "seal.json")
+    seal = run.stage(block.name).seal
+    assert seal is not None  # it went to its end a moment ago
     factor, heldout = times[source.name]
     if source is not block:
         factor *= 1 - heldout

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from cai.flow.purse import money
 from cai.train.launch import memory
+from constitution import wording
 
 FULL = 4
 """Times as many prompts as requests in flight: fewer, and much of the time goes by while the last ones end."""
@@ -118,15 +119,16 @@ def memory_table(plan: Plan) -> Table:
 
 def sentence(plan: Plan, price: float | None) -> str:
     """What was measured, what it will cost, and whether the sample was large enough for its speed to be believed."""
-    text = f"{plan.prompts:,} prompts, from a sample of {plan.sample}, served by {plan.replicas} times what served it"
+    text = f"{wording.count(plan.prompts, 'prompt')}, from a sample of {plan.sample}, served by {plan.replicas} × what served it"
     if price is not None:
         text += f"; {plan.hours * plan.replicas * price:,.2f} at {price:g} an hour of what the sample had"
     if plan.cost is not None:
         text += f"; {money(plan.cost)} for the tokens, by the prices of the roles"
     text += "; tokens/s are the sample's; hours of training not counted"
     if plan.sample < FULL * plan.flying:
+        were = "request was" if plan.flying == 1 else "requests were"
         text += (
-            f"\n{plan.flying} requests were in flight at once: with --sample {FULL * plan.flying} or more the servers "
+            f"\n{plan.flying} {were} in flight at once: with --sample {FULL * plan.flying} or more the servers "
             "would have been full for most of the time, and the hours fewer"
         )
     return text

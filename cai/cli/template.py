@@ -16,6 +16,7 @@ from cai.models.lessons import Lesson, lesson
 from cai.models.template_faults import Fault, faults
 from cai.models.templates import ChatTemplate
 from cai.models.thoughts import THOUGHT_KEYS
+from constitution.wording import count
 
 Message = dict[str, Any]
 CALL = {"type": "function", "function": {"name": TOOL_NAME, "arguments": {"zone": "Europe/Oslo"}}}
@@ -142,7 +143,8 @@ def lines(shape: TemplateAccount, colours: bool) -> Iterator[Text]:
         yield Text("\nAsked:", "bold")
         yield Text(shape.asked)
         yield Text(
-            f"\nLearnt ({trained} of {len(shape.learnt)} tokens, {'coloured' if colours else 'in brackets'}):", "bold"
+            f"\nLearnt ({trained} of {count(len(shape.learnt), 'token')}, {'coloured' if colours else 'in brackets'}):",
+            "bold",
         )
         yield _coloured(shape.learnt, colours)
         yield Text("\nScored:", "bold")

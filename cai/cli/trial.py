@@ -26,6 +26,7 @@ from constitution.load import load
 from constitution.model import Constitution, Principle
 from constitution.source import nearest
 from constitution.visible import visible
+from constitution.wording import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def _request_lines(request: Request) -> Iterator[str]:
     if request.prompt:
         yield request.prompt
     stops = f", stops {list(request.stop)}" if request.stop else ""
-    yield f"<<seed {request.seed}, at most {request.max_tokens} tokens, temperature {request.temperature:g}{stops}>>"
+    yield f"<<seed {request.seed}, at most {count(request.max_tokens, 'token')}, temperature {request.temperature:g}{stops}>>"
 
 
 def try_constitution(path: Path, model: str, trial: Trial) -> None:

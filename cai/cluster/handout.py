@@ -22,6 +22,7 @@ from cai.flow.purse import Purse
 from cai.flow.screen import Bar
 from cai.store.files import whole_lines
 from cai.store.stage import Stage, open_part
+from constitution.wording import count
 
 T = TypeVar("T")
 
@@ -127,7 +128,7 @@ class Dispatcher:
             if place not in employed:
                 employed[place] = self.group.create_task(self._employ(place))
         if not places and not self.waiting:
-            gpus = f" and {self.gpus} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else ""
+            gpus = f" and {count(self.gpus, 'GPU')}" if self.gpus else ""
             self.cluster.screen.say(f"the cluster has no node with a core{gpus}; waiting for one …")
         self.waiting = not places
 
@@ -206,8 +207,8 @@ class Dispatcher:
         for stage in self._unfinished(number):
             stage.clock.stop()
         self.todo.appendleft(number)
-        for name, count in self.progress.pop(number, Counter()).items():
-            self.bars[name].at(self.bars[name].done - count)
+        for name, rows in self.progress.pop(number, Counter()).items():
+            self.bars[name].at(self.bars[name].done - rows)
 
     async def _watch(self, place: Place, worker: RemoteWorker) -> None:
         """Show what a worker does."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cai.data.conversations import Conversation
-from cai.data.notation import count, names, printable
+from cai.data.notation import names, printable
 from cai.data.values import absent
 from cai.errors import UserError
 from cai.store.rows import Drop, Message
 from constitution.tools import turn_text
+from constitution.wording import count
 
 LONG = 40
 """Letters of a question that no answer begins with by chance."""

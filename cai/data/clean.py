@@ -14,6 +14,7 @@ from functools import lru_cache
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError, install
 from cai.store.rows import Drop, Message, Prompt, content_key
+from constitution.tools import everything
 
 LEAKED = 8
 COPY = 0.95
@@ -46,30 +47,34 @@ class Exchange:
     """An answer with what it answers.
 
     Attributes:
+        messages: the whole conversation before it.
         former: the draft before it, empty for a first answer.
         flags: what was noticed when it was made, such as "leaked_exemplar".
         language: of the prompt, where its file says so.
     """
 
-    prompt: str
+    messages: Sequence[Message]
     text: str
     former: str = ""
     flags: tuple[str, ...] = ()
     language: str = ""
 
+    @property
+    def asked(self) -> str:
+        """All that the person says, and what the system message does: an answer may take up any of it."""
+        return "\n".join(each["content"] for each in self.messages if each["role"] in ("user", "system"))
+
 
 def meta_talk(exchange: Exchange) -> bool:
     """Speaks of the revision instead of to the person: "Here is the revised response"."""
-    return bool(_META.search(exchange.text[:300]) or _META.search(exchange.text[-200:])) and not _META.search(
-        exchange.prompt
-    )
+    talks = _META.search(exchange.text[:300]) or _META.search(exchange.text[-200:])
+    return bool(talks) and not _META.search(exchange.asked)
 
 
 def boilerplate(exchange: Exchange) -> bool:
     """Speaks of being a language model where nobody asked."""
-    return bool(_BOILERPLATE.search(exchange.text)) and not re.search(
-        r"\b(?:ai|language model|bot)\b", exchange.prompt, re.I
-    )
+    asked = re.search(r"\b(?:ai|language model|bot)\b", exchange.asked, re.I)
+    return bool(_BOILERPLATE.search(exchange.text)) and not asked
 
 
 def leaked_exemplar(exchange: Exchange) -> bool:
@@ -83,8 +88,8 @@ def near_copy(exchange: Exchange) -> bool:
 
 
 def emoji(exchange: Exchange) -> bool:
-    """More than two emoji, and none in the prompt."""
-    return len(_EMOJI.findall(exchange.text)) > MOST_EMOJI and not _EMOJI.search(exchange.prompt)
+    """More than two emoji, and none in what is asked."""
+    return len(_EMOJI.findall(exchange.text)) > MOST_EMOJI and not _EMOJI.search(exchange.asked)
 
 
 def loop(exchange: Exchange) -> bool:
@@ -94,13 +99,13 @@ def loop(exchange: Exchange) -> bool:
 
 
 def wrong_language(exchange: Exchange) -> bool:
-    """Answers in another language than the prompt's; short texts are let pass."""
-    if min(len(_words(exchange.prompt)), len(_words(exchange.text))) < 8:
+    """Answers in another language than the person's, in the last turn or in all of them; short texts are let pass."""
+    asked = _questions(exchange.messages)
+    if min(len(_words(" ".join(asked))), len(_words(exchange.text))) < 8:
         return False
-    code = re.match(
-        r"([a-z]{2})(?:[-_]|$)", exchange.language.lower()
-    )  # a name such as German is no code to compare with
-    return _language(exchange.text) != (code[1] if code else _language(exchange.prompt))
+    code = re.match(r"([a-z]{2})(?:[-_]|$)", exchange.language.lower())  # a name such as German is none
+    texts = {text for text in (asked[-1], " ".join(asked)) if len(_words(text)) >= 8}
+    return _language(exchange.text) not in ({code[1]} if code else set(map(_language, texts)))
 
 
 CHECKS: Mapping[str, Callable[[Exchange], bool]] = {
@@ -126,7 +131,7 @@ class Cleaner:
     """What only the whole set shows; asked for each example in order.
 
     Args:
-        dedupe: "exact" (the same words), "near" (by MinHash) or "none".
+        dedupe: "exact" (the same words in the whole conversation), "near" (also an answer like another's, by MinHash) or "none".
         similarity: Jaccard's index of five-word sequences from which two answers are near copies.
         decontaminate: prompt files of evaluations; a prompt that shares ``ngram`` words with one of theirs is left out.
 
@@ -164,7 +169,8 @@ class Cleaner:
         return shingles(turn, self.ngram) if len(words) >= self.ngram else {words}
 
     def _duplicate(self, exchange: Exchange) -> bool:
-        mark = _digest(" ".join(_words(f"{exchange.prompt} {exchange.text}")))
+        turns = [*exchange.messages, {"role": "assistant", "content": exchange.text}]
+        mark = _digest("\n".join(f"{each['role']} {' '.join(_words(everything(each)))}" for each in turns))
         if mark in self.digests:
             return True
         self.digests.add(mark)

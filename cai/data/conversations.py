@@ -21,9 +21,10 @@ from dataclasses import dataclass
 
 from cai.data import calls, media, notation, transcripts
 from cai.data.notation import Unusable
-from cai.data.values import blank, invisible, kind, text
+from cai.data.values import blank, kind, text
 from cai.store.rows import Message
 from constitution.tools import RESULT
+from constitution.visible import invisible
 
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
 ROLES = {

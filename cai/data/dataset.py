@@ -14,6 +14,7 @@ from cai.data.columns import Arrow, Extras, extras, table
 from cai.errors import RunError
 from cai.store.rows import Message
 from constitution.visible import visible
+from constitution.wording import count
 
 SHARD_BYTES = 500_000_000
 BATCH_ROWS = 2_000
@@ -161,18 +162,22 @@ def files(folder: Path, split: str) -> list[str]:
     return sorted(map(str, folder.glob(f"{split}*.parquet")))
 
 
-def rows(folder: Path) -> Iterator[dict[str, object]]:
-    """The rows of all splits, as they are written.
+def all_files(folder: Path) -> list[Path]:
+    """The files of all splits."""
+    return sorted(folder.glob("*.parquet"))
+
+
+def rows(path: Path) -> Iterator[dict[str, object]]:
+    """The rows of a file, as they are written.
 
     Raises:
-        RunError: a file is damaged.
+        RunError: it is damaged.
     """
     import pyarrow.parquet as parquet
 
-    for path in sorted(folder.glob("*.parquet")):
-        with _readable(path):
-            for batch in parquet.ParquetFile(path).iter_batches(64):
-                yield from batch.to_pylist()
+    with _readable(path):
+        for batch in parquet.ParquetFile(path).iter_batches(64):
+            yield from batch.to_pylist()
 
 
 @contextmanager
@@ -202,14 +207,15 @@ def whole(folder: Path, splits: Mapping[str, int], redo: str) -> None:
     import pyarrow.parquet as parquet
 
     for split, rows in splits.items():
-        count = 0
+        rows_there = 0
         for file in files(folder, split):
             with _readable(file):
-                count += parquet.read_metadata(file).num_rows
-        if count != rows:
+                rows_there += parquet.read_metadata(file).num_rows
+        if rows_there != rows:
+            wanted = count(rows, f"{split} row")
             raise RunError(
-                f"{folder} should have {rows} {split} rows and has {count}; put its Parquet files back, or do the stage again "
-                f"with: --redo {redo}"
+                f"{folder} should have {wanted} and has {rows_there}; put its Parquet files back, or do the stage again with: "
+                f"--redo {redo}"
             )
 
 

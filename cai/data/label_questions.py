@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cai.data.labels import COLD, HOT, SAYS, Form, Meaning, is_tie, number_of, suffix, value_of
 from cai.data.notation import names
+from constitution.wording import count
 
 SHOWN, LONGEST = 6, 40
 _WON = re.compile(r"win|won|better|best|prefer|chosen|vote", re.IGNORECASE)
@@ -133,7 +134,7 @@ def several_labels(labels: Sequence[str], columns: Data, differences: Mapping[st
         differences: those that differ from the first → in how many rows.
     """
     either = " or ".join(f"`columns: {_mapping({**columns, 'label': each})}`" for each in labels)
-    differ = f", and differ in {max(differences.values())} rows" if differences else ""
+    differ = f", and differ in {count(max(differences.values()), 'row')}" if differences else ""
     return f"{' and '.join(map(_quote, labels))} both say which answer is better{differ}; say {either}"
 
 
@@ -173,8 +174,8 @@ def reversal(against: int, rows: int, columns: Data, name: str) -> str:
     """Scores say that rejected is the better."""
     worse, better = (_mapping({**columns, "means": word}) for word in ("worse", "better"))
     return (
-        f"{name}: in {against} of {rows} rows rejected has the higher score, rating or reward; say `columns: {worse}` if chosen "
-        f"is the worse answer, or `columns: {better}` if it is not"
+        f"{name}: in {against} of {count(rows, 'row')} rejected has the higher score, rating or reward; say `columns: {worse}` if "
+        f"chosen is the worse answer, or `columns: {better}` if it is not"
     )
 
 

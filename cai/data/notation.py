@@ -59,11 +59,6 @@ def names(columns: Iterable[object]) -> str:
     return ", ".join([*short, *([f"and {len(labels) - SHOWN} more"] if len(labels) > SHOWN else [])])
 
 
-def count(number: int, noun: str) -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def twice(columns: Iterable[str]) -> str:
     """The names that stand more than once; empty where none does."""
     return names(name for name, count in Counter(columns).items() if count > 1 and name)

@@ -112,6 +112,7 @@ def _of_file(path: Path) -> Iterator[tuple[int, Record]]:
         "arrow": _from_arrow,
     }
     try:
+        _check_whole(path)
         yield from readers[kind(path)](path)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
@@ -121,6 +122,24 @@ def _of_file(path: Path) -> Iterator[tuple[int, Record]]:
         is_packed = path.suffix.lower() == ".zst" and error.errno is None
         why = "cannot be unpacked" if is_packed else f"cannot be read: {error.strerror or _line(error)}"
         raise UserError(f"{path}: {why}; write it anew, or check its rights") from None
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse what stands in the place of a file that was not fetched.
+
+    Raises:
+        UserError: with how to fetch it.
+    """
+    with path.open("rb") as file:
+        begin = file.read(64).lstrip().lower()
+    if begin.startswith(b"version https://git-lfs"):
+        raise UserError(
+            f"{path}: is a pointer of Git LFS, and not the file that it stands for; fetch that with: git lfs pull"
+        )
+    if begin.startswith((b"<!doctype html", b"<html")):
+        raise UserError(
+            f"{path}: is a web page; fetch the file itself (on the Hub its address has /resolve/, and not /blob/)"
+        )
 
 
 def _line(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from cai.errors import RunError
 from cai.models.batch_api import CANCELLED, ENDS, FAILED, GONE, BatchApi, BatchUnknown
 from cai.store.batches import BatchFolder, BatchNote, Place
+from constitution.wording import count
 
 GATHER_SECONDS = 3.0
 """Without a request, after which no other is waited for."""
@@ -140,8 +141,8 @@ class BatchQueue:
 
         batch = await self.api.hand_in(b"".join(each.line for each in some), some[0].path, note)
         self._is_out(number, BatchNote(note="", batch=batch, ended="", keys=keys))
-        count = f"{len(keys):,} request{'' if len(keys) == 1 else 's'}"
-        self.say(f"{self.name}: {count} handed in as {batch}; if this is stopped, the same command goes on with it")
+        there = count(len(keys), "request")
+        self.say(f"{self.name}: {there} handed in as {batch}; if this is stopped, the same command goes on with it")
         self._watch(number)
 
     def _next(self) -> list[QueuedRequest]:

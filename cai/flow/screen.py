@@ -13,6 +13,7 @@ from rich.table import Column
 
 from cai.flow.terminal import Terminal
 from constitution.visible import visible
+from constitution.wording import count
 
 LOG_SECONDS = 10.0
 """Between two lines of a log, whether a row has ended meanwhile or not."""
@@ -78,8 +79,8 @@ class Bar:
             self.screen.say(f"{text}, about {left} left" if left else text)
 
     def _spend(self, tokens: Sequence[int]) -> None:
-        for place, count in enumerate(tokens):
-            self.tokens[place] += count
+        for place, number in enumerate(tokens):
+            self.tokens[place] += number
 
     def note(self) -> str:
         """Rates so far, cache hits, money spent, requests in flight and waiting, drops by reason."""
@@ -87,7 +88,7 @@ class Bar:
         tokens_in, cached, out = self.tokens
         words = [f"{(self.done - self.first) / seconds:.1f} {self.unit}/s"]
         if self.requests:
-            words.append(f"{self.requests:,} requests answered")
+            words.append(f"{count(self.requests, 'request')} answered")
         if out:
             words.append(f"{out / seconds:,.0f} tokens/s")
         if cached:

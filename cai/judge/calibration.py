@@ -16,6 +16,7 @@ from cai.errors import RunError, UserError
 from cai.judge.statistics import EDGE, logit, sigmoid
 from cai.store.files import read_json, write_json
 from constitution.shipped import find
+from constitution.wording import count
 
 KINDS = ("temperature", "isotonic")
 FOLDER = "judges"
@@ -65,7 +66,8 @@ def fit(kind: str, ps: Sequence[float], truth: Sequence[float]) -> Calibration:
         UserError: too few pairs.
     """
     if len(ps) < LEAST:
-        raise UserError(f"{len(ps)} pairs with a probability are too few to fit a calibration; {LEAST} or more will do")
+        there = count(len(ps), "pair")
+        raise UserError(f"too few to fit a calibration: {there} with a probability; give {LEAST} or more")
     both = [*ps, *(1 - p for p in ps)], [*truth, *(1 - each for each in truth)]
     if kind == "temperature":
         return Calibration(kind, _temperature(*both), (), (), {}, {})

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Generic, NotRequired, TypedDict, TypeVar
 
+from cai.store import form
+
 S = TypeVar("S")
 """A share: with an interval as it is computed, or as JSON has it."""
 
@@ -67,10 +69,10 @@ class SamePosition(TypedDict):
         first: the share of wins that fell to the answer shown first.
     """
 
-    both: int
-    same: int
-    rate: float | None
-    first: float | None
+    both: form.Count
+    same: form.Count
+    rate: form.Share | None
+    first: form.Share | None
 
 
 class Position(SamePosition):

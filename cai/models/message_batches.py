@@ -13,6 +13,7 @@ from cai.models.batch_api import CANCELLED, Batch, BatchUnknown, Pages, Server
 from cai.models.refusals import Refused
 from cai.models.retries import Transient
 from cai.models.transport import post
+from constitution.wording import count
 
 PAGE = "messages/batches"
 UNHEARD = "handed in"
@@ -46,8 +47,9 @@ class MessageBatches:
                 note("")  # what became of it is known, or said
                 if isinstance(error, Refused) or error.busy:
                     raise  # it has none
+                there = count(len(batch["requests"]), "request")
                 raise RunError(
-                    f"it is not known whether {self.pages.replica.title} has a batch of {len(batch['requests'])} requests of "
+                    f"it is not known whether {self.pages.replica.title} has a batch of {there} of "
                     f"{self.server.name} ({error}); look in its console, cancel one that is there, and run the same command again"
                 ) from None
 

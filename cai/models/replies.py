@@ -12,6 +12,7 @@ from typing import TypedDict
 
 from cai.models.thoughts import THOUGHT_KEYS, closes_alone, parts_of
 from cai.models.types import Sample
+from constitution.visible import invisible
 
 ENDS = {
     "stop": ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed", "end"),
@@ -149,6 +150,7 @@ def text_sample(
     """
     thought, answer, unclosed = parts_of(text, in_thought)
     answer, at_stop = _before(answer, stops) if stops else (answer, False)
+    answer = "" if invisible(answer) else answer
     thinking, finish = thinking or thought, "stop" if at_stop else finish
     # Tokens of which nothing is seen were spent on a thought that the server keeps to itself.
     all_thought = finish == "length" and (not answer or (thinking and not answer.strip()))

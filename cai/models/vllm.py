@@ -26,6 +26,7 @@ from cai.models.probe import Probes
 from cai.models.process import cause
 from cai.models.retries import Transient
 from cai.models.spec import ModelSpec
+from constitution.wording import count
 
 START_SECONDS = 1800.0
 WATCH_SECONDS = 1.0
@@ -54,11 +55,11 @@ def check(spec: ModelSpec, machine: Machine | None = None) -> None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", spec.port)) == 0:
                 raise UserError(f"models.{spec.role}.port: {spec.port} is in use; choose another or leave the key out")
-    need, count = (spec.replicas or 1) * spec.tensor_parallel, len(machine.gpus)
-    if not is_cpu_build() and need > max(count, 1):
+    need, gpus = (spec.replicas or 1) * spec.tensor_parallel, len(machine.gpus)
+    if not is_cpu_build() and need > max(gpus, 1):
         raise UserError(
-            f"models.{spec.role}: {spec.replicas or 1} replicas on {spec.tensor_parallel} GPUs each need {need}, and "
-            f"this machine has {count}; lower replicas or tensor_parallel"
+            f"models.{spec.role}: {count(spec.replicas or 1, 'replica')} on {count(spec.tensor_parallel, 'GPU')} each would take "
+            f"{need}, and this machine has {gpus}; lower replicas or tensor_parallel"
         )
 
 

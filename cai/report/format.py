@@ -8,6 +8,7 @@ from cai.judge.statistics import wilson
 from cai.store.rows import Message
 from constitution.turns import conversation
 from constitution.visible import visible
+from constitution.wording import count
 
 PLOT = 220
 """The side of a calibration curve's box, in pixels."""
@@ -37,7 +38,7 @@ def page(name: str, **content: object) -> str:
         loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=_shown
     )
     pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number, "money": money}
-    pages.filters["question"] = question
+    pages.filters |= {"question": question, "counted": count}
     return pages.get_template(name).render(content)
 
 

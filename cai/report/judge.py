@@ -12,6 +12,7 @@ from cai.report.format import KINDS, PLOT, bin_of, interval, number, page, perce
 from cai.store.files import write_lines
 from cai.store.rows import Preference
 from cai.store.stage import Stage
+from constitution.wording import count
 
 SHOWN = 5
 MUCH = 0.02
@@ -112,7 +113,7 @@ def _of_kind(kind: str, of: OfKind[PlainShare]) -> str:
     each = f" ({of['samples']} for each vote)" if of["samples"] else ""
     return (
         f"By {KINDS.get(kind, kind)}{each}: accuracy {percent(of['accuracy']['value'])} ({interval(of['accuracy'])}) on "
-        f"{of['pairs']} pairs, calibration error {number(of['ece'])} ({number(of['ece_by_chance'])} by chance alone), "
+        f"{count(of['pairs'], 'pair')}, calibration error {number(of['ece'])} ({number(of['ece_by_chance'])} by chance alone), "
         f"{percent(of['unread'])} unread."
     )
 

@@ -77,10 +77,12 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
 
 
 def _whole(folder: Path, state: StageState) -> None:
-    """Make sure that a stage has the rows that it was sealed with; raises as ``audit.whole``."""
+    """Make sure that what a stage made is as it was sealed; raises as ``audit.whole``."""
     name = state["name"]
+    stage = Stage(folder / name, name)
     if STAGES[state["kind"]].shape in ("rows", "source"):
-        audit.whole(Stage(folder / name, name))
+        audit.whole(stage)
+    audit.unchanged_since(stage, name)
     for file in sorted(folder.glob(f"{name}/*/begun.json")):  # an evaluation's
         audit.whole(Stage(file.parent), name)
 

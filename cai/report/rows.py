@@ -15,13 +15,15 @@ from cai.data import dataset
 from cai.errors import RunError, UserError
 from cai.judge.kinds import doubt
 from cai.report.differences import difference
-from cai.report.format import question
+from cai.report.format import KINDS, question
 from cai.stages import STAGES
+from cai.store import audit
 from cai.store.rows import Chain, Draft, Pair, Preference, Scored, Vote, decode
 from cai.store.run_folder import run_note
-from cai.store.stage import Stage
+from cai.store.stage import Stage, part_number
 from constitution.source import nearest
 from constitution.visible import json_text
+from constitution.wording import count
 
 Row = Mapping[str, object]
 WIDTH = 100
@@ -163,15 +165,21 @@ def _print_differences(chain: Chain, thoughts: bool, console: Console) -> None:
 
 
 def _rows(stage: Stage) -> Iterator[Row]:
+    """What a stage made, file after file, each once it was looked at."""
     votes = sorted(stage.folder.glob("votes-*"))  # an evaluation's
     for each in map(Stage, votes or [stage.folder]):
-        yield from each.so_far(dict)
-    yield from dataset.rows(stage.folder)
+        for part in audit.unchanged(each, map(each.path, each.parts()), stage.name):
+            yield from each.rows(dict, part_number(part))
+        yield from each.rows_in_progress(dict)
+    for file in audit.unchanged(stage, dataset.all_files(stage.folder)):
+        yield from dataset.rows(file)
 
 
 def _drops(stage: Stage) -> Iterator[Row]:
     """The rows left out; of an evaluation also the pairs that were not judged."""
-    yield from stage.drops()
+    drops = stage.folder / "drops.jsonl"
+    for _ in audit.unchanged(stage, [drops] if drops.exists() else []):
+        yield from stage.drops()
     for each in sorted(stage.folder.glob("pairs-*")):
         yield from Stage(each).drops()
 
@@ -203,7 +211,7 @@ def _thought(text: str, whole: bool) -> list[str]:
     """What was thought before a text, folded to its length unless the whole is wanted."""
     if not text:
         return []
-    return [_block("thought", text) if whole else f"thought: {len(text.split()):,} words (--thoughts shows them)"]
+    return [_block("thought", text) if whole else f"thought: {count(len(text.split()), 'word')} (shown by --thoughts)"]
 
 
 def _text(row: Row, thoughts: bool) -> str:
@@ -231,8 +239,14 @@ def _preference_text(row: Preference, thoughts: bool) -> str:
     lines = _pair_lines(replace(row.pair, id=row.id), thoughts)
     for vote in row.votes:
         under = f"under {vote.principle}, " if vote.principle else ""
+        way = KINDS.get(vote.verdict, vote.verdict)
         lines += _thought(vote.thinking, thoughts)
-        lines.append(_block(f"vote {under}order {vote.order}, by {vote.verdict}: {vote.status}", _vote_text(vote)))
+        lines.append(
+            _block(
+                f"vote {under}order {vote.order}, by {way}: {vote.status}",
+                _vote_text(vote),
+            )
+        )
     better = "not read" if row.p_a is None else f"{row.p_a:.3f}"
     label = "no label" if row.p_label is None else f"as a label {row.p_label:.3f}"
     lines.append(_block("preference", f"{row.status}, P(a is better) = {better}, {label}"))
@@ -252,12 +266,12 @@ def _scored_text(row: Scored, thoughts: bool) -> str:
 
 
 def _vote_text(vote: Vote) -> str:
-    text = f"P(a) = {vote.p_a:.3f}" if vote.p_a is not None else "not read"
-    if vote.samples:
-        text += f", {vote.read} of {vote.samples} answers read"
+    read = f"P(a) = {vote.p_a:.3f}" if vote.p_a is not None else "not read"
     if interval := doubt(vote):
-        text += f", 95%: {interval[0]:.2f} to {interval[1]:.2f}"
-    return f"{vote.rationale}\n{text}".strip()
+        read += f" (95%: {interval[0]:.2f} to {interval[1]:.2f})"
+    if vote.samples:
+        read += f"; {vote.read} of {count(vote.samples, 'sample')} could be read"
+    return f"{vote.rationale}\n{read}".strip()
 
 
 def _block(title: str, text: str) -> str:

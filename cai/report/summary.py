@@ -11,6 +11,7 @@ from rich.table import Table
 from cai.errors import RunError, UserError
 from cai.flow.purse import Purse, money
 from cai.flow.terminal import Terminal
+from cai.models.prices import Price
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
@@ -22,6 +23,7 @@ from cai.store.run_folder import StageNote, run_note
 from cai.store.spending import SPENT, Spending
 from cai.store.stage import Stage
 from constitution.source import InputError, read_yaml
+from constitution.wording import count
 
 
 class StageState(Seal):
@@ -82,7 +84,8 @@ def stages_of(folder: Path) -> list[StageState]:
 
 def purse_of(folder: Path) -> Purse:
     """What a run has spent, by the prices that its recipe had when it last ran."""
-    return Purse(Spending(folder / SPENT), run_note(folder).get("prices"))
+    prices = cast("dict[str, Price]", run_note(folder).get("prices", {}))
+    return Purse(Spending(folder / SPENT), prices)
 
 
 def spent_line(folder: Path) -> str:
@@ -114,11 +117,11 @@ def _so_far(folder: Path, note: StageNote, stage: Stage) -> str:
     """How far a stage is that is not done: rows done, or training steps."""
     if steps := stage.metrics()[-1:]:
         return f"step {steps[0].get('step')} of {steps[0].get('steps')}"
-    count = stage.count_done()
+    done = stage.count_done()
     total = (
         sum(tally.rows_out for tally in Stage(folder / note["reads"]).part_tallies().values()) if note["reads"] else 0
     )
-    return (f"{count} of {total} rows done" if total else f"{count} rows done") if count else ""
+    return (f"{done} of {count(total, 'row')} done" if total else f"{count(done, 'row')} done") if done else ""
 
 
 def ledger_line(seal: Seal) -> str:

@@ -63,7 +63,7 @@ def of_stage(folder: Path) -> dict[str, object]:
         raise RunError(f"{folder / 'manifest.json'} is gone; put it back, or do it again with: --redo {folder.name}")
     try:
         return _of_training({**manifest}, Stage(folder).metrics())
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         files = f"{folder / 'manifest.json'} or metrics.jsonl beside it is damaged ({error})"
         raise RunError(f"{files}; put them back, or do it again with: --redo {folder.name}") from error
 

@@ -157,19 +157,22 @@ class Run:
         return replace(base, role=role, model=role, trained=True, **place)
 
     def whole(self, block: Block) -> None:
-        """Make sure that a stage's rows are those that were written, before others are made from them.
+        """Make sure that what a stage made is as it was written, before anything else is made from it.
 
         Raises:
             RunError: see ``audit.whole``; of a dataset, ``dataset.whole``; of an evaluation, ``evaluated``.
         """
-        stage = self.stage(block.name)
-        seal = stage.seal
+        with audit.redo_named(block.name):
+            self._whole(block, self.stage(block.name))
+
+    def _whole(self, block: Block, stage: Stage) -> None:
+        seal, kind = stage.seal, block.table.gives or dict
         match block.table.shape:
             case "rows":
-                audit.whole(stage)
+                audit.whole(stage, kind=kind)
             case "source" if seal:
-                audit.whole(stage)
-                audit.whole(Stage(stage.folder / HELDOUT), block.name)
+                audit.whole(stage, kind=kind)
+                audit.whole(Stage(stage.folder / HELDOUT), block.name, kind)
             case "set" if seal:
                 dataset.whole(stage.folder, seal.get("splits", {}), block.name)
             case "evaluate":
@@ -177,6 +180,7 @@ class Run:
                     evaluated(stage.folder)
                 for file in stage.folder.glob("*/begun.json"):
                     audit.whole(Stage(file.parent), block.name)
+        audit.unchanged_since(stage, block.name)
 
     def keep_constitution(self) -> None:
         """Before any row is made under it: what a later change touches is told by comparison."""

@@ -6,6 +6,7 @@ redo that was stopped goes on, by the same command or without its option, and wh
 
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TypedDict, TypeVar
 
 from cai.errors import RunError, UserError
@@ -19,6 +20,7 @@ from cai.store.ledger import Fingerprint, PlainFingerprint
 from cai.store.run_folder import StageNote, is_stage
 from cai.store.stage import Stage
 from constitution.source import nearest
+from constitution.wording import count
 
 T = TypeVar("T")
 
@@ -66,9 +68,9 @@ def stage(run: Run, name: str) -> str:
     return f"the redo of {name} goes on, {text}; to begin it anew, delete {run.folder / RECORD}" if underway else text
 
 
-def afresh(run: Run, name: str) -> None:
-    """Set a stage and all that is built on it aside, whatever is under way; under the run's lock."""
-    _set_aside(run, _built_on(run, {name}))
+def afresh(run: Run, name: str) -> dict[str, Path]:
+    """Set a stage and all that is built on it aside, whatever is under way, under the run's lock; returns where each has gone."""
+    return _set_aside(run, _built_on(run, {name}))
 
 
 def changed(run: Run) -> list[str]:
@@ -166,10 +168,10 @@ def _spoilt(run: Run, name: str) -> bool:
         return True
 
 
-def _set_aside(run: Run, names: list[str]) -> None:
-    for name in reversed(names):  # killed in between, no stage is left that looks newer than its input
-        if (run.folder / name).exists():
-            reopen.set_aside(run.stage(name), run.folder)
+def _set_aside(run: Run, names: list[str]) -> dict[str, Path]:
+    there = [name for name in reversed(names) if (run.folder / name).exists()]
+    # In this order: killed in between, no stage is left that looks newer than its input.
+    return {name: reopen.set_aside(run.stage(name), run.folder) for name in there}
 
 
 def _changed(run: Run) -> list[str]:
@@ -257,5 +259,5 @@ def _line(effect: Effect) -> str:
         case "aside":
             return f"{effect.stage}: set aside, to be done again"
         case "reopen":
-            return f"{effect.stage}: {len(effect.ids)} of {effect.rows} rows are done again, the others stand"
+            return f"{effect.stage}: {len(effect.ids)} of {count(effect.rows, 'row')} done again, the others stand"
     return f"{effect.stage}: stands as it is"

@@ -19,6 +19,7 @@ from cai.run.context import Run
 from cai.stages.evaluate import EMPTY
 from cai.stages.rounds import Bounds, Outcome, Verdict
 from cai.store.files import read_form, write_json
+from cai.store.form import Amount
 from cai.store.ledger import RoundFigures, Tally, Wins
 from cai.store.rows import Answers
 from cai.store.stage import Stage
@@ -29,8 +30,8 @@ class Divergence(TypedDict):
     """What ``cai.train.divergence`` finds: nats an answer, with their standard error, and what it took."""
 
     kl: float
-    kl_error: float | None
-    seconds: float
+    kl_error: Amount | None
+    seconds: Amount
 
 
 def not_run(run: Run, block: Block) -> bool:

@@ -14,6 +14,7 @@ from cai.store.ledger import Fingerprint
 from cai.store.part import sort_drops
 from cai.store.rows import Drop
 from cai.store.stage import Stage
+from constitution.wording import count
 
 
 async def rows(run: Run, group: list[Block]) -> None:
@@ -76,7 +77,7 @@ def seal_rows(run: Run, stage: Stage, settings: Fingerprint, source: Stage) -> N
     if tally.rows_in != (size := source.tally().rows_out):
         redo = stage.name if stage.name == settings.stage else settings.stage.rpartition("/")[0]
         raise RunError(
-            f"{stage.folder} has a ledger of {tally.rows_in} rows, and {source.folder} has {size}; do it again with: "
+            f"{stage.folder} has a ledger of {count(tally.rows_in, 'row')}, and {source.folder} has {size}; do it again with: "
             f"--redo {redo}"
         )
     # Only drops need an order, so only their ids are looked up, in the parts that have some.
@@ -87,6 +88,6 @@ def seal_rows(run: Run, stage: Stage, settings: Fingerprint, source: Stage) -> N
     if tally.rows_in and not tally.rows_out:
         reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common())
         raise RunError(
-            f"{stage.name} kept none of {tally.rows_in} rows ({reasons}); see {stage.folder / 'drops.jsonl'}"
+            f"{stage.name} kept none of {count(tally.rows_in, 'row')} ({reasons}); see {stage.folder / 'drops.jsonl'}"
         )
     stage.close(settings, tally, **run.purse.bill(stage.name))

@@ -7,6 +7,7 @@ whole set, or where a second model of this machine's would have to come up besid
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from cai.cluster.hire import Cluster
 from cai.errors import RunError, UserError
@@ -17,9 +18,10 @@ from cai.recipe.recipe import Recipe
 from cai.report.summary import ledger_line
 from cai.run import evaluation, redo, rounds, rows, sets, sources, training
 from cai.run.context import Run
+from cai.store import audit
 from cai.store.files import RunLock, write_json
 from cai.store.ledger import Tally
-from cai.store.run_folder import RunNote, StageNote
+from cai.store.run_folder import PriceNote, RunNote, StageNote
 from constitution.load import digest
 
 
@@ -91,8 +93,9 @@ def _enter(run: Run, blocks: Sequence[Block]) -> None:
     """Make sure that the folders of these steps are theirs, and note what status, show and report need to know of them."""
     for block in blocks:
         if (run.folder / block.name).exists():
-            redo.renew(run, block.name)
-            run.stage(block.name).begin(run.settings(block.name))
+            with audit.redo_named(block.name):
+                redo.renew(run, block.name)
+                run.stage(block.name).begin(run.settings(block.name))
             run.whole(block)
     _describe(run)
 
@@ -110,7 +113,7 @@ def _describe(run: Run) -> None:
         "stages": [_note(block) for block in run.recipe.blocks],
     }
     if prices := {role: dict(price) for role, price in run.purse.prices.items()}:
-        note["prices"] = prices
+        note["prices"] = cast("dict[str, PriceNote]", prices)
     write_json(run.folder / "run.json", note)
     run.keep_constitution()
 

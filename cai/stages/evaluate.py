@@ -20,6 +20,7 @@ from cai.judge.settings import VERDICTS
 from cai.judge.statistics import wilson
 from cai.models.types import Request
 from cai.stages.label import Label
+from cai.store.form import Amount, Count
 from cai.store.ledger import ADDED, Wins
 from cai.store.rows import Answers, Draft, Drop, Pair, Preference, Prompt, content_key
 from constitution import ask as asking
@@ -121,17 +122,17 @@ class JudgedWins(Wins):
     """Wins as a judge gave them, with its liking for a position, and how its verdicts were read (``cai.judge.kinds``)."""
 
     position: Position
-    verdicts: NotRequired[dict[str, dict[str, int]]]
+    verdicts: NotRequired[dict[str, dict[str, Count]]]
 
 
 class AnswerFigures(TypedDict):
     """What ``describe`` counts."""
 
-    answers: int
-    mean_words: float | None
-    refusals: int
-    truncated: int
-    empty: int
+    answers: Count
+    mean_words: Amount | None
+    refusals: Count
+    truncated: Count
+    empty: Count
 
 
 class EvaluatedModel(TypedDict):

@@ -31,7 +31,7 @@ class SftSet:
         truncated: "drop" or "keep" answers that were cut off at the token limit.
         test: share of prompts on the test side.
         hygiene: the checks that leave an answer out, see ``cai.data.clean.CHECKS``.
-        dedupe: "exact", "near" (by MinHash) or "none".
+        dedupe: "exact" (the same conversation), "near" (also an answer like another's, by MinHash) or "none".
         similarity: from which two answers are near copies.
         decontaminate: prompt files of evaluations, whose prompts must not be learnt from.
         ngram: words that a prompt shares with one of those to be left out; 13 in Brown et al. 2020, appendix C.
@@ -76,7 +76,7 @@ def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
     if reason := cut(draft, want.truncated):
         return reason
     former = row.drafts[number - 1].text if number else ""
-    exchange = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags, row.language)
+    exchange = Exchange(row.messages, draft.text, former, draft.flags, row.language)
     reason = next((name for name in want.hygiene if CHECKS[name](exchange)), "")
     return reason or ("contaminated" if cleaner.contaminated(row.messages) else cleaner.wrong(exchange))
 

@@ -47,9 +47,9 @@ class BatchFolder:
         Raises:
             RunError: a note is damaged.
         """
-        for path in sorted(self.folder.glob("[0-9]*.json")):
-            if note := read_form(path, BatchNote):
-                yield int(path.stem), note
+        for number in self._numbers():
+            if note := read_form(self.path(number), BatchNote):
+                yield number, note
 
     def refuse(self, role: str) -> None:
         """What is said where a role is not asked in batches any more.
@@ -65,7 +65,11 @@ class BatchFolder:
 
     def next(self) -> int:
         """A number that no batch has."""
-        return max((int(path.stem) for path in self.folder.glob("[0-9]*.json")), default=-1) + 1
+        return max(self._numbers(), default=-1) + 1
+
+    def _numbers(self) -> list[int]:
+        """Of the batches that have a note; a copy that somebody made beside one is none."""
+        return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.json") if path.stem.isdecimal())
 
     def path(self, number: int) -> Path:
         """Where a batch's note is."""

@@ -2,11 +2,11 @@
 
 import time
 from contextlib import suppress
-from math import isfinite
 from pathlib import Path
 
 from cai.errors import RunError
 from cai.store.files import read_form, write_json
+from cai.store.form import Amount
 
 CLOCK = ".clock.json"
 """A file of the stage's folder; hidden, as it decides no row."""
@@ -27,8 +27,8 @@ class Clock:
         self.path, self.ledger = path, ledger
         self.seconds = ledger
         with suppress(RunError):  # damaged, it is of no weight
-            earlier = (read_form(path, dict[str, float]) or {}).get("seconds", 0.0)
-            self.seconds = max(ledger, earlier) if isfinite(earlier) else ledger
+            earlier = (read_form(path, dict[str, Amount]) or {}).get("seconds", 0.0)
+            self.seconds = max(ledger, earlier)
         self.open, self.moment = 0, 0.0
 
     def start(self) -> None:

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import (
+    Annotated,
     Any,
     ForwardRef,
     Literal,
@@ -32,6 +33,31 @@ NAMES: Mapping[type, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The bounds of a number, both included: no number is less than what is counted can be, none beyond all sense, none NaN."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How many items a list has."""
+
+    items: int
+
+
+Count = Annotated[int, Between(0, 10**15)]
+"""How many there are of something: never below 0."""
+Amount = Annotated[float, Between(0, 1e15)]
+"""Seconds, money or a mean of counts."""
+Share = Annotated[float, Between(0, 1)]
+"""A part of a whole, or a probability."""
+TokenCounts = Annotated[list[Count], Length(3)]
+"""Tokens in, those of them that came from the cache, tokens out."""
+
+
 class PlainMessage(TypedDict):
     """A message as JSON has it."""
 
@@ -49,7 +75,8 @@ def misfit(data: object, form: object) -> str:
     """The first place that does not fit, ``dropped.refused: expected a whole number``; empty where all does.
 
     Args:
-        form: a TypedDict, a plain type, or a list, dict, union or Literal of such; further keys of an object are let be.
+        form: a TypedDict, a plain type, or a list, dict, union or Literal of such, with ``Between`` or ``Length`` where it has
+            bounds; further keys of an object are let be.
     """
     return next(_check(form)(data), "").removeprefix(".").removeprefix(": ")
 
@@ -64,6 +91,8 @@ def _check(form: object) -> Check:
         return _object(form)
     if origin in (NotRequired, Required):
         return _check(inner[0])
+    if origin is Annotated:
+        return _bounded(_check(inner[0]), inner[1])
     if origin is Literal:
         return _one_of(inner)
     if origin in (Union, UnionType):
@@ -82,6 +111,21 @@ def _plain(form: type) -> Check:
     def check(data: object) -> Iterator[str]:
         if not isinstance(data, types) or (isinstance(data, bool) and form is not bool):
             yield f": expected {NAMES.get(form, 'nothing')}"
+
+    return check
+
+
+def _bounded(kind: Check, bounds: Between | Length) -> Check:
+    """The check of a kind, and of the bounds where it is of that kind."""
+
+    def check(data: Any) -> Iterator[str]:
+        if wrong := next(kind(data), ""):
+            yield wrong
+        elif isinstance(bounds, Length):
+            if len(data) != bounds.items:
+                yield f": expected {bounds.items} items"
+        elif not bounds.low <= data <= bounds.high:
+            yield f": expected a number from {bounds.low:g} to {bounds.high:g}"
 
     return check
 

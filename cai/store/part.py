@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import cast
 
+from cai.store import earlier
 from cai.store.files import append_line, append_to, json_objects, reading, sync, whole_lines, write_lines
 from cai.store.ledger import Tally
-from cai.store.lines import DropLine, RowLine
+from cai.store.lines import DropLine, OpenLine, RowLine
 from cai.store.rows import Drop, encode, plain, shallow
 from cai.store.stage import Stage, open_part
 
@@ -26,7 +27,7 @@ class Part:
         self.path = open_part(stage.path(number))
         self.outcomes: dict[str, RowLine] = {}
         self.texts: dict[str, list[str]] = {}
-        for data in (*json_objects(self.path, RowLine), *drops):
+        for data in (*json_objects(self.path, OpenLine), *drops):
             self.outcomes[data["in"]] = cast("RowLine", data)
         self.lines = append_to(self.path)
         self.drops = append_to(stage.folder / "drops.jsonl")
@@ -73,7 +74,7 @@ class Part:
         tally.rows_out = len(rows)
         tally.counts.update(filter(None, map(count, rows)) if count else ())
         sync(self.drops)  # a power cut must not leave a ledger that tells of drops which are in no file
-        self.stage.complete(self.number, lines, self.stage.with_earlier(self.number, tally))
+        self.stage.complete(self.number, lines, earlier.added(self.stage.folder, self.number, tally))
         self.close()
         self.path.unlink()
         return rows

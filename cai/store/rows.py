@@ -6,6 +6,7 @@ never by their text.
 
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -13,15 +14,16 @@ from functools import cache
 from itertools import combinations
 from typing import Any, Literal, TypeVar, cast, get_type_hints
 
-from cai.store.form import Reader, conversation, reader
+from cai.store.form import Count, Reader, Share, conversation, reader
 from cai.store.votes import Status as Status
 from cai.store.votes import Vote as Vote
 from constitution.model import About
-from constitution.tools import features
+from constitution.tools import everything, features
 
 Message = dict[str, str]
 Track = Literal["redteam", "helpful"]
 T = TypeVar("T")
+_UNSEEN = re.compile("[\u00ad\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,8 @@ class Pair:
     tags: tuple[str, ...] = ()
     language: str = ""
     more: tuple[Draft, ...] = ()
-    people: tuple[float, ...] = ()
-    added: int = 0
+    people: tuple[Share, ...] = ()
+    added: Count = 0
 
     @property
     def prompt(self) -> tuple[Message, ...]:
@@ -142,10 +144,10 @@ class Preference:
     id: str
     pair: Pair
     votes: tuple[Vote, ...]
-    p_a: float | None
-    p_label: float | None
+    p_a: Share | None
+    p_label: Share | None
     status: Status
-    p_calibrated: float | None = None
+    p_calibrated: Share | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -197,7 +199,7 @@ class Scored:
     track: str
     tags: tuple[str, ...] = ()
     language: str = ""
-    added: int = 0
+    added: Count = 0
 
     @property
     def prompt(self) -> tuple[Message, ...]:
@@ -255,11 +257,7 @@ def _plain(value: object) -> object:
 
 
 def decode(kind: type[T], data: Mapping[str, object]) -> T:
-    """Plain data → a row type, nested rows and tuples included; ``dict`` leaves it plain.
-
-    Raises:
-        TypeError: a field is missing, or is of another type.
-    """
+    """Plain data → a row type, nested rows and tuples included; ``dict`` leaves it plain. Raises TypeError where it is none."""
     if kind is dict:
         return cast("T", data)
     readers = _readers(kind)
@@ -269,7 +267,7 @@ def decode(kind: type[T], data: Mapping[str, object]) -> T:
 @cache
 def _readers(kind: type) -> dict[str, Reader]:
     """Field → what makes its value of plain data; looked up once for each row type."""
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     readers = {each.name: reader(hints[each.name], decode) for each in fields(kind)}  # pyright: ignore[reportArgumentType]
     return readers | ({"messages": conversation} if "messages" in readers else {})
 
@@ -284,14 +282,14 @@ def content_key(messages: Sequence[Message]) -> int:
 
     A hash of 64 bits: among a million prompts two that differ share one with a probability of 3 in a hundred million.
     """
-    text = "\n".join(f"{each['role']} {_bare(each['content'])}" for each in messages)
+    text = "\n".join(f"{each['role']} {_bare(everything(each))}" for each in messages)
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
 def _bare(text: str) -> str:
-    """A text in one line, case and Unicode forms folded."""
+    """A text in one line, case and Unicode forms folded, without what nobody sees and no word needs."""
     plain_form = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(plain_form.split())
+    return " ".join(_UNSEEN.sub("", plain_form).split())
 
 
 def content_id(messages: Sequence[Message]) -> str:

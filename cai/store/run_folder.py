@@ -7,6 +7,7 @@ from typing import NotRequired, TypedDict
 
 from cai.errors import RunError, UserError
 from cai.store.files import read_form
+from cai.store.form import Amount, Count
 from constitution.load import digest, load
 from constitution.model import Constitution
 
@@ -29,7 +30,11 @@ class StageNote(TypedDict):
     kind: str
     reads: str
     rounds: NotRequired[str]
-    round: NotRequired[int]
+    round: NotRequired[Count]
+
+
+PriceNote = TypedDict("PriceNote", {"in": Amount, "out": Amount, "cached": NotRequired[Amount]})
+"""What a million tokens of a role cost."""
 
 
 class RunNote(TypedDict):
@@ -48,7 +53,7 @@ class RunNote(TypedDict):
     constitution_digest: str
     principles: dict[str, str]
     models: dict[str, str]
-    prices: NotRequired[dict[str, dict[str, float]]]
+    prices: NotRequired[dict[str, PriceNote]]
     stages: list[StageNote]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypedDict, TypeVar
 
 from cai.store.files import append_line, append_to, json_objects
+from cai.store.form import TokenCounts
 from cai.store.rows import encode
 
 SPENT = "spent.jsonl"
@@ -23,7 +24,7 @@ class SpentLine(TypedDict):
 
     stage: str
     role: str
-    tokens: list[int]
+    tokens: TokenCounts
 
 
 class Spending:

@@ -14,28 +14,35 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar, cast
 
-from cai.errors import RunError, UserError
+from cai.errors import Damage, RunError, UserError
+from cai.store import earlier, part_records
 from cai.store.batches import BATCHES
 from cai.store.clock import CLOCK, Clock
 from cai.store.files import (
     append_line,
     append_to,
     count_lines,
+    damaged,
     json_object,
     json_objects,
     move,
     read_form,
     reading,
+    sha256,
     sync,
     whole_lines,
     write_json,
     write_lines,
 )
-from cai.store.ledger import Fingerprint, LedgerLine, PlainFingerprint, Seal, Tally, differences, parse, versions
-from cai.store.lines import DropLine, RowLine
+from cai.store.ledger import Fingerprint, PlainFingerprint, Seal, Tally, differences, imbalance, versions
+from cai.store.lines import DropLine, OpenLine
+from cai.store.part_records import PartRecord
 from cai.store.rows import Drop, decode, encode, plain
+from constitution.wording import count
 
 T = TypeVar("T")
+WRITTEN = ("parts.jsonl", "drops.jsonl", "metrics.json", "metrics.jsonl", "manifest.json", "*.parquet")
+"""What a seal keeps the digests of, where it is there: all that later steps and people read of a stage, but for models."""
 
 
 class Stage:
@@ -53,7 +60,10 @@ class Stage:
     @property
     def seal(self) -> Seal | None:
         """The seal's content, or None where the stage is not complete."""
-        return read_form(self.folder / "seal.json", Seal)
+        seal: Seal | None = read_form(self.folder / "seal.json", Seal)
+        if seal and (wrong := imbalance(seal)):
+            raise damaged(self.folder / "seal.json", wrong)
+        return seal
 
     @property
     def begun(self) -> PlainFingerprint | None:
@@ -64,8 +74,8 @@ class Stage:
     def clock(self) -> Clock:
         """How long it has worked, earlier sessions included; its parts start, stop and read it."""
         tallies = self.part_tallies()
-        earlier = (costs[3] for number, costs in self.earlier().items() if int(number) not in tallies)
-        return Clock(self.folder / CLOCK, sum(tally.seconds for tally in tallies.values()) + sum(earlier))
+        costs = (each[3] for number, each in earlier.read(self.folder).items() if number not in tallies)
+        return Clock(self.folder / CLOCK, sum(tally.seconds for tally in tallies.values()) + sum(costs))
 
     def begin(self, settings: Fingerprint) -> None:
         """Make the folder ready for rows made under these settings.
@@ -141,9 +151,13 @@ class Stage:
     def so_far(self, kind: type[T]) -> Iterator[T]:
         """The rows of finished parts, then those of parts in progress."""
         yield from self.all_rows(kind)
+        yield from self.rows_in_progress(kind)
+
+    def rows_in_progress(self, kind: type[T]) -> Iterator[T]:
+        """The rows of parts in progress, as they finished."""
         for path in self.open_parts():
-            for line in json_objects(path, RowLine):
-                yield from (_row(kind, row, str(path)) for row in line.get("out", ()))
+            for line in json_objects(path, OpenLine):
+                yield from (_row(kind, row, str(path)) for row in line["out"])
 
     def write_part(self, number: int, rows: Iterable[object]) -> None:
         """Write a whole part at once."""
@@ -166,13 +180,15 @@ class Stage:
             RunError: the file has not all rows.
         """
         if (rows := count_lines(file)) != tally.rows_out:
-            raise RunError(f"{file} came over with {rows} rows of {tally.rows_out}; run the same command again")
+            raise RunError(
+                f"{file} came over with {count(rows, 'row')} of {tally.rows_out}; run the same command again"
+            )
         open_part(self.path(number)).touch()  # killed from here on, the part is one in progress, not one that is gone
         with append_to(self.folder / "drops.jsonl") as lines:
             for drop in drops:
                 append_line(lines, encode(drop))
             sync(lines)
-        self._account(number, self.with_earlier(number, tally), file.stat().st_size)
+        part_records.add(self.folder, number, earlier.added(self.folder, number, tally), part_records.of_file(file))
         move(file, self.path(number))
         open_part(self.path(number)).unlink(missing_ok=True)
 
@@ -183,14 +199,8 @@ class Stage:
             tally: of what it took; each line is a row in and a row out where there is none.
         """
         ledger = tally or Tally(len(lines), len(lines), len(lines))
-        self._account(number, ledger, sum(len(line.encode()) + 1 for line in lines))
+        part_records.add(self.folder, number, ledger, part_records.of_lines(lines))
         write_lines(self.path(number), lines)
-
-    def _account(self, number: int, tally: Tally, size: int) -> None:
-        """Write a part's ledger, with the size of its file by which a later change is seen without reading it."""
-        with append_to(self.folder / "parts.jsonl") as ledger:
-            append_line(ledger, encode({"part": number, "bytes": size, **tally.plain()}))
-            sync(ledger)
 
     def write_drops(self, drops: Iterable[Drop]) -> None:
         """Write all drops of a stage that works on the whole set."""
@@ -221,7 +231,7 @@ class Stage:
 
     def part_tallies(self) -> dict[int, Tally]:
         """The ledgers of the finished parts."""
-        return {number: tally for number, (tally, _) in self.ledger().items() if self.finished(number)}
+        return {number: record.tally for number, record in self.records().items() if self.finished(number)}
 
     def tally(self) -> Tally:
         """The ledger of all finished parts together."""
@@ -230,16 +240,9 @@ class Stage:
             whole.add(part)
         return whole
 
-    def ledger(self) -> dict[int, tuple[Tally, int | None]]:
-        """The ledger of every part that was ever finished, and how many bytes it had, where that was written.
-
-        Raises:
-            RunError: a line is no ledger.
-        """
-        path, tallies = self.folder / "parts.jsonl", {}
-        for data in json_objects(path, LedgerLine):
-            tallies[data["part"]] = parse(data), data.get("bytes")
-        return tallies
+    def records(self) -> dict[int, PartRecord]:
+        """What is known of every part that was ever finished; raises as ``part_records.read``."""
+        return part_records.read(self.folder)
 
     def close(self, settings: Fingerprint, tally: Tally, **more: object) -> None:
         """Seal the stage: the last thing written.
@@ -252,7 +255,13 @@ class Stage:
         (self.folder / CLOCK).unlink(missing_ok=True)
         shutil.rmtree(self.folder / BATCHES, ignore_errors=True)  # whose answers are in rows now
         stamp = {"stage": self.name, "digest": settings.digest(), "inputs": settings.inputs}
-        write_json(self.folder / "seal.json", {**stamp, **tally.plain(), **more, "versions": versions()})
+        files = {"files": self._digests()}
+        write_json(self.folder / "seal.json", {**stamp, **tally.plain(), **more, **files, "versions": versions()})
+
+    def _digests(self) -> dict[str, str]:
+        """The digests of what was written of a stage beside its parts, whose own are in ``parts.jsonl``."""
+        files = (path for pattern in WRITTEN for path in sorted(self.folder.glob(pattern)))
+        return {path.name: sha256(path) for path in files}
 
     def restamp(self, settings: Fingerprint) -> None:
         """Let the rows stand as made under settings that would make the very same ones."""
@@ -260,17 +269,6 @@ class Stage:
         if seal := self.seal:
             stamp = {"digest": settings.digest(), "inputs": settings.inputs}
             write_json(self.folder / "seal.json", {**seal, **stamp})
-
-    def with_earlier(self, number: int, tally: Tally) -> Tally:
-        """A part's ledger with what it cost before it was reopened."""
-        if costs := self.earlier().get(str(number)):
-            tally.spend([int(count) for count in costs[:3]])
-            tally.seconds += costs[3]
-        return tally
-
-    def earlier(self) -> dict[str, list[float]]:
-        """What parts cost before they were reopened: part number → tokens in, cached, out, seconds."""
-        return read_form(self.folder / "earlier.json", dict[str, list[float]]) or {}
 
 
 def _row(kind: type[T], data: object, where: str) -> T:
@@ -280,9 +278,8 @@ def _row(kind: type[T], data: object, where: str) -> T:
             raise TypeError
         return decode(kind, data)
     except (AttributeError, KeyError, TypeError):
-        raise RunError(
-            f"{where} is damaged: it is no {kind.__name__.lower()}; put the file back as it was, or redo its stage"
-        ) from None
+        what = f"{where} is damaged: it is no {kind.__name__.lower()}"
+        raise Damage(what, "put the file back as it was, or redo its stage") from None
 
 
 def open_part(path: Path) -> Path:

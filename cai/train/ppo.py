@@ -40,6 +40,7 @@ from cai.train.rl.serving import ServerSettings, Serving
 from cai.train.shared import devices, fit, loading, questions, saving, trackers
 from cai.train.shared import job as jobs
 from cai.train.shared.job import Job
+from constitution.wording import count
 
 KEPT = 2
 """Checkpoints: the last one, and one more should that be torn."""
@@ -85,7 +86,9 @@ def _train(job: Job[Ppo], processes: Processes, score: Blocking) -> None:
 def _unable(job: Job[Ppo], processes: Processes) -> str:
     """Why a training cannot be on these processes; empty where it can."""
     if job.want.batch_size < processes.count:
-        return f"batch_size {job.want.batch_size} is below the {processes.count} processes; raise it"
+        return (
+            f"batch_size {job.want.batch_size} is below the {count(processes.count, 'process', 'processes')}; raise it"
+        )
     if job.sampler and processes.count > int(os.environ.get("LOCAL_WORLD_SIZE") or processes.count):
         return "rollouts: the servers are on one machine, and this training is on several; take rollouts out"
     return ""

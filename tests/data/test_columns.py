@@ -38,7 +38,7 @@ def test_tools_come_back_as_objects(tmp_path: Path) -> None:
 
 def test_a_set_without_tools_has_no_columns_for_them(tmp_path: Path) -> None:
     dataset.write(tmp_path, [PLAIN], set())
-    [row] = dataset.rows(tmp_path)
+    [row] = dataset.rows(tmp_path / "train.parquet")
     assert row == {"prompt": PLAIN["prompt"], "completion": SAID}
 
 

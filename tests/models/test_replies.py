@@ -383,6 +383,33 @@ ODD: list[Any] = [
 ]
 
 
+@pytest.mark.parametrize("text", ["\u200b", "\ufeff", " \u2060\n", "\u3164", "\u2800\u2800", "\u00ad\u200e"])
+def test_an_answer_that_nobody_can_see_is_empty(text: str) -> None:
+    assert read(choice(text)).texts == ("",)
+    assert read(choice(f"<think>Bread…</think>{text}")).texts == ("",)
+    assert read(choice(f"{text}It is.")).texts == (f"{text}It is.",)
+
+
+def test_samples_are_told_apart_by_their_places_where_a_server_numbers_them_alike() -> None:
+    two = Request(ASKED.messages, n=2)
+    assert read(choice("one"), choice("two"), request=two).texts == ("one", "two")
+    assert read({**choice("two"), "index": 1}, choice("one"), request=two).texts == ("one", "two")
+    assert read(choice("one"), {**choice("two"), "index": 1}, {**choice("three"), "index": 2}, request=two).texts == (
+        "one",
+        "two",
+    )
+
+
+@pytest.mark.parametrize(
+    "top", [[("A", 0.5), ("B", -1.0)], [("A", -0.1), ("A", -0.1), ("B", -3.0)], [("А", -0.1), ("B", -3.0)]]
+)
+def test_probabilities_that_cannot_be_say_nothing(top: list[tuple[str, float]]) -> None:
+    """Above one, of one token twice, or of a letter that is another alphabet's."""
+    tokens = [{"token": token, "logprob": logprob} for token, logprob in top]
+    content = {"content": [{"token": top[0][0], "logprob": top[0][1], "top_logprobs": tokens}]}
+    assert read(choice("A", "length", **{}) | {"logprobs": content}, request=VERDICT).choice_logprobs == {}
+
+
 def mutated(value: Any, draw: Random, share: float) -> Any:
     """A value with some of what it holds replaced, left out or doubled."""
     if draw.random() < share:

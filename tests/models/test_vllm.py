@@ -93,7 +93,7 @@ def test_replicas_get_gpus_or_cores_of_their_own(monkeypatch: pytest.MonkeyPatch
     assert [gpus.cores(number, 8) for number in (0, 7)] == ["2-2", "5-5"]
     monkeypatch.setattr(vllm, "is_cpu_build", lambda: False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
-    with pytest.raises(UserError, match="3 replicas on 2 GPUs each need 6, and this machine has 5"):
+    with pytest.raises(UserError, match="3 replicas on 2 GPUs each would take 6, and this machine has 5"):
         vllm.check(ModelSpec("policy", vllm="some/model", replicas=3, tensor_parallel=2))
 
 

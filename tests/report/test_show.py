@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,13 +93,14 @@ def test_differences_of_what_was_never_revised_are_refused(run: Path, name: str)
         show(run, name, RowQuery(diff=True))
 
 
-def test_a_prompt_of_several_turns_is_shown_whole(run: Path) -> None:
+def test_a_prompt_of_several_turns_is_shown_whole(run: Path, without_digests: Callable[[Path], None]) -> None:
     """In ``show`` and on the run's page; a question alone stands in its own words."""
     before = [
         {"role": "system", "content": "Answer in a line."},
         {"role": "user", "content": "Is <rye> sour?"},
         {"role": "assistant", "content": "A little."},
     ]
+    without_digests(run)
     for name, among in (("revise", ()), ("label", ("pair",))):
         part = min((run / name).glob("part-*.jsonl"))
         first, *others = map(json.loads, part.read_text(encoding="utf-8").splitlines())

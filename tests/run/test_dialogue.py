@@ -60,7 +60,7 @@ def test_preferences_show_a_fault_of_the_second_turn(write: Write, tmp_path: Pat
     assert {row.messages[-1]["content"] for row in later} == {"I insist."}
     assert all(row.messages[1]["content"].startswith("No. Is there") for row in later)
     assert len({row.id for row in pairs}) == len(pairs)
-    kept = list(dataset.rows(folder / "prefs"))
+    kept = [row for file in dataset.all_files(folder / "prefs") for row in dataset.rows(file)]
     assert kept, "answers of the second turn differ in what the judge finds"
     for row in kept:
         assert [each["role"] for each in row["prompt"]] == ["user", "assistant", "user"]

@@ -148,8 +148,8 @@ def test_a_run_is_sampled_whole_and_its_unread_answers_are_counted(method: str, 
         unread = counts["verdicts_unread"] + counts["verdicts_cut_while_thinking"]
         assert counts["verdicts_sampled"] - unread == sum(vote.read for vote in votes)
     shown = (tmp_path / "run" / "report" / "report.html").read_text()
-    assert f"{len(votes)} by samples" in shown and "answers could be read" in shown
-    assert ("of 5 answers read, 95%: " in shown) == (method != "score")
+    assert f"{len(votes)} by samples" in shown and "of 5 samples could be read" in shown
+    assert ("(95%: " in shown) == (method != "score")
 
 
 def rated(choice: Any) -> Any:

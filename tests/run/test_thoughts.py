@@ -50,7 +50,7 @@ def run(write: Write, tmp_path: Path) -> Callable[..., Path]:
 
 
 def said(folder: Path, stage: str) -> list[dict[str, Any]]:
-    return list(dataset.rows(folder / stage))
+    return [row for file in dataset.all_files(folder / stage) for row in dataset.rows(file)]
 
 
 def test_thoughts_stand_in_rows_and_in_no_dataset(run: Callable[..., Path]) -> None:
@@ -90,7 +90,7 @@ def test_people_see_how_long_they_are_and_unfold_them(
         print_rows(folder, stage, RowQuery(1), Console(width=100))
         folded = capsys.readouterr().out
         assert "secret" not in folded
-        assert "words (--thoughts shows them)" in folded
+        assert "words (shown by --thoughts)" in folded
         print_rows(folder, stage, RowQuery(1, thoughts=True), Console(width=100))
         assert "a secret of the writer" in capsys.readouterr().out
     write_report(folder, folder / "report.html")

@@ -134,6 +134,6 @@ def test_a_part_that_lost_rows_on_its_way_is_not_taken_over(tmp_path: Path) -> N
     stage = Stage(tmp_path / "s")
     stage.begin(SETTINGS)
     (tmp_path / "made.jsonl").write_text('{"id": "a"}\n')
-    with pytest.raises(RunError, match=r"made\.jsonl came over with 1 rows of 2; run the same command again"):
+    with pytest.raises(RunError, match=r"made\.jsonl came over with 1 row of 2; run the same command again"):
         stage.adopt(0, tmp_path / "made.jsonl", Tally(2, 2, 2), [])
-    assert not stage.finished(0) and not stage.ledger()
+    assert not stage.finished(0) and not stage.records()

@@ -177,7 +177,7 @@ def test_what_a_template_would_lose_is_left_out_and_counted(model: Callable[[str
     assert [row["completion"][0]["content"] for row in train] == ["Yes.", "Yo, no."]
     assert test is None
     assert counts == {"changed_by_template": 1, "several_messages": 1}
-    with pytest.raises(ValueError, match="the chat template takes none of the 1 rows: the chat template shows another"):
+    with pytest.raises(ValueError, match="the chat template takes none of 1 row: the chat template shows another"):
         fitting((rows.select([1]), None), learnable(of))
 
 

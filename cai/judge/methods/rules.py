@@ -50,7 +50,7 @@ async def rules(row: Pair, principle: None, orders: Sequence[str], want: Judging
 
 async def rule_score(row: Prompted, answer: str, principle: None, want: Wanted, ask: Ask) -> float:
     """One answer's weighted sum; no model is asked."""
-    return points(Exchange(row.messages[-1]["content"], answer), want.rules or WEIGHTS)
+    return points(Exchange(row.messages, answer), want.rules or WEIGHTS)
 
 
 def points(exchange: Exchange, weights: Mapping[str, float]) -> float:

@@ -13,7 +13,7 @@ COMPLETE = "complete"
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; torn ones, left by a kill while they were written, are removed."""
-    folders = sorted(folder.glob("checkpoint-*"), key=step_of)
+    folders = _checkpoints(folder)
     for torn in (each for each in folders if not (each / COMPLETE).exists()):
         shutil.rmtree(torn)
     return next((each for each in reversed(folders) if (each / COMPLETE).exists()), None)
@@ -21,8 +21,14 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 def thin(folder: Path, count: int) -> None:
     """Let all but the last checkpoints go."""
-    for each in sorted(folder.glob("checkpoint-*"), key=step_of)[:-count]:
+    for each in _checkpoints(folder)[:-count]:
         shutil.rmtree(each)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """All that there are, by their steps; a copy that somebody made beside one is none."""
+    named = (each for each in folder.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdecimal())
+    return sorted(named, key=step_of)
 
 
 def step_of(checkpoint: Path) -> int:

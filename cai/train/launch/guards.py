@@ -159,7 +159,7 @@ def _bounds(name: str, bound: float | Sequence[float | None]) -> Bounds:
 
 
 def _has_boilerplate(text: str) -> bool:
-    return boilerplate(Exchange("", text)) or bool(CLOSERS.search(text))
+    return boilerplate(Exchange((), text)) or bool(CLOSERS.search(text))
 
 
 def _repetition(text: str) -> float:

@@ -15,6 +15,7 @@ import yaml
 
 from cai.models import cpu, gpus
 from cai.models.machine import Machine
+from constitution.wording import count
 
 CONFIGS = Path(__file__).parents[1] / "hardware"
 SPREAD = ("ddp", "fsdp2", "zero3")
@@ -118,14 +119,14 @@ def unknown(hardware: Hardware) -> str:
 
 def unable(hardware: Hardware, machine: Machine) -> Iterator[str]:
     """What a machine lacks for it."""
-    count = len(machine.gpus)
-    if hardware.kind in SPREAD and not count:
+    gpus = len(machine.gpus)
+    if hardware.kind in SPREAD and not gpus:
         yield (
             f"{hardware.kind} is for GPUs, and this machine shows none; take it out, or share the rows among processes on the "
             "CPU with {kind: cpu, processes: 2}"
         )
-    elif hardware.kind in SPREAD and (hardware.processes or 0) > count:
-        yield f"asks for {hardware.processes} processes, and this machine shows {count} GPUs; take `processes` out"
+    elif hardware.kind in SPREAD and (hardware.processes or 0) > gpus:
+        yield f"asks for {hardware.processes} processes, and this machine shows {count(gpus, 'GPU')}; take `processes` out"
     if hardware.kind == "auto" and (hardware.processes or 1) > 1:
         yield "auto is one process; say cpu, ddp, fsdp2 or zero3 beside `processes`"
     if hardware.distributed == "DEEPSPEED" and "deepspeed" not in machine.packages:

@@ -18,6 +18,7 @@ from cai.models.process import cause
 from cai.stages import read_block
 from cai.stages.train import Train
 from cai.store.files import Json, whole_lines, write_json
+from cai.store.form import Amount, Count
 from cai.store.rows import plain
 from cai.train.launch import checkpoints, memory
 from cai.train.launch.hardware import Hardware
@@ -43,12 +44,12 @@ class MetricsLine(TypedDict, total=False):
 class Manifest(TypedDict, total=False):
     """What a training says last of itself, as far as a run or its report reads it."""
 
-    rows: Required[dict[str, int]]
+    rows: Required[dict[str, Count]]
     metrics: Required[dict[str, Json]]
-    seconds: Required[float]
+    seconds: Required[Amount]
     config: dict[str, Json]
-    steps: int
-    tokens: int
+    steps: Count
+    tokens: Count
     stopped: str
 
 

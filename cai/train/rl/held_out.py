@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from cai.store.files import read_json, write_json
+from cai.store.files import read_form, write_json
+from cai.store.form import Count
 from cai.train.rl.loop import Loop
 from cai.train.rl.processes import Processes
 from cai.train.rl.rollout import Rollout, SeededPrompt
@@ -25,8 +26,14 @@ class HeldOutAnswer(TypedDict):
     text: str
     score: float | None
     kl: float | None
-    tokens: int
+    tokens: Count
     ended: bool
+
+
+class HeldOutFile(TypedDict):
+    """What a file of them holds."""
+
+    answers: list[HeldOutAnswer]
 
 
 def answers(loop: Loop, prompts: Sequence[SeededPrompt]) -> list[HeldOutAnswer]:
@@ -66,7 +73,9 @@ def once(path: Path, processes: Processes, answer: Callable[[], list[HeldOutAnsw
         if processes.first:
             write_json(path, {"answers": replies})
         processes.accelerator.wait_for_everyone()
-    return read_json(path)["answers"]
+    kept = read_form(path, HeldOutFile)
+    assert kept is not None  # it was written a moment ago, if not before
+    return kept["answers"]
 
 
 def comparison(before: Sequence[HeldOutAnswer], after: Sequence[HeldOutAnswer]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from cai.models.lessons import lesson, texts
 from cai.models.templates import ChatTemplate
 from cai.stages.train import Train
 from cai.train.shared.job import Job
+from constitution.wording import count
 
 Row = dict[str, Any]
 OF_TOKENIZER = ("return_dict", "return_tensors", "return_assistant_tokens_mask", "padding", "truncation", "max_length")
@@ -58,7 +59,7 @@ def fitting(
 
     splits = [each and each.select([n for n, row in enumerate(each) if fits(row)]) for each in rows]
     if not splits[0]:
-        raise ValueError(f"the chat template takes none of the {len(rows[0])} rows: {'; '.join(reasons.values())}")
+        raise ValueError(f"the chat template takes none of {count(len(rows[0]), 'row')}: {'; '.join(reasons.values())}")
     return splits[0], splits[1] or None, dict(counts)
 
 

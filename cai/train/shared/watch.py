@@ -26,7 +26,7 @@ from cai.data import dataset
 from cai.data.prompts import HELDOUT
 from cai.stages.online import Online
 from cai.stages.train import Aligned, Train
-from cai.store.files import append_to, read_json, write_json
+from cai.store.files import append_to, read_form, write_json
 from cai.store.rows import Prompt, content_id
 from cai.store.stage import Stage
 from cai.train.adapters import under
@@ -84,10 +84,15 @@ class TrainerMonitor(TrainerCallback):
         path = self.job.out / "guard.json"
         if not path.exists() and self.trainer.is_world_process_zero():
             write_json(path, self._figures())
-            self._write(state, read_json(path), [])
+            self._write(state, self._kept(path), [])
         self.trainer.accelerator.wait_for_everyone()
-        self.before = read_json(path)
+        self.before = self._kept(path)
         self.last = state.global_step
+
+    @staticmethod
+    def _kept(path: Path) -> dict[str, float]:
+        """The figures that a training began with."""
+        return read_form(path, dict[str, float]) or {}
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if state.global_step % self.guards.every == 0:
