@@ -13,7 +13,7 @@ from cai.cli import search as command
 from cai.cli.judge_eval import JudgeEval
 from cai.errors import RunError, UserError
 from cai.flow.screen import Screen
-from cai.recipe.models import named
+from cai.recipe.models import command_model
 from cai.store.stage import Stage
 from constitution.source import InputError, parse_yaml
 
@@ -83,7 +83,7 @@ def sought(write: Write, script: str, *settings: str, methods: tuple[str, ...] =
     )
     out = write("x", "").parent / "search"
     screen = more.get("screen", Screen)(Console(file=(out.parent / "said.txt").open("a"), width=200))
-    return command.search(exam, named(str(write("judge.yaml", script))), out, screen), out
+    return command.search(exam, command_model(str(write("judge.yaml", script))), out, screen), out
 
 
 def test_a_judge_of_numbers_is_found_and_the_held_out_half_bears_it_out(numbers: tuple[dict[str, Any], Path]) -> None:

@@ -38,11 +38,11 @@ def every_word(constitution: Constitution, style: Style) -> str:
     principle = next(each for each in constitution.principles if each.judgment)
     case = judging.case(constitution, principle, ASKED, BOTH, style)
     other = judging.other_case(constitution, case, "Because.", style)
-    last = forms.asking(constitution, forms.verdict(constitution, names=style.names))
+    last = forms.instruction(constitution, forms.verdict(constitution, names=style.names))
     asked = (
         judging.judgment(constitution, principle, ASKED, BOTH, style),
         judging.judgment(constitution, principle, ASKED, BOTH, replace(style, reasoning=True)),
-        judging.criticized(constitution, principle, (ASKED, BOTH), ("Rude.", "Fine."), style),
+        judging.judgment_with_critiques(constitution, principle, (ASKED, BOTH), ("Rude.", "Fine."), style),
         judging.weighing(constitution, other, "Because.", style),
     )
     return "\n\n".join([*map(text_of, asked), *case.stop, *other.stop, last])

@@ -14,7 +14,7 @@ from cai.errors import RunError, UserError
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.report.page import write_report
-from cai.report.rows import Wanted, print_rows
+from cai.report.rows import RowQuery, print_rows
 from cai.run.walk import start
 from cai.store import audit
 from cai.store.ledger import Fingerprint
@@ -106,7 +106,7 @@ def test_reports_and_shows_make_nothing_of_what_was_changed(run: Path, tmp_path:
         flip(run / file)
         if not file.startswith(("prompts/heldout", "evaluate/metrics", "evaluate/answers", "revise/parts")):
             with pytest.raises(RunError, match=rf"{file} was changed since it was written; .*--redo {stage}$"):
-                print_rows(run, stage, Wanted(count=9999, drops="drops" in file), console)
+                print_rows(run, stage, RowQuery(count=9999, drops="drops" in file), console)
         if not file.startswith("prompts/heldout"):
             with pytest.raises(RunError, match=rf"{file}.*--redo( {stage}$)?"):
                 write_report(run, tmp_path / "report.html")
