@@ -49,6 +49,7 @@ class Exchange:
         former: the draft before it, empty for a first answer.
         flags: what was noticed when it was made, such as "leaked_exemplar".
         language: of the prompt, where its file says so.
+        before: what was said before the prompt, where it is the last of several turns.
     """
 
     prompt: str
@@ -56,6 +57,7 @@ class Exchange:
     former: str = ""
     flags: tuple[str, ...] = ()
     language: str = ""
+    before: str = ""
 
 
 def meta_talk(said: Exchange) -> bool:
@@ -156,7 +158,7 @@ class Cleaner:
         return shingles(turn, self.ngram) if len(words) >= self.ngram else {words}
 
     def _duplicate(self, said: Exchange) -> bool:
-        mark = _digest(" ".join(_words(f"{said.prompt} {said.text}")))
+        mark = _digest(" ".join(_words(f"{said.before} {said.prompt} {said.text}")))
         if mark in self.seen:
             return True
         self.seen.add(mark)

@@ -76,7 +76,8 @@ def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
     if reason := cut(draft, want.truncated):
         return reason
     former = row.drafts[number - 1].text if number else ""
-    said = Exchange(row.messages[-1]["content"], draft.text, former, draft.flags, row.language)
+    *before, asked = (message["content"] for message in row.messages)
+    said = Exchange(asked, draft.text, former, draft.flags, row.language, " ".join(before))
     reason = next((name for name in want.hygiene if CHECKS[name](said)), "")
     return reason or ("contaminated" if cleaner.contaminated(row.messages) else cleaner.wrong(said))
 
@@ -95,5 +96,5 @@ def _example(row: Chain, number: int, want: SftSet) -> CompletionRow:
         "track": row.track,
         "principles": principles,
         "revision": len(principles),
-        "prompt_id": content_key(row.messages),
+        "prompt_id": content_key(row.prompt),
     }

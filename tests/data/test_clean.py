@@ -178,3 +178,9 @@ def test_the_usual_checks_need_nothing_that_is_not_installed(monkeypatch: pytest
     with pytest.raises(UserError, match="needs the package datasketch; run: make install"):
         Cleaner("near", 0.8, (), 13)
     assert replace(SftSet(), dedupe="exact")
+
+
+def test_the_same_answer_to_the_same_last_words_is_no_copy_in_another_conversation() -> None:
+    cleaner = Cleaner("exact", 0.8, (), 13)
+    said = [Exchange("I insist.", "No.", before=before) for before in ("A bomb? No.", "A bomb? No.", "His key? No.")]
+    assert [cleaner.wrong(each) for each in said] == ["", "duplicate", ""]
