@@ -75,20 +75,20 @@ def stages_of(folder: Path) -> list[StageState]:
         so_far = "" if seal else _so_far(folder, known, stage)
         if state == "waiting" and (ended := _ended(states, known)):
             state, so_far = "not run", f"{ended['policy']} was not accepted: {' and '.join(ended['why'])}"
-        paid = purse.bill(known["name"])  # by the prices of now
+        paid = purse.bill(known["name"])
         states.append(cast("StageState", {**known, "state": state, "so_far": so_far, **(seal or {}), **paid}))
     return states
 
 
 def purse_of(folder: Path) -> Purse:
-    """What a run has spent, by the prices that its recipe had when it last ran."""
+    """What a run has spent; what no cost was kept of, by the prices that its recipe had when it last ran."""
     return Purse(Spending(folder / SPENT), described(folder).get("prices"))
 
 
 def spent_line(folder: Path) -> str:
     """``Spent: 12.30 (policy 2.10, judge 10.20)``; empty where nothing has a price."""
     purse = purse_of(folder)
-    return f"Spent: {money(purse.spent)} ({purse.by_role()})" if purse.prices else ""
+    return f"Spent: {money(purse.spent)} ({purse.by_role()})" if purse.words() else ""
 
 
 def evaluated(folder: Path) -> dict[str, EvaluatedModel]:
