@@ -15,7 +15,7 @@ from cai.models.abilities import Abilities, joined
 from cai.models.letters import logprobs_of, tokens_of
 from cai.models.switches import merged, room, switched
 from cai.models.transport import under
-from cai.models.types import Message, Reply, Request
+from cai.models.types import Message, Reply, Request, Sample
 from cai.models.verdicts import WITHOUT_LOGPROBS
 from constitution.tools import definitions, spoken, wire
 
@@ -75,11 +75,15 @@ class OpenAI:
         body |= {**self.conversation(request), **switched(request, self.now)}
         return "chat/completions", merged(body, request.more)
 
+    def room(self, request: Request) -> int:
+        """Tokens of the limit that are the thought's, beside the answer's own."""
+        return room(request) if self.now.room else 0
+
     def _sampling(self, request: Request) -> dict[str, Any]:
         now, drawn = self.now, not request.choices
         body: dict[str, Any] = {"n": request.n} if now.samples else {}
         body[now.limit if not request.prompt else "max_tokens"] = (
-            request.max_tokens + (room(request) if now.room else 0) if drawn else 1
+            request.max_tokens + self.room(request) if drawn else 1
         )
         if now.temperature or (drawn and request.temperature != 1):
             body["temperature"] = request.temperature
@@ -135,7 +139,7 @@ class OpenAI:
         if definitions(request.messages):
             samples = list(map(replies.called, samples))
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
-        parts = replies.written(samples)
+        samples, parts = self.within(samples, answer, request)
         if request.choices:  # one token, which some servers take for the beginning of a thought
             parts["counts"], samples = {}, []
         parts["counts"] |= {"without_seed": 1} if request.seed is not None and not self.now.seed else {}
@@ -146,6 +150,17 @@ class OpenAI:
             **usage.counted(answer.get("usage"), samples),
             model=replies.name(answer),
         )
+
+    def within(
+        self, samples: list[Sample], answer: Mapping[str, Any], request: Request
+    ) -> tuple[list[Sample], dict[str, Any]]:
+        """Samples that took no tokens of a thought's for what they say, and what of a ``Reply`` they are."""
+        room = self.room(request)
+        bounded = usage.within(answer.get("usage"), samples, request.max_tokens) if room else samples
+        parts = replies.written(bounded)
+        if over := sum(each is not before for each, before in zip(bounded, samples, strict=True)):
+            parts["counts"][usage.OVER] = over
+        return bounded, parts
 
 
 class Vllm(OpenAI):

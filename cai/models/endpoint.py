@@ -62,8 +62,9 @@ class Endpoint:
         self.spec = spec
         self.homes: OrderedDict[str, Replica] = OrderedDict()
         self.asking_around, self.probes = asyncio.Lock(), Probes(self)
-        self.length, self.thinks, self.tags = 0, False, TAGS
-        """Tokens that its servers take, as far as they say; whether it was seen to think; what stands around its thoughts."""
+        self.length, self.thinks, self.tags, self.closes = 0, False, TAGS, True
+        """Tokens that its servers take, as far as they say; whether it was seen to think; what stands around its thoughts;
+        whether one that is cut off can be closed."""
         self.say: Callable[[str], None] = lambda note: None
         """Told what of a request is put otherwise, once."""
 
@@ -111,7 +112,7 @@ class Endpoint:
         """A reply with the samples that a server left out, and an answer after each thought that took all it might."""
         if len(reply.texts) < request.n and not request.score:
             reply = await self._more(reply, request, row_id)
-        if THINKING in reply.finishes and request.budget and self.continues_chat:
+        if THINKING in reply.finishes and request.budget and self.continues_chat and self.closes:
             return await closed(reply, request, self.tags, partial(self._go_on, row_id))
         return reply
 
@@ -283,6 +284,8 @@ class Endpoint:
             self.http = self._opened()
         for replica, listed in zip(self.replicas, lists, strict=True):
             self._recognise(replica, listed)
+        # vLLM leaves out what gpt-oss is to go on from, and what it thinks anew is no answer.
+        self.closes = not any(listed.harmony for listed in lists)
         self.length = min((listed.length for listed in lists if listed.length), default=0)
 
     def _recognise(self, replica: Replica, listed: Listing) -> None:

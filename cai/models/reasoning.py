@@ -10,6 +10,8 @@ from pathlib import Path
 
 NONE = "none"
 """Says in a recipe that a server is to be started without a parser."""
+HARMONY = "openai_gptoss"
+"""The parser of gpt-oss, whose thoughts stand in channels."""
 TAGS = ("<think>", "</think>")
 """What most families put around a thought."""
 OTHER_TAGS = {
@@ -21,7 +23,7 @@ OTHER_TAGS = {
 }
 """Parser → the tags of its family, where they are others."""
 FAMILIES = (
-    ("gpt_oss", "openai_gptoss"),
+    ("gpt_oss", HARMONY),
     ("deepseek_v4", "deepseek_v4"),
     ("deepseek", "deepseek_v3"),
     ("kimi", "kimi_k2"),
@@ -73,7 +75,7 @@ def parser(folder: Path) -> str:
     known = _json(folder / "config.json").get("model_type")
     named = next((name for family, name in FAMILIES if isinstance(known, str) and known.startswith(family)), "")
     text = template(folder)
-    if named == "openai_gptoss":
+    if named == HARMONY:
         return named
     if named and tags(named)[1].strip() in text:
         return "deepseek_r1" if named == "deepseek_v3" and not _switched(text) else named

@@ -223,11 +223,16 @@ def content(said: Json) -> tuple[str, str]:
     texts: list[str] = []
     thoughts: list[str] = []
     for part in said:
-        kind = part.get("type", "text") if isinstance(part, dict) else "text"
+        kind = _kind(part) if isinstance(part, dict) else "text"
         if kind not in (*SAID, *THOUGHT):
             raise Unreadable(f"content with a part that is no text ({str(kind)[:40]})")
         (texts if kind in SAID else thoughts).append(_part(part, kind))
     return "".join(texts), "\n".join(filter(None, thoughts))
+
+
+def _kind(part: Mapping[str, Json]) -> Json:
+    """As the part says; Gemini marks a text that is a thought beside it."""
+    return THOUGHT[0] if part.get("thought") is True else part.get("type", "text")
 
 
 def _part(part: Json, kind: str) -> str:

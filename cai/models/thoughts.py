@@ -1,7 +1,8 @@
 """Thinking apart from what is said, where a server leaves both in one text.
 
 A thought stands at the start of a text, between the tags of the model's family, or before a closing tag alone where the
-template has opened it. A tag further on is part of an answer, which may well speak of tags.
+template has opened it. Further on, one that begins a line is a thought, too; in code, in quotes and around a few words of a
+sentence tags are part of an answer, which may well speak of them; and of any other it cannot be told, so that nothing is said.
 """
 
 import re
@@ -20,7 +21,7 @@ TAGS = (
     ("<unused94>thought", "<unused95>"),
     ("<|channel>thought", "<channel|>"),
 )
-"""Opening and closing, as the families of models write them."""
+"""Opening and closing, as the families of models write them; in small letters or capitals."""
 SENTENCES = (
     ("Here is my thought process:", "Here is my response:"),
     ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
@@ -34,14 +35,29 @@ ANSWERS = (
 )
 """What some put around what is said after a thought."""
 CHANNEL = "<|channel|>"
+HARMONY = (CHANNEL, "<|start|>", "<|message|>", "<|end|>")
+"""The tokens of gpt-oss between a thought and what is said."""
 _FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
 _TOKEN = re.compile(r"<\|(?:start|end|return|channel|message|call|constrain)\|>")
 _BARE = re.compile(r"analysis(?=[A-Z]|.*assistantfinal)", re.S)
 """gpt-oss where a server leaves out the tokens between its channels, so that their names stand in the text."""
 _QUOTES = "`'\"\u2018\u2019\u201c\u201d"
 
+FEW = 5
+"""Words between two tags in the middle of a sentence: of no more it is believed that they are spoken of."""
+
 Apart = tuple[str, str, bool]
 """The thought, what is said, and whether that cannot be told, as the thought was not closed or closed more than once."""
+
+
+def _word(text: str) -> re.Pattern[str]:
+    return re.compile(re.escape(text), re.IGNORECASE)
+
+
+_MARKS = [(_word(opening), _word(closing)) for opening, closing in (*TAGS, *SENTENCES)]
+_ANSWERS = [(_word(opening), _word(closing)) for opening, closing in ANSWERS]
+_OPENINGS = re.compile("|".join(re.escape(opening) for opening, _ in (*TAGS, *SENTENCES)), re.IGNORECASE)
+WORDS = ("analysis", *(opening for opening, _ in SENTENCES))
 
 
 def apart(text: str, opened: bool = False) -> Apart:
@@ -53,21 +69,17 @@ def apart(text: str, opened: bool = False) -> Apart:
     if not (opened or "<" in text or "[" in text or "\u25c1" in text or text.lstrip().startswith(WORDS)):
         return "", text, False  # most texts, at once
     thought, said, unclosed = _first(text, opened)
-    if said == text and not unclosed:
-        return "", text, False
-    while not unclosed and said.startswith(_OPENINGS):  # one thought after the other
+    while not unclosed and (thought or said != text) and _OPENINGS.match(said):  # one thought after the other
         more, said, unclosed = _first(said, False)
         thought = f"{thought}\n{more}".strip()
-    return thought, _unwrapped(said), unclosed
+    if not unclosed:
+        thought, said, unclosed = _later(thought, said)
+    return thought, said if said == text else _unwrapped(said), unclosed
 
 
 def closes_alone(text: str) -> bool:
     """Whether a thought is closed that the text did not open."""
-    return not text.lstrip().startswith(_OPENINGS) and bool(_alone(text))
-
-
-WORDS = ("analysis", *(opening for opening, _ in SENTENCES))
-_OPENINGS = tuple(opening for opening, _ in (*TAGS, *SENTENCES))
+    return not _OPENINGS.match(text.lstrip()) and bool(_alone(text))
 
 
 def _first(text: str, opened: bool) -> Apart:
@@ -75,40 +87,75 @@ def _first(text: str, opened: bool) -> Apart:
     if begun.startswith((CHANNEL, f"<|start|>assistant{CHANNEL}")):
         return _channels(begun)
     if _BARE.match(begun):
-        return _parts(begun.removeprefix("analysis"), "", "assistantfinal")
-    for opening, closing in (*TAGS, *SENTENCES):
-        if begun.startswith(opening):
-            return _parts(begun.removeprefix(opening), opening, closing)
-    if tags := _alone(text):
-        return _parts(text, *tags)
+        return _parts(begun.removeprefix("analysis"), re.compile("(?!)"), _word("assistantfinal"))
+    for opening, closing in _MARKS:
+        if found := opening.match(begun):
+            return _parts(begun[found.end() :], opening, closing)
+    if marks := _alone(text):
+        return _parts(text, *marks)
     return (text.strip(), "", True) if opened else ("", text, False)
 
 
-def _parts(text: str, opening: str, closing: str) -> Apart:
-    thought, closed, said = text.partition(closing)
-    before, again, _ = said.partition(closing)
-    if not closed or (again and opening not in before):  # closed once more: which is the end of the thought?
-        return text.strip(), "", True
-    return thought.strip(), said.strip(), False
+def _parts(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> Apart:
+    end = closing.search(text)
+    again = closing.search(text, end.end()) if end else None
+    if not end or (again and not opening.search(text, end.end(), again.start())):
+        return text.strip(), "", True  # closed once more: which is the end of the thought?
+    return text[: end.start()].strip(), text[end.end() :].strip(), False
 
 
-def _alone(text: str) -> tuple[str, str] | None:
+def _alone(text: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
     """The tags of which a text has the closing one alone; one in quotes is spoken of."""
-    for opening, closing in TAGS:
-        place = text.find(closing)
-        if place >= 0 and opening not in text[:place] and not _quoted(text, place, place + len(closing)):
+    for opening, closing in _MARKS[: len(TAGS)]:
+        found = closing.search(text)
+        if found and not opening.search(text, 0, found.start()) and not _quoted(text, found):
             return opening, closing
     return None
 
 
-def _quoted(text: str, start: int, end: int) -> bool:
+def _quoted(text: str, found: re.Match[str]) -> bool:
+    start, end = found.span()
     return text[start - 1 : start] in tuple(_QUOTES) and text[end : end + 1] in tuple(_QUOTES)
 
 
+def _later(thought: str, said: str) -> Apart:
+    """Thoughts after the first words that are said."""
+    place = 0
+    while found := next(iter(_openings(said, place)), None):
+        opening, (start, end) = found
+        closing = next(closing for mark, closing in _MARKS if mark.fullmatch(opening))
+        closed, before = closing.search(said, end), said[:start]
+        line = before.rpartition("\n")[2].rstrip()
+        if closed and line and line[-1] not in ".!?" and len(said[end : closed.start()].split()) <= FEW:
+            place = closed.end()
+            continue
+        if not closed or line:
+            return f"{thought}\n{said}".strip(), "", True
+        thought = f"{thought}\n{said[end : closed.start()].strip()}".strip()
+        said = f"{before.rstrip()}\n\n{said[closed.end() :].lstrip()}".strip()
+        place = len(before.rstrip())
+    return thought, said, False
+
+
+def _openings(text: str, start: int) -> list[tuple[str, tuple[int, int]]]:
+    """The tags from a place on that open a thought: those that stand neither in code nor in quotes."""
+    tags = (each for each in _OPENINGS.finditer(text, start) if each[0][0] in "<[\u25c1")
+    return [(each[0], each.span()) for each in tags if not _quoted(text, each) and not _in_code(text, each.start())]
+
+
+def _in_code(text: str, place: int) -> bool:
+    """Whether a place is within a block of code, or a piece of it in a line."""
+    fences = text.count("```", 0, place)
+    line = text[text.rfind("\n", 0, place) + 1 : place].replace("```", "")
+    return fences % 2 == 1 or line.count("`") % 2 == 1
+
+
 def _unwrapped(said: str) -> str:
-    for opening, closing in ANSWERS:
-        if said.startswith(opening) and (opening or said.endswith(closing)):
-            return said.removeprefix(opening).removesuffix(closing).strip()
+    for opening, closing in _ANSWERS:
+        begun, last = opening.match(said), [*closing.finditer(said)][-1:]
+        if begun and (opening.pattern or (last and last[0].end() == len(said))):
+            end = last[0].start() if last and last[0].end() == len(said) else len(said)
+            return said[begun.end() : end].strip()
     return said
 
 

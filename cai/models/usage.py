@@ -6,6 +6,7 @@ xAI); and details under other names (DeepSeek, SGLang). A thought of which no co
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cai.models.replies import THINKING, Sample
@@ -32,10 +33,41 @@ USUAL = frozenset(("total_tokens", *(places[0][0] for places in (IN, OUT, CACHED
 BESIDE: tuple[Keys, ...] = (("cache_read_input_tokens",), ("cache_creation_input_tokens",))
 """Counted beside the input, where the input has that name and no other."""
 MOST_TOKENS = 1 << 40
+OVER = "over_max_tokens"
+"""A reply is counted so for each answer that was longer than it may be, as it took tokens that were its thought's."""
 
 
 def counted(usage: Any, samples: Sequence[Sample]) -> dict[str, Any]:
     """What of a ``Reply`` its tokens are: in, cached (a part of those in), out, and thought (a part of those out)."""
+    read, cached, written, thought = _tokens(usage)
+    thought = min(thought or share(written, samples), written)
+    return {"tokens_in": max(read, cached), "tokens_cached": cached, "tokens_out": written, "tokens_thought": thought}
+
+
+def within(usage: Any, samples: Sequence[Sample], most: int) -> list[Sample]:
+    """The samples, of which a whole one that is longer than so many tokens is none; of several each has its share by characters."""
+    tokens, length = _said(usage, samples), sum(len(each.text) for each in samples)
+    if tokens is None:
+        return [*samples]
+    return [
+        replace(each, finish="length") if each.finish == "stop" and len(each.text) * tokens > most * length else each
+        for each in samples
+    ]
+
+
+def _said(usage: Any, samples: Sequence[Sample]) -> int | None:
+    """The tokens of what is said, without thoughts; None where the server does not tell the two apart.
+
+    A token is one byte at the least: where there are more of them, what they were spent on is not shown.
+    """
+    _, _, written, thought = _tokens(usage)
+    if not thought and any(each.thinking or each.finish == THINKING for each in samples):
+        return None
+    return min(written - thought, sum(len(each.text.encode()) for each in samples))
+
+
+def _tokens(usage: Any) -> tuple[int, int, int, int]:
+    """In, cached, out and, as far as they are counted, thought."""
     if isinstance(usage, dict) and usage.keys() <= USUAL:  # most servers, at once
         read, written = count(usage, *IN[0]), count(usage, *OUT[0])
         cached = count(usage, *CACHED[0]) if usage.get(CACHED[0][0]) else 0
@@ -52,8 +84,7 @@ def counted(usage: Any, samples: Sequence[Sample]) -> dict[str, Any]:
         written, thought = written + beside, thought or beside
     elif thought > written:
         written += thought
-    thought = min(thought or share(written, samples), written)
-    return {"tokens_in": max(read, cached), "tokens_cached": cached, "tokens_out": written, "tokens_thought": thought}
+    return read, cached, written, thought
 
 
 def share(tokens: int, samples: Sequence[Sample]) -> int:

@@ -6,9 +6,12 @@ and the words that are said are ours.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,19 +20,27 @@ from aiohttp import web
 import cai.models.probe as probe
 import cai.models.retries as retries
 from cai.errors import CaiError, RowError
+from cai.flow.ask import Ask
 from cai.models.anthropic import VERSION
+from cai.models.concurrency import Slots
 from cai.models.endpoint import Endpoint
 from cai.models.refusals import refusal
 from cai.models.retries import Transient
 from cai.models.spec import ModelSpec
 from cai.models.transport import Page
 from cai.models.types import Reply, Request
+from cai.stages.label import Label, label
+from cai.store.rows import Draft, Pair
+from cai.store.votes import Vote
+from constitution.load import load
 
 Body = dict[str, Any]
 Wrong = tuple[int, Any]
 """The status of an error, and its page."""
 TURNS = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": "Row: is rye sour?"})
 PLAIN = Request(TURNS, max_tokens=64)
+CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")
+BEGUN = "The answer is: ("
 BUSY, PASSING, ROW, LONG, ALL = "busy", "passing", "refused_by_server", "context_too_long", "everyone's"
 
 
@@ -47,6 +58,10 @@ class Server:
         notes: what a person is told where all of these are asked.
         errors: its errors, and whose they are; for everyone's, words of what a person is told.
         path: where it is asked.
+        ends: its words for how an answer ended → what they become.
+        choice: its answer where log-probabilities of choices are asked; none where it refuses that, or answers as ever.
+        judge: its answer to a judge's question; as ever unless told, with a verdict in its last line.
+        kind: how its verdicts are read.
     """
 
     listed: Any
@@ -58,6 +73,10 @@ class Server:
     notes: tuple[str, ...] = ()
     errors: tuple[tuple[Wrong, str], ...] = ()
     path: str = "/v1/chat/completions"
+    ends: Mapping[str, str] = field(default_factory=dict)
+    choice: Body | None = None
+    judge: Body | None = None
+    kind: str = "sampled"
 
 
 def unsupported(body: Body, key: str, words: str) -> Wrong | None:
@@ -68,6 +87,8 @@ def unsupported(body: Body, key: str, words: str) -> Wrong | None:
 
 def gpt5(body: Body) -> Wrong | None:
     """What GPT-5 does not take."""
+    if wrong := unsupported(body, "logprobs", "logprobs are not supported with reasoning models."):
+        return wrong
     for key, more in (("max_tokens", " Use 'max_completion_tokens' instead."), ("stop", ""), ("top_p", "")):
         if wrong := unsupported(body, key, f"Unsupported parameter: '{key}' is not supported with this model.{more}"):
             return wrong
@@ -88,9 +109,10 @@ def mandatory(body: Body) -> Wrong | None:
 
 def always(body: Body) -> Wrong | None:
     """What Gemini's door says of a model that always thinks; its errors come in a list."""
-    error = {"code": 400, "message": "Budget 0 is invalid. This model only works in thinking mode."}
-    wrong = (400, [{"error": {**error, "status": "INVALID_ARGUMENT"}}])
-    return wrong if body.get("reasoning_effort") in ("none", "minimal") else None
+    words = "Logprobs is not enabled for models/gemini-2.5-pro" if body.get("logprobs") else ""
+    if body.get("reasoning_effort") in ("none", "minimal"):
+        words = "Budget 0 is invalid. This model only works in thinking mode."
+    return (400, [{"error": {"code": 400, "message": words, "status": "INVALID_ARGUMENT"}}]) if words else None
 
 
 def adaptive(body: Body) -> Wrong | None:
@@ -101,6 +123,13 @@ def adaptive(body: Body) -> Wrong | None:
     if "temperature" in body:
         return claude(400, "invalid_request_error", "`temperature` is deprecated for this model.")
     return None
+
+
+def unmapped(body: Body) -> Wrong | None:
+    """What LiteLLM says of keys that a provider's API does not have."""
+    keys = [key for key in ("reasoning_effort", "logprobs", "top_logprobs") if key in body]
+    words = f"litellm.UnsupportedParamsError: anthropic does not support parameters: {keys}, for model=claude"
+    return unsupported(body, keys[0], words) if keys else None
 
 
 def claude(status: int, kind: str, words: str) -> Wrong:
@@ -121,6 +150,14 @@ def chat(message: Body, finish: Any, usage: Any, **more: Any) -> Body:
     return {"id": "x", "object": "chat.completion", "created": 1, "choices": [choice], "usage": usage, **more}
 
 
+def chosen(content: str | None, top: Mapping[str, float], **message: Any) -> Body:
+    """A chat's answer of one token, with the log-probabilities of the likeliest."""
+    made = chat({"content": content, **message}, "length", {"prompt_tokens": 40, "completion_tokens": 1})
+    each = [{"token": token, "logprob": logprob, "bytes": list(token.encode())} for token, logprob in top.items()]
+    made["choices"][0]["logprobs"] = {"content": [{**each[0], "top_logprobs": each}], "refusal": None}
+    return made
+
+
 def listed(name: str, owner: str, **more: Any) -> Body:
     """A list of one model, as the OpenAI protocol has it."""
     return {"object": "list", "data": [{"id": name, "object": "model", "created": 1, "owned_by": owner, **more}]}
@@ -131,6 +168,9 @@ def told(message: str, kind: str | None, code: Any, **more: Any) -> Body:
     return {"error": {"message": message, "type": kind, "param": None, "code": code, **more}}
 
 
+CHOICE = chosen("A", {"A": -0.1, "B": -2.5})
+THINKS_FIRST = chosen("", {"<think>": -0.0, "A": -16.2}, reasoning_content=None)
+CHAT_ENDS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls"}
 OFF, ON = replace(PLAIN, thinking="off"), replace(PLAIN, thinking="on", budget=2000)
 THOUGHT = {"thinking": ("Rye is a cereal.",)}
 SAID = {"texts": ("Yes.",), "finishes": ("stop",)}
@@ -187,6 +227,7 @@ SERVERS: dict[str, Server] = {
             ),
             ((404, told("The model `gpt-5-mini` does not exist", "x", "model_not_found")), ALL + ": check `model`"),
         ),
+        ends={**CHAT_ENDS, "content_filter": "content_filter"},
     ),
     "vLLM, with a parser of thoughts": Server(
         listed("qwen3", "vllm", max_model_len=32768, root="qwen3"),
@@ -220,6 +261,9 @@ SERVERS: dict[str, Server] = {
             ((404, told("The model `qwen3` does not exist.", "NotFoundError", 404)), ALL + ": check `model`"),
             ((500, told("EngineCore encountered an issue", "InternalServerError", 500)), PASSING),
         ),
+        ends={**CHAT_ENDS, "repetition": "length"},
+        choice=CHOICE,
+        kind="logprobs",
     ),
     "vLLM, without a parser": Server(
         listed("qwen3", "vllm"),
@@ -233,6 +277,9 @@ SERVERS: dict[str, Server] = {
         parser_missing,
         ((ON, {**kwargs(True), "max_tokens": 2064, "thinking_token_budget": None}),),
         ("it takes no bound for a thought, which shares the limit of tokens with its answer",),
+        ends=CHAT_ENDS,
+        choice=CHOICE,
+        kind="logprobs",
     ),
     "vLLM, gpt-oss": Server(
         listed("openai/gpt-oss-20b", "vllm"),
@@ -255,6 +302,13 @@ SERVERS: dict[str, Server] = {
             "a thought took all 64 tokens of its answer to a greeting; give it more (max_tokens), or lessen its "
             "thinking (extra_body)",
         ),
+        errors=(
+            ((400, told(TOO_LONG, "BadRequestError", 400)), LONG),
+            ((500, told("unexpected tokens remaining in message header", "InternalServerError", 500)), PASSING),
+        ),
+        ends={"length": "thinking", "tool_calls": "tool_calls"},
+        choice=chosen(None, {"<|channel|>": -0.0, "A": -17.0}, reasoning=None),
+        judge=chat({"content": "The answer is: (A)", "reasoning": "The user asks"}, "stop", {"prompt_tokens": 90}),
     ),
     "SGLang": Server(
         listed("glm", "sglang", root="glm", max_model_len=131072),
@@ -289,6 +343,8 @@ SERVERS: dict[str, Server] = {
             ),
             ((503, {"object": "error", "message": "The request queue is full.", "type": "x", "code": 503}), BUSY),
         ),
+        ends=CHAT_ENDS,
+        choice=THINKS_FIRST,
     ),
     "llama.cpp": Server(
         listed("qwen3.gguf", "llamacpp", meta={"n_ctx_train": 40960}),
@@ -331,6 +387,8 @@ SERVERS: dict[str, Server] = {
                 ALL + ": check the key",
             ),
         ),
+        ends=CHAT_ENDS,
+        choice=THINKS_FIRST,
     ),
     "Ollama": Server(
         listed("qwen3:8b", "library"),
@@ -356,6 +414,8 @@ SERVERS: dict[str, Server] = {
                 ALL + ": check `model`",
             ),
         ),
+        ends={**CHAT_ENDS, "load": "unknown"},
+        choice=THINKS_FIRST,
     ),
     "Ollama, a model that does not think": Server(
         listed("llama3:latest", "library"),
@@ -369,6 +429,8 @@ SERVERS: dict[str, Server] = {
         ),
         ((OFF, {"reasoning_effort": "none"}), (ON, {"reasoning_effort": None, "max_tokens": 2064})),
         ("it takes no switch that puts thinking on",),
+        choice=CHOICE,
+        kind="logprobs",
     ),
     "Gemini's OpenAI door": Server(
         listed("models/gemini-2.5-pro", "google", display_name="Gemini 2.5 Pro"),
@@ -425,6 +487,7 @@ SERVERS: dict[str, Server] = {
                 ALL + ": check the key",
             ),
         ),
+        ends={**CHAT_ENDS, "content_filter": "content_filter", "content_filter: PROHIBITED_CONTENT": "content_filter"},
     ),
     "OpenRouter": Server(
         {"data": [{"id": "z-ai/glm-5", "canonical_slug": "z-ai/glm-5", "supported_parameters": ["reasoning"]}]},
@@ -483,6 +546,7 @@ SERVERS: dict[str, Server] = {
             ((402, {"error": {"code": 402, "message": "Insufficient credits"}}), ALL + ": add to the account"),
             ((404, {"error": {"code": 404, "message": "No endpoints found for z-ai/glm-5."}}), ALL + ": check `model`"),
         ),
+        ends={**CHAT_ENDS, "content_filter": "content_filter"},
     ),
     "LiteLLM": Server(
         listed("claude-sonnet", "openai"),
@@ -507,11 +571,7 @@ SERVERS: dict[str, Server] = {
             model="claude-sonnet",
         ),
         {**SAID, **THOUGHT, "tokens_in": 2006, "tokens_cached": 1920, "tokens_out": 300, "tokens_thought": 240},
-        lambda body: unsupported(
-            body,
-            "reasoning_effort",
-            "litellm.UnsupportedParamsError: anthropic does not support parameters: ['reasoning_effort'], for model=claude",
-        ),
+        unmapped,
         ((ON, {"reasoning_effort": None, "max_tokens": 2064}),),
         ("it takes no switch that puts thinking on",),
         (
@@ -543,6 +603,7 @@ SERVERS: dict[str, Server] = {
                 ALL + ": add to the account",
             ),
         ),
+        ends={**CHAT_ENDS, "content_filter": "content_filter"},
     ),
     "Anthropic, to Claude 4.5": Server(
         {
@@ -598,7 +659,11 @@ SERVERS: dict[str, Server] = {
             ),
             (replace(ON, budget=10), {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 1088}),
         ),
-        notes=("it thinks although its thinking was switched off", "its temperature is 1 while it thinks"),
+        notes=(
+            "it thinks although its thinking was switched off",
+            "its temperature is 1 while it thinks",
+            "a thought has 1,024 tokens, as it takes no bound below that",
+        ),
         errors=(
             (claude(529, "overloaded_error", "Overloaded"), BUSY),
             (claude(429, "rate_limit_error", "This request would exceed your organization's rate limit"), BUSY),
@@ -618,6 +683,10 @@ SERVERS: dict[str, Server] = {
             (claude(404, "not_found_error", "model: claude-haiku-4-5"), ALL + ": check `model`"),
         ),
         path="/v1/messages",
+        ends={
+            **{"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "refusal": "content_filter"},
+            **{"model_context_window_exceeded": "length", "tool_use": "tool_calls", "pause_turn": "tool_calls"},
+        },
     ),
     "Anthropic, Claude 4.7 and later": Server(
         {"data": [{"type": "model", "id": "claude-opus-5", "display_name": "Claude Opus 5"}], "has_more": False},
@@ -641,6 +710,16 @@ SERVERS: dict[str, Server] = {
             "it takes no bound for a thought, which shares the limit of tokens with its answer",
         ),
         path="/v1/messages",
+        judge={
+            "type": "message",
+            "model": "claude-opus-5",
+            "content": [
+                {"type": "thinking", "thinking": "", "signature": "EqoB"},
+                {"type": "text", "text": "The answer is: (A)"},
+            ],
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 21, "output_tokens": 90},
+        },
     ),
 }
 
@@ -677,6 +756,29 @@ class Exchange:
     notes: list[str] = field(default_factory=list)
 
 
+def met(server: Server, page: Callable[[Body], Body | Wrong], doing: Callable[[Endpoint], Awaitable[None]]) -> Exchange:
+    """What is done with a server that answers so, as far as it takes what it is asked; its replies are left to who does it."""
+    done = Exchange()
+
+    def answer(body: Body) -> web.Response:
+        if "Row" in json.dumps(body["messages"]):
+            done.bodies.append(body)
+        said = server.refuses(body) or page(body)
+        return web.json_response(said[1], status=said[0]) if isinstance(said, tuple) else web.json_response(said)
+
+    async def scene() -> None:
+        async with running(server, answer) as (url, asked):
+            spec = ModelSpec("judge", endpoints=(url,), model=server.name, patience=0.05, timeout=5.0)
+            async with Endpoint(spec.endpoints, spec.model, spec) as model:
+                model.say = lambda note: done.notes.append(note.partition(": ")[2])
+                await doing(model)
+            if server.path == "/v1/messages":
+                assert {each.headers["anthropic-version"] for each in asked} == {VERSION}
+
+    asyncio.run(scene())
+    return done
+
+
 def exchanged(
     server: Server, *requests: Request, wrong: Callable[[bool], Wrong | None] = lambda row: None, once: bool = False
 ) -> Exchange:
@@ -686,30 +788,15 @@ def exchanged(
         wrong: an error that it answers to a row, or to what is harmless.
         once: whether each row is one exchange, whatever its answer.
     """
-    done = Exchange()
+    replies: list[Reply] = []
 
-    def page(body: Body) -> web.Response:
-        row = "Row" in json.dumps(body["messages"])
-        if row:
-            done.bodies.append(body)
-        if error := server.refuses(body) or wrong(row):
-            return web.json_response(error[1], status=error[0])
-        return web.json_response(server.answer)
+    async def doing(model: Endpoint) -> None:
+        for number, request in enumerate(requests):
+            await model.prepare(request)
+            replies.append(await (model.once(request) if once else model.ask(request, f"row {number}")))
 
-    async def scene() -> None:
-        async with running(server, page) as (url, asked):
-            spec = ModelSpec("judge", endpoints=(url,), model=server.name, patience=0.05, timeout=5.0)
-            async with Endpoint(spec.endpoints, spec.model, spec) as model:
-                model.say = lambda note: done.notes.append(note.partition(": ")[2])
-                for number, request in enumerate(requests):
-                    await model.prepare(request)
-                    answer = model.once(request) if once else model.ask(request, f"row {number}")
-                    done.replies.append(await answer)
-            if server.path == "/v1/messages":
-                assert {each.headers["anthropic-version"] for each in asked} == {VERSION}
-
-    asyncio.run(scene())
-    return done
+    done = met(server, lambda body: wrong("Row" in json.dumps(body["messages"])) or server.answer, doing)
+    return replace(done, replies=replies)
 
 
 @pytest.fixture(autouse=True)
@@ -755,6 +842,75 @@ def test_an_error_is_its_owner_s(server: Server, wrong: Wrong, whose: str) -> No
         with pytest.raises(RowError) as row_error:
             exchanged(server, PLAIN, wrong=lambda row: wrong if row else None)
         assert row_error.value.reason == owner
+
+
+def ended(answer: Body, word: str) -> Body:
+    """The same answer, ended otherwise."""
+    if "stop_reason" in answer:
+        return {**answer, "stop_reason": word}
+    return {**answer, "choices": [{**answer["choices"][0], "finish_reason": word}]}
+
+
+@pytest.mark.parametrize("name", [name for name, server in SERVERS.items() if server.ends])
+def test_an_end_is_known_by_the_server_s_word_for_it(name: str) -> None:
+    server, found = SERVERS[name], list[str]()
+    words = iter(server.ends)
+
+    async def doing(model: Endpoint) -> None:
+        await model.prepare(PLAIN)
+        for _ in server.ends:
+            found.extend((await model.once(PLAIN)).finishes)
+
+    def page(body: Body) -> Body:
+        return ended(server.answer, next(words)) if "Row" in json.dumps(body["messages"]) else server.answer
+
+    met(server, page, doing)
+    assert dict(zip(server.ends, found, strict=True)) == server.ends
+
+
+def with_verdict(answer: Body) -> Body:
+    return json.loads(json.dumps(answer).replace("Yes.", "It is kinder.\\nThe answer is: (A)"))
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_verdict_is_read_as_the_server_gives_it(name: str) -> None:
+    server, votes = SERVERS[name], list[Vote]()
+    drafts = (Draft(text, "m", "stop", 1) for text in ("Kind words.", "Rude words."))
+    row = Pair("p/0", "p", ({"role": "user", "content": "Row: how do I get in?"},), *drafts, "redteam")
+
+    async def doing(model: Endpoint) -> None:
+        await model.prepare(PLAIN)  # so that it is known whether it thinks
+        ask = Ask(model, Slots(4), CONSTITUTION, row.id, Random(0))
+        made = await label(row, Label(model="judge", method="logprob", orders="one", both_share=0, verdicts=2), ask)
+        assert isinstance(made, list)
+        votes.extend(vote for each in made for vote in each.votes)
+
+    def page(body: Body) -> Body:
+        if "logprobs" in body and server.choice:
+            return server.choice
+        return server.judge or with_verdict(server.answer)
+
+    done = met(server, page, doing)
+    [vote] = votes
+    first = 1 / (1 + math.exp(-2.4)) if server.kind == "logprobs" else 1.0
+    assert (vote.kind, vote.p_a) == (server.kind, pytest.approx(first if vote.order == "ab" else 1 - first))
+    begun = [body["messages"][-1] for body in done.bodies if body.get("continue_final_message")]
+    if name.startswith("vLLM, with"):  # it goes on from a beginning, after the thought
+        assert [(each["reasoning"].strip(), each["content"]) for each in begun][-1] == ("Rye is a cereal.", BEGUN)
+
+
+KINDS = (
+    *("OpenAI", "vLLM, with", "vLLM, gpt-oss", "SGLang", "llama.cpp", "Ollama", "Gemini", "OpenRouter", "LiteLLM"),
+    "Anthropic",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_server_has_exchanges_of_each_kind(kind: str) -> None:
+    mine = [server for name, server in SERVERS.items() if name.startswith(kind)]
+    assert any(server.reply.get("tokens_thought") for server in mine)
+    for known in ("sent", "errors", "ends"):
+        assert any(getattr(server, known) for server in mine), known
 
 
 def test_credits_that_others_in_flight_may_need_are_waited_for() -> None:

@@ -207,7 +207,7 @@ class ChatTokens:
         answers = [each.tokens for each in written]
         batch = together(prompts, answers, self.pad)
         on_device = Batch(batch.ids.to(device), batch.attention.to(device), batch.mask.to(device))
-        whole = [self.tokenizer.decode(answer, skip_special_tokens=True) for answer in answers]
+        whole = list(map(self.template.text, answers))
         texts = list(map(said, shown, whole))
         ended = torch.tensor([bool(answer) and answer[-1] in self.ends for answer in answers], device=device)
         return Rollout(asked, on_device, texts, ended, drawn(written, device))

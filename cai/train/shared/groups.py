@@ -19,7 +19,7 @@ from transformers import TrainerCallback, TrainerState
 from cai.models.lessons import said
 from cai.stages.grpo import Grpo
 from cai.stages.rloo import Rloo
-from cai.store.rows import Message, Prompt
+from cai.store.rows import Prompt
 from cai.train.rl import held_out, kl
 from cai.train.rl.actor import beside, reference_of
 from cai.train.rl.held_out import HeldOutAnswer
@@ -122,7 +122,7 @@ class GroupReward:
         self.__name__ = self.rewards.scoring.method  # by which TRL names its figures
 
     async def __call__(
-        self, completions: Sequence[Sequence[Message]], number: Sequence[int], trainer_state: TrainerState, **_: object
+        self, completion_ids: Sequence[Sequence[int]], number: Sequence[int], trainer_state: TrainerState, **_: object
     ) -> list[float | None]:
         """The score of each answer; None where it cannot be read.
 
@@ -132,7 +132,7 @@ class GroupReward:
         step = trainer_state.global_step
         asked = [self._asked(self.prompts[each], step) for each in number]
         shown = [self.talk.template.asked(each.messages) for each in asked]
-        texts = [said(before, each[-1]["content"]) for before, each in zip(shown, completions, strict=True)]
+        texts = list(map(said, shown, map(self.talk.template.text, completion_ids)))
         scores = await self.rewards.score(asked, texts)
         if trainer_state.is_world_process_zero:
             questions.show(self.shown, step + 1, asked, texts, scores)
