@@ -32,6 +32,9 @@ from cai.models.usage import share
 from cai.models.weights import load
 from constitution.turns import CHAT
 
+CLOSING = 16
+"""Tokens at the most that close a thought."""
+
 
 class Local:
     """A model loaded into this process."""
@@ -79,8 +82,8 @@ class Local:
         return replace(request, messages=(), prompt=self.template.asked(request.messages))
 
     def _room(self, request: Request) -> int:
-        """Tokens for a thought beside the answer, as far as the model's length has them."""
-        left = self.limit - len(self.template.ids(request.prompt)) - request.max_tokens
+        """Tokens for a thought beside the answer, as far as the model's length has them and leaves room for one after it."""
+        left = self.limit - len(self.template.ids(request.prompt)) - 2 * request.max_tokens - CLOSING
         return max(min(BUDGET, self.limit // 2, left), 0)
 
     def _answer(self, requests: list[Request]) -> list[Reply | RowError]:
