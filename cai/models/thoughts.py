@@ -6,6 +6,7 @@ sentence tags are part of an answer, which may well speak of them; and of any ot
 """
 
 import re
+from collections.abc import Iterable, Iterator
 
 TAGS = (
     ("<think>", "</think>"),
@@ -54,9 +55,17 @@ def _word(text: str) -> re.Pattern[str]:
     return re.compile(re.escape(text), re.IGNORECASE)
 
 
-_MARKS = [(_word(opening), _word(closing)) for opening, closing in (*TAGS, *SENTENCES)]
+def _any(words: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
+
+
+_MARKS = {mark.lower(): (_word(both[0]), _word(both[1])) for both in (*TAGS, *SENTENCES) for mark in both}
+"""Opening or closing → both."""
 _ANSWERS = [(_word(opening), _word(closing)) for opening, closing in ANSWERS]
-_OPENINGS = re.compile("|".join(re.escape(opening) for opening, _ in (*TAGS, *SENTENCES)), re.IGNORECASE)
+_OPENED, _CLOSED = (
+    _any(tags) for tags in zip(*TAGS, strict=True)
+)  # without letters at their beginning they are soon found
+_OPENINGS = _any(opening for opening, _ in (*TAGS, *SENTENCES))
 WORDS = ("analysis", *(opening for opening, _ in SENTENCES))
 
 
@@ -88,9 +97,8 @@ def _first(text: str, opened: bool) -> Apart:
         return _channels(begun)
     if _BARE.match(begun):
         return _parts(begun.removeprefix("analysis"), re.compile("(?!)"), _word("assistantfinal"))
-    for opening, closing in _MARKS:
-        if found := opening.match(begun):
-            return _parts(begun[found.end() :], opening, closing)
+    if found := _OPENINGS.match(begun):
+        return _parts(begun[found.end() :], *_MARKS[found[0].lower()])
     if marks := _alone(text):
         return _parts(text, *marks)
     return (text.strip(), "", True) if opened else ("", text, False)
@@ -106,9 +114,10 @@ def _parts(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> Apa
 
 def _alone(text: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
     """The tags of which a text has the closing one alone; one in quotes is spoken of."""
-    for opening, closing in _MARKS[: len(TAGS)]:
-        found = closing.search(text)
-        if found and not opening.search(text, 0, found.start()) and not _quoted(text, found):
+    first = {each[0].lower(): each for each in reversed([*_CLOSED.finditer(text)])}
+    for tag, found in first.items():
+        opening, closing = _MARKS[tag]
+        if not opening.search(text, 0, found.start()) and not _quoted(text, found):
             return opening, closing
     return None
 
@@ -121,10 +130,10 @@ def _quoted(text: str, found: re.Match[str]) -> bool:
 def _later(thought: str, said: str) -> Apart:
     """Thoughts after the first words that are said."""
     place = 0
-    while found := next(iter(_openings(said, place)), None):
-        opening, (start, end) = found
-        closing = next(closing for mark, closing in _MARKS if mark.fullmatch(opening))
-        closed, before = closing.search(said, end), said[:start]
+    while found := next(_openings(said, place), None):
+        _, closing = _MARKS[found[0].lower()]
+        end, before = found.end(), said[: found.start()]
+        closed = closing.search(said, end)
         line = before.rpartition("\n")[2].rstrip()
         if closed and line and line[-1] not in ".!?" and len(said[end : closed.start()].split()) <= FEW:
             place = closed.end()
@@ -137,10 +146,10 @@ def _later(thought: str, said: str) -> Apart:
     return thought, said, False
 
 
-def _openings(text: str, start: int) -> list[tuple[str, tuple[int, int]]]:
+def _openings(text: str, start: int) -> Iterator[re.Match[str]]:
     """The tags from a place on that open a thought: those that stand neither in code nor in quotes."""
-    tags = (each for each in _OPENINGS.finditer(text, start) if each[0][0] in "<[\u25c1")
-    return [(each[0], each.span()) for each in tags if not _quoted(text, each) and not _in_code(text, each.start())]
+    tags = _OPENED.finditer(text, start)
+    return (each for each in tags if not _quoted(text, each) and not _in_code(text, each.start()))
 
 
 def _in_code(text: str, place: int) -> bool:
