@@ -10,13 +10,11 @@ import argparse
 import asyncio
 import hashlib
 import json
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import hosting
 from aiohttp import web
 
 Body = dict[str, Any]
@@ -71,7 +69,12 @@ class BatchServer:
                 web.get("/v1/batches/{id}", self._look),
             ]
         )
+        app.on_shutdown.append(self._stop)
         return app
+
+    async def _stop(self, _: web.Application) -> None:
+        for task in self.working:
+            task.cancel()
 
     async def _models(self, _: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": "big", "owned_by": "somebody"}]})
@@ -169,44 +172,18 @@ def answer(body: Body) -> Body:
     return {"object": "chat.completion", "model": body["model"], "choices": choices, "usage": usage}
 
 
-async def listening(server: BatchServer, port: int = 0) -> tuple[web.AppRunner, int]:
-    """The server on a port of this machine, a free one unless told."""
-    runner = web.AppRunner(server.application(), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    return runner, runner.addresses[0][1]
-
-
 @contextmanager
 def in_a_thread(server: BatchServer) -> Iterator[str]:
     """The server until the block is left; gives its base URL."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    runner, port = asyncio.run_coroutine_threadsafe(listening(server), loop).result()
-    try:
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        for task in server.working:
-            loop.call_soon_threadsafe(task.cancel)
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with hosting.in_thread(server.application()) as url:
+        yield f"{url}/v1"
 
 
 @contextmanager
 def in_a_process(slots: int, seconds: float) -> Iterator[str]:
     """The same in a process of its own, whose work is not the client's."""
-    line = [sys.executable, __file__, "--slots", str(slots), "--mean", str(seconds)]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+    with hosting.in_process(__file__, "--slots", slots, "--mean", seconds) as (_, port):
+        yield f"http://127.0.0.1:{port}/v1"
 
 
 def main() -> None:
@@ -215,14 +192,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--slots", type=int, default=64)
     parser.add_argument("--mean", type=float, default=0.5)
-    given = parser.parse_args()
-
-    async def serve() -> None:
-        _, port = await listening(BatchServer(given.slots, given.mean), given.port)
-        print(port, flush=True)
-        await asyncio.Event().wait()
-
-    asyncio.run(serve())
+    options = parser.parse_args()
+    asyncio.run(hosting.serve(BatchServer(options.slots, options.mean).application(), options.port))
 
 
 if __name__ == "__main__":

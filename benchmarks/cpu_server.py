@@ -21,7 +21,7 @@ from pathlib import Path
 
 from cai.models.spec import ModelSpec
 from cai.models.types import Request
-from cai.models.vllm import Served, serve
+from cai.models.vllm import VllmEndpoint, serve
 
 IN_FLIGHT, REQUESTS, TOKENS = 48, 96, 128
 
@@ -38,7 +38,7 @@ def busy(core: int) -> Iterator[None]:
         process.wait()
 
 
-async def rate(served: Served) -> float:
+async def rate(served: VllmEndpoint) -> float:
     """Generated tokens/s."""
     places, began = asyncio.Semaphore(IN_FLIGHT), time.monotonic()
 

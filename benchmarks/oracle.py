@@ -9,20 +9,19 @@ pair) it says no letter. What the exam should find follows from these numbers al
 """
 
 import argparse
-import asyncio
 import hashlib
 import json
 import math
 import random
 import re
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hosting
 import numpy
 from aiohttp import web
 from rich.console import Console
@@ -97,26 +96,11 @@ async def _models(_: web.Request) -> web.Response:
 @contextmanager
 def serving() -> Iterator[str]:
     """All judges, each under a path of its own, on one server in a thread; gives its base URL."""
-    loop, app, place = asyncio.new_event_loop(), web.Application(), []
+    app = web.Application()
     app.router.add_post("/{sharpness}/{bias}/{mute}/v1/chat/completions", _chat)
     app.router.add_get("/{sharpness}/{bias}/{mute}/v1/models", _models)
-    runner = web.AppRunner(app, access_log=None)
-
-    async def start() -> None:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        place.append(f"http://127.0.0.1:{runner.addresses[0][1]}")
-
-    loop.run_until_complete(start())
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield place[0]
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with hosting.in_thread(app) as url:
+        yield url
 
 
 def truth(oracle: Oracle, orders: str, count: int = 1_000_000) -> dict[str, float]:

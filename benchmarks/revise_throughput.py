@@ -27,7 +27,7 @@ from cai.models.concurrency import Slots
 from cai.models.dialect import Vllm
 from cai.models.spec import ModelSpec
 from cai.models.types import Model, Reply, Request
-from cai.models.vllm import Served, serve
+from cai.models.vllm import VllmEndpoint, serve
 from cai.stages.prompts import Prompts
 from cai.stages.revise import Revise, revise
 from cai.store.ledger import Fingerprint
@@ -78,7 +78,7 @@ async def stage(model: Recording, rows: list[Prompt], rounds: int, folder: Path)
     return time.monotonic() - began
 
 
-async def bare(server: Served, requests: list[Request]) -> tuple[float, int]:
+async def bare(server: VllmEndpoint, requests: list[Request]) -> tuple[float, int]:
     """Seconds and generated tokens of the loop."""
     url, free = server.replicas[0].url, asyncio.Semaphore(server.concurrency)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:

@@ -15,11 +15,11 @@ import heapq
 import math
 import random
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import hosting
 from aiohttp import web
 
 WORDS = ("names", "who", "could", "be", "hurt", "and", "says", "in", "plain", "words", "what", "would", "be", "better")
@@ -158,18 +158,10 @@ def possible(requests: int, slots: int, mean: float = 0.5, sigma: float = 0.6, s
 @contextmanager
 def running(port: int, slots: int = 64, mean: float = 0.5, sigma: float = 0.6, seed: int = 0) -> Iterator[str]:
     """The server in a process of its own until the block is left; gives its base URL. Port 0 is any free one."""
-    line = [sys.executable, __file__, "--port", str(port)]
-    line += ["--slots", str(slots), "--mean", str(mean), "--sigma", str(sigma), "--seed", str(seed)]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        port = int(process.stdout.readline())  # it says where it listens, when it does
+    options = ("--port", port, "--slots", slots, "--mean", mean, "--sigma", sigma, "--seed", seed)
+    with hosting.in_process(__file__, *options) as (process, port):
         _processes[port] = process
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
 
 
 def main() -> None:
@@ -180,16 +172,9 @@ def main() -> None:
     parser.add_argument("--mean", type=float, default=0.5)
     parser.add_argument("--sigma", type=float, default=0.6)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-
-    async def serve() -> None:
-        runner = web.AppRunner(application(given.slots, given.mean, given.sigma, given.seed), access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", given.port).start()
-        print(runner.addresses[0][1], flush=True)
-        await asyncio.Event().wait()
-
-    asyncio.run(serve())
+    options = parser.parse_args()
+    app = application(options.slots, options.mean, options.sigma, options.seed)
+    asyncio.run(hosting.serve(app, options.port))
 
 
 if __name__ == "__main__":

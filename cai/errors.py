@@ -4,6 +4,7 @@
     CaiError
     ├── UserError      what the user wrote is wrong (exit code 2); an InputError too
     ├── RunError       the run cannot go on: a server died, a disk is full (exit code 1)
+    │   └── Damage     a file of a run is not as it was written
     └── RowError       this row cannot be done; it is dropped with the reason and the run goes on
 
 Every message is one sentence that says what is wrong, where, and what to do.
@@ -29,6 +30,21 @@ class UserError(CaiError, InputError):
 
 class RunError(CaiError, RuntimeError):
     """The run had to stop; what was written stays and the same command goes on from there."""
+
+
+class Damage(RunError):
+    """A file of a run is not as it was written.
+
+    Attributes:
+        what: which, where, and what is wrong with it.
+    """
+
+    def __init__(self, what: str, advice: str = "put it back as it was, or redo its stage") -> None:
+        super().__init__(f"{what}; {advice}")
+        self.what = without_password(what)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return RunError, self.args  # what crosses to another process is the sentence
 
 
 class RowError(CaiError):

@@ -21,9 +21,9 @@ from constitution.turns import (
     Style,
     Turn,
     conversation,
-    grown,
+    grow,
     opening,
-    rendered,
+    render,
     words_of,
 )
 
@@ -48,17 +48,17 @@ def critique(
         messages: the conversation before the answer.
     """
     by_id, templates = constitution.by_id, constitution.templates
-    shown = constitution.critique_revision[: style.exemplars]
-    examples = [_worked(templates, by_id[exemplar.principle], exemplar) for exemplar in shown]
+    exemplars = constitution.critique_revision[: style.exemplars]
+    examples = [_exemplar_turns(templates, by_id[exemplar.principle], exemplar) for exemplar in exemplars]
     last = _critique_turn(templates, principle, conversation(messages, answer))
     stops = stop_before(constitution.templates.revision), *USUAL_STOPS
-    return rendered(style.form, (opening(constitution, "review"), examples, last), "Critique", stops)
+    return render(style.form, (opening(constitution, "review"), examples, last), "Critique", stops)
 
 
-def revision(constitution: Constitution, asked: Rendered, critique: str, principle: Principle) -> Rendered:
+def revision(constitution: Constitution, request: Rendered, critique: str, principle: Principle) -> Rendered:
     """What asks for the revision, grown from what asked for the critique."""
     stops = stop_before(constitution.templates.critique), *USUAL_STOPS
-    return grown(asked, critique, _revision_turn(constitution.templates, principle), "Revision", stops)
+    return grow(request, critique, _revision_turn(constitution.templates, principle), "Revision", stops)
 
 
 @lru_cache(maxsize=64)
@@ -76,8 +76,8 @@ def stop_before(template: str) -> str:
     return own[start:].rstrip() if start >= 0 and re.search(r"\w", own[start:]) else ""
 
 
-def _critique_turn(templates: Templates, principle: Principle, shown: str) -> Turn:
-    values = {**words_of(principle), "request": principle.critique, "conversation": shown}
+def _critique_turn(templates: Templates, principle: Principle, text: str) -> Turn:
+    values = {**words_of(principle), "request": principle.critique, "conversation": text}
     return Turn("user", fill(templates.critique, values))
 
 
@@ -86,11 +86,11 @@ def _revision_turn(templates: Templates, principle: Principle) -> Turn:
 
 
 @lru_cache(maxsize=256)
-def _worked(templates: Templates, principle: Principle, exemplar: CritiqueRevisionExemplar) -> tuple[Turn, ...]:
+def _exemplar_turns(templates: Templates, principle: Principle, exemplar: CritiqueRevisionExemplar) -> tuple[Turn, ...]:
     """An exemplar's turns, which are the same in every request."""
-    shown = conversation([{"role": "user", "content": exemplar.prompt}], exemplar.answer)
+    text = conversation([{"role": "user", "content": exemplar.prompt}], exemplar.answer)
     return (
-        _critique_turn(templates, principle, shown),
+        _critique_turn(templates, principle, text),
         Turn("assistant", exemplar.critique, "Critique"),
         _revision_turn(templates, principle),
         Turn("assistant", exemplar.revision, "Revision"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from constitution import rules
-from constitution.load import Loaded, resolve
+from constitution.load import ConstitutionFile, resolve
 from constitution.rules import Context
 from constitution.source import InputError, Problem, Source, nearest
 
@@ -45,40 +45,40 @@ class Finding:
         return {"level": self.level, "rule": self.rule, **place, "text": problem.text}
 
 
-def documented() -> dict[str, tuple[str, str]]:
+def catalogue() -> dict[str, tuple[str, str]]:
     """Every rule's name with its level and what it means."""
-    found = {name: ("error", about) for name, about in ERRORS.items()}
-    for level, those in (("warning", rules.WARNINGS), ("note", rules.NOTES)):
-        found |= {rules.name(rule): (level, " ".join((rule.__doc__ or "").split())) for rule in those}
-    return {**found, IDLE: ("warning", IDLE_ABOUT)}
+    entries = {name: ("error", about) for name, about in ERRORS.items()}
+    for level, group in (("warning", rules.WARNINGS), ("note", rules.NOTES)):
+        entries |= {rules.name(rule): (level, " ".join((rule.__doc__ or "").split())) for rule in group}
+    return {**entries, IDLE: ("warning", IDLE_ABOUT)}
 
 
 def check(source: Source, context: Context | None = None) -> list[Finding]:
     """Everything to be found in a constitution's file; errors alone where it does not load."""
     try:
-        loaded = resolve(source)
+        file = resolve(source)
     except InputError as error:
-        return [Finding("error", problem.rule, problem) for problem in error.found]
-    return check_loaded(loaded, context or Context())
+        return [Finding("error", problem.rule, problem) for problem in error.problems]
+    return check_file(file, context or Context())
 
 
-def check_loaded(loaded: Loaded, context: Context) -> list[Finding]:
+def check_file(file: ConstitutionFile, context: Context) -> list[Finding]:
     """Warnings and notes on a file that loads, in the order of the file."""
-    silences = loaded.source.data.get("silence", [])
-    used: set[int] = set()
-    found = []
-    for level, those in (("note", rules.NOTES), ("warning", rules.WARNINGS)):
-        for rule in those:
-            for keys, principle, text in rule(loaded, context):
-                silent = _silenced(silences, rules.name(rule), principle)
-                used |= silent
+    silences = file.source.data.get("silence", [])
+    hits: set[int] = set()
+    findings = []
+    for level, group in (("note", rules.NOTES), ("warning", rules.WARNINGS)):
+        for rule in group:
+            for keys, principle, text in rule(file, context):
+                silent = _silence_numbers(silences, rules.name(rule), principle)
+                hits |= silent
                 if not silent:
-                    found.append(Finding(level, rules.name(rule), loaded.source.problem(keys, text)))
-    found += _idle(loaded, used, context)
-    return sorted(found, key=lambda finding: finding.problem.line)
+                    findings.append(Finding(level, rules.name(rule), file.source.problem(keys, text)))
+    findings += _idle(file, hits, context)
+    return sorted(findings, key=lambda finding: finding.problem.line)
 
 
-def _silenced(silences: list[dict[str, str]], rule: str, principle: str) -> set[int]:
+def _silence_numbers(silences: list[dict[str, str]], rule: str, principle: str) -> set[int]:
     """The numbers of the silences that a finding falls under."""
     return {
         number
@@ -87,20 +87,20 @@ def _silenced(silences: list[dict[str, str]], rule: str, principle: str) -> set[
     }
 
 
-def _idle(loaded: Loaded, used: set[int], context: Context) -> Iterator[Finding]:
-    known = [name for name, (level, _) in documented().items() if level != "error" and name != IDLE]
-    ids = list(loaded.constitution.by_id)
+def _idle(file: ConstitutionFile, hits: set[int], context: Context) -> Iterator[Finding]:
+    names = [name for name, (level, _) in catalogue().items() if level != "error" and name != IDLE]
+    ids = list(file.constitution.by_id)
     # Two rules need more than the file; without it they say nothing, and their silences are not idle.
-    unasked = {"over-long"} if context.count is None else set()
-    unasked |= {"applies-to-nothing"} if context.prompts is None else set()
-    for number, silence in enumerate(loaded.source.data.get("silence", [])):
+    exempt = {"over-long"} if context.count is None else set()
+    exempt |= {"applies-to-nothing"} if context.prompts is None else set()
+    for number, silence in enumerate(file.source.data.get("silence", [])):
         rule, principle = silence["rule"], silence.get("principle")
-        if rule not in known:
-            text = f'there is no rule "{rule}" that can be silenced; {nearest(rule, known)}'
+        if rule not in names:
+            text = f'there is no rule "{rule}" that can be silenced; {nearest(rule, names)}'
         elif principle is not None and principle not in ids:
             text = f'there is no principle "{principle}"; {nearest(principle, ids)}'
-        elif number in used or rule in unasked:
+        elif number in hits or rule in exempt:
             continue
         else:
             text = f'"{rule}" finds nothing here any more; take this silence out'
-        yield Finding("warning", IDLE, loaded.source.problem(("silence", number), text))
+        yield Finding("warning", IDLE, file.source.problem(("silence", number), text))

@@ -20,7 +20,7 @@ MOST_MATCHES = 30_000
 """Pairs of the same word up to which the longest blocks are looked for: two texts of English of some 1,700 words."""
 MOST_WORDS = 20_000
 """Of a text that is compared at all, after a beginning that is the same."""
-SPOKEN = ("name", "version", "description", "preamble")
+TEXT_FIELDS = ("name", "version", "description", "preamble")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Change:
 
 def changes(old: Constitution, new: Constitution) -> Iterator[Change]:
     """Every difference, in reading order."""
-    for field in SPOKEN:
-        yield from _changed(field, getattr(old, field), getattr(new, field))
+    for field in TEXT_FIELDS:
+        yield from _change(field, getattr(old, field), getattr(new, field))
     for field, text in asdict(old.templates).items():
-        yield from _changed(f"templates.{field}", text, getattr(new.templates, field))
+        yield from _change(f"templates.{field}", text, getattr(new.templates, field))
     for id, principle in old.by_id.items():
         if id not in new.by_id:
             yield Change("removed", id, principle.title)
@@ -53,7 +53,7 @@ def changes(old: Constitution, new: Constitution) -> Iterator[Change]:
             yield Change("added", id, new=principle.title)
             continue
         for field, value in asdict(principle).items():
-            yield from _changed(f"{id}.{field}", getattr(old.by_id[id], field), value)
+            yield from _change(f"{id}.{field}", getattr(old.by_id[id], field), value)
     for use in ("critique_revision", "judgment"):
         yield from _exemplars(f"exemplars.{use}", getattr(old, use), getattr(new, use))
     both = old.by_id.keys() & new.by_id.keys()
@@ -84,15 +84,15 @@ def _blocks(old: Sequence[str], new: Sequence[str]) -> list[Block]:
         (at for at, both in enumerate(zip(old, new, strict=False)) if both[0] != both[1]), min(len(old), len(new))
     )
     rest, rest2 = old[head:], new[head:]
-    there = Counter(rest2)
-    if sum(there[word] for word in rest) <= MOST_MATCHES:
+    counts = Counter(rest2)
+    if sum(counts[word] for word in rest) <= MOST_MATCHES:
         # The longest block first: what people would call the same. With words that come again and again it takes for ever.
-        matched = difflib.SequenceMatcher(None, rest, rest2, False).get_matching_blocks()
+        blocks = difflib.SequenceMatcher(None, rest, rest2, False).get_matching_blocks()
     elif max(len(rest), len(rest2)) <= MOST_WORDS:
-        matched = _longest_common(rest, rest2)
+        blocks = _longest_common(rest, rest2)
     else:
-        matched = [(len(rest), len(rest2), 0)]
-    return [(0, 0, head), *((head + start, head + start2, size) for start, start2, size in matched)]
+        blocks = [(len(rest), len(rest2), 0)]
+    return [(0, 0, head), *((head + start, head + start2, size) for start, start2, size in blocks)]
 
 
 def _longest_common(old: Sequence[str], new: Sequence[str]) -> list[Block]:
@@ -129,13 +129,13 @@ def _runs(blocks: Sequence[Block], size: int, size2: int) -> Iterator[Block]:
             yield start, start2, length
 
 
-def _changed(what: str, old: object, new: object) -> Iterator[Change]:
+def _change(what: str, old: object, new: object) -> Iterator[Change]:
     if _plain(old) != _plain(new):
         yield Change("changed", what, _text(old), _text(new))
 
 
 def _exemplars(what: str, old: Sequence[Exemplar], new: Sequence[Exemplar]) -> Iterator[Change]:
-    before, after = _keyed(old), _keyed(new)
+    before, after = _by_key(old), _by_key(new)
     for key in [key for key in before if key not in after]:
         yield Change("removed", f"{what}.{key[0]}", before[key].prompt)
     for key, exemplar in after.items():
@@ -143,21 +143,21 @@ def _exemplars(what: str, old: Sequence[Exemplar], new: Sequence[Exemplar]) -> I
             yield Change("added", f"{what}.{key[0]}", new=exemplar.prompt)
             continue
         for field, value in asdict(exemplar).items():
-            yield from _changed(f"{what}.{key[0]}.{field}", getattr(before[key], field), value)
+            yield from _change(f"{what}.{key[0]}.{field}", getattr(before[key], field), value)
     yield from _order(
         f"order of {what}", [key for key in before if key in after], [key for key in after if key in before]
     )
 
 
-def _keyed(exemplars: Sequence[Exemplar]) -> dict[Place, Exemplar]:
+def _by_key(exemplars: Sequence[Exemplar]) -> dict[Place, Exemplar]:
     """By principle and prompt; one that is there again has a number."""
-    seen: Counter[tuple[str, str]] = Counter()
-    keyed: dict[Place, Exemplar] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    by_key: dict[Place, Exemplar] = {}
     for exemplar in exemplars:
         key = exemplar.principle, exemplar.prompt
-        keyed[(*key, seen[key])] = exemplar
-        seen[key] += 1
-    return keyed
+        by_key[(*key, counts[key])] = exemplar
+        counts[key] += 1
+    return by_key
 
 
 def _order(what: str, old: Sequence[Place | tuple[str]], new: Sequence[Place | tuple[str]]) -> Iterator[Change]:

@@ -45,14 +45,14 @@ def for_revision(
         rng: the row's own; one number is drawn from it for each round.
         fits: which principles can be revised under; all unless told.
     """
-    there = _applying([each for each in constitution.principles if fits(each)], about)
-    if choice == "all" or not there:
-        return there
-    drawn: list[Principle] = []
+    pool = _pool([each for each in constitution.principles if fits(each)], about)
+    if choice == "all" or not pool:
+        return pool
+    draws: list[Principle] = []
     for _ in range(rounds):
-        left = there[:] if choice != "distinct" else _left(there, drawn)
-        drawn.append(_draw(left, about, choice, rng))
-    return tuple(drawn)
+        rest = pool[:] if choice != "distinct" else _rest(pool, draws)
+        draws.append(_draw(rest, about, choice, rng))
+    return tuple(draws)
 
 
 def for_judgment(
@@ -70,35 +70,35 @@ def for_judgment(
     Returns:
         nothing where no such principle applies to the prompt.
     """
-    there = _applying([each for each in constitution.principles if fits(each)], about)
-    return there if choice == "all" or not there else (_draw(there, about, choice, rng),)
+    pool = _pool([each for each in constitution.principles if fits(each)], about)
+    return pool if choice == "all" or not pool else (_draw(pool, about, choice, rng),)
 
 
-def _applying(principles: Sequence[Principle], about: About) -> tuple[Principle, ...]:
+def _pool(principles: Sequence[Principle], about: About) -> tuple[Principle, ...]:
     return tuple(principle for principle in principles if principle.applies_to.covers(about))
 
 
-def _left(there: Sequence[Principle], drawn: Sequence[Principle]) -> Sequence[Principle]:
+def _rest(pool: Sequence[Principle], draws: Sequence[Principle]) -> Sequence[Principle]:
     """Those not drawn yet in this pass through all of them."""
-    passed = drawn[len(drawn) - len(drawn) % len(there) :]
-    return [principle for principle in there if principle not in passed]
+    lap = draws[len(draws) - len(draws) % len(pool) :]
+    return [principle for principle in pool if principle not in lap]
 
 
-def _draw(there: Sequence[Principle], about: About, choice: str, rng: Random) -> Principle:
+def _draw(pool: Sequence[Principle], about: About, choice: str, rng: Random) -> Principle:
     number = rng.getrandbits(64).to_bytes(8, "big")
     if choice == "by_tag":
-        there = [each for each in there if not set(each.tags).isdisjoint(about.tags)] or there
-    times = _waits(number, there)
+        pool = [each for each in pool if not set(each.tags).isdisjoint(about.tags)] or pool
+    times = _waits(number, pool)
     if choice == "weighted":
-        times = [time / each.weight for time, each in zip(times, there, strict=True)]
-    return there[times.index(min(times))]
+        times = [time / each.weight for time, each in zip(times, pool, strict=True)]
+    return pool[times.index(min(times))]
 
 
 def _waits(number: bytes, principles: Sequence[Principle]) -> list[float]:
     """Exponential waiting times of rate 1, each fixed by the number and its principle's id."""
-    keyed, times = blake2b(key=number, digest_size=8), []
+    state, times = blake2b(key=number, digest_size=8), []
     for principle in principles:
-        own = keyed.copy()
-        own.update(principle.id.encode())
-        times.append(-math.log((int.from_bytes(own.digest(), "big") + 0.5) / 2**64))
+        digest = state.copy()
+        digest.update(principle.id.encode())
+        times.append(-math.log((int.from_bytes(digest.digest(), "big") + 0.5) / 2**64))
     return times

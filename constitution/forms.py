@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from constitution.model import Constitution
+from constitution.naming import LETTERS as BY_LETTER
+from constitution.naming import USUAL, Naming, naming
 from constitution.templates import CHOICE, fill, in_word
 
 LETTERS = "ABCDEFGHIJ"
@@ -19,7 +21,7 @@ class Form:
     """One line that says one of some choices.
 
     Attributes:
-        before: what stands before the choice, with the opening parenthesis; it is also forced as an answer's beginning.
+        before: what stands before the choice, with the opening mark; it is also forced as an answer's beginning.
         after: what stands after it.
     """
 
@@ -34,7 +36,7 @@ class Form:
     @property
     def stop(self) -> str:
         """The words that begin the line; empty where it has none."""
-        return self.before.rstrip(" (:：")
+        return self.before.rstrip(" ([:：")
 
     def read(self, text: str) -> str:
         """The choice that the last line of a text says; empty where it says none, or more than that.
@@ -44,22 +46,26 @@ class Form:
         of what was asked.
         """
         lines = [words for line in text.splitlines() if (words := _words(line))]
-        last = self._said(lines[-1], True) if lines else ""
-        return last if not {self._said(line) for line in lines[:-1]} - {"", last} else ""
+        last = self._choice(lines[-1], True) if lines else ""
+        return last if not {self._choice(line) for line in lines[:-1]} - {"", last} else ""
 
-    def _said(self, words: tuple[str, ...], alone: bool = False) -> str:
-        start, end = _folded(_words(self.before)), _folded(_words(self.after))
+    def _choice(self, words: tuple[str, ...], alone: bool = False) -> str:
+        start, end = _fold(_words(self.before)), _fold(_words(self.after))
         middle = words[len(start) : len(words) - len(end)]
-        if _folded(words) != (*start, *_folded(middle), *end):
+        if _fold(words) != (*start, *_fold(middle), *end):
             middle = ()
-        found = [each for each in self.choices if _same(each, middle) or (alone and _same(each, words))]
-        return found[0] if len(found) == 1 else ""
+        matches = [each for each in self.choices if _same(each, middle) or (alone and _same(each, words))]
+        return matches[0] if len(matches) == 1 else ""
 
 
-def verdict(constitution: Constitution, ties: bool = False) -> Form:
-    """Which of two answers is better, and if so wanted that neither is."""
-    words = constitution.templates
-    return _form(words.verdict_line, ("A", "B", words.tie_word) if ties else ("A", "B"))
+def verdict(constitution: Constitution, ties: bool = False, names: str = BY_LETTER) -> Form:
+    """Which of two answers is better, the one shown first or the other, and if so wanted that neither is.
+
+    Args:
+        names: what the answers are called, see ``constitution.naming``.
+    """
+    words, named = constitution.templates, naming(constitution, names)
+    return _form(words.verdict_line, (*named.both, words.tie_word) if ties else named.both, named)
 
 
 def rating(constitution: Constitution) -> Form:
@@ -73,21 +79,21 @@ def truth(constitution: Constitution) -> Form:
     return _form(words.verdict_line, (words.yes_word, words.no_word))
 
 
-def ranking(constitution: Constitution, taken: Sequence[str], left: Sequence[str]) -> Form:
+def ranking(constitution: Constitution, order: Sequence[str], rest: Sequence[str]) -> Form:
     """Which of the answers that are left comes next, after those that were taken."""
-    form = _form(constitution.templates.ranking_line, tuple(left))
-    return Form(form.before + "".join(f"{letter}) > (" for letter in taken), form.after, form.choices)
+    form = _form(constitution.templates.ranking_line, tuple(rest))
+    return Form(form.before + "".join(f"{letter}) > (" for letter in order), form.after, form.choices)
 
 
-def asking(constitution: Constitution, form: Form) -> str:
+def instruction(constitution: Constitution, form: Form) -> str:
     """What asks for the form as the last line."""
     return fill(constitution.templates.last_line, {"forms": "\n".join(map(form.line, form.choices))})
 
 
 @lru_cache(maxsize=256)
-def _form(template: str, choices: tuple[str, ...]) -> Form:
+def _form(template: str, choices: tuple[str, ...], named: Naming = USUAL) -> Form:
     before, _, after = template.partition(CHOICE)
-    return Form(f"{fill(before, {})}(", f"){fill(after, {})}", choices)
+    return Form(f"{fill(before, {})}{named.opens}", f"{named.closes}{fill(after, {})}", choices)
 
 
 def _words(line: str) -> tuple[str, ...]:
@@ -96,11 +102,11 @@ def _words(line: str) -> tuple[str, ...]:
     return tuple("".join(each if in_word(each) else " " for each in text).split())
 
 
-def _folded(words: tuple[str, ...]) -> tuple[str, ...]:
+def _fold(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(str.casefold, words))
 
 
 def _same(choice: str, words: tuple[str, ...]) -> bool:
     """Whether words are a choice; a letter in lower case is none, as "a" is a word as well."""
-    known = _words(choice)
-    return words == known or (len(choice) > 1 and _folded(words) == _folded(known))
+    own = _words(choice)
+    return words == own or (len(choice) > 1 and _fold(words) == _fold(own))

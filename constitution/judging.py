@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from constitution import forms
 from constitution.forms import LETTERS
 from constitution.model import Constitution, JudgmentExemplar, Principle
+from constitution.naming import SHOWN, Naming, naming, nouns
 from constitution.templates import fill
 from constitution.turns import (
     PLAIN,
@@ -18,16 +19,14 @@ from constitution.turns import (
     Style,
     Turn,
     conversation,
-    grown,
+    grow,
     opening,
-    rendered,
+    render,
     words_of,
 )
 
-CASE_STOPS = *USUAL_STOPS, "\n\nCase for ("
 
-
-def worked(constitution: Constitution) -> Sequence[JudgmentExemplar]:
+def exemplars(constitution: Constitution) -> Sequence[JudgmentExemplar]:
     """The worked comparisons that can be shown: those whose principle has a question."""
     return [each for each in constitution.judgment if constitution.by_id[each.principle].judgment]
 
@@ -42,32 +41,35 @@ def judgment(
     """What asks which of two answers accords better with ``principle``.
 
     Args:
-        answers: shown as (A) and (B), in this order.
+        answers: shown as (A) and (B), or as ``style`` names them, in this order.
     """
-    examples = [_judged(constitution, exemplar, style) for exemplar in worked(constitution)[: style.exemplars]]
+    examples = [
+        _exemplar_turns(constitution, exemplar, style) for exemplar in exemplars(constitution)[: style.exemplars]
+    ]
     last = _judgment_turn(constitution, principle, conversation(messages), answers, style)
     label = "Reasoning" if style.reasoning else ""
-    return rendered(style.form, (opening(constitution, "judge"), examples, last), label, USUAL_STOPS)
+    return render(style.form, (_opening(constitution, style), examples, last), label, USUAL_STOPS)
 
 
-def criticized(
+def judgment_with_critiques(
     constitution: Constitution,
     principle: Principle,
-    said: tuple[Sequence[Message], tuple[str, str]],
+    comparison: tuple[Sequence[Message], tuple[str, str]],
     critiques: tuple[str, str],
     style: Style = PLAIN,
 ) -> Rendered:
     """A judgment that shows a critique of each answer after the question.
 
     Args:
-        said: the conversation, and the answers in the order shown.
+        comparison: the conversation, and the answers in the order shown.
         critiques: in the same order.
     """
-    messages, answers = said
+    messages, answers = comparison
     turn = _judgment_turn(constitution, principle, conversation(messages), answers, style)
     both = {"critique_a": critiques[0], "critique_b": critiques[1]}
-    turn = Turn("user", f"{turn.text}\n\n{fill(constitution.templates.criticized, both)}")
-    return rendered(style.form, (opening(constitution, "judge"), (), turn), "", USUAL_STOPS)
+    shown = naming(constitution, style.names).words(constitution.templates.criticized)
+    turn = Turn("user", f"{turn.text}\n\n{fill(shown, both)}")
+    return render(style.form, (_opening(constitution, style), (), turn), "", USUAL_STOPS)
 
 
 def case(
@@ -78,19 +80,24 @@ def case(
     style: Style = PLAIN,
 ) -> Rendered:
     """What opens a debate: the comparison, and the request to speak for answer (A) (Irving et al. 2018)."""
+    named = naming(constitution, style.names)
     turn = _judgment_turn(constitution, principle, conversation(messages), answers, style)
-    turn = Turn("user", f"{turn.text}\n\n{_speak(constitution, 'A')}")
-    return rendered(style.form, (opening(constitution, "judge"), (), turn), "Case for (A)", CASE_STOPS)
+    turn = Turn("user", f"{turn.text}\n\n{_speak(constitution, named, 'A')}")
+    turns = _opening(constitution, style), (), turn
+    return render(style.form, turns, f"Case for {named.marked('A')}", _case_stops(named))
 
 
-def other_case(constitution: Constitution, asked: Rendered, said: str) -> Rendered:
+def other_case(constitution: Constitution, request: Rendered, reply: str, style: Style = PLAIN) -> Rendered:
     """The debate after (A) was spoken for: the request to speak for (B)."""
-    return grown(asked, said, Turn("user", _speak(constitution, "B")), "Case for (B)", CASE_STOPS)
+    named = naming(constitution, style.names)
+    turn = Turn("user", _speak(constitution, named, "B"))
+    return grow(request, reply, turn, f"Case for {named.marked('B')}", _case_stops(named))
 
 
-def weighing(constitution: Constitution, asked: Rendered, said: str) -> Rendered:
+def weighing(constitution: Constitution, request: Rendered, reply: str, style: Style = PLAIN) -> Rendered:
     """The debate after both cases: the request for the verdict."""
-    return grown(asked, said, Turn("user", fill(constitution.templates.weigh, {})), "", USUAL_STOPS)
+    words = naming(constitution, style.names).words(constitution.templates.weigh)
+    return grow(request, reply, Turn("user", fill(words, {})), "", USUAL_STOPS)
 
 
 def rating(
@@ -99,57 +106,71 @@ def rating(
     """What asks how well one answer alone accords with ``principle``, from 1 to 10 (Lee et al. 2023, section 2.2.2)."""
     values = {**words_of(principle), "conversation": conversation(messages, answer), "question": principle.judgment}
     turn = Turn("user", fill(constitution.templates.score, values))
-    return rendered(form, (opening(constitution, "grade"), (), turn), "", USUAL_STOPS)
+    return render(form, (opening(constitution, "grade"), (), turn), "", USUAL_STOPS)
 
 
 def statement(constitution: Constitution, says: str, messages: Sequence[Message], answer: str, form: str) -> Rendered:
     """What asks whether a proposition about an answer is true (Mu et al. 2024, section 4.1)."""
     values = {"conversation": conversation(messages, answer), "proposition": says}
     turn = Turn("user", fill(constitution.templates.proposition, values))
-    return rendered(form, (opening(constitution, "grade"), (), turn), "", USUAL_STOPS)
+    return render(form, (opening(constitution, "grade"), (), turn), "", USUAL_STOPS)
 
 
 def ranking(
     constitution: Constitution, principle: Principle, messages: Sequence[Message], answers: Sequence[str], form: str
 ) -> Rendered:
     """What asks for a ranking of several answers, shown as (A), (B), (C) … in this order."""
-    shown = "\n\n".join(f"Answer ({letter}): {text}" for letter, text in zip(LETTERS, answers, strict=False))
+    listing = "\n\n".join(f"Answer ({letter}): {text}" for letter, text in zip(LETTERS, answers, strict=False))
     values = {
         **words_of(principle),
         "conversation": conversation(messages),
-        "answers": shown,
+        "answers": listing,
         "count": str(len(answers)),
         "question": principle.judgment,
     }
     turn = Turn("user", fill(constitution.templates.ranking, values))
-    return rendered(form, (opening(constitution, "rank"), (), turn), "", USUAL_STOPS)
+    return render(form, (opening(constitution, "rank"), (), turn), "", USUAL_STOPS)
+
+
+def _opening(constitution: Constitution, style: Style) -> str:
+    """What opens a comparison, with the answers' names."""
+    named = naming(constitution, style.names)
+    return fill(named.words(constitution.templates.judge), {"preamble": named.words(constitution.preamble)})
 
 
 def _judgment_turn(
-    constitution: Constitution, principle: Principle, shown: str, answers: tuple[str, str], style: Style
+    constitution: Constitution, principle: Principle, text: str, answers: tuple[str, str], style: Style
 ) -> Turn:
+    named, templates = naming(constitution, style.names), constitution.templates
     values = {
         **words_of(principle),
-        "conversation": shown,
+        "conversation": text,
         "a": answers[0],
         "b": answers[1],
-        "question": principle.judgment,
-        "reasoning": constitution.templates.reasoning if style.reasoning else "",
+        "question": named.words(principle.judgment),
+        "reasoning": named.words(templates.reasoning) if style.reasoning else "",
     }
-    templates = constitution.templates
-    return Turn("user", fill(templates.options if style.layout == "paper" else templates.judgment, values))
+    return Turn("user", fill(named.words(getattr(templates, SHOWN[style.layout])), values))
 
 
-def _judged(constitution: Constitution, exemplar: JudgmentExemplar, style: Style) -> list[Turn]:
-    principle = constitution.by_id[exemplar.principle]
-    asked = conversation([{"role": "user", "content": exemplar.prompt}])
-    verdict = forms.verdict(constitution).line(exemplar.verdict)
-    said = Turn("assistant", f"{exemplar.reasoning}\n\n{verdict}", "Reasoning") if style.reasoning else None
+def _exemplar_turns(constitution: Constitution, exemplar: JudgmentExemplar, style: Style) -> list[Turn]:
+    principle, named = constitution.by_id[exemplar.principle], naming(constitution, style.names)
+    text = conversation([{"role": "user", "content": exemplar.prompt}])
+    verdict = forms.verdict(constitution, names=style.names).line(named.of(exemplar.verdict))
+    reply = None
+    if style.reasoning:
+        reasoning = named.reasoning(exemplar.reasoning, nouns(constitution.templates))
+        reply = Turn("assistant", f"{reasoning}\n\n{verdict}", "Reasoning")
     return [
-        _judgment_turn(constitution, principle, asked, (exemplar.a, exemplar.b), style),
-        said or Turn("assistant", verdict),
+        _judgment_turn(constitution, principle, text, (exemplar.a, exemplar.b), style),
+        reply or Turn("assistant", verdict),
     ]
 
 
-def _speak(constitution: Constitution, letter: str) -> str:
-    return fill(constitution.templates.argue, {"letter": letter})
+def _speak(constitution: Constitution, named: Naming, letter: str) -> str:
+    argue = constitution.templates.argue.replace("({letter})", f"{named.opens}{{letter}}{named.closes}")
+    return fill(argue, {"letter": named.of(letter)})
+
+
+def _case_stops(named: Naming) -> tuple[str, ...]:
+    return *USUAL_STOPS, f"\n\nCase for {named.opens}"

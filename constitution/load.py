@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import NotRequired, TypedDict, TypeVar
 
 from jsonschema import Draft202012Validator
 
@@ -31,6 +31,7 @@ from constitution.source import (
     Keys,
     Problem,
     Source,
+    Yaml,
     complain,
     nearest,
     read_yaml,
@@ -40,9 +41,21 @@ from constitution.templates import ADDED, Templates, mistakes
 E = TypeVar("E", CritiqueRevisionExemplar, JudgmentExemplar)
 MOST_INCLUDES = 16
 
+Include = TypedDict(
+    "Include",
+    {
+        "path": str,
+        "only": NotRequired[list[str]],
+        "except": NotRequired[list[str]],
+        "override": NotRequired[dict[str, Yaml]],
+        "exemplars": NotRequired[bool],
+    },
+)
+"""One item under ``include``."""
+
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class ConstitutionFile:
     """A constitution with where each of its principles stands: for messages.
 
     Attributes:
@@ -71,7 +84,7 @@ def load(path: Path) -> Constitution:
     return resolve(read_yaml(find(path) or path)).constitution
 
 
-def resolve(source: Source) -> Loaded:
+def resolve(source: Source) -> ConstitutionFile:
     """Checked and built, with the place of each principle; raises as ``load``."""
     return _resolve(source, _Trail())
 
@@ -86,12 +99,12 @@ def digest(constitution: Constitution) -> str:
         for each in constitution.principles
     ]
     bare = replace(constitution, name="", version="", description="", principles=tuple(principles))
-    said, usual = asdict(bare), asdict(Templates())
-    said["templates"] = {use: it for use, it in said["templates"].items() if use not in ADDED or it != usual[use]}
-    for each in said["principles"]:
+    data, usual = asdict(bare), asdict(Templates())
+    data["templates"] = {use: it for use, it in data["templates"].items() if use not in ADDED or it != usual[use]}
+    for each in data["principles"]:
         if not each["applies_to"]["has"]:  # constitutions of before it was there stay what they were
             del each["applies_to"]["has"]
-    text = json.dumps(said, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -101,54 +114,54 @@ def _shown_title(constitution: Constitution, principle: Principle) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Trail:
-    """The files that include this one, outermost first, and what is known of those that were read already."""
+    """The files that include this one, outermost first, and the outcomes of those that were read already."""
 
     within: tuple[Path, ...] = ()
-    known: dict[Path, Loaded | InputError] = field(default_factory=dict)
+    cache: dict[Path, ConstitutionFile | InputError] = field(default_factory=dict)
 
-    def follow(self, path: Path) -> Loaded:
+    def follow(self, path: Path) -> ConstitutionFile:
         """An included file, read once however often it is included."""
         at = path.resolve()
-        if at not in self.known:
+        if at not in self.cache:
             try:
-                self.known[at] = _resolve(read_yaml(path), self)
+                self.cache[at] = _resolve(read_yaml(path), self)
             except InputError as error:
-                self.known[at] = error
-        loaded = self.known[at]
-        if isinstance(loaded, InputError):
-            raise loaded
-        return loaded
+                self.cache[at] = error
+        result = self.cache[at]
+        if isinstance(result, InputError):
+            raise result
+        return result
 
 
-def _resolve(source: Source, trail: _Trail) -> Loaded:
+def _resolve(source: Source, trail: _Trail) -> ConstitutionFile:
     complain(problems(source, validator()))
-    return _Resolver(source, trail).loaded()
+    return _Resolver(source, trail).resolve()
 
 
 class _Resolver:
-    """One file's data → ``Loaded``, gathering what a schema cannot say before it complains."""
+    """One file's data → ``ConstitutionFile``, gathering what a schema cannot say before it complains."""
 
     def __init__(self, source: Source, trail: _Trail) -> None:
         self.source, self.data = source, source.data
         self.trail = replace(trail, within=(*trail.within, source.path))
-        self.found: list[Problem] = []
+        self.problems: list[Problem] = []
         self.principles: dict[str, Principle] = {}
         self.origins: dict[str, tuple[Source, Keys]] = {}
         self.places: dict[str, Keys] = {}
-        self.taken: list[Constitution] = []
+        self.includes: list[Constitution] = []
 
     def wrong(self, keys: Keys, text: str, rule: str = "references") -> None:
-        self.found.append(self.source.problem(keys, text, rule))
+        self.problems.append(self.source.problem(keys, text, rule))
 
-    def loaded(self) -> Loaded:
+    def resolve(self) -> ConstitutionFile:
         for number, item in enumerate(self.data.get("include", [])):
             self._include(("include", number), {"path": item} if isinstance(item, str) else item)
         for number, item in enumerate(self.data.get("principles", [])):
             self._add(_principle(item), ("principles", number), self.source, ("principles", number))
         self._exemplars()
         self._templates()
-        complain(self.found)
-        return Loaded(self._built(), self.source, self.origins, self.places)
+        complain(self.problems)
+        return ConstitutionFile(self._constitution(), self.source, self.origins, self.places)
 
     def _add(self, principle: Principle, keys: Keys, source: Source, origin: Keys) -> None:
         if principle.id in self.origins:
@@ -161,7 +174,7 @@ class _Resolver:
         self.origins[principle.id] = (source, origin)
         self.places[principle.id] = origin if source is self.source else keys
 
-    def _include(self, keys: Keys, item: dict[str, Any]) -> None:
+    def _include(self, keys: Keys, item: Include) -> None:
         path = find(item["path"], self.source.path.parent)
         where = (*keys, "path") if (*keys, "path") in self.source.lines else keys
         if path is None:
@@ -175,47 +188,49 @@ class _Resolver:
             self.wrong(where, f"{item['path']} includes itself: {' → '.join(map(str, (*within, path)))}")
             return
         try:
-            other = self.trail.follow(path)
+            file = self.trail.follow(path)
         except InputError as error:
-            self.found += [problem for problem in error.found if problem not in self.found]
+            self.problems += [problem for problem in error.problems if problem not in self.problems]
             return
-        self._take(keys, item, other)
+        self._take(keys, item, file)
 
-    def _take(self, keys: Keys, item: dict[str, Any], other: Loaded) -> None:
-        there = other.constitution
-        ids = self._chosen((*keys, "only"), item.get("only"), there) or set(there.by_id)
-        ids -= self._chosen((*keys, "except"), item.get("except"), there)
-        changed = item.get("override", {})
-        for id in changed.keys() - ids:
+    def _take(self, keys: Keys, item: Include, file: ConstitutionFile) -> None:
+        constitution = file.constitution
+        ids = self._selection((*keys, "only"), item.get("only"), constitution) or set(constitution.by_id)
+        ids -= self._selection((*keys, "except"), item.get("except"), constitution)
+        overrides = item.get("override", {})
+        for id in overrides.keys() - ids:
             self.wrong(
                 (*keys, "override", id), f'no principle "{id}" is taken from {item["path"]}; {nearest(id, sorted(ids))}'
             )
         if not ids:
             self.wrong(keys, f"nothing is left of {item['path']}; take something out of `except`")
-        for principle in there.principles:
+        for principle in constitution.principles:
             if principle.id in ids:
-                said = changed.get(principle.id, {})
-                origin = (self.source, (*keys, "override", principle.id)) if said else other.origins[principle.id]
-                self._add(replace(principle, **_fields(said)), keys, *origin)
+                override = overrides.get(principle.id, {})
+                origin = (self.source, (*keys, "override", principle.id)) if override else file.origins[principle.id]
+                self._add(replace(principle, **_fields(override)), keys, *origin)
         if item.get("exemplars", True):
-            kept = replace(
-                there, critique_revision=_under(ids, there.critique_revision), judgment=_under(ids, there.judgment)
+            excerpt = replace(
+                constitution,
+                critique_revision=_under(ids, constitution.critique_revision),
+                judgment=_under(ids, constitution.judgment),
             )
-            self.taken.append(kept)
+            self.includes.append(excerpt)
 
-    def _chosen(self, keys: Keys, words: list[str] | None, there: Constitution) -> set[str]:
+    def _selection(self, keys: Keys, words: list[str] | None, constitution: Constitution) -> set[str]:
         """The ids that words name: an id itself, or a tag where no principle has that id."""
         ids: set[str] = set()
-        tags = {tag for principle in there.principles for tag in principle.tags}
+        tags = {tag for principle in constitution.principles for tag in principle.tags}
         for number, word in enumerate(words or []):
-            if word in there.by_id:
+            if word in constitution.by_id:
                 ids.add(word)
             elif word in tags:
-                ids |= {principle.id for principle in there.principles if word in principle.tags}
+                ids |= {principle.id for principle in constitution.principles if word in principle.tags}
             else:
                 self.wrong(
                     (*keys, number),
-                    f'"{word}" is no id and no tag there; {nearest(word, sorted(tags | set(there.by_id)))}',
+                    f'"{word}" is no id and no tag there; {nearest(word, sorted(tags | set(constitution.by_id)))}',
                 )
         return ids
 
@@ -223,31 +238,32 @@ class _Resolver:
         for use, exemplars in self.data.get("exemplars", {}).items():
             for number, exemplar in enumerate(exemplars):
                 if exemplar["principle"] not in self.principles:
-                    known = nearest(exemplar["principle"], list(self.principles))
+                    hint = nearest(exemplar["principle"], list(self.principles))
                     keys = ("exemplars", use, number, "principle")
-                    self.wrong(keys, f'there is no principle "{exemplar["principle"]}"; {known}')
+                    self.wrong(keys, f'there is no principle "{exemplar["principle"]}"; {hint}')
 
     def _templates(self) -> None:
         for use, text in self.data.get("templates", {}).items():
             for mistake in mistakes(use, text):
                 self.wrong(("templates", use), mistake, "templates")
-        said = asdict(Templates()) | self.data.get("templates", {})
-        if said["yes_word"].casefold() == said["no_word"].casefold():
-            self.wrong(("templates",), "yes_word and no_word are the same; change one", "templates")
+        words = asdict(Templates()) | self.data.get("templates", {})
+        for one, other in (("yes_word", "no_word"), ("first_word", "second_word")):
+            if words[one].casefold() == words[other].casefold():
+                self.wrong(("templates",), f"{one} and {other} are the same; change one", "templates")
 
-    def _built(self) -> Constitution:
+    def _constitution(self) -> Constitution:
         exemplars = self.data.get("exemplars", {})
-        own = [CritiqueRevisionExemplar(**_stripped(each)) for each in exemplars.get("critique_revision", [])]
-        judged = [JudgmentExemplar(**_stripped(each)) for each in exemplars.get("judgment", [])]
+        revisions = [CritiqueRevisionExemplar(**_strip(each)) for each in exemplars.get("critique_revision", [])]
+        comparisons = [JudgmentExemplar(**_strip(each)) for each in exemplars.get("judgment", [])]
         return Constitution(
             name=self.data["name"].strip(),
             version=self.data.get("version", ""),
             description=self.data.get("description", "").strip(),
             preamble=self.data.get("preamble", "").strip(),
             principles=tuple(self.principles.values()),
-            critique_revision=(*own, *(each for there in self.taken for each in there.critique_revision)),
-            judgment=(*judged, *(each for there in self.taken for each in there.judgment)),
-            templates=Templates(**_stripped(self.data.get("templates", {}))),
+            critique_revision=(*revisions, *(each for other in self.includes for each in other.critique_revision)),
+            judgment=(*comparisons, *(each for other in self.includes for each in other.judgment)),
+            templates=Templates(**_strip(self.data.get("templates", {}))),
         )
 
 
@@ -255,13 +271,13 @@ def _under(ids: set[str], exemplars: Sequence[E]) -> tuple[E, ...]:
     return tuple(each for each in exemplars if each.principle in ids)
 
 
-def _principle(data: dict[str, Any]) -> Principle:
+def _principle(data: Yaml) -> Principle:
     return Principle(**{"title": data["id"], **_fields(data)})
 
 
-def _fields(data: dict[str, Any]) -> dict[str, Any]:
+def _fields(data: Yaml) -> Yaml:
     """A principle's data → the fields of ``Principle``."""
-    fields = _stripped(data)
+    fields = _strip(data)
     if "tags" in data:
         fields["tags"] = tuple(data["tags"])
     if "weight" in data:
@@ -269,12 +285,12 @@ def _fields(data: dict[str, Any]) -> dict[str, Any]:
     if "applies_to" in data:
         fields["applies_to"] = AppliesTo(**{key: tuple(words) for key, words in data["applies_to"].items()})
     if "examples" in data:
-        fields["examples"] = tuple(Example(**_stripped(each)) for each in data["examples"])
+        fields["examples"] = tuple(Example(**_strip(each)) for each in data["examples"])
     if "propositions" in data:
-        said = [_stripped(each) for each in data["propositions"]]
-        fields["propositions"] = tuple(Proposition(each["says"], float(each["weight"])) for each in said)
+        propositions = [_strip(each) for each in data["propositions"]]
+        fields["propositions"] = tuple(Proposition(each["says"], float(each["weight"])) for each in propositions)
     return fields
 
 
-def _stripped(data: dict[str, Any]) -> dict[str, Any]:
+def _strip(data: Yaml) -> Yaml:
     return {key: value.strip() if isinstance(value, str) else value for key, value in data.items()}

@@ -44,10 +44,10 @@ class AppliesTo:
         )
 
 
-def _speaks(language: str, wanted: str) -> bool:
+def _speaks(language: str, pattern: str) -> bool:
     """``en`` covers ``en`` and ``en-GB`` (RFC 4647, basic filtering)."""
-    language, wanted = language.lower(), wanted.lower()
-    return language == wanted or language.startswith(f"{wanted}-")
+    language, pattern = language.lower(), pattern.lower()
+    return language == pattern or language.startswith(f"{pattern}-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,12 @@ _BUT = re.compile(r"\b(?:but|however|except|although|though|apart from)\b", re.I
 
 def critique(text: str) -> str | None:
     """The critique without a leading label; None where nothing is said."""
-    return _said(text)
+    return _body(text)
 
 
 def revision(text: str) -> str | None:
     """The revised answer without a leading label; None where nothing is said."""
-    return _said(text)
+    return _body(text)
 
 
 def finds_nothing(critique: str) -> bool:
@@ -44,6 +44,6 @@ def is_refusal(text: str) -> bool:
     return bool(_REFUSAL.match(text))
 
 
-def _said(text: str) -> str | None:
-    said = _LABEL.sub("", text, count=1).strip()
-    return said if re.search(r"\w", said) else None
+def _body(text: str) -> str | None:
+    body = _LABEL.sub("", text, count=1).strip()
+    return body if re.search(r"\w", body) else None

@@ -25,8 +25,8 @@ def dump(constitution: Constitution) -> str:
             "judgment": [asdict(each) for each in constitution.judgment],
         },
     }
-    said = {key: value for key, value in data.items() if value}
-    return HEADER + yaml.dump(said, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
+    content = {key: value for key, value in data.items() if value}
+    return HEADER + yaml.dump(content, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
 
 
 class _Plain(yaml.SafeDumper):

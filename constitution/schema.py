@@ -6,7 +6,7 @@ Numbers are read as people mean them: a whole number is written without a point,
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from jsonschema.validators import extend
 
 from constitution.source import Keys, Problem, Source, nearest
 from constitution.visible import visible
+from constitution.wording import count
 
 
 def _whole(_: object, value: object) -> bool:
@@ -51,41 +52,41 @@ def problems(source: Source, validator: Draft202012Validator) -> list[Problem]:
 
 def _sentences(error: ValidationError) -> Iterator[tuple[Keys, str]]:
     keys: Keys = tuple(error.absolute_path)
-    value, schema, wanted = cast(Any, error.instance), error.schema, cast(Any, error.validator_value)
+    value, schema, limit = cast(Any, error.instance), error.schema, cast(Any, error.validator_value)
     assert isinstance(schema, dict)
     match error.validator:
         case "additionalProperties":
-            known = list(schema.get("properties", {}))
+            names = list(schema.get("properties", {}))
             for key in value:
-                if key not in known:
+                if key not in names:
                     letters = "" if key.isascii() else f" (written {key!a})"  # a Cyrillic а looks like an a
-                    yield (*keys, key), f"unknown key{letters}; {nearest(key, known)}"
+                    yield (*keys, key), f"unknown key{letters}; {nearest(key, names)}"
         case "required":
-            missing = error.message.split("'")[1]
-            about = schema.get("properties", {}).get(missing, {}).get("description", "")
-            yield keys, f'"{missing}" is missing{": " + about if about else ""}; add it'
+            name = error.message.split("'")[1]
+            about = schema.get("properties", {}).get(name, {}).get("description", "")
+            yield keys, f'"{name}" is missing{": " + about if about else ""}; add it'
         case "type":
             yield (
                 keys,
-                f"expected {_kind(wanted)}, found {shown(value)}{_bounds(schema, wanted)}{_quotes(wanted, value)}",
+                f"expected {_type_names(limit)}, found {describe(value)}{_bounds(schema, limit)}{_quotes(limit, value)}",
             )
         case "enum":
-            yield keys, f"expected one of {', '.join(map(str, wanted))}, found {shown(value)}"
+            yield keys, f"expected one of {', '.join(map(str, limit))}, found {describe(value)}"
         case "minLength" | "pattern":
-            yield keys, f"{schema.get('x-error', 'must not be empty')}, found {shown(value)}"
+            yield keys, f"{schema.get('x-error', 'must not be empty')}, found {describe(value)}"
         case "minItems" | "minProperties":
             what = "item" if error.validator == "minItems" else "key"
-            yield keys, f"needs at least {wanted} {what}{'s' if wanted > 1 else ''}, found {len(value) or 'none'}"
+            yield keys, f"needs at least {count(limit, what)}, found {len(value) or 'none'}"
         case "maxItems" | "maxProperties":
-            there = ", ".join(map(str, value)) if isinstance(value, dict) else len(value)
-            yield keys, f"{schema.get('x-error', f'takes at most {wanted}')}, found {there}"
+            content = ", ".join(map(str, value)) if isinstance(value, dict) else len(value)
+            yield keys, f"{schema.get('x-error', f'takes at most {limit}')}, found {content}"
         case "minimum" | "exclusiveMinimum" | "maximum":
-            yield keys, f"must be {_range(schema)}, found {shown(value)}"
+            yield keys, f"must be {_range(schema)}, found {describe(value)}"
         case _:
             yield keys, str(schema.get("x-error", error.message))
 
 
-_KINDS = {
+_TYPE_NAMES = {
     "string": "text",
     "integer": "a whole number",
     "number": "a number",
@@ -96,32 +97,32 @@ _KINDS = {
 }
 
 
-def _named(types: str | list[str]) -> list[str]:
+def _type_list(types: str | list[str]) -> list[str]:
     return [types] if isinstance(types, str) else types
 
 
-def _kind(types: str | list[str]) -> str:
-    return " or ".join(_KINDS[name] for name in _named(types))
+def _type_names(types: str | list[str]) -> str:
+    return " or ".join(_TYPE_NAMES[name] for name in _type_list(types))
 
 
-def _bounds(schema: dict[str, Any], types: str | list[str]) -> str:
+def _bounds(schema: Mapping[str, object], types: str | list[str]) -> str:
     """Of a number, what it may be; nothing where it may be any."""
-    known = {"minimum", "exclusiveMinimum", "maximum"} & schema.keys()
-    return f"; write one of {_range(schema)}" if known and {"integer", "number"} & {*_named(types)} else ""
+    limits = {"minimum", "exclusiveMinimum", "maximum"} & schema.keys()
+    return f"; write one of {_range(schema)}" if limits and {"integer", "number"} & {*_type_list(types)} else ""
 
 
 def _quotes(types: str | list[str], value: object) -> str:
     """What to do with a text that YAML reads as something else, such as the name 2024."""
-    return "; put it in quotes" if "string" in _named(types) and isinstance(value, bool | int | float) else ""
+    return "; put it in quotes" if "string" in _type_list(types) and isinstance(value, bool | int | float) else ""
 
 
-def _range(schema: dict[str, Any]) -> str:
+def _range(schema: Mapping[str, object]) -> str:
     """``at least 1 and at most 1000``."""
     words = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}
     return " and ".join(f"{word} {schema[key]}" for key, word in words.items() if key in schema)
 
 
-def shown(value: object) -> str:
+def describe(value: object) -> str:
     """A value as a sentence names it."""
     match value:
         case None:

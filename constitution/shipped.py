@@ -35,8 +35,8 @@ def advice(name: str | Path, usual: str, folders: Sequence[str] = FOLDERS) -> st
     Args:
         folders: in which it may be.
     """
-    there = [f'"{whole}"' for whole in _wholes(name, folders)]
-    return f"did you mean {' or '.join(there)}?" if there else usual
+    candidates = [f'"{whole}"' for whole in _wholes(name, folders)]
+    return f"did you mean {' or '.join(candidates)}?" if candidates else usual
 
 
 def missing(name: str, beside: str, folders: Sequence[str] = FOLDERS) -> str:

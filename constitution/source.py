@@ -18,6 +18,8 @@ from constitution.shipped import advice
 from constitution.syntax import stumble
 
 Keys = tuple[str | int, ...]
+Yaml = dict[str, Any]
+"""A mapping of a file, of which its schema says which keys it has and what their values are."""
 MOST_BYTES = 16 * 2**20
 DEEPEST = 64
 MOST_TOLD = 50
@@ -28,12 +30,12 @@ class InputError(ValueError):
     """What a person wrote is wrong; the message says where and what to do.
 
     Attributes:
-        found: the problems one by one, where the message is a list of them.
+        problems: one by one, where the message is a list of them.
     """
 
-    def __init__(self, text: str, found: "Sequence[Problem]" = ()) -> None:
+    def __init__(self, text: str, problems: "Sequence[Problem]" = ()) -> None:
         super().__init__(text)
-        self.found = tuple(found)
+        self.problems = tuple(problems)
 
 
 _Safe: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is eight times faster
@@ -187,25 +189,25 @@ def _walk(node: yaml.Node, keys: Keys, lines: dict[Keys, int], path: Path) -> No
         for number, item in enumerate(node.value):
             _walk(item, (*keys, number), lines, path)
     elif isinstance(node, yaml.MappingNode):
-        seen = set()
+        names = set()
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
                 raise _refusal(path, line, "a key must be plain text")
-            if key.value in seen:
+            if key.value in names:
                 raise _refusal(
                     path, line, f'the key "{key.value}" is there twice; take one out', dotted((*keys, key.value))
                 )
-            seen.add(key.value)
+            names.add(key.value)
             lines[(*keys, key.value)] = line
             _walk(value, (*keys, key.value), lines, path)
 
 
-def complain(found: Sequence[Problem]) -> None:
+def complain(problems: Sequence[Problem]) -> None:
     """Raise one ``InputError`` that lists the problems, if there are any."""
-    if found:
-        more = [f"… and {len(found) - MOST_TOLD} more like these"] if len(found) > MOST_TOLD else []
-        raise InputError("\n".join([*map(str, found[:MOST_TOLD]), *more]), found)
+    if problems:
+        more = [f"… and {len(problems) - MOST_TOLD} more like these"] if len(problems) > MOST_TOLD else []
+        raise InputError("\n".join([*map(str, problems[:MOST_TOLD]), *more]), problems)
 
 
 def _refusal(path: Path, line: int, text: str, field: str = "") -> InputError:
@@ -213,13 +215,13 @@ def _refusal(path: Path, line: int, text: str, field: str = "") -> InputError:
     return InputError(str(problem), [problem])
 
 
-def nearest(word: str, known: list[str]) -> str:
+def nearest(word: str, options: list[str]) -> str:
     """``did you mean "rounds"?``, or the list of what there is."""
-    if meant := close(word, known):
-        return f'did you mean "{meant}"?'
-    return f"known: {', '.join(sorted(set(known)))}" if known else "there is none yet"
+    if match := close(word, options):
+        return f'did you mean "{match}"?'
+    return f"known: {', '.join(sorted(set(options)))}" if options else "there is none yet"
 
 
-def close(word: str, known: list[str]) -> str:
+def close(word: str, options: list[str]) -> str:
     """The word that was most likely meant; empty where none is near."""
-    return (difflib.get_close_matches(word, known, n=1) or [""])[0]
+    return (difflib.get_close_matches(word, options, n=1) or [""])[0]

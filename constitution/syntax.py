@@ -18,30 +18,30 @@ def stumble(error: yaml.YAMLError, text: str) -> tuple[int, str]:
         return line, "a control character stands here, which no editor shows; take it out"
     if not isinstance(error, yaml.MarkedYAMLError):
         return 0, (str(error) or type(error).__name__).splitlines()[0]
-    at, begun = error.problem_mark or error.context_mark, error.context_mark or error.problem_mark
-    if at is None or begun is None:
+    at, start = error.problem_mark or error.context_mark, error.context_mark or error.problem_mark
+    if at is None or start is None:
         return 0, str(error.problem or error.context)
     lines = text.split("\n")
     row = lines[at.line] if at.line < len(lines) else ""
-    return _sentence(f"{error.context or ''} {error.problem or ''}", row, at.line + 1, begun.line + 1)
+    return _sentence(f"{error.context or ''} {error.problem or ''}", row, at.line + 1, start.line + 1)
 
 
-def _sentence(said: str, row: str, line: int, begun: int) -> tuple[int, str]:
+def _sentence(message: str, row: str, line: int, start: int) -> tuple[int, str]:
     """By what the parser says and the row it says it of."""
     indent = row[: len(row) - len(row.lstrip("- \t"))]
     words = (
         ("document", line, "another document begins here; keep one in a file, without --- or ... between its lines"),
-        ("unexpected end of stream", begun, "a quote is opened here and never closed; close it"),
+        ("unexpected end of stream", start, "a quote is opened here and never closed; close it"),
         ("\t" if "\t" in indent else "tab char|'\\\\t'", line, "a tab stands before this line's text; take spaces"),
         ("mapping values", line, _colon(row)),
         (
             "flow (?:seq|map)",
-            begun,
+            start,
             f"a bracket is opened here, and line {line} is within it; close it, or put commas between",
         ),
         (
             "simple key",
-            begun,
+            start,
             "a line without a colon; write key: value, or indent it below the text that it belongs to",
         ),
         ("start any token|alias|anchor", line, "a value cannot begin with one of @ ` % * & here; put it in quotes"),
@@ -55,7 +55,7 @@ def _sentence(said: str, row: str, line: int, begun: int) -> tuple[int, str]:
         ("node", line, _bracket(row)),
         ("", line, _place(row)),
     )
-    return next((at, text) for pattern, at, text in words if re.search(pattern, f"{said}{indent}"))
+    return next((at, text) for pattern, at, text in words if re.search(pattern, f"{message}{indent}"))
 
 
 def _bracket(row: str) -> str:

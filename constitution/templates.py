@@ -39,6 +39,14 @@ class Templates:
         "{conversation}\n\nQuestion: {question}\nWhat the better answer avoids: {negative}\n\n"
         "Answer (A): {a}\n\nAnswer (B): {b}\n\n{reasoning}"
     )
+    framed: str = (
+        "Question: {question}\nWhat the better answer avoids: {negative}\n"
+        "Let neither the order of the two answers nor their length sway you.\n\n"
+        "--- the conversation begins ---\n{conversation}\n--- the conversation ends ---\n\n"
+        "--- answer (A) begins ---\n{a}\n--- answer (A) ends ---\n\n"
+        "--- answer (B) begins ---\n{b}\n--- answer (B) ends ---\n\n"
+        "{reasoning}"
+    )
     criticized: str = (
         "A critique of answer (A): {critique_a}\n\nA critique of answer (B): {critique_b}\n\n"
         "Check what the critiques say against the answers themselves."
@@ -79,10 +87,13 @@ class Templates:
     yes_word: str = "Yes"
     no_word: str = "No"
     tie_word: str = "Tie"
+    first_word: str = "first"
+    second_word: str = "second"
 
 
-LINES, WORDS = ("verdict_line", "rating_line", "ranking_line"), ("yes_word", "no_word", "tie_word")
-ADDED = frozenset((*LINES, "last_line", *WORDS))
+LINES = ("verdict_line", "rating_line", "ranking_line")
+WORDS = ("yes_word", "no_word", "tie_word", "first_word", "second_word")
+ADDED = frozenset((*LINES, "last_line", "framed", *WORDS))
 """Not known to runs of before: where these are the usual ones, nothing changed."""
 CHOICE = "({choice})"
 """A judge's choice stands in parentheses, as the answers do that it is shown."""
@@ -94,6 +105,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "judgment": frozenset({"conversation", "a", "b", "question"}),
     "reasoning": frozenset(),
     "options": frozenset({"conversation", "a", "b", "question"}),
+    "framed": frozenset({"conversation", "a", "b", "question"}),
     "criticized": frozenset({"critique_a", "critique_b"}),
     "argue": frozenset({"letter"}),
     "weigh": frozenset(),
@@ -123,6 +135,7 @@ MAY: Mapping[str, frozenset[str]] = {
     "rank": frozenset({"preamble"}),
     "ranking": frozenset({"negative", "title", "count"}),
     **dict.fromkeys(ADDED, frozenset[str]()),
+    "framed": frozenset({"negative", "title", "reasoning"}),
 }
 OPTIONAL = frozenset().union(*MAY.values())
 
@@ -132,22 +145,22 @@ _NAME = re.compile(r"[a-z_]+\Z")
 
 def mistakes(field: str, text: str) -> Iterator[str]:
     """What is wrong with a template's placeholders, a sentence each."""
-    known = NEEDS[field] | MAY[field]
-    listed = ", ".join(f"{{{name}}}" for name in sorted(known)) or "none"
-    used = set()
+    placeholders = NEEDS[field] | MAY[field]
+    listing = ", ".join(f"{{{name}}}" for name in sorted(placeholders)) or "none"
+    names = set()
     for token in _TOKEN.finditer(text):
         if token.group() in ("{{", "}}"):
             continue
         if token.group() in ("{", "}"):
             yield f"a single {token.group()} stands alone; write {token.group() * 2} for a brace"
         elif not _NAME.match(token.group(1)):
-            yield f"{token.group()[:40]} is not a named placeholder; the placeholders here: {listed}"
-        elif token.group(1) not in known:
-            yield f"there is no placeholder {token.group()[:40]} here; the placeholders here: {listed}"
-        used.add(token.group(1))
-    for name in sorted(NEEDS[field] - used):
+            yield f"{token.group()[:40]} is not a named placeholder; the placeholders here: {listing}"
+        elif token.group(1) not in placeholders:
+            yield f"there is no placeholder {token.group()[:40]} here; the placeholders here: {listing}"
+        names.add(token.group(1))
+    for name in sorted(NEEDS[field] - names):
         yield f"{{{name}}} is missing; add it"
-    if field in LINES and "choice" in used and (text.count("{choice}") > 1 or CHOICE not in text or "\n" in text):
+    if field in LINES and "choice" in names and (text.count("{choice}") > 1 or CHOICE not in text or "\n" in text):
         yield f"a line has {CHOICE} in it, once and in parentheses, and no second line; change it"
     if field in WORDS and not all(in_word(each) and not each.isdigit() for each in text.strip()):
         yield "a word has letters alone; change it"
@@ -160,7 +173,7 @@ def in_word(character: str) -> bool:
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """The template with its placeholders replaced, without the lines whose placeholders are all empty."""
-    return "\n".join(line.filled(values) for line in _lines(template) if line.shows(values)).strip("\n")
+    return "\n".join(line.text(values) for line in _lines(template) if line.shows(values)).strip("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +193,7 @@ class _Line:
     def shows(self, values: Mapping[str, str]) -> bool:
         return not self.optional or any(map(values.get, self.names))
 
-    def filled(self, values: Mapping[str, str]) -> str:
+    def text(self, values: Mapping[str, str]) -> str:
         return self.form % tuple([values.get(name, "") for name in self.names])
 
 

@@ -7,11 +7,9 @@ message of the role ``tool``. ``wire`` makes of these what servers and chat temp
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import NotRequired, TypedDict, cast
 
 Message = dict[str, str]
-Json = Any
-
 DEFINITIONS, RESULT, CALLS = "tools", "tool", "tool_calls"
 LONGEST = 4000
 """Characters of a tool's result or a call that a critic or judge is shown; of longer ones the middle is left out."""
@@ -19,12 +17,42 @@ TAIL = 1000
 """Of those, how many are the end's."""
 
 
-def definitions(messages: Sequence[Message]) -> list[Json]:
+class FunctionDefinition(TypedDict):
+    """A function that may be called; ``parameters`` are a JSON schema."""
+
+    name: str
+    description: NotRequired[str]
+    parameters: NotRequired[Mapping[str, object]]
+
+
+class Definition(TypedDict):
+    """A tool that may be called."""
+
+    type: str
+    function: FunctionDefinition
+
+
+class FunctionCall(TypedDict):
+    """What is called; ``arguments`` are JSON, or an object where a chat template is to show them."""
+
+    name: str
+    arguments: object
+
+
+class Call(TypedDict):
+    """The call of a tool."""
+
+    id: str
+    type: str
+    function: FunctionCall
+
+
+def definitions(messages: Sequence[Message]) -> list[Definition]:
     """The tools that the assistant may call; none where the conversation has none."""
     return json.loads(messages[0]["content"]) if messages and messages[0]["role"] == DEFINITIONS else []
 
 
-def spoken(messages: Sequence[Message]) -> Sequence[Message]:
+def without_definitions(messages: Sequence[Message]) -> Sequence[Message]:
     """The conversation without the definitions."""
     return messages[1:] if messages and messages[0]["role"] == DEFINITIONS else messages
 
@@ -34,39 +62,45 @@ def has_tools(messages: Sequence[Message]) -> bool:
     return any(each["role"] in (DEFINITIONS, RESULT) or CALLS in each for each in messages)
 
 
-def kinds(messages: Sequence[Message]) -> tuple[str, ...]:
+def features(messages: Sequence[Message]) -> tuple[str, ...]:
     """What a conversation has, in the words of ``About.has``."""
     roles = [each["role"] for each in messages]
-    there = {"system": "system" in roles, "turns": roles.count("user") > 1, "tools": has_tools(messages)}
-    return tuple(name for name, has in there.items() if has)
+    flags = {"system": "system" in roles, "turns": roles.count("user") > 1, "tools": has_tools(messages)}
+    return tuple(name for name, has in flags.items() if has)
 
 
-def wire(messages: Sequence[Message], parsed: bool = False) -> list[dict[str, Json]]:
+def everything(message: Message) -> str:
+    """All that a message says, calls of tools included."""
+    return f"{message['content']} {message.get(CALLS, '')}"
+
+
+def wire(messages: Sequence[Message], as_objects: bool = False) -> list[dict[str, object]]:
     """The conversation as servers take it, without the definitions.
 
     Args:
-        parsed: whether a call's arguments are an object, as chat templates want them, rather than JSON, as servers do.
+        as_objects: whether a call's arguments are an object, as chat templates want them, rather than JSON, as servers do.
     """
-    return [_turn(each, parsed) if CALLS in each else cast("dict[str, Json]", each) for each in spoken(messages)]
+    turns = without_definitions(messages)
+    return [_turn(each, as_objects) if CALLS in each else cast("dict[str, object]", each) for each in turns]
 
 
-def _turn(message: Message, parsed: bool) -> dict[str, Json]:
+def _turn(message: Message, as_objects: bool) -> dict[str, object]:
     calls = json.loads(message[CALLS])
-    for each in calls if parsed else ():
+    for each in calls if as_objects else ():
         each["function"]["arguments"] = json.loads(each["function"]["arguments"])
     return {**message, CALLS: calls}
 
 
-def shown(message: Message) -> str:
+def turn_text(message: Message) -> str:
     """What a turn says to who reads the conversation as a text: its words, then its calls, one a line."""
     if message["role"] == DEFINITIONS:
-        return "\n".join(_defined(each) for each in json.loads(message["content"]))
+        return "\n".join(_signature(each) for each in json.loads(message["content"]))
     if message["role"] == RESULT:
-        return shortened(message["content"])
+        return excerpt(message["content"])
     if CALLS not in message:
         return message["content"]
     calls = [each["function"] for each in json.loads(message[CALLS])]
-    lines = [f"[calls {each['name']}({shortened(each['arguments'])})]" for each in calls]
+    lines = [f"[calls {each['name']}({excerpt(each['arguments'])})]" for each in calls]
     return "\n".join([message["content"], *lines] if message["content"] else lines or [""])
 
 
@@ -77,7 +111,7 @@ def speaker(message: Message) -> str:
     return f"{name} {message['name']}" if message.get("name") and message["role"] == RESULT else name
 
 
-def shortened(text: str) -> str:
+def excerpt(text: str) -> str:
     """A text of at most ``LONGEST`` characters, or its beginning and its end with what is left out counted."""
     if len(text) <= LONGEST:
         return text
@@ -85,9 +119,10 @@ def shortened(text: str) -> str:
     return f"{text[: LONGEST - TAIL]}\n[… {left_out:,} characters left out …]\n{text[-TAIL:]}"
 
 
-def _defined(tool: Mapping[str, Json]) -> str:
+def _signature(tool: Mapping[str, object]) -> str:
     """``name(city, day): what it does``."""
-    own = tool.get("function", tool)
+    function = tool.get("function")
+    own: Mapping[str, object] = function if isinstance(function, Mapping) else tool
     parameters = own.get("parameters") or {}
     names = ", ".join(parameters.get("properties") or {}) if isinstance(parameters, Mapping) else ""
     about = " ".join(str(own.get("description") or "").split())

@@ -30,7 +30,7 @@ class Rendered:
         """A forced beginning of the answer, joined as this form needs it."""
         return f" {text}" if self.prompt.endswith(":") else text
 
-    def closing(self, words: str) -> "Rendered":
+    def with_ending(self, words: str) -> "Rendered":
         """The same with these words at the end of what is asked."""
         if self.messages:
             *others, last = self.messages
@@ -47,13 +47,16 @@ class Style:
         exemplars: how many of the constitution's exemplars to show; None shows all.
         form: "chat" or "transcript".
         reasoning: whether a judge's exemplars show their reasoning, so that the judge reasons too.
-        layout: of a comparison: "cached" puts the question last, "paper" before the answers, as published.
+        layout: of a comparison: "cached" puts the question last, "paper" before the answers, as published; "framed" does too,
+            and marks where each of them begins and ends.
+        names: what the two answers are called, see ``constitution.naming``.
     """
 
     exemplars: int | None = None
     form: str = CHAT
     reasoning: bool = False
     layout: str = "cached"
+    names: str = "letters"
 
 
 PLAIN = Style()
@@ -68,24 +71,24 @@ class Turn:
     label: str = ""
 
 
-def rendered(form: str, said: tuple[str, Sequence[Sequence[Turn]], Turn], label: str, stops: Sequence[str]) -> Rendered:
+def render(form: str, parts: tuple[str, Sequence[Sequence[Turn]], Turn], label: str, stops: Sequence[str]) -> Rendered:
     """The opening, the worked examples and the last turn in one form; ``label`` opens what a transcript is to go on with."""
-    opening, examples, last = said
+    opening, examples, last = parts
     if form == CHAT:
         turns = [Turn("system", opening), *(turn for example in examples for turn in example), last]
         return Rendered(tuple(map(message, turns)))
     blocks = [opening, *("\n\n".join(_sections(example)) for example in examples), last.text]
     return Rendered(
-        prompt=f"\n\n{BETWEEN}\n\n".join(blocks) + (f"\n\n{label}:" if label else "\n\n"), stop=given(*stops)
+        prompt=f"\n\n{BETWEEN}\n\n".join(blocks) + (f"\n\n{label}:" if label else "\n\n"), stop=nonempty(*stops)
     )
 
 
-def grown(asked: Rendered, reply: str, turn: Turn, label: str, stops: Sequence[str]) -> Rendered:
+def grow(request: Rendered, reply: str, turn: Turn, label: str, stops: Sequence[str]) -> Rendered:
     """The same conversation with the model's reply and our next turn; what was sent before is its prefix."""
-    if asked.messages:
-        return Rendered((*asked.messages, {"role": "assistant", "content": reply}, message(turn)))
+    if request.messages:
+        return Rendered((*request.messages, {"role": "assistant", "content": reply}, message(turn)))
     end = f"{label}:" if label else ""
-    return Rendered(prompt=f"{asked.prompt} {reply}\n\n{turn.text}\n\n{end}", stop=given(*stops))
+    return Rendered(prompt=f"{request.prompt} {reply}\n\n{turn.text}\n\n{end}", stop=nonempty(*stops))
 
 
 def message(turn: Turn) -> Message:
@@ -97,7 +100,7 @@ def _sections(turns: Sequence[Turn]) -> Iterator[str]:
     return (f"{turn.label}: {turn.text}" if turn.label else turn.text for turn in turns)
 
 
-def given(*stops: str) -> tuple[str, ...]:
+def nonempty(*stops: str) -> tuple[str, ...]:
     """Those stops that say something."""
     return tuple(filter(None, stops))
 
@@ -119,5 +122,5 @@ def words_of(principle: Principle) -> Mapping[str, str]:
 
 def conversation(messages: Sequence[Message], answer: str | None = None) -> str:
     """A conversation as text, with an answer at its end where one is given; tools are named, called and answer in it."""
-    turns = [f"{tools.speaker(message)}: {tools.shown(message)}" for message in messages]
+    turns = [f"{tools.speaker(message)}: {tools.turn_text(message)}" for message in messages]
     return "\n\n".join(turns if answer is None else [*turns, f"Assistant: {answer}"])

@@ -6,12 +6,19 @@ import re
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls but for tabs and ends of lines, by which escape sequences begin; what reverses text; and halves of letters."""
 
+_INVISIBLE = re.compile(r"[\s\u00ad\u115f\u1160\u180e\u200b-\u200f\u2060-\u2064\u2800\u3164\ufeff]*")
+
 _PERSON = re.compile(r"(?<=://)[^/?#\s\"'<>]*@")
 
 
 def visible(text: str) -> str:
     """The text with its controls written out, such as ``\\x1b``; all else is as it was."""
-    return _STEERING.sub(_written, text.replace("\r\n", "\n")) if _STEERING.search(text) else text
+    return _STEERING.sub(_escape, text.replace("\r\n", "\n")) if _STEERING.search(text) else text
+
+
+def invisible(text: str) -> bool:
+    """Whether a text has no letter that anybody sees."""
+    return _INVISIBLE.fullmatch(text) is not None
 
 
 def json_text(data: object, indent: int | None = 2) -> str:
@@ -25,6 +32,6 @@ def without_password(text: str) -> str:
     return _PERSON.sub("", text)
 
 
-def _written(control: re.Match[str]) -> str:
+def _escape(control: re.Match[str]) -> str:
     number = ord(control[0])
     return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from cai.flow.screen import Screen
 from cai.models.spec import ModelSpec
-from cai.models.vllm import Served, serve
+from cai.models.vllm import VllmEndpoint, serve
 from cai.recipe.read import load_recipe
 from cai.run.walk import start
 
@@ -81,6 +81,23 @@ def scripted_run(tmp_path: Path) -> Callable[..., Path]:
         return out / recipe.name
 
     return run
+
+
+@pytest.fixture
+def without_digests() -> Callable[[Path], None]:
+    """Lets a run, or a stage of one, be as those from before digests of its files were kept."""
+
+    def strip(folder: Path) -> None:
+        for path in folder.rglob("parts.jsonl"):
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            bare = ({key: value for key, value in line.items() if key != "sha256"} for line in lines)
+            path.write_text("".join(f"{json.dumps(line)}\n" for line in bare))
+        for path in folder.rglob("seal.json"):
+            seal = json.loads(path.read_text())
+            seal.pop("files", None)
+            path.write_text(json.dumps(seal))
+
+    return strip
 
 
 @pytest.fixture
@@ -177,7 +194,7 @@ class RealServer:
         self.thread.start()
         # As PPO's sampler starts it.
         self.spec = ModelSpec("policy", vllm=str(model), dtype="float32", max_len=8192, args=ARGS)
-        self.served: Served = self.wait(self.stack.enter_async_context(serve(self.spec, logs, ENV)))
+        self.served: VllmEndpoint = self.wait(self.stack.enter_async_context(serve(self.spec, logs, ENV)))
 
     @property
     def url(self) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cai.cli import authoring
+from cai.cli import authoring, options
 from constitution.visible import visible, without_password
 
 app = typer.Typer(
@@ -27,18 +27,18 @@ app = typer.Typer(
 DEBUG = "--debug"
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(value: bool) -> None:
+    if value:
         from cai.store.ledger import versions
 
-        known = versions()
-        own = known.pop("cai", "of a folder that is not installed")
-        typer.echo(f"cai {own} ({', '.join(map(' '.join, known.items()))})")
+        packages = versions()
+        own = packages.pop("cai", "of a folder that is not installed")
+        typer.echo(f"cai {own} ({', '.join(map(' '.join, packages.items()))})")
         raise typer.Exit
 
 
 @app.callback()
-def options(
+def before(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is, and leave.")
     ] = False,
@@ -52,9 +52,7 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder,
 @app.command()
 def run(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe's file, such as runs/quickstart.yaml.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[key=value]…", help="Settings to change, such as revise.rounds=2.")
-    ] = None,
+    overrides: options.Overrides = None,
     redo: Annotated[
         str | None, typer.Option(metavar="STAGE", help="Set this stage and all built on it aside, and do it again.")
     ] = None,
@@ -101,9 +99,7 @@ def run(
 @app.command()
 def plan(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="The recipe's file.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[key=value]…", help="Settings to change, such as revise.rounds=2.")
-    ] = None,
+    overrides: options.Overrides = None,
     prompts: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, max=10**12, help="Prompts of the whole run; those of its files unless told."),
@@ -120,7 +116,7 @@ def plan(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="The sample goes to a folder in DIR, and is deleted.")
     ] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    as_json: options.FiguresAsJson = False,
 ) -> None:
     """Measure a sample of a run, and say what the whole will take."""
     from cai.cli.plan import plan_run
@@ -170,11 +166,11 @@ def show(
     thoughts: Annotated[bool, typer.Option("--thoughts", help="Show what a model thought before it answered.")] = False,
 ) -> None:
     """Show rows of a stage, whole."""
-    from cai.report.rows import Wanted, print_rows
+    from cai.report.rows import RowQuery, print_rows
     from cai.report.summary import plain_console, run_folder
 
-    wanted = Wanted(count, drops, row, principle, reason, text, diff, thoughts)
-    print_rows(run_folder(run), stage, wanted, plain_console())
+    query = RowQuery(count, drops, row, principle, reason, text, diff, thoughts)
+    print_rows(run_folder(run), stage, query, plain_console())
 
 
 @app.command()

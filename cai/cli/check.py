@@ -1,22 +1,47 @@
 """``cai check``: constitutions and recipes, before they cost."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cai.cli.look import of_recipe
+from cai.cli.look import lines, of_recipe
 from cai.data.account import Account
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
+from cai.flow.terminal import line
 from cai.recipe.checks.stages import unanswered
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
 from cai.store.rows import Prompt
-from constitution.check import Finding, check
+from constitution.check import Finding, catalogue, check
 from constitution.model import About
 from constitution.rules import Context
 from constitution.shipped import find
 from constitution.source import InputError, Keys, Problem, Source, read_yaml
+from constitution.visible import json_text, without_password
+from constitution.wording import count
+
+
+def print_rules() -> None:
+    """Every rule, with what it means."""
+    for name, (level, about) in catalogue().items():
+        line(f"{name} ({level}): {about}")
+
+
+def check_project(paths: Sequence[Path] | None, context: Context, as_json: bool) -> bool:
+    """Check files, or all that the project has, and print what was found; returns whether there is no error."""
+    accounts: list[Account] = []
+    files, findings = check_paths(paths or project(), context, accounts)
+    if as_json:
+        line(without_password(json_text([each.plain() for each in findings])))
+    else:
+        for each in (*lines(accounts), *findings):
+            line(without_password(str(each)))
+        levels = Counter(each.level for each in findings)
+        counts = ", ".join(count(levels[level], level) for level in ("error", "warning"))
+        line(f"{count(files, 'file')} checked: {counts}")
+    return all(each.level != "error" for each in findings)
 
 
 def check_paths(
@@ -76,16 +101,16 @@ def context(model: str | None, max_len: int | None, prompts: Sequence[Path]) -> 
     """
     if max_len and not model:
         raise UserError("--max-len: there is no --model whose tokens are counted; name one")
-    count, limit = _tokens(model) if model else (None, 0)
+    counter, limit = _tokens(model) if model else (None, 0)
     abouts = [about for path in prompts for about in _abouts(path)] if prompts else None
-    return Context(count, max_len or limit, abouts)
+    return Context(counter, max_len or limit, abouts)
 
 
 def _tokens(model: str) -> tuple[Callable[[str], int], int]:
     """The model's way to count, and the tokens of its context."""
-    from cai.recipe.models import named
+    from cai.recipe.models import command_model
 
-    spec = named(model, prefer="local")
+    spec = command_model(model, prefer="local")
     if not spec.weights:
         raise UserError(
             "--model: counting tokens needs a model's files: give a Hub id, a folder or bundled/smollm2-135m"
@@ -121,13 +146,13 @@ def _check_file(path: Path, context: Context, accounts: list[Account]) -> list[F
     try:
         source = read_yaml(path)
     except InputError as error:
-        return [Finding("error", "yaml", problem) for problem in error.found]
+        return [Finding("error", "yaml", problem) for problem in error.problems]
     if not isinstance(source.data, dict) or not {"stages", "models"} & source.data.keys():
         return check(source, context)
     try:
         recipe = load_recipe(path)
     except InputError as error:
-        wrong = error.found or [Problem(path, 0, "", str(error))]
+        wrong = error.problems or [Problem(path, 0, "", str(error))]
         return [Finding("error", "recipe", problem) for problem in wrong]
     unread: list[tuple[Keys, str]] = []
     prompts = of_recipe(recipe, accounts, unread)

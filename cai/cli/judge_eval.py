@@ -15,6 +15,7 @@ from typing import cast
 import yaml
 
 from cai.cli import exam_folder
+from cai.cli.exam_words import typed
 from cai.data.locations import WILD
 from cai.errors import UserError, install
 from cai.flow.screen import Screen
@@ -28,7 +29,7 @@ from cai.judge.kinds import by_kind, read_as
 from cai.judge.methods import METHODS
 from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
-from cai.recipe.models import named
+from cai.recipe.models import command_model
 from cai.recipe.read import read_recipe
 from cai.recipe.recipe import Recipe
 from cai.report import judge as judge_report
@@ -37,11 +38,11 @@ from cai.run.walk import go
 from cai.stages.label import Label
 from cai.store.files import write_json
 from cai.store.rows import Preference
-from cai.store.run_folder import described
+from cai.store.run_folder import run_note
 from cai.store.stage import Stage
 from constitution.model import Constitution
 from constitution.shipped import advice, find
-from constitution.source import nearest, parse_yaml
+from constitution.source import InputError, nearest, parse_yaml
 from constitution.visible import json_text
 
 NAME = "exam"
@@ -80,10 +81,13 @@ def examine_judge(exam: JudgeEval, models: tuple[str | None, str | None], out: P
     screen = Screen()
     screen.console.stderr = as_json
     model, reward = models
-    judge = named(model) if model else None
-    scorer = named(reward, prefer="reward") if reward else None
-    folder = out or exam_folder.of(exam.data)
-    figures = judge_eval(exam, judge, scorer, folder, screen)
+    judge = command_model(model) if model else None
+    scorer = command_model(reward, prefer="reward") if reward else None
+    folder = out or exam_folder.of(exam.data, NAME)
+    try:
+        figures = judge_eval(exam, judge, scorer, folder, screen)
+    except InputError as error:
+        raise UserError(typed(str(error))) from None
     judge_report.write(folder, figures)
     if as_json:
         line(json_text(figures))
@@ -105,20 +109,20 @@ def judge_eval(
         InputError: something named does not exist or does not go together.
         RunError: a model failed; what was judged stays.
     """
-    _sensible(exam)
+    sensible(exam)
     exam_folder.free(out, exam.data, NAME)
     models = {JUDGE: model, REWARD: reward}
     recipe = _recipe(exam, {role: replace(spec, role=role) for role, spec in models.items() if spec}, out)
     run = Run(recipe, out, screen)
-    exam_folder.set_aside_stale(run, exam.data)
-    go(run)
+    with exam_folder.renewed(run, exam.data):
+        go(run)
     figures: ExamFigures = {
         "data": exam.data,
         "constitution": recipe.constitution.name,
         "constitution_version": recipe.constitution.version,
         "seed": exam.seed,
         "pairs": (run.stage("pairs").seal or {}),
-        "methods": {block.name: _figures(run, block, exam.kind) for block in recipe.blocks[1:]},
+        "methods": {block.name: figures_of(run, block, exam.kind) for block in recipe.blocks[1:]},
     }
     write_json(out / "exam.json", figures)
     return figures
@@ -139,15 +143,17 @@ def save_calibration(exam: JudgeEval, out: Path, figures: ExamFigures, folder: P
     }
     judge = {key: begun["block"][key] for key in calibration.DECIDES}
     [(role, model)] = begun["models"].items() or [("", {})]
-    judge |= {"constitution": begun["constitution"], "model": described(out)["models"].get(role) or found["model"]}
+    judge |= {"constitution": begun["constitution"], "model": run_note(out)["models"].get(role) or found["model"]}
     judge |= {"weights": model["weights"]} if model.get("weights") else {}
+    judge |= {"names": begun["block"]["names"]} if "names" in begun["block"] else {}
     judge |= read_as(found.get("by_kind", {}))
     path = folder / calibration.FOLDER / f"{exam.name}.json"
     calibration.save(replace(fitted, judge=judge, about=about), path)
     return path
 
 
-def _sensible(exam: JudgeEval) -> None:
+def sensible(exam: JudgeEval) -> None:
+    """Raises UserError where something named does not exist or does not go together."""
     if importlib.util.find_spec("sklearn") is None or importlib.util.find_spec("statsmodels") is None:
         raise UserError(f"an exam needs the packages scikit-learn and statsmodels; run: {install('judge')}")
     if not exam.data.startswith("hub:") and not Path(exam.data).exists() and not WILD.search(exam.data):
@@ -225,7 +231,8 @@ def _rows(out: Path, method: str) -> Iterator[Preference]:
     return Stage(out / method).all_rows(Preference)
 
 
-def _figures(run: Run, block: Block, kind: str) -> MethodFigures:
+def figures_of(run: Run, block: Block, kind: str) -> MethodFigures:
+    """All figures of a label block that is done; ``kind`` of a calibration to try."""
     seal = run.stage(block.name).seal
     assert seal is not None
     pairs = list(judged_pairs(_rows(run.folder, block.name)))

@@ -18,7 +18,7 @@ from cai.data.labels import SAYS, conflicts
 from cai.data.locations import WILD, Origin
 from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
-from cai.data.questions import NAMED
+from cai.data.questions import COMPANIONS
 from cai.errors import UserError
 from cai.flow.terminal import line
 from cai.recipe.recipe import Recipe
@@ -31,8 +31,10 @@ from constitution.visible import without_password
 
 HUB, FETCHED = "hub:", 1000
 """How a dataset on the Hub is named, and how many of its rows are looked at unless told."""
+FIRST = 1000
+"""Rows by which it is told whether a file holds pairs or prompts."""
 WORDS = {"scale": ("signed", "share"), "means": ("better", "worse")}
-KEYS = ("prompt", "a", "b", "label", *NAMED, *SAYS, *WORDS)
+KEYS = ("prompt", "a", "b", "label", *COMPANIONS, *SAYS, *WORDS)
 """What may be said of the columns of pairs, and the words for it where not all are."""
 
 _COLUMNS = re.compile(r"`columns: (\{[^`]*\})`")
@@ -77,9 +79,9 @@ def look_at(names: Sequence[str], want: Look, as_json: bool) -> None:
 
 def as_options(text: str) -> str:
     """What a sentence says of a recipe's keys, as options of this command; the keys after them."""
-    text = _COLUMNS.sub(lambda found: f"`{_options(yaml.safe_load(found[1]))}`, in a recipe {found[0]}", text)
-    text = _KEY.sub(lambda found: f"({_option(found[1], found[2])}, in a recipe the key `{found[1]}`)", text)
-    text = _ALONE.sub(lambda found: f"`{_options({found[1]: found[2]})}`", text)
+    text = _COLUMNS.sub(lambda match: f"`{_options(yaml.safe_load(match[1]))}`, in a recipe {match[0]}", text)
+    text = _KEY.sub(lambda match: f"({_option(match[1], match[2])}, in a recipe the key `{match[1]}`)", text)
+    text = _ALONE.sub(lambda match: f"`{_options({match[1]: match[2]})}`", text)
     return _UNDER.sub(r"\1 with --columns WHAT=COLUMN, in a recipe under `columns`", text)
 
 
@@ -91,11 +93,11 @@ def _option(key: str, example: str | None) -> str:
 
 def _options(columns: Mapping[str, object]) -> str:
     """The options for what a recipe would have under ``columns``, or for a column."""
-    given = [
+    pairs = [
         (key, str(each)) for key, value in columns.items() for each in (value if isinstance(value, list) else [value])
     ]
     return " ".join(
-        shlex.join([f"--{key}", value] if key == "column" else ["--columns", f"{key}={value}"]) for key, value in given
+        shlex.join([f"--{key}", value] if key == "column" else ["--columns", f"{key}={value}"]) for key, value in pairs
     )
 
 
@@ -157,7 +159,7 @@ def _kinds(sources: Mapping[str, Sequence[PromptSource]], accounts: list[Account
 def _prompts(sources: Mapping[str, Sequence[PromptSource]], accounts: list[Account]) -> Iterator[Prompt | Drop]:
     """The rows of prompts; the account of a source that cannot be read is of all that it holds."""
     try:
-        yield from (row for row, _ in prompt_files.keyed(sources, accounts=accounts))
+        yield from (row for row, _ in prompt_files.with_keys(sources, accounts=accounts))
     except UserError:
         account = accounts[-1]
         source = next(each for some in sources.values() for each in some if each.name == account.name)
@@ -185,12 +187,11 @@ def _source(name: str, source: PromptSource) -> PromptSource:
 
 
 def _look(source: PromptSource, columns: Mapping[str, object], accounts: list[Account]) -> None:
-    """As pairs where the first row has some, or their columns are named, and as prompts otherwise."""
-    first = next((entry.data for entry in islice(records.entries(source), 1)), {})
-    named = source.column != PromptSource().column
-    if columns or (not named and has_pairs(first)):
+    """As pairs where most rows have some, or their columns are has_column, and as prompts otherwise."""
+    has_column = source.column != PromptSource().column
+    if columns or (not has_column and _mostly_pairs(source)):
         origin = {key: getattr(source, key) for key in ("path", "hub", "split", "config", "limit")}
-        beside = {key: column for key in NAMED if (column := getattr(source, key)) is not None}
+        beside = {key: column for key in COMPANIONS if (column := getattr(source, key)) is not None}
         _read_pairs(Pairs(**origin, columns={**beside, **columns}), accounts)
         return
     try:
@@ -198,6 +199,14 @@ def _look(source: PromptSource, columns: Mapping[str, object], accounts: list[Ac
             pass
     finally:
         accounts[-1].role = "prompts"  # of which track they are is a recipe's to say
+
+
+def _mostly_pairs(source: PromptSource) -> bool:
+    """Whether of the first rows at least half are pairs: any one of them may be an odd one."""
+    rows: list[bool] = []
+    with suppress(UserError):  # what cannot be read is told with what was understood before it
+        rows += (has_pairs(entry.data) for entry in islice(records.entries(source), FIRST))
+    return any(rows) and 2 * sum(rows) >= len(rows)
 
 
 def _read_pairs(want: Pairs, accounts: list[Account]) -> None:

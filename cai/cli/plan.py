@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from cai.cli import plan_table
 from cai.cli.plan_table import Estimate, Plan
@@ -25,15 +24,15 @@ from cai.flow.terminal import line
 from cai.models.bundled import resolve
 from cai.models.concurrency import Slots
 from cai.models.spec import ModelSpec
-from cai.recipe.block import Block, named_roles, scored
+from cai.recipe.block import Block, asks_reward_model, named_roles
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
 from cai.run.context import Run
 from cai.run.walk import go
 from cai.stages.ppo import SERVER_SHARE, Ppo
 from cai.stages.train import Train
-from cai.store.files import read_json, write_lines
-from cai.store.rows import Prompt, encode
+from cai.store.files import write_lines
+from cai.store.rows import Prompt, encode, shallow
 from cai.train.launch import memory
 from constitution.visible import json_text
 
@@ -53,15 +52,15 @@ def plan_run(
     screen = Screen()
     screen.console.stderr = as_json
     with scratch(out) as folder:
-        found = plan(load_recipe(recipe, list(overrides)), folder, *counts, screen)
+        outlook = plan(load_recipe(recipe, list(overrides)), folder, *counts, screen)
     if as_json:
-        line(json_text(plan_table.as_json(found, price)))
+        line(json_text(plan_table.as_json(outlook, price)))
     else:
-        screen.console.print(plan_table.table(found))
-        screen.say(plan_table.sentence(found, price))
-        if found.trainers:
-            screen.console.print(plan_table.memory_table(found))
-        for text in (*found.unmeasured, *found.short):
+        screen.console.print(plan_table.table(outlook))
+        screen.say(plan_table.sentence(outlook, price))
+        if outlook.trainers:
+            screen.console.print(plan_table.memory_table(outlook))
+        for text in (*outlook.unmeasured, *outlook.short):
             screen.say(text)
 
 
@@ -115,7 +114,7 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
     run = Run(replace(recipe, blocks=tuple(sampled(recipe, sample, folder)), models=singly), folder, screen)
     run.streams = False  # so that each stage's seconds are its own
     go(run)
-    flying = max((bar.slots.peak for bar in screen.shown.values() if isinstance(bar.slots, Slots)), default=0)
+    flying = max((bar.slots.peak for bar in screen.by_name.values() if isinstance(bar.slots, Slots)), default=0)
     whole = sum(counts.values())
     scale = (prompts or whole) / whole
     times = {
@@ -123,10 +122,10 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
         for block in sources
     }
     stages = tuple(_estimate(run, block, times, replicas) for block in run.recipe.blocks)
-    drawn, trainers = sum(min(count, sample) for count in counts.values()), tuple(memory_needs(recipe))
+    size, trainers = sum(min(count, sample) for count in counts.values()), tuple(memory_needs(recipe))
     short = [memory.too_small(each, recipe.block(each.stage).want) for each in trainers]
     unmeasured = tuple(f"{name} is not measured: {why}" for name, why in left_out(recipe).items())
-    return Plan(prompts or whole, drawn, replicas, flying, stages, trainers, tuple(filter(None, short)), unmeasured)
+    return Plan(prompts or whole, size, replicas, flying, stages, trainers, tuple(filter(None, short)), unmeasured)
 
 
 def memory_needs(recipe: Recipe) -> list[memory.Need]:
@@ -139,13 +138,13 @@ def memory_needs(recipe: Recipe) -> list[memory.Need]:
         while (trained := recipe.trains(base)) is not None:
             base = trained.want.base
         weights = recipe.models[base].weights if base in recipe.models else base
-        if (known := memory.size(Path(resolve(weights)))) is not None:
-            each = memory.need(block.name, block.kind, block.want, known, recipe.hardware)
-            needs.append(replace(each, there=int(each.there * _left(each, block.want, recipe.models))))
+        if (size := memory.size(Path(resolve(weights)))) is not None:
+            each = memory.need(block.name, block.kind, block.want, size, recipe.hardware)
+            needs.append(replace(each, there=int(each.there * _training_share(each, block.want, recipe.models))))
     return needs
 
 
-def _left(each: memory.Need, want: Train, models: Mapping[str, ModelSpec]) -> float:
+def _training_share(each: memory.Need, want: Train, models: Mapping[str, ModelSpec]) -> float:
     """The share of a GPU that the server which samples PPO's answers leaves to the training."""
     if each.device == "CPU" or not isinstance(want, Ppo) or not want.rollouts:
         return 1.0
@@ -172,10 +171,11 @@ def _draw(block: Block, sample: int, seed: int, file: Path) -> int:
                 count += 1
                 yield hashlib.sha256(f"{seed}/{row.id}".encode()).digest(), row
 
-    drawn = heapq.nsmallest(sample, all_prompts(), key=lambda each: each[0])
+    prompts = heapq.nsmallest(sample, all_prompts(), key=lambda each: each[0])
     if not count:
         raise UserError(f"{block.name}: no prompt could be read; name a file with prompts")
-    write_lines(file, [encode(row) for _, row in drawn])
+    rows = [shallow(row) for _, row in prompts]
+    write_lines(file, [encode({key: value for key, value in row.items() if key != "source"}) for row in rows])
     return count
 
 
@@ -187,9 +187,9 @@ def sampled(recipe: Recipe, sample: int, folder: Path) -> Iterator[Block]:
             continue
         want = block.want
         if block.kind == "prompts":
-            drawn = PromptSource(str(folder / f"{block.name}.jsonl"))
-            want = replace(want, redteam=(drawn,), helpful=(), heldout=0.0, part_size=sample)
-        roles: dict[str, Any] = {
+            source = PromptSource(str(folder / f"{block.name}.jsonl"))
+            want = replace(want, redteam=(source,), helpful=(), heldout=0.0, part_size=sample)
+        roles: dict[str, object] = {
             key: _untrained(recipe, getattr(want, key)) for key in ("model", "judge", "user") if getattr(want, key, "")
         }
         if panel := getattr(want, "panel", {}):
@@ -203,9 +203,9 @@ def left_out(recipe: Recipe) -> dict[str, str]:
     for block in recipe.blocks:
         if block.table.shape not in MEASURED:
             continue
-        asked = [role for key, role in named_roles(block.want) if scored(block, key) and recipe.behind(role)]
-        if asked:
-            missing[block.name] = f"it asks the reward model {asked[0]}, which is trained on the way"
+        roles = [role for key, role in named_roles(block.want) if asks_reward_model(block, key) and recipe.behind(role)]
+        if roles:
+            missing[block.name] = f"it asks the reward model {roles[0]}, which is trained on the way"
         elif block.reads in missing:
             missing[block.name] = f"it is made from {block.reads}"
     return missing
@@ -222,12 +222,13 @@ def _estimate(run: Run, block: Block, times: Mapping[str, tuple[float, float]], 
     folder, source = run.folder / block.name, block
     while source.reads:
         source = run.recipe.block(source.reads)
-    seal = read_json(folder / "seal.json")
+    seal = run.stage(block.name).seal
+    assert seal is not None  # it went to its end a moment ago
     factor, heldout = times[source.name]
     if source is not block:
         factor *= 1 - heldout
     speed = seal["tokens_out"] / seal["seconds"] if seal["seconds"] and seal["tokens_out"] else 0.0
-    tokens_out = round(factor * seal["tokens_out"])
+    tokens_out, cost = round(factor * seal["tokens_out"]), run.purse.bill(block.name).get("cost")
     return Estimate(
         stage=block.name,
         rows=round(factor * seal["rows_out"]),
@@ -236,7 +237,7 @@ def _estimate(run: Run, block: Block, times: Mapping[str, tuple[float, float]], 
         bytes=round(factor * sum(map(_grows, folder.rglob("*")))),
         hours=tokens_out / (speed * replicas) / 3600 if speed else 0.0,
         speed=speed,
-        cost=None if (paid := run.purse.bill(block.name).get("cost")) is None else factor * paid,
+        cost=None if cost is None else factor * cost,
     )
 
 

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from cai.flow.purse import money
 from cai.train.launch import memory
+from constitution import wording
 
 FULL = 4
 """Times as many prompts as requests in flight: fewer, and much of the time goes by while the last ones end."""
@@ -65,8 +66,8 @@ class Plan:
     @property
     def cost(self) -> float | None:
         """Of all tokens, by the prices of the roles; None where none has one."""
-        known = [each.cost for each in self.stages if each.cost is not None]
-        return sum(known) if known else None
+        costs = [each.cost for each in self.stages if each.cost is not None]
+        return sum(costs) if costs else None
 
     @property
     def bytes(self) -> int:
@@ -76,14 +77,14 @@ class Plan:
 
 def table(plan: Plan) -> Table:
     """A row for each stage, and one for all."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
     priced = plan.cost is not None
     columns = ("stage", "rows", "tokens in", "tokens out", "storage", "tokens/s", "hours")
     for name in (*columns, "cost") if priced else columns:
-        shown.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
+        grid.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for each in plan.stages:
         speed, hours = (f"{each.speed:,.0f}", f"{each.hours:,.2f}") if each.speed else ("", "")
-        shown.add_row(
+        grid.add_row(
             each.stage,
             count(each.rows),
             count(each.tokens_in) if each.tokens_in else "",
@@ -93,40 +94,41 @@ def table(plan: Plan) -> Table:
             hours,
             *([money(each.cost) if each.cost is not None else ""] if priced else []),
         )
-    shown.add_section()
+    grid.add_section()
     tokens = [count(sum(getattr(each, key) for each in plan.stages)) for key in ("tokens_in", "tokens_out")]
     total = [] if plan.cost is None else [money(plan.cost)]
-    shown.add_row("all", "", *tokens, size(plan.bytes), "", f"{plan.hours:,.2f}", *total, style="bold")
-    return shown
+    grid.add_row("all", "", *tokens, size(plan.bytes), "", f"{plan.hours:,.2f}", *total, style="bold")
+    return grid
 
 
 def memory_table(plan: Plan) -> Table:
     """A row for each trainer: what it takes on each device, and what that has."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
     parts = ("weights", "gradients", "optimizer", "reference", "activations", "logits", "process")
     for name in ("training", *parts, "all", "there is"):
-        shown.add_column(name, justify="left" if name == "training" else "right", no_wrap=True)
+        grid.add_column(name, justify="left" if name == "training" else "right", no_wrap=True)
     for each in plan.trainers:
-        shown.add_row(
+        grid.add_row(
             each.stage,
             *(size(getattr(each, part)) if getattr(each, part) else "" for part in parts),
             size(each.all),
             f"{size(each.there)} ({each.device})",
         )
-    return shown
+    return grid
 
 
 def sentence(plan: Plan, price: float | None) -> str:
     """What was measured, what it will cost, and whether the sample was large enough for its speed to be believed."""
-    text = f"{plan.prompts:,} prompts, from a sample of {plan.sample}, served by {plan.replicas} times what served it"
+    text = f"{wording.count(plan.prompts, 'prompt')}, from a sample of {plan.sample}, served by {plan.replicas} × what served it"
     if price is not None:
         text += f"; {plan.hours * plan.replicas * price:,.2f} at {price:g} an hour of what the sample had"
     if plan.cost is not None:
         text += f"; {money(plan.cost)} for the tokens, by the prices of the roles"
     text += "; tokens/s are the sample's; hours of training not counted"
     if plan.sample < FULL * plan.flying:
+        were = "request was" if plan.flying == 1 else "requests were"
         text += (
-            f"\n{plan.flying} requests were in flight at once: with --sample {FULL * plan.flying} or more the servers "
+            f"\n{plan.flying} {were} in flight at once: with --sample {FULL * plan.flying} or more the servers "
             "would have been full for most of the time, and the hours fewer"
         )
     return text

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from cai.errors import UserError
-from cai.flow.fleet import Noted
+from cai.flow.fleet import Notifier
 from cai.flow.screen import Screen
 from cai.models import bundled
-from cai.models.asked import bare
 from cai.models.open import open_model
+from cai.models.roles import bare
 from cai.models.spec import ModelSpec
 from cai.models.types import Model
 from constitution.source import nearest
@@ -24,18 +24,18 @@ def with_model(spec: ModelSpec, screen: Screen, work: Callable[[Model], Awaitabl
         if spec.hosted:
             screen.say(f"starting {spec.kind} with {spec.title} …")
         async with open_model(spec, bundled.cache_folder().parent / "logs") as up:
-            if isinstance(model := bare(up), Noted):
+            if isinstance(model := bare(up), Notifier):
                 model.say = screen.say
             return await work(up)
 
     return asyncio.run(whole())
 
 
-def one_of(option: str, word: str, known: Sequence[str]) -> None:
+def one_of(option: str, word: str, words: Sequence[str]) -> None:
     """Refuse a word that is none of those known.
 
     Raises:
         UserError: with the nearest one.
     """
-    if word not in known:
-        raise UserError(f'{option}: there is no "{word}"; {nearest(word, list(known))}')
+    if word not in words:
+        raise UserError(f'{option}: there is no "{word}"; {nearest(word, list(words))}')

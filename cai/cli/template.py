@@ -11,19 +11,22 @@ from cai.errors import RowError, UserError
 from cai.flow.terminal import Terminal, line
 from cai.models import own_code
 from cai.models.bundled import resolve
+from cai.models.harmless import TOOL, TOOL_NAME
 from cai.models.lessons import Lesson, lesson
-from cai.models.template_faults import NAME, TOOL, Fault, faults
-from cai.models.templates import THOUGHT_KEYS, ChatTemplate
+from cai.models.template_faults import Fault, faults
+from cai.models.templates import ChatTemplate
+from cai.models.thoughts import THOUGHT_KEYS
+from constitution.wording import count
 
 Message = dict[str, Any]
-CALL = {"type": "function", "function": {"name": NAME, "arguments": {"zone": "Europe/Oslo"}}}
+CALL = {"type": "function", "function": {"name": TOOL_NAME, "arguments": {"zone": "Europe/Oslo"}}}
 PROMPT: tuple[Message, ...] = (
     {"role": "system", "content": "Answer in one sentence."},
     {"role": "user", "content": "What is a clock for?"},
     {"role": "assistant", "content": "It tells the time.", "reasoning_content": "They ask what clocks are for."},
     {"role": "user", "content": "Is it late in Oslo?"},
     {"role": "assistant", "content": "", "tool_calls": [CALL]},
-    {"role": "tool", "name": NAME, "content": "23:40"},
+    {"role": "tool", "name": TOOL_NAME, "content": "23:40"},
 )
 ANSWER: Message = {"role": "assistant", "content": "Yes, it is 23:40.", "reasoning_content": "23:40 is late."}
 STYLES = ("black on green", "black on bright_green")
@@ -63,12 +66,12 @@ def show(model: str, as_json: bool) -> None:
     Raises:
         UserError: there is no such model.
     """
-    found = account(model, load(model))
+    result = account(model, load(model))
     if as_json:
-        line(json.dumps(asdict(found), indent=2, ensure_ascii=True))
+        line(json.dumps(asdict(result), indent=2, ensure_ascii=True))
         return
     terminal = Terminal(soft_wrap=True)
-    for text in lines(found, terminal.is_terminal):
+    for text in lines(result, terminal.is_terminal):
         terminal.print(text, soft_wrap=True)
 
 
@@ -84,7 +87,7 @@ def load(model: str) -> ChatTemplate:
     logging.set_verbosity_error()  # its advice on tokenizers is not for the person who reads our screen
     path = resolve(model)
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(f"--template: {model} {own_code.reason(error)}") from None
     try:
@@ -95,68 +98,69 @@ def load(model: str) -> ChatTemplate:
 
 def account(model: str, template: ChatTemplate) -> TemplateAccount:
     """The richest form of the example that the template takes."""
-    found = faults(template)
-    toolless = bool({each.kind for each in found} & {"calls_dropped", "results_dropped"})
+    peculiarities = faults(template)
+    toolless = bool({each.kind for each in peculiarities} & {"calls_dropped", "results_dropped"})
     for without, prompt, answer in _forms():
         if toolless and "tools" not in without:
             continue
-        told = template if "tools" in without else template.told([TOOL])
+        variant = template if "tools" in without else template.with_options([TOOL])
         try:
-            taught = lesson(told, prompt, answer)
-            scored = told.whole([*prompt, answer])
+            target = lesson(variant, prompt, answer)
+            scored = variant.whole([*prompt, answer])
         except (RowError, ValueError):  # without a template transformers has a ValueError
             continue
-        return TemplateAccount(model, without, taught.asked, tokens(template, taught), scored, found)
-    return TemplateAccount(model, [], "", [], "", found)
+        return TemplateAccount(model, without, target.prompt_text, tokens(template, target), scored, peculiarities)
+    return TemplateAccount(model, [], "", [], "", peculiarities)
 
 
 def _forms() -> Iterator[tuple[list[str], Sequence[Message], Message]]:
     for without in ([], ["thoughts"], ["tools"], ["tools", "thoughts"]):
-        kept = [
+        messages = [
             each for each in PROMPT if "tools" not in without or not ("tool_calls" in each or each["role"] == "tool")
         ]
         hidden = THOUGHT_KEYS if "thoughts" in without else ()
-        prompt = [{key: value for key, value in each.items() if key not in hidden} for each in (*kept, ANSWER)]
+        prompt = [{key: value for key, value in each.items() if key not in hidden} for each in (*messages, ANSWER)]
         yield without, prompt[:-1], prompt[-1]
 
 
-def tokens(template: ChatTemplate, taught: Lesson) -> list[Token]:
+def tokens(template: ChatTemplate, target: Lesson) -> list[Token]:
     """A lesson token by token; those that are part of a character stand together."""
-    ids, asked, said, found = [*taught.prompt, *taught.answer], len(taught.prompt), "", list[Token]()
+    ids, start, prefix, pieces = [*target.prompt, *target.answer], len(target.prompt), "", list[Token]()
     for place in range(1, len(ids) + 1):
         text = template.tokenizer.decode(ids[:place])
         if not text.endswith("\ufffd") or place == len(ids):
-            found.append(Token(text[len(said) :], place > asked))
-            said = text
-    return found
+            pieces.append(Token(text[len(prefix) :], place > start))
+            prefix = text
+    return pieces
 
 
-def lines(found: TemplateAccount, colours: bool) -> Iterator[Text]:
+def lines(shape: TemplateAccount, colours: bool) -> Iterator[Text]:
     """For people: trained tokens in colour, or each in brackets."""
-    trained = sum(each.trained for each in found.learnt)
-    if found.asked:
-        without = f", without {' and '.join(found.without)}, which it does not take" if found.without else ""
-        yield Text(f"{found.model}: a small conversation in its chat template{without}")
+    trained = sum(each.trained for each in shape.learnt)
+    if shape.asked:
+        without = f", without {' and '.join(shape.without)}, which it does not take" if shape.without else ""
+        yield Text(f"{shape.model}: a small conversation in its chat template{without}")
         yield Text("\nAsked:", "bold")
-        yield Text(found.asked)
+        yield Text(shape.asked)
         yield Text(
-            f"\nLearnt ({trained} of {len(found.learnt)} tokens, {'coloured' if colours else 'in brackets'}):", "bold"
+            f"\nLearnt ({trained} of {count(len(shape.learnt), 'token')}, {'coloured' if colours else 'in brackets'}):",
+            "bold",
         )
-        yield _marked(found.learnt, colours)
+        yield _coloured(shape.learnt, colours)
         yield Text("\nScored:", "bold")
-        yield Text(found.scored)
+        yield Text(shape.scored)
         yield Text("")
-    yield Text(f"What to know of it ({len(found.faults)}):" if found.faults else "Nothing peculiar.", "bold")
-    for each in found.faults:
+    yield Text(f"What to know of it ({len(shape.faults)}):" if shape.faults else "Nothing peculiar.", "bold")
+    for each in shape.faults:
         yield Text(f"- {each.kind}: {each.text}")
 
 
-def _marked(learnt: Sequence[Token], colours: bool) -> Text:
+def _coloured(tokens: Sequence[Token], colours: bool) -> Text:
     text = Text()
-    for number, token in enumerate(learnt):
-        said = json.dumps(token.text, ensure_ascii=False)[1:-1].replace('\\"', '"') if token.trained else token.text
+    for number, token in enumerate(tokens):
+        piece = json.dumps(token.text, ensure_ascii=False)[1:-1].replace('\\"', '"') if token.trained else token.text
         text.append(
-            f"[{said}]" if token.trained and not colours else said,
+            f"[{piece}]" if token.trained and not colours else piece,
             STYLES[number % 2] if token.trained and colours else "",
         )
     return text

@@ -12,7 +12,7 @@ from cai.judge import examples
 from cai.judge.methods import METHODS
 from cai.judge.settings import Judging
 from cai.models.types import Model
-from cai.recipe.models import named
+from cai.recipe.models import command_model
 from cai.report import examples as examples_report
 from constitution.load import load
 from constitution.visible import json_text
@@ -23,35 +23,35 @@ def examine_constitution(
 ) -> float:
     """Judge every example, show what came of it, and return the accuracy over all."""
     one_of("--method", want.method, [name for name, each in METHODS.items() if each.needs == "judgment"])
-    constitution, spec, screen = load(path), named(model), Screen()
+    constitution, spec, screen = load(path), command_model(model), Screen()
     if junit:
         _check_writable(junit)
     if as_json:
         screen.console.stderr = True
-    tested = examples.testable(constitution, principles)
+    cases = examples.testable(constitution, principles)
     began = time.monotonic()
 
     async def judge(up: Model) -> tuple[str, list[examples.JudgedExample]]:
         with screen.bars():
-            bar = screen.bar("test", len(tested), unit="examples")
+            bar = screen.bar("test", len(cases), unit="examples")
             return up.name, await examples.examine(constitution, principles, up, want, bar.advance)
 
-    name, judged = with_model(spec, screen, judge)
+    name, results = with_model(spec, screen, judge)
     if as_json:
-        line(json_text(examples_report.as_json(constitution, name, want.method, judged)))
+        line(json_text(examples_report.as_json(constitution, name, want.method, results)))
     else:
         screen.say(
-            f"{constitution.name}, judged by {name} ({want.method}, by {examples_report.read_as(judged)}, both orders), "
+            f"{constitution.name}, judged by {name} ({want.method}, by {examples_report.read_as(results)}, both orders), "
             f"{time.monotonic() - began:.0f} s"
         )
-        screen.console.print(examples_report.table(judged), soft_wrap=True)
-        if question := examples.question(judged):
+        screen.console.print(examples_report.table(results), soft_wrap=True)
+        if question := examples.question(results):
             screen.say(f"Worse than a coin. {question}")
         if untested := examples.untested(constitution, principles):
             screen.say(f"not tested, as they have no examples or no judgment question: {', '.join(untested)}")
     if junit:
-        examples_report.write_junit(junit, constitution, judged)
-    return examples.score(judged).accuracy or 0.0
+        examples_report.write_junit(junit, constitution, results)
+    return examples.score(results).accuracy or 0.0
 
 
 def _check_writable(path: Path) -> None:

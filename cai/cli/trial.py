@@ -17,7 +17,7 @@ from cai.flow.ask import Ask, generator
 from cai.flow.screen import Screen
 from cai.models.concurrency import Slots
 from cai.models.types import Model, Reply, Request
-from cai.recipe.models import named
+from cai.recipe.models import command_model
 from cai.report.differences import difference
 from cai.stages.revise import Revise, answer, chosen, revised_under
 from cai.store.rows import Draft, Prompt, content_id, is_text
@@ -26,6 +26,7 @@ from constitution.load import load
 from constitution.model import Constitution, Principle
 from constitution.source import nearest
 from constitution.visible import visible
+from constitution.wording import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Trial:
     @property
     def row(self) -> Prompt:
         """The prompt as a row of its track."""
-        asked = {"role": "user", "content": self.prompt.strip()}
-        return Prompt(content_id((asked,)), (asked,), "", self.want.tracks[0], tags=tuple(self.tags))
+        message = {"role": "user", "content": self.prompt.strip()}
+        return Prompt(content_id((message,)), (message,), "", self.want.tracks[0], tags=tuple(self.tags))
 
 
 async def _chain(trial: Trial, constitution: Constitution, model: Model, console: Console) -> None:
@@ -62,16 +63,16 @@ async def _chain(trial: Trial, constitution: Constitution, model: Model, console
         UserError: a principle is not there, has no round, or none applies to the prompt.
         RunError: the model gave no answer that can be read.
     """
-    row, watched = trial.row, _Watched(model, (lambda request: _sent(console, request)) if trial.show_prompt else None)
-    ask = Ask(watched, Slots(1), constitution, row.id, generator(trial.seed, "try", row.id))
+    row, view = trial.row, (lambda request: _print_request(console, request)) if trial.show_prompt else None
+    ask = Ask(_RequestViewer(model, view), Slots(1), constitution, row.id, generator(trial.seed, "try", row.id))
     principles = _principles(trial, constitution, ask)
     try:
-        with _waiting(console, "drafting"):
+        with _spinner(console, "drafting"):
             draft = await answer(row, trial.want, ask)
         if not draft.text:
             raise RunError("the draft is empty; in a run the row is dropped")
-        _head(console, f"draft, by {model.name}", draft)
-        _said(console, draft.text)
+        _print_head(console, f"draft, by {model.name}", draft)
+        _print_text(console, draft.text)
         for number, principle in enumerate(principles, 1):
             draft = await _round(number, principle, draft, trial, ask, console)
     except RowError as error:
@@ -79,96 +80,96 @@ async def _chain(trial: Trial, constitution: Constitution, model: Model, console
 
 
 async def _round(number: int, principle: Principle, draft: Draft, trial: Trial, ask: Ask, console: Console) -> Draft:
-    with _waiting(console, f"critique and revision under {principle.id}"):
-        revised = await revised_under(principle, trial.row, draft, trial.want, ask)
-    if isinstance(revised, str):
+    with _spinner(console, f"critique and revision under {principle.id}"):
+        revision = await revised_under(principle, trial.row, draft, trial.want, ask)
+    if isinstance(revision, str):
         raise RunError(
-            f"round {number}, under {principle.id}: {revised.replace('_', ' ')}; in a run the row is dropped"
+            f"round {number}, under {principle.id}: {revision.replace('_', ' ')}; in a run the row is dropped"
         )
-    _head(console, f"critique {number}, under {principle.id}: {principle.title}")
-    _said(console, revised.critique)
-    _head(console, f"revision {number}", revised)
-    if revised.text == draft.text:
-        _said(console, "(the answer as it was)")
+    _print_head(console, f"critique {number}, under {principle.id}: {principle.title}")
+    _print_text(console, revision.critique)
+    _print_head(console, f"revision {number}", revision)
+    if revision.text == draft.text:
+        _print_text(console, "(the answer as it was)")
     else:
-        _indented(console, difference(draft.text, revised.text, console.is_terminal))
-    return revised
+        _print_indented(console, difference(draft.text, revision.text, console.is_terminal))
+    return revision
 
 
 def _principles(trial: Trial, constitution: Constitution, ask: Ask) -> Sequence[Principle]:
     for id in trial.principles:
         if id not in constitution.by_id:
             raise UserError(f'--principle: there is no principle "{id}"; {nearest(id, list(constitution.by_id))}')
-    if left := trial.principles[trial.want.rounds :]:
+    if surplus := trial.principles[trial.want.rounds :]:
         raise UserError(
-            f"--rounds {trial.want.rounds} leaves no round for {', '.join(left)}; name fewer, or ask for more"
+            f"--rounds {trial.want.rounds} leaves no round for {', '.join(surplus)}; name fewer, or ask for more"
         )
     if trial.principles:
-        named = [constitution.by_id[id] for id in trial.principles]
-        return [named[number % len(named)] for number in range(trial.want.rounds)]
-    drawn = chosen(trial.row, trial.want, constitution, ask.rng)
-    if not drawn:
+        choices = [constitution.by_id[id] for id in trial.principles]
+        return [choices[number % len(choices)] for number in range(trial.want.rounds)]
+    principles = chosen(trial.row, trial.want, constitution, ask.rng)
+    if not principles:
         raise UserError("no principle of this constitution applies to such a prompt; name one with --principle")
-    return drawn
+    return principles
 
 
-class _Watched:
+class _RequestViewer:
     """A model whose requests are seen before they are sent."""
 
-    def __init__(self, inner: Model, see: Callable[[Request], None] | None) -> None:
-        self.inner, self.see = inner, see
+    def __init__(self, inner: Model, view: Callable[[Request], None] | None) -> None:
+        self.inner, self.view = inner, view
         self.name, self.concurrency, self.format = inner.name, inner.concurrency, inner.format
         self.continues = inner.continues
 
     async def ask(self, request: Request, row_id: str) -> Reply:
-        if self.see:
-            self.see(request)
+        if self.view:
+            self.view(request)
         return await self.inner.ask(request, row_id)
 
 
-def _waiting(console: Console, what: str) -> AbstractContextManager[object]:
+def _spinner(console: Console, what: str) -> AbstractContextManager[object]:
     return console.status(Text(f"{what} …")) if console.is_terminal else nullcontext()
 
 
-def _head(console: Console, text: str, draft: Draft | None = None) -> None:
+def _print_head(console: Console, text: str, draft: Draft | None = None) -> None:
     reason = cut(draft).replace("_", " ") if draft is not None else ""
     short = f" ({reason}: --max-tokens allows more)" if reason else ""
     console.print(Text(f"{text}{short}", style="bold"))
 
 
-def _said(console: Console, text: str) -> None:
-    _indented(console, Text(text))
+def _print_text(console: Console, text: str) -> None:
+    _print_indented(console, Text(text))
 
 
-def _indented(console: Console, text: Text) -> None:
+def _print_indented(console: Console, text: Text) -> None:
     console.print(Padding(text, (0, 0, 0, 4), expand=False))
 
 
-def _sent(console: Console, request: Request) -> None:
+def _print_request(console: Console, request: Request) -> None:
     console.print(Text("sent:", style="bold dim"))
     # Exact to the letter: no wrapping, no markup, no tab made spaces; so not through the console's layout.
-    console.file.write("".join(f"{visible(line)}\n" for line in _as_sent(request)))
+    console.file.write("".join(f"{visible(line)}\n" for line in _request_lines(request)))
     console.file.flush()
 
 
-def _as_sent(request: Request) -> Iterator[str]:
+def _request_lines(request: Request) -> Iterator[str]:
     for message in request.messages:
         yield f"<<{message['role']}>>\n{message['content']}"
     if request.prompt:
         yield request.prompt
     stops = f", stops {list(request.stop)}" if request.stop else ""
-    yield f"<<seed {request.seed}, at most {request.max_tokens} tokens, temperature {request.temperature:g}{stops}>>"
+    yield f"<<seed {request.seed}, at most {count(request.max_tokens, 'token')}, temperature {request.temperature:g}{stops}>>"
 
 
-def try_constitution(path: Path, model: str, tried: Trial) -> None:
+def try_constitution(path: Path, model: str, trial: Trial) -> None:
     """One chain in the terminal."""
-    one_of("--choice", tried.want.choice, draw.CHOICES)
-    one_of("--track", tried.want.tracks[0], TRACKS)
-    if not tried.prompt.strip():
+    one_of("--choice", trial.want.choice, draw.CHOICES)
+    one_of("--track", trial.want.tracks[0], TRACKS)
+    if not trial.prompt.strip():
         raise UserError("PROMPT is empty; write what the person asks")
-    if not is_text(tried.prompt):
+    if not is_text(trial.prompt):
         raise UserError("PROMPT is not UTF-8 text; check the terminal's encoding")
     # One chain asks one thing at a time, and a model loads into this process sooner than a server comes up.
-    constitution, spec, screen = load(path), named(model, prefer="local"), Screen()
+    constitution, spec, screen = load(path), command_model(model, prefer="local"), Screen()
     screen.console.soft_wrap = False
-    with_model(spec, screen, lambda up: _chain(tried, constitution, up, screen.console))
+    with_model(spec, screen, lambda up: _chain(trial, constitution, up, screen.console))

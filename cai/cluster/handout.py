@@ -11,9 +11,9 @@ import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from cai.cluster.hire import Cluster, Place
+from cai.cluster.hire import Cluster, Place, RemoteWorker
 from cai.cluster.worker import PartOrder, PartResult, Progress
 from cai.errors import CaiError, RunError, UserError, first
 from cai.flow.flow import clocks
@@ -22,6 +22,7 @@ from cai.flow.purse import Purse
 from cai.flow.screen import Bar
 from cai.store.files import whole_lines
 from cai.store.stage import Stage, open_part
+from constitution.wording import count
 
 T = TypeVar("T")
 
@@ -81,13 +82,13 @@ class Dispatcher:
     def __init__(self, cluster: Cluster, task: Job, source: Stage, bars: Mapping[str, Bar], purse: Purse) -> None:
         self.cluster, self.task, self.source, self.bars, self.purse = cluster, task, source, bars, purse
         self.stages = [work.folder for work in task.stages]
-        self.begun = [stage.open_drops() for stage in self.stages]
+        self.drops = [stage.open_drops() for stage in self.stages]
         numbers = [number for number in source.parts() if not self.stages[-1].finished(number)]
-        self.todo, self.left = deque(numbers), len(numbers)
+        self.todo, self.remaining = deque(numbers), len(numbers)
         self.rows = max(1, next(iter(bars.values())).total // max(len(source.parts()), 1))
         self.changed, self.taking = asyncio.Event(), asyncio.Lock()
         self.loads = {name: WorkerLoad() for name in bars}
-        self.shown: dict[int, Counter[str]] = defaultdict(Counter)
+        self.progress: dict[int, Counter[str]] = defaultdict(Counter)
         self.deaths: Counter[Place] = Counter()
         self.proven = False
         self.error: CaiError = RunError("")
@@ -102,7 +103,7 @@ class Dispatcher:
         """Hire until every part has its place."""
         async with clocks(self.stages, self.purse), asyncio.TaskGroup() as self.group:
             employed: dict[Place, asyncio.Task[None]] = {}
-            while self.left:
+            while self.remaining:
                 await self._hire(employed)
                 self.changed.clear()
                 with contextlib.suppress(TimeoutError):
@@ -112,24 +113,24 @@ class Dispatcher:
 
     async def _hire(self, employed: dict[Place, asyncio.Task[None]]) -> None:
         """A worker for every place that has none; none for places that are gone."""
-        there = await self.cluster.places(self.gpus)
+        places = await self.cluster.places(self.gpus)
         for place in [place for place, task in employed.items() if task.done()]:
             del employed[place]
-        for place in self.hiring - set(there):
+        for place in self.hiring - set(places):
             employed[place].cancel()  # its node went before its worker came
-        for place in set(self.cluster.workers) - set(there) - set(employed):
+        for place in set(self.cluster.workers) - set(places) - set(employed):
             self.cluster.dismiss(place)
-        fit = [place for place in there if self.deaths[place] < MOST_DEATHS]
-        if there and not fit:
+        fit = [place for place in places if self.deaths[place] < MOST_DEATHS]
+        if places and not fit:
             raise self.error
         fit.sort(key=lambda place: place not in employed)
         for place in fit[: self.most or None]:
             if place not in employed:
                 employed[place] = self.group.create_task(self._employ(place))
-        if not there and not self.waiting:
-            gpus = f" and {self.gpus} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else ""
+        if not places and not self.waiting:
+            gpus = f" and {count(self.gpus, 'GPU')}" if self.gpus else ""
             self.cluster.screen.say(f"the cluster has no node with a core{gpus}; waiting for one …")
-        self.waiting = not there
+        self.waiting = not places
 
     async def _employ(self, place: Place) -> None:
         """Keep one worker at work until nothing is left, or it is lost."""
@@ -151,25 +152,25 @@ class Dispatcher:
                 self.hiring.remove(place)
                 self.cluster.dismiss(place)
 
-    async def _feed(self, place: Place, worker: Any) -> None:
+    async def _feed(self, place: Place, worker: RemoteWorker) -> None:
         """Part after part, one at a time; several of these keep a worker's window full."""
         while (number := await self._next()) is not None:
             for stage in self._unfinished(number):
                 stage.clock.start()
             try:
                 order = await asyncio.to_thread(self._order, number)
-                made, doing = _checked(await _answered(worker.part.remote(order)))
+                results, progress = _checked(await _answered(worker.part.remote(order)))
             except BaseException:
                 self._put_back(number)
                 raise
-            self._show(place, doing)
+            self._show(place, progress)
             self.deaths[place] = 0
-            self.group.create_task(self._take(number, made))
+            self.group.create_task(self._take(number, results))
 
     async def _next(self) -> int | None:
-        while not self.todo and self.left:
+        while not self.todo and self.remaining:
             await asyncio.sleep(LOOK_SECONDS / 4)
-        if not self.left:
+        if not self.remaining:
             return None
         number = self.todo.popleft()
         if not self.todo:
@@ -184,21 +185,21 @@ class Dispatcher:
     def _order(self, number: int) -> PartOrder:
         first = next(place for place, stage in enumerate(self.stages) if not stage.finished(number))
         source = self.stages[first - 1] if first else self.source
-        begun = [
+        starts = [
             (list(whole_lines(open_part(stage.path(number)))), drops.get(number, ()))
-            for stage, drops in zip(self.stages[first:], self.begun[first:], strict=True)
+            for stage, drops in zip(self.stages[first:], self.drops[first:], strict=True)
         ]
-        return PartOrder(number, first, self.cluster.publish(source.path(number)), begun)
+        return PartOrder(number, first, self.cluster.publish(source.path(number)), starts)
 
-    async def _take(self, number: int, made: Sequence[PartResult]) -> None:
+    async def _take(self, number: int, results: Sequence[PartResult]) -> None:
         async with self.taking:
-            for stage, each in zip(self.stages[-len(made) :], made, strict=True):
+            for stage, each in zip(self.stages[-len(results) :], results, strict=True):
                 # Not its worker's seconds: parts of several workers overlap.
                 tally = replace(each.tally, seconds=stage.clock.lap())
                 await asyncio.to_thread(self.cluster.take, stage, number, replace(each, tally=tally))
                 stage.clock.stop()
-        self.shown.pop(number, None)
-        self.left -= 1
+        self.progress.pop(number, None)
+        self.remaining -= 1
         self.changed.set()
 
     def _put_back(self, number: int) -> None:
@@ -206,10 +207,10 @@ class Dispatcher:
         for stage in self._unfinished(number):
             stage.clock.stop()
         self.todo.appendleft(number)
-        for name, count in self.shown.pop(number, Counter()).items():
-            self.bars[name].at(self.bars[name].done - count)
+        for name, rows in self.progress.pop(number, Counter()).items():
+            self.bars[name].at(self.bars[name].done - rows)
 
-    async def _watch(self, place: Place, worker: Any) -> None:
+    async def _watch(self, place: Place, worker: RemoteWorker) -> None:
         """Show what a worker does."""
         try:
             while True:
@@ -219,16 +220,16 @@ class Dispatcher:
             for load in self.loads.values():
                 load.workers.pop(place, None)
 
-    def _show(self, place: Place, doing: Progress) -> None:
-        for number, name, tokens, reason in doing.rows:
-            self.shown[number][name] += 1
+    def _show(self, place: Place, progress: Progress) -> None:
+        for number, name, tokens, reason in progress.rows:
+            self.progress[number][name] += 1
             self.bars[name].advance(tokens, reason)
-        for (stage, role), tokens in doing.spent.items():
+        for (stage, role), tokens in progress.spent.items():
             self.purse.spend(stage, role, tokens)
         for name, load in self.loads.items():
-            load.workers[place] = doing.busy[name], doing.queued[name]
+            load.workers[place] = progress.busy[name], progress.queued[name]
 
-    async def _worker_lost(self, place: Place, lost: BaseException) -> None:
+    async def _worker_lost(self, place: Place, loss: BaseException) -> None:
         """Free what is left of a worker, and remember it where it is not its machine that is gone.
 
         What is wrong before any worker was ready is most likely wrong for all, and not tried again.
@@ -237,19 +238,19 @@ class Dispatcher:
         self.cluster.screen.say(f"the worker on node {place.node[:8]} is lost; its open parts go to others")
         await asyncio.sleep(SETTLE_SECONDS)
         if place in await self.cluster.places(self.gpus):
-            assert isinstance(lost, WorkerLost)
-            self.error = lost.error
-            hopeless = isinstance(lost.error, UserError) and not self.proven
+            assert isinstance(loss, WorkerLost)
+            self.error = loss.error
+            hopeless = isinstance(loss.error, UserError) and not self.proven
             self.deaths[place] += MOST_DEATHS if hopeless else 1
             then = "is left alone" if self.deaths[place] >= MOST_DEATHS else "gets another worker"
-            self.cluster.screen.say(f"node {place.node[:8]} {then}; the last one: {lost}")
+            self.cluster.screen.say(f"node {place.node[:8]} {then}; the last one: {loss}")
 
 
 async def _answered(call: Awaitable[T]) -> T:
     """What a worker answers.
 
     Raises:
-        Lost: it is gone.
+        WorkerLost: it is gone.
     """
     from ray.exceptions import RayError, RayTaskError
 

@@ -5,20 +5,21 @@ import contextlib
 import logging
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict, TypeVar
 from uuid import uuid4
 
 from cai.cluster.storage import Storage
-from cai.cluster.worker import PARTS, PartResult, Worker
+from cai.cluster.worker import PARTS, PartResult, Progress, Worker
 from cai.errors import CaiError, UserError, install
 from cai.flow.live import Job
 from cai.flow.screen import Screen
 from cai.store.files import write_lines
 from cai.store.stage import Stage
 
+T_co = TypeVar("T_co", covariant=True)
 TOKEN = f"{PARTS}/seen"
 OWNER = ".owner"
 CONNECT_SECONDS = 10.0
@@ -31,6 +32,24 @@ class Node(TypedDict):
     NodeID: str
     Alive: bool
     Resources: dict[str, float]
+
+
+class RemoteMethod(Protocol[T_co]):
+    """A method of an actor, called over the cluster."""
+
+    def remote(self, *args: object) -> Awaitable[T_co]:
+        """What it returns, once it is done."""
+        ...
+
+
+class RemoteWorker(Protocol):
+    """A ``Worker`` on its node, as Ray hands it out."""
+
+    prepare: RemoteMethod[int | CaiError]
+    part: RemoteMethod[tuple[list[PartResult], Progress] | CaiError]
+    progress: RemoteMethod[Progress]
+    run_dry: RemoteMethod[None]
+    close: RemoteMethod[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +97,8 @@ class Cluster:
         self.home, self.screen = folder.resolve(), screen
         self.storage = Storage(_url(store, folder.name) if store else str(self.home), self.home)
         connect(address)
-        self.workers: dict[Place, tuple[Any, Any]] = {}
-        self.there: set[str] = set()
+        self.workers: dict[Place, tuple[Any, Any]] = {}  # Ray's handles of worker and placement group
+        self.published: set[str] = set()
 
     def share(self, task: Job) -> None:
         """Leave what workers need where they reach it: a sign, and the weights that this run trained."""
@@ -102,9 +121,9 @@ class Cluster:
         if not mine.exists():
             write_lines(mine, [uuid4().hex])
         if not self.storage.is_home and self.storage.has(OWNER):
-            there = self.home / PARTS / OWNER
-            self.storage.get(OWNER, there)
-            if there.read_text() != mine.read_text():
+            theirs = self.home / PARTS / OWNER
+            self.storage.get(OWNER, theirs)
+            if theirs.read_text() != mine.read_text():
                 raise UserError(
                     f"{self.storage.url} holds rows of another run; choose another --store, or another name"
                 )
@@ -115,20 +134,20 @@ class Cluster:
     def publish(self, path: Path) -> str:
         """The name of a file of the run in the storage, where it is brought unless it is there."""
         name = str(path.resolve().relative_to(self.home))
-        if not self.storage.is_home and name not in self.there:
+        if not self.storage.is_home and name not in self.published:
             self.storage.put(path, name)
-            self.there.add(name)
+            self.published.add(name)
         return name
 
-    def take(self, stage: Stage, number: int, made: PartResult) -> None:
+    def take(self, stage: Stage, number: int, result: PartResult) -> None:
         """Give a finished part its place, in the run's folder and in the storage."""
-        file = self.home / made.file
+        file = self.home / result.file
         if not self.storage.is_home:
-            self.storage.get(made.file, file)
+            self.storage.get(result.file, file)
             name = str(stage.path(number).resolve().relative_to(self.home))
-            self.storage.move(made.file, name)
-            self.there.add(name)
-        stage.adopt(number, file, made.tally, made.drops)
+            self.storage.move(result.file, name)
+            self.published.add(name)
+        stage.adopt(number, file, result.tally, result.drops)
 
     async def nodes(self) -> list[Node]:
         """The cluster's nodes, those that are gone included."""
@@ -140,7 +159,7 @@ class Cluster:
         """Where workers can be now; see ``places``."""
         return places(await self.nodes(), gpus)
 
-    async def worker(self, place: Place) -> Any:
+    async def worker(self, place: Place) -> RemoteWorker:
         """The worker at a place, hired if there is none."""
         import ray
         from ray.util.placement_group import placement_group
@@ -219,16 +238,16 @@ def connect(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
     except (ConnectionError, ValueError, RuntimeError, RayError) as error:
-        said = str(error).split("\n")[0]
-        raise UserError(f"--ray {address}: no cluster answers ({said}); start one with: ray start --head") from None
+        reason = str(error).split("\n")[0]
+        raise UserError(f"--ray {address}: no cluster answers ({reason}); start one with: ray start --head") from None
 
 
 def _answers(address: str) -> None:
     """Look whether anybody is there: Ray itself would try for minutes."""
     if "://" in address:
         raise UserError(f"--ray {address}: run this on a machine of the cluster, with --ray auto or --ray HOST:PORT")
-    host, found, port = address.rpartition(":")
-    if found:
+    host, colon, port = address.rpartition(":")
+    if colon:
         try:
             socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
         except (OSError, ValueError, OverflowError) as error:

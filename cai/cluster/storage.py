@@ -31,8 +31,8 @@ class Storage:
             self.files, self.root = fsspec.core.url_to_fs(url, skip_instance_cache=True)
         except (ImportError, ValueError) as error:
             raise UserError(f"--store {url}: {error}") from None
-        known = self.files.protocol
-        self.protocols = {known} if isinstance(known, str) else {*known}
+        protocol = self.files.protocol
+        self.protocols = {protocol} if isinstance(protocol, str) else {*protocol}
         self.is_home = "file" in self.protocols and Path(self.root) == home
 
     def put(self, file: Path, name: str) -> None:
@@ -84,5 +84,5 @@ class Storage:
         try:
             yield
         except Exception as error:  # every protocol has errors of its own
-            said = str(error) or type(error).__name__
-            raise RunError(f"storage {self.url}: {name}: {said}; mend it, then run the same command again") from error
+            reason = str(error) or type(error).__name__
+            raise RunError(f"storage {self.url}: {name}: {reason}; mend it, then run the same command again") from error

@@ -97,7 +97,7 @@ class Worker:
         self.fleet = Fleet(self.scratch / "logs", Screen(Console(quiet=True)))
         self.url, self.token, self.home = url, token, home
         self.steps: list[Live] = []
-        self.doing, self.purse = Progress(), Purse(Spending(None))
+        self.state, self.purse = Progress(), Purse(Spending(None))
 
     async def prepare(self, task: Job) -> int | CaiError:
         """Bring the task's models up, and rehearse; returns how many rows can be open here at once."""
@@ -105,7 +105,7 @@ class Worker:
             self.storage = await asyncio.to_thread(Storage, self.url, Path(self.home))
             if not await asyncio.to_thread(self.storage.has, self.token):
                 raise self._blind()
-            specs = {role: await self._here(spec) for role, spec in task.specs.items()}
+            specs = {role: await self._local_spec(spec) for role, spec in task.specs.items()}
             self.steps = task.live(await self.fleet.roles(specs), self.purse)
             await rehearse(self.steps, task.rehearsed)
         except (CaiError, OSError) as error:
@@ -125,7 +125,7 @@ class Worker:
         kind = type(error) if isinstance(error, CaiError) else RunError
         return kind(f"on {socket.gethostname()}: {error}")
 
-    async def _here(self, spec: ModelSpec) -> ModelSpec:
+    async def _local_spec(self, spec: ModelSpec) -> ModelSpec:
         """One server for this worker, with weights that this node has."""
         if Path(spec.weights).is_relative_to(self.home) and not self.storage.is_home:
             name = str(Path(spec.weights).relative_to(self.home))
@@ -138,18 +138,18 @@ class Worker:
         """Take a part through its stages, and leave their rows in the storage."""
         folder = self.scratch / uuid4().hex
         try:
-            steps = [self._begun(step, order, place, folder) for place, step in enumerate(self.steps)][order.first :]
+            steps = [self._step(step, order, place, folder) for place, step in enumerate(self.steps)][order.first :]
             source = Stage(folder / "source")
             await asyncio.to_thread(self.storage.get, order.source, source.path(order.number))
             await flow_part(steps, source, order.number, self.places, self.turn, self.backlog)
-            made = [await asyncio.to_thread(self._leave, step.folder, order.number) for step in steps]
-            return made, await self.progress()
+            results = [await asyncio.to_thread(self._leave, step.folder, order.number) for step in steps]
+            return results, await self.progress()
         except (CaiError, OSError) as error:
             return self._placed(error)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _begun(self, step: Live, order: PartOrder, place: int, folder: Path) -> Live:
+    def _step(self, step: Live, order: PartOrder, place: int, folder: Path) -> Live:
         """The step in a folder of its own, with what was done before."""
         stage, number = Stage(folder / str(place) / step.name), order.number
         stage.folder.mkdir(parents=True)
@@ -160,7 +160,7 @@ class Worker:
             left_out = {number: list(drops)}
 
         def on_row(name: str, tokens: Sequence[int], reason: str) -> None:
-            self.doing.rows.append((number, name, tokens, reason))
+            self.state.rows.append((number, name, tokens, reason))
 
         return replace(step, folder=stage, left_out=left_out, observer=Observer(on_row=on_row))
 
@@ -175,11 +175,11 @@ class Worker:
 
     async def progress(self) -> Progress:
         """What was done since the last call."""
-        done, self.doing = self.doing, Progress()
-        done.spent = self.purse.spending.taken()
-        done.busy = {step.name: step.slots.busy for step in self.steps}
-        done.queued = {step.name: step.slots.queued for step in self.steps}
-        return done
+        report, self.state = self.state, Progress()
+        report.spent = self.purse.spending.take()
+        report.busy = {step.name: step.slots.busy for step in self.steps}
+        report.queued = {step.name: step.slots.queued for step in self.steps}
+        return report
 
     async def close(self) -> None:
         """Bring the models down."""

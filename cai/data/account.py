@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cai.data.conversations import Conversation
-from cai.data.notation import count, names, printable
+from cai.data.notation import names, printable
 from cai.data.values import absent
 from cai.errors import UserError
 from cai.store.rows import Drop, Message
-from constitution.tools import shown
+from constitution.tools import turn_text
+from constitution.wording import count
 
 LONG = 40
 """Letters of a question that no answer begins with by chance."""
@@ -70,9 +70,9 @@ class Account:
             self.unread.update(talk.unread)
         self.used |= dict.fromkeys(each for each in (*talk.columns, *columns) if each not in self.unread)
         answers = list(answers)
-        said = [*talk.messages, *answers]
-        self.odd.update(_odd(talk.messages[-1]["content"], said, [each["content"] for each in answers][:2]))
-        self.example = self.example or said
+        turns = [*talk.messages, *answers]
+        self.odd.update(_odd(talk.messages[-1]["content"], turns, [each["content"] for each in answers][:2]))
+        self.example = self.example or turns
 
     def leave(self, drop: Drop) -> None:
         """A row that is left out."""
@@ -82,21 +82,21 @@ class Account:
     @property
     def unused(self) -> list[str]:
         """The columns that hold something and are not read; of a struct that is read, those of its fields."""
-        known = {*self.used, *self.unread, *(name.rpartition(".")[0] for name in self.used)}
-        return [column for column, rows in self.columns.items() if rows and column not in known]
+        skip = {*self.used, *self.unread, *(name.rpartition(".")[0] for name in self.used)}
+        return [column for column, rows in self.columns.items() if rows and column not in skip]
 
-    def complete(self, named: Mapping[str, object]) -> None:
+    def complete(self, columns: Mapping[str, object]) -> None:
         """Look at it once all rows are in.
 
         Args:
-            named: key → the column that was named for it; an empty name takes none.
+            columns: key → the column that was named for it; an empty name takes none.
 
         Raises:
             UserError: no row was read, or none has a column, so that somebody named the wrong file or column.
         """
         if not self.rows:
             raise UserError(f"{self.name}: holds no rows; name another file, or take it out")
-        for key, column in named.items():
+        for key, column in columns.items():
             if column and not {str(column), str(column).partition(".")[0]} & self.columns.keys():
                 raise UserError(
                     f'{self.name}: no row has the column "{column}"; name one of: {names(self.columns)} (key `{key}`)'
@@ -112,9 +112,9 @@ class Account:
 
     def sentence(self) -> str:
         """In one line."""
-        said = [count(self.rows, "row"), *(f"{rows} as {form}" for form, rows in self.forms.most_common())]
-        said += [f"{rows} left out: {reason}" for reason, rows in self.drops.most_common()]
-        return f"{Path(self.name).name}: " + "; ".join([", ".join(said), *self._labels(), *self._loose(), *self.notes])
+        parts = [count(self.rows, "row"), *(f"{rows} as {form}" for form, rows in self.forms.most_common())]
+        parts += [f"{rows} left out: {reason}" for reason, rows in self.drops.most_common()]
+        return f"{Path(self.name).name}: " + "; ".join([", ".join(parts), *self._labels(), *self._loose(), *self.notes])
 
     def _labels(self) -> list[str]:
         return [each.removeprefix(f"{Path(self.name).name}: ") for each in self.labels]
@@ -144,10 +144,10 @@ class Account:
     def _example(self) -> list[str]:
         if not self.example:
             return []
-        turns = [f"    {each['role']}: " + shown(each).replace("\n", "\n      ") for each in self.example]
+        turns = [f"    {each['role']}: " + turn_text(each).replace("\n", "\n      ") for each in self.example]
         return ["  the first row, as it is asked:", *turns]
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, object]:
         """As JSON has it."""
         return {
             "name": self.name,
@@ -168,9 +168,9 @@ class Account:
         }
 
 
-def _odd(question: str, said: Iterable[Message], answers: Sequence[str]) -> Iterator[str]:
+def _odd(question: str, turns: Iterable[Message], answers: Sequence[str]) -> Iterator[str]:
     """What may be wrong with a row: thinking in what is said, or a long question again in front of both answers."""
-    if any("</think>" in each["content"] for each in said):
+    if any("</think>" in each["content"] for each in turns):
         yield "thinking (<think>), which stays as text"
     if answers and len(question) >= LONG and all(each.startswith(question) for each in answers):
         yield "the question again at the beginning of both answers"

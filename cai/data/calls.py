@@ -12,10 +12,9 @@ their order. What is of no such form is a reason to leave its row out.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from cai.data.notation import Unusable
-from constitution.tools import CALLS, DEFINITIONS, RESULT, Message
+from constitution.tools import CALLS, DEFINITIONS, RESULT, Call, Definition, FunctionDefinition, Message
 
 CALLING = ("function_call", "tool_call", "tool_calls", "function-call")
 """Speakers whose words are a call."""
@@ -23,7 +22,7 @@ RESULTS = ("tool", "function", "ipython", "observation", "environment", "functio
 """Speakers whose words are what a tool gave."""
 PARTS = ("tool_use", "tool_call", "tool_result", "tool_response")
 """Types of parts of a turn that are no words."""
-Said = tuple[Message, list[dict[str, Any]]]
+Utterance = tuple[Message, list[Call]]
 """A message, and the calls that it makes."""
 _TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _RESPONSE = re.compile(r"\A\s*<tool_response>\s*(.*?)\s*</tool_response>\s*\Z", re.DOTALL)
@@ -35,49 +34,50 @@ def definitions(value: object) -> Message:
     Raises:
         Unusable: it is no list of definitions.
     """
-    tools = _parsed(value, "the tools")
+    tools = _parse(value, "the tools")
     if not isinstance(tools, list) or not tools:
         raise Unusable("unreadable_tools", "the tools are no list of definitions")
     return {"role": DEFINITIONS, "content": json.dumps(list(map(_definition, tools)), ensure_ascii=False)}
 
 
-def _definition(tool: object) -> dict[str, Any]:
+def _definition(tool: object) -> Definition:
     own = tool.get("function", tool) if isinstance(tool, Mapping) else None
     if not isinstance(own, Mapping) or not isinstance(own.get("name"), str) or not own["name"]:
         raise Unusable("unreadable_tools", "one of the tools has no name")
-    given = next((own[key] for key in ("parameters", "input_schema", "arguments") if own.get(key)), {})
-    schema = _parsed(given, "a tool's parameters")
+    value = next((own[key] for key in ("parameters", "input_schema", "arguments") if own.get(key)), {})
+    schema = _parse(value, "a tool's parameters")
     if not isinstance(schema, Mapping):
         raise Unusable("unreadable_tools", f"the parameters of the tool {own['name'][:40]} are no object")
     if schema and "properties" not in schema:  # parameter → what it is, without the words of JSON Schema
         schema = {"type": "object", "properties": dict(schema)}
-    kept = {"name": own["name"], "description": str(own.get("description") or ""), "parameters": schema}
-    return {"type": "function", "function": kept}
+    name, description = own["name"], str(own.get("description") or "")
+    function: FunctionDefinition = {"name": name, "description": description, "parameters": schema}
+    return {"type": "function", "function": function}
 
 
-def calls(turn: Mapping[str, object], said: str, role: str) -> tuple[str, list[dict[str, Any]]]:
+def calls(turn: Mapping[str, object], words: str, role: str) -> tuple[str, list[Call]]:
     """A turn's words without its calls, and these.
 
     Args:
-        said: its words.
+        words: its words.
         role: who speaks, as the file says it.
 
     Raises:
         Unusable: it holds a call that cannot be read.
     """
     if role in CALLING:
-        return "", list(_every(said))
-    given = turn.get("tool_calls") or turn.get("function_call")
-    found = list(_every(given)) if given else []
+        return "", list(_calls(words))
+    value = turn.get("tool_calls") or turn.get("function_call")
+    entries = list(_calls(value)) if value else []
     parts = turn.get("content")
     if isinstance(parts, Sequence) and not isinstance(parts, str):
-        found += [
+        entries += [
             _call(each) for each in parts if isinstance(each, Mapping) and each.get("type") in ("tool_use", "tool_call")
         ]
-    if tagged := _TAGGED.findall(said):
-        found += [call for each in tagged for call in _every(each)]
-        said = _TAGGED.sub("", said).strip()
-    return said, found
+    if tags := _TAGGED.findall(words):
+        entries += [call for each in tags for call in _calls(each)]
+        words = _TAGGED.sub("", words).strip()
+    return words, entries
 
 
 def results(content: object, words: Callable[[object], str]) -> list[Message]:
@@ -87,75 +87,75 @@ def results(content: object, words: Callable[[object], str]) -> list[Message]:
         words: a part's content → its text; raises Unusable.
     """
     parts = content if isinstance(content, list) else []
-    given = [each for each in parts if isinstance(each, dict) and each.get("type") in ("tool_result", "tool_response")]
-    return [result(each, words(each.get("content") or "")) for each in given]
+    blocks = [each for each in parts if isinstance(each, dict) and each.get("type") in ("tool_result", "tool_response")]
+    return [result(each, words(each.get("content") or "")) for each in blocks]
 
 
-def is_response(said: str) -> bool:
+def is_response(words: str) -> bool:
     """Whether a turn's words are what a tool gave, whoever is said to say it."""
-    return _RESPONSE.match(said) is not None
+    return _RESPONSE.match(words) is not None
 
 
-def result(turn: Mapping[str, object], said: str) -> Message:
+def result(turn: Mapping[str, object], words: str) -> Message:
     """The message of what a tool gave."""
-    wrapped = _RESPONSE.match(said)
-    known = {"name": turn.get("name"), "tool_call_id": turn.get("tool_call_id") or turn.get("tool_use_id")}
-    names = {key: value for key, value in known.items() if isinstance(value, str) and value}
-    return {"role": RESULT, "content": wrapped[1] if wrapped else said, **names}
+    match = _RESPONSE.match(words)
+    fields = {"name": turn.get("name"), "tool_call_id": turn.get("tool_call_id") or turn.get("tool_use_id")}
+    names = {key: value for key, value in fields.items() if isinstance(value, str) and value}
+    return {"role": RESULT, "content": match[1] if match else words, **names}
 
 
-def numbered(turns: Sequence[Said]) -> tuple[Message, ...]:
+def with_ids(turns: Sequence[Utterance]) -> tuple[Message, ...]:
     """The messages with their calls, each of which has an id that its result names.
 
     Raises:
         Unusable: a result answers no call.
     """
-    messages, waiting, count = list[Message](), list[dict[str, Any]](), 0
-    for message, made in turns:
-        for each in made:
+    messages, queue, count = list[Message](), list[Call](), 0
+    for message, entries in turns:
+        for each in entries:
             count += 1
             each["id"] = each["id"] or f"call_{count}"
-        waiting += made
-        if made:
-            message = {**message, CALLS: json.dumps(made, ensure_ascii=False)}
+        queue += entries
+        if entries:
+            message = {**message, CALLS: json.dumps(entries, ensure_ascii=False)}
         if message["role"] == RESULT:
-            message = _answering(message, waiting)
+            message = _with_id(message, queue)
         messages.append(message)
     return tuple(messages)
 
 
-def _answering(message: Message, waiting: list[dict[str, Any]]) -> Message:
+def _with_id(message: Message, queue: list[Call]) -> Message:
     """The result with the id of its call, which waits no more."""
-    wanted, name = message.get("tool_call_id"), message.get("name")
-    fitting = [each for each in waiting if each["id"] == wanted] if wanted else waiting
-    fitting = [each for each in fitting if each["function"]["name"] == name] or fitting
-    if not fitting:
+    call_id, name = message.get("tool_call_id"), message.get("name")
+    matches = [each for each in queue if each["id"] == call_id] if call_id else queue
+    matches = [each for each in matches if each["function"]["name"] == name] or matches
+    if not matches:
         raise Unusable("unreadable_tools", "a tool's result stands in it that answers no call")
-    made = fitting[0]
-    waiting.remove(made)
-    return {**message, "tool_call_id": made["id"], "name": made["function"]["name"]}
+    call = matches[0]
+    queue.remove(call)
+    return {**message, "tool_call_id": call["id"], "name": call["function"]["name"]}
 
 
-def _every(given: object) -> Iterator[dict[str, Any]]:
-    known = _parsed(given, "a call")
-    yield from map(_call, known if isinstance(known, list) else [known])
+def _calls(value: object) -> Iterator[Call]:
+    data = _parse(value, "a call")
+    yield from map(_call, data if isinstance(data, list) else [data])
 
 
-def _call(given: object) -> dict[str, Any]:
+def _call(value: object) -> Call:
     """A call in the form of the OpenAI protocol; its id is empty where it has none."""
-    own = given.get("function", given) if isinstance(given, Mapping) else None
-    if not isinstance(given, Mapping) or not isinstance(own, Mapping) or not isinstance(own.get("name"), str):
+    own = value.get("function", value) if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or not isinstance(own, Mapping) or not isinstance(own.get("name"), str):
         raise Unusable("unreadable_tools", "the call of a tool in it names none")
-    said = next((own[key] for key in ("arguments", "input", "parameters") if own.get(key) is not None), {})
-    arguments = _parsed(said, "a call's arguments")
+    raw = next((own[key] for key in ("arguments", "input", "parameters") if own.get(key) is not None), {})
+    arguments = _parse(raw, "a call's arguments")
     if not isinstance(arguments, Mapping):
         raise Unusable("unreadable_tools", f"what {own['name'][:40]} is called with is no object")
-    number = given.get("id") or given.get("tool_call_id") or ""
+    number = value.get("id") or value.get("tool_call_id") or ""
     text = json.dumps(arguments, ensure_ascii=False)
     return {"id": str(number), "type": "function", "function": {"name": own["name"], "arguments": text}}
 
 
-def _parsed(value: object, what: str) -> object:
+def _parse(value: object, what: str) -> object:
     if not isinstance(value, str):
         return value
     try:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError, install
 from cai.store.rows import Drop, Message, Prompt, content_key
+from constitution.tools import everything
 
 LEAKED = 8
 COPY = 0.95
@@ -46,57 +47,65 @@ class Exchange:
     """An answer with what it answers.
 
     Attributes:
+        messages: the whole conversation before it.
         former: the draft before it, empty for a first answer.
         flags: what was noticed when it was made, such as "leaked_exemplar".
         language: of the prompt, where its file says so.
-        before: what was said before the prompt, where it is the last of several turns.
     """
 
-    prompt: str
+    messages: Sequence[Message]
     text: str
     former: str = ""
     flags: tuple[str, ...] = ()
     language: str = ""
-    before: str = ""
+
+    @property
+    def asked(self) -> str:
+        """All that the person says, and what the system message does: an answer may take up any of it."""
+        return "\n".join(each["content"] for each in self.messages if each["role"] in ("user", "system"))
 
 
-def meta_talk(said: Exchange) -> bool:
+def meta_talk(exchange: Exchange) -> bool:
     """Speaks of the revision instead of to the person: "Here is the revised response"."""
-    return bool(_META.search(said.text[:300]) or _META.search(said.text[-200:])) and not _META.search(said.prompt)
+    talks = _META.search(exchange.text[:300]) or _META.search(exchange.text[-200:])
+    return bool(talks) and not _META.search(exchange.asked)
 
 
-def boilerplate(said: Exchange) -> bool:
+def boilerplate(exchange: Exchange) -> bool:
     """Speaks of being a language model where nobody asked."""
-    return bool(_BOILERPLATE.search(said.text)) and not re.search(r"\b(?:ai|language model|bot)\b", said.prompt, re.I)
+    asked = re.search(r"\b(?:ai|language model|bot)\b", exchange.asked, re.I)
+    return bool(_BOILERPLATE.search(exchange.text)) and not asked
 
 
-def leaked_exemplar(said: Exchange) -> bool:
+def leaked_exemplar(exchange: Exchange) -> bool:
     """Repeats eight words of the constitution's exemplars; noticed when the row was made."""
-    return "leaked_exemplar" in said.flags
+    return "leaked_exemplar" in exchange.flags
 
 
-def near_copy(said: Exchange) -> bool:
+def near_copy(exchange: Exchange) -> bool:
     """Hardly differs from the draft that it revises."""
-    return bool(said.former) and _overlap(shingles(said.former, 3), shingles(said.text, 3)) >= COPY
+    return bool(exchange.former) and _overlap(shingles(exchange.former, 3), shingles(exchange.text, 3)) >= COPY
 
 
-def emoji(said: Exchange) -> bool:
-    """More than two emoji, and none in the prompt."""
-    return len(_EMOJI.findall(said.text)) > MOST_EMOJI and not _EMOJI.search(said.prompt)
+def emoji(exchange: Exchange) -> bool:
+    """More than two emoji, and none in what is asked."""
+    return len(_EMOJI.findall(exchange.text)) > MOST_EMOJI and not _EMOJI.search(exchange.asked)
 
 
-def loop(said: Exchange) -> bool:
+def loop(exchange: Exchange) -> bool:
     """Says the same sentence three times, or the same eight words."""
-    repeated = Counter(_sentences(said.text)) + Counter(_grams(said.text, LEAKED))
-    return max(repeated.values(), default=0) >= LOOPS
+    counts = Counter(_sentences(exchange.text)) + Counter(_grams(exchange.text, LEAKED))
+    return max(counts.values(), default=0) >= LOOPS
 
 
-def wrong_language(said: Exchange) -> bool:
-    """Answers in another language than the prompt's; short texts are let pass."""
-    if min(len(_words(said.prompt)), len(_words(said.text))) < 8:
+def wrong_language(exchange: Exchange) -> bool:
+    """Answers in another language than the person's, in the last turn or in all of them; short texts are let pass."""
+    asked = _questions(exchange.messages)
+    if min(len(_words(" ".join(asked))), len(_words(exchange.text))) < 8:
         return False
-    named = re.match(r"([a-z]{2})(?:[-_]|$)", said.language.lower())  # a name such as German is no code to compare with
-    return _language(said.text) != (named[1] if named else _language(said.prompt))
+    code = re.match(r"([a-z]{2})(?:[-_]|$)", exchange.language.lower())  # a name such as German is none
+    texts = {text for text in (asked[-1], " ".join(asked)) if len(_words(text)) >= 8}
+    return _language(exchange.text) not in ({code[1]} if code else set(map(_language, texts)))
 
 
 CHECKS: Mapping[str, Callable[[Exchange], bool]] = {
@@ -105,24 +114,24 @@ CHECKS: Mapping[str, Callable[[Exchange], bool]] = {
 USUAL = ("meta_talk", "boilerplate", "leaked_exemplar", "emoji", "loop")
 
 
-def leaks(text: str, shown: Sequence[str], conversation: str) -> bool:
+def leaks(text: str, exemplars: Sequence[str], conversation: str) -> bool:
     """Whether a text repeats eight words of what was shown as an example, and not of its own conversation."""
-    known = _all_shingles(tuple(shown))
-    repeated = known & shingles(text, LEAKED) if known else known
-    return bool(repeated) and not repeated <= shingles(conversation, LEAKED)
+    grams = _all_shingles(tuple(exemplars))
+    overlap = grams & shingles(text, LEAKED) if grams else grams
+    return bool(overlap) and not overlap <= shingles(conversation, LEAKED)
 
 
 @lru_cache(maxsize=8)
-def _all_shingles(shown: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+def _all_shingles(exemplars: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
     """Of the exemplars, which are the same for every row."""
-    return frozenset().union(*(shingles(each, LEAKED) for each in shown))
+    return frozenset().union(*(shingles(each, LEAKED) for each in exemplars))
 
 
 class Cleaner:
     """What only the whole set shows; asked for each example in order.
 
     Args:
-        dedupe: "exact" (the same words), "near" (by MinHash) or "none".
+        dedupe: "exact" (the same words in the whole conversation), "near" (also an answer like another's, by MinHash) or "none".
         similarity: Jaccard's index of five-word sequences from which two answers are near copies.
         decontaminate: prompt files of evaluations; a prompt that shares ``ngram`` words with one of theirs is left out.
 
@@ -133,36 +142,39 @@ class Cleaner:
     def __init__(self, dedupe: str, similarity: float, decontaminate: Iterable[str], ngram: int) -> None:
         self.dedupe, self.ngram = dedupe, ngram
         # Texts are remembered by their digests: a hundred million of them must fit in memory.
-        self.seen: set[bytes] = set()
+        self.digests: set[bytes] = set()
         self.closers: Counter[bytes] = Counter()
         self.count = 0
         self.near = _index(similarity) if dedupe == "near" else None
-        self.held: set[tuple[str, ...]] = set()
+        self.evaluation: set[tuple[str, ...]] = set()
         for path in decontaminate:
             for turns in _conversations(path):
-                self.held |= self._marks(turns[-1]).union(*(shingles(each, ngram) for each in turns[:-1]))
+                self.evaluation |= self._marks(turns[-1]).union(*(shingles(each, ngram) for each in turns[:-1]))
 
-    def wrong(self, said: Exchange) -> str:
+    def wrong(self, exchange: Exchange) -> str:
         """The reason to leave an example out: "duplicate" or "repeated_closer"; empty where there is none."""
-        if self.dedupe != "none" and self._duplicate(said):
+        if self.dedupe != "none" and self._duplicate(exchange):
             return "duplicate"
-        return "repeated_closer" if self._closes_as_others(said.text) else ""
+        return "repeated_closer" if self._closes_as_others(exchange.text) else ""
 
     def contaminated(self, messages: Sequence[Message]) -> bool:
         """Whether anything that a person says in a conversation shares a sequence of words with an evaluation's prompt."""
-        return bool(self.held) and any(not self.held.isdisjoint(self._marks(each)) for each in _asked(messages))
+        return bool(self.evaluation) and any(
+            not self.evaluation.isdisjoint(self._marks(each)) for each in _questions(messages)
+        )
 
     def _marks(self, turn: str) -> set[tuple[str, ...]]:
         """A turn's sequences of words; a shorter turn is one sequence."""
         words = tuple(_words(turn))
         return shingles(turn, self.ngram) if len(words) >= self.ngram else {words}
 
-    def _duplicate(self, said: Exchange) -> bool:
-        mark = _digest(" ".join(_words(f"{said.before} {said.prompt} {said.text}")))
-        if mark in self.seen:
+    def _duplicate(self, exchange: Exchange) -> bool:
+        turns = [*exchange.messages, {"role": "assistant", "content": exchange.text}]
+        mark = _digest("\n".join(f"{each['role']} {' '.join(_words(everything(each)))}" for each in turns))
+        if mark in self.digests:
             return True
-        self.seen.add(mark)
-        return self.near is not None and self.near(said.text)
+        self.digests.add(mark)
+        return self.near is not None and self.near(exchange.text)
 
     def _closes_as_others(self, text: str) -> bool:
         """A closing sentence may come a few times, and then in a small share of the examples."""
@@ -184,19 +196,19 @@ class HeldOut:
     two, then of four, and so on, so that memory is bounded and a near prompt is found by a sample of its words.
 
     Attributes:
-        every: one in so many sequences of words is kept.
+        stride: one in so many sequences of words is kept.
     """
 
     def __init__(self, prompts: Iterable[Sequence[Message]], most: int = MOST_SEQUENCES) -> None:
         self.keys: set[int] = set()
         self.marks: set[int] = set()
-        self.every = 1
+        self.stride = 1
         for messages in prompts:
             self.keys.add(content_key(messages))
             self.marks |= self._marks(messages)
             while len(self.marks) > most:
-                self.every *= 2
-                self.marks = {mark for mark in self.marks if mark % self.every == 0}
+                self.stride *= 2
+                self.marks = {mark for mark in self.marks if mark % self.stride == 0}
 
     def drop(self, id: str, messages: Sequence[Message]) -> Drop | None:
         """Why a row is not trained on; None where its prompt is not held out."""
@@ -212,7 +224,7 @@ class HeldOut:
         """For a dataset's card: how many there are, and how many of its training rows are near to one."""
         if not self.keys:
             return "none: this recipe holds no prompts out"
-        sample = f", by a sample of one in {self.every} sequences" if self.every > 1 else ""
+        sample = f", by a sample of one in {self.stride} sequences" if self.stride > 1 else ""
         return (
             f"{len(self.keys)} held out by this recipe, none of them among the rows; {near} of {rows} training rows share "
             f"{SHARED} words in a row with one (case and punctuation apart{sample}), and stay"
@@ -222,7 +234,7 @@ class HeldOut:
         words = _words(" ".join(each["content"] for each in messages if each["role"] == "user"))
         starts = range(max(len(words) - SHARED, 0) + 1)
         marks = (int.from_bytes(_digest(" ".join(words[start : start + SHARED]))[:8]) for start in starts)
-        return {mark for mark in marks if mark % self.every == 0}
+        return {mark for mark in marks if mark % self.stride == 0}
 
 
 def _index(similarity: float) -> Callable[[str], bool]:
@@ -247,10 +259,10 @@ def _index(similarity: float) -> Callable[[str], bool]:
 def _conversations(path: str) -> Iterable[list[str]]:
     """What is asked in each prompt of a file, turn by turn."""
     rows = read({"redteam": [PromptSource(path)]})
-    return (turns for row in rows if isinstance(row, Prompt) and (turns := _asked(row.messages)))
+    return (turns for row in rows if isinstance(row, Prompt) and (turns := _questions(row.messages)))
 
 
-def _asked(messages: Sequence[Message]) -> list[str]:
+def _questions(messages: Sequence[Message]) -> list[str]:
     return [each["content"] for each in messages if each["role"] == "user"]
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from constitution.tools import CALLS, DEFINITIONS, definitions, wire
 
-Carried = Set[tuple[str, str]]
+Arrow = Any
+"""Something of pyarrow's, which has no types, and is imported where it is needed."""
+Extras = Set[tuple[str, str]]
 """Column and key of what messages of a dataset have besides a role and a content."""
 
 
-def carried(example: Mapping[str, object]) -> set[tuple[str, str]]:
+def extras(example: Mapping[str, object]) -> set[tuple[str, str]]:
     """What its conversations have besides words: calls of tools and what answers them, thoughts, definitions of tools."""
     return {
         (column, key if message["role"] != DEFINITIONS else "")
@@ -25,18 +27,18 @@ def carried(example: Mapping[str, object]) -> set[tuple[str, str]]:
     }
 
 
-def schema(example: Mapping[str, object], more: Carried = frozenset()) -> Any:
+def schema(example: Mapping[str, object], more: Extras = frozenset()) -> Arrow:
     """The Arrow schema of a dataset, from one example: text, numbers, messages, and lists of any of these.
 
     A list without an item is taken for one of text. Calls and definitions of tools are JSON, which ``datasets`` reads as
     objects (``Json``), as TRL and chat templates take them.
 
     Args:
-        more: what of all examples is ``carried``.
+        more: what of all examples is ``extras``.
     """
     import pyarrow as pa
 
-    def kind(name: str, value: object) -> Any:
+    def kind(name: str, value: object) -> Arrow:
         match value:
             case {"role": _}:
                 own = sorted(key for column, key in more if column == name and key)
@@ -58,39 +60,42 @@ def schema(example: Mapping[str, object], more: Carried = frozenset()) -> Any:
     return pa.schema([*((name, kind(name, value)) for name, value in example.items()), *tools])
 
 
-def _as_written(row: Mapping[str, Any]) -> dict[str, object]:
+def _as_written(row: Mapping[str, object]) -> dict[str, object]:
     """A row whose prompt has tools, as TRL reads one: the definitions in a column, the calls as lists."""
     prompt = row["prompt"]
-    said = [
-        {**each, CALLS: [json.dumps(call, ensure_ascii=False) for call in each[CALLS]]} if CALLS in each else each
-        for each in wire(prompt, parsed=True)
+    assert isinstance(prompt, list)
+    turns = [
+        {**each, CALLS: [json.dumps(call, ensure_ascii=False) for call in calls]}
+        if isinstance(calls := each.get(CALLS), list)
+        else each
+        for each in wire(prompt, as_objects=True)
     ]
     tools = [json.dumps(each, ensure_ascii=False) for each in definitions(prompt)]
-    return {**row, "prompt": said, DEFINITIONS: tools or None}
+    return {**row, "prompt": turns, DEFINITIONS: tools or None}
 
 
-def table(rows: Sequence[Mapping[str, object]], more: Carried) -> Any:
+def table(rows: Sequence[Mapping[str, object]], more: Extras) -> Arrow:
     """Rows as an Arrow table of the schema of the first of them.
 
     Args:
-        more: what of all rows of the dataset is ``carried``.
+        more: what of all rows of the dataset is ``extras``.
     """
     import pyarrow as pa
 
-    known = schema(rows[0], more)
+    arrow_schema = schema(rows[0], more)
     if not more:
-        return pa.Table.from_pylist(rows, schema=known)
-    return pa.Table.from_pylist(list(map(_as_written, rows)), schema=_without_json(pa, known)).cast(known)
+        return pa.Table.from_pylist(rows, schema=arrow_schema)
+    return pa.Table.from_pylist(list(map(_as_written, rows)), schema=_without_json(pa, arrow_schema)).cast(arrow_schema)
 
 
-def _without_json(pa: Any, known: Any) -> Any:
+def _without_json(pa: Arrow, arrow_schema: Arrow) -> Arrow:
     """A schema with text where it has JSON, of which pyarrow makes no arrays by itself."""
 
-    def plain(kind: Any) -> Any:
+    def plain(kind: Arrow) -> Arrow:
         if pa.types.is_list(kind):
             return pa.list_(plain(kind.value_type))
         if pa.types.is_struct(kind):
             return pa.struct([(each.name, plain(each.type)) for each in kind])
         return pa.string() if kind == pa.json_() else kind
 
-    return pa.schema([(each.name, plain(each.type)) for each in known])
+    return pa.schema([(each.name, plain(each.type)) for each in arrow_schema])

@@ -18,7 +18,7 @@ from cai.data.forms import plain_rows
 from cai.data.known_sets import KnownSet, set_of
 from cai.data.labels import LABELS, Form, Meaning, number_of, several
 from cai.data.media import check
-from cai.data.questions import NAMED, SYSTEMS, asked, with_system
+from cai.data.questions import COMPANIONS, SYSTEMS, question, with_system
 from cai.data.survey import Survey
 from cai.data.values import absent, blank
 from cai.store.rows import Message
@@ -54,19 +54,21 @@ class Comparison:
         return self.talk.messages
 
 
-def comparisons(data: Mapping[str, object], survey: Survey, left: list[Unusable] | None = None) -> list[Comparison]:
+def comparisons(data: Mapping[str, object], survey: Survey, errors: list[Unusable] | None = None) -> list[Comparison]:
     """The pairs of one row.
 
     Args:
         survey: what the labels of its file stand for.
-        left: gains why some of its answers give none, where others do.
+        errors: gains why some of its answers give none, where others do.
 
     Raises:
         Unusable: there is none.
     """
-    known, rows = _rows(data, survey)
-    if known and known.witness(data) is False and survey.by_card.issuperset(form for _, form in rows):
-        raise Unusable("doubtful_label", f"its label and its other columns do not agree as those of {known.name} do")
+    known_set, rows = _rows(data, survey)
+    if known_set and known_set.witness(data) is False and survey.by_card.issuperset(form for _, form in rows):
+        raise Unusable(
+            "doubtful_label", f"its label and its other columns do not agree as those of {known_set.name} do"
+        )
     pairs, bad = list[Comparison](), list[Unusable]()
     for row, form in rows:
         try:
@@ -75,14 +77,14 @@ def comparisons(data: Mapping[str, object], survey: Survey, left: list[Unusable]
             bad.append(error)
     if bad and not pairs:
         raise bad[0]
-    if left is not None:
-        left += bad
-    return [_in_own_columns(each, data, known) for each in pairs] if known and known.rows else pairs
+    if errors is not None:
+        errors += bad
+    return [_in_own_columns(each, data, known_set) for each in pairs] if known_set and known_set.rows else pairs
 
 
-def _in_own_columns(pair: Comparison, data: Mapping[str, object], known: KnownSet) -> Comparison:
+def _in_own_columns(pair: Comparison, data: Mapping[str, object], known_set: KnownSet) -> Comparison:
     """A pair of a row that was built anew, with the columns of its file."""
-    columns = tuple(each for each in data if each in known.columns or each in pair.talk.columns)
+    columns = tuple(each for each in data if each in known_set.columns or each in pair.talk.columns)
     return replace(pair, talk=replace(pair.talk, columns=columns))
 
 
@@ -94,31 +96,31 @@ def _rows(
     Raises:
         Unusable: it is no pair.
     """
-    known = set_of(data, survey.columns)
-    rows = plain_rows(data, survey.columns, known)
-    if not rows and known is not None:
-        raise Unusable("no_answers", f"holds no two answers as {known.name} has them")
+    known_set = set_of(data, survey.columns)
+    rows = plain_rows(data, survey.columns, known_set)
+    if not rows and known_set is not None:
+        raise Unusable("no_answers", f"holds no two answers as {known_set.name} has them")
     if any(form not in survey.meanings for _, form in rows) or not rows:
         raise Unusable(
             "no_pair", "has not the columns that other rows have, of two answers and what says which is better"
         )
-    if known and known.rows:
+    if known_set and known_set.rows:
         check(data)
-        named = (str(survey.columns.get(each, "")) for each in NAMED)
-        beside = {each: data[each] for each in (*SYSTEMS, *named) if each in data}
+        columns = (str(survey.columns.get(each, "")) for each in COMPANIONS)
+        beside = {each: data[each] for each in (*SYSTEMS, *columns) if each in data}
         rows = [({**beside, **row}, form) for row, form in rows]
-    return known, rows
+    return known_set, rows
 
 
 def _names(form: Form, survey: Survey) -> dict[str, str]:
     """The columns of the prompt and of what stands beside it, where they are named."""
-    beside = {key: str(survey.columns[key]) for key in NAMED if key in survey.columns}
+    beside = {key: str(survey.columns[key]) for key in COMPANIONS if key in survey.columns}
     return {**({"prompt": form.prompt} if form.prompt else {}), **beside}
 
 
 def _answers(form: Form) -> tuple[str, str]:
-    fixed = {"chosen": ("chosen", "rejected"), "choice": ("corrects", "incorrects")}
-    return fixed.get(form.kind, (form.a, form.b))
+    pairs = {"chosen": ("chosen", "rejected"), "choice": ("corrects", "incorrects")}
+    return pairs.get(form.kind, (form.a, form.b))
 
 
 def _pairs(data: Mapping[str, object], form: Form, survey: Survey, bad: list[Unusable]) -> list[Comparison]:
@@ -132,7 +134,7 @@ def _pairs(data: Mapping[str, object], form: Form, survey: Survey, bad: list[Unu
         if not bad and not (right and wrong):
             raise Unusable("no_answers", f"{' or '.join(names)} is empty")
         return [Comparison(talk, names, *both, better) for both in product(right, wrong)]
-    talk, first, second = answered(data, names, columns)
+    talk, first, second = answer_pair(data, names, columns)
     people = better if form.kind == "chosen" else _people(data, form, meaning)
     return [Comparison(replace(talk, columns=(*talk.columns, *form.labels)), names, first, second, people)]
 
@@ -141,21 +143,21 @@ def _people(data: Mapping[str, object], form: Form, meaning: Meaning) -> tuple[f
     """What each person's label says of the first answer."""
     shares = [meaning.share(label, data, form) for label in several(data, form)]
     if any(each is None for each in shares):
-        labels = ", ".join(f"{each}: {_written(data.get(each))}" for each in form.labels)
+        labels = ", ".join(f"{each}: {_label_text(data.get(each))}" for each in form.labels)
         raise Unusable(
             "unreadable_label", f"the label {labels} does not say whether {form.a} or {form.b} is the better"
         )
     return tuple(each for each in shares if each is not None)
 
 
-def _written(label: object) -> str:
+def _label_text(label: object) -> str:
     try:
         return json.dumps(label, default=str)[:100]
     except (ValueError, RecursionError):  # an integer too long to write, lists too deep
         return f"one of type {type(label).__name__}"
 
 
-def answered(
+def answer_pair(
     data: Mapping[str, object], pair: tuple[str, str], columns: Mapping[str, str]
 ) -> tuple[Conversation, str, str]:
     """The conversation before two answers, and the answers.
@@ -177,14 +179,14 @@ def answered(
     if before and before[0]["role"] != ASSISTANT:
         # Whole conversations hold all that was said before the answers, a prompt column perhaps the first of it alone.
         talk = Conversation(f"{form} with the answers", before, (*pair, *filter(None, [column])))
-        return _stripped(with_system(data, talk, columns)), one, other
+        return _strip(with_system(data, talk, columns)), one, other
     if not column and not before:
         if others := [each for each in data if each not in (*pair, *LABELS) and _may_ask(data[each])]:
             raise Unusable(
                 "no_prompt",
                 f"no column has a prompt's name; name it under `columns` (prompt: {notation.names(others)})",
             )
-        messages, one, other = _begun_alike(one, other)
+        messages, one, other = _shared_beginning(one, other)
         return Conversation("paragraphs that both begin with", messages, pair), one, other
     question = _question(data, columns)
     return replace(question, messages=(*question.messages, *before), columns=(*question.columns, *pair)), one, other
@@ -197,7 +199,7 @@ def _answer(data: Mapping[str, object], column: str) -> tuple[str, tuple[Message
         raise Unusable("empty_answer", f"{column} is empty")
     if number_of(value) is not None:
         value = str(value)
-    talk = _stripped(read(value, ASSISTANT))
+    talk = _strip(read(value, ASSISTANT))
     return talk.form, talk.messages
 
 
@@ -210,12 +212,12 @@ def _may_ask(value: object) -> bool:
     return talk.form != "text" or len(talk.messages[0]["content"].split()) >= SENTENCE
 
 
-def _stripped(talk: Conversation) -> Conversation:
+def _strip(talk: Conversation) -> Conversation:
     messages = tuple({**each, "content": each["content"].strip()} for each in talk.messages)
     return replace(talk, messages=messages)
 
 
-def _begun_alike(first: str, second: str) -> tuple[tuple[Message, ...], str, str]:
+def _shared_beginning(first: str, second: str) -> tuple[tuple[Message, ...], str, str]:
     """Two texts without a prompt: the paragraphs that both begin with are it."""
     one, other = re.split(r"\n\s*\n", first), re.split(r"\n\s*\n", second)
     alike = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
@@ -239,17 +241,17 @@ def _question(data: Mapping[str, object], columns: Mapping[str, str]) -> Convers
     column = _prompt_column(data, columns)
     if absent(data.get(column)):
         raise Unusable("no_prompt", f"the prompt is empty (columns: {notation.names(data)}; name one under `columns`)")
-    talk = _stripped(asked(data, column, columns))
+    talk = _strip(question(data, column, columns))
     if talk.messages[-1]["role"] not in (USER, RESULT):
         raise Unusable("no_person_turn", f"{column} does not end with a turn of the person's")
     return talk
 
 
-def _texts(said: object, bad: list[Unusable]) -> list[str]:
+def _texts(value: object, bad: list[Unusable]) -> list[str]:
     """Answers, several in a list or the notation of one; ``bad`` gains why some are none."""
-    given = notation.texts(said) if isinstance(said, str) else said
+    items = notation.texts(value) if isinstance(value, str) else value
     texts = list[str]()
-    for each in given if isinstance(given, list) else [given]:
+    for each in items if isinstance(items, list) else [items]:
         try:
             texts.append(_single(each))
         except Unusable as error:
@@ -266,7 +268,7 @@ def _single(value: object) -> str:
     return answer["content"]
 
 
-def checked(pair: Comparison) -> Comparison:
+def check_pair(pair: Comparison) -> Comparison:
     """The pair itself.
 
     Raises:

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 
 from cai.data import calls, media, notation, transcripts
 from cai.data.notation import Unusable
-from cai.data.values import blank, invisible, kind, text
+from cai.data.values import blank, kind, text
 from cai.store.rows import Message
 from constitution.tools import RESULT
+from constitution.visible import invisible
 
 USER, ASSISTANT, SYSTEM = "user", "assistant", "system"
 ROLES = {
@@ -36,7 +37,10 @@ TOOLS = (*calls.RESULTS, *calls.CALLING)
 """Speakers that are programs; their turns, and the calls before them, are more than text."""
 CALLS = ("<tool_call>", "<tool_response>", "<function_call>", "<functioncall>")
 """How a turn begins that calls a tool, or is what one gave back, in the text of one."""
-ASKED, ANSWERED = ("user", "human", "question", "prompt", "input"), ("assistant", "gpt", "answer", "response", "output")
+QUESTION_KEYS, ANSWER_KEYS = (
+    ("user", "human", "question", "prompt", "input"),
+    ("assistant", "gpt", "answer", "response", "output"),
+)
 """Keys of a pair of what was asked and answered, where it is an object."""
 
 
@@ -79,7 +83,7 @@ def _from_text(words: str, speaker: str) -> Conversation:
     words = words.strip()
     if turns := transcripts.turns(words):
         return Conversation(
-            "transcript", _whole([{"role": ROLES[who.lower()], "content": said} for who, said in turns])
+            "transcript", _whole([{"role": ROLES[who.lower()], "content": content} for who, content in turns])
         )
     if blank(words):
         raise Unusable("empty_turn", "it is empty")
@@ -94,7 +98,7 @@ def _messages(value: list[object] | dict[str, object]) -> tuple[Message, ...]:
         return _whole([{"role": USER, "content": _content(turns)}])  # the parts of one turn
     if all(isinstance(each, dict) for each in turns) and (pairs := exchanges(turns)):
         return _whole(pairs)
-    return _whole(calls.numbered([said for each in _with_roles(turns) for said in _said(each)]))
+    return _whole(calls.with_ids([utterance for each in _with_roles(turns) for utterance in _utterances(each)]))
 
 
 def _with_roles(turns: Sequence[object]) -> Sequence[object]:
@@ -117,7 +121,11 @@ def exchanges(value: object) -> list[Message]:
 def _exchange(value: object) -> list[object]:
     """What was asked and what was answered; empty where it is something else."""
     if isinstance(value, dict):
-        value = [value[key] for names in (ASKED, ANSWERED) for key in names if key in value] if len(value) == 2 else []
+        value = (
+            [value[key] for names in (QUESTION_KEYS, ANSWER_KEYS) for key in names if key in value]
+            if len(value) == 2
+            else []
+        )
     return value if isinstance(value, list) and len(value) == 2 else []
 
 
@@ -139,7 +147,7 @@ def _role_of(turn: Mapping[str, object]) -> object:
     return turn.get("role") or turn.get("from")
 
 
-def _said(turn: object) -> Iterator[calls.Said]:
+def _utterances(turn: object) -> Iterator[calls.Utterance]:
     """What a turn of a file says, with the tools it calls, and what tools gave before it; its words may be empty.
 
     Raises:
@@ -150,18 +158,18 @@ def _said(turn: object) -> Iterator[calls.Said]:
     role = _role_of(turn)
     name = role.strip().lower() if isinstance(role, str) else ""
     if name not in ROLES and name not in TOOLS:
-        said = text(role)[:40] if isinstance(role, str) else kind(role)
-        raise Unusable("unknown_role", f"who speaks is {said}; known: {', '.join(ROLES)}")
+        speaker = text(role)[:40] if isinstance(role, str) else kind(role)
+        raise Unusable("unknown_role", f"who speaks is {speaker}; known: {', '.join(ROLES)}")
     media.check(turn)
     content = next((turn[key] for key in ("content", "value", "text", "parts") if not blank(turn.get(key))), "")
     results = calls.results(content, _content)
     yield from ((each, []) for each in results)
-    said = content if name in TOOLS and isinstance(content, str) else _content(content)
-    if name in calls.RESULTS or calls.is_response(said):
-        yield calls.result(turn, said), []
-    elif not results or said:
-        words, made = calls.calls(turn, said, name)
-        yield {"role": ASSISTANT if made and name in TOOLS else ROLES[name], "content": words}, made
+    words = content if name in TOOLS and isinstance(content, str) else _content(content)
+    if name in calls.RESULTS or calls.is_response(words):
+        yield calls.result(turn, words), []
+    elif not results or words:
+        words, entries = calls.calls(turn, words, name)
+        yield {"role": ASSISTANT if entries and name in TOOLS else ROLES[name], "content": words}, entries
 
 
 def _content(content: object) -> str:
@@ -198,7 +206,7 @@ def _whole(turns: Sequence[Message]) -> tuple[Message, ...]:
         turns = turns[1:]
     if not turns or any(invisible(each["content"]) for each in turns if _speaks(each)):
         raise Unusable("empty_turn", "one of its turns is empty" if turns else "it has no turn with text")
-    if any(map(_half_called, turns)):
+    if any(map(_has_stray_call, turns)):
         raise Unusable("tool_call", "a tool is called in it, in a form that is not known")
     for each in turns:
         media.check_places(each["content"])
@@ -210,7 +218,7 @@ def _speaks(turn: Message) -> bool:
     return turn["role"] != RESULT and calls.CALLS not in turn
 
 
-def _half_called(turn: Message) -> bool:
+def _has_stray_call(turn: Message) -> bool:
     """Whether the mark of a call, or of what one gave, was left in a turn, as where it is never closed."""
-    marked = any(each in turn["content"] for each in CALLS) if turn["role"] == ASSISTANT else False
-    return _speaks(turn) and (marked or turn["content"].lstrip().startswith(CALLS))
+    inside = any(each in turn["content"] for each in CALLS) if turn["role"] == ASSISTANT else False
+    return _speaks(turn) and (inside or turn["content"].lstrip().startswith(CALLS))

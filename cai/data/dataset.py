@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
-from cai.data.columns import Carried, carried, table
+from cai.data.columns import Arrow, Extras, extras, table
 from cai.errors import RunError
 from cai.store.rows import Message
 from constitution.visible import visible
+from constitution.wording import count
 
 SHARD_BYTES = 500_000_000
 BATCH_ROWS = 2_000
@@ -90,16 +91,16 @@ class RankedRow(DatasetRow):
 class Shards:
     """Writes one split, aside until it is complete."""
 
-    def __init__(self, folder: Path, split: str, more: Carried = frozenset()) -> None:
+    def __init__(self, folder: Path, split: str, more: Extras = frozenset()) -> None:
         self.folder, self.split, self.more = folder, split, more
         self.rows: list[dict[str, object]] = []
         self.files: list[Path] = []
-        self.writer: Any = None
+        self.writer: Arrow = None
         self.count = 0
 
     def add(self, row: dict[str, object]) -> None:
         """One more example, none of whose keys may be left out."""
-        assert carried(row) <= self.more, "a dataset is told beforehand what its messages carry"
+        assert extras(row) <= self.more, "a dataset is told beforehand what its messages carry"
         self.rows.append(row)
         self.count += 1
         if len(self.rows) >= BATCH_ROWS:
@@ -137,12 +138,12 @@ class Shards:
 
 
 def write(
-    folder: Path, rows: Iterable[Mapping[str, object]], test_prompts: Set[object], more: Carried = frozenset()
+    folder: Path, rows: Iterable[Mapping[str, object]], test_prompts: Set[object], more: Extras = frozenset()
 ) -> dict[str, int]:
     """Write the splits; ``prompt_id``, which rows of one prompt share, says which side a row is on and is not written.
 
     Args:
-        more: what of all rows is ``carried``: of what is not told here, nothing is written.
+        more: what of all rows is ``extras``: of what is not told here, nothing is written.
 
     Returns:
         split → rows.
@@ -161,18 +162,22 @@ def files(folder: Path, split: str) -> list[str]:
     return sorted(map(str, folder.glob(f"{split}*.parquet")))
 
 
-def rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """The rows of all splits, as they are written.
+def all_files(folder: Path) -> list[Path]:
+    """The files of all splits."""
+    return sorted(folder.glob("*.parquet"))
+
+
+def rows(path: Path) -> Iterator[dict[str, object]]:
+    """The rows of a file, as they are written.
 
     Raises:
-        RunError: a file is damaged.
+        RunError: it is damaged.
     """
     import pyarrow.parquet as parquet
 
-    for path in sorted(folder.glob("*.parquet")):
-        with _readable(path):
-            for batch in parquet.ParquetFile(path).iter_batches(64):
-                yield from batch.to_pylist()
+    with _readable(path):
+        for batch in parquet.ParquetFile(path).iter_batches(64):
+            yield from batch.to_pylist()
 
 
 @contextmanager
@@ -202,14 +207,15 @@ def whole(folder: Path, splits: Mapping[str, int], redo: str) -> None:
     import pyarrow.parquet as parquet
 
     for split, rows in splits.items():
-        there = 0
+        rows_there = 0
         for file in files(folder, split):
             with _readable(file):
-                there += parquet.read_metadata(file).num_rows
-        if there != rows:
+                rows_there += parquet.read_metadata(file).num_rows
+        if rows_there != rows:
+            wanted = count(rows, f"{split} row")
             raise RunError(
-                f"{folder} should have {rows} {split} rows and has {there}; put its Parquet files back, or do the stage again "
-                f"with: --redo {redo}"
+                f"{folder} should have {wanted} and has {rows_there}; put its Parquet files back, or do the stage again with: "
+                f"--redo {redo}"
             )
 
 

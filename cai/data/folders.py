@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from cai.data.formats import KINDS, KNOWN, of_one_kind
+from cai.data.formats import KIND_LIST, KINDS, of_one_kind
 from cai.data.notation import names
 from cai.errors import UserError
 
@@ -39,28 +39,28 @@ def files(folder: Path, split: str, config: str) -> list[Path]:
         raise UserError(
             f"{folder}: is a run; name the folder of one of its stages that are done: {stages or 'none yet'}"
         )
-    done = (folder / "seal.json").is_file()
-    if (folder / "begun.json").is_file() and not done:
+    has_seal = (folder / "seal.json").is_file()
+    if (folder / "begun.json").is_file() and not has_seal:
         raise UserError(f"{folder}: is a stage that is not done; run its recipe to its end first")
-    if done and (parts := sorted(folder.glob("part-*.jsonl"))):
+    if has_seal and (parts := sorted(folder.glob("part-*.jsonl"))):
         if config or split not in ("", "train"):
             raise UserError(
                 f"{folder}: is a stage of a run, of which there are no splits; take `split` and `config` out"
             )
         return parts
-    for described in (_saved, _configured, _by_name):
-        if splits := described(folder, config):
-            if config and described is not _configured:
+    for reader in (_by_state, _by_readme, _by_name):
+        if splits := reader(folder, config):
+            if config and reader is not _by_readme:
                 raise UserError(f"{folder}: has no configurations, which its README.md would name; take `config` out")
             return _of_split(folder, splits, split)
     inside = names(sorted(each.name for each in folder.iterdir()))
-    raise UserError(f"{folder}: holds no {KNOWN}; there are: {inside or 'none at all'}")
+    raise UserError(f"{folder}: holds no {KIND_LIST}; there are: {inside or 'none at all'}")
 
 
 def _of_split(folder: Path, splits: Mapping[str, list[Path]], split: str) -> list[Path]:
     if not splits.get(split):
-        known = names(sorted(each for each, paths in splits.items() if paths))
-        raise UserError(f'{folder}: has no split "{split}"; name one of: {known or "none has a file"} (key `split`)')
+        options = names(sorted(each for each, paths in splits.items() if paths))
+        raise UserError(f'{folder}: has no split "{split}"; name one of: {options or "none has a file"} (key `split`)')
     _check_shards(folder, splits[split])
     return of_one_kind(folder, splits[split])
 
@@ -71,63 +71,63 @@ def _check_shards(folder: Path, paths: Iterable[Path]) -> None:
     Raises:
         UserError: they are.
     """
-    shards = [(path.parent, found) for path in paths if (found := _SHARD.match(path.name))]
-    sets = Counter((parent, found[1], int(found[2])) for parent, found in shards)
-    for (_, name, count), there in sets.items():
-        if there < count:
-            raise UserError(f"{folder}: should hold {count} files {name}-…-of-…, and holds {there}; fetch it whole")
+    shards = [(path.parent, match) for path in paths if (match := _SHARD.match(path.name))]
+    sets = Counter((parent, match[1], int(match[2])) for parent, match in shards)
+    for (_, name, count), number in sets.items():
+        if number < count:
+            raise UserError(f"{folder}: should hold {count} files {name}-…-of-…, and holds {number}; fetch it whole")
 
 
-def _saved(folder: Path, config: str) -> dict[str, list[Path]]:
+def _by_state(folder: Path, config: str) -> dict[str, list[Path]]:
     """What ``save_to_disk`` of ``datasets`` wrote: one dataset, or one a split."""
     splits = _json(folder / "dataset_dict.json").get("splits", [])
-    several = {str(each): _saved(folder / str(each), config).get("train", []) for each in splits}
+    several = {str(each): _by_state(folder / str(each), config).get("train", []) for each in splits}
     if several:
         return several
     entries = _json(folder / "state.json").get("_data_files", [])
     shards = [str(each["filename"]) for each in entries if isinstance(each, dict) and "filename" in each]
-    return {"train": _there(folder, shards)} if shards else {}
+    return {"train": _files_of(folder, shards)} if shards else {}
 
 
-def _configured(folder: Path, config: str) -> dict[str, list[Path]]:
+def _by_readme(folder: Path, config: str) -> dict[str, list[Path]]:
     """What the README of a dataset's repository says of its files."""
     configs = [each for each in _header(folder / "README.md").get("configs") or [] if isinstance(each, dict)]
     if not configs:
         return {}
-    named = {str(each.get("config_name", "default")): each for each in configs}
-    usual = [name for name, each in named.items() if each.get("default")] or ["default"]
-    name = config or (next(iter(named)) if len(named) == 1 else usual[0])
-    if name not in named:
-        raise UserError(f"{folder}: has several configurations; name one of: {names(named)} (key `config`)")
-    if inner := named[name].get("data_dir"):
+    by_name = {str(each.get("config_name", "default")): each for each in configs}
+    usual = [name for name, each in by_name.items() if each.get("default")] or ["default"]
+    name = config or (next(iter(by_name)) if len(by_name) == 1 else usual[0])
+    if name not in by_name:
+        raise UserError(f"{folder}: has several configurations; name one of: {names(by_name)} (key `config`)")
+    if inner := by_name[name].get("data_dir"):
         return _by_name(_inside(folder, str(inner)), "")
-    given = named[name].get("data_files")
-    listed = given if isinstance(given, list) else [given] if given else []
+    value = by_name[name].get("data_files")
+    entries = value if isinstance(value, list) else [value] if value else []
     splits: dict[str, list[Path]] = {}
-    for each in listed:
+    for each in entries:
         split, paths = (each.get("split", "train"), each.get("path")) if isinstance(each, dict) else ("train", each)
         patterns = [str(path) for path in (paths if isinstance(paths, list) else [paths])]
-        splits.setdefault(str(split), []).extend(_there(folder, patterns))
+        splits.setdefault(str(split), []).extend(_files_of(folder, patterns))
     return splits
 
 
 def _by_name(folder: Path, _: str) -> dict[str, list[Path]]:
     """By the names of files and their folders; without a split in any of them, all are ``train``."""
     paths = list(_walk(folder))
-    shards = {path: found[1] for path in paths if (found := _SHARD.match(path.name)) and "-" not in found[1]}
+    shards = {path: match[1] for path in paths if (match := _SHARD.match(path.name)) and "-" not in match[1]}
     splits: dict[str, list[Path]] = {}
     for path in paths:
         words = re.split(r"[^a-z]+", str(path.relative_to(folder)).lower())
         split = shards.get(path) or next((SPLITS[word] for word in words if word in SPLITS), "")
         splits.setdefault(split, []).append(path)
-    other = splits.pop("", [])
-    if splits and other:
-        known, rest = names(sorted(splits)), names(each.name for each in other)
+    strays = splits.pop("", [])
+    if splits and strays:
+        listing, rest = names(sorted(splits)), names(each.name for each in strays)
         raise UserError(
-            f"{folder}: holds the splits {known} and files that belong to none ({rest}); name those that you mean, as in "
+            f"{folder}: holds the splits {listing} and files that belong to none ({rest}); name those that you mean, as in "
             "folder/train*.jsonl"
         )
-    return splits or ({"train": other} if other else {})
+    return splits or ({"train": strays} if strays else {})
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -155,7 +155,7 @@ def _has_rows(name: str) -> bool:
     return not name.startswith(".") and Path(bare).suffix in KINDS and bare not in notes
 
 
-def _there(folder: Path, patterns: Iterable[str]) -> list[Path]:
+def _files_of(folder: Path, patterns: Iterable[str]) -> list[Path]:
     """The files of a folder by their names or patterns, none above it.
 
     Raises:
@@ -164,12 +164,12 @@ def _there(folder: Path, patterns: Iterable[str]) -> list[Path]:
     paths: list[Path] = []
     for pattern in patterns:
         try:
-            some = sorted(each for each in folder.glob(pattern) if each.is_file()) if ".." not in pattern else []
+            matches = sorted(each for each in folder.glob(pattern) if each.is_file()) if ".." not in pattern else []
         except (ValueError, NotImplementedError):
-            some = []
-        if not some:
+            matches = []
+        if not matches:
             raise UserError(f"{folder}: should hold {pattern}, and does not; fetch it whole")
-        paths += some
+        paths += matches
     return paths
 
 
@@ -196,9 +196,9 @@ def _header(path: Path) -> dict[str, Any]:
     """The YAML at the head of a README."""
     if not path.is_file():
         return {}
-    found = re.match(r"\A\ufeff?---\s*\n(.*?)\n---", path.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    match = re.match(r"\A\ufeff?---\s*\n(.*?)\n---", path.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
     try:
-        data = yaml.safe_load(found[1]) if found else {}
+        data = yaml.safe_load(match[1]) if match else {}
     except (yaml.YAMLError, RecursionError):
         raise UserError(
             f"{path}: its head is not valid YAML; put it right, or name the files, as in folder/*.parquet"

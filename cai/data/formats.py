@@ -11,7 +11,7 @@ KINDS = {
 """Ending → the kind of file."""
 PACKED = (".gz", ".zst")
 """Endings of packed files, after that of a text file."""
-KNOWN = f"{', '.join(KINDS)} files (a text file may be packed as .gz or .zst)"
+KIND_LIST = f"{', '.join(KINDS)} files (a text file may be packed as .gz or .zst)"
 
 
 def kind(path: Path) -> str:
@@ -24,7 +24,7 @@ def kind(path: Path) -> str:
     bare = next((name.removesuffix(each) for each in PACKED if name.endswith(each)), name)
     ending = Path(bare).suffix
     if ending not in KINDS or (bare != name and ending in (".parquet", ".arrow")):
-        raise UserError(f"{path}: rows come from {KNOWN}, folders of them, or `hub:`; convert it to one of them")
+        raise UserError(f"{path}: rows come from {KIND_LIST}, folders of them, or `hub:`; convert it to one of them")
     return KINDS[ending]
 
 

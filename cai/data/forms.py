@@ -30,18 +30,18 @@ _SCORE = re.compile(r"score|rating|reward", re.IGNORECASE)
 Data = Mapping[str, object]
 
 
-def plain_rows(data: Data, columns: Data, known: KnownSet | None) -> list[tuple[Data, Form]]:
+def plain_rows(data: Data, columns: Data, known_set: KnownSet | None) -> list[tuple[Data, Form]]:
     """A row as rows with the usual columns, each with its form; nothing where it has none.
 
     Raises:
         UserError: see ``form_of``.
     """
-    if known is None:
+    if known_set is None:
         form = form_of(data, columns)
         return [(data, form)] if form else []
-    form = replace(known.form, known=known.name)
-    if known.rows:
-        return [(row, form) for row in known.rows(data)]
+    form = replace(known_set.form, set_name=known_set.name)
+    if known_set.rows:
+        return [(row, form) for row in known_set.rows(data)]
     if columns.get("a") == form.b:
         form = replace(form, a=form.b, b=form.a)
     return [(data, replace(form, prompt=str(columns.get("prompt", form.prompt))))]
@@ -54,9 +54,9 @@ def form_of(data: Data, columns: Data) -> Form | None:
         UserError: two columns say it, each in another sense.
     """
     labels, prompt = label_columns(columns), str(columns.get("prompt", ""))
-    there = tuple(each for each in LABELS if each in data)
+    keys = tuple(each for each in LABELS if each in data)
     if "a" in columns and "b" in columns:
-        form = Form("labelled", str(columns["a"]), str(columns["b"]), labels or there[:1], prompt)
+        form = Form("labelled", str(columns["a"]), str(columns["b"]), labels or keys[:1], prompt)
         return form if form.labels and {form.a, form.b, *form.labels} <= data.keys() else None
     if {"chosen", "rejected"} <= data.keys():
         if labels:
@@ -67,11 +67,11 @@ def form_of(data: Data, columns: Data) -> Form | None:
     if {"corrects", "incorrects"} <= data.keys():
         return Form("choice", prompt=prompt)
     pair = answers(data, columns)
-    if not pair or not (labels or there) or not set(labels) <= data.keys():
+    if not pair or not (labels or keys) or not set(labels) <= data.keys():
         return None
-    if not labels and len(there) > 1 and all(each.endswith("_response_id") for each in there):
-        raise UserError(label_questions.several_labels(there, columns))
-    return Form("labelled", *pair, labels or there[:1], prompt)
+    if not labels and len(keys) > 1 and all(each.endswith("_response_id") for each in keys):
+        raise UserError(label_questions.several_labels(keys, columns))
+    return Form("labelled", *pair, labels or keys[:1], prompt)
 
 
 def answers(data: Data, columns: Data) -> tuple[str, str] | None:
@@ -95,17 +95,17 @@ def hot(data: Data, columns: Data) -> list[str]:
     return label_questions.one_hot(data, pair) if pair and not label_columns(columns) else []
 
 
-def only_named(data: Data) -> bool:
+def are_references(data: Data) -> bool:
     """Whether chosen and rejected are themselves no answers, but say which of others are: by a number, a letter, a name."""
-    said, pair = (data["chosen"], data["rejected"]), answers(data, {})
-    numbers = [number_of(each) for each in said]
+    marks, pair = (data["chosen"], data["rejected"]), answers(data, {})
+    numbers = [number_of(each) for each in marks]
     if not pair:
-        most = max((len(each) for each in data.values() if isinstance(each, list)), default=0)
-        return all(each is not None and (0 <= each <= 1 or 0 <= each < most) for each in numbers)
-    if any(each in (data[pair[0]], data[pair[1]]) for each in said):
+        longest = max((len(each) for each in data.values() if isinstance(each, list)), default=0)
+        return all(each is not None and (0 <= each <= 1 or 0 <= each < longest) for each in numbers)
+    if any(each in (data[pair[0]], data[pair[1]]) for each in marks):
         return False
     form = Form("labelled", *pair)
-    words = [side_of(each, data, form) is not None or value_of(each) in ("true", "false") for each in said]
+    words = [side_of(each, data, form) is not None or value_of(each) in ("true", "false") for each in marks]
     return all(word or number is not None for word, number in zip(words, numbers, strict=True))
 
 
@@ -122,5 +122,5 @@ def scores_bear_out(data: Data) -> bool | None:
 def is_split(label: object) -> bool:
     """Whether a label is a number for each answer, which sum to 1, and not the labels of several people."""
     numbers = [number_of(each) for each in label] if isinstance(label, list) and len(label) in (2, 3) else []
-    known = [each for each in numbers if each is not None and each >= 0]
-    return bool(numbers) and len(known) == len(numbers) and abs(sum(known) - 1) < 1e-3
+    shares = [each for each in numbers if each is not None and each >= 0]
+    return bool(numbers) and len(shares) == len(numbers) and abs(sum(shares) - 1) < 1e-3

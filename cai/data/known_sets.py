@@ -56,11 +56,11 @@ def set_of(data: Data, columns: Mapping[str, object]) -> KnownSet | None:
 
     Nor is it one where another column may be the label: a strength beside a winner has no sign.
     """
-    fitting = [each for each in KNOWN_SETS if each.has(data) and _agrees(each.form, columns)]
-    if len(fitting) != 1:
+    matches = [each for each in KNOWN_SETS if each.has(data) and _agrees(each.form, columns)]
+    if len(matches) != 1:
         return None
-    known, others = fitting[0], {each for each in LABELS if each in data}
-    return known if label_columns(columns) or others <= {*known.columns, *known.form.labels} else None
+    match, others = matches[0], {each for each in LABELS if each in data}
+    return match if label_columns(columns) or others <= {*match.columns, *match.form.labels} else None
 
 
 def _agrees(form: Form, columns: Mapping[str, object]) -> bool:
@@ -93,15 +93,15 @@ def _form(prompt: str, a: str, b: str, *labels: str) -> Form:
 
 
 def _numbers(first: str, second: str) -> Meaning:
-    return Meaning({first: 1, second: 0}, closed=True)
+    return Meaning({first: 1, second: 0}, exhaustive=True)
 
 
-def _signed(values: Collection[str]) -> bool:
+def _has_signs(values: Collection[str]) -> bool:
     """Whether they are strengths with signs, as far as one can see."""
     return any(each.startswith("-") for each in values)
 
 
-_CHOSEN, _SIGNED = Form("chosen"), Meaning(scale="signed")
+_CHOSEN, _SIGN_SCALE = Form("chosen"), Meaning(scale="signed")
 _HELPSTEER = "below 0 means {}, above 0 {}, 0 a tie"
 _HH = re.compile(r"\s*Human: ")
 
@@ -119,16 +119,16 @@ KNOWN_SETS = (
         frozenset({"split", "prompt", "response_1", "response_2", "preference_strength"}),
         _form("prompt", "response_1", "response_2", "preference_strength"),
         f"preference_strength {_HELPSTEER.format('response_1', 'response_2')}",
-        _SIGNED,
-        sign=_signed,
+        _SIGN_SCALE,
+        sign=_has_signs,
     ),
     KnownSet(
         "HelpSteer3",
         frozenset({"domain", "context", "response1", "response2", "overall_preference"}),
         _form("context", "response1", "response2", "overall_preference"),
         f"overall_preference {_HELPSTEER.format('response1', 'response2')}",
-        _SIGNED,
-        sign=_signed,
+        _SIGN_SCALE,
+        sign=_has_signs,
     ),
     KnownSet(
         "PKU-SafeRLHF",

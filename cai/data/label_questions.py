@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cai.data.labels import COLD, HOT, SAYS, Form, Meaning, is_tie, number_of, suffix, value_of
 from cai.data.notation import names
+from constitution.wording import count
 
 SHOWN, LONGEST = 6, 40
 _WON = re.compile(r"win|won|better|best|prefer|chosen|vote", re.IGNORECASE)
@@ -17,7 +18,7 @@ Data = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LabelColumn:
     """What a label's column holds.
 
     Attributes:
@@ -33,44 +34,46 @@ class Held:
     beside: Sequence[str]
 
 
-def what_stands_for(form: Form, held: Held, columns: Data, name: str) -> str:
+def what_stands_for(form: Form, column: LabelColumn, columns: Data, name: str) -> str:
     """The label's values say nothing by themselves."""
-    holds = f"holds {_counts(held.values)}"
-    if form.known and ", " in form.label:
+    holds = f"holds {_counts(column.values)}"
+    if form.set_name and ", " in form.label:
         todo = "write the label into one column, as the name of the better answer's"
-        return f"{name}: {form.label} {holds}, which are not all values of {form.known}; {todo}"
-    lost = [key for key in ("first", "second") if key in columns and value_of(columns[key]) not in held.values]
-    if lost:
-        holds += f", and not {' or '.join(_shown(str(columns[key])) for key in lost)}"
-        columns = {key: value for key, value in columns.items() if key not in lost}
-    more, why = _answer(form, held, columns)
-    say = _mapping({**columns, "label": form.labels[0], **more})
-    which = f"{_which(held.others)} not say which answer is the better"
-    other = f", or name another column of these, if it is the label: {', '.join(held.beside)}" if held.beside else ""
-    return f"{name}: the label's column {_shown(form.label)} {holds}, and {which}; say `columns: {say}` {why}{other}"
+        return f"{name}: {form.label} {holds}, which are not all values of {form.set_name}; {todo}"
+    absent = [key for key in ("first", "second") if key in columns and value_of(columns[key]) not in column.values]
+    if absent:
+        holds += f", and not {' or '.join(_quote(str(columns[key])) for key in absent)}"
+        columns = {key: value for key, value in columns.items() if key not in absent}
+    answer, why = _answer(form, column, columns)
+    say = _mapping({**columns, "label": form.labels[0], **answer})
+    which = f"{_which(column.others)} not say which answer is the better"
+    other = (
+        f", or name another column of these, if it is the label: {', '.join(column.beside)}" if column.beside else ""
+    )
+    return f"{name}: the label's column {_quote(form.label)} {holds}, and {which}; say `columns: {say}` {why}{other}"
 
 
-def _answer(form: Form, held: Held, columns: Data) -> tuple[Data, str]:
+def _answer(form: Form, column: LabelColumn, columns: Data) -> tuple[Data, str]:
     """What may be said of the values, and when it is right."""
-    a, b, others = _shown(form.a), _shown(form.b), held.others
+    a, b, others = _quote(form.a), _quote(form.b), column.others
     numbers = [number for each in others if (number := number_of(each)) is not None]
     each_beside = f"with each value beside what it stands for: {a}, {b}, or neither"
     if keys := [key for key in ("first", "second", "tie") if key in columns]:
-        left = [key for key in ("first", "second", "tie") if key not in keys]
-        return dict(zip(left, _in_order(others), strict=False)), each_beside
-    if {1.0, 0.0} <= held.words.keys():
+        rest = [key for key in ("first", "second", "tie") if key not in keys]
+        return dict(zip(rest, _in_order(others), strict=False)), each_beside
+    if {1.0, 0.0} <= column.words.keys():
         if len(others) == 1:
-            return {"tie": others[0]}, f"if {_shown(others[0])} stands for a tie"
-        return {"first": held.words[1.0], "second": held.words[0.0]}, "if rows with other values may be left out"
+            return {"tie": others[0]}, f"if {_quote(others[0])} stands for a tie"
+        return {"first": column.words[1.0], "second": column.words[0.0]}, "if rows with other values may be left out"
     if len(numbers) == len(others) and (scale := _scale(numbers, a, b)):
         return scale[0], f"{scale[1]}, with `means: worse` beside it if it is the other way round"
     if len(others) > 2:
         return dict(zip(("first", "second", "tie"), _in_order(others[:3]), strict=True)), each_beside
     one, other = others[0], others[-1]
-    also = f"`first: {_yaml(other)}` in its place if {_shown(other)} does"
+    also = f"`first: {_yaml(other)}` in its place if {_quote(other)} does"
     if one == other:
         also = f"`second: {_yaml(one)}` in its place if it stands for {b}"
-    return {"first": one}, f"if {_shown(one)} stands for {a}, or {also}"
+    return {"first": one}, f"if {_quote(one)} stands for {a}, or {also}"
 
 
 def _in_order(values: Sequence[str]) -> Sequence[str]:
@@ -98,14 +101,14 @@ def _rank(value: str) -> tuple[bool, float]:
 
 def _middle(numbers: Iterable[float]) -> str:
     """The middle of a scale by its ends, to one half: few of a file's numbers stand at its very ends."""
-    known = list(numbers)
-    return value_of(round(min(known) + max(known)) / 2)
+    ends = list(numbers)
+    return value_of(round(min(ends) + max(ends)) / 2)
 
 
 def no_scale(form: Form, values: Mapping[str, int], scale: str, name: str) -> str:
     """The label is not on the scale that the recipe names."""
     what = "numbers from 0 to 1" if scale == "share" else "numbers"
-    holds = f"the label's column {_shown(form.label)} holds {_counts(values)}"
+    holds = f"the label's column {_quote(form.label)} holds {_counts(values)}"
     return f"{name}: `scale: {scale}` is for {what}, and {holds}; name another column or scale"
 
 
@@ -113,37 +116,39 @@ def no_sign(form: Form, values: Mapping[str, int], columns: Data, name: str) -> 
     """A signed scale has no number below its middle, which nobody named."""
     middle = _middle(number for value in values if (number := number_of(value)) is not None)
     return (
-        f"{name}: `scale: signed` is for numbers below and above 0, and the label's column {_shown(form.label)} holds "
+        f"{name}: `scale: signed` is for numbers below and above 0, and the label's column {_quote(form.label)} holds "
         f"{_counts(values)}; say `columns: {_mapping({**columns, 'tie': middle})}` if {middle} is its middle, or `tie: 0`"
     )
 
 
 def not_held(form: Form, values: Mapping[str, int], columns: Data, name: str) -> str:
     """No label holds what the recipe speaks of."""
-    said = " and ".join(f"`{key}: {_yaml(columns[key])}`" for key in SAYS if key in columns)
-    return f"{name}: {said} speaks of no label, for the column {_shown(form.label)} holds {_counts(values)}; name one of these"
+    keys = " and ".join(f"`{key}: {_yaml(columns[key])}`" for key in SAYS if key in columns)
+    return f"{name}: {keys} speaks of no label, for the column {_quote(form.label)} holds {_counts(values)}; name one of these"
 
 
-def several_labels(labels: Sequence[str], columns: Data, apart: Mapping[str, int] | None = None) -> str:
+def several_labels(labels: Sequence[str], columns: Data, differences: Mapping[str, int] | None = None) -> str:
     """Two columns or more say which answer is better.
 
     Args:
-        apart: those that differ from the first → in how many rows.
+        differences: those that differ from the first → in how many rows.
     """
     either = " or ".join(f"`columns: {_mapping({**columns, 'label': each})}`" for each in labels)
-    differ = f", and differ in {max(apart.values())} rows" if apart else ""
-    return f"{' and '.join(map(_shown, labels))} both say which answer is better{differ}; say {either}"
+    differ = f", and differ in {count(max(differences.values()), 'row')}" if differences else ""
+    return f"{' and '.join(map(_quote, labels))} both say which answer is better{differ}; say {either}"
 
 
 def several_forms(forms: Sequence[Form], columns: Data, name: str) -> str:
     """What the recipe says of values cannot be meant of two columns, or pairs of answers, alike; empty where there are no two."""
-    labelled = {
+    by_columns = {
         (each.a, each.b, each.label): each for each in forms if each.kind == "labelled" and len(each.labels) == 1
     }
     keys = [key for key in (*SAYS, "scale") if key in columns]
-    if not keys or len(labelled) < 2:
+    if not keys or len(by_columns) < 2:
         return ""
-    places = " and others in ".join(f"{_shown(a)} and {_shown(b)} (label: {_shown(label)})" for a, b, label in labelled)
+    places = " and others in ".join(
+        f"{_quote(a)} and {_quote(b)} (label: {_quote(label)})" for a, b, label in by_columns
+    )
     return (
         f"{name}: some rows have their answers in {places}, and {' and '.join(keys)} under `columns` may not mean the same of "
         "both; name a, b and label, and read the others as a source of their own"
@@ -165,12 +170,12 @@ def only_names(answers: tuple[str, str] | None, columns: Data, name: str) -> str
     )
 
 
-def turned(against: int, rows: int, columns: Data, name: str) -> str:
+def reversal(against: int, rows: int, columns: Data, name: str) -> str:
     """Scores say that rejected is the better."""
     worse, better = (_mapping({**columns, "means": word}) for word in ("worse", "better"))
     return (
-        f"{name}: in {against} of {rows} rows rejected has the higher score, rating or reward; say `columns: {worse}` if chosen "
-        f"is the worse answer, or `columns: {better}` if it is not"
+        f"{name}: in {against} of {count(rows, 'row')} rejected has the higher score, rating or reward; say `columns: {worse}` if "
+        f"chosen is the worse answer, or `columns: {better}` if it is not"
     )
 
 
@@ -180,8 +185,8 @@ def number_for_each(form: Form, values: Mapping[str, int], columns: Data, name: 
     hot = values.keys() <= {"0", "1"}
     say = {"label": [f"{label}.0", f"{label}.1"]} if hot else {"label": f"{label}.0", "scale": "share"}
     return (
-        f"{name}: the label's column {_shown(label)} holds lists of numbers that sum to 1, one for each answer, which are not "
-        f"the labels of several people; say `columns: {_mapping({**columns, **say})}` if the first is of {_shown(form.a)}"
+        f"{name}: the label's column {_quote(label)} holds lists of numbers that sum to 1, one for each answer, which are not "
+        f"the labels of several people; say `columns: {_mapping({**columns, **say})}` if the first is of {_quote(form.a)}"
     )
 
 
@@ -192,7 +197,7 @@ def other_order(form: Form) -> str:
         return ""
     labels = _mapping({"label": order})
     return (
-        f"under label stand {', '.join(map(_shown, form.labels))}, of which the first is read as that of {_shown(form.a)}; by "
+        f"under label stand {', '.join(map(_quote, form.labels))}, of which the first is read as that of {_quote(form.a)}; by "
         f"their names say {labels[1:-1]}, or `means: better` beside them if they are in the right order"
     )
 
@@ -215,12 +220,12 @@ def hot_columns(hot: Sequence[str], rows: Iterable[Data], answers: tuple[str, st
     for row in rows:
         for each in hot:
             counts[each][value_of(row.get(each))] += 1
-    found = ", ".join(f"{_shown(each)} with {_counts(counts[each])}" for each in hot)
+    listing = ", ".join(f"{_quote(each)} with {_counts(counts[each])}" for each in hot)
     labels = _by_answer(hot, answers)
     return (
-        f"{name}: which answer is better may stand in the columns {found}; if a 1 in one of them says it, say "
-        f"`columns: {_mapping({**columns, 'label': labels})}`, the column of {_shown(answers[0])} first, then that of "
-        f"{_shown(answers[1])}, then that of ties"
+        f"{name}: which answer is better may stand in the columns {listing}; if a 1 in one of them says it, say "
+        f"`columns: {_mapping({**columns, 'label': labels})}`, the column of {_quote(answers[0])} first, then that of "
+        f"{_quote(answers[1])}, then that of ties"
     )
 
 
@@ -232,17 +237,17 @@ def one_hot(data: Data, answers: tuple[str, str]) -> list[str]:
 
 def in_words(form: Form, meaning: Meaning) -> str:
     """What labels stand for, as it is said."""
-    label, a, b = _shown(form.label), _shown(form.a), _shown(form.b)
+    label, a, b = _quote(form.label), _quote(form.a), _quote(form.b)
     if len(form.labels) > 1:
         places = zip(form.labels, (a, b, "a tie"), strict=False)
-        return "a 1 " + ", ".join(f"in {_shown(column)} means {place}" for column, place in places)
+        return "a 1 " + ", ".join(f"in {_quote(column)} means {place}" for column, place in places)
     if meaning.scale == "share":
         return f"{label} is the probability that {a} is the better"
     if meaning.scale:
-        middle = _shown(value_of(meaning.middle))
+        middle = _quote(value_of(meaning.middle))
         return f"{label} below {middle} means {a}, above it {b}, {middle} a tie"
     sides = {1.0: a, 0.0: b, 0.5: "a tie"}
-    return f"{label} " + ", ".join(f"{_shown(value)} means {sides[share]}" for value, share in meaning.values.items())
+    return f"{label} " + ", ".join(f"{_quote(value)} means {sides[share]}" for value, share in meaning.values.items())
 
 
 def _by_answer(hot: Sequence[str], answers: tuple[str, str]) -> list[str]:
@@ -259,25 +264,25 @@ def _by_answer(hot: Sequence[str], answers: tuple[str, str]) -> list[str]:
 def _which(values: Sequence[str]) -> str:
     if all(number_of(each) is not None for each in values):
         return "numbers alone do"
-    return f"{' and '.join(map(_shown, values[:2]))} {'do' if len(values) > 1 else 'does'}"
+    return f"{' and '.join(map(_quote, values[:2]))} {'do' if len(values) > 1 else 'does'}"
 
 
 def _counts(values: Mapping[str, int]) -> str:
     """``1 (2 rows), 0 (3)``, the commonest first."""
-    most = Counter(values).most_common(SHOWN)
-    text = ", ".join(f"{_shown(value) or 'nothing'} ({count})" for value, count in most)
+    commonest = Counter(values).most_common(SHOWN)
+    text = ", ".join(f"{_quote(value) or 'nothing'} ({count})" for value, count in commonest)
     return f"{text} and {len(values) - SHOWN} other values" if len(values) > SHOWN else text
 
 
-def _shown(text: str) -> str:
+def _quote(text: str) -> str:
     """A text of a file as it can stand in a line: in one piece, printable, and not long."""
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     return text if text.isprintable() else json.dumps(text)
 
 
-def _mapping(given: Data) -> str:
+def _mapping(data: Data) -> str:
     """A mapping as YAML has it in one line."""
-    return "{" + ", ".join(f"{key}: {_yaml(value)}" for key, value in given.items()) + "}"
+    return "{" + ", ".join(f"{key}: {_yaml(value)}" for key, value in data.items()) + "}"
 
 
 def _yaml(value: object) -> str:

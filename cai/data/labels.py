@@ -60,7 +60,7 @@ class Form:
         a, b: of "labelled", the columns of the two answers.
         labels: the label's column; or two or three columns, of which the one that holds 1 says that a is the better, b, or neither.
         prompt: its column, where it is not one of the usual.
-        known: the name of the known set whose columns these are.
+        set_name: of the known set whose columns these are.
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Form:
     b: str = ""
     labels: tuple[str, ...] = ()
     prompt: str = ""
-    known: str = ""
+    set_name: str = ""
 
     @property
     def label(self) -> str:
@@ -84,14 +84,14 @@ class Meaning:
         values: a value's normal form → 1 where it stands for the first answer, 0 for the second, 0.5 for a tie.
         scale: "signed", numbers below ``middle`` for the first and above it for the second; "share", the probability of the
             first; or nothing. Words stand beside it for what they say.
-        closed: whether other values than these stand for nothing, though their words might.
+        exhaustive: whether other values than these stand for nothing, though their words might.
         worse: whether a label is of the worse answer.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
     scale: str = ""
     middle: float = 0
-    closed: bool = False
+    exhaustive: bool = False
     worse: bool = False
 
     def share(self, label: object, data: Mapping[str, object], form: Form) -> float | None:
@@ -102,7 +102,7 @@ class Meaning:
             share = self._on_scale(number)
         elif (value := value_of(label)) in self.values:
             share = self.values[value]
-        elif self.closed:
+        elif self.exhaustive:
             share = 0.5 if is_tie(label) else None
         else:
             share = side_of(label, data, form)
@@ -145,8 +145,8 @@ def conflicts(columns: Mapping[str, object]) -> Iterator[str]:
             f"has {' and '.join(worse)} under label, which by its name is of the worse answer; say `means: worse` beside it, or "
             "`means: better` if it is not"
         )
-    if len(label_columns(columns)) > 1 and (more := [*sides, *({"tie", "scale"} & columns.keys())]):
-        yield f"has several columns under label, of which a 1 says which answer is better; take {' and '.join(more)} out"
+    if len(label_columns(columns)) > 1 and (keys := [*sides, *({"tie", "scale"} & columns.keys())]):
+        yield f"has several columns under label, of which a 1 says which answer is better; take {' and '.join(keys)} out"
     elif scale and sides:
         yield f"has a scale beside {' and '.join(sides)}; say either"
     elif scale == "share" and "tie" in columns:
@@ -274,9 +274,9 @@ def _models(data: Mapping[str, object], form: Form) -> tuple[str, str]:
 def _model_columns(a: str, b: str) -> list[tuple[str, str]]:
     """Where models' names are looked for: model_a and model_b, response_a_model and response_b_model, and the like."""
     ends = suffix(a), suffix(b)
-    written = a[-len(ends[0]) :], b[-len(ends[1]) :]
-    kinds = ("model_{}", "model{}", "{}_model", "generator_{}")
-    return [(kind.format(one), kind.format(other)) for one, other in (ends, written, (a, b)) for kind in kinds]
+    tails = a[-len(ends[0]) :], b[-len(ends[1]) :]
+    patterns = ("model_{}", "model{}", "{}_model", "generator_{}")
+    return [(kind.format(one), kind.format(other)) for one, other in (ends, tails, (a, b)) for kind in patterns]
 
 
 def _hot(data: Mapping[str, object], columns: tuple[str, ...]) -> float | None:

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from cai.data import folders
 from cai.data.formats import kind, of_one_kind
-from cai.errors import UserError
+from cai.errors import RunError, UserError
+from cai.store import audit
+from cai.store.stage import Stage
 
 WILD = re.compile(r"[*?\[]")
 
@@ -31,8 +33,27 @@ def files(origin: Origin) -> list[Path]:
     """The files of a source that is not on the Hub, in order.
 
     Raises:
-        UserError: there is none, or what is there is no file of rows.
+        UserError: there is none, what is there is no file of rows, or one of a run's was changed since the run wrote it.
     """
+    paths = _files(origin)
+    for folder in dict.fromkeys(path.parent for path in paths):
+        _check_unchanged(folder, [path for path in paths if path.parent == folder])
+    return paths
+
+
+def _check_unchanged(folder: Path, paths: list[Path]) -> None:
+    """Refuse files of a stage of a run that are not as it wrote them."""
+    stage = next((each for each in (folder, folder.parent) if (each / "begun.json").is_file()), None)
+    if stage is None:
+        return
+    try:
+        for _ in audit.unchanged(Stage(folder), paths, stage.name):
+            pass
+    except RunError as error:
+        raise UserError(str(error)) from None
+
+
+def _files(origin: Origin) -> list[Path]:
     path = Path(origin.path)
     mode = _mode(path)
     if mode is None and WILD.search(origin.path):
@@ -53,10 +74,10 @@ def _without_splits(origin: Origin, paths: list[Path]) -> list[Path]:
     Raises:
         UserError: a split or a configuration of them is named.
     """
-    named = [key for key, value in (("split", origin.split), ("config", origin.config)) if value not in ("", "train")]
-    if named:
+    keys = [key for key, value in (("split", origin.split), ("config", origin.config)) if value not in ("", "train")]
+    if keys:
         what = "is one file" if len(paths) == 1 else "stands for files"
-        key = " and ".join(f"`{each}`" for each in named)
+        key = " and ".join(f"`{each}`" for each in keys)
         raise UserError(f"{origin.path}: {what}, of which there are no splits or configurations; take {key} out")
     return paths
 
@@ -67,12 +88,12 @@ def matches(pattern: str) -> list[Path]:
     Raises:
         UserError: there is none.
     """
-    known: dict[Path, Path] = {}
+    paths: dict[Path, Path] = {}
     for path in _matches(pattern):
-        known.setdefault(path.resolve(), path)
-    if not known:
+        paths.setdefault(path.resolve(), path)
+    if not paths:
         raise UserError(f"{pattern}: no file is called so; check the path")
-    return of_one_kind(Path(pattern), sorted(known.values()))
+    return of_one_kind(Path(pattern), sorted(paths.values()))
 
 
 def fits(pattern: str) -> bool:

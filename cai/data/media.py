@@ -30,8 +30,8 @@ def check(data: Mapping[str, object]) -> None:
 @lru_cache(maxsize=4096)
 def _medium(name: str) -> str:
     """Which of MEDIA a column or a part holds by its name; empty for others."""
-    found = _FILE.fullmatch(name.lower().rpartition(".")[2])
-    kind = next(filter(None, found.groups()), "") if found else ""
+    match = _FILE.fullmatch(name.lower().rpartition(".")[2])
+    kind = next(filter(None, match.groups()), "") if match else ""
     return kind if kind in MEDIA or not kind else "image"
 
 
@@ -41,5 +41,5 @@ def check_places(words: str) -> None:
     Raises:
         Unusable: it has.
     """
-    if found := _PLACE.match(words):
-        check({found[1] or found[2]: True})
+    if match := _PLACE.match(words):
+        check({match[1] or match[2]: True})

@@ -33,14 +33,14 @@ def messages(words: str) -> list[object] | dict[str, object] | None:
     """
     words = _once(words.strip())
     begin = _BEGIN.match(words)
-    listed = begin is not None and bool(begin[1]) and begin[2] in _WHO
-    if not begin or not (listed or is_turn(set(_KEY.findall(words)))):
+    has_list = begin is not None and bool(begin[1]) and begin[2] in _WHO
+    if not begin or not (has_list or is_turn(set(_KEY.findall(words)))):
         return None
-    data = _parsed(words, "messages")
+    data = _parse(words, "messages")
     inner = data.values() if isinstance(data, dict) else ()
-    turns = [each for some in (data, *inner) for each in (some if isinstance(some, list) else [some])]
-    known = any(isinstance(each, dict) and is_turn(each.keys()) for each in turns)
-    return data if isinstance(data, list | dict) and (known or listed) else None
+    turns = [each for value in (data, *inner) for each in (value if isinstance(value, list) else [value])]
+    has_turn = any(isinstance(each, dict) and is_turn(each.keys()) for each in turns)
+    return data if isinstance(data, list | dict) and (has_turn or has_list) else None
 
 
 def _once(words: str) -> str:
@@ -54,14 +54,9 @@ def _once(words: str) -> str:
 
 def names(columns: Iterable[object]) -> str:
     """Names of columns for a sentence: the first of them, in one line, none longer than one takes in."""
-    every = [printable(str(each)).replace("\n", "\\n").replace("\t", "\\t") for each in columns]
-    short = [each if len(each) <= WIDEST else f"{each[:WIDEST]}…" for each in every[:SHOWN]]
-    return ", ".join([*short, *([f"and {len(every) - SHOWN} more"] if len(every) > SHOWN else [])])
-
-
-def count(number: int, noun: str) -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    labels = [printable(str(each)).replace("\n", "\\n").replace("\t", "\\t") for each in columns]
+    short = [each if len(each) <= WIDEST else f"{each[:WIDEST]}…" for each in labels[:SHOWN]]
+    return ", ".join([*short, *([f"and {len(labels) - SHOWN} more"] if len(labels) > SHOWN else [])])
 
 
 def twice(columns: Iterable[str]) -> str:
@@ -69,11 +64,11 @@ def twice(columns: Iterable[str]) -> str:
     return names(name for name, count in Counter(columns).items() if count > 1 and name)
 
 
-def printable(said: str) -> str:
+def printable(words: str) -> str:
     """What strangers' files say, without what a terminal would act on, or what is no text."""
-    if said.isprintable():
-        return said
-    return "".join(each if each.isprintable() or each in "\n\t" else f"\\x{ord(each):02x}" for each in said)
+    if words.isprintable():
+        return words
+    return "".join(each if each.isprintable() or each in "\n\t" else f"\\x{ord(each):02x}" for each in words)
 
 
 def is_turn(keys: Set[object]) -> bool:
@@ -88,7 +83,7 @@ def texts(words: str) -> object:
         Unusable: it looks like one that cannot be read.
     """
     words = words.strip()
-    data = _parsed(words, "a list of texts") if re.match(r"\[\s*['\"]", words) else None
+    data = _parse(words, "a list of texts") if re.match(r"\[\s*['\"]", words) else None
     return words if data is None else data
 
 
@@ -101,7 +96,7 @@ def is_texts(words: str) -> bool:
     return isinstance(data, list) and all(isinstance(each, str) for each in data)
 
 
-def _parsed(words: str, what: str) -> object:
+def _parse(words: str, what: str) -> object:
     """What a text is the notation of; None where it goes on in words after one.
 
     Raises:

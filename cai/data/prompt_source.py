@@ -6,7 +6,7 @@ A row has ``prompt`` or ``messages``, or the column that its source names, and o
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from os.path import basename
 
@@ -14,10 +14,11 @@ from cai.data import notation, records
 from cai.data.account import Account
 from cai.data.conversations import ASSISTANT, USER, Conversation, Unusable
 from cai.data.notation import names, printable
-from cai.data.questions import MESSAGES, NAMED, asked, at, opened
+from cai.data.questions import COMPANIONS, MESSAGES, at, question, with_fields
 from cai.data.records import Entry, Record
 from cai.data.values import absent, blank, kind, word
 from cai.errors import UserError
+from cai.store.ledger import ADDED
 from cai.store.rows import Drop, Prompt, content_id, content_key
 from constitution.tools import RESULT
 
@@ -67,11 +68,11 @@ class PromptSource:
     limit: int | None = None
     tags: tuple[str, ...] = ()
     language: str = ""
-    id: str | None = None
-    track: str | None = None
-    system: str | None = None
-    context: str | None = None
-    tools: str | None = None
+    id: str | None = field(default=None, metadata=ADDED)
+    track: str | None = field(default=None, metadata=ADDED)
+    system: str | None = field(default=None, metadata=ADDED)
+    context: str | None = field(default=None, metadata=ADDED)
+    tools: str | None = field(default=None, metadata=ADDED)
 
     @property
     def name(self) -> str:
@@ -79,17 +80,17 @@ class PromptSource:
         return self.path or self.hub
 
 
-class Known:
+class Registry:
     """What was read before, of all sources: by it ids are unique in the run, and each prompt has one track.
 
     Attributes:
         keys: id → the key of its prompt.
-        said: track → the keys of its prompts.
+        by_track: track → the keys of its prompts.
     """
 
-    def __init__(self, said: dict[str, set[int]]) -> None:
+    def __init__(self, by_track: dict[str, set[int]]) -> None:
         self.keys: dict[str, int] = {}
-        self.said = said
+        self.by_track = by_track
         self.file, self.own = "", dict[str, int]()
 
     def admit(self, row: Prompt, file: str) -> tuple[Prompt, int]:
@@ -101,10 +102,10 @@ class Known:
         key = content_key(row.messages)
         if (row_id := self._name(row.id, file, key)) != row.id:
             row = replace(row, id=row_id)
-        for track in self.said.keys() - {row.track}:
-            if key in self.said[track]:
+        for track in self.by_track.keys() - {row.track}:
+            if key in self.by_track[track]:
                 raise Unusable("duplicate", f"the same prompt is there on the track {track}")
-        self.said.setdefault(row.track, set()).add(key)
+        self.by_track.setdefault(row.track, set()).add(key)
         return row, key
 
     def _name(self, row_id: str, file: str, key: int) -> str:
@@ -126,7 +127,7 @@ def _names(row_id: str, file: str) -> Iterator[str]:
     yield from (f"{file}:{number}:{row_id}" for number in count(2))
 
 
-def rows(source: PromptSource, track: str, known: Known, account: Account) -> Iterator[tuple[Prompt | Drop, int]]:
+def rows(source: PromptSource, track: str, registry: Registry, account: Account) -> Iterator[tuple[Prompt | Drop, int]]:
     """The rows of one source with their keys (``content_key``); 0 where a row is left out.
 
     Args:
@@ -137,16 +138,16 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
         UserError: see ``cai.data.prompts.read``.
     """
     foreign: Counter[str] = Counter()
-    named = {what: column for what in NAMED if (column := getattr(source, what)) is not None}
-    known.file = ""  # the same file in another source may be read by another column
+    renames = {what: column for what in COMPANIONS if (column := getattr(source, what)) is not None}
+    registry.file = ""  # the same file in another source may be read by another column
     for entry in islice(records.entries(source), source.limit):
-        data = opened(entry.data, source.column)
+        data = with_fields(entry.data, source.column)
         account.enter(entry.file, data)
         try:
-            talk = _up_to_the_person(asked(data, _column(source, data, entry), named))
-            row, key = known.admit(_prompt(data, source, (track, entry.file), talk, (account, foreign)), entry.file)
+            talk = _up_to_the_person(question(data, _column(source, data, entry), renames))
+            row, key = registry.admit(_prompt(data, source, (track, entry.file), talk, (account, foreign)), entry.file)
         except Unusable as error:
-            drop = left_out(replace(entry, data=data), error, "column")
+            drop = drop_of(replace(entry, data=data), error, "column")
             account.leave(drop)
             yield drop, 0
             continue
@@ -154,10 +155,10 @@ def rows(source: PromptSource, track: str, known: Known, account: Account) -> It
         yield row, key
     if foreign:
         _tell_of_tracks(source, foreign, account)
-    account.complete({key: getattr(source, key) for key in ("id", "track", *NAMED)})
+    account.complete({key: getattr(source, key) for key in ("id", "track", *COMPANIONS)})
 
 
-def left_out(entry: Entry, error: Unusable, key: str) -> Drop:
+def drop_of(entry: Entry, error: Unusable, key: str) -> Drop:
     """A row that gives nothing, by its place; where another column may be meant, with those that there are.
 
     Args:
@@ -177,9 +178,9 @@ def _column(source: PromptSource, data: Record, entry: Entry) -> str:
         Unusable: there is none in this row.
     """
     usual = (source.column, *MESSAGES) if source.column == PROMPT else (source.column,)
-    there = [each for each in usual if each in data]
-    if there:
-        return next((each for each in there if not absent(data[each])), there[0])
+    candidates = [each for each in usual if each in data]
+    if candidates:
+        return next((each for each in candidates if not absent(data[each])), candidates[0])
     likely = next((each for each in data if each.lower() in LIKELY), "")
     turns = data.get(likely)
     first = f"{likely}.0" if isinstance(turns, list) and turns and isinstance(turns[0], str) else likely
@@ -207,18 +208,22 @@ def _up_to_the_person(talk: Conversation) -> Conversation:
 
 
 def _prompt(
-    data: Record, source: PromptSource, place: tuple[str, str], talk: Conversation, told: tuple[Account, Counter[str]]
+    data: Record,
+    source: PromptSource,
+    place: tuple[str, str],
+    talk: Conversation,
+    tallies: tuple[Account, Counter[str]],
 ) -> Prompt:
     """The prompt of a row, under the id that its file has for it.
 
     Args:
         place: the track of rows that have none of their own, and the file.
-        told: gain what is not used: columns in a shape that is not known, and tracks that are none of ours.
+        tallies: gain what is not used: columns in a shape that is not known, and tracks that are none of ours.
 
     Raises:
         Unusable: what is said about it is no text.
     """
-    account, foreign = told
+    account, foreign = tallies
     names = _columns(source)
     about = {what: _plain(data, column, account) for what, column in names.items() if what != "track"}
     row_id = word(about["id"], "the id") or content_id(talk.messages)
@@ -240,8 +245,8 @@ def _base(file: str) -> str:
 
 def _columns(source: PromptSource) -> dict[str, str]:
     """What is said about a prompt → the column that says it; empty where none is taken."""
-    named = {"id": source.id, "track": source.track}
-    return {what: what if (column := named.get(what)) is None else column for what in ABOUT}
+    renames = {"id": source.id, "track": source.track}
+    return {what: what if (column := renames.get(what)) is None else column for what in ABOUT}
 
 
 def _plain(data: Record, column: str, account: Account) -> object:
@@ -255,9 +260,9 @@ def _plain(data: Record, column: str, account: Account) -> object:
 
 def _tags(value: object) -> list[str]:
     """A list of tags, also in its notation, or one tag as plain text."""
-    given = notation.texts(value) if isinstance(value, str) and notation.is_texts(value) else value
-    given = given if isinstance(given, list) else [given]
-    return [tag for each in given if (tag := word(each, "a tag"))]
+    items = notation.texts(value) if isinstance(value, str) and notation.is_texts(value) else value
+    items = items if isinstance(items, list) else [items]
+    return [tag for each in items if (tag := word(each, "a tag"))]
 
 
 def _tell_of_tracks(source: PromptSource, foreign: Counter[str], account: Account) -> None:

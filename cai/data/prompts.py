@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TypeVar
 
 from cai.data.account import Account
-from cai.data.prompt_source import TRACKS, Known, PromptSource, rows
+from cai.data.prompt_source import TRACKS, PromptSource, Registry, rows
 from cai.store.rows import Drop, Prompt
 
 K = TypeVar("K", str, int)
@@ -31,45 +31,45 @@ def read(sources: Sources) -> Iterator[Prompt | Drop]:
     Raises:
         UserError: a file or a column is not there, a file cannot be read, or a source gives no prompt.
     """
-    return (row for row, _ in keyed(sources))
+    return (row for row, _ in with_keys(sources))
 
 
-def keyed(
-    sources: Sources, said: dict[str, set[int]] | None = None, accounts: list[Account] | None = None
+def with_keys(
+    sources: Sources, by_track: dict[str, set[int]] | None = None, accounts: list[Account] | None = None
 ) -> Iterator[tuple[Prompt | Drop, int]]:
     """The same with each prompt's key (``content_key``); 0 where a row is left out.
 
     Args:
-        said: gains the keys, by track.
+        by_track: gains the keys, by track.
         accounts: gains what was understood of each source.
     """
-    known = Known({} if said is None else said)
+    registry = Registry({} if by_track is None else by_track)
     for track, source in ((name, each) for name in TRACKS for each in sources.get(name, ())):
         account = Account(source.name, f"prompts, {track}")
         if accounts is not None:
             accounts.append(account)
-        yield from rows(source, track, known, account)
+        yield from rows(source, track, registry, account)
 
 
-def aside(sources: Sources, share: float, seed: int, accounts: list[Account] | None = None) -> set[int]:
+def heldout_keys(sources: Sources, share: float, seed: int, accounts: list[Account] | None = None) -> set[int]:
     """The keys of the prompts that are held out, by the files: a share of each track.
 
     Args:
         accounts: gains what was understood of each source; the files are then read even where no share is held out.
     """
     tracks: dict[str, set[int]] = {}
-    for _ in keyed(sources, tracks, accounts) if share or accounts is not None else ():
+    for _ in with_keys(sources, tracks, accounts) if share or accounts is not None else ():
         pass
-    return {key for keys in tracks.values() for key in held_out(keys, share, seed)}
+    return {key for keys in tracks.values() for key in smallest_hashes(keys, share, seed)}
 
 
-def those(sources: Sources, keys: Set[int]) -> Iterator[Prompt]:
+def select(sources: Sources, keys: Set[int]) -> Iterator[Prompt]:
     """The prompts with these keys, in order."""
-    rows = keyed(sources) if keys else ()
+    rows = with_keys(sources) if keys else ()
     return (row for row, key in rows if key in keys and isinstance(row, Prompt))
 
 
-def held_out(keys: Iterable[K], share: float, seed: int) -> set[K]:
+def smallest_hashes(keys: Iterable[K], share: float, seed: int) -> set[K]:
     """The keys set aside: the share with the smallest hashes, so that the choice depends on nothing else.
 
     At least one is set aside, and one is left, where there are two and the share is above zero.

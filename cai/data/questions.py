@@ -25,15 +25,15 @@ TOOLS_BESIDE = ("tools", "functions")
 """Columns that hold the definitions of tools."""
 MESSAGES = ("messages", "conversations", "conversation")
 """Columns that hold whole conversations."""
-NAMED = ("system", "context", "tools")
+COMPANIONS = ("system", "context", "tools")
 """What stands beside a question that may be in a column of another name, or in none."""
 
 
-def asked(data: Mapping[str, object], column: str, named: Mapping[str, object] | None = None) -> Conversation:
-    """The question in a column, with what belongs to it; data is as ``opened`` gives it.
+def question(data: Mapping[str, object], column: str, renames: Mapping[str, object] | None = None) -> Conversation:
+    """The question in a column, with what belongs to it; data is as ``with_fields`` gives it.
 
     Args:
-        named: the columns of NAMED; by their names where it has none, and none at all where one is empty.
+        renames: the columns of COMPANIONS; by their names where it has none, and none at all where one is empty.
 
     Raises:
         Unusable: it is no conversation, or would not be whole.
@@ -41,27 +41,27 @@ def asked(data: Mapping[str, object], column: str, named: Mapping[str, object] |
     if absent(data.get(column)):
         raise Unusable("no_prompt", "it is empty")
     check({key: value for key, value in data.items() if key != column})
-    question = _Question(data, column, read(data[column]), named)
-    question.check_speaker()
-    question.add_texts()
-    question.add_history()
-    question.add_system()
-    question.add_tools()
-    return question.whole((column,))
+    builder = _Question(data, column, read(data[column]), renames)
+    builder.check_speaker()
+    builder.add_texts()
+    builder.add_history()
+    builder.add_system()
+    builder.add_tools()
+    return builder.whole((column,))
 
 
 def with_system(
-    data: Mapping[str, object], talk: Conversation, named: Mapping[str, object] | None = None
+    data: Mapping[str, object], talk: Conversation, renames: Mapping[str, object] | None = None
 ) -> Conversation:
-    """A conversation that is whole but for its system message; otherwise as ``asked``."""
+    """A conversation that is whole but for its system message; otherwise as ``question``."""
     check(data)
-    question = _Question(data, "", talk, named)
-    question.add_system()
-    question.add_tools()
-    return question.whole(talk.columns)
+    builder = _Question(data, "", talk, renames)
+    builder.add_system()
+    builder.add_tools()
+    return builder.whole(talk.columns)
 
 
-def opened(data: Mapping[str, object], column: str) -> Mapping[str, object]:
+def with_fields(data: Mapping[str, object], column: str) -> Mapping[str, object]:
     """A row with the fields of the struct, or list, that holds a column ``a.b`` beside its columns, under their whole names."""
     if column in data or "." not in column:
         return data
@@ -97,9 +97,9 @@ class _Question:
     """A question while it is put together."""
 
     def __init__(
-        self, data: Mapping[str, object], column: str, alone: Conversation, named: Mapping[str, object] | None
+        self, data: Mapping[str, object], column: str, alone: Conversation, renames: Mapping[str, object] | None
     ) -> None:
-        self.data, self.column, self.named = data, column, named or {}
+        self.data, self.column, self.renames = data, column, renames or {}
         self.turns: list[Message] = list(alone.messages)
         self.forms, self.columns = [alone.form], list[str]()
         self.unread: list[str] = []
@@ -116,8 +116,8 @@ class _Question:
 
     def places(self, what: str, usual: tuple[str, ...]) -> Iterator[tuple[str, object]]:
         """The columns of one kind that hold something, where the question's own is none of them."""
-        given = self.named.get(what)
-        for column in map(self.beside, usual) if given is None else [str(given)]:
+        rename = self.renames.get(what)
+        for column in map(self.beside, usual) if rename is None else [str(rename)]:
             value = at(self.data, column) if column else None
             if not absent(value) and column != self.column:
                 yield column, value
@@ -180,11 +180,11 @@ class _Question:
         for column, value in self.places("system", SYSTEMS):
             if words := _system(value):
                 self._put_system(column, words)
-            elif "system" in self.named:
+            elif "system" in self.renames:
                 raise Unusable("no_text", f"the system message, in the column {column}, is no text")
             else:
                 self.unread.append(column)
-        if "system" not in self.named and self.turns[0]["role"] == USER and self.column:
+        if "system" not in self.renames and self.turns[0]["role"] == USER and self.column:
             self._add_system_of_messages()
 
     def _add_system_of_messages(self) -> None:
@@ -258,9 +258,9 @@ def _exchanges(value: object) -> list[Message]:
 def _turns(value: object) -> list[Message]:
     """The turns of a conversation; none where a value is none, or is but a text."""
     try:
-        known = read(value)
+        talk = read(value)
     except Unusable as error:
         if error.reason in ("no_text", "no_roles") and not isinstance(value, str):
             return []
         raise
-    return [] if known.form == "text" else list(known.messages)
+    return [] if talk.form == "text" else list(talk.messages)

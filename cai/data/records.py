@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from cai.data import objects, tables
+from cai.data.columns import Arrow
 from cai.data.formats import kind
 from cai.data.locations import Origin, files
 from cai.data.notation import twice
@@ -24,7 +25,7 @@ LONGEST = 1 << 26
 """Characters of a line: one that goes on is no row, and a packed file may hold more of them than there is memory."""
 LARGEST = 1 << 30
 """Characters of one JSON text in a packed file."""
-REACHED = 10
+HUB_TIMEOUT = 10
 """Seconds within which the Hub answers."""
 Record = Mapping[str, object]
 """A row as its file has it: of its values nothing is known yet."""
@@ -93,7 +94,7 @@ def _reach_hub(name: str) -> None:
     if constants.HF_HUB_OFFLINE:  # what was fetched before may still be read
         return
     try:
-        get_session().head(constants.ENDPOINT, timeout=REACHED)
+        get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT)
     except Exception:
         raise UserError(
             f"the Hub dataset {name} cannot be read: {constants.ENDPOINT} cannot be reached; check the network, or fetch the "
@@ -102,7 +103,7 @@ def _reach_hub(name: str) -> None:
 
 
 def _of_file(path: Path) -> Iterator[tuple[int, Record]]:
-    read: dict[str, Callable[[Path], Iterator[tuple[int, Record]]]] = {
+    readers: dict[str, Callable[[Path], Iterator[tuple[int, Record]]]] = {
         "jsonl": _from_jsonl,
         "json": _from_json,
         "csv": partial(_from_csv, delimiter=","),
@@ -111,15 +112,34 @@ def _of_file(path: Path) -> Iterator[tuple[int, Record]]:
         "arrow": _from_arrow,
     }
     try:
-        yield from read[kind(path)](path)
+        _check_whole(path)
+        yield from readers[kind(path)](path)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path}: cannot be unpacked: {error}; pack it anew") from None
     except OSError as error:
-        packed = path.suffix.lower() == ".zst" and error.errno is None
-        why = "cannot be unpacked" if packed else f"cannot be read: {error.strerror or _line(error)}"
+        is_packed = path.suffix.lower() == ".zst" and error.errno is None
+        why = "cannot be unpacked" if is_packed else f"cannot be read: {error.strerror or _line(error)}"
         raise UserError(f"{path}: {why}; write it anew, or check its rights") from None
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse what stands in the place of a file that was not fetched.
+
+    Raises:
+        UserError: with how to fetch it.
+    """
+    with path.open("rb") as file:
+        begin = file.read(64).lstrip().lower()
+    if begin.startswith(b"version https://git-lfs"):
+        raise UserError(
+            f"{path}: is a pointer of Git LFS, and not the file that it stands for; fetch that with: git lfs pull"
+        )
+    if begin.startswith((b"<!doctype html", b"<html")):
+        raise UserError(
+            f"{path}: is a web page; fetch the file itself (on the Hub its address has /resolve/, and not /blob/)"
+        )
 
 
 def _line(error: BaseException) -> str:
@@ -136,8 +156,8 @@ def _text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
         case ".zst":
             import pyarrow
 
-            with pyarrow.input_stream(str(path), compression="zstd") as packed:
-                yield io.TextIOWrapper(io.BufferedReader(packed), encoding="utf-8-sig", newline=newline)
+            with pyarrow.input_stream(str(path), compression="zstd") as stream:
+                yield io.TextIOWrapper(io.BufferedReader(stream), encoding="utf-8-sig", newline=newline)
         case _:
             with path.open(encoding="utf-8-sig", newline=newline) as lines:
                 yield lines
@@ -172,7 +192,7 @@ def _from_jsonl(path: Path) -> Iterator[tuple[int, Record]]:
             yield number, data
 
 
-def _json(text: str, place: str) -> Any:
+def _json(text: str, place: str) -> object:
     try:
         return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
@@ -190,10 +210,10 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _from_json(path: Path) -> Iterator[tuple[int, Record]]:
-    packed = path.suffix.lower() in (".gz", ".zst")
+    is_packed = path.suffix.lower() in (".gz", ".zst")
     with _text(path) as file:
-        text = file.read(LARGEST + 1 if packed else -1)
-    if packed and len(text) > LARGEST:
+        text = file.read(LARGEST + 1 if is_packed else -1)
+    if is_packed and len(text) > LARGEST:
         raise UserError(f"{path}: unpacks to more than {LARGEST:,} characters in one JSON text; write it as JSONL")
     if _is_lines(text):
         yield from _from_jsonl(path)
@@ -250,7 +270,7 @@ def _from_arrow(path: Path) -> Iterator[tuple[int, Record]]:
         raise UserError(f"{path}: is not an Arrow file ({_line(error)}); save the dataset anew") from None
 
 
-def _from_batches(schema: Any, batches: Iterator[Any], path: Path) -> Iterator[tuple[int, Record]]:
+def _from_batches(schema: Arrow, batches: Iterator[Arrow], path: Path) -> Iterator[tuple[int, Record]]:
     if name := twice(schema.names):
         raise UserError(f"{path}: has two columns {name}; rename one of them")
     number = 0
@@ -262,7 +282,7 @@ def _from_batches(schema: Any, batches: Iterator[Any], path: Path) -> Iterator[t
             yield number, {name: values[place] for name, values in columns.items()}
 
 
-def _plain(column: Any) -> Sequence[object]:
+def _plain(column: Arrow) -> Sequence[object]:
     """A column's values as Python has them; as text where it has none like them, such as times in nanoseconds."""
     import pyarrow
 

@@ -29,21 +29,21 @@ def arena(data: Data) -> Sequence[Data]:
 def battles(data: Data) -> Sequence[Data]:
     """Of the arena's conversations, and of MT-Bench's, whose label may be of an earlier turn: each up to the turn it is of."""
     turn, talks = number_of(data.get("turn")), {key: data[key] for key in ("conversation_a", "conversation_b")}
-    cut = {
+    heads = {
         key: talk[: 2 * turn]
         for key, talk in talks.items()
         if isinstance(talk, list) and isinstance(turn, int) and turn > 0
     }
-    return [{**data, **cut}]
+    return [{**data, **heads}]
 
 
 def turns(text: object) -> list[str]:
     """The turns of one speaker, in a list or its JSON; none where it is something else."""
     try:
-        said = json.loads(text) if isinstance(text, str) else text
+        items = json.loads(text) if isinstance(text, str) else text
     except (ValueError, RecursionError):
         return []
-    return said if isinstance(said, list) and all(isinstance(each, str) and each.strip() for each in said) else []
+    return items if isinstance(items, list) and all(isinstance(each, str) and each.strip() for each in items) else []
 
 
 def _exchange(prompt: str, answer: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -55,18 +55,18 @@ def ultrafeedback(data: Data) -> Sequence[Data]:
 
     One without a text or a score is paired with itself alone, so that it is left out, and counted.
     """
-    given = data.get("completions")
-    scored, rest = list[tuple[object, float]](), list[object]()
-    for each in given if isinstance(given, list) else []:
+    completions = data.get("completions")
+    answers, rest = list[tuple[object, float]](), list[object]()
+    for each in completions if isinstance(completions, list) else []:
         response, score = (each.get("response"), _score(each)) if isinstance(each, dict) else (each, None)
         if score is None or not isinstance(response, str) or not response.strip() or not is_text(response):
             rest.append(response)
         else:
-            scored.append((response, score))
+            answers.append((response, score))
     prompt = data.get("instruction")
     pairs = [
         {"prompt": prompt, "a": a, "b": b, "label": "tie" if first == second else "ab"[second > first]}
-        for (a, first), (b, second) in combinations(scored, 2)
+        for (a, first), (b, second) in combinations(answers, 2)
     ]
     return [*pairs, *({"prompt": prompt, "a": each, "b": each, "label": None} for each in rest)]
 

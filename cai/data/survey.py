@@ -11,7 +11,7 @@ from itertools import chain
 from cai.data import forms, label_questions
 from cai.data.forms import plain_rows
 from cai.data.known_sets import KnownSet, set_of
-from cai.data.label_questions import Held
+from cai.data.label_questions import LabelColumn
 from cai.data.labels import (
     LABELS,
     SAYS,
@@ -40,31 +40,31 @@ class Tally:
     """What the labels of one form hold.
 
     Attributes:
-        known: the known set whose columns the rows have.
+        known_set: the one whose columns the rows have.
         answers: two columns that have the names of answers.
         values: normal form → labels that hold it, but for those that hold none.
         sides: of each value that says it by its words, the answer's side; numbers never do.
         beside: further columns that may be the label.
         rivals: those of them whose words say another answer → rows in which they do.
-        borne, against: rows whose further columns bear out that they are of a known set, or that chosen is the better, and
+        support, against: rows whose further columns bear out that they are of a known set, or that chosen is the better, and
             those whose do not.
-        named: rows whose chosen and rejected are no answers, but name some.
-        lists, split: rows whose label is a list, and those in which it has a number for each answer.
+        references: rows whose chosen and rejected are no answers, but name some.
+        lists, splits: rows whose label is a list, and those in which it has a number for each answer.
         misfits: whether a value is none of the known set's.
     """
 
-    known: KnownSet | None = None
+    known_set: KnownSet | None = None
     answers: tuple[str, str] | None = None
     rows: int = 0
     values: Counter[str] = field(default_factory=Counter)
     sides: dict[str, float] = field(default_factory=dict)
     beside: Sequence[str] = ()
     rivals: Counter[str] = field(default_factory=Counter)
-    borne: int = 0
+    support: int = 0
     against: int = 0
-    named: int = 0
+    references: int = 0
     lists: int = 0
-    split: int = 0
+    splits: int = 0
     misfits: bool = False
 
     def add(self, label: object, data: Data, form: Form) -> None:
@@ -79,8 +79,8 @@ class Tally:
     @property
     def fits(self) -> bool:
         """Whether the rows are of the known set, by what they hold too."""
-        known = self.known if not self.misfits and SLIPS * self.against <= self.borne else None
-        return known is not None and known.sign(self.values)
+        known_set = self.known_set if not self.misfits and SLIPS * self.against <= self.support else None
+        return known_set is not None and known_set.sign(self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +111,19 @@ def survey(rows: Iterable[Data], columns: Data, name: str = "the row") -> Survey
     tallies: dict[Form, Tally] = {}
     rows, first = iter(rows), dict[str, object]()
     for data in rows:
-        known, new = set_of(data, columns), not first
+        known_set, new = set_of(data, columns), not first
         first = first or dict(data)
         try:
-            found = plain_rows(data, columns, known)
+            plain = plain_rows(data, columns, known_set)
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
-        if new and not found and known is None and (hot := forms.hot(data, columns)):
+        if new and not plain and known_set is None and (hot := forms.hot(data, columns)):
             answers = forms.answers(data, columns) or ("", "")
             raise UserError(label_questions.hot_columns(hot, chain([data], rows), answers, columns, name))
-        for row, form in found:
+        for row, form in plain:
             if form not in tallies:
                 beside = [each for each in LABELS if each in data and each not in form.labels]
-                tallies[form] = Tally(known, forms.answers(data, {}), beside=beside)
+                tallies[form] = Tally(known_set, forms.answers(data, {}), beside=beside)
             _count(tallies[form], row, form, data)
     if first and not tallies and set_of(first, columns) is None:
         raise UserError(label_questions.no_pairs(first, name))
@@ -134,23 +134,23 @@ def _count(tally: Tally, row: Data, form: Form, data: Data) -> None:
     """Add what one row holds; ``data`` is the row as its file has it."""
     tally.rows += 1
     if form.kind == "chosen":
-        tally.named += forms.only_named(row)
-    known = tally.known
-    witness = forms.scores_bear_out(row) if form.kind == "chosen" else known and known.witness(data)
+        tally.references += forms.are_references(row)
+    known_set = tally.known_set
+    witness = forms.scores_bear_out(row) if form.kind == "chosen" else known_set and known_set.witness(data)
     if witness is not None:
-        tally.borne += witness
+        tally.support += witness
         tally.against += not witness
     if form.kind != "labelled" or len(form.labels) > 1:
         return
     labels = several(row, form)
     for label in labels:
         tally.add(label, row, form)
-        tally.misfits |= known is not None and bool(value := value_of(label)) and not known.holds(value)
-    held = row.get(form.label)
-    tally.lists += isinstance(held, list) and bool(held)
-    tally.split += forms.is_split(held)
-    if (said := side_of(held, row, form)) is not None:
-        tally.rivals.update(each for each in tally.beside if side_of(row.get(each), row, form) not in (None, said))
+        tally.misfits |= known_set is not None and bool(value := value_of(label)) and not known_set.holds(value)
+    entry = row.get(form.label)
+    tally.lists += isinstance(entry, list) and bool(entry)
+    tally.splits += forms.is_split(entry)
+    if (side := side_of(entry, row, form)) is not None:
+        tally.rivals.update(each for each in tally.beside if side_of(row.get(each), row, form) not in (None, side))
 
 
 def _outcome(tallies: Mapping[Form, Tally], columns: Data, name: str) -> Survey:
@@ -166,8 +166,8 @@ def _outcome(tallies: Mapping[Form, Tally], columns: Data, name: str) -> Survey:
         says.append(
             f"{name}: what a label or a column names as the better answer is read as the worse, as `means` says"
         )
-    said = columns.keys() & {*SAYS, "scale", "means"}
-    by_card = frozenset(form for form, tally in tallies.items() if tally.fits and not said)
+    keys = columns.keys() & {*SAYS, "scale", "means"}
+    by_card = frozenset(form for form, tally in tallies.items() if tally.fits and not keys)
     return Survey(columns, meanings, tuple(dict.fromkeys(says)), by_card)
 
 
@@ -198,13 +198,13 @@ def _meaning(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
 def _doubts(form: Form, tally: Tally, columns: Data, name: str) -> Iterator[str]:
     """What the rows themselves have against reading the form as its columns' names say; each a question."""
     if "means" not in columns:
-        if 2 * tally.named > tally.rows:
+        if 2 * tally.references > tally.rows:
             yield label_questions.only_names(tally.answers, columns, name)
-        if form.kind == "chosen" and tally.against > tally.borne:
-            yield label_questions.turned(tally.against, tally.rows, columns, name)
-        if len(form.labels) > 1 and not form.known and (order := label_questions.other_order(form)):
+        if form.kind == "chosen" and tally.against > tally.support:
+            yield label_questions.reversal(tally.against, tally.rows, columns, name)
+        if len(form.labels) > 1 and not form.set_name and (order := label_questions.other_order(form)):
             yield f"{name}: {order}"
-    if tally.split and tally.split == tally.lists:
+    if tally.splits and tally.splits == tally.lists:
         yield label_questions.number_for_each(form, tally.values, columns, name)
     if tally.rivals and not label_columns(columns):
         yield f"{name}: {label_questions.several_labels((form.label, *tally.rivals), columns, tally.rivals)}"
@@ -212,9 +212,9 @@ def _doubts(form: Form, tally: Tally, columns: Data, name: str) -> Iterator[str]
 
 def _card(form: Form, tally: Tally) -> Meaning | None:
     """What the labels stand for by the known set's card; None where their words say it."""
-    if tally.known is None or not (tally.known.meaning.values or tally.known.meaning.scale):
+    if tally.known_set is None or not (tally.known_set.meaning.values or tally.known_set.meaning.scale):
         return None
-    return tally.known.meaning if form.a == tally.known.form.a else tally.known.meaning.mirror()
+    return tally.known_set.meaning if form.a == tally.known_set.form.a else tally.known_set.meaning.mirror()
 
 
 def _on_scale(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
@@ -242,11 +242,11 @@ def _by_recipe(form: Form, tally: Tally, columns: Data, name: str) -> Meaning:
         raise UserError(label_questions.not_held(form, tally.values, columns, name))
     if len(sides) == 1 and len(others) > 1:
         raise UserError(
-            label_questions.what_stands_for(form, Held(tally.values, others, {}, tally.beside), columns, name)
+            label_questions.what_stands_for(form, LabelColumn(tally.values, others, {}, tally.beside), columns, name)
         )
     if len(sides) == 1 and others:
         values[others[0]] = 1 - sides.pop()
-    return Meaning(values, closed=contrary)
+    return Meaning(values, exhaustive=contrary)
 
 
 def _by_words(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: str) -> Meaning:
@@ -257,11 +257,11 @@ def _by_words(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: s
     if 1.0 not in words:  # "model 1" beside response_0 and response_1 may be the first of them, where nothing is 0
         unclear = {value for value in tally.sides if counts_from_one(value, form)}
         words = {side: value for side, value in words.items() if value not in unclear}
-    read = (meaning.values.keys() | tally.sides.keys()) - unclear
-    others = [value for value, _ in tally.values.most_common() if value not in read]
+    clear = (meaning.values.keys() | tally.sides.keys()) - unclear
+    others = [value for value, _ in tally.values.most_common() if value not in clear]
     if others and (not {1.0, 0.0} <= words.keys() or any(map(_numeric, others))):
         raise UserError(
-            label_questions.what_stands_for(form, Held(tally.values, others, words, tally.beside), columns, name)
+            label_questions.what_stands_for(form, LabelColumn(tally.values, others, words, tally.beside), columns, name)
         )
     return meaning
 
@@ -273,11 +273,11 @@ def _numeric(value: str) -> bool:
 def _lines(form: Form, tally: Tally, meaning: Meaning, columns: Data, name: str) -> Iterator[str]:
     """How labels are read, where that is more than their words."""
     keys = bool(columns.keys() & {*SAYS, "scale"}) and form.kind == "labelled"
-    known = tally.known if tally.fits else None
-    if keys or (len(form.labels) > 1 and not known):
+    known_set = tally.known_set if tally.fits else None
+    if keys or (len(form.labels) > 1 and not known_set):
         yield f"{name}: {label_questions.in_words(form, meaning)}, as `columns` says"
-    if keys and known and (card := _card(form, tally)):
+    if keys and known_set and (card := _card(form, tally)):
         if any(card.share(each, {}, form) != meaning.share(each, {}, form) for each in tally.values):
-            yield f"{name}: by its columns it is {known.name}, where {known.says}; `columns` says otherwise"
-    elif known:
-        yield f"{name}: read as {known.name}: {known.says}"
+            yield f"{name}: by its columns it is {known_set.name}, where {known_set.says}; `columns` says otherwise"
+    elif known_set:
+        yield f"{name}: read as {known_set.name}: {known_set.says}"

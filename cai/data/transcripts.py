@@ -13,20 +13,20 @@ _MARK = re.compile(r"(?:\A|\r?\n[ \t]*\r?\n)(?P<role>Human|Assistant):[ ]?|\A(?P
 _FIRST = ("Human:", "Assistant:", "System:")
 _ASSISTANT = r"(?:assistant|ai|bot|chatbot|chatgpt|gpt)"
 _CLOSE_MARK = re.compile(rf"(?:\n|\\n)[ \t]*(?:human|{_ASSISTANT}):|\sassistant:\Z", re.IGNORECASE)
-_ANSWERED = (
+_ASSISTANT_MARK = (
     r"<\|(?:assistant|im_start|im_end|end|eot_id|end_of_turn|endoftext|start_header_id)\|>|<\uff5cassistant\uff5c>|\[/INST\]"
     r"|<(?:start|end)_of_turn>|<(?:bot|assistant)>:?|\[\|(?:ai|assistant)\|\]|<extra_id_1>assistant"
 )
 OTHERS = tuple(
-    (re.compile(begin, re.IGNORECASE), re.compile(answered, re.IGNORECASE))
-    for begin, answered in (
+    (re.compile(begin, re.IGNORECASE), re.compile(answer, re.IGNORECASE))
+    for begin, answer in (
         (r"###\s*(?:human|user|instruction|question|system|input):", r"###\s*(?:assistant|response|answer|output):"),
         (r"below is an instruction", r"### response:"),
         (r"(?:\\n)*(?:gpt4 correct )?(?:user|human|prompter):", rf"(?:\n|\\n)[ \t]*{_ASSISTANT}:|<\|end_of_turn\|>"),
         (r"system:", rf"(?:\n|\\n)[ \t]*(?:user|human|{_ASSISTANT}):"),
         (r"USER:(?-i: .* ASSISTANT:)", ""),
         (r"a chat between [^\n]{,300}? assistant\b", rf"\b{_ASSISTANT}:"),
-        (r"<\||<\uff5c|<s>|<bos>|\[INST\]|<start_of_turn>|<extra_id_\d>|\[\||<(?:human|user)>:?", _ANSWERED),
+        (r"<\||<\uff5c|<s>|<bos>|\[INST\]|<start_of_turn>|<extra_id_\d>|\[\||<(?:human|user)>:?", _ASSISTANT_MARK),
     )
 )
 """How transcripts of other forms begin, and what then stands in them."""
@@ -43,15 +43,15 @@ def turns(words: str) -> list[tuple[str, str]]:
         _no_other(words)
         return []
     ends = [*(mark.start() for mark in marks[1:]), len(words)]
-    said = [
+    talk = [
         (mark["role"] or mark["first"], words[mark.end() : end].strip()) for mark, end in zip(marks, ends, strict=True)
     ]
-    if any(_CLOSE_MARK.search(text) for _, text in said):
+    if any(_CLOSE_MARK.search(text) for _, text in talk):
         raise Unusable(
             "unclear_turns",
             "no empty line stands before some of its turns, so that they cannot be told from their text",
         )
-    return said
+    return talk
 
 
 def _no_other(words: str) -> None:
@@ -60,9 +60,9 @@ def _no_other(words: str) -> None:
     Raises:
         Unusable: it is one.
     """
-    for begin, answered in OTHERS:
-        if (found := begin.match(words)) and answered.search(words, found.end()):
+    for begin, answer in OTHERS:
+        if (match := begin.match(words)) and answer.search(words, match.end()):
             raise Unusable(
                 "unknown_transcript",
-                f"begins with {found[0][:30]} and looks like a transcript in a form that is not known",
+                f"begins with {match[0][:30]} and looks like a transcript in a form that is not known",
             )

@@ -1,12 +1,11 @@
 """A value of a row: a text that can be sent, nothing, or something else."""
 
 import math
-import re
 
 from cai.data.notation import Unusable
 from cai.store.rows import is_text
+from constitution.visible import invisible
 
-_INVISIBLE = re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]*")
 NOTHING = ("nan", "nat", "none", "null", "<na>", "n/a", "na", "noinput", "<noinput>", "no input", "<no input>")
 """Words that stand where there is nothing: those of a table's empty cells, and those of sets of instructions."""
 
@@ -20,11 +19,6 @@ def blank(value: object) -> bool:
     if isinstance(value, list):
         return all(each is None for each in value)
     return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def invisible(words: str) -> bool:
-    """Whether a text has no letter that anybody sees."""
-    return _INVISIBLE.fullmatch(words) is not None
 
 
 def absent(value: object) -> bool:

@@ -52,7 +52,7 @@ class Ask:
         """Answer a request; raises as ``Model.ask``, and RunError where the budget might be passed."""
         purse = self.purse
         if purse is not None and purse.budget is not None:
-            reply = await self._held(request, purse)
+            reply = await self._within_budget(request, purse)
         else:
             reply = await self._answered(request)
             if purse is not None:
@@ -67,14 +67,14 @@ class Ask:
         self.on_reply(reply.spent)
         return reply
 
-    async def _held(self, request: Request, purse: Purse) -> Reply:
+    async def _within_budget(self, request: Request, purse: Purse) -> Reply:
         """An answer for which its most is set aside until it has come."""
-        held = await purse.hold(self.role, request, self.model, self.steps)
+        amount = await purse.hold(self.role, request, self.model, self.steps)
         try:
             reply = await self._answered(request)
             self._pay(request, reply, purse)
         finally:
-            purse.release(held)
+            purse.release(amount)
         return reply
 
     def _pay(self, request: Request, reply: Reply, purse: Purse) -> None:

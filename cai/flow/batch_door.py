@@ -12,19 +12,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial, reduce
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, runtime_checkable
 
 from cai.flow.batch_queue import BatchQueue
-from cai.models.asked import AskedAs, bare
 from cai.models.batch_api import BatchApi
 from cai.models.concurrency import START
 from cai.models.dialect import OpenAI
 from cai.models.prices import ASKED_SINGLY, SINGLY
 from cai.models.replies import Unreadable, failure
+from cai.models.roles import RoleModel, bare
 from cai.models.types import Model, Reply, Request
 from cai.store.batches import BatchFolder
 
 
+@runtime_checkable
 class Server(Protocol):
     """The model behind the door: how its requests are put, and what it is asked singly."""
 
@@ -55,15 +56,19 @@ class Server(Protocol):
         """A reply with what the server left out of it."""
         ...
 
+    def batch_api(self) -> BatchApi | None:
+        """How requests go in batches, where the role wants it so."""
+        ...
+
 
 def through_batches(model: Model, folder: Path) -> Model:
     """The model as one stage asks it: in batches that are kept in a folder, where the role wants it so."""
-    inner: Any = bare(model)
-    api = inner.batch_api() if hasattr(inner, "batch_api") else None
-    if api is None:
+    server = bare(model)
+    api = server.batch_api() if isinstance(server, Server) else None
+    if not isinstance(server, Server) or api is None:
         return model
-    door = BatchDoor(inner, api, folder)
-    return AskedAs(door, model.spec) if isinstance(model, AskedAs) else door
+    door = BatchDoor(server, api, folder)
+    return RoleModel(door, model.spec) if isinstance(model, RoleModel) else door
 
 
 class BatchDoor:
@@ -124,14 +129,14 @@ class BatchDoor:
         if reply is None:
             return await self._singly(request, row_id)
         whole = await self._busy(partial(self.server.whole, reply, request, row_id))
-        more = [all_of - came for all_of, came in zip(whole.spent, reply.spent, strict=True)]
+        more = [total - count for total, count in zip(whole.spent, reply.spent, strict=True)]
         return replace(whole, paid=({} if kept else {"": reply.spent}) | ({SINGLY: more} if any(more) else {}))
 
     async def _one_by_one(self, request: Request, row_id: str) -> Reply:
         """Samples of a server that gives one at a time, in one batch all the same."""
         seeds = [None if request.seed is None else request.seed + number for number in range(request.n)]
         replies = await asyncio.gather(*(self.ask(replace(request, n=1, seed=seed), row_id) for seed in seeds))
-        return replace(reduce(Reply.joined, replies), paid=_together(replies))
+        return replace(reduce(Reply.with_samples, replies), paid=_together(replies))
 
     async def _singly(self, request: Request, row_id: str) -> Reply:
         reply = await self._busy(partial(self.server.ask, request, row_id))
@@ -150,14 +155,13 @@ class BatchDoor:
         By what is asked and not by the body, which some dialects put otherwise the more they know of a server.
         """
         path, body = self.server.dialect.body(self.server.wire_name or self.name, request)
-        found = hashlib.sha256(json.dumps([row_id, asdict(request)], sort_keys=True, default=str).encode()).hexdigest()[
-            :40
-        ]
-        self.times[found] += 1
-        key = f"{found}-{self.times[found]}"
+        text = json.dumps([row_id, asdict(request)], sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:40]
+        self.times[digest] += 1
+        key = f"{digest}-{self.times[digest]}"
         return key, path, self.api.line(key, path, body)
 
-    def _read(self, body: Any, request: Request) -> Reply | None:
+    def _read(self, body: object, request: Request) -> Reply | None:
         """An answer, where it is one."""
         if body is None or failure(body):
             return None

@@ -8,11 +8,12 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cai.errors import RunError
 from cai.models.batch_api import CANCELLED, ENDS, FAILED, GONE, BatchApi, BatchUnknown
 from cai.store.batches import BatchFolder, BatchNote, Place
+from constitution.wording import count
 
 GATHER_SECONDS = 3.0
 """Without a request, after which no other is waited for."""
@@ -22,7 +23,7 @@ LEAST_SECONDS, MOST_SECONDS, SHARE = 1.0, 60.0, 0.05
 """Between two looks at a batch: a share of the time that it has been out."""
 
 
-class Asked(NamedTuple):
+class QueuedRequest(NamedTuple):
     """A request that waits to be handed in."""
 
     key: str
@@ -40,15 +41,15 @@ class BatchQueue:
 
     def __init__(self, api: BatchApi, folder: BatchFolder, name: str, say: Callable[[str], None]) -> None:
         self.api, self.folder, self.name, self.say = api, folder, name, say
-        self.here: dict[str, tuple[Place | None, bool]] = {}
+        self.answers: dict[str, tuple[Place | None, bool]] = {}
         """Answers that nobody has asked for yet: where, if there is one, and whether a former session had it."""
         self.out: dict[str, int] = {}
         """Requests that are in a batch, with its number."""
         self.batches: dict[int, BatchNote] = {}
         self.watched: set[int] = set()
-        self.waiting: dict[str, asyncio.Future[Any]] = {}
-        self.gathered: list[Asked] = []
-        self.came = self.holds = self.largest = 0
+        self.waiting: dict[str, asyncio.Future[object]] = {}
+        self.gathered: list[QueuedRequest] = []
+        self.arrivals = self.holds = self.largest = 0
         self.gathering = False
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -60,36 +61,36 @@ class BatchQueue:
             RunError: it does not answer, or a note is damaged.
         """
         await self.api.check()
-        for number, known in self.folder.notes():
-            if known["ended"]:
-                self._hand_out(number, known, kept=True)
-            elif batch := known["batch"] or (known["note"] and await self._found(number, known["note"])):
-                self._is_out(number, {**known, "batch": batch})
+        for number, note in self.folder.notes():
+            if note["ended"]:
+                self._hand_out(number, note, kept=True)
+            elif batch := note["batch"] or (note["note"] and await self._find(number, note["note"])):
+                self._is_out(number, {**note, "batch": batch})
             else:
                 self.folder.forget(number)  # it was never made
 
-    async def _found(self, number: int, note: str) -> str:
+    async def _find(self, number: int, note: str) -> str:
         """The id of a batch that was not heard; empty where it was never made."""
         try:
-            return await self.api.found(note)
+            return await self.api.find(note)
         except BatchUnknown as error:
             raise RunError(f"{error}, then delete {self.folder.path(number)} and run the same command again") from None
 
-    async def answer(self, key: str, path: str, line: bytes) -> tuple[Any, bool]:
+    async def answer(self, key: str, path: str, line: bytes) -> tuple[object, bool]:
         """The body of an answer, None where its batch has none, and whether a former session had it.
 
         Raises:
             RunError: the batch came to nothing.
         """
-        if key in self.here:
-            place, kept = self.here.pop(key)
+        if key in self.answers:
+            place, kept = self.answers.pop(key)
             return place and self.api.answer(self.folder.line(place))[1], kept
         future = self.waiting[key] = asyncio.get_running_loop().create_future()
         if key in self.out:
             self._watch(self.out[key])
         else:
-            self.gathered.append(Asked(key, path, line))
-            self.came += 1
+            self.gathered.append(QueuedRequest(key, path, line))
+            self.arrivals += 1
             if not self.gathering:
                 self.gathering = True
                 self._start(self._gather())
@@ -107,9 +108,9 @@ class BatchQueue:
     async def _gather(self) -> None:
         try:
             while self.gathered:
-                seen = -1
-                while not self._full() and (seen != self.came or self.holds or self.watched):
-                    seen = self.came
+                count = -1
+                while not self._full() and (count != self.arrivals or self.holds or self.watched):
+                    count = self.arrivals
                     await asyncio.sleep(GATHER_SECONDS)
                 if len(self.gathered) < FEW * self.largest:
                     self._leave()
@@ -135,38 +136,38 @@ class BatchQueue:
         self.largest = max(self.largest, len(some))
         number, keys = self.folder.next(), [each.key for each in some]
 
-        def note(found: str) -> None:
-            self.folder.write(number, BatchNote(note=found, batch="", ended="", keys=keys))
+        def note(text: str) -> None:
+            self.folder.write(number, BatchNote(note=text, batch="", ended="", keys=keys))
 
         batch = await self.api.hand_in(b"".join(each.line for each in some), some[0].path, note)
         self._is_out(number, BatchNote(note="", batch=batch, ended="", keys=keys))
-        count = f"{len(keys):,} request{'' if len(keys) == 1 else 's'}"
-        self.say(f"{self.name}: {count} handed in as {batch}; if this is stopped, the same command goes on with it")
+        there = count(len(keys), "request")
+        self.say(f"{self.name}: {there} handed in as {batch}; if this is stopped, the same command goes on with it")
         self._watch(number)
 
-    def _next(self) -> list[Asked]:
+    def _next(self) -> list[QueuedRequest]:
         """As many as one batch may have; the others stay."""
-        some, left, size = list[Asked](), list[Asked](), 0
+        some, others, size = list[QueuedRequest](), list[QueuedRequest](), 0
         for each in self.gathered:
             size += len(each.line)
             fits = len(some) < self.api.most_requests and (not some or size <= self.api.most_bytes)
-            (some if fits and each.path == self.gathered[0].path else left).append(each)
-        self.gathered = left
+            (some if fits and each.path == self.gathered[0].path else others).append(each)
+        self.gathered = others
         return some
 
-    def _is_out(self, number: int, known: BatchNote) -> None:
-        self.folder.write(number, known)
-        self.batches[number] = known
-        self.out |= dict.fromkeys(known["keys"], number)
+    def _is_out(self, number: int, note: BatchNote) -> None:
+        self.folder.write(number, note)
+        self.batches[number] = note
+        self.out |= dict.fromkeys(note["keys"], number)
 
     def _watch(self, number: int) -> None:
         if number not in self.watched:
             self.watched.add(number)
             self._start(self._wait(number, self.batches[number]))
 
-    async def _wait(self, number: int, known: BatchNote) -> None:
+    async def _wait(self, number: int, note: BatchNote) -> None:
         """Until a batch has ended and its answers are here."""
-        began, id = time.monotonic(), known["batch"]
+        began, id = time.monotonic(), note["batch"]
         while (batch := await self.api.look(id)).status not in ENDS:
             await asyncio.sleep(min(max((time.monotonic() - began) * SHARE, LEAST_SECONDS), MOST_SECONDS))
         if batch.status == GONE:
@@ -182,40 +183,40 @@ class BatchQueue:
             )
         for place, file in enumerate(batch.files):
             await self.api.fetch(file, self.folder.file(number, place))
-        self.folder.write(number, ended := {**known, "ended": batch.status})
-        left = self._hand_out(number, ended)
+        self.folder.write(number, note := {**note, "ended": batch.status})
+        rest = self._hand_out(number, note)
         self.watched.discard(number)
-        if left and batch.status == CANCELLED:
+        if rest and batch.status == CANCELLED:
             raise RunError(f"{self.name}: {id} was cancelled; run the same command again, which hands in what it left")
-        self.say(f"{self.name}: {id} is {batch.status}{f'; {left:,} of it asked singly' if left else ''}")
+        self.say(f"{self.name}: {id} is {batch.status}{f'; {rest:,} of it asked singly' if rest else ''}")
 
-    def _hand_out(self, number: int, known: BatchNote, kept: bool = False) -> int:
+    def _hand_out(self, number: int, note: BatchNote, kept: bool = False) -> int:
         """Give a batch's answers to those who wait for them, now or later; returns how many requests it left out."""
-        left = dict.fromkeys(known["keys"])
+        rest = dict.fromkeys(note["keys"])
         for place, line in self.folder.lines(number):
             key, body = self.api.answer(line)
-            if body is not None and key in left:
-                del left[key]
+            if body is not None and key in rest:
+                del rest[key]
                 self._give(key, body, place, kept)
-        for key in left if known["ended"] != CANCELLED else ():  # of which the rest is handed in again
+        for key in rest if note["ended"] != CANCELLED else ():  # of which the rest is handed in again
             self._give(key, None, None, kept)
-        for key in known["keys"]:
+        for key in note["keys"]:
             self.out.pop(key, None)
-        return len(left)
+        return len(rest)
 
-    def _give(self, key: str, body: Any, place: Place | None, kept: bool) -> None:
+    def _give(self, key: str, body: object, place: Place | None, kept: bool) -> None:
         future = self.waiting.pop(key, None)
         if future is None:
-            self.here[key] = place, kept
+            self.answers[key] = place, kept
         elif not future.done():
             future.set_result(body)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(self._guarded(work))
         self.tasks.add(task)  # the loop itself keeps none alive
         task.add_done_callback(self.tasks.discard)
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
         """What goes wrong is told to all who wait: none may be left behind."""
         try:
             await work

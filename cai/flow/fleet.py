@@ -9,10 +9,10 @@ from typing import Protocol, runtime_checkable
 from cai.errors import RunError
 from cai.flow.screen import Screen
 from cai.models import concurrency
-from cai.models.asked import asked_as, bare
 from cai.models.concurrency import Slots
 from cai.models.launch import computes_in
 from cai.models.open import open_model
+from cai.models.roles import bare, for_role
 from cai.models.spec import ModelSpec
 from cai.models.types import Model
 
@@ -30,7 +30,7 @@ class Exchangeable(Protocol):
 
 
 @runtime_checkable
-class Noted(Protocol):
+class Notifier(Protocol):
     """A model that has something to say while it is asked."""
 
     say: Callable[[str], None]
@@ -60,8 +60,8 @@ class Fleet:
         """
         specs = list(specs)
         for entry in list(self.up):
-            wanted = not entry.spec.hosted or any(entry.spec.same_server(spec) for spec in specs)
-            if not (wanted or await self._exchanged(entry, specs)):
+            stays = not entry.spec.hosted or any(entry.spec.same_server(spec) for spec in specs)
+            if not (stays or await self._exchanged(entry, specs)):
                 self.up.remove(entry)
                 await entry.stack.aclose()
         return [await self._one(spec) for spec in specs]
@@ -84,17 +84,17 @@ class Fleet:
     async def _one(self, spec: ModelSpec) -> tuple[Model, Slots]:
         for each in self.up:
             if each.spec.same_server(spec):
-                return asked_as(each.model, spec), each.slots
+                return for_role(each.model, spec), each.slots
         if spec.hosted:
             self.screen.say(f"starting {spec.kind} with {spec.title}{computes_in(spec)} …")
         stack = AsyncExitStack()
         model = bare(await stack.enter_async_context(open_model(spec, self.logs)))
-        if isinstance(model, Noted):
+        if isinstance(model, Notifier):
             model.say = self.screen.say
         together = Slots(spec.concurrency or TOGETHER) if spec.batch else None
         slots = together or await stack.enter_async_context(concurrency.open_slots(model))
         self.up.append(Entry(spec, model, slots, stack))
-        return asked_as(model, spec), slots
+        return for_role(model, spec), slots
 
     async def close(self) -> None:
         """Bring every model down."""

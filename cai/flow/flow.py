@@ -166,8 +166,8 @@ async def _advance(row: Row, ways: list[tuple[Live, Part]], places: asyncio.Sema
 
 async def _through(row: Row, ways: list[tuple[Live, Part]]) -> None:
     (step, part), *rest = ways
-    done = part.done.get(row.id)
-    out = await step.do(row, part) if done is None else done.get("out", [])
+    line = part.outcomes.get(row.id)
+    out = await step.do(row, part) if line is None else line.get("out", [])
     for each in out if rest else ():
         await _through(decode(rest[0][0].stage.takes, each) if isinstance(each, dict) else each, rest)
 

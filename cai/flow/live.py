@@ -8,12 +8,12 @@ from typing import Any
 from cai.errors import RowError
 from cai.flow.ask import Ask, Up, generator
 from cai.flow.purse import Purse
-from cai.models.asked import bare
 from cai.models.concurrency import Slots
+from cai.models.roles import bare
 from cai.models.spec import ModelSpec
 from cai.models.types import NO_MODEL
 from cai.store.batches import BATCHES
-from cai.store.lines import DropLine
+from cai.store.lines import DropLine, Row
 from cai.store.part import Part
 from cai.store.rows import Drop
 from cai.store.stage import Stage
@@ -25,7 +25,7 @@ class RowStage:
     """A row stage before its models are up.
 
     Attributes:
-        name: what rows' generators are seeded with, beside run and row.
+        name: what rows' generators are seeded with, beside run and row, unless ``draws`` says another.
         folder: where its rows go.
         takes: the type of its input rows.
         do: row, ask → the rows it gives, or a drop.
@@ -37,6 +37,7 @@ class RowStage:
     takes: type
     do: Callable[[Any, Ask], Awaitable[Sequence[Any] | Drop]]
     roles: tuple[str, ...] = ()
+    draws: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,17 @@ class Job:
     specs: Mapping[str, ModelSpec]
     constitution: Constitution
     seed: int
-    rehearsed: Sequence[Any] = ()
+    rehearsed: Sequence[Row] = ()
 
     def live(self, up: Mapping[str, Up], purse: Purse | None = None) -> list["Live"]:
         """Ready to flow, now that the models are up."""
         return [
-            Live(each, each.folder, _own(up, each), self.constitution, self.seed, purse=purse) for each in self.stages
+            Live(each, each.folder, _for_stage(up, each), self.constitution, self.seed, purse=purse)
+            for each in self.stages
         ]
 
 
-def _own(up: Mapping[str, Up], stage: RowStage) -> Mapping[str, Up]:
+def _for_stage(up: Mapping[str, Up], stage: RowStage) -> Mapping[str, Up]:
     """The models as a stage asks them: those that are asked in batches keep these beside its rows."""
     if not any(hasattr(bare(model), "batch_api") for model, _ in up.values()):
         return up
@@ -124,7 +126,7 @@ class Live:
         """Those of every model it may ask."""
         return {self.slots, *(self.up[role][1] for role in self.stage.roles)}
 
-    async def do(self, row: Any, part: Part) -> Sequence[Any]:
+    async def do(self, row: Row, part: Part) -> Sequence[Any]:
         """One row through this stage, written to its part; a row that cannot be done is a drop."""
         ask = self._ask(row.id)
         try:
@@ -139,13 +141,13 @@ class Live:
         return [] if isinstance(out, Drop) else out
 
     def _ask(self, row_id: str) -> Ask:
-        rng = generator(self.seed, self.name, row_id)
+        rng = generator(self.seed, self.stage.draws or self.name, row_id)
         on_reply = partial(self.observer.on_reply, self.name)
         ask = Ask(*self.asked, self.constitution, row_id, rng, others=self.up, on_reply=on_reply)
         ask.stage, ask.role, ask.purse = self.name, next(iter(self.stage.roles), ""), self.purse
         return ask
 
 
-def status_of(row: dict[str, Any]) -> str | None:
+def status_of(row: Mapping[str, Any]) -> str | None:
     """What a row is counted under in the ledger; answers without a score are counted by their row."""
     return row.get("status") or ("partly_unparsed" if None in (row.get("scores") or ()) else None)

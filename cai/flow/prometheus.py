@@ -37,7 +37,7 @@ class Collector:
         drops = CounterMetricFamily("cai_drops", "Rows left out in this session.", labels=["stage", "reason"])
         busy = GaugeMetricFamily("cai_requests_in_flight", "Requests that a model is answering.", labels=["stage"])
         waiting = GaugeMetricFamily("cai_requests_waiting", "Requests that wait for a slot.", labels=["stage"])
-        for name, bar in list(self.screen.shown.items()):
+        for name, bar in list(self.screen.by_name.items()):
             rows.add_metric([name], bar.done)
             total.add_metric([name], bar.total)
             for kind, count in zip(TOKENS, bar.tokens, strict=True):

@@ -16,13 +16,13 @@ from cai.errors import RunError
 from cai.models.prices import SINGLY, Price, cost, most, size
 from cai.models.types import Model, Reply, Request
 from cai.store.ledger import Spent
-from cai.store.spending import Spending, Used
+from cai.store.spending import Spending, Usage
 
 LONG = 1000
 """Bytes of a request from which on it shows how many tokens a byte makes: of a short one the template's count for more."""
 MARGIN = 1.5
 """Times as many tokens of a byte as were seen at the most that another request may have."""
-UNSAVED = 1e-4
+LOSS = 1e-4
 """The share of a budget that a kill may take from what is known to be spent."""
 
 
@@ -46,8 +46,8 @@ class Purse:
         self, spending: Spending, prices: Mapping[str, Price] | None = None, budget: float | None = None
     ) -> None:
         self.spending, self.prices, self.budget = spending, prices or {}, budget
-        self.costs = {role: self._cost(role, used) for role, used in spending.by_role().items()}
-        self.held, self.in_flight = 0.0, 0
+        self.costs = {role: self._cost(role, usage) for role, usage in spending.by_role().items()}
+        self.reserve, self.in_flight = 0.0, 0
         self.density: dict[str, float] = {}
         """Tokens of a byte at the most, by role, as far as long requests have shown."""
         self.waiting: list[tuple[int, int, float, asyncio.Future[None]]] = []
@@ -84,7 +84,7 @@ class Purse:
     def release(self, amount: float) -> None:
         """A request is in flight no more."""
         if amount:
-            self.held, self.in_flight = self.held - amount, self.in_flight - 1
+            self.reserve, self.in_flight = self.reserve - amount, self.in_flight - 1
             self._hand_on()
 
     def pay(self, stage: str, role: str, request: Request, reply: Reply) -> None:
@@ -109,28 +109,28 @@ class Purse:
 
     def spend(self, stage: str, role: str, tokens: Sequence[int]) -> None:
         """Tokens of a role were used."""
-        paid = cost(price, tokens) if (price := self._price(role)) else None
-        self.spending.add(stage, role, tokens, paid)
-        self.costs[role] = self.costs.get(role, 0.0) + (paid or 0.0)
-        if self.budget is not None and self.spending.unsaved_cost > UNSAVED * self.budget:
+        amount = cost(price, tokens) if (price := self._price(role)) else None
+        self.spending.add(stage, role, tokens, amount)
+        self.costs[role] = self.costs.get(role, 0.0) + (amount or 0.0)
+        if self.budget is not None and self.spending.recent_cost > LOSS * self.budget:
             self.spending.save()
 
     def bill(self, stage: str) -> Bill:
         """What a stage was billed, by role; nothing where none of them has a price."""
         spent: dict[str, Spent] = {}
-        for role, used in self.spending.of(stage).items():
-            asked, cached, out = used.tokens
-            spent[role] = {"tokens_in": asked, "tokens_cached": cached, "tokens_out": out}
-            if self._price(role) or used.cost:
-                spent[role]["cost"] = self._cost(role, used)
+        for role, usage in self.spending.of(stage).items():
+            tokens_in, cached, out = usage.tokens
+            spent[role] = {"tokens_in": tokens_in, "tokens_cached": cached, "tokens_out": out}
+            if self._price(role) or usage.cost:
+                spent[role]["cost"] = self._cost(role, usage)
         costs = [each["cost"] for each in spent.values() if "cost" in each]
         return {"spent": spent, "cost": sum(costs)} if costs else {}
 
     def by_role(self) -> str:
         """``policy 2.10, judge 10.20``."""
         priced = dict.fromkeys([*self.prices, *(role for role in self.costs if self._price(role) or self.costs[role])])
-        known = (role for role in priced if role in self.costs or not role.endswith(SINGLY))
-        return ", ".join(f"{role} {money(self.costs.get(role, 0.0))}" for role in known)
+        roles = (role for role in priced if role in self.costs or not role.endswith(SINGLY))
+        return ", ".join(f"{role} {money(self.costs.get(role, 0.0))}" for role in roles)
 
     def words(self) -> str:
         """``12.30 of 50 spent``; empty where nothing has a price."""
@@ -138,9 +138,9 @@ class Purse:
             return ""
         return f"{money(self.spent)} {'' if self.budget is None else f'of {self.budget:,g} '}spent"
 
-    def _cost(self, role: str, used: Used) -> float:
+    def _cost(self, role: str, usage: Usage) -> float:
         """What was paid, and by the price of now what no cost was kept of."""
-        return used.cost + cost(self._price(role), used.unpriced)
+        return usage.cost + cost(self._price(role), usage.unpriced)
 
     def _price(self, role: str) -> Price:
         """What a role costs; of one that is not asked in batches any more, also what it was asked beside them."""
@@ -152,13 +152,13 @@ class Purse:
             if turn.done():
                 continue
             if self._fits(amount):
-                self.held, self.in_flight = self.held + amount, self.in_flight + 1
+                self.reserve, self.in_flight = self.reserve + amount, self.in_flight + 1
                 turn.set_result(None)
             else:
                 turn.set_exception(RunError(self._too_dear(amount)))
 
     def _fits(self, amount: float) -> bool:
-        return self.budget is None or self.spent + (self.held if self.in_flight else 0.0) + amount <= self.budget
+        return self.budget is None or self.spent + (self.reserve if self.in_flight else 0.0) + amount <= self.budget
 
     def _too_dear(self, amount: float) -> str:
         return (

@@ -1,10 +1,11 @@
 """Before the first row: what the stages will ask is played through without a model, and each model is shown one of each kind.
 
-So a server that gives no log-probabilities is known before any answer is written, and not at the first verdict.
+So a server that gives no log-probabilities is known before any answer is written, and not at the first verdict. All that they
+are shown is under way at the same time, and takes about as long as one request.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
@@ -29,6 +30,19 @@ class Preparable(Protocol):
         ...
 
 
+@runtime_checkable
+class Announceable(Protocol):
+    """A model that may be told beforehand what it will have to prepare, so that all of it goes out at once."""
+
+    def announce(self, request: Request) -> None:
+        """A request that will be prepared."""
+        ...
+
+    async def recall(self) -> None:
+        """End what was announced and never prepared."""
+        ...
+
+
 class Understudy:
     """Stands for a model and notes what it is asked; its answers say nothing, and differ."""
 
@@ -44,6 +58,8 @@ class Understudy:
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""
         self.asked.append(request)
+        if isinstance(self.model, Announceable):
+            self.model.announce(request)
         if request.choices:
             return Reply(("",), ("stop",), dict.fromkeys(request.choices, -1.0), model=self.name)
         texts = tuple(f"This is answer {len(self.asked)}.{number}." for number in range(request.n))
@@ -74,11 +90,20 @@ async def rehearse(steps: Sequence[Live], rows: Sequence[Any]) -> None:
     if not understudies:
         return
     every = {key: understudies.get(key) or Understudy(model) for key, model in models.items()}
-    for row in rows:
-        await _through(row, steps, every)
+    try:
+        for row in rows:
+            await _through(row, steps, every)
+        await _prepare_all(understudies.values())
+    finally:
+        for model in models.values():
+            if isinstance(model, Announceable):
+                await model.recall()
+
+
+async def _prepare_all(understudies: Iterable[Understudy]) -> None:
     try:
         async with asyncio.TaskGroup() as group:  # each model on its own, as another's servers are no matter to it
-            for each in understudies.values():
+            for each in understudies:
                 group.create_task(_prepare(each))
     except BaseExceptionGroup as failed:
         raise first(failed) from None

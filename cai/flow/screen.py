@@ -13,6 +13,7 @@ from rich.table import Column
 
 from cai.flow.terminal import Terminal
 from constitution.visible import visible
+from constitution.wording import count
 
 LOG_SECONDS = 10.0
 """Between two lines of a log, whether a row has ended meanwhile or not."""
@@ -41,7 +42,7 @@ class Bar:
         self.dropped: Counter[str] = Counter()
         self.slots: Open | None = None
         self.spent: Callable[[], str] = str
-        self.said = self.drawn = self.began
+        self.last_line = self.last_look = self.began
         self.task: TaskID | None = None
         if screen.progress is not None:
             self.task = screen.progress.add_task(name, total=total, completed=done, note="", left="")
@@ -67,31 +68,31 @@ class Bar:
     def look(self, note: str = "") -> None:
         """Show how far it is, unless that was shown a moment ago."""
         now = time.monotonic()
-        if now - self.drawn < DRAW_SECONDS and self.done < self.total:
+        if now - self.last_look < DRAW_SECONDS and self.done < self.total:
             return
-        self.drawn = now
+        self.last_look = now
         if self.screen.progress is not None and self.task is not None:
             self.screen.progress.update(self.task, completed=self.done, note=note or self.note(), left=self.left())
-        elif now - self.said >= LOG_SECONDS:
-            self.said, left = now, self.left()
+        elif now - self.last_line >= LOG_SECONDS:
+            self.last_line, left = now, self.left()
             text = f"{self.name}: {self.done}/{self.total} {self.unit}, {note or self.note()}"
             self.screen.say(f"{text}, about {left} left" if left else text)
 
     def _spend(self, tokens: Sequence[int]) -> None:
-        for place, count in enumerate(tokens):
-            self.tokens[place] += count
+        for place, number in enumerate(tokens):
+            self.tokens[place] += number
 
     def note(self) -> str:
         """Rates so far, cache hits, money spent, requests in flight and waiting, drops by reason."""
         seconds = max(time.monotonic() - self.began, 1e-9)
-        asked, cached, out = self.tokens
+        tokens_in, cached, out = self.tokens
         words = [f"{(self.done - self.first) / seconds:.1f} {self.unit}/s"]
         if self.requests:
-            words.append(f"{self.requests:,} requests answered")
+            words.append(f"{count(self.requests, 'request')} answered")
         if out:
             words.append(f"{out / seconds:,.0f} tokens/s")
         if cached:
-            words.append(f"{100 * cached / asked:.0f}% cached")
+            words.append(f"{100 * cached / tokens_in:.0f}% cached")
         words += filter(None, [self.spent()])
         if self.slots is not None:
             words.append(f"{self.slots.busy} in flight, {self.slots.queued} waiting")
@@ -115,7 +116,7 @@ class Screen:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Terminal(soft_wrap=True)
         self.progress: Progress | None = None
-        self.shown: dict[str, Bar] = {}
+        self.by_name: dict[str, Bar] = {}
 
     def say(self, text: str) -> None:
         """One plain line."""
@@ -156,11 +157,11 @@ class Screen:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            for bar in list(self.shown.values()):
+            for bar in list(self.by_name.values()):
                 if bar.done < bar.total and bar.requests:
                     bar.look()
 
     def bar(self, name: str, total: int, done: int = 0, unit: str = "rows") -> Bar:
         """A bar for one stage."""
-        self.shown[name] = Bar(self, name, total, done, unit)
-        return self.shown[name]
+        self.by_name[name] = Bar(self, name, total, done, unit)
+        return self.by_name[name]

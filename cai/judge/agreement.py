@@ -22,7 +22,7 @@ def agreement(pairs: Sequence[JudgedPair]) -> Agreement | None:
 
     firsts, seconds = ([_word(each.row.pair.people[n]) for each in several] for n in (0, 1))
     count, _ = Counter(len(each.row.pair.people) for each in several).most_common(1)[0]
-    table = [[_word(said) for said in each.row.pair.people] for each in several if len(each.row.pair.people) == count]
+    table = [[_word(share) for share in each.row.pair.people] for each in several if len(each.row.pair.people) == count]
     decided = [each for each in several if each.p not in (None, 0.5) and each.people != 0.5]
     judge = [(each.p or 0.0) > 0.5 for each in decided], [each.people > 0.5 for each in decided]
     with warnings.catch_warnings():

@@ -16,6 +16,7 @@ from cai.errors import RunError, UserError
 from cai.judge.statistics import EDGE, logit, sigmoid
 from cai.store.files import read_json, write_json
 from constitution.shipped import find
+from constitution.wording import count
 
 KINDS = ("temperature", "isotonic")
 FOLDER = "judges"
@@ -65,7 +66,8 @@ def fit(kind: str, ps: Sequence[float], truth: Sequence[float]) -> Calibration:
         UserError: too few pairs.
     """
     if len(ps) < LEAST:
-        raise UserError(f"{len(ps)} pairs with a probability are too few to fit a calibration; {LEAST} or more will do")
+        there = count(len(ps), "pair")
+        raise UserError(f"too few to fit a calibration: {there} with a probability; give {LEAST} or more")
     both = [*ps, *(1 - p for p in ps)], [*truth, *(1 - each for each in truth)]
     if kind == "temperature":
         return Calibration(kind, _temperature(*both), (), (), {}, {})
@@ -78,9 +80,9 @@ def _temperature(ps: Sequence[float], truth: Sequence[float]) -> float:
 
     rows = [[logit(p)] for p in ps] * 2
     outcomes, weights = [1] * len(ps) + [0] * len(ps), [*truth, *(1 - each for each in truth)]
-    kept = [number for number, weight in enumerate(weights) if weight > 0]
+    numbers = [number for number, weight in enumerate(weights) if weight > 0]
     model = LogisticRegression(C=math.inf, fit_intercept=False, tol=1e-8, max_iter=1000)
-    model.fit([rows[n] for n in kept], [outcomes[n] for n in kept], [weights[n] for n in kept])
+    model.fit([rows[n] for n in numbers], [outcomes[n] for n in numbers], [weights[n] for n in numbers])
     slope = float(model.coef_[0][0])
     # A judge that is no better than chance, or worse, says nothing: as good as an endless temperature.
     return 1 / slope if slope > EDGE else 1 / EDGE
@@ -107,13 +109,13 @@ def save(calibration: Calibration, path: Path) -> None:
     write_json(path, asdict(calibration))
 
 
-def load(name: str, beside: Path) -> Calibration:
+def load(name: str, folder: Path) -> Calibration:
     """A calibration by its name or its file.
 
     Raises:
         UserError: there is none, or it cannot be read.
     """
-    path = find(name, beside) if name.endswith(".json") else find(f"{FOLDER}/{name}.json", beside)
+    path = find(name, folder) if name.endswith(".json") else find(f"{FOLDER}/{name}.json", folder)
     if path is None:
         raise UserError(
             f'there is no calibration "{name}"; fit one with: cai judge-eval … --calibrate temperature --name {name}'
@@ -127,16 +129,16 @@ def load(name: str, beside: Path) -> Calibration:
         raise UserError(f"{path} is not a calibration; fit it anew with: cai judge-eval … --calibrate") from None
 
 
-def _sound(found: Calibration) -> bool:
+def _sound(curve: Calibration) -> bool:
     """Whether it is a curve that can be applied, and says whose it is."""
-    rising = all(sorted(each) == list(each) and each[0] >= 0 and each[-1] <= 1 for each in (found.xs, found.ys) if each)
-    curve = found.kind == "temperature" or len(found.xs) == len(found.ys) > 0
+    rising = all(sorted(each) == list(each) and each[0] >= 0 and each[-1] <= 1 for each in (curve.xs, curve.ys) if each)
+    complete = curve.kind == "temperature" or len(curve.xs) == len(curve.ys) > 0
     return (
-        found.kind in KINDS
-        and 0 < found.temperature < math.inf
+        curve.kind in KINDS
+        and 0 < curve.temperature < math.inf
         and rising
-        and curve
-        and found.judge.keys() >= set(DECIDES)
+        and complete
+        and curve.judge.keys() >= set(DECIDES)
     )
 
 

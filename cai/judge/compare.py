@@ -21,12 +21,12 @@ BOTH = ("ab", "ba")
 
 async def compare(row: Pair, principles: Sequence[Principle], want: Judging, ask: Ask) -> list[Preference]:
     """A pair compared by each judge under each of these principles; a preference for each pair of a group."""
-    ordered, votes = _orders(want, ask.rng), METHODS[want.method].votes
+    orders, votes = _orders(want, ask.rng), METHODS[want.method].votes
     judges: list[tuple[str, list[list[Vote]]]] = []
     for number, role in enumerate(want.judges):
-        mine = ask.of(role) if want.panel else ask
+        own_ask = ask.of(role) if want.panel else ask
         turns = enumerate(principles or (None,), number)
-        judges.append((role, [await votes(row, each, ordered[turn % 2], want, mine) for turn, each in turns]))
+        judges.append((role, [await votes(row, each, orders[turn % 2], want, own_ask) for turn, each in turns]))
     return [_preference(pair, judges, want) for pair in pairs_of(row)]
 
 
@@ -39,11 +39,11 @@ def _orders(want: Judging, rng: Random) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def _preference(pair: Pair, judges: Sequence[tuple[str, Sequence[Sequence[Vote]]]], want: Judging) -> Preference:
-    mine = [
+    own_votes = [
         (role, [[vote for vote in votes if vote.pair in ("", pair.id)] for votes in under]) for role, under in judges
     ]
-    status, p_a, calibrated = settle(mine, want)
-    votes = tuple(replace(vote, pair="") for _, under in mine for each in under for vote in each)
+    status, p_a, calibrated = settle(own_votes, want)
+    votes = tuple(replace(vote, pair="") for _, under in own_votes for each in under for vote in each)
     label = clamped(p_a if calibrated is None else calibrated, want) if status == "ok" else None
     return Preference(pair.id, pair, votes, p_a, label, status, calibrated)
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Generic, NotRequired, TypedDict, TypeVar
 
+from cai.store import form
+
 S = TypeVar("S")
 """A share: with an interval as it is computed, or as JSON has it."""
 
@@ -67,10 +69,10 @@ class SamePosition(TypedDict):
         first: the share of wins that fell to the answer shown first.
     """
 
-    both: int
-    same: int
-    rate: float | None
-    first: float | None
+    both: form.Count
+    same: form.Count
+    rate: form.Share | None
+    first: form.Share | None
 
 
 class Position(SamePosition):
@@ -167,8 +169,59 @@ def doubt(high: float, what: str = "labels", todo: str = WORSE) -> str:
     return f"Are the {what} the other way round? {todo}" if high < 0.5 else ""
 
 
+class FormFigures(TypedDict):
+    """How one form of asking did in a search, on the half of the pairs that it chose by.
+
+    Attributes:
+        settings: the keys of a label block.
+        published: whose shape of prompt it is, if anyone's.
+        accuracy, brier: what could not be read counts as wrong, and as a coin.
+        same_position: the share of comparisons with a winner in both orders in which the same position won.
+        unread: the share of votes.
+        left_out: why pairs were not judged → how many; they could not be read.
+        tokens: in and out.
+    """
+
+    form: str
+    settings: dict[str, str | int | None]
+    published: str
+    accuracy: PlainShare
+    brier: float
+    same_position: float | None
+    unread: float | None
+    left_out: dict[str, int]
+    tokens: int
+    seconds: float
+
+
+class SearchFigures(TypedDict):
+    """``search.json``: the forms of asking that were tried on a judge, and what the other half of the pairs says of the best.
+
+    Attributes:
+        requests: the most that might have been needed.
+        pairs, held_out: of the half that was searched on, and of the other; those on which people have a majority.
+        usual, best: two of ``forms``, by their names.
+        difference: by how much the best is more often right than the usual one on the held-out pairs; None where they are one.
+        says: the same in words.
+        notes: what of the forms could not be tried, or read.
+        recipe: lines of YAML that ask as the best does.
+    """
+
+    model: str
+    requests: int
+    pairs: int
+    held_out: int
+    forms: list[FormFigures]
+    usual: str
+    best: str
+    difference: PlainShare | None
+    says: str
+    notes: list[str]
+    recipe: str
+
+
 class ExamFigures(TypedDict):
-    """``exam.json``."""
+    """``exam.json``; of a search, on its held-out half."""
 
     data: str
     constitution: str
@@ -176,3 +229,4 @@ class ExamFigures(TypedDict):
     seed: int
     pairs: object
     methods: dict[str, MethodFigures]
+    search: NotRequired[SearchFigures]

@@ -36,8 +36,8 @@ class JudgedExample:
     @property
     def p_better(self) -> float | None:
         """The mean probability of the better answer; None where a vote could not be read."""
-        read = [vote.p_a for vote in self.votes if vote.p_a is not None]
-        return sum(read) / len(read) if read and len(read) == len(self.votes) else None
+        shares = [vote.p_a for vote in self.votes if vote.p_a is not None]
+        return sum(shares) / len(shares) if shares and len(shares) == len(self.votes) else None
 
     @property
     def right(self) -> float:
@@ -81,7 +81,7 @@ def testable(constitution: Constitution, only: Sequence[str]) -> list[tuple[Prin
     for id in only:
         if id not in constitution.by_id:
             raise UserError(f'--principle: there is no principle "{id}"; {nearest(id, list(constitution.by_id))}')
-    found = [
+    examples = [
         (principle, number, example)
         for principle in constitution.principles
         if not only or principle.id in only
@@ -90,15 +90,15 @@ def testable(constitution: Constitution, only: Sequence[str]) -> list[tuple[Prin
     ]
     if only and (untold := untested(constitution, only)):
         raise UserError(f"--principle: {', '.join(untold)}: no examples or no judgment question; add some to test")
-    if not found:
+    if not examples:
         raise UserError(f"{constitution.name}: no principle with a judgment question has examples; add some to test")
-    return found
+    return examples
 
 
 def untested(constitution: Constitution, only: Sequence[str]) -> list[str]:
     """The ids of the principles that cannot be tested, among all or the named ones."""
-    wanted = [each for each in constitution.principles if not only or each.id in only]
-    return [each.id for each in wanted if not (each.examples and each.judgment)]
+    principles = [each for each in constitution.principles if not only or each.id in only]
+    return [each.id for each in principles if not (each.examples and each.judgment)]
 
 
 async def examine(
@@ -115,19 +115,19 @@ async def examine(
         row = _pair(principle, number, example)
         ask = Ask(model, slots, constitution, row.id, generator(0, "test", row.id))
         try:
-            [found] = await compare(row, [principle], want, ask)
-            judged = JudgedExample(principle.id, number, example, found.votes)
+            [preference] = await compare(row, [principle], want, ask)
+            outcome = JudgedExample(principle.id, number, example, preference.votes)
         except RowError as error:
-            judged = JudgedExample(principle.id, number, example, (), str(error))
+            outcome = JudgedExample(principle.id, number, example, (), str(error))
         on_row()
-        return judged
+        return outcome
 
     return list(await asyncio.gather(*(one(*each) for each in testable(constitution, only))))
 
 
 def score(judged: Sequence[JudgedExample]) -> Score:
     """The judge's score on some examples."""
-    read = [each.same_position for each in judged if each.same_position is not None]
+    positions = [each.same_position for each in judged if each.same_position is not None]
     right, count = sum(each.right for each in judged), len(judged)
     low, high = wilson(right, count)
     unread = sum(sum(vote.p_a is None for vote in each.votes) / len(each.votes) if each.votes else 1 for each in judged)
@@ -136,7 +136,7 @@ def score(judged: Sequence[JudgedExample]) -> Score:
         accuracy=right / count if count else None,
         low=low,
         high=high,
-        same_position=sum(read) / len(read) if read else None,
+        same_position=sum(positions) / len(positions) if positions else None,
         unreadable=unread / count if count else 0.0,
         longer=sum(each.longer for each in judged) / count if count else None,
     )
@@ -144,9 +144,9 @@ def score(judged: Sequence[JudgedExample]) -> Score:
 
 def question(judged: Sequence[JudgedExample]) -> str:
     """What to ask oneself of a judge that is surely worse than a coin on the examples it could read; else nothing."""
-    read = [each.right for each in judged if each.p_better is not None]
+    scores = [each.right for each in judged if each.p_better is not None]
     todo = "If `better` and `worse` have changed places in the constitution, change them back."
-    return doubt(wilson(sum(read), len(read))[1], "examples", todo)
+    return doubt(wilson(sum(scores), len(scores))[1], "examples", todo)
 
 
 def by_principle(judged: Sequence[JudgedExample]) -> dict[str, Score]:
@@ -162,9 +162,9 @@ def floors(judged: Sequence[JudgedExample]) -> dict[str, float]:
 
 
 def _pair(principle: Principle, number: int, example: Example) -> Pair:
-    asked = ({"role": "user", "content": example.prompt},)
+    messages = ({"role": "user", "content": example.prompt},)
     better, worse = Draft(example.better, "", "stop", 0), Draft(example.worse, "", "stop", 0)
-    return Pair(f"{principle.id}/{number}", principle.id, asked, better, worse, "")
+    return Pair(f"{principle.id}/{number}", principle.id, messages, better, worse, "")
 
 
 def plain(judged: Sequence[JudgedExample]) -> list[dict[str, object]]:

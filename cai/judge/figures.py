@@ -22,7 +22,7 @@ from cai.judge.exam import (
     Share,
 )
 from cai.judge.settings import Judging
-from cai.judge.settle import ordered
+from cai.judge.settle import principle_outcome
 from cai.judge.statistics import wilson
 from cai.store.rows import Preference, Vote
 
@@ -90,7 +90,7 @@ def figures(all_pairs: Sequence[JudgedPair], want: Judging, kind: str = "") -> J
         kind: "temperature" or "isotonic" to say what a calibration would do, by cross-validation over contexts.
     """
     pairs = [each for each in all_pairs if each.people != 0.5]
-    read = [each for each in all_pairs if each.p is not None]
+    readable = [each for each in all_pairs if each.p is not None]
     labelled = [each for each in pairs if each.row.status == "ok"]
     votes = [vote for each in all_pairs for vote in each.row.votes]
     marks: JudgeFigures[Share] = {
@@ -101,9 +101,9 @@ def figures(all_pairs: Sequence[JudgedPair], want: Judging, kind: str = "") -> J
         "accuracy_read": mean([each for each in pairs if each.p is not None], right),
         "accuracy_labelled": mean(labelled, right),
         "labelled": mean(pairs, lambda each: float(each.row.status == "ok")),
-        "brier": mean(read, lambda each: each.squared_error),
-        "brier_of_a_coin": _ratio(sum((0.5 - each.people) ** 2 for each in read), len(read)),
-        **calibration(read),
+        "brier": mean(readable, lambda each: each.squared_error),
+        "brier_of_a_coin": _ratio(sum((0.5 - each.people) ** 2 for each in readable), len(readable)),
+        **calibration(readable),
         "unreadable": _ratio(sum(vote.p_a is None for vote in votes), len(votes)),
         "statuses": dict(sorted(Counter(each.row.status for each in pairs).items())),
         "position": position(each.row for each in all_pairs),
@@ -118,14 +118,14 @@ def figures(all_pairs: Sequence[JudgedPair], want: Judging, kind: str = "") -> J
         },
     }
     if kind:
-        marks["calibrated"] = {"kind": kind, **cross_validated(read, kind)}
+        marks["calibrated"] = {"kind": kind, **cross_validated(readable, kind)}
     return marks
 
 
-def calibration(read: Sequence[JudgedPair]) -> CalibrationFigures:
+def calibration(readable: Sequence[JudgedPair]) -> CalibrationFigures:
     """The calibration error in ten bins of confidence (Guo et al. 2017), with the curve, and the error that as many pairs
     would show by chance if the judge were perfectly calibrated."""
-    sure = [(max(p, 1 - p), each.agreed) for each in read if (p := each.p) is not None]
+    sure = [(max(p, 1 - p), each.agreed) for each in readable if (p := each.p) is not None]
     rng = random.Random(0)
     chance = [
         _error(_binned([(p, float(rng.random() < p)) for p, _ in sure])) for _ in range(CHANCE_RUNS if sure else 0)
@@ -151,20 +151,22 @@ def _error(bins: Sequence[tuple[float, float, int]]) -> float:
     return sum(abs(p - right) * count for p, right, count in bins) / max(sum(count for _, _, count in bins), 1)
 
 
-def cross_validated(read: Sequence[JudgedPair], kind: str) -> Calibrated[Share]:
+def cross_validated(readable: Sequence[JudgedPair], kind: str) -> Calibrated[Share]:
     """Brier score and calibration error with each pair's probability from a curve fitted without its context.
 
     Where there are too few pairs or contexts to fit one, "error" says so instead.
     """
-    folds: dict[str, int] = {context: n % FOLDS for n, context in enumerate(sorted({each.context for each in read}))}
+    folds: dict[str, int] = {
+        context: n % FOLDS for n, context in enumerate(sorted({each.context for each in readable}))
+    }
     mapped: list[JudgedPair] = []
     for fold in range(FOLDS):
-        inside = [each for each in read if folds[each.context] != fold]
+        inside = [each for each in readable if folds[each.context] != fold]
         try:
             curve = fit(kind, [each.p or 0.0 for each in inside], [each.people for each in inside])
         except UserError as error:
             return {"error": f"in one of {FOLDS} parts: {error}"}
-        mapped += [replace(each, p=curve.of(each.p or 0.0)) for each in read if folds[each.context] == fold]
+        mapped += [replace(each, p=curve.of(each.p or 0.0)) for each in readable if folds[each.context] == fold]
     return {"brier": mean(mapped, lambda each: each.squared_error), **calibration(mapped)}
 
 
@@ -200,8 +202,8 @@ def _won_twice(votes: Sequence[Vote]) -> Iterator[tuple[Vote, tuple[bool, bool]]
 
 
 def _read_mean(votes: Sequence[Vote]) -> float | None:
-    read = [vote.p_a for vote in votes if vote.p_a is not None]
-    return sum(read) / len(read) if read else None
+    shares = [vote.p_a for vote in votes if vote.p_a is not None]
+    return sum(shares) / len(shares) if shares else None
 
 
 def _same(won: Sequence[tuple[bool, bool]]) -> SamePosition:
@@ -246,7 +248,7 @@ def _under_each(each: JudgedPair, want: Judging) -> Iterator[tuple[str, JudgedPa
         groups[vote.principle].append(vote)
     for principle, votes in groups.items():
         if principle:
-            yield principle, replace(each, p=ordered(votes, want)[1])
+            yield principle, replace(each, p=principle_outcome(votes, want)[1])
 
 
 def by(keyed: Iterable[tuple[str, JudgedPair]]) -> dict[str, Share]:
@@ -288,6 +290,6 @@ def mean(
         low, high = (least + each * (most - least) for each in wilson((mean - least) / (most - least) * count, count))
         return Share(mean, low, high, len(pairs))
     rng = numpy.random.default_rng(0)
-    drawn = [totals[rng.integers(0, len(totals), len(totals))].sum(0) for _ in range(RESAMPLES)]
-    low, high = numpy.quantile([total / count for total, count in drawn], [0.025, 0.975])
+    resamples = [totals[rng.integers(0, len(totals), len(totals))].sum(0) for _ in range(RESAMPLES)]
+    low, high = numpy.quantile([total / count for total, count in resamples], [0.025, 0.975])
     return Share(mean, float(low), float(high), len(pairs))

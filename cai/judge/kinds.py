@@ -26,36 +26,38 @@ def doubt(vote: Vote) -> tuple[float, float] | None:
     return jeffreys(vote.p_a * vote.read, vote.read)
 
 
-def read_as(found: Mapping[str, OfKind[PlainShare]]) -> dict[str, object]:
+def read_as(figures: Mapping[str, OfKind[PlainShare]]) -> dict[str, object]:
     """What a calibration says of the verdicts that it was fitted on; nothing where they were log-probabilities.
 
     Raises:
         UserError: they were of several kinds, whose probabilities stand for different things.
     """
-    if len(found) > 1:
-        raise UserError(f"verdicts by {', '.join(found)} are not calibrated as one; set `verdict: {next(iter(found))}`")
-    return {"verdict": SAMPLED, "verdicts": found[SAMPLED]["samples"]} if SAMPLED in found else {}
+    if len(figures) > 1:
+        raise UserError(
+            f"verdicts by {', '.join(figures)} are not calibrated as one; set `verdict: {next(iter(figures))}`"
+        )
+    return {"verdict": SAMPLED, "verdicts": figures[SAMPLED]["samples"]} if SAMPLED in figures else {}
 
 
 def kinds(all_votes: Iterable[Sequence[Vote]]) -> dict[str, dict[str, int]]:
     """Of each kind: its votes, and how many samples were asked and read."""
-    found: dict[str, dict[str, int]] = {}
+    table: dict[str, dict[str, int]] = {}
     for vote in chain.from_iterable(all_votes):
-        counts = found.setdefault(vote.verdict, {"votes": 0, "samples": 0, "read": 0})
+        counts = table.setdefault(vote.verdict, {"votes": 0, "samples": 0, "read": 0})
         for key, count in (("votes", 1), ("samples", vote.samples), ("read", vote.read)):
             counts[key] += count
-    return dict(sorted(found.items()))
+    return dict(sorted(table.items()))
 
 
 def _figures(all_pairs: Sequence[JudgedPair]) -> OfKind[Share]:
     pairs = [each for each in all_pairs if each.people != 0.5]
-    read = [each for each in all_pairs if each.p is not None]
+    readable = [each for each in all_pairs if each.p is not None]
     votes = [vote for each in all_pairs for vote in each.row.votes]
-    marks = calibration(read)
+    marks = calibration(readable)
     return {
         "pairs": len(pairs),
         "accuracy": mean(pairs, right),
-        "brier": mean(read, lambda each: each.squared_error),
+        "brier": mean(readable, lambda each: each.squared_error),
         "ece": marks["ece"],
         "ece_by_chance": marks["ece_by_chance"],
         "samples": max((vote.samples for vote in votes), default=0),
@@ -64,6 +66,6 @@ def _figures(all_pairs: Sequence[JudgedPair]) -> OfKind[Share]:
 
 
 def _unread(votes: Sequence[Vote]) -> float | None:
-    asked = [vote.samples or 1 for vote in votes]
-    read = [vote.read if vote.samples else vote.p_a is not None for vote in votes]
-    return 1 - sum(read) / sum(asked) if votes else None
+    samples = [vote.samples or 1 for vote in votes]
+    readable = [vote.read if vote.samples else vote.p_a is not None for vote in votes]
+    return 1 - sum(readable) / sum(samples) if votes else None

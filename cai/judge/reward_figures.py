@@ -25,7 +25,7 @@ def figures(examples: Sequence[PreferenceRow], rewards: Sequence[tuple[float, fl
         rewards: of each row, the chosen answer's and the rejected one's, in logits.
         soft: whether the label's probability is the truth, as in training on soft labels, or the choice alone.
     """
-    pairs = [_marked(example, scores, soft) for example, scores in zip(examples, rewards, strict=True)]
+    pairs = [_judged_pair(example, scores, soft) for example, scores in zip(examples, rewards, strict=True)]
     decided = [each for each in pairs if each.people != 0.5]
     principles = ((name, each) for each, example in zip(pairs, examples, strict=True) for name in _principles(example))
     shares = {
@@ -69,7 +69,7 @@ def _lengths(
     return [float(len(text)) for text in texts], [score for both in rewards for score in both]
 
 
-def _marked(example: PreferenceRow, scores: tuple[float, float], soft: bool) -> JudgedPair:
+def _judged_pair(example: PreferenceRow, scores: tuple[float, float], soft: bool) -> JudgedPair:
     """The row as an exam has it, the chosen answer being a."""
     p, people = sigmoid(scores[0] - scores[1]), float(example["chosen_prob"]) if soft else 1.0
     chosen, rejected = (Draft(example[side][0]["content"], "", "stop", 0) for side in ("chosen", "rejected"))

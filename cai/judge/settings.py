@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from cai.judge.calibration import Calibration
 from cai.store.ledger import ADDED
+from constitution.naming import LETTERS
 
 VERDICTS = 5
 """Odd, so that they cannot be even."""
@@ -33,7 +34,10 @@ class Judging:
         samples: reasonings of ``cot``, averaged.
         temperature: of those, and of sampled verdicts; None means 0 for one reasoning and 1 for all else, unless the role has
             its own.
-        layout: "cached" puts the question last, "paper" before the answers, as published.
+        layout: "cached" puts the question last, "paper" before the answers, as published; "framed" does too, and marks where
+            each of them begins and ends (after Zheng et al. 2023).
+        names: what the two answers are called: by "letters", "numbers", "words" of the constitution's, or letters in "brackets",
+            see ``constitution.naming``.
         rules: detector → weight, for ``rules``; its own where none are given.
         verdict: how a judge's choice is read: by "logprobs", or "sampled"; "auto" samples where the judge's server gives no
             log-probabilities, or thinks before its first token and cannot be asked after its thought.
@@ -63,6 +67,7 @@ class Judging:
     verdict: str = field(default="auto", metadata=ADDED)
     verdicts: int = field(default=VERDICTS, metadata=ADDED)
     ties: bool = field(default=False, metadata=ADDED)
+    names: str = field(default=LETTERS, metadata=ADDED)
 
     @property
     def judges(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from cai.judge.settings import Judging
 from cai.judge.statistics import logit, sigmoid
 from cai.store.votes import LOGPROBS, SAMPLED, Status, Vote
 
-Settled = tuple[Status, float | None]
+Outcome = tuple[Status, float | None]
 """A status, and P(a) where there is one."""
 WORDS = {LOGPROBS: "log-probability", SAMPLED: "samples"}
 ROUNDING = 1e-9
@@ -34,50 +34,50 @@ def settle(
     Raises:
         UserError: a judge's calibration was fitted on verdicts that were read otherwise.
     """
-    found = [(role, judged(under, want)) for role, under in judges]
+    outcomes = [(role, judge_outcome(under, want)) for role, under in judges]
     for role, under in judges:
         _fits(role, under, want.calibration)
-    spoken = [(role, p_a) for role, (status, p_a) in found if status in ("ok", "tie") and p_a is not None]
-    weights = [want.panel.get(role, 1.0) for role, _ in spoken]
-    if 2 * sum(weights) <= sum(want.panel.get(role, 1.0) for role, _ in found):
-        return *_unsettled([each for _, each in found]), None
-    raw = _mean([p_a for _, p_a in spoken], weights)
+    readable = [(role, p_a) for role, (status, p_a) in outcomes if status in ("ok", "tie") and p_a is not None]
+    weights = [want.panel.get(role, 1.0) for role, _ in readable]
+    if 2 * sum(weights) <= sum(want.panel.get(role, 1.0) for role, _ in outcomes):
+        return *_failure([each for _, each in outcomes]), None
+    raw = _mean([p_a for _, p_a in readable], weights)
     calibrated = None
     if want.calibration:
-        calibrated = _mean([_calibrated(role, p_a, want.calibration) for role, p_a in spoken], weights)
+        calibrated = _mean([_calibrated(role, p_a, want.calibration) for role, p_a in readable], weights)
     return _even(raw if calibrated is None else calibrated, want), raw, calibrated
 
 
-def judged(under: Sequence[Sequence[Vote]], want: Judging) -> Settled:
+def judge_outcome(under: Sequence[Sequence[Vote]], want: Judging) -> Outcome:
     """One judge, over its principles; where too few settle, the first that did not says why."""
-    settled = [ordered(votes, want) for votes in under]
-    found = [p_a for status, p_a in settled if status in ("ok", "tie") and p_a is not None]
-    needed = {"average": len(settled) / 2, "minimum": len(settled) - 0.5, "strongest": 0.0}[want.combine]
-    if len(found) <= needed:
-        return _unsettled(settled)
+    outcomes = [principle_outcome(votes, want) for votes in under]
+    shares = [p_a for status, p_a in outcomes if status in ("ok", "tie") and p_a is not None]
+    needed = {"average": len(outcomes) / 2, "minimum": len(outcomes) - 0.5, "strongest": 0.0}[want.combine]
+    if len(shares) <= needed:
+        return _failure(outcomes)
     if want.combine == "average":
-        p_a = sum(found) / len(found)
+        p_a = sum(shares) / len(shares)
     elif want.combine == "strongest":
-        p_a = max(found, key=_sureness)
-    elif min(found) < 0.5 - ROUNDING and max(found) > 0.5 + ROUNDING:
-        return "inconsistent", sum(found) / len(found)
+        p_a = max(shares, key=_sureness)
+    elif min(shares) < 0.5 - ROUNDING and max(shares) > 0.5 + ROUNDING:
+        return "inconsistent", sum(shares) / len(shares)
     else:
-        p_a = min(found, key=_sureness)
+        p_a = min(shares, key=_sureness)
     return _even(p_a, want), p_a
 
 
-def ordered(votes: Sequence[Vote], want: Judging) -> Settled:
+def principle_outcome(votes: Sequence[Vote], want: Judging) -> Outcome:
     """One judge under one principle: the mean over its orders, each the mean of what could be read in it.
 
     Orders disagree where they are on different sides of one half (ties are on none), or further apart than ``want.apart``.
     """
     by_order = {vote.order: [each.p_a for each in votes if each.order == vote.order] for vote in votes}
     means = []
-    for order, found in by_order.items():
-        read = [p_a for p_a in found if p_a is not None]
-        if not read:
+    for order, shares in by_order.items():
+        readable = [p_a for p_a in shares if p_a is not None]
+        if not readable:
             return next(vote.status for vote in votes if vote.order == order), None
-        means.append(sum(read) / len(read))
+        means.append(sum(readable) / len(readable))
     mean = sum(means) / len(means)
     if want.mean == "logits":
         least = max(_least(vote) for vote in votes)
@@ -88,11 +88,11 @@ def ordered(votes: Sequence[Vote], want: Judging) -> Settled:
     return _even(mean, want), mean
 
 
-def _unsettled(found: Sequence[Settled]) -> Settled:
+def _failure(outcomes: Sequence[Outcome]) -> Outcome:
     """The first that could not be settled, with the mean of what was read, which is no label."""
-    status: Status = next(status for status, _ in found if status not in ("ok", "tie"))
-    read = [p_a for _, p_a in found if p_a is not None]
-    return status, sum(read) / len(read) if read else None
+    status: Status = next(status for status, _ in outcomes if status not in ("ok", "tie"))
+    shares = [p_a for _, p_a in outcomes if p_a is not None]
+    return status, sum(shares) / len(shares) if shares else None
 
 
 def _sureness(p_a: float) -> float:
@@ -104,10 +104,10 @@ def _least(vote: Vote) -> float:
     return 0.5 / (vote.read + 1) if vote.read else 0.0
 
 
-def _fits(role: str, under: Sequence[Sequence[Vote]], known: Mapping[str, Calibration]) -> None:
-    if role not in known:
+def _fits(role: str, under: Sequence[Sequence[Vote]], calibrations: Mapping[str, Calibration]) -> None:
+    if role not in calibrations:
         return
-    fitted = str(known[role].judge.get("verdict", LOGPROBS))
+    fitted = str(calibrations[role].judge.get("verdict", LOGPROBS))
     for vote in (vote for votes in under for vote in votes):
         if vote.kind in (LOGPROBS, SAMPLED) and vote.kind != fitted:
             raise UserError(
@@ -120,8 +120,8 @@ def _even(p_a: float, want: Judging) -> Status:
     return "tie" if p_a == 0.5 or abs(p_a - 0.5) < want.tie else "ok"
 
 
-def _calibrated(role: str, p_a: float, known: Mapping[str, Calibration]) -> float:
-    return known[role].of(p_a) if role in known else p_a
+def _calibrated(role: str, p_a: float, calibrations: Mapping[str, Calibration]) -> float:
+    return calibrations[role].of(p_a) if role in calibrations else p_a
 
 
 def _mean(values: Sequence[float], weights: Sequence[float]) -> float:

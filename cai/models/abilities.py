@@ -177,7 +177,7 @@ def otherwise(request: Request, now: Abilities, refusal: str) -> Iterator[tuple[
         yield replace(now, **way.change), way.note  # pyright: ignore[reportArgumentType]
 
 
-def joined(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """The conversation with its system messages before the words of the first turn."""
     opening = "\n\n".join(each["content"] for each in messages if each["role"] == "system")
     first, *others = [each for each in messages if each["role"] != "system"] or [{"role": "user", "content": ""}]

@@ -11,15 +11,14 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any
 
 from cai.errors import UserError
 from cai.models import replies, usage
 from cai.models.abilities import BLOCKS
 from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI, gives_no_score
-from cai.models.switches import merged, room
+from cai.models.switches import merge, room
 from cai.models.types import Reply, Request
-from constitution.tools import CALLS, RESULT
+from constitution.tools import CALLS, RESULT, Call, Definition, definitions
 
 VERSION = "2023-06-01"
 LEAST_BUDGET = 1024
@@ -47,7 +46,7 @@ class Anthropic(OpenAI):
         """The key under a name of its own, and the version that is spoken."""
         return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
 
-    def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
+    def body(self, model: str, request: Request) -> tuple[str, dict[str, object]]:
         """The path under the base URL, and the JSON body.
 
         Raises:
@@ -59,21 +58,21 @@ class Anthropic(OpenAI):
             raise UserError(f"{model} takes conversations alone; use format: chat")
         body = {"model": model, **self._thinking(request)}
         body |= {"max_tokens": 1} if request.choices else {"max_tokens": request.max_tokens + self.room(request)}
-        return "messages", merged({**body, **self._sampling(request), **self.conversation(request)}, request.more)
+        return "messages", merge({**body, **self._sampling(request), **self.conversation(request)}, request.more)
 
     def room(self, request: Request) -> int:
         """As of the plain protocol; what is bounded has a least bound, and a role may say its own."""
-        if isinstance(own := request.more.get("thinking"), Mapping):
-            return usage.count(own, "budget_tokens")
+        if isinstance(thinking := request.more.get("thinking"), Mapping):
+            return usage.count(thinking, "budget_tokens")
         if self._bounded(request):
             return max(room(request), LEAST_BUDGET)
         return super().room(request)
 
     def _bounded(self, request: Request) -> bool:
-        asked = request.thinking == "on" and not request.choices
-        return asked and self.now.budget and "thinking" not in request.more
+        thinks = request.thinking == "on" and not request.choices
+        return thinks and self.now.budget and "thinking" not in request.more
 
-    def _thinking(self, request: Request) -> dict[str, Any]:
+    def _thinking(self, request: Request) -> dict[str, object]:
         if "thinking" in request.more:
             return {}
         if self._bounded(request):
@@ -84,33 +83,37 @@ class Anthropic(OpenAI):
 
     def _thinks(self, request: Request) -> bool:
         """Whether thinking is asked for, beside which no temperature is taken."""
-        asked = request.more.get("thinking", self._thinking(request).get("thinking"))
-        return isinstance(asked, Mapping) and asked.get("type") in ("enabled", "adaptive")
+        thinking = request.more.get("thinking", self._thinking(request).get("thinking"))
+        return isinstance(thinking, Mapping) and thinking.get("type") in ("enabled", "adaptive")
 
-    def _sampling(self, request: Request) -> dict[str, Any]:
-        drawn, body = not request.choices, dict[str, Any]()
-        if request.temperature != 1 and (drawn or self.now.temperature) and not self._thinks(request):
+    def _sampling(self, request: Request) -> dict[str, object]:
+        is_text, body = not request.choices, dict[str, object]()
+        if request.temperature != 1 and (is_text or self.now.temperature) and not self._thinks(request):
             body["temperature"] = request.temperature
-        if request.top_p != 1 and (drawn or self.now.top_p) and not self._thinks(request):
+        if request.top_p != 1 and (is_text or self.now.top_p) and not self._thinks(request):
             body["top_p"] = request.top_p
         stops = [stop for stop in request.stop[: self.now.stops] if stop.strip()]  # others are cut here
         if stops and not self._thinks(request):  # within a thought they would end it
             body["stop_sequences"] = stops
         return body
 
-    def conversation(self, request: Request) -> dict[str, Any]:
+    def conversation(self, request: Request) -> dict[str, object]:
         """The system prompt and the turns, marked where that ends which others share with them."""
-        told = super().conversation(request)
-        turns = _turns(told["messages"])
-        system = "\n\n".join(turn["content"] for turn in turns if turn["role"] == "system")
+        turns = _turns(self.turns(request))
+        system = "\n\n".join(str(turn["content"]) for turn in turns if turn["role"] == "system")
         turns = [turn for turn in turns if turn["role"] != "system"]
-        tools = {"tools": list(map(_tool, told["tools"])), "tool_choice": {"type": "none"}} if "tools" in told else {}
+        offer = list(map(_tool, definitions(request.messages)))
+        tools = {"tools": offer, "tool_choice": {"type": "none"}} if offer else {}
         place = self._shared(
             [(str(tools), system), *((turn["role"], str(turn["content"])) for turn in turns)], request.n > 1
         )
         if place > 1 and (last := turns[place - 2])["content"]:
-            turns[place - 2] = {**last, "content": _marked(last["content"])}
-        return {**tools, **({"system": _marked(system) if place == 1 else system} if system else {}), "messages": turns}
+            turns[place - 2] = {**last, "content": _with_cache(last["content"])}
+        return {
+            **tools,
+            **({"system": _with_cache(system) if place == 1 else system} if system else {}),
+            "messages": turns,
+        }
 
     def _shared(self, parts: Sequence[object], again: bool) -> int:
         """How many parts from the first others had before; all where the same is asked again, as of several samples."""
@@ -135,55 +138,58 @@ class Anthropic(OpenAI):
         if self._bounded(request) and (request.budget or LEAST_BUDGET) < LEAST_BUDGET:
             yield f"a thought has {LEAST_BUDGET:,} tokens, as it takes no bound below that"
 
-    def reply(self, answer: Any, request: Request) -> Reply:
+    def reply(self, answer: object, request: Request) -> Reply:
         """The server's JSON → ``Reply`` of one sample.
 
         Raises:
             Unreadable: it is not of the API's form.
         """
-        blocks = answer.get("content") if isinstance(answer, dict) else None
+        fields = answer if isinstance(answer, dict) else {}
+        blocks = fields.get("content")
         if not isinstance(blocks, list):
             raise replies.Unreadable("an answer without a list of content")
         text, thought = replies.content(blocks)
-        ended = replies.end(answer.get("stop_reason"))
-        samples, parts = self.within([replies.apart_from_thought(text, ended, thought, request.stop)], answer, request)
+        finish = replies.end(fields.get("stop_reason"))
+        samples, parts = self.within([replies.text_sample(text, finish, thought, request.stop)], answer, request)
         if request.choices:
             parts["counts"], samples = {WITHOUT_LOGPROBS: 1}, []
         parts["counts"] |= {"without_seed": 1} if request.seed is not None else {}
-        return Reply(**parts, **usage.counted(answer.get("usage"), samples), model=replies.name(answer))
+        return Reply(**parts, **usage.token_counts(replies.usage(answer), samples), model=replies.name(answer))
 
 
-def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
-    own = tool["function"]
-    schema = own.get("parameters") or {"type": "object", "properties": {}}
-    return {"name": own["name"], "description": own.get("description", ""), "input_schema": schema}
+def _tool(tool: Definition) -> dict[str, object]:
+    function = tool["function"]
+    schema = function.get("parameters") or {"type": "object", "properties": {}}
+    return {"name": function["name"], "description": function.get("description", ""), "input_schema": schema}
 
 
-def _turns(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _turns(messages: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     """The turns with their calls as blocks, and what tools gave as blocks of one turn of the person's."""
-    turns: list[dict[str, Any]] = []
+    turns: list[dict[str, object]] = []
     for each in messages:
         if each["role"] == RESULT:
             block = {"type": "tool_result", "tool_use_id": each["tool_call_id"], "content": each["content"]}
-            if turns and isinstance(turns[-1]["content"], list) and turns[-1]["role"] == "user":
-                turns[-1]["content"].append(block)
+            blocks = turns[-1]["content"] if turns and turns[-1]["role"] == "user" else None
+            if isinstance(blocks, list):
+                blocks.append(block)
             else:
                 turns.append({"role": "user", "content": [block]})
-        elif CALLS in each:
-            said = [{"type": "text", "text": each["content"]}] if each["content"].strip() else []
-            turns.append({"role": each["role"], "content": [*said, *map(_use, each[CALLS])]})
+        elif isinstance(calls := each.get(CALLS), list):
+            words = [{"type": "text", "text": each["content"]}] if str(each["content"]).strip() else []
+            turns.append({"role": each["role"], "content": [*words, *map(_use, calls)]})
         else:
             turns.append({**each})
     return turns
 
 
-def _use(call: Mapping[str, Any]) -> dict[str, Any]:
-    own = call["function"]
-    return {"type": "tool_use", "id": call["id"], "name": own["name"], "input": json.loads(own["arguments"])}
+def _use(call: Call) -> dict[str, object]:
+    function = call["function"]
+    arguments = json.loads(str(function["arguments"]))
+    return {"type": "tool_use", "id": call["id"], "name": function["name"], "input": arguments}
 
 
-def _marked(text: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_cache(content: object) -> list[dict[str, object]]:
     """A text, or blocks, at whose end a cache is written, and read by who begins alike."""
-    if not isinstance(text, str):
-        return [*text[:-1], {**text[-1], **CACHED}]
-    return [{"type": "text", "text": text, **CACHED}]
+    if isinstance(content, list):
+        return [*content[:-1], {**content[-1], **CACHED}]
+    return [{"type": "text", "text": content, **CACHED}]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import aiohttp
 
@@ -59,7 +59,7 @@ class BatchApi(Protocol):
         """Raises UserError where the server has no such API."""
         ...
 
-    def line(self, key: str, path: str, body: Mapping[str, Any]) -> bytes:
+    def line(self, key: str, path: str, body: Mapping[str, object]) -> bytes:
         """One request as a line, known by its key."""
         ...
 
@@ -71,7 +71,7 @@ class BatchApi(Protocol):
         """
         ...
 
-    async def found(self, note: str) -> str:
+    async def find(self, note: str) -> str:
         """The id of the batch of which this was noted; empty where none was made. Raises BatchUnknown where that cannot be told."""
         ...
 
@@ -83,7 +83,7 @@ class BatchApi(Protocol):
         """Bring one of its files."""
         ...
 
-    def answer(self, line: Mapping[str, Any]) -> tuple[str, Any]:
+    def answer(self, line: Mapping[str, object]) -> tuple[str, object]:
         """The key of a line of such a file, and the body of the answer; None where there was none."""
         ...
 
@@ -123,58 +123,58 @@ class Pages:
         """Where a page is."""
         return self.server.dialect.at(self.replica.url, page)
 
-    async def get(self, page: str, **query: int) -> dict[str, Any]:
+    async def get(self, page: str, **query: int) -> dict[str, object]:
         """A page's object; raises Refused or Transient."""
         url, more = self.url(page), "&".join(f"{key}={value}" for key, value in query.items())
-        found = f"{url}{'&' if '?' in url else '?'}{more}" if more else url
-        return await self.object(get(self.server.http, found, PAGE_SECONDS))
+        whole = f"{url}{'&' if '?' in url else '?'}{more}" if more else url
+        return await self.fields(get(self.server.http, whole, PAGE_SECONDS))
 
-    async def object(self, page: Awaitable[Page]) -> dict[str, Any]:
+    async def fields(self, request: Awaitable[Page]) -> dict[str, object]:
         """As ``get``, of a page that was asked for otherwise."""
-        got = await page
-        if not 200 <= got.status < 300:
-            raise refusal(got, (), self.replica)
+        page = await request
+        if not 200 <= page.status < 300:
+            raise refusal(page, (), self.replica)
         with suppress(ValueError, RecursionError):
-            if isinstance(data := got.json(), dict):
+            if isinstance(data := page.json(), dict):
                 return data
         raise self.unreadable("a page that is no JSON object")
 
-    async def id(self, page: Awaitable[Page]) -> str:
-        """The id of what a page made; raises Refused or Transient."""
-        there = (await self.object(page)).get("id")
-        if isinstance(there, str) and there:
-            return there
+    async def id(self, request: Awaitable[Page]) -> str:
+        """The id of what a request made; raises Refused or Transient."""
+        name = (await self.fields(request)).get("id")
+        if isinstance(name, str) and name:
+            return name
         raise self.unreadable("a page without an id")
 
     def unreadable(self, words: str) -> Transient:
         """What is raised of a page that is not as it should be."""
         return Transient(words, status=500, place=self.replica.title)
 
-    async def look(self, page: str, key: str) -> dict[str, Any]:
-        """A batch that says under a key how far it is; None under it where the server does not know it."""
+    async def look(self, page: str, key: str) -> tuple[str, Mapping[str, object]]:
+        """How far a batch is, as it says under a key, and the batch; ``GONE`` with its words where the server does not know it."""
 
-        async def looked() -> dict[str, Any]:
+        async def attempt() -> tuple[str, Mapping[str, object]]:
             try:
-                there = await self.get(page)
+                batch = await self.get(page)
             except Refused as refused:
                 if refused.status not in (404, 410):
                     raise
-                return {key: None, "words": str(refused)}
-            if not isinstance(there.get(key), str):
+                return GONE, {"words": str(refused)}
+            if not isinstance(status := batch.get(key), str):
                 raise self.unreadable("a batch without a status")
-            return there
+            return status or GONE, batch
 
-        return await self.said(looked)
+        return await self.result(attempt)
 
     async def fetch(self, page: str, to: Path) -> None:
         """Bring a file of any size."""
 
-        async def brought() -> None:
-            got = await download(self.server.http, self.url(page), to)
-            if got.status != 200:
-                raise refusal(got, (), self.replica)
+        async def attempt() -> None:
+            answer = await download(self.server.http, self.url(page), to)
+            if answer.status != 200:
+                raise refusal(answer, (), self.replica)
 
-        await self.said(brought)
+        await self.result(attempt)
 
     async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """What an attempt gives, the first that does not fail for a moment.
@@ -195,7 +195,7 @@ class Pages:
                     ) from None
                 await asyncio.sleep(WAIT_SECONDS if error.after is None else error.after)
 
-    async def said(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def result(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """As ``patiently``; what is refused is everyone's, a RunError."""
         try:
             return await self.patiently(attempt)

@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from cai.models import content
 
@@ -35,29 +34,29 @@ def blueprint(model: str, dtype: str) -> str:
         return ""
     unsaid = {*UNSAID, *OF_READING, *(NUMBERS if dtype else ())}
     try:
-        said = {each.name: _said(each, unsaid) for each in sorted(folder.iterdir()) if _kept(each)}
+        files = {each.name: _meaning(each, unsaid) for each in sorted(folder.iterdir()) if _counts(each)}
         shapes = {name: shape for each in weights for name, shape in content.shapes(each).items()}
     except (OSError, ValueError, RecursionError):  # what is wrong with it, a server of its own will say
         return ""
-    return hashlib.sha256(json.dumps([dtype, said, shapes], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([dtype, files, shapes], sort_keys=True).encode()).hexdigest()
 
 
-def _kept(path: Path) -> bool:
-    counted = path.is_file() and path.suffix in content.BESIDE
-    return counted and path.name not in (*content.OF_TRAINING, *DERIVED)
+def _counts(path: Path) -> bool:
+    settings = path.is_file() and path.suffix in content.COMPANIONS
+    return settings and path.name not in (*content.OF_TRAINING, *DERIVED)
 
 
-def _said(path: Path, unsaid: Collection[str]) -> Any:
+def _meaning(path: Path, unsaid: Collection[str]) -> object:
     """What a file says to a server."""
     text = path.read_text(encoding="utf-8", errors="replace")
     if path.suffix != ".json":
         return text
-    known = json.loads(text)
-    if not isinstance(known, dict):
-        return known
+    data = json.loads(text)
+    if not isinstance(data, dict):
+        return data
     # One id is what a list of it is; both are written.
-    return {key: _single(each) if key in IDS else each for key, each in known.items() if key not in unsaid}
+    return {key: _single(each) if key in IDS else each for key, each in data.items() if key not in unsaid}
 
 
-def _single(ids: Any) -> Any:
+def _single(ids: object) -> object:
     return ids[0] if isinstance(ids, list) and len(ids) == 1 else ids

@@ -61,9 +61,9 @@ def ensure(name: str) -> Path:
     target = cache_folder() / name
     if (target / "config.json").exists():
         return target
-    done = subprocess.run([sys.executable, "-m", "cai.models.bundled", name], capture_output=True, text=True)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+    process = subprocess.run([sys.executable, "-m", "cai.models.bundled", name], capture_output=True, text=True)
+    if process.returncode != 0:
+        last = (process.stderr.strip().splitlines() or ["no output"])[-1]
         raise RunError(f"the bundled model {name} could not be prepared: {last}")
     return target
 
@@ -76,11 +76,11 @@ def convert(name: str) -> Path:
     gguf = source_file(name)
     target = cache_folder() / name
     aside = target.with_name(f".{name}.{os.getpid()}")
-    read = AutoModelForCausalLM.from_pretrained(
+    model = AutoModelForCausalLM.from_pretrained(
         gguf.parent, gguf_file=gguf.name, dtype=torch.float32, trust_remote_code=False
     )
     # The dequantized model refuses save_pretrained while its config speaks of a quantization, hence a fresh one.
-    config: Any = read.config
+    config: Any = model.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     # The GGUF header names the start of a turn as its end, which would train models that never stop. Padding has a
@@ -89,7 +89,7 @@ def convert(name: str) -> Path:
     tokenizer.eos_token, tokenizer.pad_token = "<|im_end|>", "<|endoftext|>"
     config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     fresh = LlamaForCausalLM(config)
-    fresh.load_state_dict(read.state_dict())
+    fresh.load_state_dict(model.state_dict())
     fresh.save_pretrained(aside)
     tokenizer.save_pretrained(aside)
     try:

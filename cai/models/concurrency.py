@@ -132,15 +132,13 @@ class LoadReporter(Protocol):
 
 def read_load(metrics: str) -> ServerLoad | None:
     """vLLM's ``/metrics`` page, engines summed; None where it is not vLLM's."""
-    found = {"running": 0.0, "waiting": 0.0}
+    sums = {"running": 0.0, "waiting": 0.0}
     lines = _GAUGE.findall(metrics)
     for name, value in lines:
         with suppress(ValueError):
-            found[name] += float(value)
+            sums[name] += float(value)
     return (
-        ServerLoad(int(found["running"]), int(found["waiting"]))
-        if lines and max(found.values()) < MOST_REQUESTS
-        else None
+        ServerLoad(int(sums["running"]), int(sums["waiting"])) if lines and max(sums.values()) < MOST_REQUESTS else None
     )
 
 

@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypedDict
 
 WEIGHTS = (".safetensors", ".bin", ".gguf")
-BESIDE = (".json", ".jinja", ".txt", ".model", ".tiktoken")
+COMPANIONS = (".json", ".jinja", ".txt", ".model", ".tiktoken")
 OF_TRAINING = ("manifest.json", "trainer_state.json", "training_args.bin", "all_results.json", "train_results.json")
 """They tell of a training, and decide nothing that the model says."""
 WHOLE = 1 << 30
@@ -29,6 +29,13 @@ Region = tuple[int, int]
 """Where a tensor's bytes begin and end in its file."""
 
 
+class Tensor(TypedDict):
+    """What the header of a safetensors file says of a tensor."""
+
+    shape: list[int]
+    data_offsets: tuple[int, int]
+
+
 def digest(name: str) -> str:
     """The digest of a model's folder, of an adapter's, or of a file; empty where there is none by this name."""
     path = Path(name) if name else None
@@ -40,21 +47,21 @@ def digest(name: str) -> str:
 
 
 def _counts(path: Path) -> bool:
-    return path.is_file() and path.suffix in (*WEIGHTS, *BESIDE) and path.name not in OF_TRAINING
+    return path.is_file() and path.suffix in (*WEIGHTS, *COMPANIONS) and path.name not in OF_TRAINING
 
 
 @cache  # for this process: a run asks again and again
 def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     weights = [size for name, size, _ in files if name.endswith(WEIGHTS)]
     large, reads = sum(weights) > WHOLE, READS // max(len(weights), 1)
     for name, size, _ in files:
         path = Path(name)
         sampled = large and path.suffix in WEIGHTS
         # A file alone may have any name, a folder's files are known to each other by theirs.
-        found.update(repr((path.name if len(files) > 1 else "", size)).encode())
-        found.update(_sampled(path, size, reads) if sampled else _whole(path))
-    return found.hexdigest()[:16]
+        sha.update(repr((path.name if len(files) > 1 else "", size)).encode())
+        sha.update(_sampled(path, size, reads) if sampled else _whole(path))
+    return sha.hexdigest()[:16]
 
 
 def _whole(path: Path) -> bytes:
@@ -64,17 +71,17 @@ def _whole(path: Path) -> bytes:
 
 def _sampled(path: Path, size: int, reads: int) -> bytes:
     """A digest of a file's header and of some of each tensor."""
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     with path.open("rb") as file:
         start, regions = _tensors(file, size)
         file.seek(0)
-        found.update(file.read(start))
+        sha.update(file.read(start))
         blocks = max(2, reads // max(len(regions), 1))
         for begin, end in regions:
             for place, length in _blocks(begin, end, blocks):
                 file.seek(place)
-                found.update(file.read(length))
-    return found.digest()
+                sha.update(file.read(length))
+    return sha.digest()
 
 
 def shapes(path: Path) -> dict[str, list[int]]:
@@ -94,16 +101,17 @@ def _tensors(file: BinaryIO, size: int) -> tuple[int, list[Region]]:
     return length + 8, [(length + 8 + begin, length + 8 + end) for begin, end in places]
 
 
-def _header(text: bytes) -> dict[str, Any]:
+def _header(text: bytes) -> dict[str, Tensor]:
+    """Name → tensor, with ``__metadata__`` among them; empty where the text is no header."""
     try:
-        regions = json.loads(text)
+        tensors = json.loads(text)
     except ValueError:
         return {}
-    known = isinstance(regions, dict) and all(
+    is_header = isinstance(tensors, dict) and all(
         name == "__metadata__" or (isinstance(each, dict) and len(each.get("data_offsets", ())) == 2)
-        for name, each in regions.items()
+        for name, each in tensors.items()
     )
-    return regions if known else {}
+    return tensors if is_header else {}
 
 
 def _blocks(begin: int, end: int, count: int) -> Iterator[tuple[int, int]]:

@@ -27,12 +27,12 @@ def dtype(features: Collection[str] | None = None) -> str:
 def flags() -> frozenset[str]:
     """What this machine's CPU can do, as Linux names it; nothing where that cannot be told."""
     if platform.system() == "Darwin":
-        asked = subprocess.run(["sysctl", "-n", "hw.optional.arm.FEAT_BF16"], capture_output=True, text=True)
-        return frozenset({"bf16"} if asked.stdout.strip() == "1" else ())
-    return read(_text("/proc/cpuinfo"))
+        answer = subprocess.run(["sysctl", "-n", "hw.optional.arm.FEAT_BF16"], capture_output=True, text=True)
+        return frozenset({"bf16"} if answer.stdout.strip() == "1" else ())
+    return flags_of(_text("/proc/cpuinfo"))
 
 
-def read(cpuinfo: str) -> frozenset[str]:
+def flags_of(cpuinfo: str) -> frozenset[str]:
     """The flags of the first core in ``/proc/cpuinfo``: "flags" on x86, "Features" on Arm."""
     for line in cpuinfo.splitlines():
         name, _, value = line.partition(":")

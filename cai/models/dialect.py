@@ -7,17 +7,16 @@ is put otherwise, see ``cai.models.abilities``; what it answers is looked at in 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from cai.errors import UserError
 from cai.models import replies, usage
-from cai.models.abilities import Abilities, joined
+from cai.models.abilities import Abilities, without_system
 from cai.models.letters import logprobs_of, tokens_of
-from cai.models.switches import merged, room, switched
+from cai.models.switches import merge, room, thinking_fields
 from cai.models.transport import under
 from cai.models.types import Message, Reply, Request, Sample
 from cai.models.verdicts import WITHOUT_LOGPROBS
-from constitution.tools import definitions, spoken, wire
+from constitution.tools import definitions, wire, without_definitions
 
 
 class OpenAI:
@@ -48,7 +47,7 @@ class OpenAI:
         """Where a server says whether it is well: the protocol has only its list of models."""
         return under(url, "models")
 
-    def beside(self, url: str, page: str) -> str:
+    def root_page(self, url: str, page: str) -> str:
         """A page that is not of the protocol, beside its base URL."""
         base, mark, query = url.partition("?")
         return under(f"{base.removesuffix('/v1')}{mark}{query}", page)
@@ -57,7 +56,7 @@ class OpenAI:
         """Where a request goes."""
         return under(url, path)
 
-    def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
+    def body(self, model: str, request: Request) -> tuple[str, dict[str, object]]:
         """The path under the base URL, and the JSON body.
 
         Raises:
@@ -65,29 +64,29 @@ class OpenAI:
         """
         if request.score:
             raise gives_no_score(model)
-        body: dict[str, Any] = {"model": model, **self._sampling(request)}
+        body: dict[str, object] = {"model": model, **self._sampling(request)}
         if request.prompt:
             if request.choices:
                 body["logprobs"] = self.now.top
             return "completions", {**body, "prompt": request.prompt + request.begin, **request.more}
         if request.choices:
             body |= {"logprobs": True, "top_logprobs": self.now.top}
-        body |= {**self.conversation(request), **switched(request, self.now)}
-        return "chat/completions", merged(body, request.more)
+        body |= {**self.conversation(request), **thinking_fields(request, self.now)}
+        return "chat/completions", merge(body, request.more)
 
     def room(self, request: Request) -> int:
         """Tokens of the limit that are the thought's, beside the answer's own."""
         return room(request) if self.now.room else 0
 
-    def _sampling(self, request: Request) -> dict[str, Any]:
-        now, drawn = self.now, not request.choices
-        body: dict[str, Any] = {"n": request.n} if now.samples else {}
+    def _sampling(self, request: Request) -> dict[str, object]:
+        now, is_text = self.now, not request.choices
+        body: dict[str, object] = {"n": request.n} if now.samples else {}
         body[now.limit if not request.prompt else "max_tokens"] = (
-            request.max_tokens + self.room(request) if drawn else 1
+            request.max_tokens + self.room(request) if is_text else 1
         )
-        if now.temperature or (drawn and request.temperature != 1):
+        if now.temperature or (is_text and request.temperature != 1):
             body["temperature"] = request.temperature
-        if now.top_p or (drawn and request.top_p != 1):
+        if now.top_p or (is_text and request.top_p != 1):
             body["top_p"] = request.top_p
         if not request.budget and (stops := request.stop[: now.stops]):  # in a thought they would end it: cut here
             body["stop"] = list(stops)
@@ -95,49 +94,50 @@ class OpenAI:
             body["seed"] = request.seed
         return body
 
-    def conversation(self, request: Request) -> dict[str, Any]:
+    def conversation(self, request: Request) -> dict[str, object]:
         """The messages, with the forced beginning as far as the protocol allows one."""
-        messages: list[dict[str, Any]] = list(self.messages(request))
-        if request.begin:
-            reasoned = request.begin.rsplit("\n\n", 1)[0] if "\n\n" in request.begin else ""
-            last = {
-                "role": "user",
-                "content": f"Reply with one of these and nothing else: {', '.join(request.choices)}.",
-            }
-            messages += [{"role": "assistant", "content": reasoned}, last] if reasoned else []
-            if not reasoned:
-                messages[-1] = {**messages[-1], "content": f"{messages[-1]['content']}\n\n{last['content']}"}
-        return {"messages": messages, **_offered(request)}
+        return {"messages": self.turns(request), **_offer(request)}
 
-    def messages(self, request: Request) -> list[dict[str, Any]]:
+    def turns(self, request: Request) -> list[dict[str, object]]:
+        """The messages of a conversation, and what asks for one of its choices where an answer's beginning is forced."""
+        messages = self.messages(request)
+        if not request.begin:
+            return messages
+        order = f"Reply with one of these and nothing else: {', '.join(request.choices)}."
+        if reasoning := request.begin.rpartition("\n\n")[0]:
+            return [*messages, {"role": "assistant", "content": reasoning}, {"role": "user", "content": order}]
+        *before, last = messages
+        return [*before, {**last, "content": f"{last['content']}\n\n{order}"}]
+
+    def messages(self, request: Request) -> list[dict[str, object]]:
         """The conversation as the server takes one."""
-        said = tuple(spoken(request.messages))
-        return wire(said if self.now.system else joined(said))
+        turns = tuple(without_definitions(request.messages))
+        return wire(turns if self.now.system else without_system(turns))
 
     def learn(self, request: Request, reply: Reply) -> Iterator[str]:
         """From an answer to a harmless request, what a person is told of it: whether the template opens a thought, as the text
         closes one, and whether it thinks though that was switched off.
         """
         if reply.opened and request.messages:
-            self.thinkers.add(_added(request))
+            self.thinkers.add(_variation(request))
             yield "its template opens a thought, so that an answer which closes none is taken for one"
         if request.thinking == "off" and (reply.thinking or reply.tokens_thought) and self.now.off == Abilities().off:
             yield "it thinks although its thinking was switched off"
 
-    def _opened(self, request: Request) -> bool:
-        return bool(self.thinkers and request.messages and not request.begin) and _added(request) in self.thinkers
+    def _opens_thought(self, request: Request) -> bool:
+        return bool(self.thinkers and request.messages and not request.begin) and _variation(request) in self.thinkers
 
-    def reply(self, answer: Any, request: Request) -> Reply:
+    def reply(self, answer: object, request: Request) -> Reply:
         """The server's JSON → ``Reply``; it may hold fewer samples than were asked.
 
         Raises:
             Unreadable: it is not of the protocol's form.
         """
         choices = replies.choices(answer)[: request.n]
-        opened = self._opened(request)
-        samples = [replies.sample(each, request.stop, opened) for each in choices]
+        in_thought = self._opens_thought(request)
+        samples = [replies.sample(each, request.stop, in_thought) for each in choices]
         if definitions(request.messages):
-            samples = list(map(replies.called, samples))
+            samples = list(map(replies.with_calls, samples))
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
         samples, parts = self.within(samples, answer, request)
         if request.choices:  # one token, which some servers take for the beginning of a thought
@@ -147,20 +147,20 @@ class OpenAI:
         return Reply(
             **parts,
             choice_logprobs=logprobs_of(tokens, request.choices) if tokens else {},
-            **usage.counted(answer.get("usage"), samples),
+            **usage.token_counts(replies.usage(answer), samples),
             model=replies.name(answer),
         )
 
     def within(
-        self, samples: list[Sample], answer: Mapping[str, Any], request: Request
-    ) -> tuple[list[Sample], dict[str, Any]]:
+        self, samples: list[Sample], answer: object, request: Request
+    ) -> tuple[list[Sample], replies.ReplyParts]:
         """Samples that took no tokens of a thought's for what they say, and what of a ``Reply`` they are."""
         room = self.room(request)
-        bounded = usage.within(answer.get("usage"), samples, request.max_tokens) if room else samples
-        parts = replies.written(bounded)
-        if over := sum(each is not before for each, before in zip(bounded, samples, strict=True)):
+        answers = usage.within(replies.usage(answer), samples, request.max_tokens) if room else samples
+        parts = replies.reply_parts(answers)
+        if over := sum(each is not before for each, before in zip(answers, samples, strict=True)):
             parts["counts"][usage.OVER] = over
-        return bounded, parts
+        return answers, parts
 
 
 class Vllm(OpenAI):
@@ -168,9 +168,9 @@ class Vllm(OpenAI):
 
     def health(self, url: str) -> str:
         """Fails where the engine is dead, while the list of models is still given."""
-        return self.beside(url, "health")
+        return self.root_page(url, "health")
 
-    def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
+    def body(self, model: str, request: Request) -> tuple[str, dict[str, object]]:
         """Tokens in and tokens out, where tokens are asked; all else as in the plain protocol."""
         path, body = super().body(model, request)
         if not request.tokens:
@@ -178,7 +178,7 @@ class Vllm(OpenAI):
         del body["messages"]
         return "completions", {**body, "prompt": list(request.tokens), "return_token_ids": True, "logprobs": 0}
 
-    def reply(self, answer: Any, request: Request) -> Reply:
+    def reply(self, answer: object, request: Request) -> Reply:
         """The server's JSON → ``Reply``; log-probabilities are as the server's ``--logprobs-mode`` has them.
 
         Raises:
@@ -187,18 +187,18 @@ class Vllm(OpenAI):
         reply = super().reply(answer, request)
         if not request.tokens:
             return reply
-        tokens, logprobs = _drawn(replies.choices(answer)[0])
+        tokens, logprobs = _sampled_tokens(replies.choices(answer)[0])
         return replace(reply, tokens=tokens, logprobs=logprobs)
 
-    def conversation(self, request: Request) -> dict[str, Any]:
+    def conversation(self, request: Request) -> dict[str, object]:
         """The answer goes on from ``begin``, word for word; a thought stands before it, closed by the model's template."""
         if not request.begin:
-            return {"messages": self.messages(request), **_offered(request)}
+            return {"messages": self.messages(request), **_offer(request)}
         # Under both of the names that vLLM has had for it.
         thought = dict.fromkeys(("reasoning", "reasoning_content"), request.thought) if request.thought else {}
         return {
             "messages": [*self.messages(request), {"role": "assistant", "content": request.begin, **thought}],
-            **_offered(request),
+            **_offer(request),
             "continue_final_message": True,
             "add_generation_prompt": False,
         }
@@ -209,7 +209,7 @@ class Scores(Vllm):
 
     Args:
         tokens: a conversation → its token ids. Without it the server puts the messages into the model's chat template itself,
-            which gives other scores where the template ends in the padding token, see ``ChatTemplate.scored``.
+            which gives other scores where the template ends in the padding token, see ``ChatTemplate.score_ids``.
     """
 
     def __init__(self, tokens: Callable[[Sequence[Message]], list[int]] | None = None) -> None:
@@ -218,32 +218,28 @@ class Scores(Vllm):
 
     def at(self, url: str, path: str) -> str:
         """Beside the base URL: it is no part of the OpenAI protocol."""
-        return self.beside(url, path)
+        return self.root_page(url, path)
 
-    def body(self, model: str, request: Request) -> tuple[str, dict[str, Any]]:
+    def body(self, model: str, request: Request) -> tuple[str, dict[str, object]]:
         """The page and the JSON body; the last layer's activation, on unless told, would squeeze scores into (0, 1)."""
         if not request.score:
             raise writes_nothing(model)
-        asked = {"model": model, "use_activation": False, **request.more}
+        body = {"model": model, "use_activation": False, **request.more}
         if self.tokens:
-            return "classify", {**asked, "input": self.tokens(request.messages), "add_special_tokens": False}
-        return "classify", {**asked, "messages": list(request.messages), "add_generation_prompt": False}
+            return "classify", {**body, "input": self.tokens(request.messages), "add_special_tokens": False}
+        return "classify", {**body, "messages": list(request.messages), "add_generation_prompt": False}
 
-    def reply(self, answer: Any, request: Request) -> Reply:
+    def reply(self, answer: object, request: Request) -> Reply:
         """The server's JSON → ``Reply``.
 
         Raises:
             Unreadable: it is not of vLLM's form, or its score is no finite number.
             UserError: the model has more than one output.
         """
-        try:
-            logits = answer["data"][0]["probs"]
-            several = len(logits) != 1
-        except (KeyError, IndexError, TypeError):
-            raise replies.Unreadable("an answer without a score") from None
-        if several:
+        logits = _logits(answer)
+        if len(logits) != 1:
             raise UserError(f"{replies.name(answer)} has {len(logits)} outputs; a reward model has one")
-        tokens = usage.count(answer.get("usage"), "prompt_tokens")
+        tokens = usage.count(replies.usage(answer), "prompt_tokens")
         return Reply(tokens_in=tokens, model=replies.name(answer), score=replies.number(logits[0]))
 
 
@@ -259,22 +255,37 @@ def gives_no_score(name: str) -> UserError:
     )
 
 
-def _offered(request: Request) -> dict[str, Any]:
+def _offer(request: Request) -> dict[str, object]:
     """The tools of a conversation; a call of one is no answer, and where it is written all the same it is seen."""
-    known = definitions(request.messages)
-    return {"tools": known, "tool_choice": "none"} if known else {}
+    tools = definitions(request.messages)
+    return {"tools": tools, "tool_choice": "none"} if tools else {}
 
 
-def _added(request: Request) -> str:
+def _variation(request: Request) -> str:
+    """What of a request may change how its model's template begins an answer."""
     return repr((request.thinking, sorted(request.more.items()))) if request.more or request.thinking else ""
 
 
-def _drawn(choice: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def _sampled_tokens(choice: Mapping[str, object]) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The sampled tokens and their log-probabilities."""
-    try:
-        tokens, logprobs = choice["token_ids"], choice["logprobs"]["token_logprobs"]
-        if len(tokens) != len(logprobs) or not all(type(each) is int for each in tokens):
-            raise replies.Unreadable("sampled tokens without a log-probability each")
-    except (KeyError, TypeError):
-        raise replies.Unreadable("an answer without the sampled tokens") from None
-    return tuple(tokens), tuple(map(replies.number, logprobs))
+    tokens, logprobs = choice.get("token_ids"), choice.get("logprobs")
+    values = logprobs.get("token_logprobs") if isinstance(logprobs, dict) else None
+    if not isinstance(tokens, list) or not isinstance(values, list):
+        raise replies.Unreadable("an answer without the sampled tokens")
+    if len(tokens) != len(values) or not all(type(each) is int for each in tokens):
+        raise replies.Unreadable("sampled tokens without a log-probability each")
+    return tuple(tokens), tuple(map(replies.number, values))
+
+
+def _logits(answer: object) -> list[object]:
+    """The outputs of a classifier.
+
+    Raises:
+        Unreadable: there are none.
+    """
+    rows = answer.get("data") if isinstance(answer, dict) else None
+    row = rows[0] if isinstance(rows, list) and rows else None
+    logits = row.get("probs") if isinstance(row, dict) else None
+    if not isinstance(logits, list):
+        raise replies.Unreadable("an answer without a score")
+    return logits

@@ -14,18 +14,18 @@ from cai.models.spec import ModelSpec
 from cai.models.switches import SERVERS
 
 
-def spoken(spec: ModelSpec, urls: Iterable[str]) -> OpenAI:
+def dialect_of_urls(spec: ModelSpec, urls: Iterable[str]) -> OpenAI:
     """The dialect in which servers are met."""
     if spec.scorer:
         return Scores()
     return Anthropic() if ANTHROPIC in (spec.api, *(() if spec.api else map(_owner, urls))) else OpenAI()
 
 
-def shown(spec: ModelSpec, first: OpenAI, lists: Sequence[Listing]) -> OpenAI:
+def dialect_of_lists(spec: ModelSpec, first: OpenAI, lists: Sequence[Listing]) -> OpenAI:
     """The dialect that their lists of models show, beside the one in which they were met."""
     if spec.scorer or isinstance(first, Anthropic):
         return first
-    kinds = {listed.server for listed in lists}
+    kinds = {listing.server for listing in lists}
     if kinds == {ANTHROPIC} and not spec.api:
         return Anthropic()
     dialect = Vllm() if kinds == {"vllm"} else OpenAI()

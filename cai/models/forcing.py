@@ -19,7 +19,7 @@ BUDGET = 4096
 """Tokens that a thought may take where nobody says."""
 
 
-async def closed(
+async def close_thoughts(
     reply: Reply, request: Request, tags: tuple[str, str], ask: Callable[[Request], Awaitable[Reply]]
 ) -> Reply:
     """The reply with an answer to each thought that was cut off.
@@ -33,9 +33,9 @@ async def closed(
         if finish == THINKING and reply.thinking and reply.thinking[place]:
             thought = f"{tags[0]}\n{reply.thinking[place].strip()}\n{tags[1]}\n\n"
             seed = None if request.seed is None else request.seed + place
-            begun = replace(request, n=1, begin=thought, budget=None, seed=seed)
+            more = replace(request, n=1, begin=thought, budget=None, seed=seed)
             try:
-                reply = _with(reply, place, await ask(begun))
+                reply = _with(reply, place, await ask(more))
             except Refused:  # a template that takes no thought in what it is to go on from
                 return reply
     return reply
@@ -44,11 +44,11 @@ async def closed(
 def _with(reply: Reply, place: int, answer: Reply) -> Reply:
     """The reply with its sample at a place answered; its tokens count twice, as they were asked twice."""
     # A parser that saw no thought closed takes all for one.
-    said = answer.texts[0] or "".join(answer.thinking)
-    finish = "length" if answer.finishes[0] == THINKING and said else answer.finishes[0]
+    text = answer.texts[0] or "".join(answer.thinking)
+    finish = "length" if answer.finishes[0] == THINKING and text else answer.finishes[0]
     return replace(
         reply,
-        texts=(*reply.texts[:place], said.strip(), *reply.texts[place + 1 :]),
+        texts=(*reply.texts[:place], text.strip(), *reply.texts[place + 1 :]),
         finishes=(*reply.finishes[:place], finish, *reply.finishes[place + 1 :]),
         tokens_in=reply.tokens_in + answer.tokens_in,
         tokens_cached=reply.tokens_cached + answer.tokens_cached,

@@ -13,10 +13,10 @@ def visible() -> list[str]:
         return [device for device in setting.split(",") if device.strip() and device.strip() != "-1"]
     if not shutil.which("nvidia-smi"):
         return []
-    listed = subprocess.run(
+    answer = subprocess.run(
         ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True
     )
-    return listed.stdout.split() if listed.returncode == 0 else []
+    return answer.stdout.split() if answer.returncode == 0 else []
 
 
 def groups(devices: Sequence[str], size: int) -> list[str]:
@@ -33,5 +33,5 @@ def cores(number: int, count: int) -> str:
     """The cores of one CPU replica of several, as vLLM's ``VLLM_CPU_OMP_THREADS_BIND`` takes them: ``0-3``."""
     usable = sorted(os.sched_getaffinity(0))
     each = max(1, len(usable) // count)
-    mine = usable[number * each : (number + 1) * each] or usable[-1:]
-    return f"{mine[0]}-{mine[-1]}"
+    share = usable[number * each : (number + 1) * each] or usable[-1:]
+    return f"{share[0]}-{share[-1]}"

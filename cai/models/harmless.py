@@ -1,5 +1,6 @@
 """Harmless requests: what decides whether a server takes a request, and one of an innocent conversation that is alike in it."""
 
+import json
 from dataclasses import replace
 
 from cai.models.types import Message, Request
@@ -7,11 +8,16 @@ from constitution.tools import CALLS, DEFINITIONS, RESULT, has_tools
 
 Shape = tuple[object, ...]
 HARMLESS = {"system": "You are a helpful assistant.", "assistant": "Hello!", "user": "Please say hello."}
+TOOL_NAME = "name_of_the_tool"
 TOOL = {
-    "role": DEFINITIONS,
-    "content": '[{"type": "function", "function": {"name": "today", "description": "The date.", "parameters": '
-    '{"type": "object", "properties": {}}}}]',
+    "type": "function",
+    "function": {
+        "name": TOOL_NAME,
+        "description": "Tells the time.",
+        "parameters": {"type": "object", "properties": {"zone": {"type": "string", "description": "Of the clock."}}},
+    },
 }
+"""The one that servers and chat templates are tried with."""
 
 
 def shape(request: Request) -> Shape:
@@ -39,23 +45,23 @@ def harmless(request: Request) -> Request:
         begin = f"Both say hello.\n\n{begin.rsplit(chr(10) * 2, 1)[1]}"
     prompt = "Human: Please say hello.\n\nAssistant:" if request.prompt else ""
     thought = "They both say hello." if request.thought else ""
-    known = {"messages": _innocent(request), "prompt": prompt, "begin": begin, "thought": thought}
-    return replace(request, **known, tokens=request.tokens[:1])
+    texts = {"messages": _innocent(request), "prompt": prompt, "begin": begin, "thought": thought}
+    return replace(request, **texts, tokens=request.tokens[:1])
 
 
 def wordier(request: Request, role: str) -> Request:
     """The same with more words in the messages of a role, for one sample: where it has no more tokens, they are not shown."""
-    said = [
+    messages = [
         {**each, "content": f"{each['content']} " * 2} if each["role"] == role else each for each in request.messages
     ]
-    return replace(request, messages=tuple(said), n=1)
+    return replace(request, messages=tuple(messages), n=1)
 
 
 def _innocent(request: Request) -> tuple[Message, ...]:
     roles = [message["role"] for message in request.messages]
     if not roles:
         return ()
-    tools = [TOOL] if has_tools(request.messages) else []
+    tools = [{"role": DEFINITIONS, "content": json.dumps([TOOL])}] if has_tools(request.messages) else []
     turns = ["system"] if "system" in roles else []
     turns += ["user", "assistant"] if "assistant" in roles else ["user"]
     turns += ["user"] if turns[-1] == "assistant" and not request.score else []

@@ -14,9 +14,9 @@ def headers(spec: ModelSpec, dialect: OpenAI) -> dict[str, str]:
         UserError: a variable is not set, or holds what no header can.
     """
     usual = dialect.headers(_value(spec, "api_key_env", spec.api_key_env) if spec.api_key_env else "")
-    own = {header: _value(spec, f"headers_env.{header}", name) for header, name in spec.headers_env.items()}
-    named = {header.lower() for header in own}
-    return {header: value for header, value in usual.items() if header.lower() not in named} | own
+    values = {header: _value(spec, f"headers_env.{header}", name) for header, name in spec.headers_env.items()}
+    names = {header.lower() for header in values}
+    return {header: value for header, value in usual.items() if header.lower() not in names} | values
 
 
 def secrets(spec: ModelSpec) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 DEV_MODE = {"VLLM_SERVER_DEV_MODE": "1"}
-"""Opens the pages by which a server takes other weights, see ``cai.models.vllm.Served.takes``: to this machine alone."""
+"""Opens the pages by which a server takes other weights, see ``cai.models.vllm.VllmEndpoint.takes``: to this machine alone."""
 CPU_ENV = {
     "VLLM_CPU_KVCACHE_SPACE": "2",
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
@@ -51,8 +51,8 @@ def command(spec: ModelSpec, model: str, port: int, on_cpu: bool, parser: str = 
         line += ["--runner", "pooling", "--convert", "classify"]
     if spec.max_len:
         line += ["--max-model-len", str(spec.max_len)]
-    if told := dtype(spec, on_cpu):
-        line += ["--dtype", told]
+    if number_type := dtype(spec, on_cpu):
+        line += ["--dtype", number_type]
     if spec.tensor_parallel > 1:
         line += ["--tensor-parallel-size", str(spec.tensor_parallel)]
     if spec.gpu_memory:

@@ -28,7 +28,7 @@ def logprobs_of(tokens: Iterable[tuple[str, float]], choices: Sequence[str]) -> 
     Args:
         tokens: token, natural log-probability; a choice outside of them is left out.
     """
-    known: dict[str, float] = {}
+    masses: dict[str, float] = {}
     unknown = total = 0.0
     least, among = 1.0, tuple(choices)
     for token, logprob in tokens:
@@ -38,14 +38,14 @@ def logprobs_of(tokens: Iterable[tuple[str, float]], choices: Sequence[str]) -> 
         least = min(least, mass)
         choice, may_be = _meaning(token, among)
         if choice:
-            known[choice] = known.get(choice, 0.0) + mass
+            masses[choice] = masses.get(choice, 0.0) + mass
         elif may_be:
             unknown += mass
-    missing = len(among) - len(known)  # each that is not listed may hold as much as the last that is
+    missing = len(among) - len(masses)  # each that is not listed may hold as much as the last that is
     unknown += min(missing * least, max(1 - total, 0.0))
-    if total > 1 + ROUNDING or unknown > UNKNOWN_SHARE * (unknown + sum(known.values())):
+    if total > 1 + ROUNDING or unknown > UNKNOWN_SHARE * (unknown + sum(masses.values())):
         return {}
-    return {choice: math.log(mass) for choice, mass in known.items() if mass > 0}
+    return {choice: math.log(mass) for choice, mass in masses.items() if mass > 0}
 
 
 def _is_logprob(value: object) -> bool:
@@ -80,8 +80,8 @@ def _may_be(token: str, choices: Sequence[str]) -> bool:
 
 def _bare(token: str) -> str:
     """A token without what stands around a choice; one that is written as bytes is read."""
-    if written := _BYTES.fullmatch(token.strip()):
-        digits = re.findall(r"[0-9a-fA-F]{2}", (written[1] or written[2]).replace("\\x", " ").replace("<0x", " "))
+    if match := _BYTES.fullmatch(token.strip()):
+        digits = re.findall(r"[0-9a-fA-F]{2}", (match[1] or match[2]).replace("\\x", " ").replace("<0x", " "))
         token = bytes(int(each, 16) for each in digits).decode("utf-8", "replace")
     return unicodedata.normalize("NFKC", token).strip().strip(_AROUND).strip()
 

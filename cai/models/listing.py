@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 
 import aiohttp
 
@@ -59,14 +58,14 @@ class Listing:
         return not 0 < len(self.names) < CATALOGUE or any(_fits(name, each) for each in self.names)
 
 
-def _fits(name: str, listed: str) -> bool:
-    if "*" in listed:
-        return fnmatchcase(name, listed)
-    forms = (listed, listed.split(":")[0], listed.removeprefix("models/"), _DATED.sub("", listed))
-    return name.split(":")[0] in forms or name == listed or _DATED.sub("", name) == forms[-1]
+def _fits(name: str, entry: str) -> bool:
+    if "*" in entry:
+        return fnmatchcase(name, entry)
+    forms = (entry, entry.split(":")[0], entry.removeprefix("models/"), _DATED.sub("", entry))
+    return name.split(":")[0] in forms or name == entry or _DATED.sub("", name) == forms[-1]
 
 
-async def met(http: aiohttp.ClientSession, replica: Replica, spec: ModelSpec) -> Listing:
+async def list_models(http: aiohttp.ClientSession, replica: Replica, spec: ModelSpec) -> Listing:
     """A server's models; one that still loads is waited for.
 
     Args:
@@ -77,11 +76,11 @@ async def met(http: aiohttp.ClientSession, replica: Replica, spec: ModelSpec) ->
         RunError: it still loads, or sends its visitors to another origin.
     """
     until = time.monotonic() + spec.patience
-    while (listed := await _listing(http, replica, spec)) is None:
+    while (listing := await _listing(http, replica, spec)) is None:
         if time.monotonic() > until:
             raise RunError(f"{replica.title} was still loading after {spec.patience:.0f} s; try again later")
         await asyncio.sleep(LOAD_SECONDS)
-    return listed
+    return listing
 
 
 async def _listing(http: aiohttp.ClientSession, replica: Replica, spec: ModelSpec) -> Listing | None:
@@ -96,45 +95,44 @@ async def _listing(http: aiohttp.ClientSession, replica: Replica, spec: ModelSpe
         return Listing(refusal=f"{replica.title} refuses the key ({refusal(page, secrets(spec))}); set api_key_env")
     if page.status in LOADS:
         return None
-    known = _listed(page)
-    if known is None and not replica.url.endswith("/v1") and await _is_base(http, under(replica.url, "v1")):
+    listing = _read(page)
+    if listing is None and not replica.url.endswith("/v1") and await _is_base(http, under(replica.url, "v1")):
         raise UserError(f"{replica.title} is not the base URL of the server's API; name {replica.title}/v1")
-    return known or Listing()
+    return listing or Listing()
 
 
 async def _is_base(http: aiohttp.ClientSession, url: str) -> bool:
     try:
-        return _listed(await get(http, under(url, "models"), LIST_SECONDS)) is not None
+        return _read(await get(http, under(url, "models"), LIST_SECONDS)) is not None
     except (Transient, RunError):
         return False
 
 
-def _listed(page: Page) -> Listing | None:
+def _read(page: Page) -> Listing | None:
     """What the page lists; None where it is no list of models."""
     try:
-        data: Any = page.json() if page.status == 200 else None
+        data = page.json() if page.status == 200 else None
     except (ValueError, RecursionError):
         return None
     rows = data.get("data", data.get("models")) if isinstance(data, Mapping) else data
     if not isinstance(rows, list):
         return None
     names = [each if isinstance(each, str) else each.get("id") if isinstance(each, Mapping) else None for each in rows]
-    known = [each for each in rows if isinstance(each, Mapping)]
-    kinds, lengths = filter(None, map(_server, known)), filter(None, map(_length, known))
-    named = tuple(name for name in names if isinstance(name, str) and name)
-    harmony = any(_HARMONY.search(f"{each.get('id')} {each.get('root')}") for each in known)
-    return Listing(
-        named, next(kinds, ""), length=min(lengths, default=0) if len(rows) < CATALOGUE else 0, harmony=harmony
-    )
+    models = [each for each in rows if isinstance(each, Mapping)]
+    kinds, lengths = filter(None, map(_server, models)), filter(None, map(_length, models))
+    texts = tuple(name for name in names if isinstance(name, str) and name)
+    harmony = any(_HARMONY.search(f"{each.get('id')} {each.get('root')}") for each in models)
+    length = min(lengths, default=0) if len(rows) < CATALOGUE else 0
+    return Listing(texts, next(kinds, ""), length=length, harmony=harmony)
 
 
-def _length(row: Mapping[str, Any]) -> int:
+def _length(row: Mapping[str, object]) -> int:
     """vLLM's and SGLang's word for it, and OpenRouter's."""
-    said = [row.get(key) for key in ("max_model_len", "context_length")]
-    return next((each for each in said if type(each) is int and each > 0), 0)
+    lengths = [row.get(key) for key in ("max_model_len", "context_length")]
+    return next((each for each in lengths if type(each) is int and each > 0), 0)
 
 
-def _server(row: Mapping[str, Any]) -> str:
+def _server(row: Mapping[str, object]) -> str:
     """The kind of server that has such a row in its list."""
     if (owner := row.get("owned_by")) in OWNERS:
         return str(owner)

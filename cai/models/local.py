@@ -21,12 +21,12 @@ from cai.models import reasoning
 from cai.models.batches import Batches
 from cai.models.bundled import resolve
 from cai.models.dialect import gives_no_score
-from cai.models.forcing import BUDGET, closed
-from cai.models.lessons import opened
-from cai.models.replies import apart_from_thought, written
-from cai.models.sampling import Seeded
+from cai.models.forcing import BUDGET, close_thoughts
+from cai.models.replies import reply_parts, text_sample
+from cai.models.sampling import GumbelNoise
 from cai.models.spec import ModelSpec
 from cai.models.templates import QUESTION, ChatTemplate, ends
+from cai.models.thoughts import open_tags
 from cai.models.types import Reply, Request, Sample
 from cai.models.usage import share
 from cai.models.weights import load
@@ -53,15 +53,15 @@ class Local:
     @property
     def thinks(self) -> bool:
         """Whether its folder tells that it thinks, or its template opens a thought."""
-        return bool(self.parser) or (self.format == CHAT and opened(self.template.asked((QUESTION,))) is not None)
+        return bool(self.parser) or (self.format == CHAT and open_tags(self.template.prompt((QUESTION,))) is not None)
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; a thought has tokens of its own, and one that took them all is closed, as on servers."""
         if request.score:
             raise gives_no_score(self.name)
         writes = bool(request.messages) and not (request.choices or request.begin)
-        request = self._put(request)
-        tags = opened(request.prompt)
+        request = self._in_text(request)
+        tags = open_tags(request.prompt)
         if not writes or not (tags or self.parser):
             return await self.batches.ask(request)
         request = replace(request, budget=self._room(request))
@@ -69,17 +69,17 @@ class Local:
         if self.parser == reasoning.HARMONY:  # whose thought no tag alone closes
             return reply
         around = ("", tags[1]) if tags else reasoning.tags(self.parser)
-        return await closed(reply, request, around, self.batches.ask)
+        return await close_thoughts(reply, request, around, self.batches.ask)
 
-    def _put(self, request: Request) -> Request:
+    def _in_text(self, request: Request) -> Request:
         """The request as the text that the model goes on from; here, so that what a template does not take is this row's alone."""
         if not request.messages:
             return request
         if request.thought:
             last = {"role": "assistant", "content": request.begin, "reasoning_content": request.thought}
-            text = self.template.going_on((*request.messages, last))
+            text = self.template.unfinished((*request.messages, last))
             return replace(request, messages=(), prompt=text, begin="")
-        return replace(request, messages=(), prompt=self.template.asked(request.messages))
+        return replace(request, messages=(), prompt=self.template.prompt(request.messages))
 
     def _room(self, request: Request) -> int:
         """Tokens for a thought beside the answer, as far as the model's length has them and leaves room for one after it."""
@@ -89,12 +89,12 @@ class Local:
     def _answer(self, requests: list[Request]) -> list[Reply | RowError]:
         texts = [request.prompt + request.begin for request in requests]
         lengths = [len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
-        fits = [length + _wanted(request) <= self.limit for length, request in zip(lengths, requests, strict=True)]
-        kept = [number for number, fit in enumerate(fits) if fit]
+        fits = [length + _most_tokens(request) <= self.limit for length, request in zip(lengths, requests, strict=True)]
+        numbers = [number for number, fit in enumerate(fits) if fit]
         answer = self._choose if requests[0].choices else self._write
-        done = iter(answer([requests[n] for n in kept], [texts[n] for n in kept]) if kept else [])
+        replies = iter(answer([requests[n] for n in numbers], [texts[n] for n in numbers]) if numbers else [])
         long = "the prompt and the answer are longer than the model's context"
-        return [next(done) if fit else RowError("context_too_long", long) for fit in fits]
+        return [next(replies) if fit else RowError("context_too_long", long) for fit in fits]
 
     @torch.inference_mode()
     def _choose(self, requests: list[Request], texts: list[str]) -> list[Reply]:
@@ -104,10 +104,10 @@ class Local:
         logprobs = self.model(**inputs, logits_to_keep=1).logits[:, -1].float().log_softmax(-1)
         replies = []
         for request, row, mask in zip(requests, logprobs, inputs["attention_mask"], strict=True):
-            known = {choice: ids for choice in request.choices if (ids := self._ids(choice))}
-            found = {choice: row[ids].logsumexp(0).item() for choice, ids in known.items()}
-            found = {} if any(map(math.isnan, found.values())) else found
-            replies.append(Reply(("",), ("stop",), found, int(mask.sum()), 0, 1, self.name))
+            tokens = {choice: ids for choice in request.choices if (ids := self._ids(choice))}
+            values = {choice: row[ids].logsumexp(0).item() for choice, ids in tokens.items()}
+            values = {} if any(map(math.isnan, values.values())) else values
+            replies.append(Reply(("",), ("stop",), values, int(mask.sum()), 0, 1, self.name))
         return replies
 
     def _ids(self, choice: str) -> list[int]:
@@ -126,10 +126,10 @@ class Local:
         if first.temperature > 0:  # in the order of other servers: the nucleus is that of the tempered probabilities
             steps.append(TemperatureLogitsWarper(first.temperature))
             steps += [TopPLogitsWarper(first.top_p)] if first.top_p < 1 else []
-            steps.append(Seeded(seeds))
+            steps.append(GumbelNoise(seeds))
         out = self.model.generate(
             **inputs,
-            max_new_tokens=_wanted(first),
+            max_new_tokens=_most_tokens(first),
             do_sample=False,
             logits_processor=steps,
             stop_strings=list(first.stop) if first.stop and first.budget is None else None,  # they end no thought
@@ -137,26 +137,28 @@ class Local:
             pad_token_id=self.tokenizer.pad_token_id,
         )
         rows = [ids[inputs["input_ids"].shape[1] :].tolist() for ids in out]
-        asked = [request for request in requests for _ in range(request.n)]
-        samples = [self._sample(*each) for each in zip(rows, asked, strict=True)]
+        origins = [request for request in requests for _ in range(request.n)]
+        samples = [self._sample(*each) for each in zip(rows, origins, strict=True)]
         counts = inputs["attention_mask"].sum(1).tolist()
         replies, start = [], 0
         for request in requests:
-            mine = samples[start : start + request.n]
-            own = [each for each, _ in mine]
-            spent = sum(count for _, count in mine)
-            parts = {**written(own), "tokens_thought": share(spent, own)}
-            replies.append(Reply(**parts, tokens_in=counts[start], tokens_out=spent, model=self.name))
+            rows = samples[start : start + request.n]
+            out_tokens = sum(count for _, count in rows)
+            answers = [each for each, _ in rows]
+            parts, thought = reply_parts(answers), share(out_tokens, answers)
+            spent = {"tokens_in": counts[start], "tokens_out": out_tokens, "tokens_thought": thought}
+            replies.append(Reply(**parts, **spent, model=self.name))
             start += request.n
         return replies
 
     def _sample(self, ids: list[int], request: Request) -> tuple[Sample, int]:
         """One generated row, and its number of tokens."""
-        kept = next((n for n, token in enumerate(ids) if token in self.ends), len(ids))
-        finish = "stop" if kept < len(ids) else "length"
-        begun = opened(request.prompt) is not None and not request.begin
-        sample = apart_from_thought(self.template.text(ids[:kept]), finish, stops=request.stop, opened=begun)
-        return self._within(sample, request) if request.budget else sample, min(kept + 1, len(ids))
+        length = next((n for n, token in enumerate(ids) if token in self.ends), len(ids))
+        finish = "stop" if length < len(ids) else "length"
+        in_thought = open_tags(request.prompt) is not None and not request.begin
+        text = self.template.text(ids[:length])
+        sample = text_sample(text, finish, stops=request.stop, in_thought=in_thought)
+        return self._within(sample, request) if request.budget else sample, min(length + 1, len(ids))
 
     def _within(self, sample: Sample, request: Request) -> Sample:
         """A sample whose answer has no tokens that were its thought's."""
@@ -171,5 +173,5 @@ def _shape(request: Request) -> tuple[object, ...]:
     )
 
 
-def _wanted(request: Request) -> int:
+def _most_tokens(request: Request) -> int:
     return 1 if request.choices else request.max_tokens + (request.budget or 0)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from cai.models.asked import asked_as
+from cai.models.roles import for_role
 from cai.models.spec import ModelSpec
 from cai.models.types import Model
 
@@ -21,7 +21,7 @@ async def open_model(spec: ModelSpec, logs: Path) -> AsyncIterator[Model]:
         RunError: it did not come up.
     """
     async with _up(spec, logs) as model:
-        yield asked_as(model, spec)
+        yield for_role(model, spec)
 
 
 @asynccontextmanager

@@ -15,16 +15,16 @@ def needed(model: str) -> bool:
         model: the folder, or a name on the Hub, of which nothing is known here.
     """
     try:
-        said = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    kind = str(said.get("model_type", "")).replace("-", "_") if isinstance(said, dict) else ""
+    kind = str(config.get("model_type", "")).replace("-", "_") if isinstance(config, dict) else ""
     spec = importlib.util.find_spec("transformers")
-    if not kind or not said.get("auto_map") or spec is None or not spec.origin:
+    if not kind or not config.get("auto_map") or spec is None or not spec.origin:
         return False
     # By its folders, as to import it takes seconds; a part of a model, such as gemma3_text, has none of its own.
-    known = [each.name for each in (Path(spec.origin).parent / "models").iterdir() if each.is_dir()]
-    return not any(kind == each or kind.startswith(f"{each}_") for each in known)
+    folders = [each.name for each in (Path(spec.origin).parent / "models").iterdir() if each.is_dir()]
+    return not any(kind == each or kind.startswith(f"{each}_") for each in folders)
 
 
 def reason(error: Exception) -> str:

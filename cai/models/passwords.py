@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from constitution.visible import without_password
@@ -25,15 +25,15 @@ def environment(settings: object) -> dict[str, str]:
     return {SERVERS: json.dumps([*urls])} if urls else {}
 
 
-def without(settings: Any) -> Any:
+def without(settings: Mapping[str, object]) -> dict[str, object]:
     """Settings as they may be written down."""
-    return _each(settings, _bare)
+    return {key: _each(value, _bare) for key, value in settings.items()}
 
 
-def restored(settings: Any) -> Any:
+def restored(settings: Mapping[str, object]) -> dict[str, Any]:
     """Settings that were written down, with the passwords that this process was given."""
-    known = {_bare(url): url for url in json.loads(os.environ.get(SERVERS) or "[]")}
-    return _each(settings, lambda text: known.get(text, text))
+    urls = {_bare(url): url for url in json.loads(os.environ.get(SERVERS) or "[]")}
+    return {key: _each(value, lambda text: urls.get(text, text)) for key, value in settings.items()}
 
 
 def _bare(text: str) -> str:
@@ -41,7 +41,7 @@ def _bare(text: str) -> str:
     return re.sub(r"^(https?://[^\s?]*)\?\S*$", r"\1", without_password(text))
 
 
-def _each(data: Any, change: Callable[[str], str]) -> Any:
+def _each(data: object, change: Callable[[str], str]) -> object:
     """The same data with every text changed; keys stay."""
     if isinstance(data, dict):
         return {key: _each(value, change) for key, value in data.items()}

@@ -4,8 +4,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 
-from cai.models.asked import AskedAs
 from cai.models.forcing import BUDGET
+from cai.models.roles import RoleModel
 from cai.models.types import Model, Request
 from cai.models.verdicts import thinks
 
@@ -26,8 +26,8 @@ def cost(price: Price, tokens: Sequence[int]) -> float:
     """What tokens cost: in (the cached ones among them), cached, out; nothing where the role has no price."""
     if not price:
         return 0.0
-    asked, cached, out = tokens
-    fresh = max(asked - cached, 0) * price["in"] + cached * price.get("cached", price["in"])
+    tokens_in, cached, out = tokens
+    fresh = max(tokens_in - cached, 0) * price["in"] + cached * price.get("cached", price["in"])
     return (fresh + out * price["out"]) / 1e6
 
 
@@ -39,8 +39,8 @@ def priced(role: str, price: Price, batch: bool) -> dict[str, Price]:
 
 def size(request: Request) -> int:
     """The bytes of what is asked: a token is one byte at the least, in any language."""
-    said = (request.messages, request.prompt, request.begin, request.thought)
-    return len(json.dumps(said, ensure_ascii=False, default=str).encode("utf-8", "replace")) + len(request.tokens)
+    texts = (request.messages, request.prompt, request.begin, request.thought)
+    return len(json.dumps(texts, ensure_ascii=False, default=str).encode("utf-8", "replace")) + len(request.tokens)
 
 
 def most(price: Price, request: Request, model: Model, density: float = 1.0) -> float:
@@ -51,16 +51,16 @@ def most(price: Price, request: Request, model: Model, density: float = 1.0) -> 
     Args:
         density: tokens of a byte at the most.
     """
-    asked = math.ceil(size(request) * density) + FRAME * (1 + len(request.messages))
-    said = 0 if request.score else 1 if request.choices else request.max_tokens
-    if said > 1 and (thought := _thought(request, model)):
-        asked, said = 2 * asked + thought, 2 * said + thought
-    return cost(price, (request.n * asked, 0, request.n * said))
+    tokens_in = math.ceil(size(request) * density) + FRAME * (1 + len(request.messages))
+    out = 0 if request.score else 1 if request.choices else request.max_tokens
+    if out > 1 and (thought := _thought(request, model)):
+        tokens_in, out = 2 * tokens_in + thought, 2 * out + thought
+    return cost(price, (request.n * tokens_in, 0, request.n * out))
 
 
 def _thought(request: Request, model: Model) -> int:
     """Tokens that a thought may take."""
     if request.budget is not None or not thinks(model):
         return request.budget or 0
-    said = model.spec.thinking if isinstance(model, AskedAs) else BUDGET
-    return said["budget"] if isinstance(said, Mapping) else BUDGET
+    thinking = model.spec.thinking if isinstance(model, RoleModel) else BUDGET
+    return thinking["budget"] if isinstance(thinking, Mapping) else BUDGET

@@ -1,25 +1,22 @@
 """Before the first row: one harmless request of each shape that will be asked, and what to do where a server refuses it."""
 
 import asyncio
-import math
 import re
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol
 
 from cai.errors import RunError
 from cai.models import verdicts
-from cai.models.abilities import Abilities, otherwise
-from cai.models.dialect import OpenAI, Vllm
+from cai.models.abilities import otherwise
+from cai.models.dialect import Vllm
+from cai.models.findings import Findings
+from cai.models.forcing import BUDGET
 from cai.models.harmless import Shape, harmless, shape, wordier
+from cai.models.headstart import Asked, HeadStart
 from cai.models.listing import LOADS
 from cai.models.refusals import Refused
 from cai.models.replica import Replica
-from cai.models.replies import THINKING
 from cai.models.retries import Transient
-from cai.models.spec import ModelSpec
-from cai.models.switches import room
 from cai.models.types import Reply, Request
 
 MOST_WAYS = 12
@@ -33,45 +30,73 @@ _CHANGING = re.compile(r"(?=[\w-]*\d)[\w-]{8,}")
 """Ids and times, by which two refusals of one cause differ."""
 
 
-class Asked(Protocol):
-    """The model that is asked, as far as a probe goes."""
-
-    spec: ModelSpec
-    name: str
-    dialect: OpenAI
-    replicas: list[Replica]
-    thinks: bool
-    say: Callable[[str], None]
-
-    def once(self, request: Request, server: Replica | None = None) -> Awaitable[Reply]:
-        """One try, at any server unless told; raises Refused or Transient."""
-        ...
-
-    async def comes_back(self, until: float) -> bool:
-        """Wait for any server until a moment of the clock."""
-        ...
-
-    def gone(self, error: Transient) -> str:
-        """The sentence for a model that no server answers for."""
-        ...
-
-
 class Probes:
-    """Harmless requests to one model: before the first of a shape, and in doubt whose fault a failure is."""
+    """Harmless requests to one model, before the first of each shape."""
 
     def __init__(self, model: Asked) -> None:
         self.model, self.turn, self.asking = model, asyncio.Lock(), asyncio.Lock()
+        self.findings, self.early = Findings(model), HeadStart(model)
         self.role = model.spec.role
         self.known: set[Shape] = set()
-        self.stood: dict[tuple[Shape, Replica], float] = {}
-        """When the last harmless request of a shape was sent that a server answered."""
         self.doubtful: set[Shape] = set()
         """Those at which the servers fail also where they are harmless."""
         self.gives: dict[Shape, bool] = {}
         """Whether log-probabilities of choices come with an answer."""
         self.heard: set[Replica] = set()
         """Servers of which it is known whether their chat template shows system messages."""
-        self.notes: set[str] = set()
+        self.coming: list[Request] = []
+        """What will be prepared, as far as it is announced."""
+        self.announced: set[Shape | Replica] = set()
+        """Shapes that were sent ahead, and servers which were sent a wordier request so."""
+
+    def announce(self, request: Request) -> None:
+        """Say that a request will be prepared: what is harmless of it goes out at once, beside what else is announced.
+
+        Whoever announces calls ``recall`` in the end.
+        """
+        self.coming.append(request)
+        for each in (request, self._bounded(request)):
+            self._send(each)
+
+    async def recall(self) -> None:
+        """End what was announced and never prepared."""
+        self.coming.clear()
+        self.announced.clear()
+        await self.early.recall()
+
+    def _send(self, request: Request) -> None:
+        looks = shape(request)
+        if looks in self.known or looks in self.announced or self._ours(request):
+            return
+        self.announced.add(looks)
+        asked = self.harmless(request)
+        for server in self._servers():
+            self.early.send(asked, server)
+            if self._hears(asked, server) and server not in self.announced:
+                self.announced.add(server)
+                self.early.send(wordier(asked, "system"), server)
+
+    async def prepared(self, request: Request, role: str = "") -> Request:
+        """The request as it is to be sent: that a model thinks may have shown at the first of its shape.
+
+        Raises:
+            UserError, RunError: as ``before``.
+        """
+        await self.before(request, role)
+        bounded = self._bounded(request)
+        if bounded is not request:
+            for each in self.coming:  # now that it is known to think
+                self._send(self._bounded(each))
+            await self.before(bounded, role)
+        return bounded
+
+    def _bounded(self, request: Request) -> Request:
+        """The request with a budget for its thought, where it is a text's and one is to be expected."""
+        writes = request.messages and not (request.choices or request.score or request.begin)
+        expected = writes and (request.thinking == "on" or (self.model.thinks and not request.thinking))
+        length = self.model.spec.max_len or self.model.length
+        most = min(BUDGET, length // 2) if length else BUDGET
+        return replace(request, budget=most) if expected and request.budget is None else request
 
     async def before(self, request: Request, role: str = "") -> None:
         """Find out, once for each shape, how the servers take a request; of several roles, sentences name the one that asks.
@@ -84,12 +109,19 @@ class Probes:
         if looks in self.known:
             return
         async with self.turn:
-            # Of a server of ours it is known what it takes, but for its model's chat template and thoughts.
             self.role = role or self.model.spec.role
-            ours = self.model.spec.served and not (looks[0] or request.thinking or request.budget)
-            if looks not in self.known and not ours:
+            if looks not in self.known and not self._ours(request):
                 await self._take(request)
             self.known.add(looks)
+
+    def _ours(self, request: Request) -> bool:
+        """Of a server of ours it is known what it takes, but for its model's chat template and thoughts."""
+        system = shape(request)[0]
+        return bool(self.model.spec.served) and not (system or request.thinking or request.budget)
+
+    def _servers(self) -> list[Replica]:
+        """Those that may be unlike; ours are alike."""
+        return self.model.replicas[:1] if self.model.spec.served else self.model.replicas
 
     async def gives_logprobs(self, request: Request) -> bool:
         """Whether verdicts can be read by log-probability, found out as ``before`` does, whose other errors it raises."""
@@ -101,57 +133,19 @@ class Probes:
                     self.gives[looks] = True
                 except verdicts.NoLogprobs as none:
                     self.gives[looks] = False
-                    self._note(f"its verdicts are sampled, as it {none.why}")
+                    self.findings.note(f"its verdicts are sampled, as it {none.why}")
         return self.gives[looks]
-
-    async def blames_row(self, request: Request, refused: Refused) -> bool:
-        """Whether a refusal is the row's: a harmless request that is sent after it, to the same server, is answered.
-
-        All that were refused before it is sent share it. False where the server went away, so that it cannot be told.
-
-        Raises:
-            RunError: a harmless request alike is refused as well, so that it is everyone's.
-        """
-        server = refused.replica or self.model.replicas[0]
-        looks, since = (shape(request), server), time.monotonic()
-        if refused.status == 402:  # what is harmless may be paid for with the last cent
-            raise self._everyones(refused, server) from refused
-        async with self.turn:
-            if self.stood.get(looks, -math.inf) >= since:
-                return True
-            sent = time.monotonic()
-            try:
-                await self._patiently(self._harmless(request), server)
-            except Transient:
-                return False
-            except Refused as too:
-                if too.status >= 500:
-                    return True  # it fails at what is harmless, which says nothing of a refusal
-                raise self._everyones(too, server) from refused
-            self.stood[looks] = sent
-            return True
-
-    def _everyones(self, refused: Refused, server: Replica) -> RunError:
-        return RunError(f"{server.title} refuses {self.model.name} ({refused}); {refused.advice()}")
-
-    async def stands(self, request: Request) -> bool:
-        """Whether a harmless request of the same shape is answered now."""
-        try:
-            await self.model.once(self._harmless(request))
-        except (Transient, Refused):
-            return False
-        return True
 
     def doubts(self, request: Request) -> bool:
         """Whether the servers fail at harmless requests of this shape as well."""
         return shape(request) in self.doubtful
 
-    def _harmless(self, request: Request) -> Request:
+    def harmless(self, request: Request) -> Request:
         """As ``harmless``; of a server of ours few tokens are asked, as it refuses none."""
         asked = harmless(request)
         return replace(asked, max_tokens=1, budget=asked.budget and 1) if self.model.spec.served else asked
 
-    async def _patiently(self, request: Request, server: Replica, most: int = ERRORS) -> Reply:
+    async def patiently(self, request: Request, server: Replica, most: int = ERRORS) -> Reply:
         """An answer, also of a server that is busy or away for a while; so many errors are a refusal.
 
         Raises:
@@ -162,7 +156,7 @@ class Probes:
         until, errors = time.monotonic() + self.model.spec.patience, 0
         while True:
             try:
-                return await self.model.once(request, server)
+                return await self.early.ask(request, server)
             except Transient as error:
                 away = not error.status or error.status in LOADS
                 errors += not error.busy and (not away or bool(self.model.replicas[1:]))
@@ -177,13 +171,12 @@ class Probes:
 
     async def _take(self, request: Request) -> None:
         """At each server, as they may be unlike; one that is away or fails is left to what it does with rows."""
-        asked = self._harmless(request)
-        servers = self.model.replicas[:1] if self.model.spec.served else self.model.replicas
+        asked = self.harmless(request)
         away, refusals, well = None, list[tuple[Replica, Refused]](), False
-        for server in servers:
+        for server in self._servers():
             try:
-                reply = await self._patiently(asked, server)
-                self._look(asked, reply, server)
+                reply = await self.patiently(asked, server)
+                self.findings.look(asked, reply, server, self.role)
                 well = True
                 await self._hear(asked, reply, server)
             except Refused as refused:
@@ -199,51 +192,23 @@ class Probes:
         if not well:
             self.doubtful.add(shape(request))
 
-    def _look(self, asked: Request, reply: Reply, server: Replica) -> None:
-        """What of an answer to a harmless request shows that rows would be asked in vain, or put otherwise."""
-        if asked.choices:
-            goes_on = bool(asked.prompt) or isinstance(self.model.dialect, Vllm)
-            verdicts.look(reply, self.role, server.title, goes_on)
-            return
-        self.model.thinks |= (bool(reply.thinking) or THINKING in reply.finishes) and not asked.thinking
-        for note in self.model.dialect.learn(asked, reply):
-            self._note(note)
-        if not asked.score and len(reply.texts) < asked.n:
-            self._put(replace(self.model.dialect.now, samples=False), "samples are asked one by one")
-        if "unknown" in reply.finishes:
-            self._note("it does not say how its answers end, so that none counts as whole")
-        if self.model.spec.served:  # few tokens were asked
-            return
-        if THINKING in reply.finishes:
-            self._note_spent(asked)
-        elif reply.thinking and not any(reply.texts):
-            self._note("it answers a greeting with a thought alone, as where a server takes all for one")
-
-    def _note_spent(self, asked: Request) -> None:
-        """That a thought took all tokens; not of a request that is asked anew, with a budget for its thought."""
-        off = asked.thinking == "off"
-        if asked.messages and not (asked.budget or off or asked.begin):
-            return
-        most = asked.max_tokens + (room(asked) if self.model.dialect.now.room else 0)
-        more, less = "max_tokens", "extra_body"
-        if asked.messages and not off:
-            more, less = f"{more}, or thinking: {{budget: TOKENS}}", f"thinking: off, or {less}"
-        spent = f"a thought took all {most:,} tokens of its answer to a greeting"
-        self._note(f"{spent}; give it more ({more}), or lessen its thinking ({less})")
-
     async def _hear(self, asked: Request, reply: Reply, server: Replica) -> None:
         """Whether a chat template of vLLM's leaves system messages out without a word, by the tokens of a wordier one."""
-        system = any(each["role"] == "system" for each in asked.messages) and self.model.dialect.now.system
-        if not (system and reply.tokens_in and isinstance(self.model.dialect, Vllm)) or server in self.heard:
+        if not (self._hears(asked, server) and reply.tokens_in):
             return
         self.heard.add(server)
         for role in ("system", "user"):  # a server may count nothing of what it is asked
-            wordy = await self._patiently(wordier(asked, role), server)
+            wordy = await self.patiently(wordier(asked, role), server)
             if (wordy.tokens_in == reply.tokens_in) != (role == "system"):
                 break
         else:
             note = "its chat template leaves system messages out, so that they stand before the words of the first turn"
-            self._put(replace(self.model.dialect.now, system=False), note)
+            self.findings.put(replace(self.model.dialect.now, system=False), note)
+
+    def _hears(self, asked: Request, server: Replica) -> bool:
+        """Whether this would be the first system message of which a server of vLLM's shows the tokens."""
+        system = any(each["role"] == "system" for each in asked.messages) and self.model.dialect.now.system
+        return system and isinstance(self.model.dialect, Vllm) and server not in self.heard
 
     async def _otherwise(self, asked: Request, first: Refused, server: Replica, anew: bool) -> bool:
         """Go from refusal to refusal: what is answered, or refused with other words, was a step on the way.
@@ -265,30 +230,21 @@ class Probes:
             before, (now, note) = dialect.now, ways.pop(0)
             dialect.now = now
             try:
-                reply = await self._patiently(asked, server, 1)
+                reply = await self.patiently(asked, server, 1)
             except Refused as refused:
                 if _cause(refused) == _cause(last):
                     dialect.now = before
                     continue
                 last, ways = refused, list(otherwise(asked, now, refused.words))
             else:
-                self._note(note)
-                self._look(asked, reply, server)
+                self.findings.note(note)
+                self.findings.look(asked, reply, server, self.role)
                 return True
-            self._note(note)
+            self.findings.note(note)
         dialect.now = plain
         if first.status >= 500:
             return False
         raise verdicts.refused(asked, last, self.role, server.title)
-
-    def _put(self, now: Abilities, note: str) -> None:
-        self.model.dialect.now = now
-        self._note(note)
-
-    def _note(self, note: str) -> None:
-        if note and note not in self.notes:
-            self.notes.add(note)
-            self.model.say(f"{self.model.name}: {note}")
 
 
 def _cause(refused: Refused) -> tuple[int, str]:

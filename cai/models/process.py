@@ -67,8 +67,8 @@ def cause(log: Path) -> str:
     telling = [line for line in errors if "root cause" not in line] or lines[-1:]
     if not telling:
         return "it left no log"
-    named = re.search(r"\w*(?:Error|Exception): .*", telling[-1])
-    return (named.group() if named else telling[-1]).strip()[:300]
+    error = re.search(r"\w*(?:Error|Exception): .*", telling[-1])
+    return (error.group() if error else telling[-1]).strip()[:300]
 
 
 def _end_left_behind(record: Path) -> None:
@@ -115,9 +115,9 @@ def _end_all(pid: int) -> None:
 def _end_below(pid: int) -> None:
     """End all that runs below a process, those first asked that can be."""
     began = time.monotonic()
-    while (below := _descendants(pid)) and (waited := time.monotonic() - began) < 2 * GRACE_SECONDS:
+    while (below := _descendants(pid)) and (seconds := time.monotonic() - began) < 2 * GRACE_SECONDS:
         for each in below:
-            _end(each, signal.SIGTERM if waited < GRACE_SECONDS else signal.SIGKILL, os.kill)
+            _end(each, signal.SIGTERM if seconds < GRACE_SECONDS else signal.SIGKILL, os.kill)
         time.sleep(0.1)
 
 
@@ -131,10 +131,10 @@ def _descendants(pid: int) -> list[int]:
             continue
         if state != "Z":
             children.setdefault(int(parent), []).append(int(stat.parent.name))
-    found, below = [], children.get(pid, [])
+    pids, below = [], children.get(pid, [])
     while below:
-        found, below = found + below, [each for parent in below for each in children.get(parent, ())]
-    return found
+        pids, below = pids + below, [each for parent in below for each in children.get(parent, ())]
+    return pids
 
 
 def _adopt() -> None:

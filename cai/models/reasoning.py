@@ -8,20 +8,23 @@ models think and others do not. Where neither tells, none is named, and thoughts
 import json
 from pathlib import Path
 
+from cai.models.switches import SWITCHES
+from cai.models.thoughts import TAGS
+
 NONE = "none"
 """Says in a recipe that a server is to be started without a parser."""
 HARMONY = "openai_gptoss"
 """The parser of gpt-oss, whose thoughts stand in channels."""
-TAGS = ("<think>", "</think>")
-"""What most families put around a thought."""
-OTHER_TAGS = {
-    "seed_oss": ("<seed:think>", "</seed:think>"),
-    "mistral": ("[THINK]", "[/THINK]"),
-    "cohere_command3": ("<|START_THINKING|>", "<|END_THINKING|>"),
-    "gemma4": ("<|channel>thought\n", "<channel|>"),
-    "minimax_m3": ("<mm:think>", "</mm:think>"),
+OPENING = "<think>"
+"""What most families put before a thought."""
+OPENINGS = {
+    "seed_oss": "<seed:think>",
+    "mistral": "[THINK]",
+    "cohere_command3": "<|START_THINKING|>",
+    "gemma4": "<|channel>thought\n",
+    "minimax_m3": "<mm:think>",
 }
-"""Parser → the tags of its family, where they are others."""
+"""Parser → what its family puts there, where that is something else; all tags are in ``cai.models.thoughts``."""
 FAMILIES = (
     ("gpt_oss", HARMONY),
     ("deepseek_v4", "deepseek_v4"),
@@ -49,8 +52,6 @@ FAMILIES = (
 )
 """How a family's ``model_type`` begins → the parser of vLLM 0.31 that reads it; the first that fits."""
 SETTINGS = ("config.json", "tokenizer_config.json", "chat_template.*")
-SWITCHES = ("enable_thinking", "thinking", "reasoning_effort")
-"""Variables of chat templates by which thinking is switched."""
 
 
 def parser_of(model: str) -> str:
@@ -72,20 +73,21 @@ def parser_of(model: str) -> str:
 
 def parser(folder: Path) -> str:
     """As ``parser_of``, of a folder."""
-    known = _json(folder / "config.json").get("model_type")
-    named = next((name for family, name in FAMILIES if isinstance(known, str) and known.startswith(family)), "")
+    kind = _json(folder / "config.json").get("model_type")
+    name = next((name for family, name in FAMILIES if isinstance(kind, str) and kind.startswith(family)), "")
     text = template(folder)
-    if named == HARMONY:
-        return named
-    if named and tags(named)[1].strip() in text:
-        return "deepseek_r1" if named == "deepseek_v3" and not _switched(text) else named
+    if name == HARMONY:
+        return name
+    if name and tags(name)[1] in text:
+        return "deepseek_r1" if name == "deepseek_v3" and not _has_switch(text) else name
     # Distilled models have the family of their base, and the template of their teacher.
-    return "deepseek_r1" if "<\uff5cAssistant\uff5c>" in text and TAGS[1] in text else ""
+    return "deepseek_r1" if "<\uff5cAssistant\uff5c>" in text and tags("")[1] in text else ""
 
 
 def tags(name: str) -> tuple[str, str]:
-    """What opens and closes a thought, by the parser's name."""
-    return OTHER_TAGS.get(name, TAGS)
+    """What opens and closes a thought, by the parser's name; without one as in most families."""
+    opening = OPENINGS.get(name, OPENING)
+    return opening, dict(TAGS)[opening.strip()]
 
 
 def template(folder: Path) -> str:
@@ -97,13 +99,14 @@ def template(folder: Path) -> str:
     return "\n".join(texts)
 
 
-def _switched(text: str) -> bool:
-    return any(each in text for each in SWITCHES)
+def _has_switch(text: str) -> bool:
+    """Whether a chat template has a variable by which thinking is switched."""
+    return any(each in text for each in (*SWITCHES, "reasoning_effort"))
 
 
 def _json(path: Path) -> dict[str, object]:
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return known if isinstance(known, dict) else {}
+    return data if isinstance(data, dict) else {}

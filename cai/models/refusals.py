@@ -79,22 +79,22 @@ class Refused(Exception):
         return TEMPERATURE if "temperature" in self.words.lower() else OTHERWISE
 
 
-def refusal(page: Page | Failure, asked: Sequence[str], replica: Replica | None = None) -> Refused | Transient:
+def refusal(page: Page | Failure, request: Sequence[str], replica: Replica | None = None) -> Refused | Transient:
     """What a page of an error means.
 
     Args:
-        asked: the texts of the request, and the keys sent with it, which some servers repeat; they are no word of the server's.
+        request: its texts, and the keys sent with it, which some servers repeat; they are no word of the server's.
         replica: the server that sent it.
     """
     words, after = (page.words, None) if isinstance(page, Failure) else (page.words(), page.after)
-    words = _without(words, asked)
+    words = _without(words, request)
     text = f"{page.status or 'an error'} {words}".strip()
-    held = page.status == 402 and after is not None  # what others in flight may cost is not free yet (OpenRouter)
-    money = not held and (page.status == 402 or (MONEY.search(words) and not PER_TIME.search(words)))
+    waits = page.status == 402 and after is not None  # what others in flight may cost is not free yet (OpenRouter)
+    money = not waits and (page.status == 402 or (MONEY.search(words) and not PER_TIME.search(words)))
     if page.status == 413 or TOO_LARGE.search(words):  # said with a 429, too: so large a request never has its minute
         return Refused(page.status, words, replica)
     if not money and (
-        held or page.status in (425, 429, 498, 529) or BUSY.search(words) or (page.status == 503 and after is not None)
+        waits or page.status in (425, 429, 498, 529) or BUSY.search(words) or (page.status == 503 and after is not None)
     ):
         return Transient(text, after, busy=True, status=page.status)
     if page.status in (0, 408, 409) or (page.status >= 500 and not money) or page.status < 300:
@@ -102,9 +102,9 @@ def refusal(page: Page | Failure, asked: Sequence[str], replica: Replica | None 
     return Refused(page.status, words, replica)
 
 
-def _without(words: str, asked: Sequence[str]) -> str:
+def _without(words: str, request: Sequence[str]) -> str:
     """The words without what was asked, as it stood or on one line."""
-    for text in asked:
+    for text in request:
         for form in (text, " ".join(text.split())):
             if len(form) > 8:
                 words = words.replace(form, "…")

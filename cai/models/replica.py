@@ -2,7 +2,7 @@
 
 import time
 
-from cai.models.transport import shown
+from cai.models.transport import public
 
 FAILURES_BEFORE_REST = 3
 REST_SECONDS = 5.0
@@ -20,8 +20,8 @@ class Replica:
         base, mark, query = url.partition("?")
         base = base.rstrip("/").removesuffix("/chat/completions").removesuffix("/completions")
         self.url = f"{base}{mark}{query}"
-        self.title = shown(self.url)
-        self.load = self.asked = self.failures = 0
+        self.title = public(self.url)
+        self.load = self.requests = self.failures = 0
         self.rests_until = 0.0
 
     def well(self) -> bool:
@@ -30,13 +30,13 @@ class Replica:
             return True
         return time.monotonic() >= self.rests_until and not self.load
 
-    def failed(self) -> None:
+    def note_failure(self) -> None:
         """One more request that it did not answer."""
         self.failures += 1
         rests = self.failures - FAILURES_BEFORE_REST
         if rests >= 0:
             self.rests_until = time.monotonic() + min(REST_SECONDS * 2**rests, LONGEST_REST)
 
-    def answered(self) -> None:
+    def note_answer(self) -> None:
         """It is well."""
         self.failures, self.rests_until = 0, 0.0

@@ -8,13 +8,11 @@ thought in a field of its own or within tags.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
-from cai.models.thoughts import apart, closes_alone
+from cai.models.thoughts import THOUGHT_KEYS, closes_alone, parts_of
 from cai.models.types import Sample
-
-Json = Any
-"""Of what a server sends nothing is known yet."""
+from constitution.visible import invisible
 
 ENDS = {
     "stop": ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete", "completed", "end"),
@@ -40,7 +38,7 @@ ENDS = {
 _ENDS = {word: end for end, words in ENDS.items() for word in words}
 UNKNOWN, THINKING = "unknown", "thinking"
 """An end that no server should give, and that of an answer whose tokens were all spent on a thought."""
-SAID = ("text", "output_text", "refusal")
+ANSWER = ("text", "output_text", "refusal")
 THOUGHT = (
     *("thinking", "reasoning", "reasoning_content", "redacted_thinking", "summary_text", "reasoning_text"),
     *("reasoning.text", "reasoning.summary", "reasoning.encrypted"),
@@ -63,7 +61,7 @@ class Failure:
     words: str
 
 
-def failure(answer: Json) -> Failure | None:
+def failure(answer: object) -> Failure | None:
     """The error that stands in a 200, for the whole answer or in one of its samples."""
     if not isinstance(answer, dict):
         return None
@@ -80,13 +78,13 @@ def failure(answer: Json) -> Failure | None:
     return None
 
 
-def _failure(wrong: Json) -> Failure:
+def _failure(wrong: object) -> Failure:
     codes = [wrong.get(key) for key in ("code", "status", "status_code")] if isinstance(wrong, dict) else []
     status = next((int(code) for code in map(str, codes) if len(code) == 3 and code.isascii() and code.isdigit()), 0)
     return Failure(status, words_of(wrong))
 
 
-def words_of(wrong: Json) -> str:
+def words_of(wrong: object) -> str:
     """What a server says of an error, of the forms in which servers say it; what was asked is not repeated."""
     if isinstance(wrong, str):
         return " ".join(whole(wrong).split())
@@ -104,7 +102,7 @@ def words_of(wrong: Json) -> str:
     return ""
 
 
-def choices(answer: Json) -> list[Mapping[str, Json]]:
+def choices(answer: object) -> list[Mapping[str, object]]:
     """The samples in their order.
 
     Raises:
@@ -119,12 +117,12 @@ def choices(answer: Json) -> list[Mapping[str, Json]]:
     return samples
 
 
-def sample(choice: Mapping[str, Json], stops: Sequence[str] = (), opened: bool = False) -> Sample:
+def sample(choice: Mapping[str, object], stops: Sequence[str] = (), in_thought: bool = False) -> Sample:
     """One sample of an answer.
 
     Args:
         stops: where a text ends, also where the server did not end it.
-        opened: as of ``apart``.
+        in_thought: as of ``parts_of``.
 
     Raises:
         Unreadable: it holds no text, and nothing else that is known.
@@ -132,45 +130,56 @@ def sample(choice: Mapping[str, Json], stops: Sequence[str] = (), opened: bool =
     finish = end(choice.get("finish_reason"))
     if "message" in choice:
         text, thinking = _message(choice["message"])
-    elif isinstance(choice.get("text"), str):
-        text, thinking = whole(choice["text"]), ""
+    elif isinstance(text := choice.get("text"), str):
+        text, thinking = whole(text), ""
     elif finish == "content_filter":
         text, thinking = "", ""
     else:
         raise Unreadable("a choice without a message or a text")
-    return apart_from_thought(text, finish, thinking, stops, opened and not thinking and bool(text))
+    return text_sample(text, finish, thinking, stops, in_thought and not thinking and bool(text))
 
 
-def apart_from_thought(
-    text: str, finish: str, thinking: str = "", stops: Sequence[str] = (), opened: bool = False
+def text_sample(
+    text: str, finish: str, thinking: str = "", stops: Sequence[str] = (), in_thought: bool = False
 ) -> Sample:
     """A sample of a model of any kind, by its text and its end.
 
     Args:
         thinking: what was thought, where that came apart from the text.
-        stops, opened: as of ``sample``.
+        stops, in_thought: as of ``sample``.
     """
-    thought, said, unclosed = apart(text, opened)
-    said, cut = _before(said, stops) if stops else (said, False)
-    thinking, finish = thinking or thought, "stop" if cut else finish
+    thought, answer, unclosed = parts_of(text, in_thought)
+    answer, at_stop = _before(answer, stops) if stops else (answer, False)
+    answer = "" if invisible(answer) else answer
+    thinking, finish = thinking or thought, "stop" if at_stop else finish
     # Tokens of which nothing is seen were spent on a thought that the server keeps to itself.
-    spent = finish == "length" and (not said or (thinking and not said.strip()))
-    if spent or (unclosed and finish != "content_filter"):
+    all_thought = finish == "length" and (not answer or (thinking and not answer.strip()))
+    if all_thought or (unclosed and finish != "content_filter"):
         finish = THINKING
-    return Sample(said, thinking, finish, bool(thought) and closes_alone(text))
+    return Sample(answer, thinking, finish, bool(thought) and closes_alone(text))
 
 
 CALLS = ("<tool_call>", "[TOOL_CALLS]", "<|python_tag|>", "<function=", "<|tool_call|>", "<|tool_calls_section_begin|>")
 """How the call of a tool begins, where a server leaves it in the text."""
 
 
-def called(said: Sample) -> Sample:
+def with_calls(answer: Sample) -> Sample:
     """A sample of a model that was offered tools: the call of one is no answer."""
-    return replace(said, finish="tool_calls") if said.text.lstrip().startswith(CALLS) else said
+    return replace(answer, finish="tool_calls") if answer.text.lstrip().startswith(CALLS) else answer
 
 
-def written(samples: Sequence[Sample]) -> dict[str, Any]:
+class ReplyParts(TypedDict):
     """What of a ``Reply`` its samples are."""
+
+    texts: tuple[str, ...]
+    finishes: tuple[str, ...]
+    thinking: tuple[str, ...]
+    opened: bool
+    counts: dict[str, int]
+
+
+def reply_parts(samples: Sequence[Sample]) -> ReplyParts:
+    """The samples as a reply holds them."""
     thinking = tuple(each.thinking for each in samples)
     thoughts = sum(map(bool, thinking))
     return {
@@ -186,14 +195,14 @@ def _counts(thoughts: int, cut: int) -> dict[str, int]:
     return {name: count for name, count in (("thoughts", thoughts), ("cut_while_thinking", cut)) if count}
 
 
-def _message(message: Json) -> tuple[str, str]:
+def _message(message: object) -> tuple[str, str]:
     if not isinstance(message, dict):
         raise Unreadable("a message that is no object")
     text, thinking = content(message.get("content"))
     refusal = message.get("refusal")
     if not text and isinstance(refusal, str):
         text = whole(refusal)
-    for key in ("reasoning_content", "reasoning", "thinking"):
+    for key in THOUGHT_KEYS:
         if not thinking and isinstance(message.get(key), str):
             thinking = whole(message[key])
     for key in ("reasoning_details", "thinking_blocks"):
@@ -202,44 +211,44 @@ def _message(message: Json) -> tuple[str, str]:
     return text, thinking
 
 
-def _is_thought(part: Json) -> bool:
+def _is_thought(part: object) -> bool:
     return isinstance(part, dict) and part.get("type") in THOUGHT
 
 
-def content(said: Json) -> tuple[str, str]:
+def content(parts: object) -> tuple[str, str]:
     """What is said and what is thought, of a text or of a list of parts.
 
     Raises:
         Unreadable: there is something that is neither, such as an image.
     """
-    if said is None:
+    if parts is None:
         return "", ""
-    if isinstance(said, str):
-        return whole(said), ""
-    if isinstance(said, dict):
-        said = [said]
-    if not isinstance(said, list):
-        raise Unreadable(f"content that is no text ({type(said).__name__})")
+    if isinstance(parts, str):
+        return whole(parts), ""
+    if isinstance(parts, dict):
+        parts = [parts]
+    if not isinstance(parts, list):
+        raise Unreadable(f"content that is no text ({type(parts).__name__})")
     texts: list[str] = []
     thoughts: list[str] = []
-    for part in said:
+    for part in parts:
         kind = _kind(part) if isinstance(part, dict) else "text"
-        if kind not in (*SAID, *THOUGHT):
+        if kind not in (*ANSWER, *THOUGHT):
             raise Unreadable(f"content with a part that is no text ({str(kind)[:40]})")
-        (texts if kind in SAID else thoughts).append(_part(part, kind))
+        (texts if kind in ANSWER else thoughts).append(_part(part, kind))
     return "".join(texts), "\n".join(filter(None, thoughts))
 
 
-def _kind(part: Mapping[str, Json]) -> Json:
+def _kind(part: Mapping[str, object]) -> str:
     """As the part says; Gemini marks a text that is a thought beside it."""
-    return THOUGHT[0] if part.get("thought") is True else part.get("type", "text")
+    return THOUGHT[0] if part.get("thought") is True else str(part.get("type", "text"))
 
 
-def _part(part: Json, kind: str) -> str:
+def _part(part: object, kind: str) -> str:
     if isinstance(part, str):
         return whole(part)
-    known = part if isinstance(part, dict) else {}
-    inner = next((known[key] for key in ("text", kind, "summary") if known.get(key) is not None), None)
+    fields = part if isinstance(part, dict) else {}
+    inner = next((fields[key] for key in ("text", kind, "summary") if fields.get(key) is not None), None)
     if inner is None and kind in THOUGHT:
         return ""  # one that the server keeps to itself
     if isinstance(inner, list):
@@ -262,20 +271,25 @@ def _before(text: str, stops: Sequence[str]) -> tuple[str, bool]:
     return (text[: min(places)], True) if places else (text, False)
 
 
-def end(word: Json) -> str:
+def end(word: object) -> str:
     """How an answer ended, by a server's word for it; also by a word with its reason after it, such as "content_filter: SAFETY"."""
     if not isinstance(word, str):
         return UNKNOWN
     return _ENDS.get(word) or _ENDS.get(word.lower().split(":")[0].strip(), UNKNOWN)
 
 
-def name(answer: Json) -> str:
+def name(answer: object) -> str:
     """The model's, as the server has it."""
-    known = answer.get("model")
-    return whole(known) if isinstance(known, str) else ""
+    model = answer.get("model") if isinstance(answer, dict) else None
+    return whole(model) if isinstance(model, str) else ""
 
 
-def number(value: Json) -> float:
+def usage(answer: object) -> object:
+    """What the server says of its tokens."""
+    return answer.get("usage") if isinstance(answer, dict) else None
+
+
+def number(value: object) -> float:
     """A finite number.
 
     Raises:

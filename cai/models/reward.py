@@ -40,7 +40,7 @@ class Reward:
         return await self.batches.ask(request)
 
     def _score(self, requests: list[Request]) -> list[Reply | RowError]:
-        ids = [self.template.scored(each.messages) for each in requests]
+        ids = [self.template.score_ids(each.messages) for each in requests]
         values = scores(self.model, self.tokenizer, [each for each in ids if len(each) <= self.limit])
         fitting = iter(values)
         return [self._reply(len(each), next(fitting)) if len(each) <= self.limit else _long() for each in ids]

@@ -7,7 +7,7 @@ import torch
 from transformers import LogitsProcessor
 
 
-class Seeded(LogitsProcessor):
+class GumbelNoise(LogitsProcessor):
     """Adds Gumbel noise to the logits, from a generator for each row: the largest is then a sample from the softmax.
 
     Args:

@@ -21,7 +21,7 @@ from random import Random
 from typing import TypeGuard
 
 from cai.errors import UserError
-from cai.models.replies import apart_from_thought, whole, written
+from cai.models.replies import reply_parts, text_sample, whole
 from cai.models.types import Reply, Request
 from cai.models.usage import share
 from constitution.source import nearest, read_yaml
@@ -75,9 +75,9 @@ class Scripted:
         """
         rules = read_script(path)
         delay = max(rule.delay for rule in rules)
-        made = cls(lambda request: _by_rules(rules, request), delay, concurrency, f"scripted:{path.name}", format)
-        made.logprobs = any(rule.choose for rule in rules)
-        return made
+        script = cls(lambda request: _by_rules(rules, request), delay, concurrency, f"scripted:{path.name}", format)
+        script.logprobs = any(rule.choose for rule in rules)
+        return script
 
     async def gives_logprobs(self, request: Request) -> bool:
         """See ``cai.models.verdicts``."""
@@ -87,21 +87,21 @@ class Scripted:
         """See ``Model.ask``."""
         await asyncio.sleep(self.delay)  # without a delay, too, others get their turn, as with any server
         texts = (*(message["content"] for message in request.messages), request.prompt, request.thought)
-        asked = sum(len(text.split()) for text in texts)
+        length = sum(len(text.split()) for text in texts)
         if request.score:
-            said = self.answer(request)
-            assert isinstance(said, int | float), "a request for a score is answered with a number"
-            return Reply(tokens_in=asked, model=self.name, score=float(said))
+            score = self.answer(request)
+            assert isinstance(score, int | float), "a request for a score is answered with a number"
+            return Reply(tokens_in=length, model=self.name, score=float(score))
         if request.choices:
-            said = self.answer(request)
-            assert isinstance(said, Mapping), "a request with choices is answered with probabilities"
-            found = {choice: math.log(p) for choice, p in said.items() if choice in request.choices and p > 0}
-            return Reply(("",), ("stop",), found, tokens_in=asked, tokens_out=1, model=self.name)
+            shares = self.answer(request)
+            assert isinstance(shares, Mapping), "a request with choices is answered with probabilities"
+            logprobs = {choice: math.log(p) for choice, p in shares.items() if choice in request.choices and p > 0}
+            return Reply(("",), ("stop",), logprobs, tokens_in=length, tokens_out=1, model=self.name)
         texts = tuple(str(self.answer(each)) for each in _samples(request))
         words = sum(len(text.split()) for text in texts)
-        samples = [apart_from_thought(whole(text), "stop") for text in texts]
-        said, thought = written(samples), share(words, samples)
-        return Reply(**said, tokens_in=asked, tokens_out=words, tokens_thought=thought, model=self.name)
+        samples = [text_sample(whole(text), "stop") for text in texts]
+        parts, thought = reply_parts(samples), share(words, samples)
+        return Reply(**parts, tokens_in=length, tokens_out=words, tokens_thought=thought, model=self.name)
 
 
 def read_script(path: Path) -> list[Rule]:
@@ -117,12 +117,12 @@ def read_script(path: Path) -> list[Rule]:
 
 
 def _rule(where: str, data: object) -> Rule:
-    known = ["when", "say", "choose", "delay"]
+    keys = ["when", "say", "choose", "delay"]
     if not isinstance(data, dict) or not ({"say", "choose"} & data.keys()):
         raise UserError(f"{where}: a rule needs `say` or `choose`")
     for key in data:
-        if key not in known:
-            raise UserError(f"{where}.{key}: unknown key; {nearest(key, known)}")
+        if key not in keys:
+            raise UserError(f"{where}.{key}: unknown key; {nearest(key, keys)}")
     try:
         when = re.compile(str(data.get("when", "")))
     except re.error as error:
@@ -142,14 +142,14 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 
 def _by_rules(rules: list[Rule], request: Request) -> str | Mapping[str, float]:
-    asked = request.messages[-1]["content"] if request.messages else request.prompt
+    question = request.messages[-1]["content"] if request.messages else request.prompt
     for rule in rules:
-        if rule.when.search(asked) and (rule.choose if request.choices else rule.say):
+        if rule.when.search(question) and (rule.choose if request.choices else rule.say):
             if request.choices:
                 return rule.choose
-            said = Random(request.seed).choice(rule.say).replace("{seed}", str(request.seed))
-            return said.replace("{asked}", _fingerprint(request)) if "{asked}" in said else said
-    raise UserError(f'the script has no rule for "{asked[:60]}…"; end it with a rule without `when`')
+            text = Random(request.seed).choice(rule.say).replace("{seed}", str(request.seed))
+            return text.replace("{asked}", _fingerprint(request)) if "{asked}" in text else text
+    raise UserError(f'the script has no rule for "{question[:60]}…"; end it with a rule without `when`')
 
 
 def _fingerprint(request: Request) -> str:

@@ -130,21 +130,23 @@ class ModelSpec:
 
     def identity(self) -> dict[str, object]:
         """What decides the rows this model gives; how fast or where it serves does not, nor where its files lie."""
-        known = {**self.by_name(), **({} if self.trained else self._held())}
+        keys = {**self.by_name(), **({} if self.trained else self._content())}
         if self.members:
-            known["members"] = [each.identity() for each in self.members]
-        return known | ({"kind": "picked"} if self.picked else {})
+            keys["members"] = [each.identity() for each in self.members]
+        return keys | ({"kind": "picked"} if self.picked else {})
 
-    def _held(self) -> Mapping[str, object]:
+    def _content(self) -> Mapping[str, object]:
         """The model and its adapter by what their files hold; by their names where they are no files here."""
         name = self.weights or self.reward or self.scripted
-        held, adapter = content.digest(name), content.digest(self.lora)
-        found = {"weights": held, "model": self.model} if held else {"weights": name} if self.model and name else {}
-        return found | ({"lora": adapter} if adapter else {})
+        weights, adapter = content.digest(name), content.digest(self.lora)
+        keys = (
+            {"weights": weights, "model": self.model} if weights else {"weights": name} if self.model and name else {}
+        )
+        return keys | ({"lora": adapter} if adapter else {})
 
     def by_name(self) -> dict[str, object]:
         """As ``identity``, by the names of its files: so it stands in runs that were begun before contents were looked at."""
-        known: dict[str, object] = {
+        keys: dict[str, object] = {
             "kind": self.kind,
             "model": self.title,
             "max_len": self.max_len,
@@ -156,22 +158,22 @@ class ModelSpec:
         more = {"quantization": self.quantization, "lora": self.lora, "scores": self.scores, **self._combination()}
         more |= {"extra_body": dict(self.extra_body), "reasoning_parser": self.reasoning_parser}
         more["thinking"] = self.thinking if self.thinking != "auto" else ""
-        given = {key: value for key in SAMPLING if (value := getattr(self, key)) is not None}
-        return known | {key: value for key, value in more.items() if value} | given
+        sampling = {key: value for key in SAMPLING if (value := getattr(self, key)) is not None}
+        return keys | {key: value for key, value in more.items() if value} | sampling
 
     def _combination(self) -> dict[str, object]:
         """What decides the scores of several reward models together."""
         if not self.rewards:
             return {}
-        known = {key: getattr(self, key) for key in ("combine", "safety", "threshold", "spread")}
-        return {"rewards": dict(self.rewards), **known, "members": [each.by_name() for each in self.members]}
+        settings = {key: getattr(self, key) for key in ("combine", "safety", "threshold", "spread")}
+        return {"rewards": dict(self.rewards), **settings, "members": [each.by_name() for each in self.members]}
 
     def same_server(self, other: "ModelSpec") -> bool:
         """Whether two roles can share one server; how they are asked (form, sampling) is no matter of servers."""
-        asked = dict.fromkeys(("format", "extra_body", "thinking", *SAMPLING), "")
-        kept = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env", "api", "batch")
-        mine, others = (({**each.by_name(), **asked}, *(getattr(each, key) for key in kept)) for each in (self, other))
-        return mine == others
+        unlike = dict.fromkeys(("format", "extra_body", "thinking", *SAMPLING), "")
+        like = ("weights", "endpoints", "reward", "scripted", "backend", "api_key_env", "headers_env", "api", "batch")
+        one, two = (({**each.by_name(), **unlike}, *(getattr(each, key) for key in like)) for each in (self, other))
+        return one == two
 
 
 SAMPLING = ("temperature", "top_k", "min_p")

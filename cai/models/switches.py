@@ -6,7 +6,6 @@ Which it is shows the server's list of models (``cai.models.listing``), and what
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from cai.models.abilities import EFFORT, REASONING, TEMPLATE, Abilities
 from cai.models.types import Request
@@ -14,7 +13,9 @@ from cai.models.types import Request
 KWARGS = "chat_template_kwargs"
 SWITCHES = ("enable_thinking", "thinking")
 """Variables of chat templates that switch thinking, by the two names that families have for it."""
-OWN = frozenset(("reasoning_effort", "reasoning", "thinking", "enable_thinking", "think", "thinking_token_budget"))
+SWITCH_KEYS = frozenset(
+    ("reasoning_effort", "reasoning", "thinking", "enable_thinking", "think", "thinking_token_budget")
+)
 """Keys by which a role's extra_body switches thinking itself."""
 PLAIN = Abilities()
 SERVERS = {
@@ -26,17 +27,17 @@ SERVERS = {
 """Kind of server → what it takes; of another, the plain protocol."""
 
 
-def variables(thinking: object, more: Mapping[str, Any]) -> dict[str, Any]:
+def variables(thinking: object, more: Mapping[str, object]) -> dict[str, object]:
     """What a chat template is told for a role, beside the conversation; nothing where all is left to the model.
 
     Args:
         thinking, more: the role's ``thinking`` and ``extra_body``, of which the latter wins.
     """
-    own = more.get(KWARGS)
-    return _switch(thinking) | (dict(own) if isinstance(own, Mapping) else {})
+    extra = more.get(KWARGS)
+    return _switch(thinking) | (dict(extra) if isinstance(extra, Mapping) else {})
 
 
-def _switch(thinking: object) -> dict[str, Any]:
+def _switch(thinking: object) -> dict[str, object]:
     return {} if thinking == "auto" else dict.fromkeys(SWITCHES, thinking != "off")
 
 
@@ -46,10 +47,10 @@ def room(request: Request) -> int:
     return (request.budget or 0) if bounded else 0
 
 
-def is_off(more: Mapping[str, Any]) -> bool:
+def is_off(more: Mapping[str, object]) -> bool:
     """Whether a role's extra_body switches thinking off, in any of the ways that servers have for it."""
-    said = {**more, **variables("auto", more)}
-    return any(_says_off(said.get(key)) for key in OWN)
+    settings = {**more, **variables("auto", more)}
+    return any(_says_off(settings.get(key)) for key in SWITCH_KEYS)
 
 
 def _says_off(value: object) -> bool:
@@ -58,46 +59,48 @@ def _says_off(value: object) -> bool:
     return value is False or value == "none"
 
 
-def switched(request: Request, now: Abilities) -> dict[str, Any]:
+def thinking_fields(request: Request, now: Abilities) -> dict[str, object]:
     """What a body says of thinking; nothing where nothing is asked of it, or where the role's extra_body says it."""
-    if not (request.thinking or room(request)) or OWN & request.more.keys() or is_off(request.more):
+    if not (request.thinking or room(request)) or SWITCH_KEYS & request.more.keys() or is_off(request.more):
         return {}
     return _WAYS[now.switch](request, now)
 
 
-def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def merge(body: Mapping[str, object], more: Mapping[str, object]) -> dict[str, object]:
     """A body with a role's extra_body, which wins; what goes to a chat template is joined, variable by variable."""
     if not more:
         return dict(body)
-    ours, own = body.get(KWARGS), more.get(KWARGS)
-    both = {KWARGS: {**ours, **own}} if isinstance(ours, Mapping) and isinstance(own, Mapping) else {}
+    ours, extra = body.get(KWARGS), more.get(KWARGS)
+    both = {KWARGS: {**ours, **extra}} if isinstance(ours, Mapping) and isinstance(extra, Mapping) else {}
     return {**body, **more, **both}
 
 
-def _template(request: Request, now: Abilities) -> dict[str, Any]:
+def _template(request: Request, now: Abilities) -> dict[str, object]:
     """Variables of the chat template, under both names that families have for it (vLLM, SGLang, llama.cpp)."""
-    on, taken = request.thinking == "on", {"on": now.on, "off": now.off}.get(request.thinking)
-    said: dict[str, Any] = {KWARGS: dict.fromkeys(SWITCHES, on)} if taken else {}
-    return said | ({"thinking_token_budget": room(request)} if room(request) and now.budget else {})
+    on, effort = request.thinking == "on", {"on": now.on, "off": now.off}.get(request.thinking)
+    body: dict[str, object] = {KWARGS: dict.fromkeys(SWITCHES, on)} if effort else {}
+    return body | ({"thinking_token_budget": room(request)} if room(request) and now.budget else {})
 
 
-def _effort(request: Request, now: Abilities) -> dict[str, Any]:
+def _effort(request: Request, now: Abilities) -> dict[str, object]:
     """OpenAI, Gemini's door, LiteLLM, Ollama and most others."""
     effort = {"on": now.on, "off": now.off}.get(request.thinking)
     return {"reasoning_effort": effort} if effort else {}
 
 
-def _reasoning(request: Request, now: Abilities) -> dict[str, Any]:
+def _reasoning(request: Request, now: Abilities) -> dict[str, object]:
     """OpenRouter."""
     if request.thinking == "off":
-        said: dict[str, Any] = {"enabled": False} if now.off == PLAIN.off else {"effort": now.off} if now.off else {}
+        reasoning: dict[str, object] = (
+            {"enabled": False} if now.off == PLAIN.off else {"effort": now.off} if now.off else {}
+        )
     else:
-        said = {"enabled": True} if request.thinking and now.on else {}
-        said |= {"max_tokens": room(request)} if room(request) and now.budget else {}
-    return {"reasoning": said} if said else {}
+        reasoning = {"enabled": True} if request.thinking and now.on else {}
+        reasoning |= {"max_tokens": room(request)} if room(request) and now.budget else {}
+    return {"reasoning": reasoning} if reasoning else {}
 
 
-_WAYS: Mapping[str, Callable[[Request, Abilities], dict[str, Any]]] = {
+_WAYS: Mapping[str, Callable[[Request, Abilities], dict[str, object]]] = {
     EFFORT: _effort,
     TEMPLATE: _template,
     REASONING: _reasoning,

@@ -7,35 +7,27 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from jinja2 import TemplateError
 
 from cai.errors import RowError
-from cai.models.lessons import MARK_OF_THOUGHT, closed, opened
-from cai.models.templates import MARK, ChatTemplate
-from cai.models.thoughts import TAGS
+from cai.models.harmless import TOOL, TOOL_NAME
+from cai.models.lessons import MARK_OF_THOUGHT
+from cai.models.switches import SWITCHES
+from cai.models.templates import MARK, ChatTemplate, Fields
+from cai.models.thoughts import TAGS, THOUGHT_KEYS, open_tags, skips_thought
 
 WORDS = 24
 """Characters, special tokens apart, from which on what a template begins with is more than the names of roles."""
 SHOWN = 60
 """Characters that are quoted of a text."""
-NAME = "name_of_the_tool"
 USER = {"role": "user", "content": "Is it late?"}
 SYSTEM = {"role": "system", "content": MARK}
 ANSWER = {"role": "assistant", "content": "It is."}
-THINKER = {**ANSWER, "reasoning_content": MARK_OF_THOUGHT}
-CALL = {"type": "function", "function": {"name": NAME, "arguments": {"zone": "UTC"}}}
+THINKER = {**ANSWER, THOUGHT_KEYS[0]: MARK_OF_THOUGHT}
+CALL = {"type": "function", "function": {"name": TOOL_NAME, "arguments": {"zone": "UTC"}}}
 CALLER = {"role": "assistant", "content": "", "tool_calls": [CALL]}
-RESULT = {"role": "tool", "name": NAME, "content": MARK}
-TOOL = {
-    "type": "function",
-    "function": {
-        "name": NAME,
-        "description": "Tells the time.",
-        "parameters": {"type": "object", "properties": {"zone": {"type": "string", "description": "Of the clock."}}},
-    },
-}
+RESULT = {"role": "tool", "name": TOOL_NAME, "content": MARK}
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 
@@ -53,7 +45,7 @@ def faults(template: ChatTemplate) -> list[Fault]:
         text = "there is no chat template: this is a base model; ask it with format: transcript, or train sft with chat_template"
         return [Fault("no_template", text)]
     try:
-        template.asked((USER,))
+        template.prompt((USER,))
     except RowError as error:
         return [
             Fault("unusable", f"it takes no question of a user ({error}), so that the model cannot be asked; mend it")
@@ -66,13 +58,15 @@ Sentences = Iterator[tuple[str, str]]
 
 def _system(template: ChatTemplate) -> Sentences:
     first, later = template.takes_system((SYSTEM, USER), True), (SYSTEM, USER, ANSWER, USER)
-    here = "here it is put before the words of the first turn, to ask and to train; other programs have to do the same"
+    advice = (
+        "here it is put before the words of the first turn, to ask and to train; other programs have to do the same"
+    )
     if not first and _text(template, SYSTEM, USER) is None:
-        yield "system_refused", f"it refuses a system message; {here}"
+        yield "system_refused", f"it refuses a system message; {advice}"
     elif not first:
-        yield "system_dropped", f"it leaves a system message out without a word; {here}"
+        yield "system_dropped", f"it leaves a system message out without a word; {advice}"
     elif not template.takes_system(later, True):
-        yield "system_dropped_later", f"it leaves a system message out after the first turn; {here}"
+        yield "system_dropped_later", f"it leaves a system message out after the first turn; {advice}"
     if first and not template.takes_system((SYSTEM, USER, ANSWER), False):
         yield (
             "system_not_learnt",
@@ -97,39 +91,39 @@ def _own_words(template: ChatTemplate) -> Sentences:
 
 
 def _thinking(template: ChatTemplate) -> Sentences:
-    asked = template.asked((USER,))
-    if tags := opened(asked):
+    prompt = template.prompt((USER,))
+    if tags := open_tags(prompt):
         yield (
             "opens_thought",
             f"it opens a thought for every answer ({tags[0]}): an answer without one is learnt as an empty thought and the answer; "
             "switch thinking off for such a model, or train on thoughts",
         )
-    elif closed(asked):
+    elif skips_thought(prompt):
         yield (
             "empty_thought",
             "it puts an empty thought before every answer, so that the model does not think unless told to",
         )
-    elif (_text(template, USER, ANSWER) or "").removeprefix(asked).lstrip().startswith(tuple(tag for tag, _ in TAGS)):
+    elif (_text(template, USER, ANSWER) or "").removeprefix(prompt).lstrip().startswith(tuple(tag for tag, _ in TAGS)):
         yield (
             "learns_empty_thought",
             "an answer without a thought is learnt with an empty one before it, so that a model which thought stops thinking; "
             "train on thoughts, or ask it with thinking off, too",
         )
-    if (other := _switched(template, not closed(asked))) and other != asked:
-        added = _cut(other.removeprefix(asked) if other.startswith(asked) else other[-SHOWN:])
+    if (other := _other_prompt(template, not skips_thought(prompt))) and other != prompt:
+        added = _cut(other.removeprefix(prompt) if other.startswith(prompt) else other[-SHOWN:])
         yield (
             "thinking_switch",
             f"enable_thinking changes what is asked ({json.dumps(added)}): train and ask with the same, or each learns what the "
             "other does not see",
         )
-    shown = MARK_OF_THOUGHT in (_text(template, USER, THINKER) or "")
-    if shown and MARK_OF_THOUGHT not in (_text(template, USER, THINKER, USER, begins=True) or ""):
+    shows = MARK_OF_THOUGHT in (_text(template, USER, THINKER) or "")
+    if shows and MARK_OF_THOUGHT not in (_text(template, USER, THINKER, USER, begins=True) or ""):
         yield (
             "thoughts_dropped",
             "it drops the thoughts of earlier turns: an answer in a dialogue is learnt as its last turn, as here; what trains on "
             "all turns of a dialogue at once teaches them without thoughts",
         )
-    if opened(asked) and not shown:
+    if open_tags(prompt) and not shows:
         yield (
             "thought_not_shown",
             "it opens a thought and shows none in a whole conversation: what cuts answers out of those teaches to answer without "
@@ -151,12 +145,12 @@ def _answers(template: ChatTemplate) -> Sentences:
             "split",
             "it takes what stands before </think> in an answer for its thought; such answers are left out and counted",
         )
-    asked, whole = template.asked((USER,)), _text(template, USER, ANSWER) or ""
-    if not whole.startswith(asked) and not opened(asked):
-        begun = json.dumps(asked[-SHOWN // 2 :], ensure_ascii=False)
+    prompt, whole = template.prompt((USER,)), _text(template, USER, ANSWER) or ""
+    if not whole.startswith(prompt) and not open_tags(prompt):
+        beginning = json.dumps(prompt[-SHOWN // 2 :], ensure_ascii=False)
         yield (
             "shown_otherwise",
-            f"it asks with {begun}, and shows a whole conversation otherwise: what cuts answers out of those trains on "
+            f"it asks with {beginning}, and shows a whole conversation otherwise: what cuts answers out of those trains on "
             "another prompt than it asks; here the answer goes on from what is asked",
         )
     if _text(template, USER, USER, begins=True) is None:
@@ -202,7 +196,7 @@ def _ends(template: ChatTemplate) -> Sentences:
 
 
 def _beginning(template: ChatTemplate) -> Sentences:
-    tokenizer, text = template.tokenizer, template.asked((USER,))
+    tokenizer, text = template.tokenizer, template.prompt((USER,))
     bos = tokenizer.bos_token
     if not bos:
         return
@@ -230,11 +224,11 @@ def _marks(template: ChatTemplate) -> Sentences:
             "it has no {% generation %} marks, so that TRL's assistant_only_loss cannot be used; here none are needed",
         )
         return
-    turns, known = (USER, ANSWER, USER), {"tokenize": True, "return_dict": True, "return_assistant_tokens_mask": True}
-    read = template.tokenizer.apply_chat_template([dict(each) for each in turns], **known, **template.options)
-    tokens = template.tokenizer.convert_ids_to_tokens(read["input_ids"])
-    marked = [token for token, mark in zip(tokens, read["assistant_masks"], strict=True) if mark]
-    if template.end not in marked:
+    turns, form = (USER, ANSWER, USER), {"tokenize": True, "return_dict": True, "return_assistant_tokens_mask": True}
+    encoding = template.tokenizer.apply_chat_template([dict(each) for each in turns], **form, **template.options)
+    tokens = template.tokenizer.convert_ids_to_tokens(encoding["input_ids"])
+    inside = [token for token, mark in zip(tokens, encoding["assistant_masks"], strict=True) if mark]
+    if template.end not in inside:
         yield (
             "end_unmarked",
             f"its {{% generation %}} marks leave out the end of an answer ({template.end}): assistant_only_loss would train a "
@@ -243,13 +237,13 @@ def _marks(template: ChatTemplate) -> Sentences:
 
 
 def _tools(template: ChatTemplate) -> Sentences:
-    told = template.told([TOOL])
-    if NAME not in (_text(told, USER, begins=True) or ""):
+    offer = template.with_options([TOOL])
+    if TOOL_NAME not in (_text(offer, USER, begins=True) or ""):
         yield "tools_dropped", "it leaves the definitions of tools out; describe them in a system message"
-    shown = _text(told, USER, CALLER)
-    if NAME not in (shown or ""):
+    call = _text(offer, USER, CALLER)
+    if TOOL_NAME not in (call or ""):
         yield "calls_dropped", "it leaves tool calls out; answers that call tools are left out and counted"
-    elif MARK not in (_text(told, USER, CALLER, RESULT, begins=True) or ""):
+    elif MARK not in (_text(offer, USER, CALLER, RESULT, begins=True) or ""):
         yield (
             "results_dropped",
             "it leaves the results of tools out, or refuses them; conversations with some are not to be asked",
@@ -259,7 +253,7 @@ def _tools(template: ChatTemplate) -> Sentences:
 LOOKS = (_system, _own_words, _thinking, _answers, _ends, _beginning, _marks, _tools)
 
 
-def _text(template: ChatTemplate, *messages: dict[str, Any], begins: bool = False) -> str | None:
+def _text(template: ChatTemplate, *messages: Fields, begins: bool = False) -> str | None:
     """The template's own text; None where it refuses."""
     try:
         return template.render(messages, begins)
@@ -267,11 +261,9 @@ def _text(template: ChatTemplate, *messages: dict[str, Any], begins: bool = Fals
         return None
 
 
-def _switched(template: ChatTemplate, on: bool) -> str:
+def _other_prompt(template: ChatTemplate, on: bool) -> str:
     """What is asked with thinking switched the other way."""
-    other = ChatTemplate(
-        template.tokenizer, template.generation, {**template.options, "enable_thinking": not on, "thinking": not on}
-    )
+    other = template.with_options(**dict.fromkeys(SWITCHES, not on))
     return _text(other, USER, begins=True) or ""
 
 

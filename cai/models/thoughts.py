@@ -1,4 +1,4 @@
-"""Thinking apart from what is said, where a server leaves both in one text.
+"""Thoughts parted from answers: by the tags of a text, as servers leave both in one, and by the keys of a message.
 
 A thought stands at the start of a text, between the tags of the model's family, or before a closing tag alone where the
 template has opened it. Further on, one that begins a line is a thought, too; in code, in quotes and around a few words of a
@@ -35,6 +35,8 @@ ANSWERS = (
     ("", "[END FINAL RESPONSE]"),
 )
 """What some put around what is said after a thought."""
+THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking")
+"""Of a message, under which its thought stands: which of them a template or a server has is its own affair."""
 CHANNEL = "<|channel|>"
 HARMONY = (CHANNEL, "<|start|>", "<|message|>", "<|end|>")
 """The tokens of gpt-oss between a thought and what is said."""
@@ -44,11 +46,12 @@ _BARE = re.compile(r"analysis(?=[A-Z]|.*assistantfinal)", re.S)
 """gpt-oss where a server leaves out the tokens between its channels, so that their names stand in the text."""
 _QUOTES = "`'\"\u2018\u2019\u201c\u201d"
 
+
 FEW = 5
 """Words between two tags in the middle of a sentence: of no more it is believed that they are spoken of."""
 
-Apart = tuple[str, str, bool]
-"""The thought, what is said, and whether that cannot be told, as the thought was not closed or closed more than once."""
+Parts = tuple[str, str, bool]
+"""The thought, the answer, and whether that cannot be told, as the thought was not closed or closed more than once."""
 
 
 def _word(text: str) -> re.Pattern[str]:
@@ -62,28 +65,43 @@ def _any(words: Iterable[str]) -> re.Pattern[str]:
 _MARKS = {mark.lower(): (_word(both[0]), _word(both[1])) for both in (*TAGS, *SENTENCES) for mark in both}
 """Opening or closing → both."""
 _ANSWERS = [(_word(opening), _word(closing)) for opening, closing in ANSWERS]
-_OPENED, _CLOSED = (
-    _any(tags) for tags in zip(*TAGS, strict=True)
-)  # without letters at their beginning they are soon found
+# Without letters at their beginning they are soon found.
+_OPENING_TAGS, _CLOSING_TAGS = (_any(tags) for tags in zip(*TAGS, strict=True))
 _OPENINGS = _any(opening for opening, _ in (*TAGS, *SENTENCES))
 WORDS = ("analysis", *(opening for opening, _ in SENTENCES))
 
 
-def apart(text: str, opened: bool = False) -> Apart:
+def parts_of(text: str, in_thought: bool = False) -> Parts:
     """A text → its parts.
 
     Args:
-        opened: whether the template is known to open a thought, so that a text which closes none is all thought.
+        in_thought: whether the template is known to open a thought, so that a text which closes none is all thought.
     """
-    if not (opened or "<" in text or "[" in text or "\u25c1" in text or text.lstrip().startswith(WORDS)):
+    if not (in_thought or "<" in text or "[" in text or "\u25c1" in text or text.lstrip().startswith(WORDS)):
         return "", text, False  # most texts, at once
-    thought, said, unclosed = _first(text, opened)
-    while not unclosed and (thought or said != text) and _OPENINGS.match(said):  # one thought after the other
-        more, said, unclosed = _first(said, False)
+    thought, answer, unclosed = _first(text, in_thought)
+    while not unclosed and (thought or answer != text) and _OPENINGS.match(answer):  # one thought after the other
+        more, answer, unclosed = _first(answer, False)
         thought = f"{thought}\n{more}".strip()
     if not unclosed:
-        thought, said, unclosed = _later(thought, said)
-    return thought, said if said == text else _unwrapped(said), unclosed
+        thought, answer, unclosed = _later(thought, answer)
+    return thought, answer if answer == text else _unwrap(answer), unclosed
+
+
+def answer_to(prompt: str, text: str) -> str:
+    """The answer in what a model wrote after a prompt, without the thought before it; nothing where that has no end."""
+    return parts_of(text, open_tags(prompt) is not None)[1].strip()
+
+
+def open_tags(prompt: str) -> tuple[str, str] | None:
+    """The tags of a thought that a template has opened for the answer; None where it has opened none."""
+    text = prompt.rstrip()
+    return next((tags for tags in TAGS if text.endswith(tags[0])), None)
+
+
+def skips_thought(prompt: str) -> bool:
+    """Whether a template has opened a thought for the answer and closed it, so that none is to be had."""
+    return prompt.rstrip().endswith(tuple(closing for _, closing in TAGS))
 
 
 def closes_alone(text: str) -> bool:
@@ -91,20 +109,20 @@ def closes_alone(text: str) -> bool:
     return not _OPENINGS.match(text.lstrip()) and bool(_alone(text))
 
 
-def _first(text: str, opened: bool) -> Apart:
-    begun = text.lstrip()
-    if begun.startswith((CHANNEL, f"<|start|>assistant{CHANNEL}")):
-        return _channels(begun)
-    if _BARE.match(begun):
-        return _parts(begun.removeprefix("analysis"), re.compile("(?!)"), _word("assistantfinal"))
-    if found := _OPENINGS.match(begun):
-        return _parts(begun[found.end() :], *_MARKS[found[0].lower()])
+def _first(text: str, in_thought: bool) -> Parts:
+    start = text.lstrip()
+    if start.startswith((CHANNEL, f"<|start|>assistant{CHANNEL}")):
+        return _channels(start)
+    if _BARE.match(start):
+        return _parts(start.removeprefix("analysis"), re.compile("(?!)"), _word("assistantfinal"))
+    if opening := _OPENINGS.match(start):
+        return _parts(start[opening.end() :], *_MARKS[opening[0].lower()])
     if marks := _alone(text):
         return _parts(text, *marks)
-    return (text.strip(), "", True) if opened else ("", text, False)
+    return (text.strip(), "", True) if in_thought else ("", text, False)
 
 
-def _parts(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> Apart:
+def _parts(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> Parts:
     end = closing.search(text)
     again = closing.search(text, end.end()) if end else None
     if not end or (again and not opening.search(text, end.end(), again.start())):
@@ -114,41 +132,41 @@ def _parts(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> Apa
 
 def _alone(text: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
     """The tags of which a text has the closing one alone; one in quotes is spoken of."""
-    first = {each[0].lower(): each for each in reversed([*_CLOSED.finditer(text)])}
-    for tag, found in first.items():
-        opening, closing = _MARKS[tag]
-        if not opening.search(text, 0, found.start()) and not _quoted(text, found):
+    first = {each[0].lower(): each for each in reversed([*_CLOSING_TAGS.finditer(text)])}
+    for name, tag in first.items():
+        opening, closing = _MARKS[name]
+        if not opening.search(text, 0, tag.start()) and not _quoted(text, tag):
             return opening, closing
     return None
 
 
-def _quoted(text: str, found: re.Match[str]) -> bool:
-    start, end = found.span()
+def _quoted(text: str, tag: re.Match[str]) -> bool:
+    start, end = tag.span()
     return text[start - 1 : start] in tuple(_QUOTES) and text[end : end + 1] in tuple(_QUOTES)
 
 
-def _later(thought: str, said: str) -> Apart:
-    """Thoughts after the first words that are said."""
+def _later(thought: str, answer: str) -> Parts:
+    """Thoughts after the first words of the answer."""
     place = 0
-    while found := next(_openings(said, place), None):
-        _, closing = _MARKS[found[0].lower()]
-        end, before = found.end(), said[: found.start()]
-        closed = closing.search(said, end)
+    while tag := next(_openings(answer, place), None):
+        _, closing = _MARKS[tag[0].lower()]
+        start, before = tag.end(), answer[: tag.start()]
+        end = closing.search(answer, start)
         line = before.rpartition("\n")[2].rstrip()
-        if closed and line and line[-1] not in ".!?" and len(said[end : closed.start()].split()) <= FEW:
-            place = closed.end()
+        if end and line and line[-1] not in ".!?" and len(answer[start : end.start()].split()) <= FEW:
+            place = end.end()
             continue
-        if not closed or line:
-            return f"{thought}\n{said}".strip(), "", True
-        thought = f"{thought}\n{said[end : closed.start()].strip()}".strip()
-        said = f"{before.rstrip()}\n\n{said[closed.end() :].lstrip()}".strip()
+        if not end or line:
+            return f"{thought}\n{answer}".strip(), "", True
+        thought = f"{thought}\n{answer[start : end.start()].strip()}".strip()
+        answer = f"{before.rstrip()}\n\n{answer[end.end() :].lstrip()}".strip()
         place = len(before.rstrip())
-    return thought, said, False
+    return thought, answer, False
 
 
 def _openings(text: str, start: int) -> Iterator[re.Match[str]]:
     """The tags from a place on that open a thought: those that stand neither in code nor in quotes."""
-    tags = _OPENED.finditer(text, start)
+    tags = _OPENING_TAGS.finditer(text, start)
     return (each for each in tags if not _quoted(text, each) and not _in_code(text, each.start()))
 
 
@@ -159,16 +177,16 @@ def _in_code(text: str, place: int) -> bool:
     return fences % 2 == 1 or line.count("`") % 2 == 1
 
 
-def _unwrapped(said: str) -> str:
+def _unwrap(answer: str) -> str:
     for opening, closing in _ANSWERS:
-        begun, last = opening.match(said), [*closing.finditer(said)][-1:]
-        if begun and (opening.pattern or (last and last[0].end() == len(said))):
-            end = last[0].start() if last and last[0].end() == len(said) else len(said)
-            return said[begun.end() : end].strip()
-    return said
+        start, last = opening.match(answer), [*closing.finditer(answer)][-1:]
+        if start and (opening.pattern or (last and last[0].end() == len(answer))):
+            end = last[0].start() if last and last[0].end() == len(answer) else len(answer)
+            return answer[start.end() : end].strip()
+    return answer
 
 
-def _channels(text: str) -> Apart:
+def _channels(text: str) -> Parts:
     """gpt-oss: an answer is what its final channel holds, all before it are thoughts."""
     final = _FINAL.search(text)
     if not final:

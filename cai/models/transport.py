@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 from urllib.parse import urljoin
 
 import aiohttp
@@ -38,7 +38,7 @@ class Page:
     data: bytes
     after: float | None = None
 
-    def json(self) -> Any:
+    def json(self) -> object:
         """The page as JSON, whatever it says of its type and charset.
 
         Raises:
@@ -55,12 +55,21 @@ class Page:
         return (text or " ".join(whole(self.data.decode("utf-8", "replace")).split()))[:MOST_WORDS]
 
 
+class Content(TypedDict, total=False):
+    """What goes with a request, in aiohttp's words."""
+
+    timeout: aiohttp.ClientTimeout
+    headers: Mapping[str, str]
+    json: Mapping[str, object]
+    data: bytes
+
+
 async def get(http: aiohttp.ClientSession, url: str, seconds: float) -> Page:
     """A page by its URL; raises as ``post``."""
     return await _page(http, "GET", url, {"timeout": aiohttp.ClientTimeout(total=seconds)})
 
 
-async def post(http: aiohttp.ClientSession, url: str, body: Mapping[str, Any]) -> Page:
+async def post(http: aiohttp.ClientSession, url: str, body: Mapping[str, object]) -> Page:
     """The answer to a body of JSON.
 
     Raises:
@@ -81,10 +90,10 @@ async def upload(http: aiohttp.ClientSession, url: str, file: bytes, fields: Map
 
 async def download(http: aiohttp.ClientSession, url: str, path: Path) -> Page:
     """Write a page of any size to a file, where it is one; raises as ``post``."""
-    return await _page(http, "GET", url, {"timeout": SILENCE}, partial(_written, path))
+    return await _page(http, "GET", url, {"timeout": SILENCE}, partial(_save, path))
 
 
-async def _written(path: Path, response: aiohttp.ClientResponse) -> bytes:
+async def _save(path: Path, response: aiohttp.ClientResponse) -> bytes:
     if response.status != 200:
         return await _bounded(response)
     size = 0
@@ -93,7 +102,7 @@ async def _written(path: Path, response: aiohttp.ClientResponse) -> bytes:
             size += file.write(block)
             if size > MOST_FILE:
                 raise Transient(
-                    f"a file of more than {MOST_FILE >> 30} GiB", status=500, place=shown(str(response.url))
+                    f"a file of more than {MOST_FILE >> 30} GiB", status=500, place=public(str(response.url))
                 )
     return b""
 
@@ -102,21 +111,21 @@ async def _page(
     http: aiohttp.ClientSession,
     method: str,
     url: str,
-    more: Mapping[str, Any],
+    content: Content,
     read: Callable[[aiohttp.ClientResponse], Awaitable[bytes]] | None = None,
 ) -> Page:
     """A page; within its origin a server may move it, as one does that wants a slash at the end."""
     for _ in range(MOST_HOPS):
         try:
-            async with http.request(method, url, allow_redirects=False, **more) as response:
-                moved = response.headers.get("Location")
-                if not (300 <= response.status < 400 and moved):
+            async with http.request(method, url, allow_redirects=False, **content) as response:
+                location = response.headers.get("Location")
+                if not (300 <= response.status < 400 and location):
                     after = retry_after(response.headers.get("Retry-After"))
                     return Page(response.status, await (read or _bounded)(response), after)
         except (TimeoutError, aiohttp.ClientError, ValueError, LookupError) as error:
-            raise Transient(_reason(error), place=shown(url)) from error
-        url = _within(url, moved, response.status)
-    raise RunError(f"{shown(url)} sends its visitors on and on; name the URL of the server itself")
+            raise Transient(_reason(error), place=public(url)) from error
+        url = _within(url, location, response.status)
+    raise RunError(f"{public(url)} sends its visitors on and on; name the URL of the server itself")
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
@@ -126,17 +135,17 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
         size += len(block)
         if size > MOST_BYTES:
             raise Transient(
-                f"an answer of more than {MOST_BYTES >> 20} MiB", status=500, place=shown(str(response.url))
+                f"an answer of more than {MOST_BYTES >> 20} MiB", status=500, place=public(str(response.url))
             )
     return b"".join(blocks)
 
 
-def _within(url: str, moved: str, status: int) -> str:
+def _within(url: str, location: str, status: int) -> str:
     """Where a page was moved, within its origin and for the same request."""
-    target = urljoin(url, moved)
+    target = urljoin(url, location)
     if origin(target) != origin(url) or status not in (307, 308):
         raise RunError(
-            f"{shown(url)} sends its visitors to {shown(target)[:200]} ({status}); nothing was sent there: name that URL if "
+            f"{public(url)} sends its visitors to {public(target)[:200]} ({status}); nothing was sent there: name that URL if "
             "it is meant"
         )
     return target
@@ -156,7 +165,7 @@ def origin(url: str) -> str:
         return ""
 
 
-def shown(url: str) -> str:
+def public(url: str) -> str:
     """A URL as people and files are given it: without a user's name, password or query."""
     try:
         return str(URL(url).with_user(None).with_query(None).with_fragment(None))

@@ -109,7 +109,7 @@ class Reply:
         thoughts = self.thinking or ("",) * len(self.texts)
         return [Sample(*each) for each in zip(self.texts, thoughts, self.finishes, strict=True)]
 
-    def joined(self, other: "Reply") -> "Reply":
+    def with_samples(self, other: "Reply") -> "Reply":
         """This one's samples, and another's to the same request after them."""
         thoughts = [thought for each in (self, other) for thought in each.thinking or ("",) * len(each.texts)]
         return replace(

@@ -7,7 +7,7 @@ xAI); and details under other names (DeepSeek, SGLang). A thought of which no co
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 from cai.models.replies import THINKING, Sample
 
@@ -30,23 +30,32 @@ THOUGHT: tuple[Keys, ...] = (
 )
 USUAL = frozenset(("total_tokens", *(places[0][0] for places in (IN, OUT, CACHED, THOUGHT))))
 """What OpenAI's own protocol says."""
-BESIDE: tuple[Keys, ...] = (("cache_read_input_tokens",), ("cache_creation_input_tokens",))
+BESIDE_INPUT: tuple[Keys, ...] = (("cache_read_input_tokens",), ("cache_creation_input_tokens",))
 """Counted beside the input, where the input has that name and no other."""
 MOST_TOKENS = 1 << 40
 OVER = "over_max_tokens"
 """A reply is counted so for each answer that was longer than it may be, as it took tokens that were its thought's."""
 
 
-def counted(usage: Any, samples: Sequence[Sample]) -> dict[str, Any]:
+class TokenCounts(TypedDict):
     """What of a ``Reply`` its tokens are: in, cached (a part of those in), out, and thought (a part of those out)."""
-    read, cached, written, thought = _tokens(usage)
-    thought = min(thought or share(written, samples), written)
-    return {"tokens_in": max(read, cached), "tokens_cached": cached, "tokens_out": written, "tokens_thought": thought}
+
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    tokens_thought: int
 
 
-def within(usage: Any, samples: Sequence[Sample], most: int) -> list[Sample]:
+def token_counts(usage: object, samples: Sequence[Sample]) -> TokenCounts:
+    """The tokens of a reply, by what its server says of them."""
+    tokens_in, cached, out, thought = _tokens(usage)
+    thought = min(thought or share(out, samples), out)
+    return {"tokens_in": max(tokens_in, cached), "tokens_cached": cached, "tokens_out": out, "tokens_thought": thought}
+
+
+def within(usage: object, samples: Sequence[Sample], most: int) -> list[Sample]:
     """The samples, of which a whole one that is longer than so many tokens is none; of several each has its share by characters."""
-    tokens, length = _said(usage, samples), sum(len(each.text) for each in samples)
+    tokens, length = _answer_tokens(usage, samples), sum(len(each.text) for each in samples)
     if tokens is None:
         return [*samples]
     return [
@@ -55,47 +64,47 @@ def within(usage: Any, samples: Sequence[Sample], most: int) -> list[Sample]:
     ]
 
 
-def _said(usage: Any, samples: Sequence[Sample]) -> int | None:
-    """The tokens of what is said, without thoughts; None where the server does not tell the two apart.
+def _answer_tokens(usage: object, samples: Sequence[Sample]) -> int | None:
+    """The tokens of the answers, without thoughts; None where the server does not tell the two apart.
 
     A token is one byte at the least: where there are more of them, what they were spent on is not shown.
     """
-    _, _, written, thought = _tokens(usage)
+    _, _, out, thought = _tokens(usage)
     if not thought and any(each.thinking or each.finish == THINKING for each in samples):
         return None
-    return min(written - thought, sum(len(each.text.encode()) for each in samples))
+    return min(out - thought, sum(len(each.text.encode()) for each in samples))
 
 
-def _tokens(usage: Any) -> tuple[int, int, int, int]:
+def _tokens(usage: object) -> tuple[int, int, int, int]:
     """In, cached, out and, as far as they are counted, thought."""
     if isinstance(usage, dict) and usage.keys() <= USUAL:  # most servers, at once
-        read, written = count(usage, *IN[0]), count(usage, *OUT[0])
+        tokens_in, out = count(usage, *IN[0]), count(usage, *OUT[0])
         cached = count(usage, *CACHED[0]) if usage.get(CACHED[0][0]) else 0
         thought = count(usage, *THOUGHT[0]) if usage.get(THOUGHT[0][0]) else 0
     else:
-        read, written = _first(usage, IN), _first(usage, OUT)
+        tokens_in, out = _first(usage, IN), _first(usage, OUT)
         cached, thought = _first(usage, CACHED), _first(usage, THOUGHT)
     if isinstance(usage, Mapping) and "prompt_tokens" not in usage:
-        read += sum(count(usage, *keys) for keys in BESIDE)
-    beside = count(usage, "total_tokens") - read - written
-    if beside > 0 and beside == cached:
-        read += beside
-    elif beside > 0:
-        written, thought = written + beside, thought or beside
-    elif thought > written:
-        written += thought
-    return read, cached, written, thought
+        tokens_in += sum(count(usage, *keys) for keys in BESIDE_INPUT)
+    rest = count(usage, "total_tokens") - tokens_in - out
+    if rest > 0 and rest == cached:
+        tokens_in += rest
+    elif rest > 0:
+        out, thought = out + rest, thought or rest
+    elif thought > out:
+        out += thought
+    return tokens_in, cached, out, thought
 
 
 def share(tokens: int, samples: Sequence[Sample]) -> int:
     """The part of some tokens that went into thoughts, by characters; all where nothing is known but that they did."""
-    thought, said = sum(len(each.thinking) for each in samples), sum(len(each.text) for each in samples)
+    thought, text = sum(len(each.thinking) for each in samples), sum(len(each.text) for each in samples)
     if thought:
-        return round(tokens * thought / (thought + said))
-    return tokens if samples and not said and all(each.finish == THINKING for each in samples) else 0
+        return round(tokens * thought / (thought + text))
+    return tokens if samples and not text and all(each.finish == THINKING for each in samples) else 0
 
 
-def count(usage: Any, *keys: str) -> int:
+def count(usage: object, *keys: str) -> int:
     """A number of tokens by its keys, one within the other; 0 where there is none that can be one."""
     for key in keys:
         usage = usage.get(key) if isinstance(usage, Mapping) else None
@@ -106,7 +115,7 @@ def count(usage: Any, *keys: str) -> int:
     return int(usage)
 
 
-def _first(usage: Any, places: Sequence[Keys]) -> int:
+def _first(usage: object, places: Sequence[Keys]) -> int:
     """The first count that is said, of those in some places."""
     if not isinstance(usage, Mapping):
         return 0

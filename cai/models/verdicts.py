@@ -57,8 +57,8 @@ def look(reply: Reply, role: str, place: str, goes_on: bool) -> None:
     """
     if reply.counts.get(WITHOUT_LOGPROBS):
         raise without(role, place)
-    held = sum(map(math.exp, reply.choice_logprobs.values()))
-    if held < (0.001 if goes_on else 0.5) and (reply.thinking or THINKING in reply.finishes):
+    mass = sum(map(math.exp, reply.choice_logprobs.values()))
+    if mass < (0.001 if goes_on else 0.5) and (reply.thinking or THINKING in reply.finishes):
         raise NoLogprobs(
             f"models.{role}: {place} thinks before it answers, so that its first token is no verdict; switch that off "
             "(`thinking: off`), set `verdict: sampled` where it judges, or name another judge",

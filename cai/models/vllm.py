@@ -26,6 +26,7 @@ from cai.models.probe import Probes
 from cai.models.process import cause
 from cai.models.retries import Transient
 from cai.models.spec import ModelSpec
+from constitution.wording import count
 
 START_SECONDS = 1800.0
 WATCH_SECONDS = 1.0
@@ -54,11 +55,11 @@ def check(spec: ModelSpec, machine: Machine | None = None) -> None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", spec.port)) == 0:
                 raise UserError(f"models.{spec.role}.port: {spec.port} is in use; choose another or leave the key out")
-    wanted, there = (spec.replicas or 1) * spec.tensor_parallel, len(machine.gpus)
-    if not is_cpu_build() and wanted > max(there, 1):
+    need, gpus = (spec.replicas or 1) * spec.tensor_parallel, len(machine.gpus)
+    if not is_cpu_build() and need > max(gpus, 1):
         raise UserError(
-            f"models.{spec.role}: {spec.replicas or 1} replicas on {spec.tensor_parallel} GPUs each need {wanted}, and "
-            f"this machine has {there}; lower replicas or tensor_parallel"
+            f"models.{spec.role}: {count(spec.replicas or 1, 'replica')} on {count(spec.tensor_parallel, 'GPU')} each would take "
+            f"{need}, and this machine has {gpus}; lower replicas or tensor_parallel"
         )
 
 
@@ -86,7 +87,7 @@ class Server:
         """Start the process; what it says goes on in the same log."""
         self.process = process.start(self.line, self.log, self.env)
 
-    def ended(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the process is no more."""
         return self.process.poll() is not None
 
@@ -100,7 +101,7 @@ class Server:
         until = time.monotonic() + START_SECONDS
         async with aiohttp.ClientSession() as http:
             while time.monotonic() < until:
-                if self.ended():
+                if self.is_over():
                     text = f"vLLM could not serve {self.spec.served}: {cause(self.log)}; the whole log is {self.log}"
                     raise UserError(f"models.{self.spec.role}: {text}")
                 try:
@@ -113,7 +114,7 @@ class Server:
         raise RunError(f"models.{self.spec.role}: vLLM was not ready after {START_SECONDS:.0f} s; see {self.log}")
 
 
-class Served(Endpoint):
+class VllmEndpoint(Endpoint):
     """An endpoint whose servers are ours: one that dies is started again, and when none comes back the run is told why.
 
     Args:
@@ -148,18 +149,16 @@ class Served(Endpoint):
         if not exchangeable(self.spec, spec):
             return False
         model = await asyncio.to_thread(resolve, spec.vllm)
-        told = dtype(spec, is_cpu_build())
-        kept, wanted = await asyncio.to_thread(lambda: (blueprint(self.model, told), blueprint(model, told)))
-        if not kept or kept != wanted:
+        number_type = dtype(spec, is_cpu_build())
+        plans = await asyncio.to_thread(lambda: [blueprint(each, number_type) for each in (self.model, model)])
+        if not plans[0] or plans[0] != plans[1]:
             return False
         for server in self.servers:  # first, so that one that dies meanwhile comes back with the new weights
-            named = replace(spec, model=self.wire_name)
-            server.line = command(named, model, server.port, is_cpu_build(), self.parser)
+            same_name = replace(spec, model=self.wire_name)
+            server.line = command(same_name, model, server.port, is_cpu_build(), self.parser)
         self.spec, self.name, self.format, self.model = spec, spec.title, spec.format, model
-        self.thinks, self.probes = (
-            bool(self.parser),
-            Probes(self),
-        )  # a model may think of which one trained on it does not
+        self.probes = Probes(self)
+        self.thinks = bool(self.parser)  # a model may think of which one trained on it does not
         await self.reload(Path(model))
         return True
 
@@ -169,8 +168,8 @@ class Served(Endpoint):
         Raises:
             RunError: a server cannot take them.
         """
-        read = {"method": "take_weights", "kwargs": {"folder": str(weights)}}
-        for page, body in (("collective_rpc", read), ("reset_prefix_cache", {})):
+        order = {"method": "take_weights", "kwargs": {"folder": str(weights)}}
+        for page, body in (("collective_rpc", order), ("reset_prefix_cache", {})):
             await asyncio.gather(*(self._tell(server, page, body) for server in self.servers))
 
     async def _tell(self, server: Server, page: str, body: Mapping[str, object]) -> None:
@@ -190,7 +189,7 @@ class Served(Endpoint):
         """Start a server again that ended; requests go to the others, or wait, until it is ready."""
         while server.restarts <= MOST_RESTARTS:
             await asyncio.sleep(WATCH_SECONDS)
-            if not server.ended():
+            if not server.is_over():
                 continue
             server.crashes.append(time.monotonic())
             if server.restarts <= MOST_RESTARTS:
@@ -217,7 +216,7 @@ class Served(Endpoint):
 
 
 @asynccontextmanager
-async def serve(spec: ModelSpec, logs: Path, more: Mapping[str, str] | None = None) -> AsyncIterator[Served]:
+async def serve(spec: ModelSpec, logs: Path, more: Mapping[str, str] | None = None) -> AsyncIterator[VllmEndpoint]:
     """The role's vLLM servers, one for each replica, until the block is left.
 
     Args:
@@ -234,7 +233,7 @@ async def serve(spec: ModelSpec, logs: Path, more: Mapping[str, str] | None = No
             line = command(spec, model, port, is_cpu_build(), parser)
             servers.append(Server(spec, line, port, log, {**env, **(more or {})}))
         await asyncio.gather(*(server.ready() for server in servers))
-        async with Served(spec, servers, model, parser) as served:
+        async with VllmEndpoint(spec, servers, model, parser) as served:
             if spec.reward:
                 served.dialect = await asyncio.to_thread(_scores, model)
             yield served
@@ -263,7 +262,7 @@ def _scores(model: str) -> Scores:
     from cai.models.templates import ChatTemplate
     from cai.models.weights import load_tokenizer
 
-    return Scores(ChatTemplate(load_tokenizer(model, "right")).scored)
+    return Scores(ChatTemplate(load_tokenizer(model, "right")).score_ids)
 
 
 def _free_port() -> int:

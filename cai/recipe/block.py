@@ -32,6 +32,7 @@ class Block:
         rounds: the name of the rounds that it belongs to.
         round: which of them, from 1; 0 outside of rounds.
         policy: the role of a round's policy, on the step that trains it.
+        draws: what its rows draw as, where several steps are to draw alike; its name unless given.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Block:
     rounds: str = ""
     round: int = 0
     policy: str = ""
+    draws: str = ""
 
     @property
     def table(self) -> Kind:
@@ -61,7 +63,7 @@ class Block:
         """Whether its role is a model: it trains one, or it is what rounds of training end with."""
         return self.table.shape == "train" or (self.table.shape == "rounds" and not self.round)
 
-    def known_to(self, other: "Block") -> bool:
+    def visible_to(self, other: "Block") -> bool:
         """Whether a later step may read it or name its model: what is within a round is for that round."""
         return not self.round or (self.rounds, self.round) == (other.rounds, other.round)
 
@@ -70,11 +72,11 @@ class Block:
         return list(dict.fromkeys(role for _, role in named_roles(self.want)))
 
 
-def named_roles(want: Any) -> list[tuple[str, str]]:
+def named_roles(want: object) -> list[tuple[str, str]]:
     """The roles a block names, with their keys."""
     single = [(key, getattr(want, key)) for key in SINGLE if getattr(want, key, "")]
-    watched = getattr(want, "guards", {}).get("judge", "")
-    single += [("guards", watched)] if watched else []
+    judge = getattr(want, "guards", {}).get("judge", "")
+    single += [("guards", judge)] if judge else []
     several = [(key, role) for key in ("models", "panel") for role in getattr(want, key, ())]
     return single + several
 
@@ -86,13 +88,13 @@ def method(block: Block) -> Method | None:
 
 def by_constitution(block: Block) -> bool:
     """Whether the constitution decides a step's rows."""
-    judging = method(block)
-    return block.table.constitution and (judging is None or bool(judging.needs))
+    way = method(block)
+    return block.table.constitution and (way is None or bool(way.needs))
 
 
-def scored(block: Block, key: str) -> bool:
+def asks_reward_model(block: Block, key: str) -> bool:
     """Whether the role under this key has to be a reward model."""
     if key == "guards":
         return guards.scoring(block.want.guards) == "reward"
-    judging = method(block)
-    return key in ("model", "panel", "judge", "reward") and judging is not None and judging.model_kind == "reward"
+    way = method(block)
+    return key in ("model", "panel", "judge", "reward") and way is not None and way.model_kind == "reward"

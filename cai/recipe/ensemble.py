@@ -15,7 +15,7 @@ from cai.stages.reward import Reward
 from constitution.source import Keys, nearest
 
 
-def expanded(block: Block) -> list[Block]:
+def expand(block: Block) -> list[Block]:
     """A step as it is run: itself, or, for an ensemble, each of its models; the first keeps the name.
 
     What each trains does not depend on how many there are, so that a larger ensemble keeps those that are done.
@@ -31,9 +31,9 @@ def expanded(block: Block) -> list[Block]:
 def behind(role: str, models: Mapping[str, ModelSpec], blocks: Sequence[Block]) -> list[str]:
     """The training steps whose results a role's model consists of."""
     if role in models:
-        return [step for each in models[role].rewards if each not in models for step in behind(each, models, blocks)]
-    found = next((each for each in blocks if each.role == role and each.trains), None)
-    return list(found.members or (found.name,)) if found else []
+        return [name for each in models[role].rewards if each not in models for name in behind(each, models, blocks)]
+    step = next((each for each in blocks if each.role == role and each.trains), None)
+    return list(step.members or (step.name,)) if step else []
 
 
 def spec_of(role: str, block: Block, alone: ModelSpec) -> ModelSpec:
@@ -67,25 +67,25 @@ def together(spec: ModelSpec, reach: Callable[[str], ModelSpec]) -> ModelSpec:
 
 def problems(models: Mapping[str, ModelSpec], blocks: Sequence[Block]) -> Iterator[tuple[Keys, str]]:
     """Where a combination's members are no reward models, or its settings do not go together."""
-    known = [role for role, spec in models.items() if spec.scorer and not spec.rewards]
-    known += [block.name for block in blocks if block.kind == "reward"]
+    names = [role for role, spec in models.items() if spec.scorer and not spec.rewards]
+    names += [block.name for block in blocks if block.kind == "reward"]
     for name, spec in models.items():
         for role in spec.rewards:
-            if role not in known:
-                yield ("models", name, "rewards", role), f'there is no reward model "{role}"; {nearest(role, known)}'
+            if role not in names:
+                yield ("models", name, "rewards", role), f'there is no reward model "{role}"; {nearest(role, names)}'
         for key, text in combination_mistakes(spec):
             yield ("models", name, key), text
-        served = [role for role in spec.rewards if role in models and models[role].served]
-        if len(served) > 1:
+        servers = [role for role in spec.rewards if role in models and models[role].served]
+        if len(servers) > 1:
             text = "would start several vLLM servers on one machine; start them yourself and give the others by `endpoints`"
-            yield ("models", name, "rewards"), f"{', '.join(served)} {text}"
+            yield ("models", name, "rewards"), f"{', '.join(servers)} {text}"
 
 
 def too_late(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> str:
     """Why a step cannot use a combination yet; empty where it can."""
-    missing = [
+    absent = [
         each
         for each in (models[role].rewards if role in models else ())
         if each not in models and each not in [block.name for block in before]
     ]
-    return f'"{role}" needs {", ".join(missing)}, which is trained after this step; move it before' if missing else ""
+    return f'"{role}" needs {", ".join(absent)}, which is trained after this step; move it before' if absent else ""

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from cai.data import locations
 from cai.data.prompts import PromptSource, read
@@ -13,7 +12,7 @@ from cai.judge.calibration import Calibration
 from cai.recipe.models import read_weights
 from cai.store.rows import Prompt
 from constitution.shipped import FOLDERS, find, missing
-from constitution.source import Keys
+from constitution.source import Keys, Yaml
 
 _COLUMN = re.compile(r"; name one of: (.*?) \(key `column`.*?\)")
 """What is advised of a source of prompts, which has a key for its column."""
@@ -37,12 +36,12 @@ class Files:
             self.wrong(keys, missing(name, "the recipe", FOLDERS if keys[0] != "constitution" else ("principles",)))
         return path
 
-    def block(self, kind: str, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    def block(self, kind: str, block: Yaml, keys: Keys) -> Yaml:
         """A step's block with its files found."""
         if kind == "prompts":
             block = self._sources(block, keys)
         if kind == "pairs":
-            block = self._located(block, keys)
+            block = self._locate(block, keys)
         if "decontaminate" in block:
             where = (*keys, "decontaminate")
             block["decontaminate"] = [self._evaluation(where, each) for each in block["decontaminate"]]
@@ -71,46 +70,46 @@ class Files:
             else read_weights(name, keys, self.beside, self.wrong)
         )
 
-    def _calibrations(self, block: dict[str, Any], keys: Keys) -> dict[str, Calibration]:
+    def _calibrations(self, block: Yaml, keys: Keys) -> dict[str, Calibration]:
         """Role → the fit that is named for it."""
-        given = block["calibration"]
+        value = block["calibration"]
         fits = {}
-        for role, name in (given if isinstance(given, dict) else {block.get("model", ""): given}).items():
+        for role, name in (value if isinstance(value, dict) else {block.get("model", ""): value}).items():
             try:
                 fits[role] = calibration.load(name, self.beside)
             except UserError as error:
                 self.wrong(keys, str(error))
         return fits
 
-    def _sources(self, block: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    def _sources(self, block: Yaml, keys: Keys) -> Yaml:
         for track in ("redteam", "helpful"):
-            given = block.get(track) or []
-            items = given if isinstance(given, list) else [given]
+            value = block.get(track) or []
+            items = value if isinstance(value, list) else [value]
             block[track] = [self._source(item, (*keys, track)) for item in items]
         if not block["redteam"] and not block["helpful"]:
             self.wrong(keys, "needs prompts: name a file under redteam or helpful")
         return block
 
-    def _source(self, item: str | dict[str, Any], keys: Keys) -> PromptSource:
-        fields = self._located({"path": item} if isinstance(item, str) else item, keys)
+    def _source(self, item: str | Yaml, keys: Keys) -> PromptSource:
+        fields = self._locate({"path": item} if isinstance(item, str) else item, keys)
         return PromptSource(**{**fields, "tags": tuple(fields.get("tags", ()))})
 
-    def _located(self, given: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    def _locate(self, source: Yaml, keys: Keys) -> Yaml:
         """A source with its files found."""
-        if bool(given.get("path")) == bool(given.get("hub")):
+        if bool(source.get("path")) == bool(source.get("hub")):
             self.wrong(keys, "needs exactly one of path and hub")
-            return given
-        if not given.get("path"):
-            return given
-        path = self._path(keys, given["path"])
+            return source
+        if not source.get("path"):
+            return source
+        path = self._path(keys, source["path"])
         if path is None:
-            return given
+            return source
         try:
-            origin = {key: given[key] for key in ("split", "config") if key in given}
+            origin = {key: source[key] for key in ("split", "config") if key in source}
             locations.files(PromptSource(path, **origin))
         except UserError as error:
             self.wrong(keys, str(error))
-        return {**given, "path": path}
+        return {**source, "path": path}
 
     def _path(self, keys: Keys, name: str) -> str | None:
         """One file or folder, or a path with wildcards, where it matches; None, and a problem, where there is none."""

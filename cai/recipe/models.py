@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
@@ -15,30 +14,30 @@ from cai.models import bundled, own_code, scripted, vllm
 from cai.models.machine import this_machine
 from cai.models.spec import KINDS, SAMPLING, ModelSpec
 from cai.recipe.schema import SCHEMA
-from constitution.schema import Validator, problems, shown
+from constitution.schema import Validator, describe, problems
 from constitution.shipped import find
-from constitution.source import Keys, Problem, Source, complain, parse_yaml
+from constitution.source import Keys, Problem, Source, Yaml, complain, parse_yaml
 
 HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+", re.ASCII)
 Wrong = Callable[[Keys, str], None]
 COMMAND = Path("--model")
-ASKED = ("headers_env", "extra_body", "thinking", *SAMPLING)
+REQUEST_KEYS = ("headers_env", "extra_body", "thinking", *SAMPLING)
 """How servers are asked, in which roles may differ."""
-COMBINING = ("combine", "safety", "threshold", "spread")
+COMBINE_KEYS = ("combine", "safety", "threshold", "spread")
 
 
-def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong: Wrong) -> ModelSpec:
+def read_model(role: str, block: Yaml, keys: Keys, beside: Path, wrong: Wrong) -> ModelSpec:
     """A block that the schema allows → how to reach the model; mistakes go to ``wrong``."""
     if isinstance(block.get("vllm"), dict):
-        served = block["vllm"]
-        if twice := served.keys() & (block.keys() - {"vllm", "model"}):
+        server = block["vllm"]
+        if twice := server.keys() & (block.keys() - {"vllm", "model"}):
             wrong((*keys, "vllm", min(twice)), f'"{min(twice)}" is there twice, in vllm and beside it; take one out')
-        block = {**block, **served, "vllm": served["model"], "model": block.get("model", "")}
+        block = {**block, **server, "vllm": server["model"], "model": block.get("model", "")}
     kinds = [kind for kind in KINDS if block.get(kind)]
     if len(kinds) != 1:
         wrong(keys, f"needs exactly one of {', '.join(KINDS)}, found {', '.join(kinds) or 'none'}")
         return ModelSpec(role, scripted="none")
-    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}
+    fields: Yaml = {key: tuple(value) if isinstance(value, list) else value for key, value in block.items()}
     if fields.get("concurrency") == "auto":
         del fields["concurrency"]
     for key, kind in (
@@ -46,13 +45,13 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
         ("scores", "endpoints"),
         ("api", "endpoints"),
         ("batch", "endpoints"),
-        *((key, "rewards") for key in COMBINING),
+        *((key, "rewards") for key in COMBINE_KEYS),
     ):
         if key in block and kind != kinds[0]:
             wrong((*keys, key), f"is for `{kind}`, and this role is given by `{kinds[0]}`; take it out")
     if "reasoning_parser" in block and kinds[0] != "vllm":
         wrong((*keys, "reasoning_parser"), f"is for `vllm`, and this role is given by `{kinds[0]}`; take it out")
-    for key in (key for key in ASKED if key in block and kinds[0] not in ("endpoints", "vllm")):
+    for key in (key for key in REQUEST_KEYS if key in block and kinds[0] not in ("endpoints", "vllm")):
         wrong((*keys, key), f"is for `endpoints` and `vllm`, and this role is given by `{kinds[0]}`; take it out")
     if block.get("batch") and kinds[0] == "endpoints" and (len(block["endpoints"]) > 1 or block.get("scores")):
         wrong((*keys, "batch"), "is for texts of one endpoint, which has the batches; name one, or take it out")
@@ -60,7 +59,9 @@ def read_model(role: str, block: dict[str, Any], keys: Keys, beside: Path, wrong
         wrong(keys, '"model" is missing: the name under which the endpoints know the model; add it')
     for number, url in enumerate(block.get("endpoints", ())):
         if not _is_url(url):
-            wrong((*keys, "endpoints", number), f"{shown(url)} is no URL, such as http://host:8000/v1; write its host")
+            wrong(
+                (*keys, "endpoints", number), f"{describe(url)} is no URL, such as http://host:8000/v1; write its host"
+            )
     if kinds[0] == "scripted":
         path = find(block["scripted"], beside)
         if path is None:
@@ -98,7 +99,7 @@ def read_weights(name: str, keys: Keys, beside: Path, wrong: Wrong) -> str:
     return name
 
 
-def named(text: str, prefer: str = "vllm") -> ModelSpec:
+def command_model(text: str, prefer: str = "vllm") -> ModelSpec:
     """A model named on the command line.
 
     Args:
@@ -117,12 +118,12 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
     elif text.startswith(("http://", "https://")):
         url, _, name = text.partition("#")
         if not _is_url(url):
-            raise UserError(f"--model: {shown(url)} is no URL, such as http://host:8000/v1; write its host")
+            raise UserError(f"--model: {describe(url)} is no URL, such as http://host:8000/v1; write its host")
         spec = ModelSpec("model", endpoints=(url,), model=name)
     else:
         name = prefer if prefer != "vllm" or "vllm" in machine.packages else "local"
         kind = "scripted" if text.endswith((".yaml", ".yml")) else name
-        spec = _checked({kind: text}, Source(COMMAND, {}, {}))
+        spec = _spec({kind: text}, Source(COMMAND, {}, {}))
     if spec.rewards:
         raise UserError("--model: rewards combines the roles of a recipe; name one reward model here")
     if spec.served:
@@ -141,10 +142,10 @@ def named(text: str, prefer: str = "vllm") -> ModelSpec:
 def _from_block(text: str) -> ModelSpec:
     source = parse_yaml(text, COMMAND)
     complain(problems(source, _validator()))
-    return _checked(source.data, source)
+    return _spec(source.data, source)
 
 
-def _checked(block: dict[str, Any], source: Source) -> ModelSpec:
+def _spec(block: Yaml, source: Source) -> ModelSpec:
     mistakes: list[Problem] = []
     spec = read_model("model", block, (), Path(), lambda keys, text: mistakes.append(source.problem(keys, text)))
     complain([Problem(COMMAND, 0, "", problem.text) for problem in mistakes])

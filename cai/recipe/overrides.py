@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from cai.errors import UserError
-from constitution.schema import shown
+from constitution.schema import describe
 from constitution.source import Source, nearest, parse_yaml
 
 
@@ -39,7 +38,7 @@ def override(source: Source, text: str, top: set[str]) -> None:
         _mapping(target, above, text)[last] = new
 
 
-def _below(target: Any, key: str, above: str, text: str) -> Any:
+def _below(target: object, key: str, above: str, text: str) -> object:
     """What stands under a key, or at a place of a list; a mapping of its own where nothing does."""
     if isinstance(target, list):
         place = _place(target, key, above, text)
@@ -50,24 +49,24 @@ def _below(target: Any, key: str, above: str, text: str) -> Any:
     return mapping[key]
 
 
-def _mapping(target: Any, above: str, text: str) -> dict[str, Any]:
+def _mapping(target: object, above: str, text: str) -> dict[str, object]:
     if not isinstance(target, dict):
         raise UserError(
-            f'the override "{text}" would change nothing: {above} is {shown(target)}, with no keys; write {above}=… with '
+            f'the override "{text}" would change nothing: {above} is {describe(target)}, with no keys; write {above}=… with '
             "all of its value"
         )
     return target
 
 
-def _place(items: list[Any], key: str, above: str, text: str) -> int:
+def _place(items: list[object], key: str, above: str, text: str) -> int:
     """The place in a list that a key names, from 0."""
     if key.isascii() and key.isdigit() and int(key[:9]) < len(items):
         return int(key)
-    there = f"0 to {len(items) - 1}" if items else "none"
-    raise UserError(f'the override "{text}": {above} is a list without a place "{key}"; its places are {there}')
+    places = f"0 to {len(items) - 1}" if items else "none"
+    raise UserError(f'the override "{text}": {above} is a list without a place "{key}"; its places are {places}')
 
 
-def _stage_named(data: dict[str, Any], name: str, text: str, top: set[str]) -> dict[str, Any]:
+def _stage_named(data: dict[str, object], name: str, text: str, top: set[str]) -> object:
     names = list[str]()
     for item, kind, block in _blocks(data):
         names.append(str(block.get("as", kind)) if isinstance(block, dict) else kind)
@@ -78,7 +77,7 @@ def _stage_named(data: dict[str, Any], name: str, text: str, top: set[str]) -> d
     raise UserError(f'the override "{text}" names no stage and no key of the recipe; {nearest(name, [*names, *top])}')
 
 
-def _blocks(data: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, Any]]:
+def _blocks(data: dict[str, object]) -> Iterator[tuple[dict[str, object], str, object]]:
     """Every stage's item, kind and block; those of rounds after the others, whose names are looked at first."""
     stages = data.get("stages")
     items = [item for item in stages if isinstance(item, dict)] if isinstance(stages, list) else []

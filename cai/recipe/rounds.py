@@ -7,19 +7,18 @@ of the recipe from the start; which of them are not run is found out as the run 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from cai.models.spec import ModelSpec
 from cai.recipe.block import SINGLE, Block
 from cai.stages import STAGES
 from cai.stages.rounds import Bounds, Outcome, Rounds, Verdict
-from constitution.source import Keys, nearest
+from constitution.source import Keys, Yaml, nearest
 
 SEVERAL = ("models", "panel", "calibration")
 """Keys of blocks that name several roles."""
 
 WORDS = ("newest", "previous", "initial")
-HELD = ("dpo", "kto")
+WITH_REFERENCE = ("dpo", "kto")
 """The trainers that take a reference."""
 
 Problems = Iterator[tuple[Keys, str]]
@@ -51,17 +50,15 @@ class Round:
         return f"{self.policy}/{name}"
 
 
-def read(given: Mapping[str, Any]) -> Rounds:
+def read(block: Yaml) -> Rounds:
     """A checked block of the recipe."""
-    return Rounds(**{**given, "stages": tuple(given["stages"])})
+    return Rounds(**{**block, "stages": tuple(block["stages"])})
 
 
 def bounds(want: Rounds) -> Bounds:
     """Its bounds."""
-    given: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in want.until.items()
-    }
-    return Bounds(**given)
+    fields: Yaml = {key: tuple(value) if isinstance(value, list) else value for key, value in want.until.items()}
+    return Bounds(**fields)
 
 
 def rounds_of(want: Rounds, name: str) -> list[Round]:
@@ -77,29 +74,29 @@ def within(round: Round, step: Block) -> Block:
     return replace(step, rounds=round.of, round=round.number, number=round.number - 1, policy=policy)
 
 
-def steps(want: Rounds, round: Round, prompts: str) -> Iterator[tuple[str, dict[str, Any], Keys]]:
+def steps(want: Rounds, round: Round, prompts: str) -> Iterator[tuple[str, Yaml, Keys]]:
     """The steps of one round as a recipe would have them, its comparison last: kind, block, and where the block stands.
 
     Args:
         prompts: the step whose prompts they take.
     """
-    inner = [(kind, dict(given or {})) for item in want.stages for kind, given in item.items()]
-    names = [given.get("as", kind) for kind, given in inner]
+    inner = [(kind, dict(settings or {})) for item in want.stages for kind, settings in item.items()]
+    names = [settings.get("as", kind) for kind, settings in inner]
     before = round.before(want.init)
     roles = {**dict.fromkeys(("newest", "previous"), before), "initial": want.init}
     roles |= {name: round.step(name) for name, (kind, _) in zip(names, inner, strict=True) if kind == "reward"}
-    for number, ((kind, given), name) in enumerate(zip(inner, names, strict=True)):
-        block = {key: _meant(key, value, roles) for key, value in given.items()}
+    for number, ((kind, settings), name) in enumerate(zip(inner, names, strict=True)):
+        block: Yaml = {key: _with_roles(key, value, roles) for key, value in settings.items()}
         if block.get("from") in names:
             block["from"] = round.step(block["from"])
         elif "prompts" in STAGES[kind].reads:
             block.setdefault("from", prompts)
         yield kind, {**block, "as": round.step(name)}, ("stages", number, kind)
-    compared = {"models": [before, round.policy], "as": round.step("evaluate"), "from": prompts}
-    yield "evaluate", {**want.evaluate, **compared}, ("evaluate",)
+    comparison = {"models": [before, round.policy], "as": round.step("evaluate"), "from": prompts}
+    yield "evaluate", {**want.evaluate, **comparison}, ("evaluate",)
 
 
-def _meant(key: str, value: Any, roles: Mapping[str, str]) -> Any:
+def _with_roles(key: str, value: object, roles: Mapping[str, str]) -> object:
     """A block's value, its words for policies replaced by their roles."""
     if key in SINGLE and isinstance(value, str):
         return roles.get(value, value)
@@ -152,21 +149,21 @@ def unjudged(prompts: str, before: Sequence[Block]) -> Iterator[str]:
 
 
 def _init(want: Rounds, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Problems:
-    known = [role for role, spec in models.items() if not spec.scorer]
-    known += [each.role for each in before if each.trains and each.kind != "reward" and not each.round]
-    if want.init not in known:
+    roles = [role for role, spec in models.items() if not spec.scorer]
+    roles += [each.role for each in before if each.trains and each.kind != "reward" and not each.round]
+    if want.init not in roles:
         hint = "a path or Hub id first gets a role under `models`"
-        yield ("init",), f'there is no model "{want.init}"; {nearest(want.init, known)}; {hint}'
+        yield ("init",), f'there is no model "{want.init}"; {nearest(want.init, roles)}; {hint}'
     elif want.init in models and not models[want.init].weights:
         yield ("init",), f'"{want.init}" has no weights to train: give a `vllm` or `local` model'
 
 
 def _names(want: Rounds, name: str, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> Problems:
     own = [each.policy for each in rounds_of(want, name)]
-    for taken in models.keys() & {*WORDS, name, *own}:
-        yield (), f'gives the name "{taken}" to a policy, and a model has it already; rename that under `models`'
-    for taken in {each.name for each in before} & {*WORDS, *own}:
-        yield (), f'gives the name "{taken}" to a policy, and a stage has it already; rename that with `as:`'
+    for clash in models.keys() & {*WORDS, name, *own}:
+        yield (), f'gives the name "{clash}" to a policy, and a model has it already; rename that under `models`'
+    for clash in {each.name for each in before} & {*WORDS, *own}:
+        yield (), f'gives the name "{clash}" to a policy, and a stage has it already; rename that with `as:`'
 
 
 def _kinds(want: Rounds) -> Problems:
@@ -190,22 +187,22 @@ def _kinds(want: Rounds) -> Problems:
 
 def _policies(want: Rounds) -> Problems:
     """Each round must take up the policy before it, and say what holds its own."""
-    used = [
+    roles = [
         role
         for item in want.stages
-        for given in item.values()
-        for key, value in (given or {}).items()
+        for settings in item.values()
+        for key, value in (settings or {}).items()
         if key in SINGLE + SEVERAL
         for role in ([value] if isinstance(value, str) else value or ())
     ]
-    if not {"newest", "previous"} & set(used):
+    if not {"newest", "previous"} & set(roles):
         yield (
             ("stages",),
             "never name the newest policy, so all rounds would be the same; such as sample: {model: newest}",
         )
     for number, item in enumerate(want.stages):
-        for kind, given in item.items():
-            if kind in HELD and "reference" not in (given or {}):
+        for kind, settings in item.items():
+            if kind in WITH_REFERENCE and "reference" not in (settings or {}):
                 text = "does not say what its policy is held to; add reference: initial, or reference: previous"
                 yield ("stages", number, kind), text
 
@@ -214,17 +211,19 @@ def _judge(want: Rounds, models: Mapping[str, ModelSpec]) -> Problems:
     """A policy learns what its labeller likes; only another judge can tell whether that is any better."""
     judge = want.evaluate["judge"]
     for item in want.stages:
-        for kind, given in item.items():
-            for role in _labellers(kind, given or {}):
-                same = role == judge or (role in models and judge in models and models[role].same_server(models[judge]))
-                if same and not want.same_judge:
+        for kind, settings in item.items():
+            for role in _labellers(kind, settings or {}):
+                clash = role == judge or (
+                    role in models and judge in models and models[role].same_server(models[judge])
+                )
+                if clash and not want.same_judge:
                     text = (
                         f'"{judge}" labels, too, in {kind}; name another judge, or say so again with same_judge: true'
                     )
                     yield ("evaluate", "judge"), text
 
 
-def _labellers(kind: str, given: Mapping[str, Any]) -> list[str]:
+def _labellers(kind: str, settings: Yaml) -> list[str]:
     """The roles that judge in a step of a round."""
     keys = {"label": ("model",), "score": ("model",), "revise": ("judge",)}.get(kind, ("reward",))
-    return [role for key in keys if (role := given.get(key))] + list(given.get("panel") or ())
+    return [role for key in keys if (role := settings.get(key))] + list(settings.get("panel") or ())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from cai.models.spec import ModelSpec
 from cai.recipe import ensemble, rounds
@@ -18,7 +18,9 @@ from cai.train.launch.hardware import Hardware
 from constitution.load import load
 from constitution.model import Constitution
 from constitution.shipped import find
-from constitution.source import InputError, Keys, Problem, Source, complain
+from constitution.source import InputError, Keys, Problem, Source, Yaml, complain
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +95,23 @@ class _Outline:
         self.blocks: list[Block] = []
         self.models = {
             **models,
-            **{role: self._model(role, block) for role, block in self._given("models", {}).items()},
+            **{role: self._model(role, block) for role, block in self._value("models", {}).items()},
         }
 
     def wrong(self, keys: Keys, text: str) -> None:
         self.problems.append(self.source.problem(keys, text, "recipe"))
 
     def shape(self) -> Shape:
-        for number, item in enumerate(self._given("stages", [])):
-            [(kind, given)] = item.items()
+        for number, item in enumerate(self._value("stages", [])):
+            [(kind, settings)] = item.items()
             keys: Keys = ("stages", number, kind)
             if kind == "rounds":
-                self._rounds(dict(given), keys)
+                self._rounds(dict(settings), keys)
             else:
-                self._step(kind, dict(given or {}), keys)
-        file = self.files.file(("constitution",), self._given("constitution", ""))
+                self._step(kind, dict(settings or {}), keys)
+        file = self.files.file(("constitution",), self._value("constitution", ""))
         constitution = self._constitution(file) if file else None
-        runs_on, logs = self._hardware(), self._given("logs", LOGS)
+        runs_on, logs = self._hardware(), self._value("logs", LOGS)
         blocks, problems = tuple(self.blocks), tuple(self.problems)
         return Shape(self.source, self.models, blocks, constitution, file, runs_on, logs, problems)
 
@@ -117,27 +119,27 @@ class _Outline:
         try:
             return load(file)
         except InputError as error:
-            self.problems += error.found
+            self.problems += error.problems
             return None
 
-    def _given(self, key: str, usual: Any) -> Any:
+    def _value(self, key: str, usual: T) -> T:
         return self.source.data.get(key, usual)
 
     def _hardware(self) -> Hardware:
         """What trainers run on, with a config's file found."""
-        given = hardware.read(self._given("hardware", None))
-        if given.kind in hardware.KINDS:
-            return given
-        return replace(given, kind=str(find(given.kind, self.folder) or given.kind))
+        choice = hardware.read(self.source.data.get("hardware"))
+        if choice.kind in hardware.KINDS:
+            return choice
+        return replace(choice, kind=str(find(choice.kind, self.folder) or choice.kind))
 
-    def _model(self, role: str, given: dict[str, Any]) -> ModelSpec:
-        return read_model(role, given, ("models", role), self.folder, self.wrong)
+    def _model(self, role: str, block: Yaml) -> ModelSpec:
+        return read_model(role, block, ("models", role), self.folder, self.wrong)
 
-    def _rounds(self, given: dict[str, Any], keys: Keys) -> None:
+    def _rounds(self, settings: Yaml, keys: Keys) -> None:
         """Add the steps of all rounds."""
-        name, outside = given.pop("as", "rounds"), list(self.blocks)
-        held_out = self._reads("rounds", given.pop("from", None), outside, keys)
-        want = rounds.read(given)
+        name, outside = settings.pop("as", "rounds"), list(self.blocks)
+        held_out = self._reads("rounds", settings.pop("from", None), outside, keys)
+        want = rounds.read(settings)
         for below, text in rounds.problems(want, name, self.models, outside):
             self.wrong((*keys, *below), text)
         for text in rounds.unjudged(held_out, outside):
@@ -151,15 +153,15 @@ class _Outline:
                 break  # the same would be said of the other rounds
         self._add(rounds.outcome(want, name, keys))
 
-    def _step(self, kind: str, block: dict[str, Any], keys: Keys, round: rounds.Round | None = None) -> None:
+    def _step(self, kind: str, block: Yaml, keys: Keys, round: rounds.Round | None = None) -> None:
         """Add a step, or those of an ensemble."""
         name = block.pop("as", kind)
         place = Block(kind, name, None, "", keys)
         place = rounds.within(round, place) if round else place
-        known = [each for each in self.blocks if each.known_to(place)]
-        reads = self._reads(kind, block.pop("from", None), known, keys)
+        before = [each for each in self.blocks if each.visible_to(place)]
+        reads = self._reads(kind, block.pop("from", None), before, keys)
         want = read_block(kind, self.files.block(kind, block, keys))
-        for step in ensemble.expanded(replace(place, want=want, reads=reads)):
+        for step in ensemble.expand(replace(place, want=want, reads=reads)):
             self._add(step)
 
     def _add(self, step: Block) -> None:
@@ -171,15 +173,15 @@ class _Outline:
             self.wrong(step.keys, f'there is already a stage "{step.name}"; give this one a name of its own with `as:`')
         self.blocks.append(step)
 
-    def _reads(self, kind: str, wanted: str | None, before: list[Block], keys: Keys) -> str:
+    def _reads(self, kind: str, name: str | None, before: list[Block], keys: Keys) -> str:
         table = STAGES[kind]
-        kinds = " or ".join(table.reads)
-        fitting = [block.name for block in before if block.kind in table.reads]
+        sources = " or ".join(table.reads)
+        names = [block.name for block in before if block.kind in table.reads]
         if not table.reads:
             return ""
-        if wanted and wanted not in fitting:
-            self.wrong((*keys, "from"), f'no {kinds} stage before this one is called "{wanted}"')
-        if not fitting:
-            self.wrong(keys, f"needs a {kinds} stage before it; add one")
+        if name and name not in names:
+            self.wrong((*keys, "from"), f'no {sources} stage before this one is called "{name}"')
+        if not names:
+            self.wrong(keys, f"needs a {sources} stage before it; add one")
             return ""
-        return wanted or fitting[-1]
+        return name or names[-1]

@@ -1,7 +1,6 @@
 """Figures as text, and what pages are made of: their templates, and a point of a calibration curve as they draw it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from cai.flow.purse import money
 from cai.judge.exam import CurvePoint, PlainShare
@@ -9,6 +8,7 @@ from cai.judge.statistics import wilson
 from cai.store.rows import Message
 from constitution.turns import conversation
 from constitution.visible import visible
+from constitution.wording import count
 
 PLOT = 220
 """The side of a calibration curve's box, in pixels."""
@@ -30,16 +30,16 @@ def bin_of(each: CurvePoint) -> dict[str, object]:
     }
 
 
-def template(name: str) -> Any:
-    """A page's template of jinja2, which escapes every text and takes nothing that is missing for empty."""
+def page(name: str, **content: object) -> str:
+    """A page from its template of jinja2, which escapes every text and takes nothing that is missing for empty."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     pages = Environment(
         loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=_shown
     )
     pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number, "money": money}
-    pages.filters["question"] = question
-    return pages.get_template(name)
+    pages.filters |= {"question": question, "counted": count}
+    return pages.get_template(name).render(content)
 
 
 def _shown(value: object) -> object:

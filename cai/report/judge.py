@@ -7,10 +7,12 @@ from rich.table import Table
 
 from cai.judge.exam import ByLength, ExamFigures, MethodFigures, OfKind, PlainShare
 from cai.judge.figures import JudgedPair, judged_pairs
-from cai.report.format import KINDS, PLOT, bin_of, interval, number, percent, template
+from cai.report import search
+from cai.report.format import KINDS, PLOT, bin_of, interval, number, page, percent
 from cai.store.files import write_lines
 from cai.store.rows import Preference
 from cai.store.stage import Stage
+from constitution.wording import count
 
 SHOWN = 5
 MUCH = 0.02
@@ -45,32 +47,32 @@ def table(figures: ExamFigures, width: int) -> Table:
     error; "longer right" the accuracy where the answer that people prefer is the longer one.
     """
     columns = COLUMNS if width >= WIDE else COLUMNS[:NARROW]
-    shown = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for heading, justify in columns:
-        shown.add_column(heading, justify=justify, overflow="fold")  # pyright: ignore[reportArgumentType]
+        grid.add_column(heading, justify=justify, overflow="fold")  # pyright: ignore[reportArgumentType]
     for name, method in figures["methods"].items():
-        shown.add_row(name, *cells(method)[: len(columns) - 1])
-    shown.add_section()
+        grid.add_row(name, *cells(method)[: len(columns) - 1])
+    grid.add_section()
     first = next(iter(figures["methods"].values()))
     for name, share in first["floors"].items():
-        shown.add_row(f"floor: {name}", percent(share), style="dim")
-    return shown
+        grid.add_row(f"floor: {name}", percent(share), style="dim")
+    return grid
 
 
-def cells(found: MethodFigures) -> list[str]:
+def cells(figures: MethodFigures) -> list[str]:
     """A method's figures as text, in the order of ``COLUMNS``."""
-    cost, accuracy = found["cost"], found["accuracy"]
+    cost, accuracy = figures["cost"], figures["accuracy"]
     return [
         percent(accuracy["value"]),
         interval(accuracy),
-        percent(found["labelled"]["value"]),
-        percent(found["accuracy_labelled"]["value"]),
-        number(found["brier"]["value"]),
-        number(found["ece"]),
-        percent(found["position"]["rate"]),
-        percent(found["unreadable"]),
-        percent(found["length"]["longer_is_right"]["value"]),
-        percent(found["length"]["shorter_is_right"]["value"]),
+        percent(figures["labelled"]["value"]),
+        percent(figures["accuracy_labelled"]["value"]),
+        number(figures["brier"]["value"]),
+        number(figures["ece"]),
+        percent(figures["position"]["rate"]),
+        percent(figures["unreadable"]),
+        percent(figures["length"]["longer_is_right"]["value"]),
+        percent(figures["length"]["shorter_is_right"]["value"]),
         f"{cost['tokens_in'] + cost['tokens_out']:,}",
         f"{cost['seconds']:.0f}",
     ]
@@ -82,27 +84,27 @@ def sentences(figures: ExamFigures) -> Iterator[str]:
         yield f"{name}: {' '.join(verdict(method))}"
 
 
-def verdict(found: MethodFigures) -> Iterator[str]:
+def verdict(figures: MethodFigures) -> Iterator[str]:
     """What one judge's figures say, sentence by sentence."""
-    yield _against_floors(found)
-    if found["question"]:
-        yield found["question"]
-    if found["unreadable"] and found["unreadable"] > MANY:
-        yield f"{percent(found['unreadable'])} of its votes could not be read, and count as wrong."
-    if found["labelled"]["value"] is not None and found["labelled"]["value"] < FEW:
-        yield f"Only {percent(found['labelled']['value'])} of the pairs would become labels."
-    position = found["position"]
+    yield _against_floors(figures)
+    if figures["question"]:
+        yield figures["question"]
+    if figures["unreadable"] and figures["unreadable"] > MANY:
+        yield f"{percent(figures['unreadable'])} of its votes could not be read, and count as wrong."
+    if figures["labelled"]["value"] is not None and figures["labelled"]["value"] < FEW:
+        yield f"Only {percent(figures['labelled']['value'])} of the pairs would become labels."
+    position = figures["position"]
     if position["rate"] is not None and position["rate"] > LETTERS:
         yield (
             f"Of {position['both']} comparisons with a winner in both orders, the same position won {percent(position['rate'])}: "
             "it reads letters more than answers."
         )
-    if favoured := _favoured(found["length"]):
+    if favoured := _favoured(figures["length"]):
         yield f"It favours the {favoured} answer."
-    ece, by_chance = found["ece"], found["ece_by_chance"] or 0.0
+    ece, by_chance = figures["ece"], figures["ece_by_chance"] or 0.0
     if ece is not None and ece > by_chance + MUCH:
-        yield _miscalibrated(found, ece, by_chance)
-    for kind, of in found.get("by_kind", {}).items():
+        yield _miscalibrated(figures, ece, by_chance)
+    for kind, of in figures.get("by_kind", {}).items():
         yield _of_kind(kind, of)
 
 
@@ -111,27 +113,27 @@ def _of_kind(kind: str, of: OfKind[PlainShare]) -> str:
     each = f" ({of['samples']} for each vote)" if of["samples"] else ""
     return (
         f"By {KINDS.get(kind, kind)}{each}: accuracy {percent(of['accuracy']['value'])} ({interval(of['accuracy'])}) on "
-        f"{of['pairs']} pairs, calibration error {number(of['ece'])} ({number(of['ece_by_chance'])} by chance alone), "
+        f"{count(of['pairs'], 'pair')}, calibration error {number(of['ece'])} ({number(of['ece_by_chance'])} by chance alone), "
         f"{percent(of['unread'])} unread."
     )
 
 
-def _against_floors(found: MethodFigures) -> str:
-    accuracy = found["accuracy"]
-    said = f"{percent(accuracy['value'])} ({interval(accuracy)})"
+def _against_floors(figures: MethodFigures) -> str:
+    accuracy = figures["accuracy"]
+    share = f"{percent(accuracy['value'])} ({interval(accuracy)})"
     if accuracy["value"] is None:
         return (
             "People preferred neither answer in any pair that could be judged, so there is nothing to be right about."
         )
     if accuracy["high"] < 0.5:
-        return f"Worse than a coin, {said}."
-    if found["above_floors"]["random"]["low"] <= 0:
-        return f"No better than a coin, {said}: on these pairs it is no judge, or they are too few to tell."
+        return f"Worse than a coin, {share}."
+    if figures["above_floors"]["random"]["low"] <= 0:
+        return f"No better than a coin, {share}: on these pairs it is no judge, or they are too few to tell."
     for name in ("longer", "shorter"):
-        if found["above_floors"][name]["low"] <= 0:
-            floor = percent(found["floors"][name])
-            return f"Better than a coin, {said}, and not clearly better than taking the {name} answer ({floor})."
-    return f"Better than a coin, {said}, and than taking the longer or the shorter answer."
+        if figures["above_floors"][name]["low"] <= 0:
+            floor = percent(figures["floors"][name])
+            return f"Better than a coin, {share}, and not clearly better than taking the {name} answer ({floor})."
+    return f"Better than a coin, {share}, and than taking the longer or the shorter answer."
 
 
 def _favoured(length: ByLength[PlainShare]) -> str:
@@ -144,9 +146,9 @@ def _favoured(length: ByLength[PlainShare]) -> str:
     return "shorter" if shorter["low"] > longer["high"] else ""
 
 
-def _miscalibrated(found: MethodFigures, ece: float, by_chance: float) -> str:
-    pairs = sum(each["pairs"] for each in found["curve"])
-    surer = sum((each["confidence"] - each["accuracy"]) * each["pairs"] for each in found["curve"]) / pairs
+def _miscalibrated(figures: MethodFigures, ece: float, by_chance: float) -> str:
+    pairs = sum(each["pairs"] for each in figures["curve"])
+    surer = sum((each["confidence"] - each["accuracy"]) * each["pairs"] for each in figures["curve"]) / pairs
     off = f"off by {100 * ece:.0f} points on average ({100 * by_chance:.0f} by chance alone)"
     todo = "calibrate it, or clamp its labels" if surer > 0 else "calibrate it"
     return f"It is {'surer' if surer > 0 else 'less sure'} than it has reason to be, {off}: {todo}."
@@ -154,8 +156,11 @@ def _miscalibrated(found: MethodFigures, ece: float, by_chance: float) -> str:
 
 def write(folder: Path, figures: ExamFigures) -> Path:
     """Write the page, ``exam.html``."""
-    text = template("judge_eval.html.j2").render(
+    text = page(
+        "judge_eval.html.j2",
         exam=figures,
+        search_columns=search.COLUMNS,
+        forms=[search.cells(each) for each in figures["search"]["forms"]] if "search" in figures else [],
         columns=COLUMNS,
         cells={name: cells(method) for name, method in figures["methods"].items()},
         verdicts={name: list(verdict(method)) for name, method in figures["methods"].items()},

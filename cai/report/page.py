@@ -11,19 +11,19 @@ from cai.errors import RunError, UserError
 from cai.judge.figures import position
 from cai.judge.kinds import doubt, kinds
 from cai.report import training
-from cai.report.format import KINDS, PLOT, question, template
+from cai.report.format import KINDS, PLOT, page, question
 from cai.report.rows import unrevised
 from cai.report.summary import StageState, evaluated, spent_line, stages_of
 from cai.stages import STAGES, trainers
 from cai.store import audit
 from cai.store.files import write_lines
 from cai.store.rows import Answers, Chain, Draft, Preference, plain
-from cai.store.run_folder import described
+from cai.store.run_folder import run_note
 from cai.store.stage import Stage
 from constitution import diff
 from constitution import read as reading
 
-Shown = dict[str, object]
+View = dict[str, object]
 """What the template is given of one thing."""
 
 
@@ -53,7 +53,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
         if each["state"] == "done":
             _whole(folder, each)
     figures = {
-        "run": described(folder),
+        "run": run_note(folder),
         "stages": stages,
         "spent": spent_line(folder),
         "chains": _chains(folder, stages, rows),
@@ -68,7 +68,7 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
         "doubt": doubt,
     }
     try:
-        text = template("page.html.j2").render(figures)
+        text = page("page.html.j2", **figures)
     except (TypeError, ValueError, UndefinedError) as error:
         raise RunError(
             f"the report of {folder} cannot be made ({error}): a file of a stage is damaged; put it back, or do that stage again"
@@ -76,34 +76,36 @@ def write_report(folder: Path, path: Path, rows: int = 8) -> None:
     write_lines(path, [text])
 
 
-def _whole(folder: Path, known: StageState) -> None:
-    """Make sure that a stage has the rows that it was sealed with; raises as ``audit.whole``."""
-    name = known["name"]
-    if STAGES[known["kind"]].shape in ("rows", "source"):
-        audit.whole(Stage(folder / name, name))
-    for begun in sorted(folder.glob(f"{name}/*/begun.json")):  # an evaluation's
-        audit.whole(Stage(begun.parent), name)
+def _whole(folder: Path, state: StageState) -> None:
+    """Make sure that what a stage made is as it was sealed; raises as ``audit.whole``."""
+    name = state["name"]
+    stage = Stage(folder / name, name)
+    if STAGES[state["kind"]].shape in ("rows", "source"):
+        audit.whole(stage)
+    audit.unchanged_since(stage, name)
+    for file in sorted(folder.glob(f"{name}/*/begun.json")):  # an evaluation's
+        audit.whole(Stage(file.parent), name)
 
 
 def _done(stages: list[StageState], *kinds: str) -> list[StageState]:
     return [each for each in stages if each["kind"] in kinds and each["state"] == "done"]
 
 
-def _chains(folder: Path, stages: list[StageState], rows: int) -> list[Shown]:
-    shown: list[Shown] = []
+def _chains(folder: Path, stages: list[StageState], rows: int) -> list[View]:
+    chains: list[View] = []
     for each in _done(stages, "revise"):
-        revised = (row for row in Stage(folder / each["name"]).all_rows(Chain) if len(row.drafts) > 1)
-        shown += [
-            {**plain(row), "steps": [_step(*both) for both in pairwise(row.drafts)]} for row in islice(revised, rows)
+        revisions = (row for row in Stage(folder / each["name"]).all_rows(Chain) if len(row.drafts) > 1)
+        chains += [
+            {**plain(row), "steps": [_step(*both) for both in pairwise(row.drafts)]} for row in islice(revisions, rows)
         ]
-    return shown
+    return chains
 
 
-def _step(old: Draft, new: Draft) -> Shown:
+def _step(old: Draft, new: Draft) -> View:
     return {**plain(new), "unrevised": unrevised(new), "changes": list(diff.words(old.text, new.text))}
 
 
-def _revised(folder: Path, stages: list[StageState]) -> list[Shown]:
+def _revised(folder: Path, stages: list[StageState]) -> list[View]:
     """What each round changed on average, over all red-team chains."""
     rounds: dict[int, list[tuple[Draft, Draft]]] = {}
     for each in _done(stages, "revise"):
@@ -124,19 +126,19 @@ def _revised(folder: Path, stages: list[StageState]) -> list[Shown]:
     ]
 
 
-def _votes(folder: Path, stages: list[StageState], rows: int) -> list[Shown]:
+def _votes(folder: Path, stages: list[StageState], rows: int) -> list[View]:
     """For each label stage: its figures and some preferences whole."""
-    labels: list[Shown] = []
+    labels: list[View] = []
     for each in _done(stages, "label"):
         stage = Stage(folder / each["name"])
-        shown = list(islice(stage.all_rows(Preference), max(rows // 2, 1) if rows else 0))
+        preferences = list(islice(stage.all_rows(Preference), max(rows // 2, 1) if rows else 0))
         read_as = kinds(row.votes for row in stage.all_rows(Preference))
-        found = {"position": position(stage.all_rows(Preference)), "kinds": read_as}
-        labels.append({**each, **found, "shown": shown})
+        figures = {"position": position(stage.all_rows(Preference)), "kinds": read_as}
+        labels.append({**each, **figures, "shown": preferences})
     return labels
 
 
-def _evaluation(folder: Path, stages: list[StageState]) -> list[Shown]:
+def _evaluation(folder: Path, stages: list[StageState]) -> list[View]:
     return [{**each, "models": evaluated(folder / each["name"])} for each in _done(stages, "evaluate")]
 
 
@@ -146,26 +148,26 @@ def _answers(folder: Path, stages: list[StageState], rows: int) -> list[Answered
     for each in _done(stages, "evaluate"):
         for role in evaluated(folder / each["name"]):
             for row in Stage(folder / each["name"] / f"answers-{role}").all_rows(Answers):
-                shown = by_prompt.setdefault(row.id, {"prompt": question(row.messages), "answers": {}})
-                shown["answers"][role] = row.draft.text
+                entry = by_prompt.setdefault(row.id, {"prompt": question(row.messages), "answers": {}})
+                entry["answers"][role] = row.draft.text
     return list(islice(by_prompt.values(), rows))
 
 
-def _trained(folder: Path, stages: list[StageState]) -> list[Shown]:
+def _trained(folder: Path, stages: list[StageState]) -> list[View]:
     return [{**each, **training.of_stage(folder / each["name"])} for each in _done(stages, *trainers())]
 
 
-def _rounds(stages: list[StageState]) -> list[Shown]:
+def _rounds(stages: list[StageState]) -> list[View]:
     """For each block of rounds: its verdicts, the policy that stayed, and how far each round's went."""
-    blocks: list[Shown] = []
+    blocks: list[View] = []
     for each in stages:
         if each["kind"] != "rounds" or "round" in each:
             continue
         verdicts = [of["verdict"] for of in stages if "verdict" in of and of.get("rounds") == each["name"]]
-        shown = (("kl", "KL to the initial policy, nats an answer"), ("length", "length ratio to it"))
+        series = (("kl", "KL to the initial policy, nats an answer"), ("length", "length ratio to it"))
         curves = [
             training.curve(title, [(of["round"], of[key]) for of in verdicts if of[key] is not None])
-            for key, title in shown
+            for key, title in series
         ]
         blocks.append(
             {

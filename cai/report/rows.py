@@ -15,13 +15,15 @@ from cai.data import dataset
 from cai.errors import RunError, UserError
 from cai.judge.kinds import doubt
 from cai.report.differences import difference
-from cai.report.format import question
+from cai.report.format import KINDS, question
 from cai.stages import STAGES
+from cai.store import audit
 from cai.store.rows import Chain, Draft, Pair, Preference, Scored, Vote, decode
-from cai.store.run_folder import described
-from cai.store.stage import Stage
+from cai.store.run_folder import run_note
+from cai.store.stage import Stage, part_number
 from constitution.source import nearest
 from constitution.visible import json_text
+from constitution.wording import count
 
 Row = Mapping[str, object]
 WIDTH = 100
@@ -31,7 +33,7 @@ PEOPLE = {1.0: "a is better", 0.0: "b is better", 0.5: "even"}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RowQuery:
     """Which rows, and how they are shown.
 
     Attributes:
@@ -55,48 +57,48 @@ class Wanted:
     thoughts: bool = False
 
 
-def print_rows(folder: Path, name: str, wanted: Wanted, console: Console) -> None:
+def print_rows(folder: Path, name: str, query: RowQuery, console: Console) -> None:
     """Rows of a stage, or its drops.
 
     Raises:
         UserError: there is no such stage or principle, or nothing in it to show.
     """
-    run = described(folder)
-    _known("the run has no stage", name, [each["name"] for each in run["stages"]])
-    if wanted.principle:
-        _known("--principle: the run's constitution has no principle", wanted.principle, list(run["principles"]))
+    run = run_note(folder)
+    _require("the run has no stage", name, [each["name"] for each in run["stages"]])
+    if query.principle:
+        _require("--principle: the run's constitution has no principle", query.principle, list(run["principles"]))
     stage = Stage(folder / name)
-    drops = wanted.drops or bool(wanted.reason)
+    drops = query.drops or bool(query.reason)
     kind = next(each["kind"] for each in run["stages"] if each["name"] == name)
-    rows = [*islice(_fitting(_drops(stage) if drops else _rows(stage), wanted), wanted.count)]
+    rows = [*islice(_fitting(_drops(stage) if drops else _rows(stage), query), query.count)]
     if not rows:
-        raise UserError(_nothing(stage, wanted, drops) + _instead(folder, stage, kind))
-    if wanted.diff and not any("drafts" in row for row in rows):
+        raise UserError(_nothing(stage, query, drops) + _instead(folder, stage, kind))
+    if query.diff and not any("drafts" in row for row in rows):
         raise UserError(
             f"--diff shows what revisions changed, and {name} has none; take it out, or name a revise stage"
         )
     for row in rows:
         try:
-            _print(row, wanted, console)
+            _print(row, query, console)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             where = f"a row of {stage.folder} is damaged ({row.get('id', 'without an id')})"
             raise RunError(f"{where}; put its file back as it was, or do it again with: --redo {name}") from error
 
 
-def _known(what: str, name: str, known: list[str]) -> None:
-    if name not in known:
-        raise UserError(f'{what} "{name}"; {nearest(name, known)}')
+def _require(what: str, name: str, names: list[str]) -> None:
+    if name not in names:
+        raise UserError(f'{what} "{name}"; {nearest(name, names)}')
 
 
-def _fitting(rows: Iterable[Row], wanted: Wanted) -> Iterator[Row]:
+def _fitting(rows: Iterable[Row], query: RowQuery) -> Iterator[Row]:
     for row in rows:
-        if wanted.id and wanted.id not in (row.get("id"), row.get("in")):
+        if query.id and query.id not in (row.get("id"), row.get("in")):
             continue
-        if wanted.reason and row.get("reason") != wanted.reason:
+        if query.reason and row.get("reason") != query.reason:
             continue
-        if wanted.principle and wanted.principle not in _principles(row):
+        if query.principle and query.principle not in _principles(row):
             continue
-        if wanted.text and wanted.text.lower() not in json.dumps(row, ensure_ascii=False).lower():
+        if query.text and query.text.lower() not in json.dumps(row, ensure_ascii=False).lower():
             continue
         yield row
 
@@ -112,12 +114,12 @@ def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _nothing(stage: Stage, wanted: Wanted, drops: bool) -> str:
-    asked = {"id": wanted.id, "principle": wanted.principle, "reason": wanted.reason, "text": wanted.text}
-    words = [f"{key} {value}" for key, value in asked.items() if value]
-    known = sorted({drop["reason"] for drop in stage.drops()}) if wanted.reason else []
-    there = f"; reasons there: {', '.join(known) or 'none'}" if wanted.reason else ""
-    return f"{stage.folder} has no {'drops' if drops else 'rows'} to show{' with ' if words else ''}{', '.join(words)}{there}"
+def _nothing(stage: Stage, query: RowQuery, drops: bool) -> str:
+    filters = {"id": query.id, "principle": query.principle, "reason": query.reason, "text": query.text}
+    words = [f"{key} {value}" for key, value in filters.items() if value]
+    reasons = sorted({drop["reason"] for drop in stage.drops()}) if query.reason else []
+    hint = f"; reasons there: {', '.join(reasons) or 'none'}" if query.reason else ""
+    return f"{stage.folder} has no {'drops' if drops else 'rows'} to show{' with ' if words else ''}{', '.join(words)}{hint}"
 
 
 def _instead(folder: Path, stage: Stage, kind: str) -> str:
@@ -137,13 +139,13 @@ def _instead(folder: Path, stage: Stage, kind: str) -> str:
             return ""
 
 
-def _print(row: Row, wanted: Wanted, console: Console) -> None:
+def _print(row: Row, query: RowQuery, console: Console) -> None:
     if "drafts" not in row:
-        console.print(_text(row, wanted.thoughts), markup=False, soft_wrap=True)  # no line break within JSON's texts
-    elif not wanted.diff:
-        console.print(chain_text(decode(Chain, row), wanted.thoughts), markup=False)
+        console.print(_text(row, query.thoughts), markup=False, soft_wrap=True)  # no line break within JSON's texts
+    elif not query.diff:
+        console.print(chain_text(decode(Chain, row), query.thoughts), markup=False)
     else:
-        _print_differences(decode(Chain, row), wanted.thoughts, console)
+        _print_differences(decode(Chain, row), query.thoughts, console)
 
 
 def _print_differences(chain: Chain, thoughts: bool, console: Console) -> None:
@@ -163,15 +165,21 @@ def _print_differences(chain: Chain, thoughts: bool, console: Console) -> None:
 
 
 def _rows(stage: Stage) -> Iterator[Row]:
+    """What a stage made, file after file, each once it was looked at."""
     votes = sorted(stage.folder.glob("votes-*"))  # an evaluation's
     for each in map(Stage, votes or [stage.folder]):
-        yield from each.so_far(dict)
-    yield from dataset.rows(stage.folder)
+        for part in audit.unchanged(each, map(each.path, each.parts()), stage.name):
+            yield from each.rows(dict, part_number(part))
+        yield from each.rows_in_progress(dict)
+    for file in audit.unchanged(stage, dataset.all_files(stage.folder)):
+        yield from dataset.rows(file)
 
 
 def _drops(stage: Stage) -> Iterator[Row]:
     """The rows left out; of an evaluation also the pairs that were not judged."""
-    yield from stage.drops()
+    drops = stage.folder / "drops.jsonl"
+    for _ in audit.unchanged(stage, [drops] if drops.exists() else []):
+        yield from stage.drops()
     for each in sorted(stage.folder.glob("pairs-*")):
         yield from Stage(each).drops()
 
@@ -203,7 +211,7 @@ def _thought(text: str, whole: bool) -> list[str]:
     """What was thought before a text, folded to its length unless the whole is wanted."""
     if not text:
         return []
-    return [_block("thought", text) if whole else f"thought: {len(text.split()):,} words (--thoughts shows them)"]
+    return [_block("thought", text) if whole else f"thought: {count(len(text.split()), 'word')} (shown by --thoughts)"]
 
 
 def _text(row: Row, thoughts: bool) -> str:
@@ -222,7 +230,7 @@ def _pair_lines(pair: Pair, thoughts: bool) -> list[str]:
     for name, answer in (("a", pair.a), ("b", pair.b)):
         lines += _answer(f"answer {name}" + (f", by {answer.model}" if answer.model else ""), answer, thoughts)
     if pair.people:
-        lines.append(_block("people", ", ".join(PEOPLE.get(said, f"{said:g}") for said in pair.people)))
+        lines.append(_block("people", ", ".join(PEOPLE.get(label, f"{label:g}") for label in pair.people)))
     return lines
 
 
@@ -231,8 +239,14 @@ def _preference_text(row: Preference, thoughts: bool) -> str:
     lines = _pair_lines(replace(row.pair, id=row.id), thoughts)
     for vote in row.votes:
         under = f"under {vote.principle}, " if vote.principle else ""
+        way = KINDS.get(vote.verdict, vote.verdict)
         lines += _thought(vote.thinking, thoughts)
-        lines.append(_block(f"vote {under}order {vote.order}, by {vote.verdict}: {vote.status}", _said(vote)))
+        lines.append(
+            _block(
+                f"vote {under}order {vote.order}, by {way}: {vote.status}",
+                _vote_text(vote),
+            )
+        )
     better = "not read" if row.p_a is None else f"{row.p_a:.3f}"
     label = "no label" if row.p_label is None else f"as a label {row.p_label:.3f}"
     lines.append(_block("preference", f"{row.status}, P(a is better) = {better}, {label}"))
@@ -246,17 +260,17 @@ def _scored_text(row: Scored, thoughts: bool) -> str:
     lines = [f"── {row.id} ({row.track})", _block("prompt", question(row.messages))]
     answers = zip(row.scores, row.answers, strict=True)
     for score, answer in sorted(answers, key=lambda each: inf if each[0] is None else -each[0]):
-        said = "not read" if score is None else f"{score:.3f}"
-        lines += _answer(f"answer, {row.method}{by}{under}: {said}", answer, thoughts)
+        value = "not read" if score is None else f"{score:.3f}"
+        lines += _answer(f"answer, {row.method}{by}{under}: {value}", answer, thoughts)
     return "\n".join(lines)
 
 
-def _said(vote: Vote) -> str:
+def _vote_text(vote: Vote) -> str:
     read = f"P(a) = {vote.p_a:.3f}" if vote.p_a is not None else "not read"
-    if vote.samples:
-        read += f", {vote.read} of {vote.samples} answers read"
     if interval := doubt(vote):
-        read += f", 95%: {interval[0]:.2f} to {interval[1]:.2f}"
+        read += f" (95%: {interval[0]:.2f} to {interval[1]:.2f})"
+    if vote.samples:
+        read += f"; {vote.read} of {count(vote.samples, 'sample')} could be read"
     return f"{vote.rationale}\n{read}".strip()
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from cai.errors import RunError, UserError
 from cai.flow.purse import Purse, money
 from cai.flow.terminal import Terminal
+from cai.models.prices import Price
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
@@ -18,10 +19,11 @@ from cai.stages.evaluate import EvaluatedModel
 from cai.store.files import read_form
 from cai.store.ledger import RoundVerdict, Seal, Wins
 from cai.store.rows import Chain
-from cai.store.run_folder import StageNote, described
+from cai.store.run_folder import StageNote, run_note
 from cai.store.spending import SPENT, Spending
 from cai.store.stage import Stage
 from constitution.source import InputError, read_yaml
+from constitution.wording import count
 
 
 class StageState(Seal):
@@ -68,21 +70,22 @@ def stages_of(folder: Path) -> list[StageState]:
     """
     states: list[StageState] = []
     purse = purse_of(folder)
-    for known in described(folder)["stages"]:
-        stage = Stage(folder / known["name"])
+    for note in run_note(folder)["stages"]:
+        stage = Stage(folder / note["name"])
         seal = stage.seal
         state = "done" if seal else "open" if (stage.folder / "begun.json").exists() else "waiting"
-        so_far = "" if seal else _so_far(folder, known, stage)
-        if state == "waiting" and (ended := _ended(states, known)):
-            state, so_far = "not run", f"{ended['policy']} was not accepted: {' and '.join(ended['why'])}"
-        paid = purse.bill(known["name"])
-        states.append(cast("StageState", {**known, "state": state, "so_far": so_far, **(seal or {}), **paid}))
+        so_far = "" if seal else _so_far(folder, note, stage)
+        if state == "waiting" and (verdict := _end_verdict(states, note)):
+            state, so_far = "not run", f"{verdict['policy']} was not accepted: {' and '.join(verdict['why'])}"
+        bill = purse.bill(note["name"])
+        states.append(cast("StageState", {**note, "state": state, "so_far": so_far, **(seal or {}), **bill}))
     return states
 
 
 def purse_of(folder: Path) -> Purse:
     """What a run has spent; what no cost was kept of, by the prices that its recipe had when it last ran."""
-    return Purse(Spending(folder / SPENT), described(folder).get("prices"))
+    prices = cast("dict[str, Price]", run_note(folder).get("prices", {}))
+    return Purse(Spending(folder / SPENT), prices)
 
 
 def spent_line(folder: Path) -> str:
@@ -103,28 +106,28 @@ def evaluated(folder: Path) -> dict[str, EvaluatedModel]:
     raise RunError(f"{path} is gone; put it back, or do it again with: --redo {folder.name}")
 
 
-def _ended(before: list[StageState], known: StageNote) -> RoundVerdict | None:
+def _end_verdict(before: list[StageState], note: StageNote) -> RoundVerdict | None:
     """The verdict that ended the rounds before a stage of a later one."""
-    earlier = (each for each in before if known.get("round", 0) > each.get("round", 0))
-    mine = (each.get("verdict") for each in earlier if each.get("rounds") == known.get("rounds"))
+    earlier = (each for each in before if note.get("round", 0) > each.get("round", 0))
+    mine = (each.get("verdict") for each in earlier if each.get("rounds") == note.get("rounds"))
     return next((each for each in mine if each and not each["accepted"]), None)
 
 
-def _so_far(folder: Path, known: StageNote, stage: Stage) -> str:
+def _so_far(folder: Path, note: StageNote, stage: Stage) -> str:
     """How far a stage is that is not done: rows done, or training steps."""
     if steps := stage.metrics()[-1:]:
         return f"step {steps[0].get('step')} of {steps[0].get('steps')}"
     done = stage.count_done()
-    there = (
-        sum(tally.rows_out for tally in Stage(folder / known["reads"]).part_tallies().values()) if known["reads"] else 0
+    total = (
+        sum(tally.rows_out for tally in Stage(folder / note["reads"]).part_tallies().values()) if note["reads"] else 0
     )
-    return (f"{done} of {there} rows done" if there else f"{done} rows done") if done else ""
+    return (f"{done} of {count(total, 'row')} done" if total else f"{count(done, 'row')} done") if done else ""
 
 
 def ledger_line(seal: Seal) -> str:
     """``revise: 57 in = 57 kept + 0 dropped; 57 out; 28,000 tokens in 95 s``."""
-    if said := outcome(seal):
-        return f"{seal['stage']}: {said}"
+    if text := outcome(seal):
+        return f"{seal['stage']}: {text}"
     dropped = seal["dropped"]
     reasons = f" ({counts_text(dropped)})" if dropped else ""
     line = (
@@ -160,8 +163,8 @@ def ledger_table(stages: list[StageState]) -> Table:
             continue
         note = outcome(each) or counts_text({**each["counts"], **each["dropped"]})
         numbers = (each["rows_in"], each["rows_kept"], sum(each["dropped"].values()), each["rows_out"])
-        used = (f"{each['tokens_out']:,}" if each["tokens_out"] else "", f"{each['seconds']:.0f}")
-        table.add_row(each["name"], "done", *map(str, numbers), *used, *cost, note)
+        usage = (f"{each['tokens_out']:,}" if each["tokens_out"] else "", f"{each['seconds']:.0f}")
+        table.add_row(each["name"], "done", *map(str, numbers), *usage, *cost, note)
     return table
 
 
@@ -237,13 +240,15 @@ def plain_console() -> Console:
 def sentence(verdict: RoundVerdict) -> str:
     """What became of a round, with its numbers."""
     length = "unknown" if verdict["length"] is None else f"{verdict['length']:.2f}"
-    gone = f"against {verdict['initial']} its KL is {verdict['kl']:.3g} nats an answer and its length ratio {length}"
+    distance = (
+        f"against {verdict['initial']} its KL is {verdict['kl']:.3g} nats an answer and its length ratio {length}"
+    )
     became = f"not accepted, as {' and '.join(verdict['why'])}" if verdict["why"] else "accepted"
-    return f"{became}; {_won(verdict['compared'], verdict['against'])}; {gone}"
+    return f"{became}; {_won(verdict['compared'], verdict['against'])}; {distance}"
 
 
-def _won(compared: Wins, against: str) -> str:
-    if not compared["decided"]:
+def _won(wins: Wins, against: str) -> str:
+    if not wins["decided"]:
         return f"no comparison with {against} was decided"
-    share = f"{compared['win_rate']:.0%}; 95%: {compared['low']:.0%} to {compared['high']:.0%}"
-    return f"it won {compared['won']} of {compared['decided']} decided comparisons with {against} ({share})"
+    share = f"{wins['win_rate']:.0%}; 95%: {wins['low']:.0%} to {wins['high']:.0%}"
+    return f"it won {wins['won']} of {wins['decided']} decided comparisons with {against} ({share})"

@@ -62,8 +62,8 @@ def of_stage(folder: Path) -> dict[str, object]:
     if manifest is None:
         raise RunError(f"{folder / 'manifest.json'} is gone; put it back, or do it again with: --redo {folder.name}")
     try:
-        return _of_training(manifest, Stage(folder).metrics())
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return _of_training({**manifest}, Stage(folder).metrics())
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         files = f"{folder / 'manifest.json'} or metrics.jsonl beside it is damaged ({error})"
         raise RunError(f"{files}; put them back, or do it again with: --redo {folder.name}") from error
 
@@ -86,21 +86,21 @@ def _series(lines: Sequence[Mapping[str, float]], key: str) -> list[tuple[int, f
     return [(int(line["step"]), float(line[key])) for line in lines if key in line]
 
 
-def _guarded(lines: Sequence[Mapping[str, float]], given: Mapping[str, object] | None) -> list[Curve]:
+def _guarded(lines: Sequence[Mapping[str, float]], block: Mapping[str, object] | None) -> list[Curve]:
     """A curve for each measure, with its bounds."""
     looks = [line for line in lines if "guard/words" in line]
-    if not looks or given is None:
+    if not looks or block is None:
         return []
-    wanted, known = guards.parse(given), []
-    seen = [{**line, **{name.removeprefix("guard/"): line[name] for name in line if "/" in name}} for line in looks]
-    before = next((each for each in seen if "entropy" in each), seen[0])
-    for line, figures in zip(looks, seen, strict=True):
-        known.append((int(line["step"]), guards.measures(figures, before)))
+    limits, points = guards.parse(block), []
+    texts = [{**line, **{name.removeprefix("guard/"): line[name] for name in line if "/" in name}} for line in looks]
+    before = next((each for each in texts if "entropy" in each), texts[0])
+    for line, figures in zip(looks, texts, strict=True):
+        points.append((int(line["step"]), guards.measures(figures, before)))
     curves = []
     for name, measure in guards.MEASURES.items():
-        values = [(step, figures[name]) for step, figures in known if name in figures]
-        bounds = [(bound, "warn") for bound in wanted.warn.get(name, ()) if bound is not None]
-        bounds += [(bound, "stop") for bound in wanted.stop.get(name, ()) if bound is not None]
+        values = [(step, figures[name]) for step, figures in points if name in figures]
+        bounds = [(bound, "warn") for bound in limits.warn.get(name, ()) if bound is not None]
+        bounds += [(bound, "stop") for bound in limits.stop.get(name, ()) if bound is not None]
         curves.append(curve(f"{name}: {measure.about}", values, bounds))
     return [each for each in curves if each]
 
@@ -127,19 +127,19 @@ def _optimised(lines: Sequence[Mapping[str, float]]) -> dict[str, object]:
     if len(judge) < 2:
         return {}
     curves = [curve("the reward it learns from", proxy), curve("the held-out judge", judge)]
-    return {"curves": [each for each in curves if each], "says": _said(proxy, judge)}
+    return {"curves": [each for each in curves if each], "says": _proxy_sentence(proxy, judge)}
 
 
-def _said(proxy: Sequence[tuple[int, float]], judge: Sequence[tuple[int, float]]) -> str:
+def _proxy_sentence(proxy: Sequence[tuple[int, float]], judge: Sequence[tuple[int, float]]) -> str:
     best = max(judge, key=lambda each: each[1])
-    moved = judge[-1][1] - judge[0][1]
+    change = judge[-1][1] - judge[0][1]
     text = f"On the same held-out prompts the judge's mean score went from {judge[0][1]:.3g} to {judge[-1][1]:.3g}"
     if len(proxy) > 1:
         text += f" while the reward went from {proxy[0][1]:.3g} to {proxy[-1][1]:.3g}"
     if best[0] < judge[-1][0] and best[1] > judge[-1][1] and (len(proxy) < 2 or proxy[-1][1] > proxy[0][1]):
         text += f"; the judge liked the policy best at step {best[0]} ({best[1]:.3g})"
         return f"{text}: after it, the reward may be over-optimised."
-    return f"{text}." if moved or proxy else f"{text}: no change."
+    return f"{text}." if change or proxy else f"{text}: no change."
 
 
 def curve(title: str, values: Sequence[tuple[int, float]], bounds: Sequence[tuple[float, str]] = ()) -> Curve | None:

@@ -28,15 +28,12 @@ from cai.report.summary import evaluated
 from cai.stages.pairs import Pairs
 from cai.store import audit, run_folder
 from cai.store.files import write_lines
-from cai.store.ledger import Fingerprint, decisive
+from cai.store.ledger import Fingerprint, added, decisive
 from cai.store.spending import SPENT, Spending
 from cai.store.stage import Stage
 from constitution.load import digest
 from constitution.save import dump
 from constitution.shipped import find
-
-ADDED = ("id", "track", "system", "context", "tools")
-"""Keys of a source of prompts that decide nothing unless they are given."""
 
 
 class Run:
@@ -51,7 +48,7 @@ class Run:
         self.recipe, self.folder, self.screen, self.cluster = recipe, folder, screen, cluster
         self.fleet = Fleet(folder / "logs", screen)
         self.constitution = recipe.constitution
-        self.known: dict[tuple[str, bool], Fingerprint] = {}
+        self.fingerprints: dict[tuple[str, bool], Fingerprint] = {}
         self.streams = True
 
     @cached_property
@@ -77,9 +74,9 @@ class Run:
         Args:
             former: as they were written before models were known by what their files hold.
         """
-        if (name, former) not in self.known:
-            self.known[name, former] = self._settings(self.recipe.block(name), former)
-        return self.known[name, former]
+        if (name, former) not in self.fingerprints:
+            self.fingerprints[name, former] = self._settings(self.recipe.block(name), former)
+        return self.fingerprints[name, former]
 
     def _settings(self, block: Block, former: bool) -> Fingerprint:
         want = decisive(block.want)
@@ -90,9 +87,9 @@ class Run:
         upstream += [step for role in roles for step in self.recipe.behind(role)]
         if block.kind == "report":
             upstream = [each.name for each in self.recipe.blocks if each.name != block.name]
-        called = {role: role if former else self._called(role) for role in roles}
-        want |= {key: called[want[key]] for key in SINGLE if want.get(key) in called}
-        specs = {called[role]: self.spec(role) for role in roles}
+        names = {role: role if former else self._model_name(role) for role in roles}
+        want |= {key: names[want[key]] for key in SINGLE if want.get(key) in names}
+        specs = {names[role]: self.spec(role) for role in roles}
         return Fingerprint(
             stage=block.name,
             block=_fingerprinted(want) | self._held_out(block) | self._half(block),
@@ -102,10 +99,10 @@ class Run:
             inputs={each: self.settings(each, former).digest() for each in dict.fromkeys(upstream)},
         )
 
-    def _called(self, role: str) -> str:
+    def _model_name(self, role: str) -> str:
         """How settings name a model: a folder that only training names by what it holds."""
-        known = role in self.recipe.models or self.recipe.trains(role)
-        return role if known else content.digest(self.spec(role).weights) or role
+        has_block = role in self.recipe.models or self.recipe.trains(role)
+        return role if has_block else content.digest(self.spec(role).weights) or role
 
     def _held_out(self, block: Block) -> dict[str, object]:
         """What decides which rows of a source are left out because another stage holds their prompts out."""
@@ -128,8 +125,8 @@ class Run:
     @cached_property
     def former_halves(self) -> bool:
         """Whether the run was begun when rounds and reports had the same prompts; it goes on so."""
-        compared = (self.stage(each.name).begun for each in self.recipe.blocks if each.kind == "evaluate")
-        return any("heldout" not in begun["block"] for begun in compared if begun)
+        evaluations = (self.stage(each.name).begun for each in self.recipe.blocks if each.kind == "evaluate")
+        return any("heldout" not in begun["block"] for begun in evaluations if begun)
 
     def _half(self, block: Block) -> dict[str, str]:
         """As settings have it: nowhere where nobody chose, as in runs before there was a choice."""
@@ -143,8 +140,8 @@ class Run:
     def spec(self, role: str) -> ModelSpec:
         """How to reach a role's model: as the recipe says, or, for a trained one, as its base is reached."""
         if role in self.recipe.models:
-            known = self.recipe.models[role]
-            return ensemble.together(known, self.spec) if known.rewards else known
+            own = self.recipe.models[role]
+            return ensemble.together(own, self.spec) if own.rewards else own
         block = self.recipe.trains(role)
         if block is None:  # a path or Hub id that only training names
             kind, path = "vllm" if importlib.util.find_spec("vllm") else "local", find(role, self.recipe.path.parent)
@@ -156,30 +153,34 @@ class Run:
                 role, block, ModelSpec(role, reward=path, max_len=base.max_len, model=role, trained=True)
             )
         # Training puts every example in the chat template, so its result is a chat model whatever its base was.
-        trained = {base.kind: str((self.folder / block.name / "model").resolve()), "format": "chat"}
-        return replace(base, role=role, model=role, trained=True, **trained)
+        place = {base.kind: str((self.folder / block.name / "model").resolve()), "format": "chat"}
+        return replace(base, role=role, model=role, trained=True, **place)
 
     def whole(self, block: Block) -> None:
-        """Make sure that a stage's rows are those that were written, before others are made from them.
+        """Make sure that what a stage made is as it was written, before anything else is made from it.
 
         Raises:
             RunError: see ``audit.whole``; of a dataset, ``dataset.whole``; of an evaluation, ``evaluated``.
         """
-        stage = self.stage(block.name)
-        seal = stage.seal
+        with audit.redo_named(block.name):
+            self._whole(block, self.stage(block.name))
+
+    def _whole(self, block: Block, stage: Stage) -> None:
+        seal, kind = stage.seal, block.table.gives or dict
         match block.table.shape:
             case "rows":
-                audit.whole(stage)
+                audit.whole(stage, kind=kind)
             case "source" if seal:
-                audit.whole(stage)
-                audit.whole(Stage(stage.folder / HELDOUT), block.name)
+                audit.whole(stage, kind=kind)
+                audit.whole(Stage(stage.folder / HELDOUT), block.name, kind)
             case "set" if seal:
                 dataset.whole(stage.folder, seal.get("splits", {}), block.name)
             case "evaluate":
                 if seal:
                     evaluated(stage.folder)
-                for begun in stage.folder.glob("*/begun.json"):
-                    audit.whole(Stage(begun.parent), block.name)
+                for file in stage.folder.glob("*/begun.json"):
+                    audit.whole(Stage(file.parent), block.name)
+        audit.unchanged_since(stage, block.name)
 
     def keep_constitution(self) -> None:
         """Before any row is made under it: what a later change touches is told by comparison."""
@@ -197,16 +198,16 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
     for track in ("redteam", "helpful"):
         for source in want.get(track, ()):
             _by_content(source, PromptSource)
-            for key in ADDED:  # left out where they are not given, as in the seals of before they were known
-                if source[key] is None:
+            for key, usual in added(PromptSource).items():
+                if source[key] == usual:
                     del source[key]
     if "hub" in want:
         _by_content(want, Pairs)
     template = str(want.get("chat_template") or "")
     if template.endswith(".jinja"):
         want["chat_template"] = _content(template)
-    elif template != "chatml" and (held := content.digest(template)):
-        want["chat_template"] = held
+    elif template != "chatml" and (contents := content.digest(template)):
+        want["chat_template"] = contents
     if "decontaminate" in want:
         want["decontaminate"] = [locations.digest(PromptSource(path)) for path in want["decontaminate"]]
     return want

@@ -22,14 +22,14 @@ from cai.store import audit
 from cai.store.ledger import Fingerprint, PlainFingerprint, differences
 from cai.store.lines import Row
 from cai.store.rows import Pair
-from cai.store.run_folder import StageNote, described, former_constitution
+from cai.store.run_folder import StageNote, former_constitution, run_note
 from cai.store.stage import Stage
 from constitution import ask, forms, judging
 from constitution.load import digest
 from constitution.model import Constitution, Principle
 from constitution.turns import Style
 
-CHOSEN: dict[str, Callable[..., Iterable[Principle]]] = {
+CHOOSERS: dict[str, Callable[..., Iterable[Principle]]] = {
     "revise": chosen_to_revise,
     "label": chosen_to_label,
     "score": chosen_to_score,
@@ -37,7 +37,7 @@ CHOSEN: dict[str, Callable[..., Iterable[Principle]]] = {
 """The row stages that draw principles, with how each draws those of a row."""
 
 A, B, C = "\x02a\x03", "\x02b\x03", "\x02c\x03"
-ASKED = ({"role": "user", "content": "\x02p\x03"},)
+PROMPT = ({"role": "user", "content": "\x02p\x03"},)
 """Stand for a row's own words, which are the same before and after; no template has such."""
 
 
@@ -75,11 +75,12 @@ class Drawing:
 
     def touched(self, rows: Iterable[Row], old: Constitution, new: Constitution) -> Iterator[str]:
         """The ids of the rows for which a model would be asked something else."""
-        chosen = CHOSEN[self.kind]
-        said = _Said(self, old), _Said(self, new)
+        choose = CHOOSERS[self.kind]
+        words = _Words(self, old), _Words(self, new)
         for row in rows:
             was, now = (
-                [under(each) for each in chosen(row, self.want, under.constitution, self._draws(row))] for under in said
+                [under(each) for each in choose(row, self.want, under.constitution, self._draws(row))]
+                for under in words
             )
             if was != now:
                 yield row.id
@@ -116,34 +117,34 @@ class Effect:
 
 def effects(folder: Path, new: Constitution) -> Iterator[Effect]:
     """What another constitution would mean for each stage that a run has begun, in order; raises as ``effect``."""
-    moved: set[str] = set()
-    for known in described(folder)["stages"]:
-        if Stage(folder / known["name"]).begun is None:
+    stale: set[str] = set()
+    for note in run_note(folder)["stages"]:
+        if Stage(folder / note["name"]).begun is None:
             continue
-        consequence = effect(folder, known, new, moved)
-        moved |= {consequence.stage} if consequence.action != "stands" else set()
+        consequence = effect(folder, note, new, stale)
+        stale |= {consequence.stage} if consequence.action != "stands" else set()
         yield consequence
 
 
-def effect(folder: Path, known: StageNote, new: Constitution, moved: Set[str]) -> Effect:
+def effect(folder: Path, note: StageNote, new: Constitution, stale: Set[str]) -> Effect:
     """What another constitution means for one stage that was begun, beside the one it was begun under.
 
     A row stage keeps the rows for which models are asked the same as before, and so does an evaluation with its
     comparisons. A stage built on rows that are done again is done again whole, and so is a report, which costs nothing.
 
     Args:
-        known: the stage's name, kind and what it reads.
-        moved: the stages before it that do not stand.
+        note: the stage's name, kind and what it reads.
+        stale: the stages before it that do not stand.
 
     Raises:
         UserError: the run does not keep the constitution that the stage was begun under.
         RunError: rows that it was made from are gone.
     """
-    name, kind = known["name"], known["kind"]
+    name, kind = note["name"], note["kind"]
     begun = Stage(folder / name).begun
     assert begun is not None
-    gone = any(Stage(folder / each).begun is None for each in begun["inputs"])
-    if kind == "report" or gone or moved & begun["inputs"].keys():
+    lacks_input = any(Stage(folder / each).begun is None for each in begun["inputs"])
+    if kind == "report" or lacks_input or stale & begun["inputs"].keys():
         return Effect(name, kind, "aside")
     if not begun["constitution"] or begun["constitution"] == digest(new):
         return Effect(name, kind, "stands")
@@ -153,10 +154,10 @@ def effect(folder: Path, known: StageNote, new: Constitution, moved: Set[str]) -
         return Effect(name, kind, "aside")
     old = former_constitution(folder, begun["constitution"], name)
     touched = {}
-    for drawn, takes, source, drawing in _drawing(folder, known, begun):
+    for place, takes, source, drawing in _drawing(folder, note, begun):
         audit.whole(source)
         rows = list(source.so_far(takes))
-        touched[drawn] = list(drawing.touched(rows, old, new)), len(rows)
+        touched[place] = list(drawing.touched(rows, old, new)), len(rows)
     return Effect(name, kind, "reopen" if any(ids for ids, _ in touched.values()) else "stands", touched)
 
 
@@ -165,15 +166,15 @@ def _renamed(block: Mapping[str, object]) -> bool:
     return block.get("method") == "rank" or block.get("turns", 1) != 1
 
 
-def _drawing(folder: Path, known: StageNote, begun: PlainFingerprint) -> Iterator[tuple[str, type, Stage, Drawing]]:
+def _drawing(folder: Path, note: StageNote, begun: PlainFingerprint) -> Iterator[tuple[str, type, Stage, Drawing]]:
     """The folders of a stage whose rows drew principles: where, what they take, from where, and how they drew."""
-    name, kind, seed = known["name"], known["kind"], begun["seed"]
+    name, kind, seed = note["name"], note["kind"], begun["seed"]
     want = read_block(kind, begun["block"])
-    if kind in CHOSEN:
+    if kind in CHOOSERS:
         yield (
             name,
             STAGES[kind].takes or dict,
-            Stage(folder / known["reads"], known["reads"]),
+            Stage(folder / note["reads"], note["reads"]),
             Drawing(kind, name, want, seed),
         )
         return
@@ -183,31 +184,31 @@ def _drawing(folder: Path, known: StageNote, begun: PlainFingerprint) -> Iterato
             yield f"{name}/{votes.name}", Pair, pairs, Drawing("label", f"{name}/votes", want.label(), seed)
 
 
-class _Said:
+class _Words:
     """All that is sent under each principle of a constitution beside the row's own words."""
 
     def __init__(self, drawing: Drawing, constitution: Constitution) -> None:
         self.drawing, self.constitution = drawing, constitution
-        self.known: dict[str, object] = {}
+        self.cache: dict[str, object] = {}
 
     def __call__(self, principle: Principle) -> object:
-        if principle.id not in self.known:
-            self.known[principle.id] = _said(self.constitution, principle, self.drawing.want)
-        return self.known[principle.id]
+        if principle.id not in self.cache:
+            self.cache[principle.id] = _words(self.constitution, principle, self.drawing.want)
+        return self.cache[principle.id]
 
 
-def _said(constitution: Constitution, principle: Principle, want: Revise | Label | Score) -> object:
+def _words(constitution: Constitution, principle: Principle, want: Revise | Label | Score) -> object:
     """All that is sent under a principle beside the row's own words."""
     if isinstance(want, Revise):
-        asked = ask.critique(constitution, principle, ASKED, A, Style(want.exemplars))
-        judged = judging.judgment(constitution, principle, ASKED, (A, B)) if want.judge else None
-        line = forms.asking(constitution, forms.verdict(constitution)) if want.judge else ""
-        return principle.id, ask.revision(constitution, asked, C, principle), judged, line
+        critique = ask.critique(constitution, principle, PROMPT, A, Style(want.exemplars))
+        judgment = judging.judgment(constitution, principle, PROMPT, (A, B)) if want.judge else None
+        line = forms.instruction(constitution, forms.verdict(constitution)) if want.judge else ""
+        return principle.id, ask.revision(constitution, critique, C, principle), judgment, line
     if isinstance(want, Score) or want.method not in ("logprob", "cot"):
         # The other methods say more than one thing; every word that they might say stands for what they do.
-        shown = principle.id, principle.title, principle.judgment, principle.critique, principle.negative
+        texts = principle.id, principle.title, principle.judgment, principle.critique, principle.negative
         exemplars = constitution.critique_revision[: want.exemplars] if isinstance(want, Label) else ()
-        return shown, principle.propositions, constitution.preamble, constitution.templates, exemplars
-    style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout)
-    line = forms.asking(constitution, forms.verdict(constitution, want.ties))
-    return principle.id, judging.judgment(constitution, principle, ASKED, (A, B), style), line
+        return texts, principle.propositions, constitution.preamble, constitution.templates, exemplars
+    style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout, names=want.names)
+    line = forms.instruction(constitution, forms.verdict(constitution, want.ties, want.names))
+    return principle.id, judging.judgment(constitution, principle, PROMPT, (A, B), style), line

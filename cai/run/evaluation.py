@@ -7,7 +7,6 @@ evaluation that is killed goes on where it was. ``metrics.json`` holds the figur
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from cai.data.prompts import HELDOUT
 from cai.errors import RunError
@@ -16,26 +15,26 @@ from cai.flow.live import RowStage
 from cai.recipe.block import Block
 from cai.run import rows
 from cai.run.context import Run
-from cai.stages.evaluate import Evaluate, answer, compare, describe, half, pairs
+from cai.stages.evaluate import Evaluate, EvaluatedModel, JudgedWins, answer, compare, describe, half, pairs
 from cai.stages.label import label
 from cai.store.files import write_json
 from cai.store.ledger import Fingerprint, Tally
-from cai.store.rows import Answers, Drop, Pair, Preference, Prompt
+from cai.store.rows import Answers, Drop, Pair, Preference, Prompt, Track
 from cai.store.stage import Stage
 
 PART_SIZE = 500
-TRACKS = ("redteam", "helpful")
+TRACKS: tuple[Track, ...] = ("redteam", "helpful")
 
 
 async def evaluate(run: Run, block: Block) -> None:
     """Answer, compare, count, seal."""
     stage, want = run.stage(block.name), block.want
     heldout = Stage(run.folder / block.reads / HELDOUT)
-    prompts = _chosen(stage, heldout, run.half(block), want.limit)
+    prompts = _prompts(stage, heldout, run.half(block), want.limit)
     tally = Tally()
     for role in _order(run, want):
         tally.add(await _answers(run, block, role, prompts))
-    metrics: dict[str, Any] = {role: _described(stage, role) for role in want.models}
+    metrics: dict[str, EvaluatedModel] = {role: _figures(stage, role) for role in want.models}
     for role in want.models[1:]:
         tally.add(await _votes(run, block, role))
         metrics[role]["against"] = want.models[0]
@@ -53,11 +52,11 @@ def check(run: Run) -> None:
     for block in run.recipe.blocks:
         if block.kind != "evaluate" or not (prompts := run.stage(block.reads)).seal:
             continue
-        held = Stage(prompts.folder / HELDOUT).tally().rows_out
-        if not held or (held == 1 and run.half(block) == "report"):
+        count = Stage(prompts.folder / HELDOUT).tally().rows_out
+        if not count or (count == 1 and run.half(block) == "report"):
             raise RunError(
-                f"{block.name} compares on held-out prompts{', of which rounds take every other one' if held else ''}, and "
-                f"{block.reads} has set {held or 'none'} of {prompts.tally().rows_out} aside; give it more prompts or a larger "
+                f"{block.name} compares on held-out prompts{', of which rounds take every other one' if count else ''}, and "
+                f"{block.reads} has set {count or 'none'} of {prompts.tally().rows_out} aside; give it more prompts or a larger "
                 f"share under heldout, and run with: --redo {block.reads}"
             )
 
@@ -68,7 +67,7 @@ def _order(run: Run, want: Evaluate) -> list[str]:
     return sorted(want.models, key=lambda role: run.spec(role).same_server(judge))
 
 
-def _chosen(stage: Stage, heldout: Stage, part: str, limit: int | None) -> Stage:
+def _prompts(stage: Stage, heldout: Stage, part: str, limit: int | None) -> Stage:
     """The held-out prompts to compare on."""
     rows = heldout.all_rows(Prompt)
     if part in ("", "all") and limit is None:
@@ -85,7 +84,7 @@ async def _answers(run: Run, block: Block, role: str, prompts: Stage) -> Tally:
     async def work(row: Prompt, ask: Ask) -> list[Answers]:
         return [await answer(row, want, ask)]
 
-    return await _pass(run, block, RowStage(_drawn(stage, block), stage, Prompt, work, (role,)), prompts)
+    return await _pass(run, block, RowStage(_draw_name(stage, block), stage, Prompt, work, (role,)), prompts)
 
 
 async def _votes(run: Run, block: Block, role: str) -> Tally:
@@ -99,10 +98,10 @@ async def _votes(run: Run, block: Block, role: str) -> Tally:
         return await label(row, want.label(), ask)
 
     stage = Stage(folder / f"votes-{role}")
-    return await _pass(run, block, RowStage(_drawn(stage, block), stage, Pair, work, (want.judge,)), source)
+    return await _pass(run, block, RowStage(_draw_name(stage, block), stage, Pair, work, (want.judge,)), source)
 
 
-def _drawn(stage: Stage, block: Block) -> str:
+def _draw_name(stage: Stage, block: Block) -> str:
     """Answers share the random draws of their row across models: they differ by model, not by luck."""
     return f"{block.name}/{stage.name.partition('-')[0]}"
 
@@ -118,26 +117,28 @@ async def _pass(run: Run, block: Block, work: RowStage, source: Stage) -> Tally:
     return stage.tally()
 
 
-def _described(stage: Stage, role: str) -> dict[str, Any]:
+def _figures(stage: Stage, role: str) -> EvaluatedModel:
     rows = list(Stage(stage.folder / f"answers-{role}").all_rows(Answers))
-    return {"all": describe(rows)} | {
-        track: describe(some) for track in TRACKS if (some := [row for row in rows if row.track == track])
-    }
+    figures: EvaluatedModel = {"all": describe(rows)}
+    for track in TRACKS:
+        if some := [row for row in rows if row.track == track]:
+            figures[track] = describe(some)
+    return figures
 
 
-def _by_track(stage: Stage, role: str) -> dict[str, Any]:
+def _by_track(stage: Stage, role: str) -> dict[str, JudgedWins]:
     """How a role's answers did over the first model's: all, and by track."""
     votes = list(Stage(stage.folder / f"votes-{role}").all_rows(Preference))
     tracks = {row.id: row.track for row in Stage(stage.folder / f"answers-{role}").all_rows(Answers)}
     drops = [(tracks[drop["in"]], drop["reason"]) for drop in Stage(stage.folder / f"pairs-{role}").drops()]
-    found = {"all": compare(votes, (reason for _, reason in drops))}
+    wins = {"all": compare(votes, (reason for _, reason in drops))}
     for track in TRACKS:
         some, left_out = [row for row in votes if row.pair.track == track], [why for of, why in drops if of == track]
-        found |= {track: compare(some, left_out)} if some or left_out else {}
-    return found
+        wins |= {track: compare(some, left_out)} if some or left_out else {}
+    return wins
 
 
-def _seal(run: Run, block: Block, prompts: Stage, spent: Tally) -> None:
+def _seal(run: Run, block: Block, prompts: Stage, usage: Tally) -> None:
     """The ledger counts prompts: kept are those that every model answered."""
     stage = run.stage(block.name)
     ids = [row.id for row in prompts.all_rows(Prompt)]
@@ -147,6 +148,6 @@ def _seal(run: Run, block: Block, prompts: Stage, spent: Tally) -> None:
             drops.setdefault(drop["in"], Drop(drop["in"], drop["reason"], f"by {role}: {drop['detail']}"))
     stage.write_drops(drops.values())
     tally = Tally(len(ids), len(ids) - len(drops), 0, Counter(drop.reason for drop in drops.values()))
-    tally.tokens_in, tally.tokens_cached, tally.tokens_out = spent.tokens_in, spent.tokens_cached, spent.tokens_out
-    tally.seconds, tally.counts = spent.seconds, spent.counts
+    tally.tokens_in, tally.tokens_cached, tally.tokens_out = usage.tokens_in, usage.tokens_cached, usage.tokens_out
+    tally.seconds, tally.counts = usage.seconds, usage.counts
     stage.close(run.settings(block.name), tally, **run.purse.bill(block.name))

@@ -6,6 +6,7 @@ redo that was stopped goes on, by the same command or without its option, and wh
 
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TypedDict, TypeVar
 
 from cai.errors import RunError, UserError
@@ -19,6 +20,7 @@ from cai.store.ledger import Fingerprint, PlainFingerprint
 from cai.store.run_folder import StageNote, is_stage
 from cai.store.stage import Stage
 from constitution.source import nearest
+from constitution.wording import count
 
 T = TypeVar("T")
 
@@ -56,20 +58,19 @@ def stage(run: Run, name: str) -> str:
         take_up_moves(run)
         record = _under_way(run)
         stale = _built_on(run, {name})
-        begun = name in record["stages"]
-        spoilt = _built_on(run, {each for each in stale if _spoilt(run, each)}) if begun else stale
-        moved = [each for each in stale if each in spoilt and (run.folder / each).exists()]
-        record["stages"][name], record["aside"] = stale, moved
+        underway = name in record["stages"]
+        spoilt = _built_on(run, {each for each in stale if _spoilt(run, each)}) if underway else stale
+        moves = [each for each in stale if each in spoilt and (run.folder / each).exists()]
+        record["stages"][name], record["aside"] = stale, moves
         _write(run, record)
         take_up_moves(run)
-    said = f"set aside: {', '.join(moved) or 'nothing'}"
-    return f"the redo of {name} goes on, {said}; to begin it anew, delete {run.folder / RECORD}" if begun else said
+    text = f"set aside: {', '.join(moves) or 'nothing'}"
+    return f"the redo of {name} goes on, {text}; to begin it anew, delete {run.folder / RECORD}" if underway else text
 
 
-def afresh(run: Run, name: str) -> None:
-    """Set a stage and all that is built on it aside, whatever is under way."""
-    with RunLock(run.folder):
-        _set_aside(run, _built_on(run, {name}))
+def afresh(run: Run, name: str) -> dict[str, Path]:
+    """Set a stage and all that is built on it aside, whatever is under way, under the run's lock; returns where each has gone."""
+    return _set_aside(run, _built_on(run, {name}))
 
 
 def changed(run: Run) -> list[str]:
@@ -131,8 +132,8 @@ def _under_way(run: Run) -> Record:
     record = _record(run)
     blocks = {block.name: block for block in run.recipe.blocks}
     unsealed = {name for name in blocks if not (run.folder / name / "seal.json").exists()}
-    left = {name for name in unsealed if not rounds.not_run(run, blocks[name])}
-    return {**record, "stages": {name: stale for name, stale in record["stages"].items() if left & {*stale}}}
+    unfinished = {name for name in unsealed if not rounds.not_run(run, blocks[name])}
+    return {**record, "stages": {name: stale for name, stale in record["stages"].items() if unfinished & {*stale}}}
 
 
 def _built_on(run: Run, names: set[str]) -> list[str]:
@@ -147,11 +148,11 @@ def _built_on(run: Run, names: set[str]) -> list[str]:
 
 def _others(run: Run) -> dict[str, Stage]:
     """The stages in the run's folder that its recipe does not have."""
-    known = {block.name for block in run.recipe.blocks}
-    begun = [path.parent for depth in ("*", "*/*") for path in run.folder.glob(f"{depth}/begun.json")]
+    ids = {block.name for block in run.recipe.blocks}
+    folders = [path.parent for depth in ("*", "*/*") for path in run.folder.glob(f"{depth}/begun.json")]
     # Those within another stage's folder, such as an evaluation's comparisons, go with it.
-    names = [str(path.relative_to(run.folder)) for path in begun if path.parent not in begun]
-    return {name: run.stage(name) for name in sorted(names) if name not in known and not name.startswith(".")}
+    names = [str(path.relative_to(run.folder)) for path in folders if path.parent not in folders]
+    return {name: run.stage(name) for name in sorted(names) if name not in ids and not name.startswith(".")}
 
 
 def _spoilt(run: Run, name: str) -> bool:
@@ -161,16 +162,16 @@ def _spoilt(run: Run, name: str) -> bool:
         return False
     try:
         run.whole(block)
-        kept_none = stage.tally().rows_in > 0 and not stage.tally().rows_out and not stage.opened()
-        return kept_none or stage.begun != run.settings(name).plain()
+        is_empty = stage.tally().rows_in > 0 and not stage.tally().rows_out and not stage.open_parts()
+        return is_empty or stage.begun != run.settings(name).plain()
     except RunError:
         return True
 
 
-def _set_aside(run: Run, names: list[str]) -> None:
-    for name in reversed(names):  # killed in between, no stage is left that looks newer than its input
-        if (run.folder / name).exists():
-            reopen.set_aside(run.stage(name), run.folder)
+def _set_aside(run: Run, names: list[str]) -> dict[str, Path]:
+    there = [name for name in reversed(names) if (run.folder / name).exists()]
+    # In this order: killed in between, no stage is left that looks newer than its input.
+    return {name: reopen.set_aside(run.stage(name), run.folder) for name in there}
 
 
 def _changed(run: Run) -> list[str]:
@@ -186,15 +187,15 @@ def _changed(run: Run) -> list[str]:
     return [_line(each) for each in plan]
 
 
-def _effect(run: Run, block: Block, moved: set[str]) -> list[Effect]:
+def _effect(run: Run, block: Block, stale: set[str]) -> list[Effect]:
     settings, stage = run.settings(block.name), run.stage(block.name)
     was = stage.begun and _current(run, block.name, stage.begun)
     if was is None or was == settings.plain():
         return []
     effects.only_constitution(block.name, was, settings)
     run.whole(block)
-    known: StageNote = {"name": block.name, "kind": block.kind, "reads": block.reads}
-    return [effects.effect(run.folder, known, run.constitution, moved)]
+    note: StageNote = {"name": block.name, "kind": block.kind, "reads": block.reads}
+    return [effects.effect(run.folder, note, run.constitution, stale)]
 
 
 def _apply(run: Run, effect: Effect) -> None:
@@ -203,11 +204,11 @@ def _apply(run: Run, effect: Effect) -> None:
         reopen.set_aside(stage, run.folder)
         return
     for name, (ids, _) in effect.touched.items():
-        drawn = Stage(run.folder / name)
-        if ids and drawn.folder != stage.folder:  # an evaluation's comparisons: it is sealed when they are done again
+        inner = Stage(run.folder / name)
+        if ids and inner.folder != stage.folder:  # an evaluation's comparisons: it is sealed when they are done again
             (stage.folder / "seal.json").unlink(missing_ok=True)
         if ids:
-            reopen.reopen(drawn, run.folder, _within(settings, stage, drawn), set(ids))
+            reopen.reopen(inner, run.folder, _within(settings, stage, inner), set(ids))
     stamp(stage, settings)
 
 
@@ -216,8 +217,8 @@ def stamp(stage: Stage, settings: Fingerprint) -> None:
 
     What is stamped last is the stage itself: killed before, the same command finds it changed and goes on.
     """
-    for begun in stage.folder.glob("*/begun.json"):
-        inner = Stage(begun.parent)
+    for file in stage.folder.glob("*/begun.json"):
+        inner = Stage(file.parent)
         inner.restamp(_within(settings, stage, inner))
     stage.restamp(settings)
 
@@ -258,5 +259,5 @@ def _line(effect: Effect) -> str:
         case "aside":
             return f"{effect.stage}: set aside, to be done again"
         case "reopen":
-            return f"{effect.stage}: {len(effect.ids)} of {effect.rows} rows are done again, the others stand"
+            return f"{effect.stage}: {len(effect.ids)} of {count(effect.rows, 'row')} done again, the others stand"
     return f"{effect.stage}: stands as it is"

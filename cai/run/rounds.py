@@ -19,6 +19,7 @@ from cai.run.context import Run
 from cai.stages.evaluate import EMPTY
 from cai.stages.rounds import Bounds, Outcome, Verdict
 from cai.store.files import read_form, write_json
+from cai.store.form import Amount
 from cai.store.ledger import RoundFigures, Tally, Wins
 from cai.store.rows import Answers
 from cai.store.stage import Stage
@@ -29,8 +30,8 @@ class Divergence(TypedDict):
     """What ``cai.train.divergence`` finds: nats an answer, with their standard error, and what it took."""
 
     kl: float
-    kl_error: float | None
-    seconds: float
+    kl_error: Amount | None
+    seconds: Amount
 
 
 def not_run(run: Run, block: Block) -> bool:
@@ -59,7 +60,7 @@ async def _decide(run: Run, block: Block, want: Verdict) -> None:
         RunError: no held-out prompt was answered.
     """
     source = run.stage(block.reads)
-    compared = _compared(source.folder, want.models[1])
+    wins = _wins(source.folder, want.models[1])
     answers = source.folder / f"answers-{want.models[1]}"
     mine, first = _words(answers), _words(run.stage(want.first).folder / f"answers-{want.models[0]}")
     if not mine:
@@ -67,22 +68,22 @@ async def _decide(run: Run, block: Block, want: Verdict) -> None:
             f"{block.reads} has no answer to a held-out prompt, so that the round cannot be judged; "
             f"set more aside under heldout of prompts, and run with: --redo prompts"
         )
-    measured = await _measured(run, block, want, answers)
+    divergence = await _divergence(run, block, want, answers)
     figures: RoundFigures = {
-        "compared": compared,
-        "kl": measured["kl"],
-        "kl_error": measured["kl_error"],
+        "compared": wins,
+        "kl": divergence["kl"],
+        "kl_error": divergence["kl_error"],
         "words": statistics.fmean(mine),
         "length": _ratio(mine, first),
     }
     why = broken(want.until, figures)
-    named = {"round": block.round, "policy": want.models[1], "against": want.against, "initial": want.models[0]}
-    verdict = {**named, **figures, "accepted": not why, "why": why}
-    stage, seconds = run.stage(block.name), measured["seconds"]
+    roles = {"round": block.round, "policy": want.models[1], "against": want.against, "initial": want.models[0]}
+    verdict = {**roles, **figures, "accepted": not why, "why": why}
+    stage, seconds = run.stage(block.name), divergence["seconds"]
     stage.close(run.settings(block.name), Tally(len(mine), len(mine), seconds=seconds), verdict=verdict)
 
 
-async def _measured(run: Run, block: Block, want: Verdict, answers: Path) -> Divergence:
+async def _divergence(run: Run, block: Block, want: Verdict, answers: Path) -> Divergence:
     """What ``cai.train.divergence`` finds; two models need the whole machine, as training does."""
     await run.fleet.need([])
     if run.cluster:
@@ -96,16 +97,18 @@ async def _measured(run: Run, block: Block, want: Verdict, answers: Path) -> Div
         await train(
             "divergence", folder / "job.json", run.folder / "logs" / f"{block.name}.log", Where(), lambda line: None
         )
-    return read_form(folder / "manifest.json", Divergence)
+    divergence = read_form(folder / "manifest.json", Divergence)
+    assert divergence is not None, "a training that ends well leaves its manifest"
+    return divergence
 
 
-def _compared(folder: Path, role: str) -> Wins:
+def _wins(folder: Path, role: str) -> Wins:
     """How a role's answers did over the first model's."""
     figures = evaluated(folder).get(role)
-    compared = figures.get("compared", {}) if figures else {}
-    if "all" not in compared:
+    wins = figures.get("compared", {}) if figures else {}
+    if "all" not in wins:
         raise RunError(f"{folder / 'metrics.json'} says nothing of {role}; do it again with: --redo {folder.name}")
-    return compared["all"]
+    return wins["all"]
 
 
 def _words(folder: Path) -> list[int]:
@@ -123,14 +126,14 @@ def _settle(run: Run, block: Block, want: Outcome) -> None:
     stage = run.stage(block.name)
     seals = [seal for name in want.verdicts if (seal := run.stage(name).seal)]
     verdicts = [verdict for seal in seals if (verdict := seal.get("verdict"))]
-    ended = next((number for number, each in enumerate(verdicts) if not each["accepted"]), len(verdicts))
-    kept = verdicts[ended - 1]["policy"] if ended else want.base
-    _link(_folder(resolve(run.weights(kept))), stage.folder / "model")
-    left = len(want.verdicts) - min(ended + 1, len(want.verdicts))
-    says = f"{kept} is the policy that stays" + (
-        f"; {left} of {len(want.verdicts)} rounds are left out" if left else ""
+    accepted = next((number for number, each in enumerate(verdicts) if not each["accepted"]), len(verdicts))
+    policy = verdicts[accepted - 1]["policy"] if accepted else want.base
+    _link(_folder(resolve(run.weights(policy))), stage.folder / "model")
+    rest = len(want.verdicts) - min(accepted + 1, len(want.verdicts))
+    says = f"{policy} is the policy that stays" + (
+        f"; {rest} of {len(want.verdicts)} rounds are left out" if rest else ""
     )
-    stage.close(run.settings(block.name), Tally(), policy=kept, says=says)
+    stage.close(run.settings(block.name), Tally(), policy=policy, says=says)
 
 
 def _folder(weights: str) -> Path:
@@ -149,12 +152,12 @@ def _link(model: Path, to: Path) -> None:
     """The same files at another place, whole or not there; they take no room of their own where the disk allows it."""
     aside = to.with_name(".model.tmp")
     aside.unlink() if aside.is_symlink() else shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(model, aside, copy_function=_linked)
+    shutil.copytree(model, aside, copy_function=_link_file)
     shutil.rmtree(to, ignore_errors=True)
     aside.replace(to)
 
 
-def _linked(source: str, to: str) -> None:
+def _link_file(source: str, to: str) -> None:
     try:
         os.link(os.path.realpath(source), to)
     except OSError:
@@ -170,16 +173,16 @@ def broken(until: Bounds, figures: RoundFigures) -> list[str]:
     ]
 
 
-def _not_won(until: Bounds, compared: Wins) -> list[str]:
+def _not_won(until: Bounds, wins: Wins) -> list[str]:
     """Its empty answers, which no judge sees, count as not won: a policy that falls silent is no better."""
-    silent = compared.get("left_out", {}).get(EMPTY, 0)
-    of = compared["decided"] + silent
-    if until.win_rate is None or (of and compared["won"] / of > until.win_rate):
+    silent = wins.get("left_out", {}).get(EMPTY, 0)
+    of = wins["decided"] + silent
+    if until.win_rate is None or (of and wins["won"] / of > until.win_rate):
         return []
     if not of:
         return ["the judge decided no comparison"]
     counted = f", its {silent} empty answers counted as lost," if silent else ""
-    return [f"its win rate of {compared['won'] / of:.0%}{counted} is not above {until.win_rate:.0%}"]
+    return [f"its win rate of {wins['won'] / of:.0%}{counted} is not above {until.win_rate:.0%}"]
 
 
 def _too_far(until: Bounds, kl: float) -> list[str]:

@@ -1,9 +1,8 @@
 """How row stages are done: their rows go through models, here or over a cluster, and their parts are sealed."""
 
-from typing import Any
-
 from cai.cluster import handout
 from cai.errors import RunError
+from cai.flow.ask import Ask
 from cai.flow.flow import flow
 from cai.flow.live import Job, Observer, RowStage
 from cai.flow.rehearsal import of_each_track, rehearse
@@ -15,6 +14,7 @@ from cai.store.ledger import Fingerprint
 from cai.store.part import sort_drops
 from cai.store.rows import Drop
 from cai.store.stage import Stage
+from constitution.wording import count
 
 
 async def rows(run: Run, group: list[Block]) -> None:
@@ -31,11 +31,11 @@ def _work(run: Run, block: Block) -> RowStage:
     table, want = block.table, block.want
     assert table.work is not None and table.takes is not None
 
-    async def do(row: Any, ask: Any) -> list[Any] | Drop:
+    async def do(row: object, ask: Ask) -> list[object] | Drop:
         out = await table.work(row, want, ask)  # pyright: ignore[reportOptionalCall]
         return out if isinstance(out, list | Drop) else [out]
 
-    return RowStage(block.name, run.stage(block.name), table.takes, do, tuple(block.roles()))
+    return RowStage(block.name, run.stage(block.name), table.takes, do, tuple(block.roles()), block.draws)
 
 
 async def run_rows(run: Run, works: list[RowStage], source: Stage) -> None:
@@ -74,20 +74,20 @@ def seal_rows(run: Run, stage: Stage, settings: Fingerprint, source: Stage) -> N
         RunError: it kept no row, so that what follows would work on nothing; or it has not had every row of its source.
     """
     tally = stage.tally()
-    if tally.rows_in != (there := source.tally().rows_out):
+    if tally.rows_in != (size := source.tally().rows_out):
         redo = stage.name if stage.name == settings.stage else settings.stage.rpartition("/")[0]
         raise RunError(
-            f"{stage.folder} has a ledger of {tally.rows_in} rows, and {source.folder} has {there}; do it again with: "
+            f"{stage.folder} has a ledger of {count(tally.rows_in, 'row')}, and {source.folder} has {size}; do it again with: "
             f"--redo {redo}"
         )
     # Only drops need an order, so only their ids are looked up, in the parts that have some.
     left_out = {drop["in"]: drop["part"] for drop in stage.drops()}
     parts = sorted(set(left_out.values()))
-    numbered = ((place, row["id"]) for number in parts for place, row in enumerate(source.rows(dict, number)))
-    sort_drops(stage, {row_id: place for place, row_id in numbered if row_id in left_out})
+    places = ((place, row["id"]) for number in parts for place, row in enumerate(source.rows(dict, number)))
+    sort_drops(stage, {row_id: place for place, row_id in places if row_id in left_out})
     if tally.rows_in and not tally.rows_out:
         reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common())
         raise RunError(
-            f"{stage.name} kept none of {tally.rows_in} rows ({reasons}); see {stage.folder / 'drops.jsonl'}"
+            f"{stage.name} kept none of {count(tally.rows_in, 'row')} ({reasons}); see {stage.folder / 'drops.jsonl'}"
         )
     stage.close(settings, tally, **run.purse.bill(stage.name))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 from cai.data import dataset
 from cai.data import prompts as prompt_files
 from cai.data.clean import HeldOut
-from cai.data.columns import carried
+from cai.data.columns import extras
 from cai.data.dataset import DatasetRow
 from cai.errors import RunError
 from cai.recipe.block import Block
@@ -24,12 +24,12 @@ def whole_set(run: Run, block: Block) -> None:
     stage, table, settings = run.stage(block.name), block.table, run.settings(block.name)
     source = run.stage(block.reads)
     assert table.work is not None and table.takes is not None
-    work, takes, held = table.work, table.takes, held_out(run)
+    work, takes, heldout = table.work, table.takes, held_out(run)
     tally, drops = Tally(), []
 
     def free(drops: list[Drop]) -> Iterator[Row]:
         for row in source.all_rows(takes):
-            if drop := held.drop(row.id, row.prompt):
+            if drop := heldout.drop(row.id, row.prompt):
                 drops.append(drop)
             else:
                 yield row
@@ -44,15 +44,15 @@ def whole_set(run: Run, block: Block) -> None:
 
     def looked_at(examples: Iterator[DatasetRow], test: Set[int]) -> Iterator[DatasetRow]:
         for example in examples:
-            if example["prompt_id"] not in test and held.near(example["prompt"]):
+            if example["prompt_id"] not in test and heldout.near(example["prompt"]):
                 tally.counts["near_held_out"] += 1
             yield example
 
     keys, more = set[int](), set[tuple[str, str]]()
     for example in examples(Tally(), []):
         keys.add(example["prompt_id"])
-        more |= carried(example)
-    test = prompt_files.held_out(keys, block.want.test, run.recipe.seed)
+        more |= extras(example)
+    test = prompt_files.smallest_hashes(keys, block.want.test, run.recipe.seed)
     splits = dataset.write(stage.folder, looked_at(examples(tally, drops), test), test, more)
     tally.rows_out = sum(splits.values())
     tally.dropped = Counter(drop.reason for drop in drops)
@@ -61,18 +61,18 @@ def whole_set(run: Run, block: Block) -> None:
     if not tally.rows_out:
         reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common())
         raise RunError(f"{block.name} has no examples ({reasons}); see {stage.folder / 'drops.jsonl'}")
-    _card(run, block, stage, splits, tally, held)
+    _card(run, block, stage, splits, tally, heldout)
     stage.close(settings, tally, splits=splits)
 
 
-def _card(run: Run, block: Block, stage: Stage, splits: dict[str, int], tally: Tally, held: HeldOut) -> None:
+def _card(run: Run, block: Block, stage: Stage, splits: dict[str, int], tally: Tally, heldout: HeldOut) -> None:
     """The dataset's README, and its manifest for programs."""
     facts = {
         "made by": f"cai, recipe {run.recipe.name}, stage {block.name}, seed {run.recipe.seed}",
         "constitution": f"{run.constitution.name} {run.constitution.version} ({digest(run.constitution)})",
         "models": ", ".join(_made_by(run, block)),
         **{f"{split} rows": count for split, count in splits.items()},
-        "held-out prompts": held.describe(tally.counts["near_held_out"], splits["train"]),
+        "held-out prompts": heldout.describe(tally.counts["near_held_out"], splits["train"]),
         "rows left out": ", ".join(f"{reason} {count}" for reason, count in sorted(tally.dropped.items())) or "none",
     }
     about = " ".join((block.table.work.__doc__ or "").split("\n")[0].split()) if block.table.work else ""

@@ -23,15 +23,15 @@ def prompts(run: Run, block: Block) -> None:
     want, stage = block.want, run.stage(block.name)
     # The files are read again rather than held: of a million prompts only ids and hashes are ever in memory.
     accounts: list[Account] = []
-    aside = prompt_files.aside(want.sources, want.heldout, run.recipe.seed, accounts)
+    aside = prompt_files.heldout_keys(want.sources, want.heldout, run.recipe.seed, accounts)
     others = held_out(run, block.name)
     for account in accounts:
         run.screen.say(f"{block.name}: {printable(account.sentence())}")
     drops: list[Drop] = []
     counts: Counter[str] = Counter()
 
-    def kept() -> Iterator[Prompt]:
-        for row, key in prompt_files.keyed(want.sources):
+    def rows() -> Iterator[Prompt]:
+        for row, key in prompt_files.with_keys(want.sources):
             if isinstance(row, Drop):
                 drops.append(row)
             elif key in aside:
@@ -42,14 +42,14 @@ def prompts(run: Run, block: Block) -> None:
                 counts["kept"] += 1
                 yield row
 
-    stage.write_parts(kept(), want.part_size)
+    stage.write_parts(rows(), want.part_size)
     count = counts.total()
     if not count:
         raise UserError(
             f"{block.name}: no prompt is left of its files: {drops[0].detail}; name another file with prompts"
         )
-    held = prompt_files.those(want.sources, aside)
-    Stage(stage.folder / prompt_files.HELDOUT).write_parts(held, want.part_size)
+    heldout = prompt_files.select(want.sources, aside)
+    Stage(stage.folder / prompt_files.HELDOUT).write_parts(heldout, want.part_size)
     stage.write_drops(drops)
     reasons = Counter(drop.reason for drop in drops)
     tally = Tally(count + len(drops), count, count, reasons, counts=Counter(heldout=counts["heldout"]))
@@ -63,8 +63,8 @@ def held_out(run: Run, but: str = "") -> HeldOut:
         stage = run.stage(block.name)
         if stage.seal:
             return Stage(stage.folder / prompt_files.HELDOUT).all_rows(Prompt)
-        return prompt_files.those(
-            block.want.sources, prompt_files.aside(block.want.sources, block.want.heldout, run.recipe.seed)
+        return prompt_files.select(
+            block.want.sources, prompt_files.heldout_keys(block.want.sources, block.want.heldout, run.recipe.seed)
         )
 
     blocks = (each for each in run.recipe.blocks if each.kind == "prompts" and each.name != but)
@@ -88,29 +88,33 @@ def answerable(run: Run, block: Block) -> None:
 
 
 def pairs(run: Run, block: Block) -> None:
-    stage, drops, kept, held = run.stage(block.name), [], Counter(), held_out(run)
-    account = Account(block.want.path or block.want.hub, "pairs")
+    stage, drops, counts, heldout = run.stage(block.name), [], Counter(), held_out(run)
+    account, half = Account(block.want.path or block.want.hub, "pairs"), block.want.half
 
-    def sorted_out() -> Iterator[Pair]:
+    def rows() -> Iterator[Pair]:
         for row in pair_files.read(block.want, account):
             if isinstance(row, Drop):
                 drops.append(row)
-            elif drop := held.drop(row.id, row.messages):
+            elif drop := heldout.drop(row.id, row.messages):
                 drops.append(drop)
+            elif half and pair_files.half_of(row, run.recipe.seed) != half:
+                drops.append(Drop(row.id, "other_half"))
             else:
-                kept["pairs"] += 1
-                kept["tied"] += row.people != () and sum(row.people) / len(row.people) == 0.5
+                counts["pairs"] += 1
+                counts["tied"] += row.people != () and sum(row.people) / len(row.people) == 0.5
                 yield row
 
-    stage.write_parts(sorted_out(), block.want.part_size)
+    stage.write_parts(rows(), block.want.part_size)
     run.screen.say(f"{block.name}: {printable(account.sentence())}")
     reasons = Counter(drop.reason for drop in drops)
-    if not kept["pairs"]:
+    if not counts["pairs"]:
+        if any(drop.reason == "other_half" for drop in drops):
+            raise UserError(f"{block.name}: all pairs are in the other half; take more of them, or another seed")
         why = f": {drops[0].detail}" if drops else ": the file is empty"
         raise UserError(f"{block.name}: no pair could be read{why}; name a file with pairs")
     stage.write_drops(drops)
-    count = kept.pop("pairs")
-    tally = Tally(count + len(drops), count, count, reasons, counts=+kept)
+    count = counts.pop("pairs")
+    tally = Tally(count + len(drops), count, count, reasons, counts=+counts)
     stage.close(run.settings(block.name), tally, **({"labels": "; ".join(account.labels)} if account.labels else {}))
 
 

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from cai.flow.screen import Bar
 from cai.models import passwords
@@ -25,7 +24,7 @@ from cai.store.ledger import Tally
 from cai.store.rows import plain
 from cai.store.spending import SPENT
 from cai.train.launch import guards, memory
-from cai.train.launch.start import Manifest, Where, job, train
+from cai.train.launch.start import Manifest, MetricsLine, Where, job, train
 from constitution.load import digest
 
 
@@ -37,35 +36,36 @@ async def training(run: Run, block: Block) -> None:
         await run.cluster.release()
     run.purse.spending.save()
     stage, settings, want = run.stage(block.name), run.settings(block.name), block.want
-    manifest = stage.folder / "manifest.json"
-    if not manifest.exists():
+    file = stage.folder / "manifest.json"
+    if not file.exists():
         data = run.folder / block.reads
         run.whole(run.recipe.block(block.reads))
         seed = run.recipe.seed + block.number
-        beside = job_extras(run, block)
+        extras = job_extras(run, block)
         job_file = job(
-            block.kind, _with_reference(run, want), run.weights(want.base), (data, stage.folder), seed, beside
+            block.kind, _with_reference(run, want), run.weights(want.base), (data, stage.folder), seed, extras
         )
         with run.screen.bars():
             try:
-                await _watched(run, block, job_file, passwords.environment(beside))
+                await _train(run, block, job_file, passwords.environment(extras))
             finally:
                 run.count_again()
-    done = read_form(manifest, Manifest)
-    rows = done["rows"]
+    manifest = read_form(file, Manifest)
+    assert manifest is not None, "a training that ends well leaves its manifest"
+    rows = manifest["rows"]
     left_out = {reason: count for reason, count in rows.items() if reason not in ("train", "test", "repeated")}
     dropped, counts = +Counter(left_out), +Counter(repeated=rows.get("repeated", 0))
-    kept = rows.get("train", 0) + rows.get("test", 0)
+    size = rows.get("train", 0) + rows.get("test", 0)
     tally = Tally(
-        kept + dropped.total(),
-        kept,
+        size + dropped.total(),
+        size,
         0,
         dropped,
-        seconds=done["seconds"],
-        tokens_in=done.get("tokens", 0),
+        seconds=manifest["seconds"],
+        tokens_in=manifest.get("tokens", 0),
         counts=counts,
     )
-    stage.close(settings, tally, metrics=done["metrics"], **run.purse.bill(block.name))
+    stage.close(settings, tally, metrics=manifest["metrics"], **run.purse.bill(block.name))
 
 
 def _room_beside_servers(run: Run, block: Block) -> bool:
@@ -89,51 +89,67 @@ def _with_reference(run: Run, want: Train) -> Train:
     return replace(want, reference="" if weights == run.weights(want.base) else resolve(weights))
 
 
-def job_extras(run: Run, block: Block) -> dict[str, Any]:
+def job_extras(run: Run, block: Block) -> dict[str, Mapping[str, object]]:
     """What a trainer asks: for answers of its policy, for their scores, and its guards' judge; for its job file."""
-    found, want = {}, block.want
+    want = block.want
+    extras: dict[str, Mapping[str, object]] = {}
     # A reward model reads a conversation as its template shows it by itself, here and wherever it is asked for scores.
     spec = run.spec(want.base)
     if block.kind != "reward" and (own := variables(spec.thinking, spec.extra_body)):
-        found["template"] = own
-    if isinstance(want, Online):
-        given = {key: getattr(want, key) for key in ("method", "choice", "floor", "rules", "verdict", "verdicts")}
-        found["scoring"] = {**given, **_scorer(run, want.reward)}
-    if isinstance(want, Aligned) and (method := guards.scoring(want.guards)):
-        given = {"method": method, "rules": want.guards.get("rules", {})}
-        found["judging"] = {**given, **_scorer(run, want.guards.get("judge", ""))}
+        extras["template"] = own
+    extras |= _scorers(run, block)
     if isinstance(want, Ppo) and want.rollouts:
-        found["sampler"] = {"spec": plain(run.spec(want.rollouts)), "logs": str((run.folder / "logs").resolve())}
-    _pay(run, [found[key] for key in ("scoring", "judging") if key in found], block.name)
-    return found
+        extras["sampler"] = {"spec": plain(run.spec(want.rollouts)), "logs": str((run.folder / "logs").resolve())}
+    return extras
 
 
-def _pay(run: Run, scorers: list[dict[str, Any]], stage: str) -> None:
-    """Let those who are asked in the training's own processes be counted, each with its share of what is left."""
-    purse, asked = run.purse, [each for each in scorers if each["spec"]]
-    for each in asked:
-        each |= {"stage": stage, "spent": str((run.folder / SPENT).resolve())}
-        if purse.budget is not None:
-            share = (purse.budget - purse.spent) / (len(asked) * run.recipe.hardware.count)
-            spent = (cost for role, cost in purse.costs.items() if role.removesuffix(SINGLY) == each["spec"]["role"])
-            each["budget"] = sum(spent) + share
+def _scorers(run: Run, block: Block) -> dict[str, dict[str, object]]:
+    """The scoring of answers, and that of the guards' judge, where a block has them; each role pays its share."""
+    want, roles = block.want, dict[str, str]()
+    scorers: dict[str, dict[str, object]] = {}
+    if isinstance(want, Online):
+        keys = ("method", "choice", "floor", "rules", "verdict", "verdicts")
+        roles["scoring"], scorers["scoring"] = want.reward, {key: getattr(want, key) for key in keys}
+    if isinstance(want, Aligned) and (method := guards.scoring(want.guards)):
+        roles["judging"] = str(want.guards.get("judge", ""))
+        scorers["judging"] = {"method": method, "rules": want.guards.get("rules", {})}
+    models = sum(map(bool, roles.values()))
+    for name, role in roles.items():
+        scorers[name] |= _scorer(run, role) | (_payment(run, role, block.name, models) if role else {})
+    return scorers
 
 
-def _scorer(run: Run, role: str) -> dict[str, Any]:
-    kept = run_folder.constitution_file(run.folder, digest(run.constitution))
+def _payment(run: Run, role: str, stage: str, models: int) -> dict[str, object]:
+    """Where a model that is asked in the training's own processes is counted, and its share of what is left.
+
+    Args:
+        models: how many share it.
+    """
+    purse = run.purse
+    payment: dict[str, object] = {"stage": stage, "spent": str((run.folder / SPENT).resolve())}
+    if purse.budget is not None:
+        share = (purse.budget - purse.spent) / (models * run.recipe.hardware.count)
+        name = run.spec(role).role
+        costs = (cost for each, cost in purse.costs.items() if each.removesuffix(SINGLY) == name)
+        payment["budget"] = sum(costs) + share
+    return payment
+
+
+def _scorer(run: Run, role: str) -> dict[str, object]:
+    constitution = run_folder.constitution_file(run.folder, digest(run.constitution))
     spec = plain(run.spec(role)) if role else None
-    return {"spec": spec, "constitution": str(kept.resolve()), "logs": str((run.folder / "logs").resolve())}
+    return {"spec": spec, "constitution": str(constitution.resolve()), "logs": str((run.folder / "logs").resolve())}
 
 
-async def _watched(run: Run, block: Block, job_file: Path, servers: Mapping[str, str]) -> None:
+async def _train(run: Run, block: Block, job_file: Path, servers: Mapping[str, str]) -> None:
     run.screen.say(f"training {block.name} in {run.recipe.hardware.dtype(block.want.bf16)} …")
     bars: list[Bar] = []
 
-    def on_metrics(line: dict[str, Any]) -> None:
+    def on_metrics(line: MetricsLine) -> None:
         if not bars:
             bars.append(run.screen.bar(block.name, line["steps"], unit="steps"))
-        shown = ("loss", "rewards/accuracies", "accuracy", "reward", "kl")
-        words = [f"{key} {line[key]:.3g}" for key in shown if line.get(key) is not None]
+        figures = ((key, line.get(key)) for key in ("loss", "rewards/accuracies", "accuracy", "reward", "kl"))
+        words = [f"{key} {value:.3g}" for key, value in figures if isinstance(value, int | float)]
         bars[0].at(line["step"], ", ".join(words))
         for alarm in line.get("alarms", ()):
             run.screen.say(f"{block.name}, step {line['step']}: {alarm}")

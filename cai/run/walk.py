@@ -5,7 +5,9 @@ whole set, or where a second model of this machine's would have to come up besid
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from cai.cluster.hire import Cluster
 from cai.errors import RunError
@@ -16,9 +18,10 @@ from cai.recipe.recipe import Recipe
 from cai.report.summary import ledger_line
 from cai.run import evaluation, redo, rounds, rows, sets, sources, training
 from cai.run.context import Run
+from cai.store import audit
 from cai.store.files import RunLock, write_json
 from cai.store.ledger import Tally
-from cai.store.run_folder import RunNote, StageNote
+from cai.store.run_folder import PriceNote, RunNote, StageNote
 from constitution.load import digest
 
 
@@ -40,20 +43,24 @@ def start(
     go(run)
 
 
-def go(run: Run) -> None:
+def go(run: Run, more: Callable[[], Sequence[Block]] = tuple) -> None:
     """Walk from outside of asyncio; a person may stop it.
+
+    Args:
+        more: called when all steps are done: adds steps to the run's recipe and returns them; none ends the walk. Models stay
+            up in between.
 
     Raises:
         RunError: it was stopped; and as ``walk``.
     """
     try:
-        asyncio.run(walk(run))
+        asyncio.run(walk(run, more))
     except KeyboardInterrupt:
         raise RunError("stopped; run the same command again to go on") from None
 
 
-async def walk(run: Run) -> None:
-    """Every stage that is not sealed, in order.
+async def walk(run: Run, more: Callable[[], Sequence[Block]] = tuple) -> None:
+    """Every stage that is not sealed, in order, and what ``more`` adds, see ``go``.
 
     Raises:
         InputError, RunError: see their sentences; what was written stays.
@@ -61,14 +68,12 @@ async def walk(run: Run) -> None:
     with RunLock(run.folder):
         for line in redo.take_up(run):
             run.screen.say(line)
-        for block in run.recipe.blocks:
-            if (run.folder / block.name).exists():
-                redo.renew(run, block.name)
-                run.stage(block.name).begin(run.settings(block.name))
-                run.whole(block)
-        _describe(run)
         try:
-            await _stages(run)
+            left = run.recipe.blocks
+            while left:
+                _enter(run, left)
+                await _stages(run, left)
+                left = more()
             redo.forget(run)
         finally:
             await run.fleet.close()
@@ -76,9 +81,20 @@ async def walk(run: Run) -> None:
                 await run.cluster.close()
 
 
+def _enter(run: Run, blocks: Sequence[Block]) -> None:
+    """Make sure that the folders of these steps are theirs, and note what status, show and report need to know of them."""
+    for block in blocks:
+        if (run.folder / block.name).exists():
+            with audit.redo_named(block.name):
+                redo.renew(run, block.name)
+                run.stage(block.name).begin(run.settings(block.name))
+            run.whole(block)
+    _describe(run)
+
+
 def _describe(run: Run) -> None:
     """What status, show and report need to know of the recipe."""
-    known: RunNote = {
+    note: RunNote = {
         "recipe": run.recipe.name,
         "seed": run.recipe.seed,
         "constitution": run.constitution.name,
@@ -86,29 +102,29 @@ def _describe(run: Run) -> None:
         "constitution_digest": digest(run.constitution),
         "principles": {each.id: each.title for each in run.constitution.principles},
         "models": {role: spec.title for role, spec in run.recipe.models.items()},
-        "stages": [_noted(block) for block in run.recipe.blocks],
+        "stages": [_note(block) for block in run.recipe.blocks],
     }
     if prices := {role: dict(price) for role, price in run.purse.prices.items()}:
-        known["prices"] = prices
-    write_json(run.folder / "run.json", known)
+        note["prices"] = cast("dict[str, PriceNote]", prices)
+    write_json(run.folder / "run.json", note)
     run.keep_constitution()
 
 
-def _noted(block: Block) -> StageNote:
+def _note(block: Block) -> StageNote:
     """What status, show and report need to know of a step."""
     if block.round:
         return StageNote(name=block.name, kind=block.kind, reads=block.reads, rounds=block.rounds, round=block.round)
     return StageNote(name=block.name, kind=block.kind, reads=block.reads)
 
 
-async def _stages(run: Run) -> None:
-    left = list(run.recipe.blocks)
-    while left:
-        if rounds.not_run(run, left[0]):
-            del left[0]
+async def _stages(run: Run, blocks: Sequence[Block]) -> None:
+    rest = list(blocks)
+    while rest:
+        if rounds.not_run(run, rest[0]):
+            del rest[0]
             continue
-        group = _group(run, left)
-        del left[: len(group)]
+        group = _group(run, rest)
+        del rest[: len(group)]
         if all(run.stage(block.name).seal for block in group):
             run.screen.say(", ".join(block.name for block in group) + ": done before")
             continue
@@ -148,17 +164,17 @@ def report(run: Run, block: Block) -> None:
     stage.close(run.settings(block.name), Tally())
 
 
-def _group(run: Run, left: list[Block]) -> list[Block]:
+def _group(run: Run, rest: list[Block]) -> list[Block]:
     """The first block and the row stages after it that can stream from it."""
-    group, hosted = [left[0]], _hosted(run, left[0])
-    for block in left[1:]:
+    group, servers = [rest[0]], _servers(run, rest[0])
+    for block in rest[1:]:
         streams = group[-1].table.shape == block.table.shape == "rows" and block.reads == group[-1].name
-        together = hosted + [spec for spec in _hosted(run, block) if not any(map(spec.same_server, hosted))]
+        together = servers + [spec for spec in _servers(run, block) if not any(map(spec.same_server, servers))]
         if not streams or not run.streams or len(together) > 1:
             break
-        group, hosted = [*group, block], together
+        group, servers = [*group, block], together
     return group
 
 
-def _hosted(run: Run, block: Block) -> list[ModelSpec]:
+def _servers(run: Run, block: Block) -> list[ModelSpec]:
     return [spec for role in block.roles() if (spec := run.spec(role)).hosted]

@@ -81,7 +81,7 @@ def sets() -> tuple[str, ...]:
     return tuple(kind for kind, table in STAGES.items() if table.shape == "set")
 
 
-def read_block(kind: str, data: Mapping[str, Any]) -> Any:
+def read_block(kind: str, data: Mapping[str, object]) -> Any:
     """A block's data, as YAML or JSON has it, → the stage's ``want``."""
     return STAGES[kind].want(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
 

@@ -42,13 +42,13 @@ def best(rows: Iterable[Scored], want: Best, counts: Counter[str]) -> Iterator[l
     cleaner = Cleaner("none", 1.0, want.decontaminate, want.ngram)
     for row in rows:
         answers = candidates(row, want.truncated, counts)
-        kept = [each for each in answers if want.least is None or each.score >= want.least][: want.keep]
+        choices = [each for each in answers if want.least is None or each.score >= want.least][: want.keep]
         if cleaner.contaminated(row.messages):
             yield Drop(row.id, "contaminated")
-        elif not kept:
+        elif not choices:
             yield Drop(row.id, "below_least" if answers else "truncated")
         else:
-            yield [_example(row, each) for each in kept]
+            yield [_example(row, each) for each in choices]
 
 
 def _example(row: Scored, answer: Candidate) -> CompletionRow:

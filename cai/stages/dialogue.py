@@ -10,7 +10,7 @@ from typing import Protocol
 from cai.flow.ask import Ask
 from cai.models.types import Request
 from cai.store.rows import Draft, Message
-from constitution.turns import Turn, conversation, rendered
+from constitution.turns import Turn, conversation, render
 
 PERSON = (
     "You play the person in a conversation with an AI assistant. Want what the person wants and speak as they speak: ask on, "
@@ -55,7 +55,7 @@ async def next_turn(
 async def _message(messages: tuple[Message, ...], want: Dialogue, ask: Ask) -> str:
     """What the person says next; nothing where that is not whole."""
     turn = Turn("user", f"{conversation(messages)}\n\nWhat does the person say next?")
-    asked = rendered(ask.model.format, (want.person or PERSON, (), turn), "Human", STOPS)
+    asked = render(ask.model.format, (want.person or PERSON, (), turn), "Human", STOPS)
     request = Request(asked.messages, asked.prompt, 1, want.max_tokens, want.temperature, stop=STOPS, seed=ask.seed())
     reply = (await ask(request)).samples[0]
     return _LABEL.sub("", reply.text).strip() if reply.finish == "stop" else ""

@@ -20,6 +20,7 @@ from cai.judge.settings import VERDICTS
 from cai.judge.statistics import wilson
 from cai.models.types import Request
 from cai.stages.label import Label
+from cai.store.form import Amount, Count
 from cai.store.ledger import ADDED, Wins
 from cai.store.rows import Answers, Draft, Drop, Pair, Preference, Prompt, content_key
 from constitution import ask as asking
@@ -63,11 +64,13 @@ class Evaluate:
 
 async def answer(row: Prompt, want: Evaluate, ask: Ask) -> Answers:
     """One model's answer to one held-out prompt."""
-    seed, asked = ask.seed(), asking.answer(row.messages, ask.model.format)
-    request = Request(asked.messages, asked.prompt, 1, want.max_tokens, want.temperature, want.top_p, asked.stop, seed)
+    seed, prompt = ask.seed(), asking.answer(row.messages, ask.model.format)
+    request = Request(
+        prompt.messages, prompt.prompt, 1, want.max_tokens, want.temperature, want.top_p, prompt.stop, seed
+    )
     reply = await ask(request)
-    said = reply.samples[0]
-    draft = Draft(said.text.strip(), ask.model.name, said.finish, seed, thinking=said.thinking)
+    sample = reply.samples[0]
+    draft = Draft(sample.text.strip(), ask.model.name, sample.finish, seed, thinking=sample.thinking)
     return Answers(row.id, row.messages, draft, row.track, row.about.tags, row.language)
 
 
@@ -97,13 +100,13 @@ def half(rows: Iterable[Prompt], part: str) -> list[Prompt]:
     Args:
         part: "accept" or "report".
     """
-    known = list(rows)
-    ranked = sorted(known, key=lambda row: (row.track, content_key(row.messages)))
+    prompts = list(rows)
+    ranked = sorted(prompts, key=lambda row: (row.track, content_key(row.messages)))
     mine = {row.id for row in ranked[("accept", "report").index(part) :: 2]}
-    return [row for row in known if row.id in mine]
+    return [row for row in prompts if row.id in mine]
 
 
-def describe(rows: Sequence[Answers]) -> dict[str, float | None]:
+def describe(rows: Sequence[Answers]) -> "AnswerFigures":
     """What can be counted of a model's answers without a judge."""
     words = [len(row.draft.text.split()) for row in rows]
     return {
@@ -119,17 +122,17 @@ class JudgedWins(Wins):
     """Wins as a judge gave them, with its liking for a position, and how its verdicts were read (``cai.judge.kinds``)."""
 
     position: Position
-    verdicts: NotRequired[dict[str, dict[str, int]]]
+    verdicts: NotRequired[dict[str, dict[str, Count]]]
 
 
 class AnswerFigures(TypedDict):
     """What ``describe`` counts."""
 
-    answers: int
-    mean_words: float | None
-    refusals: int
-    truncated: int
-    empty: int
+    answers: Count
+    mean_words: Amount | None
+    refusals: Count
+    truncated: Count
+    empty: Count
 
 
 class EvaluatedModel(TypedDict):

@@ -13,15 +13,18 @@ from pathlib import Path
 
 from cai.data import records
 from cai.data.account import Account
-from cai.data.comparisons import Comparison, checked, comparisons
+from cai.data.comparisons import Comparison, check_pair, comparisons
 from cai.data.conversations import Unusable
 from cai.data.labels import names_of
-from cai.data.prompt_source import TRACKS, left_out
-from cai.data.questions import NAMED, opened
+from cai.data.prompt_source import TRACKS, drop_of
+from cai.data.questions import COMPANIONS, with_fields
 from cai.data.records import Entry
 from cai.data.survey import Survey, survey
 from cai.errors import UserError
+from cai.store.ledger import ADDED
 from cai.store.rows import Draft, Drop, Message, Pair, content_id
+
+HALVES = ("search", "held_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Pairs:
         columns: what is what, where it cannot be told by its name: prompt, a, b, label and system → column; and what the label's
             values stand for, where their words do not tell: first, second, tie → value; scale: signed or share; means: worse.
         limit: rows to take from the front; None takes all.
+        half: of the conversations, "search" or "held_out": what was chosen on the one is measured on the other.
         track: of every pair that has none of its own.
     """
 
@@ -45,6 +49,13 @@ class Pairs:
     limit: int | None = None
     track: str = "redteam"
     part_size: int = 1000
+    half: str = field(default="", metadata=ADDED)
+
+
+def half_of(pair: Pair, seed: int) -> str:
+    """The half of a pair, by its conversation: all pairs of one are on the same side."""
+    drawn = hashlib.sha256(f"{seed}/{pair.prompt_id}".encode()).digest()
+    return HALVES[drawn[0] % 2]
 
 
 def read(want: Pairs, account: Account | None = None) -> Iterator[Pair | Drop]:
@@ -57,18 +68,18 @@ def read(want: Pairs, account: Account | None = None) -> Iterator[Pair | Drop]:
         UserError: the file cannot be read, has no columns that say what is what, labels that do not say what they stand for,
             or no row that gives a pair.
     """
-    said: dict[str, list[float]] = {}
+    labels: dict[str, list[float]] = {}
     account = account or Account(want.path or want.hub, "pairs")
-    known = _survey(want, account)
-    for pair in _each(want, known, account):
+    meaning = _survey(want, account)
+    for pair in _each(want, meaning, account):
         if isinstance(pair, Pair):
-            said.setdefault(pair.id, []).extend(pair.people)
-    account.complete({key: want.columns[key] for key in NAMED if key in want.columns})
-    for pair in _each(want, known):
+            labels.setdefault(pair.id, []).extend(pair.people)
+    account.complete({key: want.columns[key] for key in COMPANIONS if key in want.columns})
+    for pair in _each(want, meaning):
         if isinstance(pair, Drop):
             yield pair
-        elif pair.id in said:
-            people = tuple(said.pop(pair.id))
+        elif pair.id in labels:
+            people = tuple(labels.pop(pair.id))
             yield Pair(pair.id, pair.prompt_id, pair.messages, pair.a, pair.b, pair.track, people=people)
         else:
             yield Drop(pair.id, "same_pair", "counted with the first row of this pair")
@@ -79,42 +90,42 @@ def _survey(want: Pairs, account: Account) -> Survey:
     # A front part may hold one of two labels alone; a Hub dataset is not fetched whole for that.
     whole = want if want.hub else replace(want, limit=None)
     try:
-        known = survey((entry.data for entry in _entries(whole)), want.columns, Path(want.path or want.hub).name)
+        meaning = survey((entry.data for entry in _entries(whole)), want.columns, Path(want.path or want.hub).name)
     except UserError:
         for entry in _entries(want):
             account.enter(entry.file, entry.data)
         raise
-    account.labels = known.says
-    return known
+    account.labels = meaning.says
+    return meaning
 
 
-def _each(want: Pairs, known: Survey, account: Account | None = None) -> Iterator[Pair | Drop]:
+def _each(want: Pairs, meaning: Survey, account: Account | None = None) -> Iterator[Pair | Drop]:
     for entry in _entries(want):
-        made, drops = _of_row(entry, want, known)
-        yield from (row for row, _ in made)
+        good, drops = _of_row(entry, want, meaning)
+        yield from (row for row, _ in good)
         yield from drops
         if account:
             account.enter(entry.file, entry.data)
             for drop in drops:
                 account.leave(drop)
-            if made:
+            if good:
                 track = ["track"] if entry.data.get("track") in TRACKS else []
-                account.read(made[0][1].talk, track, _answers(made[0][1]))
+                account.read(good[0][1].talk, track, _answers(good[0][1]))
 
 
-def _of_row(entry: Entry, want: Pairs, known: Survey) -> tuple[list[tuple[Pair, Comparison]], list[Drop]]:
+def _of_row(entry: Entry, want: Pairs, meaning: Survey) -> tuple[list[tuple[Pair, Comparison]], list[Drop]]:
     """The pairs of one row, and a drop for each that is none."""
-    made, bad = list[tuple[Pair, Comparison]](), list[Unusable]()
+    good, bad = list[tuple[Pair, Comparison]](), list[Unusable]()
     try:
-        pairs = comparisons(entry.data, known, bad)
+        pairs = comparisons(entry.data, meaning, bad)
     except Unusable as error:
         pairs, bad = [], [error]
     for each in pairs:
         try:
-            made.append((_pair(checked(each), _track(entry.data, want)), each))
+            good.append((_pair(check_pair(each), _track(entry.data, want)), each))
         except Unusable as error:
             bad.append(error)
-    return made, [left_out(entry, error, "columns") for error in bad]
+    return good, [drop_of(entry, error, "columns") for error in bad]
 
 
 def _track(data: records.Record, want: Pairs) -> str:
@@ -135,17 +146,17 @@ def _entries(want: Pairs) -> Iterator[Entry]:
     for entry in islice(records.entries(want), want.limit):
         data = entry.data
         for column in names_of(want.columns):
-            data = opened(data, column)
+            data = with_fields(data, column)
         yield replace(entry, data=data)
 
 
-def _pair(found: Comparison, track: str) -> Pair:
-    context = content_id(found.messages)
-    ordered = sorted((found.first.strip(), found.second.strip()))
+def _pair(comparison: Comparison, track: str) -> Pair:
+    context = content_id(comparison.messages)
+    ordered = sorted((comparison.first.strip(), comparison.second.strip()))
     digest = hashlib.sha256(json.dumps([context, *ordered], ensure_ascii=False).encode()).digest()
     # Sorted first, so that two people who saw the same pair in different orders speak of one pair.
     texts = ordered if digest[-1] % 2 else ordered[::-1]
     a, b = (Draft(text, "", "stop", 0) for text in texts)
-    straight = texts[0] == found.first.strip()
-    people = tuple(each if straight else 1 - each for each in found.people)
-    return Pair(f"{context}/{digest.hex()[:12]}", context, found.messages, a, b, track, people=people)
+    straight = texts[0] == comparison.first.strip()
+    people = tuple(each if straight else 1 - each for each in comparison.people)
+    return Pair(f"{context}/{digest.hex()[:12]}", context, comparison.messages, a, b, track, people=people)

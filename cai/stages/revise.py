@@ -117,35 +117,35 @@ async def answer(row: Prompt, want: Revise, ask: Ask) -> Draft:
     """The first draft."""
     request = _request(asking.answer(row.messages, ask.model.format), want, ask)
     reply = await ask(request)
-    said = reply.samples[0]
-    return Draft(said.text.strip(), ask.model.name, said.finish, request.seed or 0, thinking=said.thinking)
+    sample = reply.samples[0]
+    return Draft(sample.text.strip(), ask.model.name, sample.finish, request.seed or 0, thinking=sample.thinking)
 
 
 async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: Revise, ask: Ask) -> Draft | str:
     """One critique and its revision, or the reason why not."""
     style = asking.Style(want.exemplars, ask.model.format)
-    asked = asking.critique(ask.constitution, principle, row.messages, draft.text, style)
-    said = (await ask(_request(asked, want, ask))).samples[0]
-    critique = read.critique(said.text)
-    if critique is None or unusable(said.finish):
-        return unusable(said.finish) or "unreadable_critique"
+    prompt = asking.critique(ask.constitution, principle, row.messages, draft.text, style)
+    critic = (await ask(_request(prompt, want, ask))).samples[0]
+    critique = read.critique(critic.text)
+    if critique is None or unusable(critic.finish):
+        return unusable(critic.finish) or "unreadable_critique"
     if want.when_fine != "revise" and read.finds_nothing(critique):
-        return _once_more(draft, principle.id, (critique, said.thinking), "fine")
-    request = _request(asking.revision(ask.constitution, asked, critique, principle), want, ask)
-    revised = (await ask(request)).samples[0]
-    revision = read.revision(revised.text)
+        return _once_more(draft, principle.id, (critique, critic.thinking), "fine")
+    request = _request(asking.revision(ask.constitution, prompt, critique, principle), want, ask)
+    reviser = (await ask(request)).samples[0]
+    revision = read.revision(reviser.text)
     if revision is None:
-        return unusable(revised.finish) or "unreadable_revision"
+        return unusable(reviser.finish) or "unreadable_revision"
     flags = ("leaked_exemplar",) if _leaks(revision, row, draft, want, ask) else ()
-    led = principle.id, critique, flags, revised.thinking, said.thinking
-    return Draft(revision, ask.model.name, revised.finish, request.seed or 0, *led)
+    origin = principle.id, critique, flags, reviser.thinking, critic.thinking
+    return Draft(revision, ask.model.name, reviser.finish, request.seed or 0, *origin)
 
 
 def _leaks(revision: str, row: Prompt, draft: Draft, want: Revise, ask: Ask) -> bool:
     """Whether words of the exemplars that were shown stand in a revision, and nowhere in what it revises."""
-    shown = ask.constitution.critique_revision[: want.exemplars]
-    seen = [text for each in shown for text in (each.answer, each.revision)]
-    return leaks(revision, seen, " ".join([*(message["content"] for message in row.messages), draft.text]))
+    exemplars = ask.constitution.critique_revision[: want.exemplars]
+    texts = [text for each in exemplars for text in (each.answer, each.revision)]
+    return leaks(revision, texts, " ".join([*(message["content"] for message in row.messages), draft.text]))
 
 
 def _once_more(draft: Draft, principle: str, critique: tuple[str, str], flag: str) -> Draft:
@@ -162,11 +162,11 @@ async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft]
     """Whether the judge finds the second draft better without reasoning, both orders averaged."""
     pair = Pair(row.id, row.id, row.messages, *drafts, row.track)
     how = {key: getattr(want, key) for key in ("verdict", "verdicts", "max_tokens")}
-    [judged] = await compare(pair, [principle], Judging("logprob", disagree="average", **how), ask)
-    return judged.p_a is not None and judged.p_a < 0.5
+    [preference] = await compare(pair, [principle], Judging("logprob", disagree="average", **how), ask)
+    return preference.p_a is not None and preference.p_a < 0.5
 
 
-def _request(asked: asking.Rendered, want: Revise, ask: Ask) -> Request:
+def _request(prompt: asking.Rendered, want: Revise, ask: Ask) -> Request:
     return Request(
-        asked.messages, asked.prompt, 1, want.max_tokens, want.temperature, want.top_p, asked.stop, ask.seed()
+        prompt.messages, prompt.prompt, 1, want.max_tokens, want.temperature, want.top_p, prompt.stop, ask.seed()
     )

@@ -19,7 +19,7 @@ class Rounds:
             policy that the round before made, and ``initial``, which is ``init``.
         evaluate: how a round's policy is compared with the one before: the ``judge``, and other keys of ``evaluate``.
         times: rounds at most.
-        until: the bounds that a round has to keep, see ``Until``.
+        until: the bounds that a round has to keep, see ``Bounds``.
         same_judge: says once more that the judge of the comparison also labels.
     """
 

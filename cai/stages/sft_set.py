@@ -31,7 +31,7 @@ class SftSet:
         truncated: "drop" or "keep" answers that were cut off at the token limit.
         test: share of prompts on the test side.
         hygiene: the checks that leave an answer out, see ``cai.data.clean.CHECKS``.
-        dedupe: "exact", "near" (by MinHash) or "none".
+        dedupe: "exact" (the same conversation), "near" (also an answer like another's, by MinHash) or "none".
         similarity: from which two answers are near copies.
         decontaminate: prompt files of evaluations, whose prompts must not be learnt from.
         ngram: words that a prompt shares with one of those to be left out; 13 in Brown et al. 2020, appendix C.
@@ -58,13 +58,13 @@ def sft_set(rows: Iterable[Chain], want: SftSet, counts: Counter[str]) -> Iterat
     cleaner = Cleaner(want.dedupe, want.similarity, want.decontaminate, want.ngram)
     for row in rows:
         same = [STOOD[flag] for draft in row.drafts for flag in draft.flags if flag in STOOD]
-        wrong = {number: _wrong(row, number, want, cleaner) for number in _wanted(row, want)}
+        wrong = {number: _wrong(row, number, want, cleaner) for number in _numbers(row, want)}
         counts.update(f"{reason}_drafts" for reason in (*same, *wrong.values()) if reason)
-        kept = [_example(row, number, want) for number, reason in wrong.items() if not reason]
-        yield kept or Drop(row.id, next(iter((*wrong.values(), *same)), "no_revision"))
+        examples = [_example(row, number, want) for number, reason in wrong.items() if not reason]
+        yield examples or Drop(row.id, next(iter((*wrong.values(), *same)), "no_revision"))
 
 
-def _wanted(row: Chain, want: SftSet) -> tuple[int, ...]:
+def _numbers(row: Chain, want: SftSet) -> tuple[int, ...]:
     """The numbers of the drafts that may be examples: revisions that were kept, and the answer to a helpful prompt."""
     numbers = row.revisions if row.track == "redteam" else (0, *row.revisions)
     return numbers[-1:] if want.revisions == "last" else numbers
@@ -76,10 +76,9 @@ def _wrong(row: Chain, number: int, want: SftSet, cleaner: Cleaner) -> str:
     if reason := cut(draft, want.truncated):
         return reason
     former = row.drafts[number - 1].text if number else ""
-    *before, asked = (message["content"] for message in row.messages)
-    said = Exchange(asked, draft.text, former, draft.flags, row.language, " ".join(before))
-    reason = next((name for name in want.hygiene if CHECKS[name](said)), "")
-    return reason or ("contaminated" if cleaner.contaminated(row.messages) else cleaner.wrong(said))
+    exchange = Exchange(row.messages, draft.text, former, draft.flags, row.language)
+    reason = next((name for name in want.hygiene if CHECKS[name](exchange)), "")
+    return reason or ("contaminated" if cleaner.contaminated(row.messages) else cleaner.wrong(exchange))
 
 
 def _example(row: Chain, number: int, want: SftSet) -> CompletionRow:

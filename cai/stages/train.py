@@ -32,8 +32,15 @@ class Train:
     save_steps: int = 100
     lora: int | None = None
     bf16: bool | None = None
-    trl: dict[str, Any] = field(default_factory=dict)
-    """Any other key of the TRL config."""
+    trl: dict[str, object] = field(default_factory=dict)
+    """Further keys of the TRL config."""
+
+    @property
+    def init_kwargs(self) -> Mapping[str, object]:
+        """With what TRL loads the model, ``trl.model_init_kwargs``."""
+        kwargs = self.trl.get("model_init_kwargs") or {}
+        assert isinstance(kwargs, dict)
+        return kwargs
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from cai.errors import UserError
-from cai.store.files import read_form, write_json
+from cai.store.files import Json, read_form, write_json
 
 BATCHES = ".batches"
 """The folder within a stage's, with one for each role."""
@@ -47,9 +47,9 @@ class BatchFolder:
         Raises:
             RunError: a note is damaged.
         """
-        for path in sorted(self.folder.glob("[0-9]*.json")):
-            if note := read_form(path, BatchNote):
-                yield int(path.stem), note
+        for number in self._numbers():
+            if note := read_form(self.path(number), BatchNote):
+                yield number, note
 
     def refuse(self, role: str) -> None:
         """What is said where a role is not asked in batches any more.
@@ -65,7 +65,11 @@ class BatchFolder:
 
     def next(self) -> int:
         """A number that no batch has."""
-        return max((int(path.stem) for path in self.folder.glob("[0-9]*.json")), default=-1) + 1
+        return max(self._numbers(), default=-1) + 1
+
+    def _numbers(self) -> list[int]:
+        """Of the batches that have a note; a copy that somebody made beside one is none."""
+        return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.json") if path.stem.isdecimal())
 
     def path(self, number: int) -> Path:
         """Where a batch's note is."""
@@ -83,7 +87,7 @@ class BatchFolder:
         """Where a file of answers goes."""
         return self.folder / f"{number:05d}-{place}.jsonl"
 
-    def lines(self, number: int) -> Iterator[tuple[Place, dict[str, Any]]]:
+    def lines(self, number: int) -> Iterator[tuple[Place, dict[str, Json]]]:
         """All lines of a batch's files, with their places; one that is no JSON object answers nothing and is passed over."""
         for path in sorted(self.folder.glob(f"{number:05d}-*.jsonl")):
             offset = 0
@@ -95,7 +99,7 @@ class BatchFolder:
                     offset += len(line)
 
     @staticmethod
-    def line(place: Place) -> dict[str, Any]:
+    def line(place: Place) -> dict[str, Json]:
         """The line at a place, of those that ``lines`` gave."""
         path, offset = place
         with path.open("rb") as file:

@@ -2,11 +2,11 @@
 
 import time
 from contextlib import suppress
-from math import isfinite
 from pathlib import Path
 
 from cai.errors import RunError
 from cai.store.files import read_form, write_json
+from cai.store.form import Amount
 
 CLOCK = ".clock.json"
 """A file of the stage's folder; hidden, as it decides no row."""
@@ -20,16 +20,16 @@ class Clock:
 
     Args:
         path: the file; gone once the stage is sealed.
-        told: seconds that the ledgers tell of.
+        ledger: seconds that the ledgers tell of.
     """
 
-    def __init__(self, path: Path, told: float) -> None:
-        self.path, self.told = path, told
-        self.worked = told
+    def __init__(self, path: Path, ledger: float) -> None:
+        self.path, self.ledger = path, ledger
+        self.seconds = ledger
         with suppress(RunError):  # damaged, it is of no weight
-            kept = (read_form(path, dict[str, float]) or {}).get("seconds", 0.0)
-            self.worked = max(told, kept) if isfinite(kept) else told
-        self.open, self.looked = 0, 0.0
+            earlier = (read_form(path, dict[str, Amount]) or {}).get("seconds", 0.0)
+            self.seconds = max(ledger, earlier)
+        self.open, self.moment = 0, 0.0
 
     def start(self) -> None:
         """One part more is open."""
@@ -44,17 +44,17 @@ class Clock:
     def lap(self) -> float:
         """The seconds that no ledger tells of, for the ledger of a part that is finished now."""
         self._look()
-        untold, self.told = self.worked - self.told, self.worked
-        return untold
+        seconds, self.ledger = self.seconds - self.ledger, self.seconds
+        return seconds
 
     def save(self) -> None:
         """Keep how long it has run; raises as ``write_json``."""
         self._look()
-        if self.worked:
-            write_json(self.path, {"seconds": round(self.worked, 3)})
+        if self.seconds:
+            write_json(self.path, {"seconds": round(self.seconds, 3)})
 
     def _look(self) -> None:
         now = time.monotonic()
         if self.open:
-            self.worked += now - self.looked
-        self.looked = now
+            self.seconds += now - self.moment
+        self.moment = now

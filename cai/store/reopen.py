@@ -11,17 +11,16 @@ from itertools import count
 from pathlib import Path
 
 from cai.errors import RunError
+from cai.store import earlier, part_records
 from cai.store.batches import BATCHES
 from cai.store.clock import CLOCK
+from cai.store.earlier import EARLIER
 from cai.store.files import json_objects, write_json, write_lines
 from cai.store.ledger import Fingerprint
-from cai.store.lines import DropLine, RowLine
+from cai.store.lines import DropLine, OpenLine
 from cai.store.rows import encode
 from cai.store.run_folder import is_stage
 from cai.store.stage import Stage, open_part, part_number
-
-WHOLE = "earlier.json"
-"""The file that is written last: with it, a new folder is whole."""
 
 
 def reopen(stage: Stage, root: Path, settings: Fingerprint, stale: Collection[str]) -> Path:
@@ -64,7 +63,7 @@ def take_up(root: Path) -> None:
         folder = root / name
         if fresh.is_symlink() or not fresh.is_dir():
             fresh.unlink()
-        elif is_stage(name) and folder.parent.is_dir() and not folder.exists() and (fresh / WHOLE).exists():
+        elif is_stage(name) and folder.parent.is_dir() and not folder.exists() and (fresh / EARLIER).exists():
             fresh.rename(folder)
         else:
             shutil.rmtree(fresh)
@@ -80,62 +79,62 @@ class _Reopening:
 
     def __init__(self, stage: Stage, fresh: Stage, stale: frozenset[str]) -> None:
         self.stage, self.fresh, self.stale = stage, fresh, stale
-        self.tallies, self.drops = stage.part_tallies(), list(stage.drops())
-        self.earlier = stage.earlier()
+        self.records, self.drops = stage.records(), list(stage.drops())
+        self.earlier = earlier.read(stage.folder)
         self.whole: list[str] = []
 
     def write(self) -> None:
         for number in self.stage.parts():
-            self._finished(number)
-        for path in self.stage.opened():
-            self._unfinished(path)
-        standing = [drop for drop in self.drops if drop["in"] not in self.stale]
-        write_lines(self.fresh.folder / "drops.jsonl", list(map(encode, standing)))
+            self._copy_part(number)
+        for path in self.stage.open_parts():
+            self._copy_open_part(path)
+        rest = [drop for drop in self.drops if drop["in"] not in self.stale]
+        write_lines(self.fresh.folder / "drops.jsonl", list(map(encode, rest)))
         write_lines(self.fresh.folder / "parts.jsonl", self.whole)
         if (clock := self.stage.folder / CLOCK).exists():
             shutil.copyfile(clock, self.fresh.folder / CLOCK)
         if (batches := self.stage.folder / BATCHES).is_dir():  # of rows that are not done: they are paid
             shutil.copytree(batches, self.fresh.folder / BATCHES)
-        write_json(self.fresh.folder / WHOLE, self.earlier)
+        write_json(self.fresh.folder / EARLIER, self.earlier)  # last: with it, the new folder is whole
 
-    def _finished(self, number: int) -> None:
-        if number not in self.tallies:
+    def _copy_part(self, number: int) -> None:
+        if number not in self.records:
             ledger = self.stage.folder / "parts.jsonl"
             raise RunError(f"{ledger} has no line for part {number}; do it again with: --redo {self.stage.name}")
-        rows, dropped = list(self.stage.rows(dict, number)), self._dropped(number)
-        if not self.stale & {*(row["id"] for row in rows), *(drop["in"] for drop in dropped)}:
+        record = self.records[number]
+        tally, rows, drops = record.tally, list(self.stage.rows(dict, number)), self._drops_of(number)
+        if not self.stale & {*(row["id"] for row in rows), *(drop["in"] for drop in drops)}:
             shutil.copyfile(self.stage.path(number), self.fresh.path(number))
-            self.whole.append(encode({"part": number, **self.tallies[number].plain()}))
+            self.whole.append(part_records.line(number, tally, record.file))
             return
-        spent = self.tallies[number]
-        self._spend(number, spent.tokens_in, spent.tokens_cached, spent.tokens_out, spent.seconds, anew=True)
-        for drop in dropped:
+        self._spend(number, tally.tokens_in, tally.tokens_cached, tally.tokens_out, tally.seconds, anew=True)
+        for drop in drops:
             drop["tokens"] = [0, 0, 0]  # they are among those spent, as are the lines'
-        kept = [row for row in rows if row["id"] not in self.stale]
-        lines = [encode({"in": row["id"], "tokens": [0, 0, 0], "out": [row]}) for row in kept]
+        rest = [row for row in rows if row["id"] not in self.stale]
+        lines = [encode({"in": row["id"], "tokens": [0, 0, 0], "out": [row]}) for row in rest]
         write_lines(open_part(self.fresh.path(number)), lines)
 
-    def _unfinished(self, path: Path) -> None:
-        number, kept = part_number(path), []
-        for done in json_objects(path, RowLine):
-            if done["in"] in self.stale:
-                tokens_in, cached, out = done.get("tokens") or (0, 0, 0)
-                self._spend(number, tokens_in, cached, out)
+    def _copy_open_part(self, path: Path) -> None:
+        number, lines = part_number(path), []
+        for line in json_objects(path, OpenLine):
+            if line["in"] in self.stale:
+                tokens_in, tokens_cached, tokens_out = line.get("tokens") or (0, 0, 0)
+                self._spend(number, tokens_in, tokens_cached, tokens_out)
             else:
-                kept.append(encode(done))
-        for drop in self._dropped(number):
+                lines.append(encode(line))
+        for drop in self._drops_of(number):
             if drop["in"] in self.stale:
-                tokens_in, cached, out = drop.get("tokens") or (0, 0, 0)
-                self._spend(number, tokens_in, cached, out)
-        write_lines(self.fresh.folder / path.name, kept)
+                tokens_in, tokens_cached, tokens_out = drop.get("tokens") or (0, 0, 0)
+                self._spend(number, tokens_in, tokens_cached, tokens_out)
+        write_lines(self.fresh.folder / path.name, lines)
 
-    def _dropped(self, number: int) -> list[DropLine]:
+    def _drops_of(self, number: int) -> list[DropLine]:
         return [drop for drop in self.drops if drop["part"] == number]
 
     def _spend(
-        self, number: int, tokens_in: int, cached: int, out: int, seconds: float = 0.0, anew: bool = False
+        self, number: int, tokens_in: int, tokens_cached: int, tokens_out: int, seconds: float = 0.0, anew: bool = False
     ) -> None:
         """Keep what was spent; a finished part's ledger holds what was kept for it before."""
-        before = [0, 0, 0, 0.0] if anew else self.earlier.get(str(number), [0, 0, 0, 0.0])
-        more = (tokens_in, cached, out, seconds)
-        self.earlier[str(number)] = [was + now for was, now in zip(before, more, strict=True)]
+        before = [0, 0, 0, 0.0] if anew else self.earlier.get(number, [0, 0, 0, 0.0])
+        more = (tokens_in, tokens_cached, tokens_out, seconds)
+        self.earlier[number] = [was + now for was, now in zip(before, more, strict=True)]

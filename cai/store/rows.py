@@ -6,22 +6,24 @@ never by their text.
 
 import hashlib
 import json
+import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import combinations
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_type_hints
 
-from cai.store.form import conversation, reader
+from cai.store.form import Count, Reader, Share, conversation, reader
 from cai.store.votes import Status as Status
 from cai.store.votes import Vote as Vote
 from constitution.model import About
-from constitution.tools import kinds
+from constitution.tools import everything, features
 
 Message = dict[str, str]
 Track = Literal["redteam", "helpful"]
 T = TypeVar("T")
+_UNSEEN = re.compile("[\u00ad\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Prompt:
     def about(self) -> About:
         """What principles are chosen by."""
         tags = (self.category, *self.tags) if self.category else self.tags
-        return About(self.track, tags, self.language, kinds(self.messages))
+        return About(self.track, tags, self.language, features(self.messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,8 @@ class Pair:
     tags: tuple[str, ...] = ()
     language: str = ""
     more: tuple[Draft, ...] = ()
-    people: tuple[float, ...] = ()
-    added: int = 0
+    people: tuple[Share, ...] = ()
+    added: Count = 0
 
     @property
     def prompt(self) -> tuple[Message, ...]:
@@ -127,7 +129,7 @@ class Pair:
     @property
     def about(self) -> About:
         """What principles are chosen by."""
-        return About(self.track, self.tags, self.language, kinds(self.messages))
+        return About(self.track, self.tags, self.language, features(self.messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +145,10 @@ class Preference:
     id: str
     pair: Pair
     votes: tuple[Vote, ...]
-    p_a: float | None
-    p_label: float | None
+    p_a: Share | None
+    p_label: Share | None
     status: Status
-    p_calibrated: float | None = None
+    p_calibrated: Share | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -198,7 +200,7 @@ class Scored:
     track: str
     tags: tuple[str, ...] = ()
     language: str = ""
-    added: int = 0
+    added: Count = 0
 
     @property
     def prompt(self) -> tuple[Message, ...]:
@@ -234,7 +236,7 @@ def encode(row: object) -> str:
     return _JSON.encode(row)
 
 
-def shallow(row: Any) -> dict[str, Any]:
+def shallow(row: object) -> dict[str, object]:
     """A row's fields by name; what is plain data already is left as it is."""
     return row if isinstance(row, dict) else {name: getattr(row, name) for name in _readers(type(row))}
 
@@ -242,33 +244,33 @@ def shallow(row: Any) -> dict[str, Any]:
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=shallow)
 
 
-def plain(value: object) -> Any:
+def plain(row: object) -> dict[str, Any]:
     """A row as JSON has it. Unlike ``dataclasses.asdict`` it copies no text, as rows never change."""
+    return {name: _plain(each) for name, each in shallow(row).items()}
+
+
+def _plain(value: object) -> object:
     if value is None or isinstance(value, (str, int, float)):
         return value
     if isinstance(value, tuple | list):
-        return [plain(each) for each in value]
-    return {name: plain(each) for name, each in shallow(value).items()}
+        return [_plain(each) for each in value]
+    return plain(value)
 
 
-def decode(kind: type[T], data: Any) -> T:
-    """Plain data → a row type, nested rows and tuples included; ``dict`` leaves it plain.
-
-    Raises:
-        TypeError: a field is missing, or is of another type.
-    """
+def decode(kind: type[T], data: Mapping[str, object]) -> T:
+    """Plain data → a row type, nested rows and tuples included; ``dict`` leaves it plain. Raises TypeError where it is none."""
     if kind is dict:
-        return data
+        return cast("T", data)
     readers = _readers(kind)
     return kind(**{name: readers[name](value) for name, value in data.items() if name in readers})
 
 
 @cache
-def _readers(kind: type) -> dict[str, Callable[[Any], Any]]:
+def _readers(kind: type) -> dict[str, Reader]:
     """Field → what makes its value of plain data; looked up once for each row type."""
-    hints = get_type_hints(kind)
-    known = {each.name: reader(hints[each.name], decode) for each in fields(kind)}  # pyright: ignore[reportArgumentType]
-    return known | ({"messages": conversation} if "messages" in known else {})
+    hints = get_type_hints(kind, include_extras=True)
+    readers = {each.name: reader(hints[each.name], decode) for each in fields(kind)}  # pyright: ignore[reportArgumentType]
+    return readers | ({"messages": conversation} if "messages" in readers else {})
 
 
 def is_text(text: str) -> bool:
@@ -281,14 +283,14 @@ def content_key(messages: Sequence[Message]) -> int:
 
     A hash of 64 bits: among a million prompts two that differ share one with a probability of 3 in a hundred million.
     """
-    said = "\n".join(f"{each['role']} {_bare(each['content'])}" for each in messages)
-    return int.from_bytes(hashlib.blake2b(said.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+    text = "\n".join(f"{each['role']} {_bare(everything(each))}" for each in messages)
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
 def _bare(text: str) -> str:
-    """A text in one line, case and Unicode forms folded."""
-    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(folded.split())
+    """A text in one line, case and Unicode forms folded, without what nobody sees and no word needs."""
+    plain_form = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(_UNSEEN.sub("", plain_form).split())
 
 
 def content_id(messages: Sequence[Message]) -> str:

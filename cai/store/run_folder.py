@@ -7,6 +7,7 @@ from typing import NotRequired, TypedDict
 
 from cai.errors import RunError, UserError
 from cai.store.files import read_form
+from cai.store.form import Amount, Count
 from constitution.load import digest, load
 from constitution.model import Constitution
 
@@ -29,7 +30,11 @@ class StageNote(TypedDict):
     kind: str
     reads: str
     rounds: NotRequired[str]
-    round: NotRequired[int]
+    round: NotRequired[Count]
+
+
+PriceNote = TypedDict("PriceNote", {"in": Amount, "out": Amount, "cached": NotRequired[Amount]})
+"""What a million tokens of a role cost."""
 
 
 class RunNote(TypedDict):
@@ -48,11 +53,11 @@ class RunNote(TypedDict):
     constitution_digest: str
     principles: dict[str, str]
     models: dict[str, str]
-    prices: NotRequired[dict[str, dict[str, float]]]
+    prices: NotRequired[dict[str, PriceNote]]
     stages: list[StageNote]
 
 
-def described(folder: Path) -> RunNote:
+def run_note(folder: Path) -> RunNote:
     """What a run says of itself in ``run.json``: its recipe, its constitution, its stages.
 
     Raises:
@@ -66,21 +71,21 @@ def described(folder: Path) -> RunNote:
     raise UserError(f"{path} is not what a run wrote there; run its recipe again, which writes it anew")
 
 
-def constitution_file(folder: Path, known: str) -> Path:
+def constitution_file(folder: Path, key: str) -> Path:
     """Where a run keeps a constitution that it used, by its digest."""
-    return folder / "constitutions" / f"{known}.yaml"
+    return folder / "constitutions" / f"{key}.yaml"
 
 
-def former_constitution(folder: Path, known: str, stage: str = "") -> Constitution:
+def former_constitution(folder: Path, key: str, stage: str = "") -> Constitution:
     """The constitution under which a run, or a stage of it, was made, by its digest.
 
     Raises:
         UserError: the run does not have it, or has another one in its place.
     """
-    path, made = constitution_file(folder, known), stage or "this run"
+    path, maker = constitution_file(folder, key), stage or "this run"
     todo = f"do {stage} again with: --redo {stage}" if stage else "name the constitution's file instead"
     if not path.exists():
-        raise UserError(f"{path} is gone, the constitution that made {made}; {todo}")
-    if digest(former := load(path)) != known:
-        raise UserError(f"{path} was changed since, and is not what made {made}; put it back as it was, or {todo}")
+        raise UserError(f"{path} is gone, the constitution that made {maker}; {todo}")
+    if digest(former := load(path)) != key:
+        raise UserError(f"{path} was changed since, and is not what made {maker}; put it back as it was, or {todo}")
     return former

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from cai.store.files import append_line, append_to, json_objects
+from cai.store.form import Amount, TokenCounts
 from cai.store.rows import encode
 
 SPENT = "spent.jsonl"
@@ -27,12 +28,12 @@ class SpentLine(TypedDict):
 
     stage: str
     role: str
-    tokens: list[int]
-    cost: NotRequired[float]
+    tokens: TokenCounts
+    cost: NotRequired[Amount]
 
 
 @dataclass(slots=True)
-class Used:
+class Usage:
     """What a role was asked for.
 
     Attributes:
@@ -54,14 +55,14 @@ class Used:
 
     def lines(self, stage: str, role: str) -> Iterable[SpentLine]:
         """As the file has it: what has a cost apart from what has none."""
-        priced = [count - open for count, open in zip(self.tokens, self.unpriced, strict=True)]
+        priced = [count - rest for count, rest in zip(self.tokens, self.unpriced, strict=True)]
         if any(priced):
             yield {"stage": stage, "role": role, "tokens": priced, "cost": self.cost}
         if any(self.unpriced):
             yield {"stage": stage, "role": role, "tokens": self.unpriced}
 
 
-Book = dict[tuple[str, str], Used]
+Book = dict[tuple[str, str], Usage]
 """Stage and role → what was used."""
 
 
@@ -79,55 +80,55 @@ class Spending:
     def __init__(self, path: Path | None, roles: Collection[str] | None = None) -> None:
         self.path = path
         self.totals: Book = {}
-        self.unsaved: Book = {}
+        self.recent: Book = {}
         for line in json_objects(path, SpentLine) if path else ():
             if roles is None or line["role"] in roles:
-                _used(self.totals, line["stage"], line["role"]).add(line["tokens"], line.get("cost"))
+                _entry(self.totals, line["stage"], line["role"]).add(line["tokens"], line.get("cost"))
 
     def add(self, stage: str, role: str, tokens: Sequence[int], cost: float | None = None) -> None:
         """The tokens of one answer, or of several, and what they cost; None where no price is known."""
-        for book in (self.totals, self.unsaved):
-            _used(book, stage, role).add(tokens, cost)
+        for book in (self.totals, self.recent):
+            _entry(book, stage, role).add(tokens, cost)
 
     @property
-    def unsaved_cost(self) -> float:
+    def recent_cost(self) -> float:
         """What a kill would take."""
-        return sum(used.cost for used in self.unsaved.values())
+        return sum(usage.cost for usage in self.recent.values())
 
     def save(self) -> None:
         """Keep what was added since; raises as ``write_lines``."""
-        if self.path is None or not self.unsaved:
+        if self.path is None or not self.recent:
             return
-        lines = [line for (stage, role), used in self.unsaved.items() for line in used.lines(stage, role)]
+        lines = [line for (stage, role), usage in self.recent.items() for line in usage.lines(stage, role)]
         if lines:
             with append_to(self.path) as file:
                 append_line(file, "\n".join(map(encode, lines)))
-        self.unsaved = {}
+        self.recent = {}
 
-    def taken(self) -> dict[tuple[str, str], Tokens]:
+    def take(self) -> dict[tuple[str, str], Tokens]:
         """The tokens that were added since they were last taken or saved."""
-        unsaved, self.unsaved = self.unsaved, {}
-        return {key: used.tokens for key, used in unsaved.items()}
+        recent, self.recent = self.recent, {}
+        return {key: usage.tokens for key, usage in recent.items()}
 
-    def of(self, stage: str) -> dict[str, Used]:
+    def of(self, stage: str) -> dict[str, Usage]:
         """A stage's by role, with what its own folders hold, such as an evaluation's answers."""
         return _by_role(each for each in self.totals.items() if f"{each[0][0]}/".startswith(f"{stage}/"))
 
-    def by_role(self) -> dict[str, Used]:
+    def by_role(self) -> dict[str, Usage]:
         """The whole run's."""
         return _by_role(self.totals.items())
 
 
-def _used(book: Book, stage: str, role: str) -> Used:
-    if (used := book.get((stage, role))) is None:
-        used = book[stage, role] = Used()
-    return used
+def _entry(book: Book, stage: str, role: str) -> Usage:
+    if (usage := book.get((stage, role))) is None:
+        usage = book[stage, role] = Usage()
+    return usage
 
 
-def _by_role(entries: Iterable[tuple[tuple[str, str], Used]]) -> dict[str, Used]:
-    roles: dict[str, Used] = {}
-    for (_, role), used in entries:
-        whole = roles.setdefault(role, Used())
-        for line in used.lines("", role):
-            whole.add(line["tokens"], line.get("cost"))
+def _by_role(entries: Iterable[tuple[tuple[str, str], Usage]]) -> dict[str, Usage]:
+    roles: dict[str, Usage] = {}
+    for (_, role), usage in entries:
+        total = roles.setdefault(role, Usage())
+        for line in usage.lines("", role):
+            total.add(line["tokens"], line.get("cost"))
     return roles

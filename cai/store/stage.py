@@ -7,36 +7,42 @@ are there; a torn last line is cut.
 """
 
 import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar, cast
 
-from cai.errors import RunError, UserError
+from cai.errors import Damage, RunError, UserError
+from cai.store import earlier, part_records
 from cai.store.batches import BATCHES
 from cai.store.clock import CLOCK, Clock
 from cai.store.files import (
     append_line,
     append_to,
     count_lines,
+    damaged,
     json_object,
     json_objects,
     move,
     read_form,
     reading,
+    sha256,
     sync,
     whole_lines,
     write_json,
     write_lines,
 )
-from cai.store.ledger import Fingerprint, LedgerLine, PlainFingerprint, Seal, Tally, differences, versions
-from cai.store.lines import DropLine, RowLine
+from cai.store.ledger import Fingerprint, PlainFingerprint, Seal, Tally, differences, imbalance, versions
+from cai.store.lines import DropLine, OpenLine
+from cai.store.part_records import PartRecord
 from cai.store.rows import Drop, decode, encode, plain
+from constitution.wording import count
 
 T = TypeVar("T")
+WRITTEN = ("parts.jsonl", "drops.jsonl", "metrics.json", "metrics.jsonl", "manifest.json", "*.parquet")
+"""What a seal keeps the digests of, where it is there: all that later steps and people read of a stage, but for models."""
 
 
 class Stage:
@@ -54,7 +60,10 @@ class Stage:
     @property
     def seal(self) -> Seal | None:
         """The seal's content, or None where the stage is not complete."""
-        return read_form(self.folder / "seal.json", Seal)
+        seal: Seal | None = read_form(self.folder / "seal.json", Seal)
+        if seal and (wrong := imbalance(seal)):
+            raise damaged(self.folder / "seal.json", wrong)
+        return seal
 
     @property
     def begun(self) -> PlainFingerprint | None:
@@ -65,8 +74,8 @@ class Stage:
     def clock(self) -> Clock:
         """How long it has worked, earlier sessions included; its parts start, stop and read it."""
         tallies = self.part_tallies()
-        reopened = (spent[3] for number, spent in self.earlier().items() if int(number) not in tallies)
-        return Clock(self.folder / CLOCK, sum(tally.seconds for tally in tallies.values()) + sum(reopened))
+        costs = (each[3] for number, each in earlier.read(self.folder).items() if number not in tallies)
+        return Clock(self.folder / CLOCK, sum(tally.seconds for tally in tallies.values()) + sum(costs))
 
     def begin(self, settings: Fingerprint) -> None:
         """Make the folder ready for rows made under these settings.
@@ -75,12 +84,12 @@ class Stage:
             UserError: it holds rows made under others, and the message shows what differs; or nobody knows under which.
         """
         begun, now = self.begun, settings.plain()
-        if begun is None and self._worked():
+        if begun is None and self._holds_rows():
             raise UserError(
                 f"{self.folder} holds rows, and begun.json that said under which settings they were made is gone; put it "
                 f"back, or do the stage again with: --redo {self.name}"
             )
-        if begun is not None and begun != now and self._worked():
+        if begun is not None and begun != now and self._holds_rows():
             what = differences(begun, now)
             rest = [each for each in what if not each.startswith(("constitution:", "inputs."))]
             alone = not rest and begun["inputs"].keys() == now["inputs"].keys()
@@ -92,7 +101,7 @@ class Stage:
         if begun != now:
             write_json(self.folder / "begun.json", now)
 
-    def _worked(self) -> bool:
+    def _holds_rows(self) -> bool:
         """Whether anything stands in the folder that other settings would spoil."""
         files = (path for path in self.folder.rglob("[!.]*") if path.name not in ("begun.json", "job.json"))
         return any(path.is_file() and path.stat().st_size for path in files)
@@ -130,21 +139,25 @@ class Stage:
         for number in self.parts():
             yield from self.rows(kind, number)
 
-    def opened(self) -> list[Path]:
+    def open_parts(self) -> list[Path]:
         """The files of parts in progress; one that a kill left beside its finished part is none."""
         return [path for path in self._files(".jsonl.open") if not self.finished(part_number(path))]
 
-    def _files(self, ending: str) -> list[Path]:
+    def _files(self, suffix: str) -> list[Path]:
         """The files of parts; a copy that somebody made beside one is none."""
-        paths = self.folder.glob(f"part-*{ending}")
-        return sorted(path for path in paths if path.name.removeprefix("part-").removesuffix(ending).isdigit())
+        paths = self.folder.glob(f"part-*{suffix}")
+        return sorted(path for path in paths if path.name.removeprefix("part-").removesuffix(suffix).isdigit())
 
     def so_far(self, kind: type[T]) -> Iterator[T]:
         """The rows of finished parts, then those of parts in progress."""
         yield from self.all_rows(kind)
-        for path in self.opened():
-            for line in json_objects(path, RowLine):
-                yield from (_row(kind, row, str(path)) for row in line.get("out", ()))
+        yield from self.rows_in_progress(kind)
+
+    def rows_in_progress(self, kind: type[T]) -> Iterator[T]:
+        """The rows of parts in progress, as they finished."""
+        for path in self.open_parts():
+            for line in json_objects(path, OpenLine):
+                yield from (_row(kind, row, str(path)) for row in line["out"])
 
     def write_part(self, number: int, rows: Iterable[object]) -> None:
         """Write a whole part at once."""
@@ -153,8 +166,8 @@ class Stage:
     def write_parts(self, rows: Iterable[object], size: int) -> None:
         """Write rows as whole parts of so many."""
         rows = iter(rows)
-        for number, some in enumerate(iter(lambda: list(islice(rows, size)), [])):
-            self.write_part(number, some)
+        for number, part in enumerate(iter(lambda: list(islice(rows, size)), [])):
+            self.write_part(number, part)
 
     def adopt(self, number: int, file: Path, tally: Tally, drops: Iterable[DropLine]) -> None:
         """Take over a part that a machine of a cluster finished; killed in between, it is done again.
@@ -167,13 +180,15 @@ class Stage:
             RunError: the file has not all rows.
         """
         if (rows := count_lines(file)) != tally.rows_out:
-            raise RunError(f"{file} came over with {rows} rows of {tally.rows_out}; run the same command again")
+            raise RunError(
+                f"{file} came over with {count(rows, 'row')} of {tally.rows_out}; run the same command again"
+            )
         open_part(self.path(number)).touch()  # killed from here on, the part is one in progress, not one that is gone
         with append_to(self.folder / "drops.jsonl") as lines:
             for drop in drops:
                 append_line(lines, encode(drop))
             sync(lines)
-        self._account(number, self.with_earlier(number, tally), file.stat().st_size)
+        part_records.add(self.folder, number, earlier.added(self.folder, number, tally), part_records.of_file(file))
         move(file, self.path(number))
         open_part(self.path(number)).unlink(missing_ok=True)
 
@@ -183,15 +198,9 @@ class Stage:
         Args:
             tally: of what it took; each line is a row in and a row out where there is none.
         """
-        known = tally or Tally(len(lines), len(lines), len(lines))
-        self._account(number, known, sum(len(line.encode()) + 1 for line in lines))
+        ledger = tally or Tally(len(lines), len(lines), len(lines))
+        part_records.add(self.folder, number, ledger, part_records.of_lines(lines))
         write_lines(self.path(number), lines)
-
-    def _account(self, number: int, tally: Tally, size: int) -> None:
-        """Write a part's ledger, with the size of its file by which a later change is seen without reading it."""
-        with append_to(self.folder / "parts.jsonl") as ledger:
-            append_line(ledger, encode({"part": number, "bytes": size, **tally.plain()}))
-            sync(ledger)
 
     def write_drops(self, drops: Iterable[Drop]) -> None:
         """Write all drops of a stage that works on the whole set."""
@@ -199,7 +208,7 @@ class Stage:
 
     def drops(self) -> Iterator[DropLine]:
         """The rows left out, with their reasons."""
-        return cast("Iterator[DropLine]", json_objects(self.folder / "drops.jsonl", DropLine))
+        return json_objects(self.folder / "drops.jsonl", DropLine)
 
     def open_drops(self) -> dict[int, list[DropLine]]:
         """The rows left out of parts that are not finished, by part."""
@@ -211,18 +220,18 @@ class Stage:
 
     def metrics(self) -> list[dict[str, float]]:
         """What a trainer reported as it went, a step each; beside its figures a line may have ``alarms``, which are texts."""
-        return list(json_objects(self.folder / "metrics.jsonl"))
+        return cast("list[dict[str, float]]", list(json_objects(self.folder / "metrics.jsonl")))
 
     def count_done(self) -> int:
         """How many input rows are done, kept or dropped, by the ledger and by the parts in progress."""
         tallies = self.part_tallies()
-        finished = sum(tally.rows_in for tally in tallies.values())
-        opened = sum(1 for path in self.opened() for _ in whole_lines(path))
-        return finished + opened + sum(1 for drop in self.drops() if drop["part"] not in tallies)
+        whole = sum(tally.rows_in for tally in tallies.values())
+        lines = sum(1 for path in self.open_parts() for _ in whole_lines(path))
+        return whole + lines + sum(1 for drop in self.drops() if drop["part"] not in tallies)
 
     def part_tallies(self) -> dict[int, Tally]:
         """The ledgers of the finished parts."""
-        return {number: tally for number, (tally, _) in self.ledger().items() if self.finished(number)}
+        return {number: record.tally for number, record in self.records().items() if self.finished(number)}
 
     def tally(self) -> Tally:
         """The ledger of all finished parts together."""
@@ -231,19 +240,9 @@ class Stage:
             whole.add(part)
         return whole
 
-    def ledger(self) -> dict[int, tuple[Tally, int | None]]:
-        """The ledger of every part that was ever finished, and how many bytes it had, where that was written.
-
-        Raises:
-            RunError: a line is no ledger.
-        """
-        path, tallies = self.folder / "parts.jsonl", {}
-        known = {each.name for each in fields(Tally)}
-        for data in json_objects(path, LedgerLine):
-            number, size = data["part"], data.get("bytes")
-            data["dropped"], data["counts"] = Counter(data["dropped"]), Counter(data["counts"])
-            tallies[number] = Tally(**{name: value for name, value in data.items() if name in known}), size
-        return tallies
+    def records(self) -> dict[int, PartRecord]:
+        """What is known of every part that was ever finished; raises as ``part_records.read``."""
+        return part_records.read(self.folder)
 
     def close(self, settings: Fingerprint, tally: Tally, **more: object) -> None:
         """Seal the stage: the last thing written.
@@ -255,36 +254,32 @@ class Stage:
             raise RunError(f"{self.folder}: the ledger does not add up: {tally}")
         (self.folder / CLOCK).unlink(missing_ok=True)
         shutil.rmtree(self.folder / BATCHES, ignore_errors=True)  # whose answers are in rows now
-        made = {"stage": self.name, "digest": settings.digest(), "inputs": settings.inputs}
-        write_json(self.folder / "seal.json", {**made, **tally.plain(), **more, "versions": versions()})
+        stamp = {"stage": self.name, "digest": settings.digest(), "inputs": settings.inputs}
+        files = {"files": self._digests()}
+        write_json(self.folder / "seal.json", {**stamp, **tally.plain(), **more, **files, "versions": versions()})
+
+    def _digests(self) -> dict[str, str]:
+        """The digests of what was written of a stage beside its parts, whose own are in ``parts.jsonl``."""
+        files = (path for pattern in WRITTEN for path in sorted(self.folder.glob(pattern)))
+        return {path.name: sha256(path) for path in files}
 
     def restamp(self, settings: Fingerprint) -> None:
         """Let the rows stand as made under settings that would make the very same ones."""
         write_json(self.folder / "begun.json", settings.plain())
         if seal := self.seal:
-            made = {"digest": settings.digest(), "inputs": settings.inputs}
-            write_json(self.folder / "seal.json", {**seal, **made})
-
-    def with_earlier(self, number: int, tally: Tally) -> Tally:
-        """A part's ledger with what it cost before it was reopened."""
-        if spent := self.earlier().get(str(number)):
-            tally.spend([int(count) for count in spent[:3]])
-            tally.seconds += spent[3]
-        return tally
-
-    def earlier(self) -> dict[str, list[float]]:
-        """What parts cost before they were reopened: part number → tokens in, cached, out, seconds."""
-        return read_form(self.folder / "earlier.json", dict[str, list[float]]) or {}
+            stamp = {"digest": settings.digest(), "inputs": settings.inputs}
+            write_json(self.folder / "seal.json", {**seal, **stamp})
 
 
 def _row(kind: type[T], data: object, where: str) -> T:
     """A row from its data; raises as ``Stage.rows``."""
     try:
+        if not isinstance(data, dict):
+            raise TypeError
         return decode(kind, data)
     except (AttributeError, KeyError, TypeError):
-        raise RunError(
-            f"{where} is damaged: it is no {kind.__name__.lower()}; put the file back as it was, or redo its stage"
-        ) from None
+        what = f"{where} is damaged: it is no {kind.__name__.lower()}"
+        raise Damage(what, "put the file back as it was, or redo its stage") from None
 
 
 def open_part(path: Path) -> Path:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from cai.store.form import Amount, Count, Share
+
 Status = Literal["ok", "tie", "inconsistent", "unparsed", "refused", "truncated", "error"]
 LOGPROBS, SAMPLED = "logprobs", "sampled"
 OF_METHOD: Mapping[str, str] = MappingProxyType({"reward": "scores", "rules": "rules", "people": "people"})
@@ -36,14 +38,14 @@ class Vote:
     model: str
     seed: int
     status: Status
-    p_a: float | None = None
-    answer_mass: float | None = None
+    p_a: Share | None = None
+    answer_mass: Amount | None = None
     rationale: str = ""
     scores: tuple[float, ...] | None = None
     pair: str = ""
     kind: str = ""
-    samples: int = 0
-    read: int = 0
+    samples: Count = 0
+    read: Count = 0
     thinking: str = ""
 
     @property

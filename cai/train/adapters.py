@@ -1,9 +1,8 @@
 """LoRA adapters (Hu et al. 2022), the same for every trainer."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from peft import LoraConfig, PeftMixedModel, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -15,13 +14,11 @@ def config(rank: int, task: str, whole: Sequence[str] | None = None) -> LoraConf
         task: PEFT's word for the kind of model, "CAUSAL_LM" or "SEQ_CLS".
         whole: modules that are trained and saved whole beside the adapters, such as a new head.
     """
-    saved = list(whole) if whole else None
-    return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type=task, modules_to_save=saved)
+    modules = list(whole) if whole else None
+    return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type=task, modules_to_save=modules)
 
 
-def added(
-    model: PreTrainedModel, rank: int, task: str, whole: Sequence[str] | None = None
-) -> PeftModel | PeftMixedModel:
+def with_adapters(model: PreTrainedModel, rank: int, task: str, whole: Sequence[str] | None = None) -> PeftModel:
     """The model with adapters; what is trained is in float32, whatever the weights below are in.
 
     Steps of a usual learning rate are too small for bfloat16 to add to a weight.
@@ -33,6 +30,8 @@ def added(
     return adapted
 
 
-def under(model: nn.Module) -> Any:
+def under(model: nn.Module) -> PreTrainedModel:
     """The model under its adapters, if it has some."""
-    return model.get_base_model() if isinstance(model, PeftModel) else model
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    assert isinstance(base, PreTrainedModel)
+    return base

@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
@@ -27,6 +26,7 @@ from cai.store.rows import Answers
 from cai.store.stage import Stage
 from cai.train.rl import kl
 from cai.train.rl.rollout import ChatTokens
+from cai.train.shared.devices import placed
 
 
 def main() -> None:
@@ -34,15 +34,15 @@ def main() -> None:
     if os.environ.get("RANK", "0") != "0":  # launched like a training on several GPUs, one of them does it
         return
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    began = time.monotonic()
+    start_time = time.monotonic()
     policy = load(job["policy"])
     initial = load(job["initial"], policy.dtype)
     tokenizer = AutoTokenizer.from_pretrained(job["policy"], trust_remote_code=False)
     talk = ChatTokens(tokenizer, policy.generation_config, job.get("template", {}))
     rows = list(Stage(Path(job["answers"])).all_rows(Answers))
     values = [divergence(policy, initial, *tokens(talk, row)) for row in rows]
-    measured = {"answers": len(values), **summary(values), "seconds": round(time.monotonic() - began, 1)}
-    write_json(Path(job["out"]) / "manifest.json", {**measured, "versions": versions()})
+    figures = {"answers": len(values), **summary(values), "seconds": round(time.monotonic() - start_time, 1)}
+    write_json(Path(job["out"]) / "manifest.json", {**figures, "versions": versions()})
 
 
 def load(weights: str, dtype: torch.dtype | str = "auto") -> PreTrainedModel:
@@ -51,32 +51,32 @@ def load(weights: str, dtype: torch.dtype | str = "auto") -> PreTrainedModel:
     Args:
         dtype: as it was saved unless told; two models are to round alike, or the rounding would count as divergence.
     """
-    model: Any = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype, trust_remote_code=False)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(weights, dtype=dtype, trust_remote_code=False)
+    return placed(model, "cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
 def tokens(talk: ChatTokens, row: Answers) -> tuple[list[int], list[int]]:
     """The tokens of a conversation, and those of its answer with the one that ended it."""
-    said = talk.tokenizer(row.draft.text, add_special_tokens=False)["input_ids"]
-    return talk.ask(row.messages), said + ([talk.tokenizer.eos_token_id] if row.draft.finish == "stop" else [])
+    answer = talk.tokenizer(row.draft.text, add_special_tokens=False)["input_ids"]
+    return talk.ask(row.messages), answer + ([talk.tokenizer.eos_token_id] if row.draft.finish == "stop" else [])
 
 
 @torch.inference_mode()
-def divergence(policy: PreTrainedModel, other: PreTrainedModel, asked: Sequence[int], answer: Sequence[int]) -> float:
+def divergence(policy: PreTrainedModel, other: PreTrainedModel, prompt: Sequence[int], answer: Sequence[int]) -> float:
     """Σ over the places of an answer of KL(policy ‖ other), in nats; 0 for an answer without a token."""
     if not answer:
         return 0.0
-    ids = torch.tensor([[*asked, *answer]], device=policy.device)
+    ids = torch.tensor([[*prompt, *answer]], device=policy.device)
     mine, theirs = (
         model(ids, logits_to_keep=len(answer) + 1).logits[0, :-1].float().log_softmax(-1) for model in (policy, other)
     )
     return kl.over_all_tokens(mine, theirs).sum().item()
 
 
-def summary(found: Sequence[float]) -> dict[str, float | None]:
+def summary(values: Sequence[float]) -> dict[str, float | None]:
     """The mean over answers, and its standard error."""
-    error = statistics.stdev(found) / math.sqrt(len(found)) if len(found) > 1 else None
-    return {"kl": statistics.fmean(found) if found else None, "kl_error": error}
+    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+    return {"kl": statistics.fmean(values) if values else None, "kl_error": error}
 
 
 if __name__ == "__main__":

@@ -39,40 +39,41 @@ class SoftDPOTrainer(DPOTrainer):
     ) -> Loss:
         """The parent's loss plus (1 − p)·βΔ, averaged over the batch, with the sigmoid loss's weight."""
         prob = inputs.pop(PROB)  # what stays in the inputs goes to the model
-        with log_probs(self.model, self.ref_model) as seen:
+        with log_probs(self.model, self.ref_model) as passes:
             result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         loss = result[0] if return_outputs else result
-        delta = self.beta * self._delta(inputs, seen)
+        delta = self.beta * self._delta(inputs, passes)
         loss = loss + self.sigmoid_weight * soft_term(delta, prob)
         log_brier(self, delta, prob)
         return (loss, result[1]) if return_outputs else loss
 
-    def _delta(self, inputs: Inputs, seen: list[torch.Tensor]) -> torch.Tensor:
+    def _delta(self, inputs: Inputs, passes: list[torch.Tensor]) -> torch.Tensor:
         """Δ of each pair, from what the models said in the parent's own forward passes."""
         mask = inputs["completion_mask"][:, 1:]
-        chosen, rejected = of_answers(seen[0], mask, self.ld_alpha).chunk(2)
+        chosen, rejected = of_answers(passes[0], mask, self.ld_alpha).chunk(2)
         if self.precompute_ref_logps:
             return chosen - rejected - (inputs["ref_chosen_logps"] - inputs["ref_rejected_logps"])
-        ref_chosen, ref_rejected = of_answers(seen[1], mask, self.ld_alpha).chunk(2)
+        ref_chosen, ref_rejected = of_answers(passes[1], mask, self.ld_alpha).chunk(2)
         return chosen - rejected - (ref_chosen - ref_rejected)
 
 
 @contextmanager
-def log_probs(*models: Any) -> Iterator[list[torch.Tensor]]:
+def log_probs(*models: object) -> Iterator[list[torch.Tensor]]:
     """The tokens' log-probabilities of each forward pass meanwhile, in order: the policy's, then the reference's.
 
     TRL returns a loss without what it was made from; asking the models again would double the work.
     """
-    seen: list[torch.Tensor] = []
+    passes: list[torch.Tensor] = []
 
-    def keep(module: nn.Module, given: object, output: object) -> None:
+    def keep(module: nn.Module, inputs: object, output: object) -> None:
         if (log_probs := getattr(output, "log_probs", None)) is not None:
-            seen.append(log_probs)
+            passes.append(log_probs)
 
     with ExitStack() as stack:
-        for model in filter(None, models):
-            stack.callback(model.register_forward_hook(keep).remove)
-        yield seen
+        for model in models:
+            if isinstance(model, nn.Module):
+                stack.callback(model.register_forward_hook(keep).remove)
+        yield passes
 
 
 def of_answers(logps: torch.Tensor, mask: torch.Tensor, ld_alpha: float | None) -> torch.Tensor:
@@ -97,18 +98,18 @@ def main() -> None:
     args, soft = arguments(job), job.want.soft_labels
     template = conversations.template(job, loading.tokenizer(job))
     rows = loading.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
-    train, test, refused = conversations.fitting(rows, conversations.learnable(template))
+    train, test, refusals = conversations.fitting(rows, conversations.learnable(template))
     trainer = (SoftDPOTrainer if soft else DPOTrainer)(
         model=job.base,
         ref_model=loading.reference(job, args),
         args=args,
         train_dataset=train,
         eval_dataset=test,
-        processing_class=conversations.as_asked(template),
+        processing_class=conversations.trainer_tokenizer(template),
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
-    counts = {**fit.counted(trainer, train, test), **refused}
+    counts = {**fit.row_counts(trainer, train, test), **refusals}
     saving.save(trainer, job, fit.train(trainer, job), counts)
 
 

@@ -20,7 +20,7 @@ def main() -> None:
     args = arguments(job)
     template = conversations.template(job, loading.tokenizer(job))
     rows = loading.load(job, ["prompt", "completion", "label"])
-    train, test, refused = conversations.fitting(rows, conversations.learnable(template))
+    train, test, refusals = conversations.fitting(rows, conversations.learnable(template))
     check_both(train)
     # TRL estimates the divergence from answers to the other prompts of a batch, and takes the rows in their order, in which
     # the answers to one prompt stand together: without a shuffle the others would be answers to the same prompt.
@@ -31,11 +31,11 @@ def main() -> None:
         args=args,
         train_dataset=train,
         eval_dataset=test,
-        processing_class=conversations.as_asked(template),
+        processing_class=conversations.trainer_tokenizer(template),
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
-    counts = {**fit.counted(trainer, train, test), **refused}
+    counts = {**fit.row_counts(trainer, train, test), **refusals}
     saving.save(trainer, job, fit.train(trainer, job), counts)
 
 

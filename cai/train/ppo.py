@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import timedelta
-from typing import Any
 
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
@@ -38,9 +37,10 @@ from cai.train.rl.processes import Processes
 from cai.train.rl.rewards import Blocking
 from cai.train.rl.rollout import ChatTokens, Generate, Limits, Sampler
 from cai.train.rl.serving import ServerSettings, Serving
-from cai.train.shared import fit, loading, questions, saving, trackers
+from cai.train.shared import devices, fit, loading, questions, saving, trackers
 from cai.train.shared import job as jobs
 from cai.train.shared.job import Job
+from constitution.wording import count
 
 KEPT = 2
 """Checkpoints: the last one, and one more should that be torn."""
@@ -59,34 +59,36 @@ def main() -> None:
 
 
 def _train(job: Job[Ppo], processes: Processes, score: Blocking) -> None:
-    began, want = time.monotonic(), job.want
+    start_time, want = time.monotonic(), job.want
     if text := _unable(job, processes):
         raise ValueError(text)
     policy, critic, tokenizer = _models(job, processes.device)
     talk = ChatTokens(tokenizer, policy.generation_config, job.template)
-    asked = questions.read(job, talk.ask, want.max_length - want.max_new_tokens)
+    prompts = questions.read(job, talk.ask, want.max_length - want.max_new_tokens)
     actor = Actor(policy, critic, want.lora, want.temperature)
     if want.gradient_checkpointing:
         for model in (actor.policy, actor.critic):
             model.gradient_checkpointing_enable({"use_reentrant": False})
-    task = PpoPlan(want, asked.train, steps_of(want, len(asked.train)), job.seed)
+    task = PpoPlan(want, prompts.train, steps_of(want, len(prompts.train)), job.seed)
     with closing(_writer(job, actor, talk, processes)) as writer:
         loop = Loop(actor, talk, writer, score, task, processes)
-        done = _resume(job, loop)
-        metrics = _walk(job, loop, done, asked.heldout[: want.eval_prompts])
-    metrics |= {"seconds": round(time.monotonic() - began, 1), "resumed_from": done}
+        start = _resume(job, loop)
+        metrics = _walk(job, loop, start, prompts.heldout[: want.eval_prompts])
+    metrics |= {"seconds": round(time.monotonic() - start_time, 1), "resumed_from": start}
     processes.accelerator.wait_for_everyone()
     if processes.first:
         saving.save_model(actor.policy.float(), tokenizer, job)  # merged as it was trained, not rounded
         more = {key: metrics.pop(key) for key in ("steps", "tokens")}
-        saving.manifest(job, metrics, asked.counts(want.eval_prompts), more)
+        saving.manifest(job, metrics, prompts.counts(want.eval_prompts), more)
     processes.accelerator.end_training()
 
 
 def _unable(job: Job[Ppo], processes: Processes) -> str:
     """Why a training cannot be on these processes; empty where it can."""
     if job.want.batch_size < processes.count:
-        return f"batch_size {job.want.batch_size} is below the {processes.count} processes; raise it"
+        return (
+            f"batch_size {job.want.batch_size} is below the {count(processes.count, 'process', 'processes')}; raise it"
+        )
     if job.sampler and processes.count > int(os.environ.get("LOCAL_WORLD_SIZE") or processes.count):
         return "rollouts: the servers are on one machine, and this training is on several; take rollouts out"
     return ""
@@ -105,30 +107,32 @@ def _writer(job: Job[Ppo], actor: Actor, talk: ChatTokens, processes: Processes)
     )
 
 
-def _walk(job: Job[Ppo], loop: Loop, done: int, heldout: Sequence[Prompt]) -> dict[str, float | str]:
+def _walk(job: Job[Ppo], loop: Loop, start: int, heldout: Sequence[Prompt]) -> dict[str, float | str]:
     """All steps that are left, between answers to held-out prompts; returns figures for the manifest."""
-    asked = held_out_prompts(heldout, job.seed)
-    before = held_out.once(job.out / "before.json", loop.processes, lambda: held_out.answers(loop, asked))
+    prompts = held_out_prompts(heldout, job.seed)
+    before = held_out.once(job.out / "before.json", loop.processes, lambda: held_out.answers(loop, prompts))
     with ExitStack() as stack:
         judge = stack.enter_context(closing(Blocking(job.judging))) if job.judging else None
-        lookout = PpoMonitor(loop, judge, asked, first(Stage(job.out).metrics()))
-        number, tokens = _steps(job, loop, done, lookout)
-    metrics = held_out.compared(before, held_out.answers(loop, asked))
+        lookout = PpoMonitor(loop, judge, prompts, first(Stage(job.out).metrics()))
+        number, tokens = _steps(job, loop, start, lookout)
+    metrics = held_out.comparison(before, held_out.answers(loop, prompts))
     return {**metrics, "steps": number, "tokens": tokens, "stopped": loop.stopped}
 
 
-def _steps(job: Job[Ppo], loop: Loop, done: int, lookout: PpoMonitor) -> tuple[int, int]:
+def _steps(job: Job[Ppo], loop: Loop, start: int, lookout: PpoMonitor) -> tuple[int, int]:
     """The steps after those that are done; returns the last one's number, and the tokens written in all."""
     lines = Stage(job.out).metrics()
-    number, tokens = done, int(lines[-1]["tokens"]) if lines else 0
-    for number in range(done + 1, loop.task.steps + 1) if not loop.stopped else ():
-        began = time.monotonic()
-        figures, rollout, seen = loop.step(number)
+    number, tokens = start, int(lines[-1]["tokens"]) if lines else 0
+    for number in range(start + 1, loop.task.steps + 1) if not loop.stopped else ():
+        start_time = time.monotonic()
+        figures, rollout, experience = loop.step(number)
         tokens += round(figures.get("length", 0.0) * loop.want.batch_size)
         measures, stopped = lookout.look(number, figures, rollout)
-        _log(job, loop, number, {**figures, **measures, "tokens": tokens, "seconds": time.monotonic() - began})
+        _log(job, loop, number, {**figures, **measures, "tokens": tokens, "seconds": time.monotonic() - start_time})
         if loop.processes.first:
-            questions.show(job.out / "answers.jsonl", number, rollout.asked, rollout.texts, seen.read())
+            questions.show(
+                job.out / "answers.jsonl", number, rollout.prompts, rollout.texts, experience.readable_scores()
+            )
         loop.stopped = stopped or _over(loop.want, figures)
         last = bool(loop.stopped) or number == loop.task.steps
         if number % loop.want.save_steps == 0 or last:
@@ -150,14 +154,14 @@ def _models(job: Job[Ppo], device: torch.device) -> tuple[PreTrainedModel, PreTr
     # Adapters learn on top of weights that stay; weights that learn need float32.
     dtype = torch.bfloat16 if job.want.lora and device.type == "cuda" and loading.half(job) else torch.float32
     tokenizer = AutoTokenizer.from_pretrained(job.base, trust_remote_code=False)
-    policy: Any = AutoModelForCausalLM.from_pretrained(job.base, dtype=dtype, trust_remote_code=False)
+    policy = AutoModelForCausalLM.from_pretrained(job.base, dtype=dtype, trust_remote_code=False)
     source = _critic_source(job, tokenizer)
-    critic: Any = AutoModelForSequenceClassification.from_pretrained(
+    critic: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
         source, num_labels=1, dtype=dtype, trust_remote_code=False
     )
     if source == job.base:
-        torch.nn.init.zeros_(critic.score.weight)  # a critic that knows nothing expects nothing
-    return policy.to(device), critic.to(device), tokenizer
+        torch.nn.init.zeros_(critic.get_parameter("score.weight"))  # a critic that knows nothing expects nothing
+    return devices.placed(policy, device), devices.placed(critic, device), tokenizer
 
 
 def _critic_source(job: Job[Ppo], tokenizer: PreTrainedTokenizerBase) -> str:
@@ -199,13 +203,13 @@ def _resume(job: Job[Ppo], loop: Loop) -> int:
         checkpoints.last_checkpoint(job.out / "checkpoints")
     loop.processes.accelerator.wait_for_everyone()
     checkpoint = checkpoints.last_checkpoint(job.out / "checkpoints")
-    done = checkpoints.step_of(checkpoint) if checkpoint else 0
+    step = checkpoints.step_of(checkpoint) if checkpoint else 0
     if checkpoint:
         load_state(loop, torch.load(checkpoint / "state.pt", map_location=loop.processes.device, weights_only=True))
     if loop.processes.first:
-        checkpoints.rewind(job.out / "metrics.jsonl", done)
-        checkpoints.rewind(job.out / "answers.jsonl", done)
-    return done
+        checkpoints.rewind(job.out / "metrics.jsonl", step)
+        checkpoints.rewind(job.out / "answers.jsonl", step)
+    return step
 
 
 def _save(job: Job[Ppo], loop: Loop, number: int) -> None:

@@ -58,20 +58,20 @@ def columns(want: Reward) -> list[str]:
 def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(Reward)
-    shown, want = columns(job.want), job.want
+    keys, want = columns(job.want), job.want
     centred = {"center_rewards_coefficient": want.center_rewards_coefficient}
     template = conversations.template(job, loading.tokenizer(job))
-    train, test, refused = conversations.fitting(loading.load(job, shown), conversations.scorable(template))
-    trainer = (SoftRewardTrainer if PROB in shown else RewardTrainer)(
+    train, test, refusals = conversations.fitting(loading.load(job, keys), conversations.scorable(template))
+    trainer = (SoftRewardTrainer if PROB in keys else RewardTrainer)(
         model=job.base,
         args=fit.arguments(job, RewardConfig, max_length=want.max_length, **centred),
         train_dataset=train,
         eval_dataset=test,
-        processing_class=conversations.as_asked(template, scored=True),
+        processing_class=conversations.trainer_tokenizer(template, scored=True),
         peft_config=loading.lora(job, "SEQ_CLS", ["score"]),
         callbacks=[fit.Progress(job.out)],
     )
-    rows = {**fit.counted(trainer, train, test), **refused}
+    rows = {**fit.row_counts(trainer, train, test), **refusals}
     metrics = fit.train(trainer, job)
     before = scoring.probe(trainer, job)
     saving.save(trainer, job, metrics, rows, lambda folder: scoring.check(folder, before, job))

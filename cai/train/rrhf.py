@@ -7,7 +7,7 @@ With p_i the mean log-probability of the tokens of answer i and r_i its score, t
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import torch
@@ -20,6 +20,7 @@ from transformers import Trainer, TrainingArguments, set_seed
 from cai.models.lessons import lesson
 from cai.models.templates import ChatTemplate
 from cai.stages.rrhf import Rrhf
+from cai.train.rl.rollout import pad_id
 from cai.train.shared import conversations, fit, loading, saving
 from cai.train.shared import job as jobs
 from cai.train.shared.soft import Count, Inputs, Loss
@@ -62,7 +63,7 @@ class RankedCollator:
 
 
 class RrhfTrainer(Trainer):
-    """transformers' ``Trainer`` on batches of ``Groups``; logs both parts of the loss and the pairs ranked right."""
+    """transformers' ``Trainer`` on batches of ``RankedCollator``; logs both parts of the loss and the pairs ranked right."""
 
     loss_is_scaled_for_ga = False
 
@@ -106,8 +107,8 @@ def answer_logps(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tens
         labels: the tokens of the answers, −100 elsewhere, shape (answers, length).
     """
     labels = labels[:, 1:]
-    lost = cross_entropy(logits[:, :-1].float().transpose(1, 2), labels, reduction="none", ignore_index=IGNORED)
-    return -lost.sum(1), (labels != IGNORED).sum(1)
+    nll = cross_entropy(logits[:, :-1].float().transpose(1, 2), labels, reduction="none", ignore_index=IGNORED)
+    return -nll.sum(1), (labels != IGNORED).sum(1)
 
 
 def losses(
@@ -126,11 +127,13 @@ def losses(
     return margins.clamp(min=0).sum(), -logps[scores.argmax()], (margins < 0).float().mean()
 
 
-def encoded(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
+def encode_rows(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
     """Rankings as token ids: answers are cut at ``max_length``, prompts that leave them no room are left out."""
 
-    def encode(row: Mapping[str, Any]) -> dict[str, list[list[int]]]:
-        lessons = [lesson(template.told(row.get("tools")), row["prompt"], each[-1]) for each in row["completions"]]
+    def encode(row: conversations.Row) -> dict[str, list[list[int]]]:
+        lessons = [
+            lesson(template.with_options(row.get("tools")), row["prompt"], each[-1]) for each in row["completions"]
+        ]
         answers = [each.answer[: max(max_length - len(each.prompt), 0)] for each in lessons]
         return {"prompt_ids": [each.prompt for each in lessons], "answer_ids": answers}
 
@@ -149,28 +152,26 @@ def main() -> None:
     """Train on the job named on the command line."""
     job = jobs.from_command_line(Rrhf)
     args = settings(job)
-    tokenizer: Any = loading.tokenizer(job)
+    tokenizer = loading.tokenizer(job)
     template = conversations.template(job, tokenizer)
     rows = loading.load(job, ["prompt", "completions", "scores"])
-    train, test, refused = conversations.fitting(rows, conversations.learnable(template))
+    train, test, refusals = conversations.fitting(rows, conversations.learnable(template))
     set_seed(job.seed)  # adapters begin with random weights
     model, adapter = loading.model(job, args), loading.lora(job, "CAUSAL_LM")
     if adapter and args.gradient_checkpointing:
         model.enable_input_require_grads()
-    fitting = [encoded(each, template, job.want.max_length) if each else None for each in (train, test)]
+    splits = [encode_rows(each, template, job.want.max_length) if each else None for each in (train, test)]
     trainer = RrhfTrainer(
         model=get_peft_model(model, adapter) if adapter else model,
         args=args,
-        data_collator=RankedCollator(
-            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        ),
-        train_dataset=fitting[0],
-        eval_dataset=fitting[1],
+        data_collator=RankedCollator(pad_id(tokenizer)),
+        train_dataset=splits[0],
+        eval_dataset=splits[1],
         processing_class=tokenizer,
         callbacks=[fit.Progress(job.out)],
         rank_weight=job.want.rank_weight,
     )
-    counts = {**fit.counted(trainer, train, test), **refused}
+    counts = {**fit.row_counts(trainer, train, test), **refusals}
     saving.save(trainer, job, fit.train(trainer, job), counts)
 
 

@@ -35,31 +35,32 @@ def main() -> None:
     args = arguments(job, machine)
     kwargs = args.model_init_kwargs or {}
     assert isinstance(kwargs, dict)
-    dressed = templates.prepare(job, kwargs)
-    template = conversations.template(job, dressed.tokenizer)
-    train, test, refused = conversations.fitting((train, test), conversations.learnable(template))
-    order = mixed(train["track"], job.want.mix, job.seed)
-    if not isinstance(dressed.model, str):
+    base = templates.prepare(job, kwargs)
+    template = conversations.template(job, base.tokenizer)
+    train, test, refusals = conversations.fitting((train, test), conversations.learnable(template))
+    order = mix_order(train["track"], job.want.mix, job.seed)
+    if not isinstance(base.model, str):
         args.model_init_kwargs = None
-    held_out = test and numbered(test, list(range(len(test))))
+    held_out = test and with_numbers(test, list(range(len(test))))
     trainer = SFTTrainer(
-        model=dressed.model,
+        model=base.model,
         args=args,
-        train_dataset=numbered(train, order),
+        train_dataset=with_numbers(train, order),
         eval_dataset=held_out,
-        processing_class=conversations.as_asked(template),
+        processing_class=conversations.trainer_tokenizer(template),
         quantization_config=quantized.config(job.want.quantization),
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
     if not job.want.train_on_thinking:
-        trainer.train_dataset = without_thoughts(trainer.train_dataset, train, template)
-        trainer.eval_dataset = held_out and without_thoughts(trainer.eval_dataset, test, template)
-    cut = check_turn_ends(trainer, dressed.end)
-    rows = {**counted(trainer, len(train), order), "test": len(test) if test else 0, **refused}
-    templates.stop_at(trainer, dressed.end)
+        trainer.train_dataset = without_thoughts(fit.train_rows(trainer), train, template)
+        trainer.eval_dataset = without_thoughts(fit.eval_rows(trainer), test, template) if test else None
+    learnable = fit.train_rows(trainer)
+    cut = check_turn_ends(learnable, templates.token_id(base.tokenizer, base.end), base.end, args.max_length)
+    rows = {**row_counts(learnable, len(train), order), "test": len(test) if test else 0, **refusals}
+    templates.stop_at(trainer, base.end)
     metrics = fit.train(trainer, job)
-    saving.save(trainer, job, metrics, rows, turn_end={"token": dressed.end, "cut_share": cut})
+    saving.save(trainer, job, metrics, rows, turn_end={"token": base.end, "cut_share": cut})
 
 
 def arguments(job: jobs.Job[Sft], machine: Machine) -> SFTConfig:
@@ -72,12 +73,12 @@ def arguments(job: jobs.Job[Sft], machine: Machine) -> SFTConfig:
     if not packing:
         return fit.arguments(job, SFTConfig, max_length=most, packing=False)
     # Only this attention keeps the examples of a row apart.
-    kwargs = {"attn_implementation": "flash_attention_2", **job.want.trl.get("model_init_kwargs", {})}
-    packed = jobs.with_trl(job, {"packing": True, "model_init_kwargs": kwargs})
-    return fit.arguments(packed, SFTConfig, max_length=most)
+    kwargs = {"attn_implementation": "flash_attention_2", **job.want.init_kwargs}
+    packing_job = jobs.with_trl(job, {"packing": True, "model_init_kwargs": kwargs})
+    return fit.arguments(packing_job, SFTConfig, max_length=most)
 
 
-def mixed(tracks: list[str], mix: Mapping[str, float], seed: int) -> list[int]:
+def mix_order(tracks: list[str], mix: Mapping[str, float], seed: int) -> list[int]:
     """The numbers of the rows to train on, each track in its share; a row is there several times where that is above 1.
 
     Args:
@@ -95,47 +96,57 @@ def mixed(tracks: list[str], mix: Mapping[str, float], seed: int) -> list[int]:
         )
     order: list[int] = []
     for track, numbers in sorted(by_track.items()):
-        wanted = round(mix.get(track, 1.0) * len(numbers))
-        whole, rest = divmod(wanted, len(numbers))
+        size = round(mix.get(track, 1.0) * len(numbers))
+        whole, rest = divmod(size, len(numbers))
         order += numbers * whole + Random(f"{seed}/mix/{track}").sample(numbers, rest)
     if not order:
         raise ValueError("mix: the shares leave no row to train on; give a track a larger one")
     return sorted(order)
 
 
-def numbered(train: Dataset, order: list[int]) -> Dataset:
+def with_numbers(train: Dataset, order: list[int]) -> Dataset:
     """The rows of the mix, with their numbers."""
     return train.select(order).remove_columns("track").add_column(NUMBER, order)  # pyright: ignore
 
 
-def counted(trainer: Any, there: int, order: list[int]) -> dict[str, int]:
-    """The ledger of the training rows: trained on, outside the mix, too long for anything of their answer to be left."""
-    used = len(set(order))
+def row_counts(rows: Dataset, total: int, order: list[int]) -> dict[str, int]:
+    """The ledger of the training rows: trained on, outside the mix, too long for anything of their answer to be left.
+
+    Args:
+        rows: as the trainer took them.
+        total: rows there were before the mix.
+    """
+    size = len(set(order))
     # Packing cuts rows and drops none; it leaves no column by which to tell them.
-    packed = NUMBER not in trainer.train_dataset.column_names
-    kept = used if packed else len(set(trainer.train_dataset[NUMBER]))
-    return {"train": kept, "too_long": used - kept, "not_in_mix": there - used, "repeated": len(order) - used}
+    packed = NUMBER not in rows.column_names
+    count = size if packed else len(set(rows[NUMBER]))
+    return {"train": count, "too_long": size - count, "not_in_mix": total - size, "repeated": len(order) - size}
 
 
-def without_thoughts(data: Any, rows: Any, template: ChatTemplate) -> Any:
+def without_thoughts(data: Dataset, rows: Dataset, template: ChatTemplate) -> Dataset:
     """Tokenized rows whose labels leave out what was thought before an answer: it is read, and not learnt.
 
     Args:
         rows: what they were made of, by number.
     """
 
-    def masked(row: Any) -> dict[str, list[int]]:
-        said = rows[row[NUMBER]]
-        own, answer = template.told(said.get("tools")), conversations.only(said["completion"])
-        taught = lesson(own, said["prompt"], answer)
-        end = len(taught.prompt) + thought_tokens(own, taught, answer)
+    def masked(row: conversations.Row) -> dict[str, list[int]]:
+        example = rows[row[NUMBER]]
+        own, answer = template.with_options(example.get("tools")), conversations.only(example["completion"])
+        target = lesson(own, example["prompt"], answer)
+        end = len(target.prompt) + thought_tokens(own, target, answer)
         return {"labels": [-100] * min(end, len(row["labels"])) + row["labels"][end:]}
 
     return data.map(masked)
 
 
-def check_turn_ends(trainer: Any, end: str) -> float:
+def check_turn_ends(rows: Dataset, number: int, end: str, longest: int | None) -> float:
     """Every example must train the token that ends the assistant's turn, unless ``max_length`` cut it off.
+
+    Args:
+        rows: as the trainer took them.
+        number, end: the token's id, and its text.
+        longest: the trainer's ``max_length``.
 
     Returns:
         the share of examples that were cut.
@@ -143,9 +154,8 @@ def check_turn_ends(trainer: Any, end: str) -> float:
     Raises:
         ValueError: examples that were not cut train no such token, or all were cut.
     """
-    number, longest = trainer.processing_class.convert_tokens_to_ids(end), trainer.args.max_length
     cut = lacking = total = 0
-    for labels in _examples(trainer.train_dataset):  # tokens that are not trained on are labelled -100
+    for labels in _examples(rows):  # tokens that are not trained on are labelled -100
         total += 1
         if number not in labels:
             whole = not longest or len(labels) < longest
@@ -160,9 +170,9 @@ def check_turn_ends(trainer: Any, end: str) -> float:
     return round(cut / total, 4)
 
 
-def _examples(data: Any) -> Iterator[list[int]]:
+def _examples(rows: Any) -> Iterator[list[int]]:
     """The labels of each example, also of those packed into one row."""
-    for row in data.select_columns([each for each in ("labels", "seq_lengths") if each in data.column_names]):
+    for row in rows.select_columns([each for each in ("labels", "seq_lengths") if each in rows.column_names]):
         start = 0
         for size in row.get("seq_lengths") or [len(row["labels"])]:
             yield row["labels"][start : start + size]

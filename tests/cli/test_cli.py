@@ -193,7 +193,8 @@ def test_show_says_what_is_not_there(cai: Cai, done: Path, line: tuple[str, ...]
     assert words in ran.stderr
 
 
-def test_report_escapes_what_models_say(cai: Cai, done: Path) -> None:
+def test_report_escapes_what_models_say(cai: Cai, done: Path, without_digests: Callable[[Path], None]) -> None:
+    without_digests(done)
     part = done / "revise" / "part-00000.jsonl"
     part.write_text(part.read_text().replace("Here is how", "<script>alert(1)</script>"))
     assert cai("report", done).returncode == 0

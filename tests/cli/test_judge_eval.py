@@ -388,6 +388,8 @@ stages:
     wrong = cai("run", "r.yaml", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "r.yaml:6: stages[1].label.calibration: was fitted for method logprob, and this is cot" in wrong.stderr
+    write("r.yaml", recipe.format(method="logprob, names: numbers"))
+    assert "was fitted for names letters, and this is numbers" in cai("run", "r.yaml", cwd=tmp_path).stderr
     judge = (tmp_path / "judge.yaml").rename(tmp_path / "moved.yaml")
     write("r.yaml", recipe.format(method="logprob").replace("judge.yaml", "moved.yaml"))
     assert cai("run", "r.yaml", cwd=tmp_path).returncode == 0

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cai.cli.look import Look, look_at
+from cai.data.prompt_source import PromptSource
+
 Cai = Callable[..., subprocess.CompletedProcess[str]]
 Write = Callable[[str, str], Path]
 
@@ -160,3 +163,14 @@ def test_a_look_shows_answers_under_their_columns_in_their_order(cai: Cai, write
         ]
         looked = cai("look", write("p.jsonl", lines(rows))).stdout
         assert "    response_a: Yes.\n    response_b: No.\n    the better, by people: response_b\n" in looked
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"), [([PROMPTS[0], *PAIRS * 3], "pairs"), ([*PAIRS, *[PROMPTS[0]] * 3], "prompts")]
+)
+def test_what_a_file_holds_is_told_by_most_of_its_rows(
+    rows: list[dict[str, object]], what: str, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write("rows.jsonl", lines(rows))
+    look_at([str(path)], Look(PromptSource()), False)
+    assert f"{path} ({what}): 4 rows\n" in capsys.readouterr().out

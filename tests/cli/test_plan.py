@@ -135,6 +135,7 @@ def test_the_sample_is_drawn_from_all_prompts(cai: Cai, tmp_path: Path, write: C
     stages = "  - prompts: {redteam: p.jsonl, heldout: 0.5}\n  - sample: {model: m, tracks: [helpful]}\n"
     ran = cai("plan", write("r.yaml", head + stages), "--out", tmp_path, "--sample", "400", "--json")
     assert ran.returncode == 0, ran.stderr
+    assert "not used" not in ran.stderr  # the sample's own file holds nothing that nobody reads
     prompts, sample = json.loads(ran.stdout)["stages"]
     assert prompts["rows"] == 1000
     assert sample["rows"] == pytest.approx(50, rel=0.4)

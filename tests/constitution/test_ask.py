@@ -127,7 +127,7 @@ def every_use(constitution: Constitution, form: str) -> dict[str, Rendered]:
         "judgment": judging.judgment(constitution, principle, ASKED, ("one", "two"), Style(form=form)),
         "reasoned-judgment": judging.judgment(constitution, principle, ASKED, ("one", "two"), Style(None, form, True)),
         "paper-judgment": judging.judgment(constitution, principle, ASKED, both, Style(1, form, layout="paper")),
-        "criticized": judging.criticized(
+        "criticized": judging.judgment_with_critiques(
             constitution, principle, (ASKED, both), ("Rude {x}.", "Fine."), Style(form=form)
         ),
         "case": case,

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cai.cli.check import check_paths
-from constitution.check import check, documented
+from constitution.check import catalogue, check
 from constitution.load import load
 from constitution.model import About
 from constitution.rules import Context
@@ -175,7 +175,7 @@ def test_a_silence_needs_a_reason_and_holds_where_it_says(write: Write) -> None:
 
 
 def test_every_rule_is_documented_and_tested() -> None:
-    known = documented()
+    known = catalogue()
     assert all(about.endswith((".", ")")) for _, about in known.values())
     elsewhere = {"length-tells", "over-long", "applies-to-nothing"}
     assert {name for name, (level, _) in known.items() if level != "error"} == set(CASES) | elsewhere

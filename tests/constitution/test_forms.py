@@ -86,7 +86,7 @@ def test_a_ranking_goes_on_from_those_that_were_taken() -> None:
 def test_a_judge_is_asked_and_read_in_its_own_language() -> None:
     form = forms.verdict(GERMAN)
     assert (form.before, form.after) == ("Die Antwort ist: (", ").")
-    assert forms.asking(GERMAN, form) == "Ende mit:\nDie Antwort ist: (A).\nDie Antwort ist: (B)."
+    assert forms.instruction(GERMAN, form) == "Ende mit:\nDie Antwort ist: (A).\nDie Antwort ist: (B)."
     assert [form.read(text) for text in ("Die Antwort ist: (B).", "The answer is: (B)")] == ["B", ""]
     assert forms.truth(GERMAN).choices == ("Ja", "Nein")
     shown = judging.judgment(GERMAN, KIND, ASKED, ("x", "y")).messages
@@ -96,7 +96,7 @@ def test_a_judge_is_asked_and_read_in_its_own_language() -> None:
 @pytest.mark.parametrize("style", [Style(), Style(form="transcript"), Style(form="transcript", reasoning=True)])
 def test_the_form_is_asked_for_at_the_end_of_the_last_turn(style: Style) -> None:
     asked = judging.judgment(PLAIN, KIND, ASKED, ("x", "y"), style)
-    closed = asked.closing("End so.")
+    closed = asked.with_ending("End so.")
     if style.form == "chat":
         assert closed.messages[:-1] == asked.messages[:-1]
         assert closed.messages[-1]["content"] == f"{asked.messages[-1]['content']}\n\nEnd so."

@@ -32,16 +32,16 @@ def test_a_critic_reads_what_could_be_called_what_was_and_what_came_of_it() -> N
 
 def test_a_call_without_words_is_told_alone() -> None:
     silent = {**TALK[3], "content": ""}
-    assert tools.shown(silent) == '[calls weather({"city": "Oslo"})]'
+    assert tools.turn_text(silent) == '[calls weather({"city": "Oslo"})]'
 
 
 def test_a_long_result_keeps_its_beginning_and_its_end_and_says_what_is_missing() -> None:
     long = "b" * 3000 + "m" * 9000 + "e" * 1000
-    told = tools.shown({"role": "tool", "content": long})
+    told = tools.turn_text({"role": "tool", "content": long})
     assert told.startswith("b" * 3000)
     assert told.endswith("e" * 1000)
     assert "[… 9,000 characters left out …]" in told
-    assert tools.shown({"role": "user", "content": long}) == long
+    assert tools.turn_text({"role": "user", "content": long}) == long
 
 
 def test_servers_take_json_and_templates_objects() -> None:
@@ -51,6 +51,6 @@ def test_servers_take_json_and_templates_objects() -> None:
     assert [each["role"] for each in wired] == ["system", "user", "assistant", "tool"]
     assert wired[2]["tool_calls"] == [CALL]
     assert wired[3] == TALK[4]
-    parsed = tools.wire(TALK, parsed=True)
+    parsed = tools.wire(TALK, as_objects=True)
     assert parsed[2]["tool_calls"][0]["function"]["arguments"] == {"city": "Oslo"}
     assert json.loads(TALK[3]["tool_calls"]) == [CALL]  # what is kept stays as it was

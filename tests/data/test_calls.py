@@ -8,7 +8,7 @@ import pytest
 
 from cai.data.comparisons import comparisons
 from cai.data.conversations import Unusable, read
-from cai.data.questions import asked
+from cai.data.questions import question
 from cai.data.survey import survey
 from constitution.tools import definitions, wire
 
@@ -69,7 +69,7 @@ FORMS: Mapping[str, Any] = {
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_call_and_its_result_are_read(name: str) -> None:
-    question, call, result = wire(read(FORMS[name]).messages, parsed=True)
+    question, call, result = wire(read(FORMS[name]).messages, as_objects=True)
     assert question == QUESTION
     [made] = call["tool_calls"]
     assert (call["role"], call["content"]) == ("assistant", "")
@@ -98,7 +98,7 @@ TOOLS: Mapping[str, Any] = {
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_definitions_beside_a_conversation_stand_first(name: str) -> None:
-    talk = asked({"messages": OPENAI, "tools": TOOLS[name]}, "messages")
+    talk = question({"messages": OPENAI, "tools": TOOLS[name]}, "messages")
     assert definitions(talk.messages) == [{"type": "function", "function": WEATHER}]
     assert "tools" in talk.columns
     assert talk.messages[1:] == read(OPENAI).messages
@@ -132,10 +132,10 @@ def test_what_cannot_be_read_leaves_its_row_out(name: str) -> None:
 def test_definitions_that_cannot_be_read_do_so_too(tools: Any) -> None:
     data = {"messages": OPENAI, "tools": tools}
     if tools == []:
-        assert not definitions(asked(data, "messages").messages)
+        assert not definitions(question(data, "messages").messages)
         return
     with pytest.raises(Unusable) as error:
-        asked(data, "messages")
+        question(data, "messages")
     assert error.value.reason == "unreadable_tools"
 
 

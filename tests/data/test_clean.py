@@ -11,7 +11,7 @@ import pytest
 from cai.data.clean import CHECKS, USUAL, Cleaner, Exchange, leaks
 from cai.errors import UserError
 from cai.stages.sft_set import SftSet, sft_set
-from cai.store.rows import Chain, Draft, Drop
+from cai.store.rows import Chain, Draft, Drop, content_key
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "How do I get a stain of red wine out of a wool carpet?"
@@ -26,25 +26,30 @@ WRONG = {
 }
 
 
+def exchange(prompt: str, text: str, former: str = "", language: str = "") -> Exchange:
+    """An answer to a single question."""
+    return Exchange(({"role": "user", "content": prompt},), text, former, language=language)
+
+
 @pytest.mark.parametrize(("check", "text"), [(name, text) for name, texts in WRONG.items() for text in texts])
 def test_each_check_finds_its_case_and_lets_a_good_answer_pass(check: str, text: str) -> None:
     former = f"{GOOD}" if check == "near_copy" else "Something else was said here before, at some length."
-    assert CHECKS[check](Exchange(PROMPT, text, former))
-    assert not CHECKS[check](Exchange(PROMPT, GOOD, "Something else was said here before, at some length."))
+    assert CHECKS[check](exchange(PROMPT, text, former))
+    assert not CHECKS[check](exchange(PROMPT, GOOD, "Something else was said here before, at some length."))
 
 
 def test_what_the_person_brought_up_is_no_fault() -> None:
-    assert not CHECKS["boilerplate"](Exchange("Are you an AI?", "Yes, as an AI I have no body."))
-    assert not CHECKS["meta_talk"](Exchange("Please send the revised version.", "Here is the revised version: …"))
-    assert not CHECKS["emoji"](Exchange("Three cheers 🎉", "🎉🎉🎉🎉 for you!"))
+    assert not CHECKS["boilerplate"](exchange("Are you an AI?", "Yes, as an AI I have no body."))
+    assert not CHECKS["meta_talk"](exchange("Please send the revised version.", "Here is the revised version: …"))
+    assert not CHECKS["emoji"](exchange("Three cheers 🎉", "🎉🎉🎉🎉 for you!"))
 
 
 def test_a_language_that_the_file_names_counts() -> None:
     german = WRONG["wrong_language"][0]
     for language in ("de-AT", "de", "DE_at"):
-        assert not CHECKS["wrong_language"](Exchange(PROMPT, german, language=language))
-    assert CHECKS["wrong_language"](Exchange(PROMPT, german, language="German"))  # no code: told by the prompt's words
-    assert not CHECKS["wrong_language"](Exchange(PROMPT, "Ja, natürlich."))  # too short to tell
+        assert not CHECKS["wrong_language"](exchange(PROMPT, german, language=language))
+    assert CHECKS["wrong_language"](exchange(PROMPT, german, language="German"))  # no code: told by the prompt's words
+    assert not CHECKS["wrong_language"](exchange(PROMPT, "Ja, natürlich."))  # too short to tell
 
 
 def test_a_leak_is_eight_words_of_an_exemplar_and_not_of_the_conversation() -> None:
@@ -95,14 +100,92 @@ def test_copies_are_left_out_by_their_words(dedupe: str, count: int) -> None:
     assert reasons == ["duplicate"] * (4 - count)
 
 
+HISTORIES = (
+    ({"role": "user", "content": "I have a carpet of wool."}, {"role": "assistant", "content": "A fine thing."}),
+    ({"role": "user", "content": "I have a carpet of silk."}, {"role": "assistant", "content": "A fine thing."}),
+    ({"role": "user", "content": "I have a carpet of wool."}, {"role": "assistant", "content": "A costly thing."}),
+    ({"role": "system", "content": "Be short."},),
+)
+"""Of conversations that end with the same question."""
+
+
+def test_conversations_that_end_alike_are_no_copies_of_each_other() -> None:
+    last = {"role": "user", "content": "How do I clean it?"}
+    rows = [
+        replace(chain(n, "d", GOOD), messages=(*each, last)) for n, each in enumerate([*HISTORIES, (), HISTORIES[0]])
+    ]
+    texts, reasons, _ = kept(rows, SftSet())
+    assert (len(texts), reasons) == (5, ["duplicate"])
+
+
+def test_words_do_not_move_between_a_question_and_its_answer() -> None:
+    rows = [
+        chain(0, "d", "blot it well", prompt="Wool or silk: blot"),
+        chain(1, "d", "it well", prompt="Wool or silk: blot blot"),
+    ]
+    assert kept(rows, SftSet(hygiene=()))[1] == []
+
+
+def test_calls_of_tools_are_part_of_what_a_conversation_says() -> None:
+    def asked(city: str) -> tuple[dict[str, str], ...]:
+        call = json.dumps(
+            [{"id": "1", "type": "function", "function": {"name": "sky", "arguments": json.dumps({"city": city})}}]
+        )
+        turns = (
+            {"role": "assistant", "content": "", "tool_calls": call},
+            {"role": "tool", "content": "rain", "tool_call_id": "1"},
+        )
+        return ({"role": "user", "content": "And there?"}, *turns)
+
+    assert content_key(asked("Rome")) != content_key(asked("Oslo"))
+    rows = [replace(chain(n, "d", GOOD), messages=asked(city)) for n, city in enumerate(("Rome", "Oslo", "rome"))]
+    assert kept(rows, SftSet())[1] == ["duplicate"]
+
+
+@pytest.mark.parametrize(
+    ("check", "before", "text"),
+    [
+        ("boilerplate", "Are you an AI?", "As an AI language model I have no favourite, but most people say blue."),
+        (
+            "meta_talk",
+            "Please send me the revised version of my letter.",
+            "Here is the revised version: Dear Ada, come by.",
+        ),
+        ("emoji", "Three cheers 🎉", "🎉🎉🎉🎉 for you!"),
+    ],
+)
+@pytest.mark.parametrize("role", ["user", "system"])
+def test_what_came_up_earlier_is_no_fault(check: str, before: str, text: str, role: str) -> None:
+    last = {"role": "assistant", "content": "Yes."}, {"role": "user", "content": "Go on, then."}
+    assert not CHECKS[check](Exchange(({"role": role, "content": before}, *last), text))
+    assert CHECKS[check](Exchange(({"role": role, "content": "Good day to you."}, *last), text))
+    # What the assistant brought up itself is one.
+    assert CHECKS[check](
+        Exchange(({"role": "user", "content": "Hi."}, {"role": "assistant", "content": before}, last[1]), text)
+    )
+
+
+def test_a_short_last_turn_is_answered_in_the_language_of_those_before() -> None:
+    german = "Wie bekomme ich einen Fleck von rotem Wein aus einem Teppich aus Wolle?"
+    talk = (
+        {"role": "user", "content": german},
+        {"role": "assistant", "content": "Tupfen."},
+        {"role": "user", "content": "Okay?"},
+    )
+    assert CHECKS["wrong_language"](Exchange(talk, GOOD))
+    assert not CHECKS["wrong_language"](Exchange(talk, WRONG["wrong_language"][0]))
+    english = (*talk[:2], {"role": "user", "content": "Could you please say all of that again in English for my wife?"})
+    assert not CHECKS["wrong_language"](Exchange(english, GOOD))
+
+
 def test_near_copies_agree_with_a_plain_count_of_shared_words() -> None:
     """MinHash against the very index it estimates, on made-up answers at known distances."""
     base = [f"w{number}" for number in range(200)]
     for changed, copy in ((1, True), (60, False)):
         cleaner = Cleaner("near", 0.8, (), 13)
         other = [f"x{number}" if number < changed else word for number, word in enumerate(base)]
-        assert cleaner.wrong(Exchange("a", " ".join(base))) == ""
-        assert (cleaner.wrong(Exchange("b", " ".join(other))) == "duplicate") is copy
+        assert cleaner.wrong(exchange("a", " ".join(base))) == ""
+        assert (cleaner.wrong(exchange("b", " ".join(other))) == "duplicate") is copy
 
 
 def test_a_closing_sentence_may_come_a_few_times() -> None:
@@ -178,9 +261,3 @@ def test_the_usual_checks_need_nothing_that_is_not_installed(monkeypatch: pytest
     with pytest.raises(UserError, match="needs the package datasketch; run: make install"):
         Cleaner("near", 0.8, (), 13)
     assert replace(SftSet(), dedupe="exact")
-
-
-def test_the_same_answer_to_the_same_last_words_is_no_copy_in_another_conversation() -> None:
-    cleaner = Cleaner("exact", 0.8, (), 13)
-    said = [Exchange("I insist.", "No.", before=before) for before in ("A bomb? No.", "A bomb? No.", "His key? No.")]
-    assert [cleaner.wrong(each) for each in said] == ["", "duplicate", ""]

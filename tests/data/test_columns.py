@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cai.data import dataset
-from cai.data.columns import carried
+from cai.data.columns import extras
 
 TOOL = {"type": "function", "function": {"name": "weather", "description": "", "parameters": {"type": "object"}}}
 CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
@@ -26,7 +26,7 @@ TALK = {
 
 def test_tools_come_back_as_objects(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
-    dataset.write(tmp_path, [PLAIN, TALK], set(), carried(TALK))
+    dataset.write(tmp_path, [PLAIN, TALK], set(), extras(TALK))
     plain, talk = datasets.Dataset.from_parquet(str(tmp_path / "train.parquet"), cache_dir=str(tmp_path / "cache"))
     assert talk["tools"] == [TOOL]
     assert [each["role"] for each in talk["prompt"]] == ["user", "assistant", "tool"]
@@ -38,7 +38,7 @@ def test_tools_come_back_as_objects(tmp_path: Path) -> None:
 
 def test_a_set_without_tools_has_no_columns_for_them(tmp_path: Path) -> None:
     dataset.write(tmp_path, [PLAIN], set())
-    [row] = dataset.rows(tmp_path)
+    [row] = dataset.rows(tmp_path / "train.parquet")
     assert row == {"prompt": PLAIN["prompt"], "completion": SAID}
 
 

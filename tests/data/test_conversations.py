@@ -7,7 +7,7 @@ import pytest
 
 from cai.data.comparisons import comparisons
 from cai.data.conversations import Unusable, read
-from cai.data.questions import asked, opened
+from cai.data.questions import question, with_fields
 from cai.data.survey import survey
 from cai.store.rows import Message
 
@@ -126,7 +126,7 @@ def test_what_would_not_be_whole_is_left_out_with_its_reason(value: object, reas
 def test_what_stands_beside_a_question_belongs_to_it(
     row: dict[str, Any], column: str, messages: tuple[Message, ...]
 ) -> None:
-    assert asked(opened(row, column), column).messages == messages
+    assert question(with_fields(row, column), column).messages == messages
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,12 @@ def test_what_stands_beside_a_question_belongs_to_it(
 )
 def test_a_question_is_not_asked_without_what_belongs_to_it(row: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unusable) as error:
-        asked(row, "q")
+        question(row, "q")
     assert error.value.reason == reason
 
 
 def test_columns_in_a_shape_that_is_not_known_are_told() -> None:
-    talk = asked({"q": "Why?", "system": {"a": 1}, "history": "once", "context": ["x"], "image": None}, "q")
+    talk = question({"q": "Why?", "system": {"a": 1}, "history": "once", "context": ["x"], "image": None}, "q")
     assert talk.messages == turns("Why?")
     assert set(talk.unread) == {"system", "history", "context"}
 

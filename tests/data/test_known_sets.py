@@ -10,7 +10,7 @@ from cai.data.comparisons import comparisons
 from cai.data.conversations import Unusable
 from cai.data.forms import has_pairs
 from cai.data.prompt_source import PromptSource
-from cai.data.prompts import keyed
+from cai.data.prompts import with_keys
 from cai.data.survey import survey
 from cai.errors import UserError
 from cai.store.rows import Prompt
@@ -267,5 +267,5 @@ def test_what_compares_no_two_answers_is_prompts(row: dict[str, Any], tmp_path: 
     assert not has_pairs(row)
     path = tmp_path / "p.jsonl"
     path.write_text(json.dumps(row) + "\n")
-    [(prompt, _)] = keyed({"redteam": [PromptSource(str(path))]})
+    [(prompt, _)] = with_keys({"redteam": [PromptSource(str(path))]})
     assert isinstance(prompt, Prompt) and [each["content"] for each in prompt.messages] == [ASK]

@@ -13,7 +13,7 @@ import pytest
 
 from cai.data.account import Account
 from cai.data.locations import digest
-from cai.data.prompts import PromptSource, keyed, read
+from cai.data.prompts import PromptSource, read, with_keys
 from cai.errors import UserError
 from cai.stages import pairs
 from cai.stages.pairs import Pairs
@@ -285,7 +285,7 @@ def test_columns_of_the_user_s_own_under_our_names_leave_no_row_out(write: Write
     }
     accounts: list[Account] = []
     path = write("p.jsonl", lines([{"prompt": f"{n}?", **own} for n in range(3)]))
-    rows = [row for row, _ in keyed({"helpful": [PromptSource(str(path))]}, accounts=accounts)]
+    rows = [row for row, _ in with_keys({"helpful": [PromptSource(str(path))]}, accounts=accounts)]
     assert [getattr(row, "track", "") for row in rows] == ["helpful"] * 3
     assert dict(accounts[0].unread) == dict.fromkeys(("id", "category", "tags", "language"), 3)
     assert "the column track holds other words than redteam and helpful (a number)" in accounts[0].sentence()

@@ -11,7 +11,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from cai.data.account import Account
-from cai.data.prompts import PromptSource, keyed
+from cai.data.prompts import PromptSource, with_keys
 from cai.errors import UserError
 from cai.stages import pairs
 from cai.stages.pairs import Pairs
@@ -40,7 +40,7 @@ def lines(path: Path, rows: Sequence[object]) -> Path:
 
 def outcomes(path: Path, **more: Any) -> list[object]:
     """Of each row the messages, or the reason why not."""
-    rows = keyed({"redteam": [PromptSource(str(path), **more)]}, accounts=[])
+    rows = with_keys({"redteam": [PromptSource(str(path), **more)]}, accounts=[])
     return [row.reason if isinstance(row, Drop) else row.messages for row, _ in rows]
 
 
@@ -49,7 +49,7 @@ def outcome(tmp_path: Path, row: dict[str, Any], column: str) -> object:
     source, accounts = PromptSource(str(lines(tmp_path / "p.jsonl", [row]))), list[Account]()
     source = replace(source, column=column) if column else source
     try:
-        [(prompt, _)] = keyed({"redteam": [source]}, accounts=accounts)
+        [(prompt, _)] = with_keys({"redteam": [source]}, accounts=accounts)
     except UserError:  # there is no other
         [reason] = accounts[0].drops
         return reason
@@ -278,7 +278,7 @@ def test_thinking_and_a_question_said_again_are_told(tmp_path: Path) -> None:
 
 def test_an_id_may_be_nought(tmp_path: Path) -> None:
     path = lines(tmp_path / "p.jsonl", [{"id": n, "prompt": f"{n}?"} for n in (0, 1, "", None)])
-    rows = [row for row, _ in keyed({"redteam": [PromptSource(str(path))]})]
+    rows = [row for row, _ in with_keys({"redteam": [PromptSource(str(path))]})]
     assert [row.id for row in rows][:2] == ["0", "1"]
     assert len({row.id for row in rows}) == 4
 

@@ -12,7 +12,7 @@ from cai.data.account import Account
 from cai.data.comparisons import comparisons
 from cai.data.conversations import Unusable
 from cai.data.labels import conflicts, names_of
-from cai.data.questions import opened
+from cai.data.questions import with_fields
 from cai.data.survey import survey
 from cai.errors import UserError
 from cai.stages.pairs import Pairs, read
@@ -26,7 +26,7 @@ def rows(labels: list[Any], a: str = "answer_a", b: str = "answer_b", label: str
 def shares(data: list[dict[str, Any]], columns: dict[str, Any]) -> list[float | None]:
     """What is read of the first answer of each row; None where a row is left out."""
     for column in names_of(columns):
-        data = [dict(opened(row, column)) for row in data]
+        data = [dict(with_fields(row, column)) for row in data]
     seen, found = survey(data, columns, "p.jsonl"), list[float | None]()
     for row in data:
         try:

@@ -54,7 +54,7 @@ def test_what_does_not_fit_waits_for_what_is_in_flight_and_the_rows_furthest_on_
         one = most(PRICE, ASKED, MODEL)
         low, finished = purse(1.5 * one), list[int]()
         await asyncio.gather(*(asked(low, finished, steps) for steps in (0, 1, 5, 3)))
-        assert low.held == pytest.approx(0)
+        assert low.reserve == pytest.approx(0)
         return finished
 
     assert asyncio.run(scene()) == [0, 5, 3, 1]
@@ -100,7 +100,7 @@ def test_one_that_is_cancelled_gives_back_what_was_set_aside() -> None:
         tight.release(held)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        assert tight.held == pytest.approx(0)
+        assert tight.reserve == pytest.approx(0)
         await tight.hold("judge", ASKED, MODEL, 0)
 
     asyncio.run(scene())

@@ -27,17 +27,22 @@ RECIPE: Stages = [
     ("label", {"model": "judge", "method": "cot"}),
     ("label", {"model": "judge", "method": "score"}),
 ]
+GUARD_SECONDS = 20
+"""Only a failing test waits for it."""
 
 
 class Server:
-    """Answers everything; what was asked of it is kept."""
+    """Answers everything, once so many requests have come; what was asked of it is kept."""
 
-    def __init__(self, logprobs: bool = True) -> None:
-        self.logprobs = logprobs
+    def __init__(self, logprobs: bool = True, together: int = 0) -> None:
+        self.logprobs, self.together, self.opened = logprobs, together, asyncio.Event()
         self.bodies: list[dict[str, Any]] = []
 
     async def chat(self, request: web.Request) -> web.Response:
         self.bodies.append(body := await request.json())
+        if len(self.bodies) >= self.together:
+            self.opened.set()
+        await self.opened.wait()
         top = [{"token": token, "logprob": -2.0} for token in ("A", "B", "1", "2")]
         logprobs = {"content": [{"top_logprobs": top}]} if self.logprobs and body.get("logprobs") else None
         choices = [
@@ -96,6 +101,15 @@ def test_each_kind_of_request_is_shown_once_and_no_row_s_words_are_sent(tmp_path
     assert [bool(body.get("logprobs")) for body in judge.bodies] == [True, False]
     assert "Row" not in json.dumps([*policy.bodies, *judge.bodies])
     assert not (tmp_path / "sample").exists()
+
+
+def test_what_the_stages_will_ask_is_under_way_at_once(tmp_path: Path) -> None:
+    stages: Stages = [("revise", {"model": "policy", "rounds": 2})]
+    policy = Server()
+    asyncio.run(scene(tmp_path, stages, policy=policy))
+    together = Server(together=len(policy.bodies))
+    asyncio.run(asyncio.wait_for(scene(tmp_path, stages, policy=together), GUARD_SECONDS))
+    assert len(together.bodies) == len(policy.bodies) > 1
 
 
 def only_logprobs(stages: Stages) -> Stages:

@@ -69,6 +69,6 @@ def test_a_stage_is_not_silent_until_its_first_row_ends(monkeypatch: pytest.Monk
     asyncio.run(scene())
     last = out.getvalue().splitlines()[-1]
     assert last.startswith("revise: 0/1800 rows, ")
-    for words in ("1 requests answered", "tokens/s", "64 in flight"):
+    for words in ("1 request answered", "tokens/s", "64 in flight"):
         assert words in last
     assert "left" not in last  # of which nothing is known yet

@@ -13,11 +13,11 @@ import pytest
 from cai.errors import UserError
 from cai.flow.ask import Ask
 from cai.judge.calibration import Calibration
-from cai.judge.methods.choices import Said
+from cai.judge.methods.choices import Reasoning
 from cai.judge.statistics import jeffreys
-from cai.models.asked import asked_as
 from cai.models.concurrency import Slots
 from cai.models.forcing import CLOSED
+from cai.models.roles import for_role
 from cai.models.scripted import Scripted
 from cai.models.spec import ModelSpec
 from cai.models.types import Model, Reply, Request
@@ -161,7 +161,7 @@ def test_a_verdict_that_is_cut_off_is_none() -> None:
 def test_one_sample_says_all_where_the_role_s_own_temperature_is_0() -> None:
     """Five that must be the same would be five times as sure."""
     inner = Mute(right)
-    model = asked_as(inner, ModelSpec("judge", scripted="x", temperature=0.0))
+    model = for_role(inner, ModelSpec("judge", scripted="x", temperature=0.0))
     [found] = judged(asking(model), method="logprob")
     assert {(vote.kind, vote.samples, vote.read) for vote in found.votes} == {("sampled", 1, 1)}
     assert [(each.n, each.temperature) for each in inner.seen] == [(1, 0.0)] * 2
@@ -357,7 +357,7 @@ def test_jeffreys_interval_is_that_of_scipy(won: float, of: int) -> None:
 def test_tokens_of_several_requests_say_nothing_of_a_thought_that_a_template_leaves_out() -> None:
     """The prompt counts in each: where a thought was closed by us, or samples came one by one."""
     one = Reply(("It is A.",), ("stop",), tokens_in=100, tokens_out=40, thinking=("Hm. " * 8,))
-    assert 100 < Said.of(one, 0, "It is A.").tokens <= 140
+    assert 100 < Reasoning.of(one, 0, "It is A.").tokens <= 140
     closed = replace(one, tokens_in=230, counts={"thoughts": 1, CLOSED: 1})
-    for reply in (closed, one.joined(one), replace(one, tokens_in=0), replace(one, thinking=())):
-        assert Said.of(reply, 0, "It is A.").tokens == 0
+    for reply in (closed, one.with_samples(one), replace(one, tokens_in=0), replace(one, thinking=())):
+        assert Reasoning.of(reply, 0, "It is A.").tokens == 0

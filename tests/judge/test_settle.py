@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cai.flow.ask import Ask
 from cai.judge.calibration import fit
-from cai.judge.settle import judged, ordered, settle
+from cai.judge.settle import judge_outcome, principle_outcome, settle
 from cai.judge.statistics import sigmoid
 from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
@@ -46,7 +46,7 @@ def both(straight: float, turned: float) -> list[Vote]:
     ],
 )
 def test_what_orders_give_together(orders: tuple[float, float], want: Label, status: str) -> None:
-    found, p_a = ordered(both(*orders), want)
+    found, p_a = principle_outcome(both(*orders), want)
     assert found == status
     assert p_a == pytest.approx(sum(orders) / 2)
 
@@ -55,11 +55,11 @@ def test_a_liking_for_a_position_cancels_out_in_the_mean_of_logits() -> None:
     believes, likes = 0.8, 1.5
     straight, turned = sigmoid(believes + likes), sigmoid(believes - likes)
     want = Label(model="judge", mean="logits", disagree="average", tie=0.0)
-    assert ordered(both(straight, turned), want) == ("ok", pytest.approx(sigmoid(believes)))
+    assert principle_outcome(both(straight, turned), want) == ("ok", pytest.approx(sigmoid(believes)))
 
 
 def test_an_order_that_could_not_be_read_settles_nothing() -> None:
-    assert ordered([vote(0.9), vote(None, "ba", "truncated")], WANT) == ("truncated", None)
+    assert principle_outcome([vote(0.9), vote(None, "ba", "truncated")], WANT) == ("truncated", None)
 
 
 @pytest.mark.parametrize(
@@ -73,24 +73,24 @@ def test_an_order_that_could_not_be_read_settles_nothing() -> None:
 )
 def test_several_principles(combine: str, said: tuple[float, ...], p_a: float) -> None:
     want = Label(model="judge", choice="all", combine=combine, tie=0.0)
-    assert judged([both(each, each) for each in said], want) == ("ok", pytest.approx(p_a))
+    assert judge_outcome([both(each, each) for each in said], want) == ("ok", pytest.approx(p_a))
 
 
 def test_the_minimum_needs_every_principle_on_one_side() -> None:
     want = Label(model="judge", choice="all", combine="minimum", tie=0.0)
-    assert judged([both(0.9, 0.9), both(0.4, 0.4)], want)[0] == "inconsistent"
-    assert judged([both(0.9, 0.9), [vote(None, status="truncated")]], want)[0] == "truncated"
+    assert judge_outcome([both(0.9, 0.9), both(0.4, 0.4)], want)[0] == "inconsistent"
+    assert judge_outcome([both(0.9, 0.9), [vote(None, status="truncated")]], want)[0] == "truncated"
 
 
 def test_an_average_needs_more_than_half() -> None:
     want = Label(model="judge", choice="all", tie=0.0)
     odd = both(0.9, 0.2)
-    assert judged([odd, both(0.9, 0.9)], want)[0] == "inconsistent"
-    assert judged([odd, both(0.9, 0.9), both(0.7, 0.7)], want) == ("ok", pytest.approx(0.8))
+    assert judge_outcome([odd, both(0.9, 0.9)], want)[0] == "inconsistent"
+    assert judge_outcome([odd, both(0.9, 0.9), both(0.7, 0.7)], want) == ("ok", pytest.approx(0.8))
 
 
 def test_the_strongest_principle_is_not_one_whose_orders_disagree() -> None:
-    status, p_a = judged([both(0.99, 0.2), both(0.4, 0.4)], Label(model="judge", combine="strongest", tie=0.0))
+    status, p_a = judge_outcome([both(0.99, 0.2), both(0.4, 0.4)], Label(model="judge", combine="strongest", tie=0.0))
     assert (status, p_a) == ("ok", 0.4)
 
 
@@ -101,8 +101,8 @@ share = st.floats(0.01, 0.99)
 @given(st.lists(st.tuples(share, share), min_size=1, max_size=5), st.sampled_from(["average", "minimum", "strongest"]))
 def test_a_and_b_are_treated_alike(found: list[tuple[float, float]], combine: str) -> None:
     want = Label(model="judge", combine=combine, disagree="average", tie=0.0)
-    _, p_a = judged([both(*each) for each in found], want)
-    _, p_b = judged([both(1 - turned, 1 - straight) for straight, turned in found], want)
+    _, p_a = judge_outcome([both(*each) for each in found], want)
+    _, p_b = judge_outcome([both(1 - turned, 1 - straight) for straight, turned in found], want)
     distances = sorted(abs(sum(each) / 2 - 0.5) for each in found)
     if combine != "strongest" or len(found) == 1 or distances[-1] - distances[-2] > 1e-9:
         assert p_a == pytest.approx(1 - (p_b or 0))

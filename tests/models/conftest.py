@@ -15,4 +15,4 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(vllm, "check", lambda spec: None)
     monkeypatch.setattr(vllm, "WATCH_SECONDS", 0.1)
-    monkeypatch.setattr("cai.models.endpoint.PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("cai.models.pool.PROBE_SECONDS", 0.1)

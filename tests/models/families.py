@@ -5,6 +5,7 @@ Those that TRL's package brings are read from it.
 
 import importlib.util
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,12 @@ GEMMA_ASKED = (
 )
 LLAMA3 = "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"
 NO_TOOLS = {"tools_dropped", "calls_dropped", "no_generation_marks"}
+
+# What the members of a family of models share.
+qwen = partial(Family, eos="<|im_end|>", special=QWEN, behind="\n")
+llama_3 = partial(Family, bos="<|begin_of_text|>", eos="<|eot_id|>", special=LLAMA3)
+gemma = partial(Family, bos="<bos>", eos="<eos>", special=("<start_of_turn>",), stops=("<end_of_turn>",), behind="\n")
+deepseek = partial(Family, DEEPSEEK, bos="<s>", special=("<｜User｜>", "<｜Assistant｜>", "<think>", "</think>"))
 
 FAMILIES: dict[str, Family] = {
     "chatml": Family(
@@ -180,21 +187,15 @@ FAMILIES: dict[str, Family] = {
         special=("<|start_of_role|>", "<|end_of_role|>"),
         behind="\n",
     ),
-    "deepseek-v3.1": Family(
-        DEEPSEEK,
+    "deepseek-v3.1": deepseek(
         "<s>Be brief.<｜User｜>Hi<｜Assistant｜></think>Yo</s><｜User｜>Late?<｜Assistant｜></think>",
         "[Yes][.][</s>]",
         {*NO_TOOLS, "empty_thought", "thinking_switch", "bos_added_again"},
-        bos="<s>",
-        special=("<｜User｜>", "<｜Assistant｜>", "<think>", "</think>"),
     ),
-    "deepseek-v3.1-thinking": Family(
-        DEEPSEEK,
+    "deepseek-v3.1-thinking": deepseek(
         "<s>Be brief.<｜User｜>Hi<｜Assistant｜></think>Yo</s><｜User｜>Late?<｜Assistant｜><think>",
         "[</think>][Yes][.][</s>]",
         {*NO_TOOLS, "opens_thought", "thinking_switch", "thought_not_shown", "bos_added_again"},
-        bos="<s>",
-        special=("<｜User｜>", "<｜Assistant｜>", "<think>", "</think>"),
         scored="<s>Be brief.<｜User｜>Hi<｜Assistant｜></think>Yo</s><｜User｜>Late?<｜Assistant｜></think>Yes.</s>",
         options={"thinking": True},
     ),
@@ -232,98 +233,68 @@ FAMILIES: dict[str, Family] = {
         {*NO_TOOLS, "system_dropped", "bos_twice"},
         bos="<s>",
     ),
-    "qwen2.5": Family(
+    "qwen2.5": qwen(
         shipped("qwen2_5"),
         CHATML_ASKED,
         CHATML_LEARNT,
         {"own_words", "no_generation_marks"},
-        eos="<|im_end|>",
-        special=QWEN,
         stops=("<|endoftext|>",),
-        behind="\n",
     ),
-    "qwen3": Family(
+    "qwen3": qwen(
         shipped("qwen3"),
         CHATML_ASKED,
         "[<think>][\n\n][</think>][\n\n][Yes][.][<|im_end|>]",
         {"thoughts_dropped", "thinking_switch", "learns_empty_thought", "split", "no_generation_marks"},
-        eos="<|im_end|>",
-        special=QWEN,
-        behind="\n",
     ),
-    "qwen3 without thinking": Family(
+    "qwen3 without thinking": qwen(
         shipped("qwen3"),
         CHATML_ASKED + "<think>\n\n</think>\n\n",
         CHATML_LEARNT,
         {"thoughts_dropped", "thinking_switch", "empty_thought", "split", "no_generation_marks"},
-        eos="<|im_end|>",
-        special=QWEN,
-        behind="\n",
         options={"enable_thinking": False},
     ),
-    "qwen3.5": Family(
+    "qwen3.5": qwen(
         shipped("qwen3_5_think"),
         CHATML_ASKED + "<think>\n",  # the tokenizer would join this line break to the next, which is to be learnt alone
         "[\n][</think>][\n\n][Yes][.][<|im_end|>]",
         {"thoughts_dropped", "thinking_switch", "opens_thought", "stripped", "split", "no_generation_marks"},
-        eos="<|im_end|>",
-        special=QWEN,
-        behind="\n",
     ),
-    "llama-3": Family(
+    "llama-3": llama_3(
         shipped("llama3"),
         "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|><|start_header_id|>user<|end_header_id|>"
         "\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nYo<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"
         "Late?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
         "[Yes][.][<|eot_id|>]",
         {*NO_TOOLS, "stripped", "bos_added_again"},
-        bos="<|begin_of_text|>",
-        eos="<|eot_id|>",
-        special=LLAMA3,
         stops=("<|end_of_text|>",),
     ),
-    "llama-3, a base model's end": Family(
+    "llama-3, a base model's end": llama_3(
         shipped("llama3"),
         "…Late?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
         "[Yes][.][<|eot_id|>]",
         {*NO_TOOLS, "stripped", "bos_added_again", "end_no_stop"},
-        bos="<|begin_of_text|>",
         eos="<|end_of_text|>",
-        special=LLAMA3,
     ),
-    "llama-3.1": Family(
+    "llama-3.1": llama_3(
         shipped("llama3_1"),
         "…\n\nBe brief.<|eot_id|><|start_header_id|>user<|end_header_id|>"
         "\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nYo<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n"
         "Late?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
         "[Yes][.][<|eot_id|>]",
         {"own_words", "date", "stripped", "bos_added_again", "no_generation_marks"},
-        bos="<|begin_of_text|>",
-        eos="<|eot_id|>",
-        special=LLAMA3,
         stops=("<|eom_id|>",),
     ),
-    "gemma-2": Family(
+    "gemma-2": gemma(
         shipped("gemma"),
         GEMMA_ASKED,
         "[Yes][.][<end_of_turn>]",
         {*NO_TOOLS, "system_refused", "alternating", "stripped", "bos_added_again"},
-        bos="<bos>",
-        eos="<eos>",
-        special=("<start_of_turn>",),
-        stops=("<end_of_turn>",),
-        behind="\n",
     ),
-    "gemma-3": Family(
+    "gemma-3": gemma(
         shipped("gemma3"),
         GEMMA_ASKED,
         "[Yes][.][<end_of_turn>]",
         {*NO_TOOLS, "alternating", "stripped", "bos_added_again"},
-        bos="<bos>",
-        eos="<eos>",
-        special=("<start_of_turn>",),
-        stops=("<end_of_turn>",),
-        behind="\n",
     ),
     "phi-3": Family(
         shipped("phi3"),

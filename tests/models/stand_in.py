@@ -4,7 +4,7 @@ import os
 import signal
 
 from cai.models.types import Request
-from cai.models.vllm import Served
+from cai.models.vllm import VllmEndpoint
 
 STAND_IN = """
 import sys
@@ -43,7 +43,7 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]))
 ASKED = Request(({"role": "user", "content": "Hi"},))
 
 
-def kill(served: Served, number: int) -> None:
+def kill(served: VllmEndpoint, number: int) -> None:
     """Kill a server behind its keeper's back."""
     record = served.servers[number].log.with_suffix(".pid").read_text().splitlines()
     os.kill(int(record[1].split()[0]), signal.SIGKILL)

@@ -22,4 +22,4 @@ GRAVITON3 = "processor\t: 0\nFeatures\t: fp asimd aes asimdhp sve i8mm bf16\n"
     ],
 )
 def test_a_cpu_computes_in_bfloat16_only_where_it_has_instructions_for_it(cpuinfo: str, dtype: str) -> None:
-    assert cpu.dtype(cpu.read(cpuinfo)) == dtype
+    assert cpu.dtype(cpu.flags_of(cpuinfo)) == dtype

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 import cai.models.endpoint as endpoint
+import cai.models.pool as pool
 import cai.models.probe as probe
 import cai.models.replica as replica
 import cai.models.retries as retries
@@ -72,7 +73,7 @@ class Server:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off and probes in milliseconds."""
     monkeypatch.setattr(retries, "_backoff", lambda _: 0.001)
-    monkeypatch.setattr(endpoint, "PROBE_SECONDS", 0.02)
+    monkeypatch.setattr(pool, "PROBE_SECONDS", 0.02)
     monkeypatch.setattr(probe, "WAIT_SECONDS", 0.001)
     monkeypatch.setattr(replica, "REST_SECONDS", 0.2)
 

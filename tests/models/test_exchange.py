@@ -105,7 +105,7 @@ def test_one_server_answers_for_one_model_after_the_other(tiny: Path, opinionate
         then = replace(first, role="sft", vllm=str(opinionated), model="sft", trained=True)
         [(policy, slots)] = await fleet.need([first])
         assert (await policy.ask(asked, "row")).texts == ("as started",)
-        assert isinstance(policy, vllm.Served)
+        assert isinstance(policy, vllm.VllmEndpoint)
         policy.thinks = True  # as an answer showed
         [(sft, same)] = await fleet.need([then])
         assert (await sft.ask(asked, "row")).texts == (str(opinionated),)
@@ -141,7 +141,7 @@ LONG = Request(({"role": "user", "content": "Count to ten."},), max_tokens=500)
 DRAWN = Request(tokens=tuple(range(100, 140)), max_tokens=8, seed=1)
 
 
-async def apart(served: vllm.Served, model: Path) -> float:
+async def apart(served: vllm.VllmEndpoint, model: Path) -> float:
     """How far a server's log-probabilities of what it draws are from those of transformers, at most."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -157,7 +157,7 @@ async def apart(served: vllm.Served, model: Path) -> float:
 @pytest.mark.real
 def test_a_real_server_computes_with_all_the_weights_that_it_took(real_server: Any, tiny: Path) -> None:
     """Both models compute their output layer from their embeddings, which a CPU packs for itself."""
-    served: vllm.Served = real_server.served
+    served: vllm.VllmEndpoint = real_server.served
     random = replace(real_server.spec, role="sft", vllm=str(tiny), model="sft", trained=True)
 
     async def scene() -> None:
@@ -173,7 +173,7 @@ def test_a_real_server_computes_with_all_the_weights_that_it_took(real_server: A
 @pytest.mark.slow
 def test_a_real_server_that_is_killed_comes_back_with_the_weights_that_it_took(real_server: Any, tiny: Path) -> None:
     """Its twin, with servers that stand in: ``test_new_weights_reach_every_server_also_one_that_dies_meanwhile``."""
-    served: vllm.Served = real_server.served
+    served: vllm.VllmEndpoint = real_server.served
     random = replace(real_server.spec, role="sft", vllm=str(tiny), model="sft", trained=True)
 
     async def scene() -> None:

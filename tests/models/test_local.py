@@ -177,19 +177,23 @@ def test_a_thought_has_tokens_of_its_own_and_one_that_takes_them_all_is_closed(
     assert "e" in reply.thinking[0]  # a stop ends no thought
     assert reply.texts[0] and "e" not in reply.texts[0]
     assert (reply.counts, reply.finishes) == ({"thoughts": 1, "thoughts_closed": 1}, ("stop",))
-    prompt = len(model.template.ids(model.template.asked(({"role": "user", "content": "Which bread rises fastest?"},))))
+    prompt = len(
+        model.template.ids(model.template.prompt(({"role": "user", "content": "Which bread rises fastest?"},)))
+    )
     room = 80 - prompt - 2 * 8 - 16
     assert room > 0 and reply.tokens_out <= room + 2 * 8
 
 
 def test_an_answer_after_a_thought_is_as_long_as_it_may_be(model: Local) -> None:
-    said = "So.\n</think>\n\nRye rises slowly, as it has little gluten."
-    asked = Request(prompt="<|im_start|>assistant\n<think>\n", max_tokens=4, budget=40)
-    cut, _ = model._sample([*model.template.ids(said), model.tokenizer.eos_token_id], asked)
+    output = "So.\n</think>\n\nRye rises slowly, as it has little gluten."
+    request = Request(prompt="<|im_start|>assistant\n<think>\n", max_tokens=4, budget=40)
+    cut, _ = model._sample([*model.template.ids(output), model.tokenizer.eos_token_id], request)
     assert (cut.thinking, cut.finish) == ("So.", "length")
-    assert said.partition("\n\n")[2].startswith(cut.text)
+    assert output.partition("\n\n")[2].startswith(cut.text)
     assert len(model.template.ids(cut.text)) == 4
-    whole, _ = model._sample([*model.template.ids(said), model.tokenizer.eos_token_id], replace(asked, max_tokens=40))
+    whole, _ = model._sample(
+        [*model.template.ids(output), model.tokenizer.eos_token_id], replace(request, max_tokens=40)
+    )
     assert (whole.text, whole.finish) == ("Rye rises slowly, as it has little gluten.", "stop")
-    open, _ = model._sample(model.template.ids("Rye is a cereal, so"), asked)
+    open, _ = model._sample(model.template.ids("Rye is a cereal, so"), request)
     assert (open.text, open.finish) == ("", "thinking")

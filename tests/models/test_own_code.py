@@ -10,7 +10,7 @@ import pytest
 from cai.models import own_code
 from cai.models.launch import command
 from cai.models.spec import ModelSpec
-from cai.recipe.models import named
+from cai.recipe.models import command_model
 from constitution.source import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +63,7 @@ def test_a_model_that_needs_its_own_code_is_refused_before_anything_starts(tmp_p
         False,
     ]
     with pytest.raises(InputError, match="own needs code of its own, which is not run here; name a model that"):
-        named(f"{{local: {tmp_path / 'own'}}}")
+        command_model(f"{{local: {tmp_path / 'own'}}}")
     assert not (tmp_path / "RAN").exists()
 
 

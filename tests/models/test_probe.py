@@ -20,9 +20,9 @@ import cai.models.transport as transport
 from cai.errors import CaiError, RowError, RunError, UserError
 from cai.flow.fleet import Fleet
 from cai.flow.screen import Screen
-from cai.models.asked import asked_as
 from cai.models.dialect import Vllm
 from cai.models.endpoint import Endpoint
+from cai.models.roles import for_role
 from cai.models.spec import ModelSpec
 from cai.models.types import Reply, Request
 from cai.models.verdicts import gives_logprobs
@@ -107,7 +107,7 @@ def ask(
             notes: list[str] = []
             async with Endpoint(spec.endpoints, spec.model, spec) as model:
                 model.say = notes.append
-                up = asked_as(model, spec)
+                up = for_role(model, spec)
                 return [await up.ask(request, f"row {number}") for number, request in enumerate(requests)], notes
 
     return asyncio.run(scene())
@@ -500,7 +500,7 @@ def test_whether_verdicts_can_be_read_is_found_out_once_and_told_once(name: str)
             spec = ModelSpec("judge", endpoints=(url,), model="m", patience=0.5, extra_body={"top_k": 1})
             async with Endpoint(spec.endpoints, "m", spec) as model:
                 notes: list[str] = []
-                model.say, up = notes.append, asked_as(model, spec)
+                model.say, up = notes.append, for_role(model, spec)
                 found = await asyncio.gather(*(gives_logprobs(up, VERDICT) for _ in range(9)))
                 return found, notes, await up.ask(ASKED, "row")
 
@@ -649,7 +649,7 @@ def test_a_role_that_shares_a_server_goes_on_in_its_own_form() -> None:
         async with running(Peculiar(lambda body: None)) as url:
             spec = ModelSpec("policy", endpoints=(url,), model="m", format="transcript")
             async with Endpoint(spec.endpoints, "m", spec) as model:
-                return [asked_as(model, replace(spec, format=form)).continues for form in ("transcript", "chat")]
+                return [for_role(model, replace(spec, format=form)).continues for form in ("transcript", "chat")]
 
     assert asyncio.run(scene()) == [True, False]
 

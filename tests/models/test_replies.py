@@ -13,7 +13,7 @@ from cai.models.letters import logprobs_of
 from cai.models.refusals import Refused, refusal
 from cai.models.replies import ENDS, Failure, Unreadable, failure
 from cai.models.retries import Transient
-from cai.models.thoughts import apart
+from cai.models.thoughts import parts_of
 from cai.models.transport import Page
 from cai.models.types import Reply, Request
 from cai.models.verdicts import WITHOUT_LOGPROBS
@@ -167,7 +167,7 @@ def test_counts_of_tokens_may_be_text() -> None:
 def test_a_server_that_counts_a_thought_in_the_total_alone_is_understood() -> None:
     reply = read(choice(), usage={"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 553})
     assert (reply.tokens_in, reply.tokens_out, reply.tokens_thought) == (20, 533, 382)
-    both = reply.joined(reply)
+    both = reply.with_samples(reply)
     assert (both.tokens_out, both.tokens_thought) == (1066, 764)
 
 
@@ -398,6 +398,33 @@ ODD: list[Any] = [
 ]
 
 
+@pytest.mark.parametrize("text", ["\u200b", "\ufeff", " \u2060\n", "\u3164", "\u2800\u2800", "\u00ad\u200e"])
+def test_an_answer_that_nobody_can_see_is_empty(text: str) -> None:
+    assert read(choice(text)).texts == ("",)
+    assert read(choice(f"<think>Bread…</think>{text}")).texts == ("",)
+    assert read(choice(f"{text}It is.")).texts == (f"{text}It is.",)
+
+
+def test_samples_are_told_apart_by_their_places_where_a_server_numbers_them_alike() -> None:
+    two = Request(ASKED.messages, n=2)
+    assert read(choice("one"), choice("two"), request=two).texts == ("one", "two")
+    assert read({**choice("two"), "index": 1}, choice("one"), request=two).texts == ("one", "two")
+    assert read(choice("one"), {**choice("two"), "index": 1}, {**choice("three"), "index": 2}, request=two).texts == (
+        "one",
+        "two",
+    )
+
+
+@pytest.mark.parametrize(
+    "top", [[("A", 0.5), ("B", -1.0)], [("A", -0.1), ("A", -0.1), ("B", -3.0)], [("А", -0.1), ("B", -3.0)]]
+)
+def test_probabilities_that_cannot_be_say_nothing(top: list[tuple[str, float]]) -> None:
+    """Above one, of one token twice, or of a letter that is another alphabet's."""
+    tokens = [{"token": token, "logprob": logprob} for token, logprob in top]
+    content = {"content": [{"token": top[0][0], "logprob": top[0][1], "top_logprobs": tokens}]}
+    assert read(choice("A", "length", **{}) | {"logprobs": content}, request=VERDICT).choice_logprobs == {}
+
+
 def mutated(value: Any, draw: Random, share: float) -> Any:
     """A value with some of what it holds replaced, left out or doubled."""
     if draw.random() < share:
@@ -479,5 +506,5 @@ def sound(reply: Reply, request: Request) -> None:
 
 
 def test_a_thought_of_any_length_is_told_apart_at_once() -> None:
-    assert apart("<think>" + "a " * 200_000)[2]
-    assert apart("no tag " * 100_000)[0] == ""
+    assert parts_of("<think>" + "a " * 200_000)[2]
+    assert parts_of("no tag " * 100_000)[0] == ""

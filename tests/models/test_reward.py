@@ -81,7 +81,7 @@ def test_a_turn_that_ends_in_the_padding_scores_as_transformers_does(scorer: Pat
     model.model.config.pad_token_id = model.tokenizer.pad_token_id
     asked = said("Yes, of course.")
     whole = model.tokenizer.apply_chat_template(list(asked.messages), return_tensors="pt", return_dict=True)
-    ids = ChatTemplate(model.tokenizer).scored(asked.messages)
+    ids = ChatTemplate(model.tokenizer).score_ids(asked.messages)
     assert len(ids) == whole["input_ids"].shape[1] - 1
     with torch.inference_mode():
         wanted = model.model(**whole).logits[0, 0].item()

@@ -1,14 +1,9 @@
-"""Exchanges with the servers that people have: what each is sent, and what its answers, its counts and its errors become.
-
-Written after their documentation and, of those that are open, after their source (vLLM 0.31, SGLang, llama.cpp, Ollama); the ids
-and the words that are said are ours.
-"""
+"""Exchanges with the servers that people have: what each is sent, and what its answers, its counts and its errors become."""
 
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -16,6 +11,24 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from servers import (
+    ALL,
+    BUSY,
+    LETTERS,
+    OFF,
+    ON,
+    PASSING,
+    PLAIN,
+    SERVERS,
+    TURNS,
+    Body,
+    Server,
+    Wrong,
+    answered,
+    chat,
+    running,
+    told,
+)
 
 import cai.models.probe as probe
 import cai.models.retries as retries
@@ -34,717 +47,8 @@ from cai.store.rows import Draft, Pair
 from cai.store.votes import Vote
 from constitution.load import load
 
-Body = dict[str, Any]
-Wrong = tuple[int, Any]
-"""The status of an error, and its page."""
-TURNS = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": "Row: is rye sour?"})
-PLAIN = Request(TURNS, max_tokens=64)
 CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")
-BEGUN = "The answer is: ("
-BUSY, PASSING, ROW, LONG, ALL = "busy", "passing", "refused_by_server", "context_too_long", "everyone's"
-
-
-@dataclass(frozen=True)
-class Server:
-    """A kind of server.
-
-    Attributes:
-        listed: its list of models.
-        name: of the model.
-        answer: to a row, as JSON.
-        reply: what of it a ``Reply`` says.
-        refuses: what it does not take.
-        sent: request → what its body holds; None where a key is not there.
-        notes: what a person is told where all of these are asked.
-        errors: its errors, and whose they are; for everyone's, words of what a person is told.
-        path: where it is asked.
-        ends: its words for how an answer ended → what they become.
-        choice: its answer where log-probabilities of choices are asked; none where it refuses that, or answers as ever.
-        judge: its answer to a judge's question; as ever unless told, with a verdict in its last line.
-        kind: how its verdicts are read.
-    """
-
-    listed: Any
-    name: str
-    answer: Body
-    reply: Body
-    refuses: Callable[[Body], Wrong | None] = lambda body: None
-    sent: tuple[tuple[Request, Body], ...] = ()
-    notes: tuple[str, ...] = ()
-    errors: tuple[tuple[Wrong, str], ...] = ()
-    path: str = "/v1/chat/completions"
-    ends: Mapping[str, str] = field(default_factory=dict)
-    choice: Body | None = None
-    judge: Body | None = None
-    kind: str = "sampled"
-
-
-def unsupported(body: Body, key: str, words: str) -> Wrong | None:
-    """OpenAI's refusal of a key."""
-    error = {"message": words, "type": "invalid_request_error", "param": key, "code": "unsupported_parameter"}
-    return (400, {"error": error}) if key in body else None
-
-
-def gpt5(body: Body) -> Wrong | None:
-    """What GPT-5 does not take."""
-    if wrong := unsupported(body, "logprobs", "logprobs are not supported with reasoning models."):
-        return wrong
-    for key, more in (("max_tokens", " Use 'max_completion_tokens' instead."), ("stop", ""), ("top_p", "")):
-        if wrong := unsupported(body, key, f"Unsupported parameter: '{key}' is not supported with this model.{more}"):
-            return wrong
-    if body.get("temperature", 1) != 1:
-        words = "'temperature' does not support 0.5 with this model. Only the default (1) value is supported."
-        return unsupported(body, "temperature", f"Unsupported value: {words}")
-    if body.get("reasoning_effort") == "none":
-        words = "'reasoning_effort' does not support 'none' with this model. Supported values are: 'minimal', 'low'."
-        return unsupported(body, "reasoning_effort", f"Unsupported value: {words}")
-    return None
-
-
-def mandatory(body: Body) -> Wrong | None:
-    """What OpenRouter says of a model that always thinks."""
-    error = {"message": "Reasoning is mandatory for this endpoint and cannot be disabled.", "code": 400}
-    return (400, {"error": error}) if body.get("reasoning", {}).get("enabled") is False else None
-
-
-def always(body: Body) -> Wrong | None:
-    """What Gemini's door says of a model that always thinks; its errors come in a list."""
-    words = "Logprobs is not enabled for models/gemini-2.5-pro" if body.get("logprobs") else ""
-    if body.get("reasoning_effort") in ("none", "minimal"):
-        words = "Budget 0 is invalid. This model only works in thinking mode."
-    return (400, [{"error": {"code": 400, "message": words, "status": "INVALID_ARGUMENT"}}]) if words else None
-
-
-def adaptive(body: Body) -> Wrong | None:
-    """What Claude 4.7 and later do not take."""
-    if body.get("thinking", {}).get("type") in ("enabled", "disabled"):
-        words = '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" instead.'
-        return claude(400, "invalid_request_error", words)
-    if "temperature" in body:
-        return claude(400, "invalid_request_error", "`temperature` is deprecated for this model.")
-    return None
-
-
-def unmapped(body: Body) -> Wrong | None:
-    """What LiteLLM says of keys that a provider's API does not have."""
-    keys = [key for key in ("reasoning_effort", "logprobs", "top_logprobs") if key in body]
-    words = f"litellm.UnsupportedParamsError: anthropic does not support parameters: {keys}, for model=claude"
-    return unsupported(body, keys[0], words) if keys else None
-
-
-def claude(status: int, kind: str, words: str) -> Wrong:
-    """An error of Anthropic's."""
-    return status, {"type": "error", "error": {"type": kind, "message": words}, "request_id": "req_011"}
-
-
-def parser_missing(body: Body) -> Wrong | None:
-    """What vLLM says where it was started without a parser of thoughts."""
-    words = "thinking_token_budget is set but reasoning_config is not configured. Please set --reasoning-parser"
-    error = {"message": words, "type": "BadRequestError", "param": None, "code": 400}
-    return (400, {"error": error}) if "thinking_token_budget" in body else None
-
-
-def chat(message: Body, finish: Any, usage: Any, **more: Any) -> Body:
-    """A chat's answer of one sample."""
-    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish, "logprobs": None}
-    return {"id": "x", "object": "chat.completion", "created": 1, "choices": [choice], "usage": usage, **more}
-
-
-def chosen(content: str | None, top: Mapping[str, float], **message: Any) -> Body:
-    """A chat's answer of one token, with the log-probabilities of the likeliest."""
-    made = chat({"content": content, **message}, "length", {"prompt_tokens": 40, "completion_tokens": 1})
-    each = [{"token": token, "logprob": logprob, "bytes": list(token.encode())} for token, logprob in top.items()]
-    made["choices"][0]["logprobs"] = {"content": [{**each[0], "top_logprobs": each}], "refusal": None}
-    return made
-
-
-def listed(name: str, owner: str, **more: Any) -> Body:
-    """A list of one model, as the OpenAI protocol has it."""
-    return {"object": "list", "data": [{"id": name, "object": "model", "created": 1, "owned_by": owner, **more}]}
-
-
-def told(message: str, kind: str | None, code: Any, **more: Any) -> Body:
-    """An error as most servers have it."""
-    return {"error": {"message": message, "type": kind, "param": None, "code": code, **more}}
-
-
-CHOICE = chosen("A", {"A": -0.1, "B": -2.5})
-THINKS_FIRST = chosen("", {"<think>": -0.0, "A": -16.2}, reasoning_content=None)
-CHAT_ENDS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls"}
-OFF, ON = replace(PLAIN, thinking="off"), replace(PLAIN, thinking="on", budget=2000)
-THOUGHT = {"thinking": ("Rye is a cereal.",)}
-SAID = {"texts": ("Yes.",), "finishes": ("stop",)}
-SPENT = {"texts": ("",), "finishes": ("thinking",)}
-
-
-def kwargs(on: bool) -> Body:
-    return {"chat_template_kwargs": {"enable_thinking": on, "thinking": on}}
-
-
-TOO_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens"
-SERVERS: dict[str, Server] = {
-    "OpenAI, GPT-5": Server(
-        listed("gpt-5-mini", "system"),
-        "gpt-5-mini",
-        chat(
-            {"content": "Yes.", "refusal": None, "annotations": []},
-            "stop",
-            {
-                "prompt_tokens": 1200,
-                "completion_tokens": 210,
-                "total_tokens": 1410,
-                "prompt_tokens_details": {"cached_tokens": 1024, "audio_tokens": 0},
-                "completion_tokens_details": {"reasoning_tokens": 192, "audio_tokens": 0},
-            },
-            model="gpt-5-mini-2025-08-07",
-            service_tier="default",
-        ),
-        {**SAID, "tokens_in": 1200, "tokens_cached": 1024, "tokens_out": 210, "tokens_thought": 192, "thinking": ()},
-        gpt5,
-        (
-            (
-                replace(OFF, stop=("\n\n",)),
-                {"max_completion_tokens": 64, "max_tokens": None, "stop": None, "reasoning_effort": "minimal"},
-            ),
-            (ON, {"max_completion_tokens": 2064, "reasoning_effort": "medium"}),
-        ),
-        (
-            "the limit goes as max_completion_tokens",
-            "answers are cut here at their stops",
-            "top_p 1 is left to it",
-            "its thinking cannot be switched off, so that it is asked for minimal effort",
-        ),
-        (
-            ((429, told("Rate limit reached for gpt-5-mini on tokens per min", "tokens", "rate_limit_exceeded")), BUSY),
-            ((503, told("Slow down", "service_unavailable_error", "slow_down")), BUSY),
-            ((500, told("The server had an error", "server_error", None)), PASSING),
-            ((400, told(TOO_LONG, "invalid_request_error", "context_length_exceeded")), LONG),
-            ((400, told("Invalid prompt: flagged as violating our policy", "x", "invalid_prompt")), ROW),
-            ((401, told("Incorrect API key provided", "x", "invalid_api_key")), ALL + ": check the key"),
-            (
-                (429, told("You exceeded your current quota", "insufficient_quota", "project_spend_limit_exceeded")),
-                ALL + ": add to the account",
-            ),
-            ((404, told("The model `gpt-5-mini` does not exist", "x", "model_not_found")), ALL + ": check `model`"),
-        ),
-        ends={**CHAT_ENDS, "content_filter": "content_filter"},
-    ),
-    "vLLM, with a parser of thoughts": Server(
-        listed("qwen3", "vllm", max_model_len=32768, root="qwen3"),
-        "qwen3",
-        chat(
-            {"content": "\n\nYes.", "reasoning": "\nRye is a cereal.\n", "refusal": None, "function_call": None},
-            "stop",
-            {
-                "prompt_tokens": 30,
-                "total_tokens": 50,
-                "completion_tokens": 20,
-                "prompt_tokens_details": {"cached_tokens": 16},
-                "completion_tokens_details": {"reasoning_tokens": 14},
-            },
-            model="qwen3",
-            prompt_logprobs=None,
-        ),
-        {
-            **{"texts": ("\n\nYes.",), "finishes": ("stop",), "thinking": ("\nRye is a cereal.\n",)},
-            **{"tokens_in": 30, "tokens_cached": 16, "tokens_out": 20, "tokens_thought": 14},
-        },
-        sent=(
-            (PLAIN, {"chat_template_kwargs": None, "reasoning_effort": None}),
-            (OFF, {**kwargs(False), "max_tokens": 64, "thinking_token_budget": None}),
-            (ON, {**kwargs(True), "max_tokens": 2064, "thinking_token_budget": 2000}),
-            (replace(ON, thinking=""), {"chat_template_kwargs": None, "thinking_token_budget": 2000}),
-        ),
-        notes=("it thinks although its thinking was switched off",),
-        errors=(
-            ((400, told(TOO_LONG, "BadRequestError", 400)), LONG),
-            ((404, told("The model `qwen3` does not exist.", "NotFoundError", 404)), ALL + ": check `model`"),
-            ((500, told("EngineCore encountered an issue", "InternalServerError", 500)), PASSING),
-        ),
-        ends={**CHAT_ENDS, "repetition": "length"},
-        choice=CHOICE,
-        kind="logprobs",
-    ),
-    "vLLM, without a parser": Server(
-        listed("qwen3", "vllm"),
-        "qwen3",
-        chat(
-            {"content": "<think>\nRye is a cereal.\n</think>\n\nYes."},
-            "stop",
-            {"prompt_tokens": 30, "completion_tokens": 20, "total_tokens": 50},
-        ),
-        {**SAID, **THOUGHT, "tokens_in": 30, "tokens_cached": 0, "tokens_out": 20, "tokens_thought": 16},
-        parser_missing,
-        ((ON, {**kwargs(True), "max_tokens": 2064, "thinking_token_budget": None}),),
-        ("it takes no bound for a thought, which shares the limit of tokens with its answer",),
-        ends=CHAT_ENDS,
-        choice=CHOICE,
-        kind="logprobs",
-    ),
-    "vLLM, gpt-oss": Server(
-        listed("openai/gpt-oss-20b", "vllm"),
-        "openai/gpt-oss-20b",
-        chat(
-            {"content": None, "reasoning": "The user asks"},
-            "length",
-            {
-                "prompt_tokens": 90,
-                "completion_tokens": 64,
-                "total_tokens": 154,
-                "completion_tokens_details": {"reasoning_tokens": 64},
-            },
-            model="openai/gpt-oss-20b",
-        ),
-        {**SPENT, "thinking": ("The user asks",), "tokens_in": 90, "tokens_out": 64, "tokens_thought": 64},
-        sent=((OFF, kwargs(False)),),
-        notes=(
-            "it thinks although its thinking was switched off",
-            "a thought took all 64 tokens of its answer to a greeting; give it more (max_tokens), or lessen its "
-            "thinking (extra_body)",
-        ),
-        errors=(
-            ((400, told(TOO_LONG, "BadRequestError", 400)), LONG),
-            ((500, told("unexpected tokens remaining in message header", "InternalServerError", 500)), PASSING),
-        ),
-        ends={"length": "thinking", "tool_calls": "tool_calls"},
-        choice=chosen(None, {"<|channel|>": -0.0, "A": -17.0}, reasoning=None),
-        judge=chat({"content": "The answer is: (A)", "reasoning": "The user asks"}, "stop", {"prompt_tokens": 90}),
-    ),
-    "SGLang": Server(
-        listed("glm", "sglang", root="glm", max_model_len=131072),
-        "glm",
-        chat(
-            {"content": "Yes.", "reasoning_content": "Rye is a cereal.", "tool_calls": None},
-            "stop",
-            {"prompt_tokens": 30, "total_tokens": 50, "completion_tokens": 20, "prompt_tokens_details": None}
-            | {"reasoning_tokens": 15},
-            model="glm",
-            metadata={"weight_version": "default"},
-        ),
-        {**SAID, **THOUGHT, "tokens_in": 30, "tokens_cached": 0, "tokens_out": 20, "tokens_thought": 15},
-        sent=(
-            (OFF, {**kwargs(False), "thinking_token_budget": None}),
-            (ON, {**kwargs(True), "max_tokens": 2064, "thinking_token_budget": None}),
-        ),
-        notes=("it thinks although its thinking was switched off",),
-        errors=(
-            (
-                (
-                    400,
-                    {
-                        "object": "error",
-                        "message": "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
-                        "type": "BadRequestError",
-                        "param": None,
-                        "code": 400,
-                    },
-                ),
-                LONG,
-            ),
-            ((503, {"object": "error", "message": "The request queue is full.", "type": "x", "code": 503}), BUSY),
-        ),
-        ends=CHAT_ENDS,
-        choice=THINKS_FIRST,
-    ),
-    "llama.cpp": Server(
-        listed("qwen3.gguf", "llamacpp", meta={"n_ctx_train": 40960}),
-        "qwen3.gguf",
-        chat(
-            {"content": "Yes.", "reasoning_content": "Rye is a cereal."},
-            "stop",
-            {
-                "completion_tokens": 20,
-                "prompt_tokens": 30,
-                "total_tokens": 50,
-                "prompt_tokens_details": {"cached_tokens": 29},
-            },
-            model="qwen3.gguf",
-            system_fingerprint="b6400",
-            timings={"cache_n": 29, "prompt_n": 1, "predicted_n": 20},
-        ),
-        {**SAID, **THOUGHT, "tokens_in": 30, "tokens_cached": 29, "tokens_out": 20, "tokens_thought": 16},
-        sent=((OFF, kwargs(False)), (ON, {**kwargs(True), "max_tokens": 2064, "thinking_token_budget": None})),
-        notes=("it thinks although its thinking was switched off",),
-        errors=(
-            ((503, {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}), BUSY),
-            (
-                (
-                    400,
-                    {
-                        "error": {
-                            "code": 400,
-                            "message": "request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it",
-                            "type": "exceed_context_size_error",
-                            "n_prompt_tokens": 5000,
-                            "n_ctx": 4096,
-                        }
-                    },
-                ),
-                LONG,
-            ),
-            (
-                (401, {"error": {"code": 401, "message": "Invalid API Key", "type": "authentication_error"}}),
-                ALL + ": check the key",
-            ),
-        ),
-        ends=CHAT_ENDS,
-        choice=THINKS_FIRST,
-    ),
-    "Ollama": Server(
-        listed("qwen3:8b", "library"),
-        "qwen3:8b",
-        chat(
-            {"content": "Yes.", "reasoning": "Rye is a cereal."},
-            "stop",
-            {"prompt_tokens": 30, "completion_tokens": 20, "total_tokens": 50},
-            model="qwen3:8b",
-            system_fingerprint="fp_ollama",
-        ),
-        {**SAID, **THOUGHT, "tokens_in": 30, "tokens_out": 20, "tokens_thought": 16},
-        sent=(
-            (OFF, {"reasoning_effort": "none", "max_tokens": 64}),
-            (ON, {"reasoning_effort": "medium", "max_tokens": 2064}),
-        ),
-        notes=("it thinks although its thinking was switched off",),
-        errors=(
-            ((503, told("server busy, please try again.  maximum pending requests exceeded", "api_error", None)), BUSY),
-            ((400, told("the input length exceeds the context length", "invalid_request_error", None)), LONG),
-            (
-                (404, told("model 'qwen3:8b' not found, try pulling it first", "not_found_error", None)),
-                ALL + ": check `model`",
-            ),
-        ),
-        ends={**CHAT_ENDS, "load": "unknown"},
-        choice=THINKS_FIRST,
-    ),
-    "Ollama, a model that does not think": Server(
-        listed("llama3:latest", "library"),
-        "llama3",
-        chat({"content": "Yes."}, "length", {"prompt_tokens": 30, "completion_tokens": 64, "total_tokens": 94}),
-        {"texts": ("Yes.",), "finishes": ("length",), "thinking": (), "tokens_out": 64, "tokens_thought": 0},
-        lambda body: (
-            (400, told('"llama3" does not support thinking', "invalid_request_error", None))
-            if body.get("reasoning_effort", "none") != "none"
-            else None
-        ),
-        ((OFF, {"reasoning_effort": "none"}), (ON, {"reasoning_effort": None, "max_tokens": 2064})),
-        ("it takes no switch that puts thinking on",),
-        choice=CHOICE,
-        kind="logprobs",
-    ),
-    "Gemini's OpenAI door": Server(
-        listed("models/gemini-2.5-pro", "google", display_name="Gemini 2.5 Pro"),
-        "gemini-2.5-pro",
-        # A thought is counted in the total alone.
-        chat(
-            {"content": "Yes."},
-            "stop",
-            {"prompt_tokens": 20, "completion_tokens": 151, "total_tokens": 553},
-            model="gemini-2.5-pro",
-        ),
-        {**SAID, "tokens_in": 20, "tokens_out": 533, "tokens_thought": 382},
-        always,
-        (
-            (OFF, {"reasoning_effort": "low", "max_tokens": 64}),
-            (ON, {"reasoning_effort": "medium", "max_tokens": 2064}),
-        ),
-        ("its thinking cannot be switched off, so that it is asked for low effort",),
-        (
-            (
-                (
-                    429,
-                    [
-                        {
-                            "error": {
-                                "code": 429,
-                                "message": "You exceeded your current quota, please check your plan and billing details. "
-                                "Please retry in 36.2s.",
-                                "status": "RESOURCE_EXHAUSTED",
-                            }
-                        }
-                    ],
-                ),
-                BUSY,
-            ),
-            ((503, [{"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}]), BUSY),
-            (
-                (
-                    400,
-                    [
-                        {
-                            "error": {
-                                "code": 400,
-                                "message": "The input token count (5000) exceeds the maximum number of tokens allowed (4096).",
-                                "status": "INVALID_ARGUMENT",
-                            }
-                        }
-                    ],
-                ),
-                LONG,
-            ),
-            (
-                (400, [{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key."}}]),
-                ALL + ": check the key",
-            ),
-        ),
-        ends={**CHAT_ENDS, "content_filter": "content_filter", "content_filter: PROHIBITED_CONTENT": "content_filter"},
-    ),
-    "OpenRouter": Server(
-        {"data": [{"id": "z-ai/glm-5", "canonical_slug": "z-ai/glm-5", "supported_parameters": ["reasoning"]}]},
-        "z-ai/glm-5",
-        chat(
-            {
-                "content": "Yes.",
-                "refusal": None,
-                "reasoning": None,
-                "reasoning_details": [
-                    {"type": "reasoning.text", "text": "Rye is ", "signature": None, "index": 0},
-                    {"type": "reasoning.summary", "summary": "a cereal.", "index": 1},
-                    {"type": "reasoning.encrypted", "data": "EqoB", "index": 2},
-                    {"type": "reasoning.server_tool_call", "index": 3},
-                ],
-            },
-            "stop",
-            {
-                "prompt_tokens": 30,
-                "completion_tokens": 20,
-                "total_tokens": 50,
-                "cost": 0.0001,
-                "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 4},
-                "completion_tokens_details": {"reasoning_tokens": 17},
-            },
-            provider="Z.AI",
-            model="z-ai/glm-5",
-        ),
-        {**SAID, "thinking": ("Rye is \na cereal.",), "tokens_in": 30, "tokens_cached": 8, "tokens_out": 20}
-        | {"tokens_thought": 17},
-        mandatory,
-        (
-            (OFF, {"reasoning": {"effort": "minimal"}, "max_tokens": 64}),
-            (ON, {"reasoning": {"enabled": True, "max_tokens": 2000}, "max_tokens": 2064}),
-        ),
-        ("its thinking cannot be switched off, so that it is asked for minimal effort",),
-        (
-            (
-                (
-                    200,
-                    {
-                        "error": {
-                            "code": 502,
-                            "message": "Provider returned error",
-                            "metadata": {"raw": "upstream died"},
-                        }
-                    },
-                ),
-                PASSING,
-            ),
-            (
-                (200, {"choices": [{"finish_reason": "error", "error": {"code": 429, "message": "Slow down"}}]}),
-                BUSY,
-            ),
-            ((403, {"error": {"code": 403, "message": "flagged", "metadata": {"flagged_input": "rye"}}}), ROW),
-            ((402, {"error": {"code": 402, "message": "Insufficient credits"}}), ALL + ": add to the account"),
-            ((404, {"error": {"code": 404, "message": "No endpoints found for z-ai/glm-5."}}), ALL + ": check `model`"),
-        ),
-        ends={**CHAT_ENDS, "content_filter": "content_filter"},
-    ),
-    "LiteLLM": Server(
-        listed("claude-sonnet", "openai"),
-        "claude-sonnet",
-        chat(
-            {
-                "content": "Yes.",
-                "reasoning_content": None,
-                "thinking_blocks": [{"type": "thinking", "thinking": "Rye is a cereal.", "signature": "EqoB"}],
-                "tool_calls": None,
-            },
-            "stop",
-            {
-                "prompt_tokens": 2006,
-                "completion_tokens": 300,
-                "total_tokens": 2306,
-                "prompt_tokens_details": {"cached_tokens": 1920},
-                "completion_tokens_details": {"reasoning_tokens": 0},
-                "cache_creation_input_tokens": 0,
-                "cache_read_input_tokens": 1920,
-            },
-            model="claude-sonnet",
-        ),
-        {**SAID, **THOUGHT, "tokens_in": 2006, "tokens_cached": 1920, "tokens_out": 300, "tokens_thought": 240},
-        unmapped,
-        ((ON, {"reasoning_effort": None, "max_tokens": 2064}),),
-        ("it takes no switch that puts thinking on",),
-        (
-            (
-                (
-                    429,
-                    told(
-                        "No deployments available for selected model, Try again in 5 seconds.",
-                        "throttling_error",
-                        "429",
-                    ),
-                ),
-                BUSY,
-            ),
-            (
-                (
-                    400,
-                    told(
-                        "litellm.ContextWindowExceededError: litellm.BadRequestError: prompt is too long: 5000",
-                        None,
-                        "400",
-                    ),
-                ),
-                LONG,
-            ),
-            ((400, told("litellm.ContentPolicyViolationError: blocked", None, "400")), ROW),
-            (
-                (400, told("Budget has been exceeded! Current cost: 1.2, Max budget: 1.0", "budget_exceeded", "400")),
-                ALL + ": add to the account",
-            ),
-        ),
-        ends={**CHAT_ENDS, "content_filter": "content_filter"},
-    ),
-    "Anthropic, to Claude 4.5": Server(
-        {
-            "data": [
-                {
-                    "type": "model",
-                    "id": "claude-haiku-4-5-20251001",
-                    "display_name": "Claude Haiku 4.5",
-                    "created_at": "x",
-                }
-            ],
-            "has_more": False,
-            "first_id": "claude-haiku-4-5-20251001",
-            "last_id": "claude-haiku-4-5-20251001",
-        },
-        "claude-haiku-4-5",
-        {
-            "id": "msg_01",
-            "type": "message",
-            "role": "assistant",
-            "model": "claude-haiku-4-5-20251001",
-            "content": [
-                {"type": "thinking", "thinking": "Rye is a cereal.", "signature": "EqoB"},
-                {"type": "redacted_thinking", "data": "EmwK"},
-                {"type": "text", "text": "Yes."},
-            ],
-            "stop_reason": "end_turn",
-            "stop_sequence": None,
-            "stop_details": None,
-            "usage": {
-                "input_tokens": 21,
-                "cache_creation_input_tokens": 9,
-                "cache_read_input_tokens": 1000,
-                "output_tokens": 300,
-                "output_tokens_details": {"thinking_tokens": 280},
-            },
-        },
-        {
-            **{**SAID, **THOUGHT, "model": "claude-haiku-4-5-20251001"},
-            **{"tokens_in": 1030, "tokens_cached": 1000, "tokens_out": 300, "tokens_thought": 280},
-        },
-        sent=(
-            (
-                replace(PLAIN, temperature=0.5, stop=("\n\n", "\n\nHuman:")),
-                {"max_tokens": 64, "temperature": 0.5, "stop_sequences": ["\n\nHuman:"], "seed": None, "n": None}
-                | {"system": "Be kind."}
-                | {"messages": [{"role": "user", "content": "Row: is rye sour?"}], "thinking": None},
-            ),
-            (OFF, {"thinking": {"type": "disabled"}, "max_tokens": 64, "temperature": None}),
-            (
-                replace(ON, temperature=0.0),
-                {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 2064, "temperature": None},
-            ),
-            (replace(ON, budget=10), {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 1088}),
-        ),
-        notes=(
-            "it thinks although its thinking was switched off",
-            "its temperature is 1 while it thinks",
-            "a thought has 1,024 tokens, as it takes no bound below that",
-        ),
-        errors=(
-            (claude(529, "overloaded_error", "Overloaded"), BUSY),
-            (claude(429, "rate_limit_error", "This request would exceed your organization's rate limit"), BUSY),
-            (claude(500, "api_error", "Internal server error"), PASSING),
-            (claude(400, "invalid_request_error", "prompt is too long: 208310 tokens > 200000 maximum"), LONG),
-            (claude(413, "request_too_large", "Request exceeds the maximum size"), LONG),
-            (claude(400, "invalid_request_error", "Output blocked by content filtering policy"), ROW),
-            (claude(401, "authentication_error", "invalid x-api-key"), ALL + ": check the key"),
-            (
-                claude(400, "invalid_request_error", "Your credit balance is too low to access the Anthropic API."),
-                ALL + ": add to the account",
-            ),
-            (
-                claude(400, "invalid_request_error", "You have reached your specified API usage limits."),
-                ALL + ": add to the account",
-            ),
-            (claude(404, "not_found_error", "model: claude-haiku-4-5"), ALL + ": check `model`"),
-        ),
-        path="/v1/messages",
-        ends={
-            **{"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "refusal": "content_filter"},
-            **{"model_context_window_exceeded": "length", "tool_use": "tool_calls", "pause_turn": "tool_calls"},
-        },
-    ),
-    "Anthropic, Claude 4.7 and later": Server(
-        {"data": [{"type": "model", "id": "claude-opus-5", "display_name": "Claude Opus 5"}], "has_more": False},
-        "claude-opus-5",
-        {
-            "type": "message",
-            "model": "claude-opus-5",
-            "content": [],
-            "stop_reason": "refusal",
-            "stop_details": {"type": "refusal", "category": "bio", "explanation": None},
-            "usage": {"input_tokens": 21, "output_tokens": 2},
-        },
-        {"texts": ("",), "finishes": ("content_filter",), "tokens_in": 21, "tokens_out": 2, "tokens_thought": 0},
-        adaptive,
-        (
-            (OFF, {"thinking": None, "max_tokens": 64}),
-            (ON, {"thinking": {"type": "adaptive", "display": "summarized"}, "max_tokens": 2064}),
-        ),
-        (
-            "it takes no switch that puts thinking off",
-            "it takes no bound for a thought, which shares the limit of tokens with its answer",
-        ),
-        path="/v1/messages",
-        judge={
-            "type": "message",
-            "model": "claude-opus-5",
-            "content": [
-                {"type": "thinking", "thinking": "", "signature": "EqoB"},
-                {"type": "text", "text": "The answer is: (A)"},
-            ],
-            "stop_reason": "end_turn",
-            "usage": {"input_tokens": 21, "output_tokens": 90},
-        },
-    ),
-}
-
-
-@asynccontextmanager
-async def running(server: Server, page: Callable[[Body], web.Response]) -> AsyncIterator[tuple[str, list[web.Request]]]:
-    """The server's URL, and what it is asked."""
-    asked: list[web.Request] = []
-
-    async def models(_: web.Request) -> web.Response:
-        return web.json_response(server.listed)
-
-    async def answer(request: web.Request) -> web.Response:
-        asked.append(request)
-        return page(await request.json())
-
-    app = web.Application()
-    app.add_routes([web.get("/v1/models", models), web.post(server.path, answer)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1", asked
-    finally:
-        await runner.cleanup()
+BEGIN = "The answer is: ("
 
 
 @dataclass
@@ -756,22 +60,24 @@ class Exchange:
     notes: list[str] = field(default_factory=list)
 
 
-def met(server: Server, page: Callable[[Body], Body | Wrong], doing: Callable[[Endpoint], Awaitable[None]]) -> Exchange:
+def session(
+    server: Server, page: Callable[[Body], Body | Wrong], work: Callable[[Endpoint], Awaitable[None]]
+) -> Exchange:
     """What is done with a server that answers so, as far as it takes what it is asked; its replies are left to who does it."""
     done = Exchange()
 
     def answer(body: Body) -> web.Response:
         if "Row" in json.dumps(body["messages"]):
             done.bodies.append(body)
-        said = server.refuses(body) or page(body)
-        return web.json_response(said[1], status=said[0]) if isinstance(said, tuple) else web.json_response(said)
+        data = server.refuses(body) or page(body)
+        return web.json_response(data[1], status=data[0]) if isinstance(data, tuple) else web.json_response(data)
 
     async def scene() -> None:
         async with running(server, answer) as (url, asked):
             spec = ModelSpec("judge", endpoints=(url,), model=server.name, patience=0.05, timeout=5.0)
             async with Endpoint(spec.endpoints, spec.model, spec) as model:
                 model.say = lambda note: done.notes.append(note.partition(": ")[2])
-                await doing(model)
+                await work(model)
             if server.path == "/v1/messages":
                 assert {each.headers["anthropic-version"] for each in asked} == {VERSION}
 
@@ -790,12 +96,12 @@ def exchanged(
     """
     replies: list[Reply] = []
 
-    async def doing(model: Endpoint) -> None:
+    async def work(model: Endpoint) -> None:
         for number, request in enumerate(requests):
             await model.prepare(request)
             replies.append(await (model.once(request) if once else model.ask(request, f"row {number}")))
 
-    done = met(server, lambda body: wrong("Row" in json.dumps(body["messages"])) or server.answer, doing)
+    done = session(server, lambda body: wrong("Row" in json.dumps(body["messages"])) or server.answer, work)
     return replace(done, replies=replies)
 
 
@@ -844,7 +150,7 @@ def test_an_error_is_its_owner_s(server: Server, wrong: Wrong, whose: str) -> No
         assert row_error.value.reason == owner
 
 
-def ended(answer: Body, word: str) -> Body:
+def with_end(answer: Body, word: str) -> Body:
     """The same answer, ended otherwise."""
     if "stop_reason" in answer:
         return {**answer, "stop_reason": word}
@@ -853,19 +159,19 @@ def ended(answer: Body, word: str) -> Body:
 
 @pytest.mark.parametrize("name", [name for name, server in SERVERS.items() if server.ends])
 def test_an_end_is_known_by_the_server_s_word_for_it(name: str) -> None:
-    server, found = SERVERS[name], list[str]()
+    server, finishes = SERVERS[name], list[str]()
     words = iter(server.ends)
 
-    async def doing(model: Endpoint) -> None:
+    async def work(model: Endpoint) -> None:
         await model.prepare(PLAIN)
         for _ in server.ends:
-            found.extend((await model.once(PLAIN)).finishes)
+            finishes.extend((await model.once(PLAIN)).finishes)
 
     def page(body: Body) -> Body:
-        return ended(server.answer, next(words)) if "Row" in json.dumps(body["messages"]) else server.answer
+        return with_end(server.answer, next(words)) if "Row" in json.dumps(body["messages"]) else server.answer
 
-    met(server, page, doing)
-    assert dict(zip(server.ends, found, strict=True)) == server.ends
+    session(server, page, work)
+    assert dict(zip(server.ends, finishes, strict=True)) == server.ends
 
 
 def with_verdict(answer: Body) -> Body:
@@ -878,7 +184,7 @@ def test_a_verdict_is_read_as_the_server_gives_it(name: str) -> None:
     drafts = (Draft(text, "m", "stop", 1) for text in ("Kind words.", "Rude words."))
     row = Pair("p/0", "p", ({"role": "user", "content": "Row: how do I get in?"},), *drafts, "redteam")
 
-    async def doing(model: Endpoint) -> None:
+    async def work(model: Endpoint) -> None:
         await model.prepare(PLAIN)  # so that it is known whether it thinks
         ask = Ask(model, Slots(4), CONSTITUTION, row.id, Random(0))
         made = await label(row, Label(model="judge", method="logprob", orders="one", both_share=0, verdicts=2), ask)
@@ -886,17 +192,19 @@ def test_a_verdict_is_read_as_the_server_gives_it(name: str) -> None:
         votes.extend(vote for each in made for vote in each.votes)
 
     def page(body: Body) -> Body:
-        if "logprobs" in body and server.choice:
-            return server.choice
+        if body.get("logprobs") and server.likeliest:
+            return answered(server, body)
         return server.judge or with_verdict(server.answer)
 
-    done = met(server, page, doing)
+    done = session(server, page, work)
     [vote] = votes
-    first = 1 / (1 + math.exp(-2.4)) if server.kind == "logprobs" else 1.0
-    assert (vote.kind, vote.p_a) == (server.kind, pytest.approx(first if vote.order == "ab" else 1 - first))
-    begun = [body["messages"][-1] for body in done.bodies if body.get("continue_final_message")]
+    kind = "logprobs" if server.likeliest == LETTERS else "sampled"
+    (_, a), (_, b) = LETTERS
+    first = 1 / (1 + math.exp(b - a)) if kind == "logprobs" else 1.0
+    assert (vote.kind, vote.p_a) == (kind, pytest.approx(first if vote.order == "ab" else 1 - first))
+    forced = [body["messages"][-1] for body in done.bodies if body.get("continue_final_message")]
     if name.startswith("vLLM, with"):  # it goes on from a beginning, after the thought
-        assert [(each["reasoning"].strip(), each["content"]) for each in begun][-1] == ("Rye is a cereal.", BEGUN)
+        assert [(each["reasoning"].strip(), each["content"]) for each in forced][-1] == ("Rye is a cereal.", BEGIN)
 
 
 KINDS = (
@@ -909,8 +217,8 @@ KINDS = (
 def test_each_kind_of_server_has_exchanges_of_each_kind(kind: str) -> None:
     mine = [server for name, server in SERVERS.items() if name.startswith(kind)]
     assert any(server.reply.get("tokens_thought") for server in mine)
-    for known in ("sent", "errors", "ends"):
-        assert any(getattr(server, known) for server in mine), known
+    for field_name in ("sent", "errors", "ends"):
+        assert any(getattr(server, field_name) for server in mine), field_name
 
 
 def test_credits_that_others_in_flight_may_need_are_waited_for() -> None:
@@ -1025,53 +333,29 @@ def test_which_api_is_spoken_says_the_role_the_url_or_the_list(monkeypatch: pyte
     assert Endpoint(known.endpoints, "m", known).replicas[0].url == "https://api.anthropic.com/v1"
 
 
+def usage(prompt: int, completion: int, total: int | None = None, **details: int) -> Body:
+    """What a chat's answer says of its tokens: ``cached`` and ``thought`` as parts of them, where given."""
+    counts = {"prompt_tokens": prompt, "completion_tokens": completion}
+    counts |= {} if total is None else {"total_tokens": total}
+    counts |= {"prompt_tokens_details": {"cached_tokens": details["cached"]}} if "cached" in details else {}
+    return counts | (
+        {"completion_tokens_details": {"reasoning_tokens": details["thought"]}} if "thought" in details else {}
+    )
+
+
 USAGES: dict[str, tuple[Body, tuple[int, int, int, int]]] = {
-    "DeepSeek": (
-        {"prompt_tokens": 10, "prompt_cache_hit_tokens": 8, "completion_tokens": 9, "total_tokens": 19}
-        | {"completion_tokens_details": {"reasoning_tokens": 5}},
-        (10, 8, 9, 5),
-    ),
-    "xAI, a thought beside": (
-        {
-            "prompt_tokens": 10,
-            "completion_tokens": 4,
-            "total_tokens": 20,
-            "completion_tokens_details": {"reasoning_tokens": 6},
-        },
-        (10, 0, 10, 6),
-    ),
-    "a gateway before Gemini": (
-        {
-            "prompt_tokens": 21,
-            "completion_tokens": 0,
-            "total_tokens": 81,
-            "completion_tokens_details": {"reasoning_tokens": 60},
-        },
-        (21, 0, 60, 60),
-    ),
-    "a thought beside, without a total": (
-        {"prompt_tokens": 10, "completion_tokens": 4, "completion_tokens_details": {"reasoning_tokens": 6}},
-        (10, 0, 10, 6),
-    ),
-    "what was cached beside": (
-        {
-            "prompt_tokens": 10,
-            "completion_tokens": 4,
-            "total_tokens": 22,
-            "prompt_tokens_details": {"cached_tokens": 8},
-        },
-        (18, 8, 4, 0),
-    ),
+    "DeepSeek": (usage(10, 9, 19, thought=5) | {"prompt_cache_hit_tokens": 8}, (10, 8, 9, 5)),
+    "xAI, a thought beside": (usage(10, 4, 20, thought=6), (10, 0, 10, 6)),
+    "a gateway before Gemini": (usage(21, 0, 81, thought=60), (21, 0, 60, 60)),
+    "a thought beside, without a total": (usage(10, 4, thought=6), (10, 0, 10, 6)),
+    "what was cached beside": (usage(10, 4, 22, cached=8), (18, 8, 4, 0)),
     "by the names of another API": (
         {"input_tokens": 10, "output_tokens": 9, "input_tokens_details": {"cached_tokens": 8}}
         | {"output_tokens_details": {"reasoning_tokens": 5}},
         (10, 8, 9, 5),
     ),
-    "a total that is less": ({"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 4}, (10, 0, 4, 0)),
-    "nulls": (
-        {"prompt_tokens": 10, "completion_tokens": 4, "completion_tokens_details": None, "prompt_tokens_details": None},
-        (10, 0, 4, 0),
-    ),
+    "a total that is less": (usage(10, 4, 4), (10, 0, 4, 0)),
+    "nulls": (usage(10, 4) | {"completion_tokens_details": None, "prompt_tokens_details": None}, (10, 0, 4, 0)),
 }
 
 

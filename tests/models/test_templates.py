@@ -6,10 +6,11 @@ import pytest
 from families import CHATML_ASKED, FAMILIES, Family, generation, tokenizer
 
 from cai.errors import RowError
+from cai.models.harmless import TOOL
 from cai.models.lessons import Lesson, lesson, thought_tokens
-from cai.models.template_faults import CALL, TOOL, faults
+from cai.models.template_faults import CALL, faults
 from cai.models.templates import ChatTemplate
-from cai.models.thoughts import apart
+from cai.models.thoughts import parts_of
 
 PROMPT = [
     {"role": "system", "content": "Be brief."},
@@ -44,13 +45,13 @@ def test_a_template_asks_teaches_and_scores(name: str) -> None:
     """Trained on is what a model has to write after the very tokens with which it is asked, to the end of its turn."""
     of, family = template(name), FAMILIES[name]
     found = lesson(of, PROMPT, YES)
-    assert found.ended
-    assert agrees(found.asked, family.asked)
-    assert found.prompt == of.ids(of.asked(PROMPT))
+    assert found.has_end
+    assert agrees(found.prompt_text, family.asked)
+    assert found.prompt == of.ids(of.prompt(PROMPT))
     assert marked(of, found) == family.learnt
-    assert of.tokenizer.decode(found.prompt + found.answer) == found.asked + found.written
+    assert of.tokenizer.decode(found.prompt + found.answer) == found.prompt_text + found.answer_text
     assert agrees(of.whole([*PROMPT, YES]), family.scored or family.asked + plain(family) + family.behind)
-    assert of.scored([*PROMPT, YES]) == of.ids(of.whole([*PROMPT, YES]).removesuffix(family.pad))
+    assert of.score_ids([*PROMPT, YES]) == of.ids(of.whole([*PROMPT, YES]).removesuffix(family.pad))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -64,7 +65,7 @@ def test_the_text_begins_once() -> None:
     """Tokenized as plain text it would begin twice, where template and tokenizer both begin it."""
     of = template("llama-3")
     bos = of.tokenizer.bos_token_id
-    asked = of.asked(PROMPT)
+    asked = of.prompt(PROMPT)
     assert of.tokenizer(asked)["input_ids"][:2] == [bos, bos]
     assert of.ids(asked).count(bos) == 1
 
@@ -89,11 +90,11 @@ def test_the_text_begins_once() -> None:
 def test_a_thought_is_learnt_where_the_model_would_write_it(name: str, written: str, key: str) -> None:
     of = template(name)
     found = lesson(of, PROMPT, {**YES, key: "So."})
-    assert found.written == written
+    assert found.answer_text == written
     place = thought_tokens(of, found, {**YES, key: "So."})
     assert of.tokenizer.decode(found.answer[place:]) == written[written.index("Yes.") :]
     silent = lesson(of, PROMPT, {**YES, key: None})
-    assert silent.written == plain(FAMILIES[name])
+    assert silent.answer_text == plain(FAMILIES[name])
     assert thought_tokens(of, silent, YES) == 0
 
 
@@ -114,9 +115,11 @@ def test_a_thought_is_learnt_where_the_model_would_write_it(name: str, written: 
 @pytest.mark.parametrize("arguments", [{"zone": "UTC"}, '{"zone": "UTC"}'])
 def test_a_tool_call_is_learnt_with_its_end(name: str, written: str, arguments: object) -> None:
     call = {"type": "function", "function": {**CALL["function"], "arguments": arguments}}
-    found = lesson(template(name).told([TOOL]), PROMPT, {"role": "assistant", "content": "", "tool_calls": [call]})
-    assert found.written == written
-    assert found.ended
+    found = lesson(
+        template(name).with_options([TOOL]), PROMPT, {"role": "assistant", "content": "", "tool_calls": [call]}
+    )
+    assert found.answer_text == written
+    assert found.has_end
 
 
 @pytest.mark.parametrize(
@@ -146,23 +149,23 @@ def test_what_a_template_would_lose_is_not_learnt(
     ],
 )
 def test_a_thought_within_the_words_is_not_lost(name: str, written: str) -> None:
-    assert lesson(template(name), PROMPT, {**YES, "content": "<think>So.</think>Yes."}).written == written
+    assert lesson(template(name), PROMPT, {**YES, "content": "<think>So.</think>Yes."}).answer_text == written
 
 
 def test_a_system_message_is_asked_wherever_a_template_has_room_for_it() -> None:
     """Gemma refuses one, and this one shows it only while the person has the last word: an answer would be learnt without."""
-    assert template("gemma-2").asked(PROMPT[:2]).startswith("<bos><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>")
+    assert template("gemma-2").prompt(PROMPT[:2]).startswith("<bos><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>")
     found = lesson(template("mistral-v3"), PROMPT, YES)
-    assert "Be brief.\n\nLate?" in found.asked
-    assert template("chatml").asked(PROMPT) == CHATML_ASKED
+    assert "Be brief.\n\nLate?" in found.prompt_text
+    assert template("chatml").prompt(PROMPT) == CHATML_ASKED
 
 
 def test_switching_thinking_changes_what_is_asked_and_learnt_alike() -> None:
     on, off = template("qwen3.5"), template("qwen3.5", enable_thinking=False)
-    assert lesson(on, PROMPT, YES).asked.endswith("<think>\n")
+    assert lesson(on, PROMPT, YES).prompt_text.endswith("<think>\n")
     found = lesson(off, PROMPT, YES)
-    assert found.asked.endswith("<think>\n\n</think>\n\n")
-    assert found.written == "Yes.<|im_end|>"
+    assert found.prompt_text.endswith("<think>\n\n</think>\n\n")
+    assert found.answer_text == "Yes.<|im_end|>"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +180,7 @@ def test_a_template_without_an_end_says_so() -> None:
     family = Family("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", "", "", set())
     of = ChatTemplate(tokenizer(family))
     found = lesson(of, PROMPT[1:], YES)
-    assert not found.ended
+    assert not found.has_end
     assert of.end == ""
     assert "no_end" in {each.kind for each in faults(of)}
 
@@ -196,5 +199,5 @@ def test_special_tokens_around_a_thought_are_no_less_there_than_others(name: str
     marks = [mark for mark in ("[THINK]", "[/THINK]", "<think>", "</think>") if mark in THOUGHTS[name]]
     of.tokenizer.add_special_tokens({"extra_special_tokens": marks}, replace_extra_special_tokens=False)
     ids = [*of.ids(THOUGHTS[name]), of.tokenizer.eos_token_id]
-    assert apart(of.text(ids))[1:] == ("Yes.", False)
+    assert parts_of(of.text(ids))[1:] == ("Yes.", False)
     assert not of.text(ids).endswith(of.tokenizer.eos_token)

@@ -10,9 +10,9 @@ import pytest
 from test_probe import Peculiar, answer, ask, refused, running
 
 from cai.models import launch, reasoning
-from cai.models.asked import asked_as
 from cai.models.endpoint import Endpoint
 from cai.models.forcing import BUDGET
+from cai.models.roles import for_role
 from cai.models.spec import ModelSpec
 from cai.models.types import Request
 from cai.models.verdicts import gives_logprobs, thinks
@@ -50,14 +50,17 @@ def test_a_thought_is_given_tokens_of_its_own_by_itself_where_a_model_was_seen_t
     assert reply.counts == {"thoughts": 1}
 
 
-def told(texts: list[str], out: int, thought: str = "", counted: int = 0) -> Callable[[dict[str, Any]], Any]:
+def counted(texts: list[str], out: int, thought: str = "", reasoning: int = 0) -> Callable[[dict[str, Any]], Any]:
     """Answers with these texts, so many tokens in all, those of the thought among them."""
 
     def says(body: dict[str, Any]) -> Any:
         made = answer(body)
         for choice, text in zip(made["choices"], texts, strict=False):
             choice["message"] |= {"content": text, "reasoning": thought}
-        return {**made, "usage": {"completion_tokens": out, "completion_tokens_details": {"reasoning_tokens": counted}}}
+        return {
+            **made,
+            "usage": {"completion_tokens": out, "completion_tokens_details": {"reasoning_tokens": reasoning}},
+        }
 
     return says
 
@@ -68,13 +71,13 @@ LONG = " ".join(["rye"] * 40)
 @pytest.mark.parametrize(
     ("server", "finishes"),
     [
-        (told([LONG], 40), ("length",)),
-        (told(["Rye."], 8), ("stop",)),
-        (told(["Rye."], 500), ("stop",)),  # a thought that the server keeps to itself, and does not count
-        (told([LONG, "Rye."], 44), ("length", "stop")),
-        (told([LONG], 60, "Hm.", 20), ("length",)),
-        (told([LONG], 60, "Hm.", 52), ("stop",)),
-        (told([LONG], 60, "Hm."), ("stop",)),  # of which nobody knows how many were the thought's
+        (counted([LONG], 40), ("length",)),
+        (counted(["Rye."], 8), ("stop",)),
+        (counted(["Rye."], 500), ("stop",)),  # a thought that the server keeps to itself, and does not count
+        (counted([LONG, "Rye."], 44), ("length", "stop")),
+        (counted([LONG], 60, "Hm.", 20), ("length",)),
+        (counted([LONG], 60, "Hm.", 52), ("stop",)),
+        (counted([LONG], 60, "Hm."), ("stop",)),  # of which nobody knows how many were the thought's
     ],
 )
 def test_an_answer_takes_no_tokens_that_are_its_thought_s(
@@ -86,7 +89,7 @@ def test_an_answer_takes_no_tokens_that_are_its_thought_s(
 
 
 def test_without_a_budget_a_server_keeps_the_limit_itself() -> None:
-    [reply], _ = ask(Peculiar(told([LONG], 40)), Request(TURNS, max_tokens=8))
+    [reply], _ = ask(Peculiar(counted([LONG], 40)), Request(TURNS, max_tokens=8))
     assert (reply.finishes, reply.counts) == (("stop",), {})
 
 
@@ -148,7 +151,7 @@ def test_a_role_whose_own_body_switches_thinking_off_is_given_no_tokens_for_it(o
         async with running(server, None) as url:
             spec = ModelSpec("policy", endpoints=(url,), model="m", extra_body=own)
             async with Endpoint(spec.endpoints, spec.model, spec) as model:
-                roles = [asked_as(model, replace(spec, role="critic", extra_body={})), asked_as(model, spec)]
+                roles = [for_role(model, replace(spec, role="critic", extra_body={})), for_role(model, spec)]
                 for role in roles:
                     await role.ask(Request(TURNS, max_tokens=8), "row")
                 return [thinks(role) for role in roles]
@@ -177,7 +180,7 @@ def test_what_a_role_s_own_body_says_decides_whether_its_verdicts_can_be_read() 
             async with Endpoint(spec.endpoints, spec.model, spec) as model:
                 moods = [replace(spec, extra_body={"mood": mood}) for mood in ("pensive", "brisk")]
                 verdict = Request(TURNS, choices=("A", "B"), begin="The answer is: (", temperature=0.0)
-                return [await gives_logprobs(asked_as(model, each), verdict) for each in moods]
+                return [await gives_logprobs(for_role(model, each), verdict) for each in moods]
 
     assert asyncio.run(scene()) == [False, True]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cai.models import vllm
-from cai.models.asked import asked_as
+from cai.models.roles import for_role
 from cai.models.spec import ModelSpec
 from cai.models.types import Reply, Request
 
@@ -66,7 +66,7 @@ def scene(thinking: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
             async with vllm.serve(spec, logs) as served:
 
                 async def ask(request: Request, **keys: Any) -> Reply:
-                    return await asked_as(served, replace(spec, **keys)).ask(request, "row")
+                    return await for_role(served, replace(spec, **keys)).ask(request, "row")
 
                 return await doing(ask)
 

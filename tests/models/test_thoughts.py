@@ -2,7 +2,7 @@
 
 import pytest
 
-from cai.models.thoughts import apart, closes_alone
+from cai.models.thoughts import closes_alone, parts_of
 
 FORMS = {
     "<think>one</think><think>two</think>It is.": "one\ntwo",
@@ -21,7 +21,7 @@ FORMS = {
 
 @pytest.mark.parametrize("text", FORMS)
 def test_what_is_said_stands_behind_all_thoughts(text: str) -> None:
-    assert apart(text) == (FORMS[text], "It is.", False)
+    assert parts_of(text) == (FORMS[text], "It is.", False)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_what_is_said_stands_behind_all_thoughts(text: str) -> None:
     ],
 )
 def test_where_the_end_of_a_thought_cannot_be_told_nothing_is_said(text: str) -> None:
-    _, said, unclosed = apart(text)
+    _, said, unclosed = parts_of(text)
     assert (said, unclosed) == ("", True)
 
 
@@ -59,11 +59,11 @@ def test_where_the_end_of_a_thought_cannot_be_told_nothing_is_said(text: str) ->
     ],
 )
 def test_an_answer_that_speaks_of_such_words_is_left_as_it_is(text: str) -> None:
-    assert apart(text) == ("", text, False)
+    assert parts_of(text) == ("", text, False)
     assert not closes_alone(text)
 
 
 def test_a_template_that_opens_a_thought_makes_one_of_what_closes_none() -> None:
     assert closes_alone("one</think>It is.")
-    assert apart("one, so", opened=True) == ("one, so", "", True)
-    assert apart("one</think>It is.", opened=True) == ("one", "It is.", False)
+    assert parts_of("one, so", in_thought=True) == ("one, so", "", True)
+    assert parts_of("one</think>It is.", in_thought=True) == ("one", "It is.", False)

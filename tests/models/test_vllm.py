@@ -93,7 +93,7 @@ def test_replicas_get_gpus_or_cores_of_their_own(monkeypatch: pytest.MonkeyPatch
     assert [gpus.cores(number, 8) for number in (0, 7)] == ["2-2", "5-5"]
     monkeypatch.setattr(vllm, "is_cpu_build", lambda: False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
-    with pytest.raises(UserError, match="3 replicas on 2 GPUs each need 6, and this machine has 5"):
+    with pytest.raises(UserError, match="3 replicas on 2 GPUs each would take 6, and this machine has 5"):
         vllm.check(ModelSpec("policy", vllm="some/model", replicas=3, tensor_parallel=2))
 
 
@@ -108,7 +108,7 @@ def test_a_server_that_dies_is_started_again(tmp_path: Path, replicas: int) -> N
             second = await asyncio.gather(*(served.ask(ASKED, str(row)) for row in range(8)))
             while served.servers[0].restarts == 0 or not await served._any_well():
                 await asyncio.sleep(0.05)
-            assert all(not server.ended() for server in served.servers)
+            assert all(not server.is_over() for server in served.servers)
             assert [server.restarts for server in served.servers] == [1, 0][:replicas]
             return [*first, *second]
 

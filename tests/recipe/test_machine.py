@@ -48,7 +48,7 @@ def machine(*missing: str) -> Machine:
 def test_a_package_that_is_missing_is_one_sentence(write: Write, missing: str, words: str) -> None:
     with pytest.raises(InputError) as error:
         load_recipe(write("r.yaml", RECIPE), machine=machine(missing))
-    [problem] = error.value.found
+    [problem] = error.value.problems
     assert words in str(problem)
 
 
@@ -78,7 +78,7 @@ def test_what_one_machine_alone_can_keep_is_refused_over_a_cluster_before_it_is_
     assert load_recipe(path, machine=Machine()).budget == 5
     with pytest.raises(InputError) as error:
         load_recipe(path, machine=Machine(serves_here=False))
-    assert [str(each).partition("r.yaml:")[2] for each in error.value.found] == [
+    assert [str(each).partition("r.yaml:")[2] for each in error.value.problems] == [
         "3: budget: is not kept over a cluster, whose machines ask each for itself; take it out, or run without --ray",
         "5: models.policy.batch: batches are handed in by one machine; take it out, or run without --ray",
     ]

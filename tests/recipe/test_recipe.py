@@ -145,6 +145,7 @@ stages:
             "label.verdict: is sampled at temperature 0, at which all samples are the same",
         ),
         ("method: logprob}", "method: score, ties: true}", "label.ties: are for sampled verdicts on two answers"),
+        ("method: logprob}", "method: score, names: numbers}", "label.names: are for two answers beside each other"),
         ("rounds: 4", "rounds: 4, verdict: sampled", "revise.verdict: is for a judge that chooses among options"),
         ("method: logprob}", "method: logprob, rules: {length: 1}}", "label.rules: are for the method rules"),
         ("from: label}", "from: label, margins: [0.6, 0.8, 0.9]}", "prefs.margins: must fall"),
@@ -254,7 +255,7 @@ def test_of_a_thousand_mistakes_the_first_are_told(write: Write) -> None:
         load_recipe(path)
     *told, last = str(error.value).splitlines()
     assert len(told) == 50 and "key49" in told[-1] and last == "… and 950 more like these"
-    assert len(error.value.found) == 1000
+    assert len(error.value.problems) == 1000
 
 
 def numbers(schema: object, keys: str = "") -> Iterator[tuple[str, dict]]:

@@ -149,3 +149,12 @@ def test_a_worked_comparison_without_a_question_is_not_shown_and_told_of(write: 
     found = [str(each) for each in check(read_yaml(path)) if each.rule == "no-judgment"]
     assert len(found) == 2
     assert '"mute" has no judgment question, so this comparison is never shown' in found[1]
+
+
+def test_a_judge_is_not_asked_by_numbers_where_letters_would_stay(write: Write) -> None:
+    words = ELSEWHERE + 'templates:\n  judgment: "{conversation} A is {a}. B is {b}. {question}"\n'
+    stages = "  - sample: {{model: policy}}\n  - label: {{model: judge, method: logprob, names: numbers, layout: {}}}\n"
+    told = sentence(write, stages.format("cached"), words)
+    assert "label.names: calls answers by numbers, and templates.judgment of mute by letters" in told
+    assert len(told.splitlines()) == 1
+    assert load_recipe(write("r.yaml", HEAD + stages.format("paper"))).block("label").want.names == "numbers"

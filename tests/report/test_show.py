@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from cai.errors import UserError
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.report.page import write_report
-from cai.report.rows import Wanted, print_rows
+from cai.report.rows import RowQuery, print_rows
 from cai.report.summary import print_summary
 from cai.run.walk import start
 
@@ -42,14 +43,14 @@ def run(done: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def show(folder: Path, name: str, wanted: Wanted | None = None) -> str:
+def show(folder: Path, name: str, wanted: RowQuery | None = None) -> str:
     out = io.StringIO()
-    print_rows(folder, name, wanted or Wanted(), Console(file=out, width=200))
+    print_rows(folder, name, wanted or RowQuery(), Console(file=out, width=200))
     return out.getvalue()
 
 
 def test_an_evaluation_shows_its_comparisons_and_what_was_not_compared(run: Path) -> None:
-    shown = show(run, "evaluate", Wanted(count=1))
+    shown = show(run, "evaluate", RowQuery(count=1))
     assert (
         re.search(r"answer a, by \S*script.yaml:", shown)
         and re.search(r"answer b, by \S*other.yaml:", shown)
@@ -58,7 +59,7 @@ def test_an_evaluation_shows_its_comparisons_and_what_was_not_compared(run: Path
     (run / "evaluate" / "pairs-other" / "drops.jsonl").write_text(
         '{"part": 0, "in": "x", "id": "x", "reason": "empty_answer", "detail": "", "partial": null}\n'
     )
-    assert '"reason": "empty_answer"' in show(run, "evaluate", Wanted(drops=True))
+    assert '"reason": "empty_answer"' in show(run, "evaluate", RowQuery(drops=True))
 
 
 def test_a_stage_without_rows_says_where_what_it_made_is(run: Path) -> None:
@@ -89,22 +90,23 @@ def test_rows_of_a_stage_that_is_not_done_are_shown(run: Path) -> None:
 @pytest.mark.parametrize("name", ["prompts", "label", "sft_set"])
 def test_differences_of_what_was_never_revised_are_refused(run: Path, name: str) -> None:
     with pytest.raises(UserError, match=f"--diff shows what revisions changed, and {name} has none; take it out"):
-        show(run, name, Wanted(diff=True))
+        show(run, name, RowQuery(diff=True))
 
 
-def test_a_prompt_of_several_turns_is_shown_whole(run: Path) -> None:
+def test_a_prompt_of_several_turns_is_shown_whole(run: Path, without_digests: Callable[[Path], None]) -> None:
     """In ``show`` and on the run's page; a question alone stands in its own words."""
     before = [
         {"role": "system", "content": "Answer in a line."},
         {"role": "user", "content": "Is <rye> sour?"},
         {"role": "assistant", "content": "A little."},
     ]
+    without_digests(run)
     for name, among in (("revise", ()), ("label", ("pair",))):
         part = min((run / name).glob("part-*.jsonl"))
         first, *others = map(json.loads, part.read_text(encoding="utf-8").splitlines())
         (first[among[0]] if among else first)["messages"][:0] = before
         part.write_text("".join(json.dumps(each) + "\n" for each in (first, *others)), encoding="utf-8")
-        several, one = show(run, name, Wanted(count=2)).split("\nprompt:\n")[1:]
+        several, one = show(run, name, RowQuery(count=2)).split("\nprompt:\n")[1:]
         assert "    System: Answer in a line.\n" in several
         assert "    Human: Is <rye> sour?\n" in several
         assert "    Assistant: A little.\n" in several

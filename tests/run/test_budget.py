@@ -117,17 +117,17 @@ class Killed(Screen):
                 if done == screen.rows and not screen.copy.exists():
                     shutil.copytree(screen.folder, screen.copy)
 
-        self.shown[name] = Watched(self, name, total, done, unit)
-        return self.shown[name]
+        self.by_name[name] = Watched(self, name, total, done, unit)
+        return self.by_name[name]
 
 
 def cost_of_rows(folder: Path) -> float:
     """What the rows cost that are on disk, finished or not, of a run that came as far as its first stage."""
     stage = Stage(folder / "revise")
     finished = [(tally.tokens_in, 0, tally.tokens_out) for tally in stage.part_tallies().values()]
-    opened = [line["tokens"] for path in stage.opened() for line in json_objects(path)]
+    unfinished = [line["tokens"] for path in stage.open_parts() for line in json_objects(path)]
     dropped = [each["tokens"] for drops in stage.open_drops().values() for each in drops]
-    return sum(cost({"in": 100, "out": 1000}, tokens) for tokens in (*finished, *opened, *dropped))
+    return sum(cost({"in": 100, "out": 1000}, tokens) for tokens in (*finished, *unfinished, *dropped))
 
 
 def test_a_budget_is_not_passed_over_a_kill(recipe: Path, tmp_path: Path) -> None:

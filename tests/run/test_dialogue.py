@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -77,7 +78,7 @@ def test_preferences_show_a_fault_of_the_second_turn(write: Write, tmp_path: Pat
     assert {row.messages[-1]["content"] for row in later} == {"I insist."}
     assert all(row.messages[1]["content"].startswith("No. Is there") for row in later)
     assert len({row.id for row in pairs}) == len(pairs)
-    kept = list(dataset.rows(folder / "prefs"))
+    kept = [row for file in dataset.all_files(folder / "prefs") for row in dataset.rows(file)]
     assert kept, "answers of the second turn differ in what the judge finds"
     for row in kept:
         assert [each["role"] for each in row["prompt"]] == ["user", "assistant", "user"]
@@ -118,7 +119,8 @@ def test_a_fault_of_the_second_turn_is_revised_in_its_place(write: Write, tmp_pa
         gives_way = row.drafts[0].text.startswith("Well, then")
         assert row.drafts[1].critique == ("It gives way at the second time of asking." if gives_way else "It is curt.")
     assert {draft.text[:10] for row in later for draft in row.drafts} == {"Well, then", "No, still ", "I will not"}
-    kept = {row["id"]: row for row in dataset.rows(folder / "sft_set")}
+    files = dataset.all_files(folder / "sft_set")
+    kept: dict[object, Any] = {row["id"]: row for path in files for row in dataset.rows(path)}
     assert len(kept) == 60
     for row in later:
         assert kept[f"{row.id}/1"]["prompt"] == list(row.messages)

@@ -15,7 +15,7 @@ from faults import FOR_GOOD, OF_ONE_ROW, PASSING, PROMPTS, Outcome
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off and probes in hundredths of seconds."""
     monkeypatch.setattr("cai.models.retries._backoff", lambda _: 0.01)
-    monkeypatch.setattr("cai.models.endpoint.PROBE_SECONDS", 0.05)
+    monkeypatch.setattr("cai.models.pool.PROBE_SECONDS", 0.05)
 
 
 def whole(found: Outcome) -> bool:

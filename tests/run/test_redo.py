@@ -317,7 +317,7 @@ def test_a_redo_that_was_killed_and_edited_again_goes_on(
     folder = scripted_run(f"constitution={constitution}")
     edit(constitution)
     with monkeypatch.context() as patched:
-        patched.setattr("cai.run.walk.walk", lambda run: (_ for _ in ()).throw(Killed()))
+        patched.setattr("cai.run.walk.walk", lambda run, more: (_ for _ in ()).throw(Killed()))
         with pytest.raises(Killed):
             scripted_run(f"constitution={constitution}", only_changed=True)
     text = constitution.read_text(encoding="utf-8").replace("Say plainly where", "Say bluntly where")

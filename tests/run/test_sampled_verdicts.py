@@ -1,9 +1,7 @@
 """Whole runs with a judge whose server gives no log-probabilities: every vote is sampled, and what is unread is counted."""
 
-import asyncio
 import hashlib
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import hosting
 import pytest
 import yaml
 from aiohttp import web
@@ -87,30 +86,15 @@ class Thinker(Server):
 @contextmanager
 def serving(server: Server) -> Iterator[str]:
     """The server in a thread; gives its base URL."""
-    loop, app, place = asyncio.new_event_loop(), web.Application(), []
+    app = web.Application()
     app.router.add_post("/v1/chat/completions", server.chat)
 
     async def listing(_: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": "big", "owned_by": server.owner}]})
 
     app.router.add_get("/v1/models", listing)
-    runner = web.AppRunner(app, access_log=None)
-
-    async def begin() -> None:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        place.append(f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
-
-    loop.run_until_complete(begin())
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield place[0]
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with hosting.in_thread(app) as url:
+        yield f"{url}/v1"
 
 
 def recipe(folder: Path, url: str, **label: object) -> Path:
@@ -164,8 +148,8 @@ def test_a_run_is_sampled_whole_and_its_unread_answers_are_counted(method: str, 
         unread = counts["verdicts_unread"] + counts["verdicts_cut_while_thinking"]
         assert counts["verdicts_sampled"] - unread == sum(vote.read for vote in votes)
     shown = (tmp_path / "run" / "report" / "report.html").read_text()
-    assert f"{len(votes)} by samples" in shown and "answers could be read" in shown
-    assert ("of 5 answers read, 95%: " in shown) == (method != "score")
+    assert f"{len(votes)} by samples" in shown and "of 5 samples could be read" in shown
+    assert ("(95%: " in shown) == (method != "score")
 
 
 def rated(choice: Any) -> Any:

@@ -12,7 +12,7 @@ from cai.data import dataset
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.report.page import write_report
-from cai.report.rows import Wanted, print_rows
+from cai.report.rows import RowQuery, print_rows
 from cai.run.context import Run
 from cai.run.training import job_extras
 from cai.run.walk import start
@@ -50,7 +50,7 @@ def run(write: Write, tmp_path: Path) -> Callable[..., Path]:
 
 
 def said(folder: Path, stage: str) -> list[dict[str, Any]]:
-    return list(dataset.rows(folder / stage))
+    return [row for file in dataset.all_files(folder / stage) for row in dataset.rows(file)]
 
 
 def test_thoughts_stand_in_rows_and_in_no_dataset(run: Callable[..., Path]) -> None:
@@ -121,11 +121,11 @@ def test_people_see_how_long_they_are_and_unfold_them(
 ) -> None:
     folder = run()
     for stage in ("revise", "sample", "label"):
-        print_rows(folder, stage, Wanted(1), Console(width=100))
+        print_rows(folder, stage, RowQuery(1), Console(width=100))
         folded = capsys.readouterr().out
         assert "secret" not in folded
-        assert "words (--thoughts shows them)" in folded
-        print_rows(folder, stage, Wanted(1, thoughts=True), Console(width=100))
+        assert "words (shown by --thoughts)" in folded
+        print_rows(folder, stage, RowQuery(1, thoughts=True), Console(width=100))
         assert "a secret of the writer" in capsys.readouterr().out
     write_report(folder, folder / "report.html")
     page = (folder / "report.html").read_text()

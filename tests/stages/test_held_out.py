@@ -242,7 +242,7 @@ def test_near_matches_take_bounded_memory_and_are_then_found_by_a_sample_of_thei
     rng, words = Random(0), [f"w{number}" for number in range(1000)]
     texts = [asked(" ".join(rng.choices(words, k=40))) for _ in range(200)]
     whole, bounded = HeldOut(texts), HeldOut(texts, most=1000)
-    assert (whole.every, bounded.every) == (1, 8)
+    assert (whole.stride, bounded.stride) == (1, 8)
     assert len(bounded.marks) <= 1000 < len(whole.marks)
     assert bounded.marks < whole.marks
     near = [asked(f"Please: {each[0]['content']}") for each in texts]

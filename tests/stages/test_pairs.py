@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cai.data.comparisons import Comparison, checked, comparisons
+from cai.data.comparisons import Comparison, check_pair, comparisons
 from cai.data.conversations import Unusable
 from cai.data.survey import survey
 from cai.errors import UserError
@@ -139,7 +139,7 @@ def test_columns_of_other_names_can_be_told() -> None:
 )
 def test_what_is_no_pair_has_a_reason(row: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unusable) as error:
-        list(map(checked, comparisons(row, survey([*GOOD, {"chosen": "x", "rejected": "y"}, MULTIPLE, row], {}))))
+        list(map(check_pair, comparisons(row, survey([*GOOD, {"chosen": "x", "rejected": "y"}, MULTIPLE, row], {}))))
     assert error.value.reason == reason
 
 

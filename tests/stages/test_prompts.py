@@ -10,7 +10,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from cai.data.account import Account
-from cai.data.prompts import PromptSource, held_out, keyed, read
+from cai.data.prompts import PromptSource, read, smallest_hashes, with_keys
 from cai.errors import UserError
 from cai.stages.prompts import Prompts
 from cai.store.rows import Drop, Prompt
@@ -86,7 +86,7 @@ def test_tracks_of_the_user_s_own_are_told_and_not_taken_unless_they_are_named(w
     rows = '{"prompt": "a", "track": ["x"]}\n{"prompt": "b", "track": "helpful"}\n{"prompt": "c", "track": "blue"}\n'
     path = str(write("a.jsonl", rows))
     accounts: list[Account] = []
-    tracks = [getattr(row, "track", "") for row, _ in keyed({"redteam": [PromptSource(path)]}, accounts=accounts)]
+    tracks = [getattr(row, "track", "") for row, _ in with_keys({"redteam": [PromptSource(path)]}, accounts=accounts)]
     assert tracks == ["redteam", "helpful", "redteam"]
     assert "holds other words than redteam and helpful (a list, blue)" in accounts[0].sentence()
     assert [getattr(row, "track", "") for row in read({"redteam": [PromptSource(path, track="")]})] == ["redteam"] * 3
@@ -96,12 +96,12 @@ def test_tracks_of_the_user_s_own_are_told_and_not_taken_unless_they_are_named(w
 
 def test_the_held_out_share_does_not_depend_on_order() -> None:
     ids = [f"p{number}" for number in range(50)]
-    aside = held_out(ids, 0.1, seed=1)
+    aside = smallest_hashes(ids, 0.1, seed=1)
     assert len(aside) == 5
-    assert aside == held_out(reversed(ids), 0.1, seed=1)
-    assert aside != held_out(ids, 0.1, seed=2)
-    assert len(held_out(["a", "b"], 0.1, 0)) == 1
-    assert held_out(["a"], 0.5, 0) == set()
+    assert aside == smallest_hashes(reversed(ids), 0.1, seed=1)
+    assert aside != smallest_hashes(ids, 0.1, seed=2)
+    assert len(smallest_hashes(["a", "b"], 0.1, 0)) == 1
+    assert smallest_hashes(["a"], 0.5, 0) == set()
 
 
 @pytest.mark.parametrize("track", ["redteam", "helpful"])

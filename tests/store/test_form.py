@@ -9,8 +9,9 @@ import pytest
 from cai.errors import RunError
 from cai.store.files import json_objects
 from cai.store.form import misfit
-from cai.store.ledger import LedgerLine, Seal
+from cai.store.ledger import Seal
 from cai.store.lines import DropLine
+from cai.store.part_records import RecordLine
 from cai.store.rows import Chain, Draft, Scored, decode, plain
 from cai.store.run_folder import RunNote
 from cai.store.stage import Stage
@@ -23,7 +24,7 @@ NOTE |= {"principles": {}, "models": {}, "stages": [{"name": "s", "kind": "revis
 DROP = {"part": 0, "in": "a", "id": "a", "reason": "r", "detail": "", "partial": {"deep": [[{}]]}, "tokens": [1, 2, 3]}
 
 
-@pytest.mark.parametrize(("data", "form"), [(LEDGER, LedgerLine), (SEAL, Seal), (NOTE, RunNote), (DROP, DropLine)])
+@pytest.mark.parametrize(("data", "form"), [(LEDGER, RecordLine), (SEAL, Seal), (NOTE, RunNote), (DROP, DropLine)])
 def test_what_a_run_writes_fits(data: dict[str, Any], form: Any) -> None:
     assert misfit(json.loads(json.dumps(data)), form) == ""
 
@@ -31,16 +32,27 @@ def test_what_a_run_writes_fits(data: dict[str, Any], form: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "form", "wrong"),
     [
-        ({**LEDGER, "rows_in": "1"}, LedgerLine, "rows_in: expected a whole number"),
-        ({**LEDGER, "rows_in": 1.0}, LedgerLine, "rows_in: expected a whole number"),
-        ({**LEDGER, "rows_in": True}, LedgerLine, "rows_in: expected a whole number"),
-        ({**LEDGER, "dropped": {"refused": []}}, LedgerLine, "dropped.refused: expected a whole number"),
-        ({**LEDGER, "dropped": []}, LedgerLine, "dropped: expected an object"),
+        ({**LEDGER, "rows_in": "1"}, RecordLine, "rows_in: expected a whole number"),
+        ({**LEDGER, "rows_in": 1.0}, RecordLine, "rows_in: expected a whole number"),
+        ({**LEDGER, "rows_in": True}, RecordLine, "rows_in: expected a whole number"),
+        ({**LEDGER, "dropped": {"refused": []}}, RecordLine, "dropped.refused: expected a whole number"),
+        ({**LEDGER, "dropped": []}, RecordLine, "dropped: expected an object"),
         ({key: SEAL[key] for key in SEAL if key != "digest"}, Seal, "digest: is missing"),
         (5, Seal, "expected an object"),
         ({**NOTE, "stages": 3}, RunNote, "stages: expected a list"),
         ({**NOTE, "stages": [{"name": "s", "kind": "k", "reads": None}]}, RunNote, "stages[0].reads: expected text"),
-        ({**DROP, "tokens": ["x"]}, DropLine, "tokens[0]: expected a whole number"),
+        ({**DROP, "tokens": ["x", 0, 0]}, DropLine, "tokens[0]: expected a whole number"),
+        ({**DROP, "tokens": [1, -2, 3]}, DropLine, "tokens[1]: expected a number from 0 to 1e+15"),
+        ({**DROP, "tokens": [1, 2]}, DropLine, "tokens: expected 3 items"),
+        ({**LEDGER, "seconds": float("nan")}, RecordLine, "seconds: expected a number from 0 to 1e+15"),
+        ({**LEDGER, "dropped": {"refused": -1}}, RecordLine, "dropped.refused: expected a number from 0 to 1e+15"),
+        ({**LEDGER, "tokens_in": 10**16}, RecordLine, "tokens_in: expected a number from 0 to 1e+15"),
+        (
+            {**NOTE, "prices": {"policy": {"in": -1.0, "out": 1.0}}},
+            RunNote,
+            "prices.policy.in: expected a number from 0 to 1e+15",
+        ),
+        ({**NOTE, "prices": {"policy": {"in": 1.0}}}, RunNote, "prices.policy.out: is missing"),
     ],
 )
 def test_the_first_place_that_does_not_fit_is_named(data: object, form: Any, wrong: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cai.errors import UserError
-from cai.store.run_folder import constitution_file, described, former_constitution
+from cai.store.run_folder import constitution_file, former_constitution, run_note
 from constitution.load import digest, load
 from constitution.save import dump
 
@@ -29,7 +29,7 @@ def test_a_run_that_names_stages_elsewhere_is_none(tmp_path: Path, name: str) ->
     note = dict.fromkeys(("recipe", "constitution", "constitution_version", "constitution_digest"), "x")
     note |= {"seed": 0, "principles": {}, "models": {}, "stages": [{"name": "label", "kind": "label", "reads": ""}]}
     (tmp_path / "run.json").write_text(json.dumps(note))
-    assert described(tmp_path)["recipe"] == "x"
+    assert run_note(tmp_path)["recipe"] == "x"
     (tmp_path / "run.json").write_text(json.dumps(note).replace('"name": "label"', f'"name": "{name}"'))
     with pytest.raises(UserError, match=r"run\.json is not what a run wrote there"):
-        described(tmp_path)
+        run_note(tmp_path)

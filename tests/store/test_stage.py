@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cai.errors import RunError, UserError
-from cai.store.audit import lost
+from cai.store.audit import lost_parts
 from cai.store.files import RunLock
 from cai.store.ledger import Fingerprint, Tally
 from cai.store.part import Part, sort_drops
@@ -48,7 +48,7 @@ def test_a_torn_last_line_is_cut_and_the_rest_kept(tmp_path: Path, cut: int) -> 
     whole = part.path.read_bytes()
     part.path.write_bytes(whole[:-cut])
     again = Part(stage, 0)
-    assert list(again.done) == ["a"]
+    assert list(again.outcomes) == ["a"]
     again.put("b", [row("b")], (1, 0, 1))
     again.close()
     assert part.path.read_bytes() == whole
@@ -120,13 +120,13 @@ def test_a_part_taken_over_is_whole_or_in_progress(tmp_path: Path, monkeypatch: 
         patched.setattr("cai.store.stage.move", killed)
         with pytest.raises(KeyboardInterrupt):  # before the last step
             stage.adopt(0, made, tally, drops)
-    assert not stage.finished(0) and not lost(stage) and stage.count_done() == 1
+    assert not stage.finished(0) and not lost_parts(stage) and stage.count_done() == 1
     assert [drop["in"] for drop in stage.open_drops()[0]] == ["b"]
     (stage.folder / "earlier.json").write_text('{"0": [1000, 0, 7, 1.5]}')  # what the part cost before it was reopened
     stage.adopt(0, made, tally, [])
     assert list(stage.rows(dict, 0)) == [{"id": "a"}]
     assert (stage.part_tallies()[0].tokens_in, stage.part_tallies()[0].tokens_out) == (1000, 7)
-    assert stage.count_done() == 2 and not stage.opened()
+    assert stage.count_done() == 2 and not stage.open_parts()
     assert [drop["in"] for drop in stage.drops()] == ["b"]
 
 
@@ -134,6 +134,6 @@ def test_a_part_that_lost_rows_on_its_way_is_not_taken_over(tmp_path: Path) -> N
     stage = Stage(tmp_path / "s")
     stage.begin(SETTINGS)
     (tmp_path / "made.jsonl").write_text('{"id": "a"}\n')
-    with pytest.raises(RunError, match=r"made\.jsonl came over with 1 rows of 2; run the same command again"):
+    with pytest.raises(RunError, match=r"made\.jsonl came over with 1 row of 2; run the same command again"):
         stage.adopt(0, tmp_path / "made.jsonl", Tally(2, 2, 2), [])
-    assert not stage.finished(0) and not stage.ledger()
+    assert not stage.finished(0) and not stage.records()

@@ -13,6 +13,17 @@ from rich.console import Console
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 ROWS = {"train": 12, "test": 3}
+RECIPE = """\
+name: trained
+constitution: principles/harmless.yaml
+models:
+  policy: {local: bundled/smollm2-135m}
+stages:
+  - prompts: {redteam: principles/prompts/redteam.jsonl}
+  - sample: {model: policy}
+  - label: {model: policy}
+  - prefs: {}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +42,12 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 table = parquet.read_table(folder / name / each / f"{split}.parquet")
                 parquet.write_table(table.slice(0, rows), folder / each / f"{split}.parquet")
     return folder
+
+
+@pytest.fixture
+def preference_recipe(write: Callable[[str, str], Path]) -> Callable[[str], Path]:
+    """Writes ``r.yaml``, a recipe that samples, labels, and trains by this step; returns its path."""
+    return lambda step: write("r.yaml", RECIPE + f"  - {step}\n")
 
 
 @pytest.fixture(scope="session")

@@ -21,18 +21,6 @@ from importlib import import_module
 names = [name.rpartition(".") for name in json.loads(sys.argv[1])]
 print(json.dumps([[each.name for each in fields(getattr(import_module(module), name))] for module, _, name in names]))
 """
-RECIPE = """\
-name: keys
-constitution: principles/harmless.yaml
-models:
-  policy: {local: bundled/smollm2-135m}
-stages:
-  - prompts: {redteam: principles/prompts/redteam.jsonl}
-  - sample: {model: policy}
-  - label: {model: policy}
-  - prefs: {}
-  - dpo: {base: policy, trl: KEYS}
-"""
 
 
 def test_every_trainer_has_a_config() -> None:
@@ -56,15 +44,15 @@ def test_the_keys_read_from_the_source_are_the_fields_of_the_configs_themselves(
     ],
 )
 def test_a_key_that_is_none_of_the_config_s_is_a_sentence(
-    write: Callable[[str, str], Path], keys: str, words: str
+    preference_recipe: Callable[[str], Path], keys: str, words: str
 ) -> None:
     with pytest.raises(InputError) as error:
-        load_recipe(write("r.yaml", RECIPE.replace("KEYS", keys)))
+        load_recipe(preference_recipe(f"dpo: {{base: policy, trl: {keys}}}"))
     assert words in str(error.value)
 
 
-def test_a_recipe_with_keys_for_a_trainer_is_checked_without_torch(write: Callable[[str, str], Path]) -> None:
-    path = write("r.yaml", RECIPE.replace("KEYS", "{weight_decay: 0.1}"))
+def test_a_recipe_with_keys_for_a_trainer_is_checked_without_torch(preference_recipe: Callable[[str], Path]) -> None:
+    path = preference_recipe("dpo: {base: policy, trl: {weight_decay: 0.1}}")
     code = f"import sys; from pathlib import Path; from cai.recipe.read import load_recipe; load_recipe(Path({str(path)!r})); "
     code += "print(sorted({'torch', 'trl', 'transformers'} & sys.modules.keys()))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

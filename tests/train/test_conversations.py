@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from families import FAMILIES, generation, tokenizer
 
-from cai.models.template_faults import TOOL
+from cai.models.harmless import TOOL
 
 PROMPT = [
     {"role": "system", "content": "Be brief."},
@@ -83,12 +83,12 @@ def test_trl_trains_on_what_is_asked_and_written(
 ) -> None:
     from cai.models.lessons import lesson
     from cai.train.rl.rollout import ChatTokens
-    from cai.train.shared.conversations import as_asked, template
+    from cai.train.shared.conversations import template, trainer_tokenizer
 
     folder = model(name)
     of = template(job("dpo", folder), reads(folder))
     wanted = [lesson(of, PROMPT, said[0]) for said in (YES, NO)]
-    found = given(as_asked(of), arguments, folder)
+    found = given(trainer_tokenizer(of), arguments, folder)
     assert found == [(each.prompt, each.answer) for each in wanted]
     asked = ChatTokens(reads(folder)).ask(PROMPT)  # by which PPO, GRPO, RLOO and the guards ask
     assert asked == found[0][0]
@@ -116,17 +116,20 @@ def test_a_reward_model_is_trained_on_what_it_scores(
     from datasets import Dataset
     from trl import RewardConfig, RewardTrainer
 
-    from cai.train.shared.conversations import as_asked, template
+    from cai.train.shared.conversations import template, trainer_tokenizer
 
     folder = model(name)
     of = template(job("reward", folder), reads(folder))
     rows = Dataset.from_list([{"prompt": PROMPT, "chosen": YES, "rejected": NO}])
     trainer = RewardTrainer(
-        str(folder), args=RewardConfig(**arguments), train_dataset=rows, processing_class=as_asked(of, scored=True)
+        str(folder),
+        args=RewardConfig(**arguments),
+        train_dataset=rows,
+        processing_class=trainer_tokenizer(of, scored=True),
     )
     [row] = trainer.train_dataset
-    assert row["chosen_ids"] == of.scored([*PROMPT, *YES])
-    assert row["rejected_ids"] == of.scored([*PROMPT, *NO])
+    assert row["chosen_ids"] == of.score_ids([*PROMPT, *YES])
+    assert row["rejected_ids"] == of.score_ids([*PROMPT, *NO])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -174,7 +177,7 @@ def test_what_a_template_would_lose_is_left_out_and_counted(model: Callable[[str
     assert [row["completion"][0]["content"] for row in train] == ["Yes.", "Yo, no."]
     assert test is None
     assert counts == {"changed_by_template": 1, "several_messages": 1}
-    with pytest.raises(ValueError, match="the chat template takes none of the 1 rows: the chat template shows another"):
+    with pytest.raises(ValueError, match="the chat template takes none of 1 row: the chat template shows another"):
         fitting((rows.select([1]), None), learnable(of))
 
 
@@ -211,9 +214,9 @@ def test_a_model_stops_where_its_turns_end(
 
 def test_what_the_template_is_told_is_told_in_training_too(model: Callable[[str], Path]) -> None:
     """As TRL hands on ``chat_template_kwargs``; what is for the tokenizer is not the template's."""
-    from cai.train.shared.conversations import as_asked, template
+    from cai.train.shared.conversations import template, trainer_tokenizer
 
-    tokens = as_asked(template(job("grpo", model("qwen3.5")), reads(model("qwen3.5"))))
+    tokens = trainer_tokenizer(template(job("grpo", model("qwen3.5")), reads(model("qwen3.5"))))
     told = {"tokenize": True, "return_dict": True, "enable_thinking": False}
     [asked] = tokens.apply_chat_template([PROMPT], add_generation_prompt=True, **told)["input_ids"]
     assert tokens.decode(asked).endswith("<think>\n\n</think>\n\n")
@@ -248,12 +251,12 @@ def test_tools_are_learnt_as_they_are_asked(
     from cai.data import columns, dataset
     from cai.models.templates import ChatTemplate
     from cai.train.shared import loading
-    from cai.train.shared.conversations import as_asked, fitting, learnable, scorable, template
+    from cai.train.shared.conversations import fitting, learnable, scorable, template, trainer_tokenizer
 
     row = {"prompt": TALK, "chosen": YES, "rejected": NO, "prompt_id": "1"}
-    dataset.write(tmp_path, [row] * 2, set(), frozenset(columns.carried(row)))
+    dataset.write(tmp_path, [row] * 2, set(), frozenset(columns.extras(row)))
     given = replace(job("dpo", model(name)), data=tmp_path, out=tmp_path)
-    asked = ChatTemplate(reads(model(name))).asked(TALK)
+    asked = ChatTemplate(reads(model(name))).prompt(TALK)
     assert "Tells the time." in asked
     assert "23:40" in asked
     rows = loading.load(given, ["prompt", "chosen", "rejected"])
@@ -261,11 +264,13 @@ def test_tools_are_learnt_as_they_are_asked(
     train, _, counts = fitting(rows, learnable(of))
     assert not counts
     assert not fitting(rows, scorable(of))[2]
-    trainer = DPOTrainer(given.base, args=DPOConfig(**arguments), train_dataset=train, processing_class=as_asked(of))
+    trainer = DPOTrainer(
+        given.base, args=DPOConfig(**arguments), train_dataset=train, processing_class=trainer_tokenizer(of)
+    )
     assert [each["prompt_ids"] for each in trainer.train_dataset] == [of.ids(asked)] * 2
     [first, _] = train
-    scored = of.told(first["tools"]).scored(first["prompt"] + first["chosen"])
-    assert scored == of.scored([*TALK, *YES])
+    scored = of.with_options(first["tools"]).score_ids(first["prompt"] + first["chosen"])
+    assert scored == of.score_ids([*TALK, *YES])
 
 
 @pytest.mark.parametrize(
@@ -312,8 +317,8 @@ def test_a_policy_is_trained_as_its_role_asks_it(tmp_path: Path) -> None:
     own = tokenizer(FAMILIES["qwen3"])
     asked = [{"role": "user", "content": "Late?"}]
     job = Job("sft", Sft(base=str(tmp_path)), tmp_path, tmp_path, 0)
-    plain = conversations.template(job, own).asked(asked)
-    off = conversations.template(replace(job, template=variables("off", {})), own).asked(asked)
+    plain = conversations.template(job, own).prompt(asked)
+    off = conversations.template(replace(job, template=variables("off", {})), own).prompt(asked)
     assert plain.endswith("<|im_start|>assistant\n")
     assert off == f"{plain}<think>\n\n</think>\n\n"
     assert variables("auto", {}) == {}

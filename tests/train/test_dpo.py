@@ -15,18 +15,6 @@ from cai.stages.dpo import LOSSES
 from constitution.source import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPE = """\
-name: dpo
-constitution: principles/harmless.yaml
-models:
-  policy: {local: bundled/smollm2-135m}
-stages:
-  - prompts: {redteam: principles/prompts/redteam.jsonl}
-  - sample: {model: policy}
-  - label: {model: policy}
-  - prefs: {}
-  - dpo: {base: policy, KEYS}
-"""
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -72,12 +60,12 @@ def test_the_losses_are_those_of_trl_and_of_the_schema() -> None:
         ("ld_alpha: 2", "dpo.ld_alpha: "),
     ],
 )
-def test_a_mistake_is_one_clear_sentence(write: Callable[[str, str], Path], keys: str, words: str) -> None:
+def test_a_mistake_is_one_clear_sentence(preference_recipe: Callable[[str], Path], keys: str, words: str) -> None:
     with pytest.raises(InputError) as error:
-        load_recipe(write("r.yaml", RECIPE.replace("KEYS", keys)))
+        load_recipe(preference_recipe(f"dpo: {{base: policy, {keys}}}"))
     assert words in str(error.value)
 
 
-def test_unless_told_the_chosen_answer_s_likelihood_is_guarded(write: Callable[[str, str], Path]) -> None:
-    want = load_recipe(write("r.yaml", RECIPE.replace(", KEYS", ""))).block("dpo").want
+def test_unless_told_the_chosen_answer_s_likelihood_is_guarded(preference_recipe: Callable[[str], Path]) -> None:
+    want = load_recipe(preference_recipe("dpo: {base: policy}")).block("dpo").want
     assert (want.loss_type, want.loss_weights) == (("sigmoid", "sft"), None)

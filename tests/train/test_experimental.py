@@ -10,28 +10,16 @@ from typing import Any
 
 import pytest
 
-RECIPE = """\
-name: gone
-constitution: principles/harmless.yaml
-models:
-  policy: {local: bundled/smollm2-135m}
-stages:
-  - prompts: {redteam: principles/prompts/redteam.jsonl}
-  - sample: {model: policy}
-  - label: {model: policy}
-  - prefs: {}
-  - orpo: {base: policy}
-"""
-
 
 def test_a_recipe_says_before_it_starts_that_this_trl_has_the_trainer_no_longer(
     write: Callable[[str, str], Path],
+    preference_recipe: Callable[[str], Path],
     cai: Callable[..., subprocess.CompletedProcess[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = write("gone/trl/__init__.py", "").parent.parent
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
-    said = cai("check", write("r.yaml", RECIPE)).stdout
+    said = cai("check", preference_recipe("orpo: {base: policy}")).stdout
     assert "r.yaml:10: stages[4].orpo: " in said
     assert "has no trl.experimental.orpo.ORPOConfig; TRL 1.16 had it: install trl==1.16.*, or use dpo instead" in said
     assert "Traceback" not in said

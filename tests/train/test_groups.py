@@ -176,10 +176,10 @@ def test_two_processes_share_the_answers_of_a_step(online: Online, kind: str) ->
 def test_every_prompt_is_met_as_often_as_there_are_epochs(epochs: int, steps: int) -> None:
     from types import SimpleNamespace
 
-    from cai.train.shared.groups import met, places
+    from cai.train.shared.groups import places, prompt_count
 
     args = SimpleNamespace(generation_batch_size=32, num_generations=8, max_steps=-1, num_train_epochs=epochs)
-    order = places(6, met(6, args), 0)
+    order = places(6, prompt_count(6, args), 0)
     assert len(order) == 4 * steps
     assert all(sorted(order[turn * 6 : turn * 6 + 6]) == list(range(6)) for turn in range(epochs))
     assert epochs == 1 or order[:6] != order[6:12]

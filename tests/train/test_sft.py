@@ -69,19 +69,19 @@ def trained(train_here: TrainHere, base: Path, out: Path, **config: Any) -> dict
 
 
 def test_a_mix_takes_each_track_in_its_share() -> None:
-    from cai.train.sft import mixed
+    from cai.train.sft import mix_order
 
     tracks = ["redteam"] * 8 + ["helpful"] * 4
-    order = mixed(tracks, {"redteam": 0.5, "helpful": 2.5}, 0)
+    order = mix_order(tracks, {"redteam": 0.5, "helpful": 2.5}, 0)
     assert Counter(tracks[number] for number in order) == {"redteam": 4, "helpful": 10}
     assert sorted(Counter(number for number in order if number >= 8).values()) == [2, 2, 3, 3]
-    assert order == mixed(tracks, {"redteam": 0.5, "helpful": 2.5}, 0)
-    assert order != mixed(tracks, {"redteam": 0.5, "helpful": 2.5}, 1)
-    assert mixed(tracks, {}, 0) == list(range(12))
+    assert order == mix_order(tracks, {"redteam": 0.5, "helpful": 2.5}, 0)
+    assert order != mix_order(tracks, {"redteam": 0.5, "helpful": 2.5}, 1)
+    assert mix_order(tracks, {}, 0) == list(range(12))
     with pytest.raises(ValueError, match="mix: no training row is of the track help; the tracks are: helpful, redteam"):
-        mixed(tracks, {"help": 0.5}, 0)
+        mix_order(tracks, {"help": 0.5}, 0)
     with pytest.raises(ValueError, match="leave no row"):
-        mixed(tracks, {"redteam": 0, "helpful": 0}, 0)
+        mix_order(tracks, {"redteam": 0, "helpful": 0}, 0)
 
 
 def test_a_base_model_gets_chatml_with_its_tokens(base: Path, tmp_path: Path, train_here: TrainHere) -> None:
@@ -147,20 +147,16 @@ def test_a_model_that_could_not_stop_is_not_trained(
 
 
 def test_packed_examples_are_looked_at_one_by_one() -> None:
-    from types import SimpleNamespace
-
     from datasets import Dataset
 
     from cai.train.sft import check_turn_ends
 
-    def trainer(labels: list[int]) -> Any:
-        data = Dataset.from_list([{"labels": labels, "seq_lengths": [3, 2]}])
-        tokenizer = SimpleNamespace(convert_tokens_to_ids=lambda _: 9)
-        return SimpleNamespace(train_dataset=data, processing_class=tokenizer, args=SimpleNamespace(max_length=64))
+    def packed(labels: list[int]) -> Dataset:
+        return Dataset.from_list([{"labels": labels, "seq_lengths": [3, 2]}])
 
-    assert check_turn_ends(trainer([-100, 5, 9, 6, 9]), "<end>") == 0
+    assert check_turn_ends(packed([-100, 5, 9, 6, 9]), 9, "<end>", 64) == 0
     with pytest.raises(ValueError, match=r"50% of the examples \(1 of 2\) do not train"):
-        check_turn_ends(trainer([9, 5, 9, 6, 7]), "<end>")
+        check_turn_ends(packed([9, 5, 9, 6, 7]), 9, "<end>", 64)
 
 
 def test_adapters_merge_into_the_base_on_disk(base: Path, tmp_path: Path) -> None:
@@ -169,11 +165,11 @@ def test_adapters_merge_into_the_base_on_disk(base: Path, tmp_path: Path) -> Non
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    from cai.train.shared.quantized import merged
+    from cai.train.shared.quantized import merge
 
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
     peft: Any = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))
-    found = merged(peft, str(base), tmp_path / "adapter").state_dict()
+    found = merge(peft, str(base), tmp_path / "adapter").state_dict()
     wanted = peft.merge_and_unload().state_dict()
     plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16).state_dict()
     assert found.keys() == wanted.keys() == plain.keys()

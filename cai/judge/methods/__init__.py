@@ -14,10 +14,10 @@ from cai.judge.methods.critique import critique
 from cai.judge.methods.debate import debate
 from cai.judge.methods.logprob import logprob
 from cai.judge.methods.people import people
-from cai.judge.methods.propositions import checked, propositions
+from cai.judge.methods.propositions import propositions, truth_score
 from cai.judge.methods.rank import rank
-from cai.judge.methods.reward import reward, rewarded
-from cai.judge.methods.rules import ruled, rules
+from cai.judge.methods.reward import reward, reward_of
+from cai.judge.methods.rules import rule_score, rules
 from cai.judge.methods.score import rated, score
 from cai.judge.methods.single import ScoreOne
 from cai.judge.settings import Judging
@@ -61,11 +61,13 @@ METHODS: dict[str, Method] = {
     "critique": Method(critique, clamp=REASONED),
     # Each answer alone.
     "score": Method(score, score_one=rated),
-    "propositions": Method(propositions, needs="propositions", score_one=checked),
-    "reward": Method(reward, needs="", model_kind="reward", score_one=rewarded),
-    "rules": Method(rules, needs="", model_kind="", score_one=ruled),
+    "propositions": Method(propositions, needs="propositions", score_one=truth_score),
+    "reward": Method(reward, needs="", model_kind="reward", score_one=reward_of),
+    "rules": Method(rules, needs="", model_kind="", score_one=rule_score),
     # Several answers at once.
     "rank": Method(rank),
     # No judge: what people said of pairs that came with it.
     "people": Method(people, needs="", model_kind=""),
 }
+BESIDE = ("logprob", "cot", "debate", "critique")
+"""The methods that show two answers beside each other, which have names there."""

@@ -48,7 +48,7 @@ class Wanted(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Reasoning:
     """What a judge said and thought before its verdict; of one that said nothing yet it is not known that it thought.
 
     Attributes:
@@ -60,7 +60,7 @@ class Said:
     tokens: int = 0
 
     @classmethod
-    def of(cls, reply: Reply, number: int, text: str) -> "Said":
+    def of(cls, reply: Reply, number: int, text: str) -> "Reasoning":
         """One sample of a reply, of which ``text`` is to stand before the verdict."""
         thought = reply.thinking[number] if reply.thinking else ""
         if not thought or not reply.tokens_in or len(reply.texts) > 1 or CLOSED in reply.counts:
@@ -82,7 +82,7 @@ class Draw:
     seed: int | None = None
 
 
-NOTHING, USUAL = Said(), Draw()
+NOTHING, USUAL = Reasoning(), Draw()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Distribution:
         shares: choice → its probability among the choices; one that was not among the likeliest tokens is missing.
         mass: the probability that they held together, or the share of the samples that could be read.
         kind, samples, read: as of a vote.
-        said, thinking: what was said and thought, each once.
+        text, thinking: what was said and thought, each once.
         status: what is wrong where no verdict can be made of it.
     """
 
@@ -102,7 +102,7 @@ class Distribution:
     kind: str
     samples: int = 0
     read: int = 0
-    said: str = ""
+    text: str = ""
     thinking: str = ""
     status: Status = "ok"
 
@@ -115,7 +115,7 @@ class Distribution:
             kind=self.kind,
             samples=self.samples,
             read=self.read,
-            rationale=_once((vote.rationale, self.said)) if self.said else vote.rationale,
+            rationale=_once((vote.rationale, self.text)) if self.text else vote.rationale,
             thinking=_once((vote.thinking, self.thinking)) if self.thinking else vote.thinking,
             p_a=p_a,
             status=status if p_a is None else "tie" if p_a == 0.5 else "ok",
@@ -123,29 +123,34 @@ class Distribution:
 
 
 async def distribution(
-    asked: Rendered, form: Form, want: Wanted, ask: Ask, said: Said = NOTHING, draw: Draw = USUAL
+    question: Rendered, form: Form, want: Wanted, ask: Ask, reasoning: Reasoning = NOTHING, draw: Draw = USUAL
 ) -> Distribution:
     """The distribution of the choices of a form as the judge's answer, however it can be had.
 
     Args:
-        said: what the judge said already, and thought.
+        reasoning: what the judge said already, and thought.
     """
-    request = choosing(asked, form, said)
+    request = choosing(question, form, reasoning)
     if await is_sampled(request, want, ask):
-        return await by_samples(asked, form, want, ask, draw)
-    if said == NOTHING and thinks(ask.model) and ask.model.continues:
-        said, wrong = await _thought(asked, want, ask)
+        return await by_samples(question, form, want, ask, draw)
+    if reasoning == NOTHING and thinks(ask.model) and ask.model.continues:
+        reasoning, wrong = await _thought(question, want, ask)
         if wrong:
-            return Distribution({}, 0.0, LOGPROBS, thinking=said.thought, status=wrong)
-        request = choosing(asked, form, said)
-    return await by_logprobs(request, want.floor, ask, said)
+            return Distribution({}, 0.0, LOGPROBS, thinking=reasoning.thought, status=wrong)
+        request = choosing(question, form, reasoning)
+    return await by_logprobs(request, want.floor, ask, reasoning)
 
 
-def choosing(asked: Rendered, form: Form, said: Said = NOTHING) -> Request:
+def choosing(question: Rendered, form: Form, reasoning: Reasoning = NOTHING) -> Request:
     """What asks for the choices' log-probabilities after the forced beginning of their line."""
-    begin = asked.begin(f"{said.text}\n\n{form.before}" if said.text else form.before)
+    begin = question.begin(f"{reasoning.text}\n\n{form.before}" if reasoning.text else form.before)
     return Request(
-        asked.messages, asked.prompt, choices=form.choices, begin=begin, temperature=0.0, thought=said.thought
+        question.messages,
+        question.prompt,
+        choices=form.choices,
+        begin=begin,
+        temperature=0.0,
+        thought=reasoning.thought,
     )
 
 
@@ -161,43 +166,43 @@ async def is_sampled(request: Request, want: Wanted, ask: Ask) -> bool:
     return not await gives_logprobs(ask.model, request)
 
 
-async def by_logprobs(request: Request, floor: float, ask: Ask, said: Said = NOTHING) -> Distribution:
+async def by_logprobs(request: Request, floor: float, ask: Ask, reasoning: Reasoning = NOTHING) -> Distribution:
     """Read off the first token after the forced beginning (Bai et al. 2022, section 4.1).
 
     Args:
         request: as ``choosing`` makes it, with what was said.
     """
     reply = await ask(request)
-    if said.thought and 0 < reply.tokens_in < said.tokens:  # the model's template leaves thoughts out
+    if reasoning.thought and 0 < reply.tokens_in < reasoning.tokens:  # the model's template leaves thoughts out
         ask.counts["thoughts_left_out"] += 1
-    held = {choice: math.exp(value) for choice, value in reply.choice_logprobs.items()}
-    mass = sum(held.values())
+    masses = {choice: math.exp(value) for choice, value in reply.choice_logprobs.items()}
+    mass = sum(masses.values())
     if mass < floor or mass == 0:
-        return Distribution({}, mass, LOGPROBS, thinking=said.thought, status="unparsed")
-    shares = {choice: p / mass for choice, p in held.items()}
-    return Distribution(shares, mass, LOGPROBS, thinking=said.thought)
+        return Distribution({}, mass, LOGPROBS, thinking=reasoning.thought, status="unparsed")
+    shares = {choice: p / mass for choice, p in masses.items()}
+    return Distribution(shares, mass, LOGPROBS, thinking=reasoning.thought)
 
 
-async def by_samples(asked: Rendered, form: Form, want: Wanted, ask: Ask, draw: Draw = USUAL) -> Distribution:
+async def by_samples(question: Rendered, form: Form, want: Wanted, ask: Ask, draw: Draw = USUAL) -> Distribution:
     """Read from the last lines of several answers; where less than half can be read, the commonest reason is the status."""
-    reply = await ask(_sampling(asked.closing(forms.asking(ask.constitution, form)), want, ask, draw))
-    said = [_read(text, end, form) for text, end in zip(reply.texts, reply.finishes, strict=True)]
-    choices = Counter(choice for choice, _ in said if choice)
-    unread = Counter(why for choice, why in said if not choice)
-    ask.counts.update({"verdicts_sampled": len(said)} | {f"verdicts_{why}": n for why, n in unread.items()})
-    known, status = choices.total(), "ok"
-    if 2 * known < len(said):
+    reply = await ask(_sampling(question.with_ending(forms.instruction(ask.constitution, form)), want, ask, draw))
+    readings = [_read(text, end, form) for text, end in zip(reply.texts, reply.finishes, strict=True)]
+    choices = Counter(choice for choice, _ in readings if choice)
+    unread = Counter(why for choice, why in readings if not choice)
+    ask.counts.update({"verdicts_sampled": len(readings)} | {f"verdicts_{why}": n for why, n in unread.items()})
+    count, status = choices.total(), "ok"
+    if 2 * count < len(readings):
         status = STATUSES[unread.most_common(1)[0][0]]
-    shares = {choice: n / known for choice, n in choices.items()} if status == "ok" else {}
-    heard = _once(reply.texts), _once(reply.thinking)
-    return Distribution(shares, known / len(said), SAMPLED, len(said), known, *heard, status)
+    shares = {choice: n / count for choice, n in choices.items()} if status == "ok" else {}
+    texts = _once(reply.texts), _once(reply.thinking)
+    return Distribution(shares, count / len(readings), SAMPLED, len(readings), count, *texts, status)
 
 
-def _sampling(asked: Rendered, want: Wanted, ask: Ask, draw: Draw) -> Request:
+def _sampling(question: Rendered, want: Wanted, ask: Ask, draw: Draw) -> Request:
     heat = 1.0 if want.temperature is None else want.temperature
     seed = ask.seed() if draw.seed is None else draw.seed
     count = draw.count or want.verdicts if draws(ask.model) else 1  # at a temperature of 0 one says what all would
-    return Request(asked.messages, asked.prompt, count, want.max_tokens, heat, stop=asked.stop, seed=seed)
+    return Request(question.messages, question.prompt, count, want.max_tokens, heat, stop=question.stop, seed=seed)
 
 
 STATUSES: Mapping[str, Status] = {
@@ -220,15 +225,15 @@ def _read(text: str, finish: str, form: Form) -> tuple[str, str]:
     return "", "refused" if read.is_refusal(text) else "unread"
 
 
-async def _thought(asked: Rendered, want: Wanted, ask: Ask) -> tuple[Said, Status | None]:
+async def _thought(question: Rendered, want: Wanted, ask: Ask) -> tuple[Reasoning, Status | None]:
     """What the judge thinks before it answers, and why that serves for nothing; its answer is not read here."""
-    request = Request(asked.messages, asked.prompt, 1, want.max_tokens, 0.0, stop=asked.stop, seed=ask.seed())
+    request = Request(question.messages, question.prompt, 1, want.max_tokens, 0.0, stop=question.stop, seed=ask.seed())
     reply = await ask(request)
-    said = Said.of(reply, 0, "")
+    reasoning = Reasoning.of(reply, 0, "")
     if reply.finishes[0] == THINKING:
         ask.counts["verdicts_cut_while_thinking"] += 1
-        return said, "truncated"
-    return said, "refused" if reply.finishes[0] == "content_filter" else None
+        return reasoning, "truncated"
+    return reasoning, "refused" if reply.finishes[0] == "content_filter" else None
 
 
 def _once(texts: Iterable[str]) -> str:

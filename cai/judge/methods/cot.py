@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cai.flow.ask import Ask
-from cai.judge.methods.choices import Draw, Said, by_logprobs, by_samples, choosing, is_sampled
+from cai.judge.methods.choices import Draw, Reasoning, by_logprobs, by_samples, choosing, is_sampled
 from cai.judge.methods.votes import begun, of_letters, shown, style
 from cai.judge.settings import Judging
 from cai.models.types import Request
@@ -18,38 +18,44 @@ from cai.store.votes import LOGPROBS
 from constitution import forms, judging, read
 from constitution.forms import Form
 from constitution.model import Principle
-from constitution.turns import Rendered, given
+from constitution.turns import Rendered, nonempty
 
 
 async def cot(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote for each reasoning in each order."""
-    votes, form = [], forms.verdict(ask.constitution, want.ties)
+    votes, form = [], forms.verdict(ask.constitution, want.ties, want.names)
     for order in orders:
         vote = begun(principle, order, want, ask)
-        asked = judging.judgment(ask.constitution, principle, row.messages, shown(row, order), style(want, ask, True))
-        if await is_sampled(choosing(asked, form, Said("Both are read.")), want, ask):
+        question = judging.judgment(
+            ask.constitution, principle, row.messages, shown(row, order), style(want, ask, True)
+        )
+        if await is_sampled(choosing(question, form, Reasoning("Both are read.")), want, ask):
             draw = Draw(want.samples if want.samples > 1 else want.verdicts, vote.seed)
-            votes.append(of_letters(vote, await by_samples(asked, form, want, ask, draw), form))
+            votes.append(of_letters(vote, await by_samples(question, form, want, ask, draw), form))
         else:
-            votes += await _reasoned(vote, asked, form, want, ask)
+            votes += await _votes(vote, question, form, want, ask)
     return votes
 
 
-async def _reasoned(vote: Vote, asked: Rendered, form: Form, want: Judging, ask: Ask) -> list[Vote]:
+async def _votes(vote: Vote, question: Rendered, form: Form, want: Judging, ask: Ask) -> list[Vote]:
     """A vote for each reasoning, with the letters' probabilities after it."""
     temperature = want.temperature if want.temperature is not None else 0.0 if want.samples == 1 else 1.0
-    stop = (*asked.stop, *given(form.stop))
+    stop = (*question.stop, *nonempty(form.stop))
     request = Request(
-        asked.messages, asked.prompt, want.samples, want.max_tokens, temperature, stop=stop, seed=vote.seed
+        question.messages, question.prompt, want.samples, want.max_tokens, temperature, stop=stop, seed=vote.seed
     )
     reply, votes = await ask(request), []
     for number, finish in enumerate(reply.finishes):
-        said = Said.of(reply, number, reply.texts[number].strip())
-        vote = replace(vote, rationale=said.text, thinking=said.thought, kind=LOGPROBS)
-        if status := _unusable(said.text, finish):
+        reasoning = Reasoning.of(reply, number, reply.texts[number].strip())
+        vote = replace(vote, rationale=reasoning.text, thinking=reasoning.thought, kind=LOGPROBS)
+        if status := _unusable(reasoning.text, finish):
             votes.append(replace(vote, status=status))
         else:
-            votes.append(of_letters(vote, await by_logprobs(choosing(asked, form, said), want.floor, ask, said), form))
+            votes.append(
+                of_letters(
+                    vote, await by_logprobs(choosing(question, form, reasoning), want.floor, ask, reasoning), form
+                )
+            )
     return votes
 
 

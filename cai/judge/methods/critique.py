@@ -18,11 +18,11 @@ from constitution.model import Principle
 
 async def critique(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote in each order; its rationale holds both critiques."""
-    found = []
+    texts = []
     for answer in (row.a.text, row.b.text):
-        asked = asking.critique(ask.constitution, principle, row.messages, answer, style(want, ask))
-        found.append(await written(asked, want, ask))
-    (of_a, wrong_a), (of_b, wrong_b) = found
+        question = asking.critique(ask.constitution, principle, row.messages, answer, style(want, ask))
+        texts.append(await written(question, want, ask))
+    (of_a, wrong_a), (of_b, wrong_b) = texts
     votes = []
     for order in orders:
         vote = replace(begun(principle, order, want, ask), rationale=f"Of a: {of_a}\n\nOf b: {of_b}")
@@ -30,7 +30,7 @@ async def critique(row: Pair, principle: Principle, orders: Sequence[str], want:
             votes.append(replace(vote, status=wrong))
             continue
         critiques = (of_a, of_b) if order == "ab" else (of_b, of_a)
-        said = row.messages, shown(row, order)
-        asked = judging.criticized(ask.constitution, principle, said, critiques, style(want, ask))
-        votes.append(await verdict(vote, asked, want, ask))
+        pair = row.messages, shown(row, order)
+        question = judging.judgment_with_critiques(ask.constitution, principle, pair, critiques, style(want, ask))
+        votes.append(await verdict(vote, question, want, ask))
     return votes

@@ -13,23 +13,26 @@ from cai.judge.settings import Judging
 from cai.store.rows import Pair, Vote
 from constitution import judging
 from constitution.model import Principle
+from constitution.naming import naming
 
 
 async def debate(row: Pair, principle: Principle, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote in each order; its rationale holds both cases."""
-    return [await _debated(row, principle, order, want, ask) for order in orders]
+    return [await _vote(row, principle, order, want, ask) for order in orders]
 
 
-async def _debated(row: Pair, principle: Principle, order: str, want: Judging, ask: Ask) -> Vote:
+async def _vote(row: Pair, principle: Principle, order: str, want: Judging, ask: Ask) -> Vote:
     vote = begun(principle, order, want, ask)
-    asked = judging.case(ask.constitution, principle, row.messages, shown(row, order), style(want, ask))
-    first, wrong = await written(asked, want, ask)
+    put, named = style(want, ask), naming(ask.constitution, want.names)
+    for_first, for_other = (f"For {named.marked(each)}: " for each in "AB")
+    question = judging.case(ask.constitution, principle, row.messages, shown(row, order), put)
+    first, wrong = await written(question, want, ask)
     if wrong:
-        return replace(vote, rationale=f"For (A): {first}", status=wrong)
-    asked = judging.other_case(ask.constitution, asked, first)
-    second, wrong = await written(asked, want, ask)
-    vote = replace(vote, rationale=f"For (A): {first}\n\nFor (B): {second}")
+        return replace(vote, rationale=for_first + first, status=wrong)
+    question = judging.other_case(ask.constitution, question, first, put)
+    second, wrong = await written(question, want, ask)
+    vote = replace(vote, rationale=f"{for_first}{first}\n\n{for_other}{second}")
     if wrong:
         return replace(vote, status=wrong)
-    asked = judging.weighing(ask.constitution, asked, second)
-    return await verdict(vote, asked, want, ask)
+    question = judging.weighing(ask.constitution, question, second, put)
+    return await verdict(vote, question, want, ask)

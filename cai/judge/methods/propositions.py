@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from cai.flow.ask import Ask
 from cai.judge.methods.choices import Distribution, distribution
-from cai.judge.methods.single import Prompted, Reading, Wanted, held
+from cai.judge.methods.single import Prompted, Reading, Wanted, mass_of
 from cai.judge.methods.votes import ALONE, begun, by_scores
 from cai.judge.settings import Judging
 from cai.store.rows import Pair, Vote
@@ -27,24 +27,24 @@ async def propositions(row: Pair, principle: Principle, orders: Sequence[str], w
         for number, each in enumerate(principle.propositions)
         if number in a.parts and number in b.parts
     ]
-    vote = min(a.least, b.least, key=held).on(replace(vote, rationale="\n".join(lines)))
+    vote = min(a.least, b.least, key=mass_of).on(replace(vote, rationale="\n".join(lines)))
     return [vote if a.value is None or b.value is None else by_scores(vote, (a.value, b.value))]
 
 
-async def checked(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> float | None:
+async def truth_score(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> float | None:
     """One answer's Σ weight·P(yes); None where one of the propositions cannot be read."""
     return (await check_one(row, answer, principle, want, ask)).value
 
 
 async def check_one(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> Reading:
     """P(yes) of each proposition, by its number; ends at the first that cannot be read."""
-    form, true, all_found = forms.truth(ask.constitution), dict[int, float](), list[Distribution]()
+    form, shares, readings = forms.truth(ask.constitution), dict[int, float](), list[Distribution]()
     for number, each in enumerate(principle.propositions):
-        asked = judging.statement(ask.constitution, each.says, row.messages, answer, ask.model.format)
-        found = await distribution(asked, form, want, ask)
-        all_found.append(found)
-        if found.status != "ok":
-            return Reading(None, found, true)
-        true[number] = found.shares.get(form.choices[0], 0.0)
-    score = sum(principle.propositions[key].weight * p for key, p in true.items())
-    return Reading(score, min(all_found, key=held), true)
+        question = judging.statement(ask.constitution, each.says, row.messages, answer, ask.model.format)
+        truth = await distribution(question, form, want, ask)
+        readings.append(truth)
+        if truth.status != "ok":
+            return Reading(None, truth, shares)
+        shares[number] = truth.shares.get(form.choices[0], 0.0)
+    score = sum(principle.propositions[key].weight * p for key, p in shares.items())
+    return Reading(score, min(readings, key=mass_of), shares)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from cai.flow.ask import Ask
-from cai.judge.methods.choices import NOTHING, Distribution, Said, distribution
+from cai.judge.methods.choices import NOTHING, Distribution, Reasoning, distribution
 from cai.judge.methods.votes import begun
 from cai.judge.settings import Judging
 from cai.store.rows import Pair, Vote, pair_id
@@ -38,26 +38,28 @@ async def rank(row: Pair, principle: Principle, orders: Sequence[str], want: Jud
 class Step:
     """One place of a ranking: how likely each answer that is left comes next, by its number."""
 
-    found: Distribution
+    chances: Distribution
     shares: Mapping[int, float]
 
 
 async def _steps(row: Pair, principle: Principle, places: Sequence[int], want: Judging, ask: Ask) -> list[Step]:
     """The steps of a ranking, which end with one that cannot be read."""
     texts = [row.answers[place].text for place in places]
-    asked = judging.ranking(ask.constitution, principle, row.messages, texts, ask.model.format)
-    left, steps, said = dict(zip(LETTERS, places, strict=False)), list[Step](), NOTHING
-    taken: list[str] = []
-    while len(left) > 1:
-        form = forms.ranking(ask.constitution, taken, tuple(left))
-        found = await distribution(asked, form, want, ask, said)
-        shares = {place: found.shares.get(letter, 0.0) for letter, place in left.items()}
-        steps.append(Step(found, shares))
-        if found.status != "ok":
+    question = judging.ranking(ask.constitution, principle, row.messages, texts, ask.model.format)
+    remaining, steps, reasoning = dict(zip(LETTERS, places, strict=False)), list[Step](), NOTHING
+    line: list[str] = []
+    while len(remaining) > 1:
+        form = forms.ranking(ask.constitution, line, tuple(remaining))
+        chances = await distribution(question, form, want, ask, reasoning)
+        shares = {place: chances.shares.get(letter, 0.0) for letter, place in remaining.items()}
+        steps.append(Step(chances, shares))
+        if chances.status != "ok":
             break
-        taken.append(max(left, key=lambda letter: found.shares.get(letter, 0.0)))
-        del left[taken[-1]]
-        said = Said("", found.thinking) if found.kind == LOGPROBS else NOTHING  # one thought serves for all steps
+        line.append(max(remaining, key=lambda letter: chances.shares.get(letter, 0.0)))
+        del remaining[line[-1]]
+        reasoning = (
+            Reasoning("", chances.thinking) if chances.kind == LOGPROBS else NOTHING
+        )  # one thought serves for all steps
     return steps
 
 
@@ -65,8 +67,8 @@ def _vote(vote: Vote, steps: Sequence[Step], pair: tuple[int, int]) -> Vote:
     """The vote on one pair, from the step at which the first of the two was taken."""
     one, other = pair
     for step in steps:
-        if step.found.status != "ok":
-            return step.found.on(vote)
+        if step.chances.status != "ok":
+            return step.chances.on(vote)
         if max(step.shares, key=lambda place: step.shares[place]) in pair:
-            return step.found.on(vote, step.shares[one] / (step.shares[one] + step.shares[other]))
+            return step.chances.on(vote, step.shares[one] / (step.shares[one] + step.shares[other]))
     return vote

@@ -17,11 +17,11 @@ from cai.store.rows import Pair, Vote
 async def reward(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; its ``scores`` are the two rewards."""
     vote = replace(begun(principle, ALONE, want, ask), kind="scores")
-    scores = [await rewarded(row, each.text, None, want, ask) for each in (row.a, row.b)]
+    scores = [await reward_of(row, each.text, None, want, ask) for each in (row.a, row.b)]
     return [by_scores(vote, scores)]
 
 
-async def rewarded(row: Prompted, answer: str, principle: None, want: Wanted, ask: Ask) -> float:
+async def reward_of(row: Prompted, answer: str, principle: None, want: Wanted, ask: Ask) -> float:
     """One answer's reward, the model's own logit."""
-    said = (*row.messages, {"role": "assistant", "content": answer})
-    return (await ask(Request(said, score=True, track=row.track))).score
+    messages = (*row.messages, {"role": "assistant", "content": answer})
+    return (await ask(Request(messages, score=True, track=row.track))).score

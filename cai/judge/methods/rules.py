@@ -31,10 +31,10 @@ CLOSERS = re.compile(
 
 DETECTORS: Mapping[str, Callable[[Exchange], float]] = MappingProxyType(
     {
-        "refusal": lambda said: float(read.is_refusal(said.text)),
-        "insult": lambda said: float(bool(INSULTS.search(said.text))),
-        "boilerplate": lambda said: float(boilerplate(said) or bool(CLOSERS.search(said.text))),
-        "length": lambda said: len(said.text.split()) / 100,
+        "refusal": lambda each: float(read.is_refusal(each.text)),
+        "insult": lambda each: float(bool(INSULTS.search(each.text))),
+        "boilerplate": lambda each: float(boilerplate(each) or bool(CLOSERS.search(each.text))),
+        "length": lambda each: len(each.text.split()) / 100,
     }
 )
 """What is detected: 1 where it is there, and for length the hundreds of words."""
@@ -45,14 +45,14 @@ WEIGHTS: Mapping[str, float] = MappingProxyType({"refusal": -1.0, "insult": -2.0
 async def rules(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:
     """One vote, whatever the orders; no model is asked."""
     vote = Vote("", ALONE, "rules", "rules", 0, "unparsed", kind="rules")
-    return [by_scores(vote, [await ruled(row, each.text, None, want, ask) for each in (row.a, row.b)])]
+    return [by_scores(vote, [await rule_score(row, each.text, None, want, ask) for each in (row.a, row.b)])]
 
 
-async def ruled(row: Prompted, answer: str, principle: None, want: Wanted, ask: Ask) -> float:
+async def rule_score(row: Prompted, answer: str, principle: None, want: Wanted, ask: Ask) -> float:
     """One answer's weighted sum; no model is asked."""
-    return points(Exchange(row.messages[-1]["content"], answer), want.rules or WEIGHTS)
+    return points(Exchange(row.messages, answer), want.rules or WEIGHTS)
 
 
-def points(said: Exchange, weights: Mapping[str, float]) -> float:
+def points(exchange: Exchange, weights: Mapping[str, float]) -> float:
     """The weighted sum of what is detected in an answer."""
-    return math.fsum(weight * DETECTORS[name](said) for name, weight in weights.items())
+    return math.fsum(weight * DETECTORS[name](exchange) for name, weight in weights.items())

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cai.flow.ask import Ask
-from cai.judge.methods.choices import Distribution, Said, by_logprobs, choosing, distribution
-from cai.judge.methods.single import Prompted, Reading, Wanted, held
+from cai.judge.methods.choices import Distribution, Reasoning, by_logprobs, choosing, distribution
+from cai.judge.methods.single import Prompted, Reading, Wanted, mass_of
 from cai.judge.methods.votes import ALONE, begun
 from cai.judge.settings import Judging
 from cai.store.rows import Pair, Vote
@@ -26,7 +26,7 @@ async def score(row: Pair, principle: Principle, orders: Sequence[str], want: Ju
     """One vote, whatever the orders; its ``scores`` are the two expected ratings."""
     vote = begun(principle, ALONE, want, ask)
     first, second = [await read_one(row, each.text, principle, want, ask) for each in (row.a, row.b)]
-    least = min(first.least, second.least, key=held)
+    least = min(first.least, second.least, key=mass_of)
     if first.value is None or second.value is None:
         return [least.on(vote)]
     return [least.on(replace(vote, scores=(first.value, second.value)), higher(first.parts, second.parts))]
@@ -55,7 +55,7 @@ async def _with_ten(asked: Rendered, found: Distribution, ask: Ask) -> Mapping[s
         return found.shares
     form = forms.rating(ask.constitution)
     form = replace(form, before=f"{form.before}1", choices=("0",))
-    said = Said("", found.thinking)
+    said = Reasoning("", found.thinking)
     ten = (await by_logprobs(choosing(asked, form, said), 0.0, ask, said)).mass
     return {**found.shares, "1": one * (1 - ten), "10": one * ten}
 

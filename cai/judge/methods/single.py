@@ -13,9 +13,9 @@ from cai.judge.methods.choices import Distribution
 from cai.store.rows import Message
 
 
-def held(found: Distribution) -> float:
+def mass_of(distribution: Distribution) -> float:
     """What the options of a distribution held together."""
-    return found.mass
+    return distribution.mass
 
 
 class Prompted(Protocol):

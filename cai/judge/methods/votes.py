@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cai.flow.ask import Ask
-from cai.judge.methods.choices import NOTHING, Distribution, Draw, Said, distribution
+from cai.judge.methods.choices import NOTHING, Distribution, Draw, Reasoning, distribution
 from cai.judge.settings import Judging
 from cai.judge.statistics import sigmoid
 from cai.models.types import Request
@@ -19,13 +19,13 @@ ALONE = "alone"
 
 
 def shown(row: Pair, order: str) -> tuple[str, str]:
-    """The answers as (A) and (B)."""
+    """The answers in the order shown."""
     return (row.a.text, row.b.text) if order == "ab" else (row.b.text, row.a.text)
 
 
 def style(want: Judging, ask: Ask, reasoning: bool = False) -> Style:
     """How a comparison is put to this judge."""
-    return Style(want.exemplars, ask.model.format, reasoning, want.layout)
+    return Style(want.exemplars, ask.model.format, reasoning, want.layout, want.names)
 
 
 def begun(principle: Principle | None, order: str, want: Judging, ask: Ask) -> Vote:
@@ -33,14 +33,14 @@ def begun(principle: Principle | None, order: str, want: Judging, ask: Ask) -> V
     return Vote(principle.id if principle else "", order, want.method, ask.model.name, ask.seed(), "unparsed")
 
 
-async def verdict(vote: Vote, asked: Rendered, want: Judging, ask: Ask, said: Said = NOTHING) -> Vote:
-    """The vote with the probability of the letter that stands for answer a; a tie counts half for each."""
-    form = forms.verdict(ask.constitution, want.ties)
+async def verdict(vote: Vote, asked: Rendered, want: Judging, ask: Ask, said: Reasoning = NOTHING) -> Vote:
+    """The vote with the probability of the name that stands for answer a; a tie counts half for each."""
+    form = forms.verdict(ask.constitution, want.ties, want.names)
     return of_letters(vote, await distribution(asked, form, want, ask, said, Draw(seed=vote.seed)), form)
 
 
 def of_letters(vote: Vote, found: Distribution, form: Form) -> Vote:
-    """The vote that the letters of a comparison make."""
+    """The vote that the names of a comparison's answers make."""
     if found.status != "ok":
         return found.on(vote)
     first, _, *tie = (found.shares.get(choice, 0.0) for choice in form.choices)

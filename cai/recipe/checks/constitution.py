@@ -1,4 +1,4 @@
-"""Whether a recipe's constitution can judge what its steps ask, and calibrations were fitted for it."""
+"""Whether a recipe's constitution can judge what its steps ask, by the names they use, and calibrations were fitted for it."""
 
 from collections.abc import Iterator
 
@@ -18,3 +18,5 @@ def problems(shape: Shape, machine: Machine) -> Iterator[Problem]:
             yield shape.problem(("constitution",), text)
         for text in stages.not_fitted(block, shape.models, digest(shape.constitution)):
             yield shape.problem((*block.keys, "calibration"), text)
+        for text in stages.misnamed(block, shape.constitution):
+            yield shape.problem((*block.keys, "names"), text)

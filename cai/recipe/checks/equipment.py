@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from cai.data.locations import Origin
 from cai.errors import install
 from cai.models import scripted, vllm
 from cai.models.machine import Machine
@@ -21,10 +21,10 @@ from constitution.source import InputError, Problem
 
 def models(shape: Shape, machine: Machine) -> Iterator[Problem]:
     """The models that it cannot reach, serve or load."""
-    used = {role for block in shape.steps for _, role in named_roles(block.want)}
-    used |= {member for role in used & shape.models.keys() for member in shape.models[role].rewards}
+    roles = {role for block in shape.steps for _, role in named_roles(block.want)}
+    roles |= {member for role in roles & shape.models.keys() for member in shape.models[role].rewards}
     for role, spec in shape.models.items():
-        if role in used:
+        if role in roles:
             yield from _model(spec, shape, machine)
         if spec.api_key_env and not os.environ.get(spec.api_key_env):
             yield shape.problem(("models", role, "api_key_env"), f"{spec.api_key_env} is not set; export it")
@@ -39,13 +39,13 @@ def _model(spec: ModelSpec, shape: Shape, machine: Machine) -> Iterator[Problem]
         if spec.kind == "scripted" and spec.scripted != "none":
             scripted.read_script(Path(spec.scripted))
     except InputError as error:
-        yield from error.found or [Problem(shape.source.path, 0, "", str(error), "recipe")]
+        yield from error.problems or [Problem(shape.source.path, 0, "", str(error), "recipe")]
 
 
 def steps(shape: Shape, machine: Machine) -> Iterator[Problem]:
     """What it lacks for the steps."""
     for block in shape.steps:
-        for keys, text in training.lacking(block, machine):
+        for keys, text in training.shortfalls(block, machine):
             yield shape.problem((*block.keys, *keys), text)
         for key, text in _step(block, shape, machine):
             yield shape.problem((*block.keys, key) if key else block.keys, text)
@@ -68,7 +68,7 @@ def _step(block: Block, shape: Shape, machine: Machine) -> needs.Problems:
         yield from needs.problems(want, machine)
 
 
-def _sources(want: object) -> list[Any]:
+def _sources(want: object) -> list[Origin]:
     """What a step reads from outside."""
     match want:
         case Prompts():

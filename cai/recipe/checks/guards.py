@@ -19,12 +19,12 @@ BESIDE = "a vLLM server of ours would have to be up beside the training; start i
 def problems(want: Aligned, models: Mapping[str, ModelSpec], before: Sequence[Block], machine: Machine) -> Problems:
     """All that is wrong with a block's ``guards`` beyond its schema."""
     yield from (("guards", text) for text in _judge(want))
-    if served(judge := want.guards.get("judge", ""), models, before, machine):
+    if is_server(judge := want.guards.get("judge", ""), models, before, machine):
         yield "guards", f'"{judge}": {BESIDE}'
     yield from (("guards", text) for text in _bounds(want))
 
 
-def served(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block], machine: Machine) -> bool:
+def is_server(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block], machine: Machine) -> bool:
     """Whether a role, what it was trained from, or a member of a combination, is a vLLM server that we would start.
 
     Args:
@@ -33,12 +33,12 @@ def served(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block], 
     if role in models:
         members = [models[each] for each in models[role].rewards if each in models]
         return any(each.served for each in (models[role], *members))
-    made = next((number for number, each in enumerate(before) if each.trains and each.role == role), None)
-    if made is None or before[made].kind == "reward":  # those that we trained are asked in the training's own process
+    place = next((number for number, each in enumerate(before) if each.trains and each.role == role), None)
+    if place is None or before[place].kind == "reward":  # those that we trained are asked in the training's own process
         return False
-    base = before[made].want.base
-    known = base in models or any(each.role == base for each in before[:made])
-    return served(base, models, before[:made], machine) if known else "vllm" in machine.packages
+    base = before[place].want.base
+    is_ours = base in models or any(each.role == base for each in before[:place])
+    return is_server(base, models, before[:place], machine) if is_ours else "vllm" in machine.packages
 
 
 def _judge(want: Aligned) -> Iterator[str]:
@@ -58,8 +58,8 @@ def _judge(want: Aligned) -> Iterator[str]:
 
 
 def _bounds(want: Aligned) -> Iterator[str]:
-    read = guards.parse(want.guards)
-    for act, bounds in (("warn", read.warn), ("stop", read.stop)):
+    limits = guards.parse(want.guards)
+    for act, bounds in (("warn", limits.warn), ("stop", limits.stop)):
         for name, (least, most) in bounds.items():
             if least is not None and most is not None and least > most:
                 yield f"{name}.{act} must rise, found [{least:g}, {most:g}]"

@@ -16,11 +16,9 @@ def problems(shape: Shape, machine: Machine) -> Iterator[Problem]:
         text = "no role has a price, so that nothing would be counted; give those that cost one: `price: {in: 2.5, out: 10}`"
         yield shape.problem(("budget",), text)
     for name, spec in models.items():
-        paid = [role for role in spec.rewards if role in models and models[role].price]
-        if paid and not spec.price:
-            text = (
-                f'"{paid[0]}" has a price, and what is asked of several together is counted for all; give this role one'
-            )
+        roles = [role for role in spec.rewards if role in models and models[role].price]
+        if roles and not spec.price:
+            text = f'"{roles[0]}" has a price, and what is asked of several together is counted for all; give this role one'
             yield shape.problem(("models", name, "rewards"), text)
 
 

@@ -6,7 +6,7 @@ from cai.judge.methods import METHODS
 from cai.models.machine import Machine
 from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
-from cai.recipe.checks.guards import BESIDE, served
+from cai.recipe.checks.guards import BESIDE, is_server
 from cai.stages.grpo import Grpo
 from cai.stages.online import Online
 from cai.stages.ppo import Ppo
@@ -22,7 +22,7 @@ PLAIN = ("constant", "constant_with_warmup", "linear", "cosine", "cosine_with_re
 def problems(want: Online, models: Mapping[str, ModelSpec], before: Sequence[Block], machine: Machine) -> Problems:
     """All that is wrong with such a block beyond its schema."""
     yield from _scorer(want)
-    if served(want.reward, models, before, machine):
+    if is_server(want.reward, models, before, machine):
         yield "reward", BESIDE
     yield from _kl(want)
     match want:
@@ -44,8 +44,8 @@ def _scorer(want: Online) -> Problems:
 
 def _kl(want: Online) -> Problems:
     key, value = ("kl_coef", want.kl_coef) if isinstance(want, Ppo) else ("beta", getattr(want, "beta", None))
-    learned = bool(METHODS[want.method].model_kind)
-    if value == 0 and learned and not want.no_kl:
+    by_model = bool(METHODS[want.method].model_kind)
+    if value == 0 and by_model and not want.no_kl:
         yield (
             key,
             "is 0: nothing would keep the policy from what fools the reward; raise it, or say so again with no_kl: true",
@@ -67,10 +67,10 @@ def _ppo(want: Ppo) -> Problems:
     if want.num_mini_batches > want.batch_size:
         yield "num_mini_batches", f"must be at most batch_size ({want.batch_size}), found {want.num_mini_batches}"
     if want.lr_scheduler_type not in PLAIN:
-        named = ", ".join(PLAIN)
+        options = ", ".join(PLAIN)
         yield (
             "lr_scheduler_type",
-            f"{want.lr_scheduler_type} needs settings for which ppo has no keys; say one of: {named}",
+            f"{want.lr_scheduler_type} needs settings for which ppo has no keys; say one of: {options}",
         )
     if want.gradient_accumulation_steps != 1:
         yield "gradient_accumulation_steps", "is set by batch_size and num_mini_batches here; take it out"

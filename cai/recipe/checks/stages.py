@@ -1,11 +1,10 @@
 """What a recipe's schema cannot say about a step: settings that do not go together, each a sentence."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import Any
 
 from cai.data.labels import conflicts
 from cai.judge.calibration import DECIDES
-from cai.judge.methods import METHODS, Method
+from cai.judge.methods import BESIDE, METHODS, Method
 from cai.judge.settings import Judging
 from cai.models.machine import Machine
 from cai.models.spec import ModelSpec
@@ -23,22 +22,23 @@ from cai.stages.score import Score
 from cai.store.votes import LOGPROBS, SAMPLED
 from cai.train.launch import guards
 from constitution.model import Constitution
+from constitution.naming import LETTERS, RENAMED, unnamed
 
 Problems = Iterator[tuple[str, str]]
 """The key in the block (or nothing, for the block itself), and a sentence."""
 
 
-def misplaced(role: str, scores: bool, models: Mapping[str, ModelSpec], steps: Sequence[Block], place: int) -> str:
+def misplacement(role: str, scores: bool, models: Mapping[str, ModelSpec], steps: Sequence[Block], place: int) -> str:
     """Why a role that is there cannot be named by a step; empty where it is not there at all.
 
     Args:
         scores: whether a reward model is wanted.
         steps: all of them; ``place`` is the one that names it.
     """
-    made = [number for number, each in enumerate(steps) if each.trains and each.role == role]
-    if role not in models and made and made[0] >= place:
-        return f'"{role}" is trained after this step; move it before' if made[0] > place else ""
-    if role not in models and not made:
+    makers = [number for number, each in enumerate(steps) if each.trains and each.role == role]
+    if role not in models and makers and makers[0] >= place:
+        return f'"{role}" is trained after this step; move it before' if makers[0] > place else ""
+    if role not in models and not makers:
         return ""
     if scores:
         return f'"{role}" is no reward model; name one, or set `method: score`, by which a judge rates answers'
@@ -48,33 +48,45 @@ def misplaced(role: str, scores: bool, models: Mapping[str, ModelSpec], steps: S
 def unjudged(block: Block, constitution: Constitution) -> Iterator[str]:
     """Where nothing can be judged by this constitution."""
     tracks = getattr(block.want, "tracks", ())
-    for who, judging in _judging(block):
-        if not judging.needs:
+    for who, way in _methods(block):
+        if not way.needs:
             continue
-        able = [each for each in constitution.principles if judging.judges_by(each)]
+        able = [each for each in constitution.principles if way.judges_by(each)]
         if any(not tracks or not each.applies_to.track or set(tracks) & set(each.applies_to.track) for each in able):
             continue
-        what = "a judgment question" if judging.needs == "judgment" else "propositions"
+        what = "a judgment question" if way.needs == "judgment" else "propositions"
         where = f" that applies to the track {' or '.join(tracks)}" if able else ""
         yield f"no principle of {constitution.name}{where} has {what}, which {who} needs; add {what} or one with it"
 
 
-def unanswered(block: Block, there: Set[str]) -> str:
+def misnamed(block: Block, constitution: Constitution) -> Iterator[str]:
+    """Where the constitution's words call the answers otherwise than the step does."""
+    want = block.want
+    if not isinstance(want, Label) or want.names not in RENAMED or want.method not in BESIDE:
+        return
+    for place in unnamed(constitution, want.layout):
+        yield (
+            f"calls answers by {want.names}, and {place} of {constitution.name} by letters that cannot be replaced; write "
+            "them tracks as (A) and (B), or take `names` out"
+        )
+
+
+def unanswered(block: Block, tracks: Set[str]) -> str:
     """Why a step would answer no prompt; empty where it answers some, or none is known.
 
     Args:
-        there: the tracks that its prompts are on.
+        tracks: the tracks that its prompts are on.
     """
-    if not isinstance(block.want, Sample | Online) or not there or there & set(block.want.tracks):
+    if not isinstance(block.want, Sample | Online) or not tracks or tracks & set(block.want.tracks):
         return ""
-    has, wants = " and ".join(sorted(there)), " and ".join(block.want.tracks)
-    return f"answers {wants} prompts, and {block.reads} has {has} ones alone; give it `tracks: [{', '.join(sorted(there))}]`"
+    has, wants = " and ".join(sorted(tracks)), " and ".join(block.want.tracks)
+    return f"answers {wants} prompts, and {block.reads} has {has} ones alone; give it `tracks: [{', '.join(sorted(tracks))}]`"
 
 
-def _judging(block: Block) -> Iterator[tuple[str, Method]]:
+def _methods(block: Block) -> Iterator[tuple[str, Method]]:
     """Who judges in a step, and how."""
-    if found := method(block):
-        yield block.name, found
+    if way := method(block):
+        yield block.name, way
     if isinstance(block.want, Revise) and block.want.judge:
         yield f"the judge of {block.name}", METHODS["logprob"]
     if name := guards.scoring(getattr(block.want, "guards", {})):
@@ -93,11 +105,12 @@ def not_fitted(block: Block, models: Mapping[str, ModelSpec], constitution: str)
         model = models[role].title if role in models else ""
         judge = {"constitution": constitution, "model": model or calibration.judge.get("model")}
         judge |= {key: getattr(block.want, key) for key in DECIDES}
+        judge |= {"names": block.want.names}
         judge |= {"verdict": block.want.verdict} if block.want.verdict != "auto" else {}
         judge |= {"verdicts": block.want.verdicts} if calibration.judge.get("verdict") == SAMPLED else {}
-        if role in models and (held := models[role].identity().get("weights")) and "weights" in calibration.judge:
-            judge |= {"weights": held, "model": calibration.judge["model"]}  # what it holds says more than its name
-        for key, was in calibration.judge.items():
+        if role in models and (weights := models[role].identity().get("weights")) and "weights" in calibration.judge:
+            judge |= {"weights": weights, "model": calibration.judge["model"]}  # what it holds says more than its name
+        for key, was in {"names": LETTERS, **calibration.judge}.items():
             # A model may be named by another path to it.
             if _last(was) != _last(judge.get(key, was)):
                 yield f"was fitted for {key} {was}, and this is {judge[key]}; fit it anew with cai judge-eval, or take it out"
@@ -135,7 +148,7 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield "n", f"must be a multiple of group ({group}), found {n}"
         case Sample(temperature=0):
             yield "temperature", "is 0, at which all answers to a prompt are the same; raise it"
-        case Ppo(rollouts=role) if role and not _served(role, models, before):
+        case Ppo(rollouts=role) if role and not _is_server(role, models, before):
             yield (
                 "rollouts",
                 f'"{role}" is no role of `models` with `vllm:`, whose servers could be started; name such a one',
@@ -152,7 +165,7 @@ def _dialogue(want: Sample | Revise) -> Problems:
         yield key, "is for conversations that go on; add `turns: 2` or more, or take it out"
 
 
-def _served(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> bool:
+def _is_server(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> bool:
     """Whether a role that is there is a server of ours."""
     return models[role].kind == "vllm" if role in models else all(each.role != role for each in before)
 
@@ -161,9 +174,9 @@ def _too_many(block: Block, models: Mapping[str, ModelSpec]) -> Problems:
     """A row stage asks all its models at once; an evaluation asks one after the other."""
     if not isinstance(block.want, Label | Revise):
         return
-    hosted = [(key, models[role]) for key, role in named_roles(block.want) if role in models and models[role].hosted]
-    for key, spec in hosted[1:]:
-        if not hosted[0][1].same_server(spec):
+    hosts = [(key, models[role]) for key, role in named_roles(block.want) if role in models and models[role].hosted]
+    for key, spec in hosts[1:]:
+        if not hosts[0][1].same_server(spec):
             yield key, "two models would have to be up on this machine at once; give one of them by `endpoints`"
             return
 
@@ -212,14 +225,16 @@ def _settings(want: Label) -> Problems:
         yield "ties", "are for sampled verdicts on two answers beside each other; take it out"
     if want.rules and want.method != "rules":
         yield "rules", "are for the method rules; take them out"
+    if want.names != LETTERS and want.method not in BESIDE:
+        yield "names", f"are for two answers beside each other, which {want.method} does not show; take them out"
 
 
 def _verdicts(block: Block, models: Mapping[str, ModelSpec]) -> Problems:
     """What is said of how a judge's choice is read, by any step that has a judge."""
-    want, usual, asks = block.want, Judging(), {who.model_kind for _, who in _judging(block)}
-    given = [key for key in ("verdict", "verdicts") if getattr(want, key) != getattr(usual, key)]
-    if given and "text" not in asks:
-        yield given[0], "is for a judge that chooses among options, and none is asked here; take it out"
+    want, usual, asks = block.want, Judging(), {who.model_kind for _, who in _methods(block)}
+    keys = [key for key in ("verdict", "verdicts") if getattr(want, key) != getattr(usual, key)]
+    if keys and "text" not in asks:
+        yield keys[0], "is for a judge that chooses among options, and none is asked here; take it out"
     elif want.verdict == LOGPROBS and want.verdicts != usual.verdicts:
         yield "verdicts", "are for sampled verdicts, and these are read by log-probability; take it out"
     elif want.verdict == SAMPLED and want.verdicts > 1 and _heats(want, models) == {0}:
@@ -229,13 +244,13 @@ def _verdicts(block: Block, models: Mapping[str, ModelSpec]) -> Problems:
         )
 
 
-def _heats(want: Any, models: Mapping[str, ModelSpec]) -> set[float | None]:
+def _heats(want: object, models: Mapping[str, ModelSpec]) -> set[float | None]:
     """The temperatures at which verdicts are sampled: the roles' own, or the step's where it has one for them."""
     keys = ("judge",) if isinstance(want, Revise) else ("model", "judge", "panel", "reward")
     roles = {role for key, role in named_roles(want) if key in keys}
     step = want.temperature if isinstance(want, Label | Score) else None
-    known = [models[role].temperature for role in roles if role in models]
-    return {step if own is None else own for own in known}
+    temperatures = [models[role].temperature for role in roles if role in models]
+    return {step if own is None else own for own in temperatures}
 
 
 def _group(want: Label, block: Block, before: Sequence[Block]) -> Problems:

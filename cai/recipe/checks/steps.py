@@ -6,7 +6,7 @@ from pathlib import Path
 from cai.models.machine import Machine
 from cai.models.spec import ModelSpec
 from cai.recipe import ensemble
-from cai.recipe.block import Block, named_roles, scored
+from cai.recipe.block import Block, asks_reward_model, named_roles
 from cai.recipe.checks import stages
 from cai.recipe.models import read_weights
 from cai.recipe.shape import Shape
@@ -38,16 +38,16 @@ def combinations(shape: Shape, machine: Machine) -> Iterator[Problem]:
 def _role(key: str, role: str, place: int, shape: Shape) -> Iterator[str]:
     """Why a step cannot have the role that it names under a key."""
     steps, models = shape.steps, shape.models
-    block, scores = steps[place], scored(steps[place], key)
-    trainers = [each for each in steps[:place] if each.trains and each.known_to(block)]
-    trained = [each.role for each in trainers if (each.kind == "reward") == scores]
-    known = [*(role for role, spec in models.items() if spec.scorer == scores), *trained]
-    if role in known:
+    block, scores = steps[place], asks_reward_model(steps[place], key)
+    trainers = [each for each in steps[:place] if each.trains and each.visible_to(block)]
+    products = [each.role for each in trainers if (each.kind == "reward") == scores]
+    options = [*(role for role, spec in models.items() if spec.scorer == scores), *products]
+    if role in options:
         yield from _unusable(key, role, models, steps[:place])
-    elif text := stages.misplaced(role, scores, models, steps, place):
+    elif text := stages.misplacement(role, scores, models, steps, place):
         yield text
-    elif key not in WEIGHTS or _mistyped(role, known, shape.folder):
-        yield f'there is no {"reward model" if scores else "model"} "{role}"; {nearest(role, known)}'
+    elif key not in WEIGHTS or _is_typo(role, options, shape.folder):
+        yield f'there is no {"reward model" if scores else "model"} "{role}"; {nearest(role, options)}'
     else:
         texts: list[str] = []
         read_weights(role, (), shape.folder, lambda _, text: texts.append(text))
@@ -62,6 +62,6 @@ def _unusable(key: str, role: str, models: Mapping[str, ModelSpec], before: Sequ
         yield text
 
 
-def _mistyped(role: str, known: list[str], folder: Path) -> bool:
+def _is_typo(role: str, options: list[str], folder: Path) -> bool:
     """Whether what could be a folder's name is more likely a role's."""
-    return "/" not in role and find(role, folder) is None and close(role, known) != ""
+    return "/" not in role and find(role, folder) is None and close(role, options) != ""

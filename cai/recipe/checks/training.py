@@ -64,7 +64,7 @@ def problems(want: object, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield from _thresholds(want, before)
 
 
-def lacking(block: Block, machine: Machine) -> Iterator[tuple[tuple[str, ...], str]]:
+def shortfalls(block: Block, machine: Machine) -> Iterator[tuple[tuple[str, ...], str]]:
     """What a training step needs and the machine has not: the keys below the block's, and a sentence."""
     want = block.want
     if not isinstance(want, Train):
@@ -73,39 +73,39 @@ def lacking(block: Block, machine: Machine) -> Iterator[tuple[tuple[str, ...], s
         yield (), f"training needs the package trl; run: {install('train')}"
         return
     try:
-        known = configs.keys(block.kind)
+        options = configs.keys(block.kind)
     except UserError as error:
         yield (), str(error)
         return
     for key in want.trl:
-        if key not in known:
-            meant = close(key, sorted(known))
-            more = (
-                f'did you mean "{meant}"?' if meant else f"{configs.CONFIGS[block.kind]} has none like it; take it out"
+        if key not in options:
+            match = close(key, sorted(options))
+            advice = (
+                f'did you mean "{match}"?' if match else f"{configs.CONFIGS[block.kind]} has none like it; take it out"
             )
-            yield ("trl", key), f"unknown key; {more}"
+            yield ("trl", key), f"unknown key; {advice}"
 
 
 def surroundings(where: Hardware, logs: str, steps: Sequence[Block], machine: Machine) -> Problems:
     """What is wrong with the hardware and the logs of a recipe that trains: the recipe's key, and a sentence."""
-    trained = [block.kind for block in steps if isinstance(block.want, Train)]
+    kinds = [block.kind for block in steps if isinstance(block.want, Train)]
     if text := hardware.unknown(where):
         yield "hardware", text
-    elif where.sharded and "ppo" in trained:
+    elif where.sharded and "ppo" in kinds:
         yield (
             "hardware",
             "ppo shares out rows, not weights, and cannot run where weights are spread; use ddp, and lora where the models "
             "are too large for one GPU",
         )
-    elif where.sharded and (named := [block.name for block in steps if getattr(block.want, "guards", None)]):
+    elif where.sharded and (names := [block.name for block in steps if getattr(block.want, "guards", None)]):
         yield (
             "hardware",
-            f"guards look at whole models and do nothing where weights are spread, but {named[0]} sets some; take them out, or "
+            f"guards look at whole models and do nothing where weights are spread, but {names[0]} sets some; take them out, or "
             "use ddp",
         )
-    elif machine.serves_here and trained:
+    elif machine.serves_here and kinds:
         yield from (("hardware", text) for text in hardware.unable(where, machine))
-    if trained and (text := logger(logs, machine) or unwelcome(logs)):
+    if kinds and (text := logger(logs, machine) or unwelcome(logs)):
         yield "logs", text
 
 
@@ -153,13 +153,13 @@ def _weights(want: Dpo) -> Problems:
 
 
 def _smoothing(want: Dpo) -> Problems:
-    known = ", ".join(SMOOTHED)
+    losses = ", ".join(SMOOTHED)
     if "exo_pair" in want.loss_type and not want.label_smoothing:
         yield "label_smoothing", "must be above 0 for the loss exo_pair; its paper has 0.001"
     if "robust" in want.loss_type and want.label_smoothing >= 0.5:
         yield "label_smoothing", f"must be below 0.5 for the loss robust, found {want.label_smoothing:g}"
     if want.label_smoothing and not set(SMOOTHED) & set(want.loss_type):
-        yield "label_smoothing", f"bears only on the losses {known}; take it out, or see `soft_labels`"
+        yield "label_smoothing", f"bears only on the losses {losses}; take it out, or see `soft_labels`"
 
 
 def _soft(want: Dpo) -> Problems:

@@ -13,16 +13,22 @@ COMPLETE = "complete"
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; torn ones, left by a kill while they were written, are removed."""
-    folders = sorted(folder.glob("checkpoint-*"), key=step_of)
+    folders = _checkpoints(folder)
     for torn in (each for each in folders if not (each / COMPLETE).exists()):
         shutil.rmtree(torn)
     return next((each for each in reversed(folders) if (each / COMPLETE).exists()), None)
 
 
-def thin(folder: Path, kept: int) -> None:
+def thin(folder: Path, count: int) -> None:
     """Let all but the last checkpoints go."""
-    for each in sorted(folder.glob("checkpoint-*"), key=step_of)[:-kept]:
+    for each in _checkpoints(folder)[:-count]:
         shutil.rmtree(each)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """All that there are, by their steps; a copy that somebody made beside one is none."""
+    named = (each for each in folder.glob("checkpoint-*") if each.name.removeprefix("checkpoint-").isdecimal())
+    return sorted(named, key=step_of)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -33,7 +39,7 @@ def step_of(checkpoint: Path) -> int:
 def step_in(line: str) -> float:
     """The step that a line is of; 0 where it is damaged, which then stays as it is."""
     with suppress(ValueError, RecursionError):
-        if isinstance(known := json.loads(line), dict) and isinstance(step := known.get("step"), int | float):
+        if isinstance(data := json.loads(line), dict) and isinstance(step := data.get("step"), int | float):
             return step
     return 0
 
@@ -41,6 +47,6 @@ def step_in(line: str) -> float:
 def rewind(metrics: Path, step: int) -> None:
     """Forget the lines of steps after the checkpoint, which are done again, and a torn last one."""
     if metrics.exists():
-        kept = [line for line in whole_lines(metrics) if step_in(line) <= step]
-        if sum(len(line.encode()) + 1 for line in kept) != metrics.stat().st_size:
-            write_lines(metrics, kept)
+        lines = [line for line in whole_lines(metrics) if step_in(line) <= step]
+        if sum(len(line.encode()) + 1 for line in lines) != metrics.stat().st_size:
+            write_lines(metrics, lines)

@@ -55,8 +55,10 @@ def _fields(module: str, name: str) -> frozenset[str]:
     [config] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name] or [None]
     if config is None:
         raise LookupError(f"{module}.{name}")
-    said = [node for node in config.body if isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node)]
-    own = frozenset(node.target.id for node in said if isinstance(node.target, ast.Name))
+    annotations = [
+        node for node in config.body if isinstance(node, ast.AnnAssign) and "ClassVar" not in ast.unparse(node)
+    ]
+    own = frozenset(node.target.id for node in annotations if isinstance(node.target, ast.Name))
     return own.union(*(_fields(module, base.id) for base in config.bases if isinstance(base, ast.Name)))
 
 

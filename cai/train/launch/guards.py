@@ -10,9 +10,8 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
 
 from cai.data.clean import Exchange, boilerplate
 from cai.judge.methods.rules import CLOSERS
@@ -86,37 +85,38 @@ class Alarm:
     stops: bool
 
 
-def parse(given: Mapping[str, Any]) -> Guards:
+def parse(block: Mapping[str, object]) -> Guards:
     """A block's ``guards``, as YAML or JSON has it: settings, and for each measure {warn: …, stop: …}.
 
     A bound is a number (the least for entropy and chosen, the most for others) or a pair.
     """
-    settings = {key: value for key, value in given.items() if key not in MEASURES}
+    settings = {key: value for key, value in block.items() if key not in MEASURES}
     limits: dict[str, dict[str, Bounds]] = {"warn": {}, "stop": {}}
-    for name, said in given.items():
+    for name, bounds in block.items():
         if name in MEASURES:
-            for act, bound in said.items():
+            assert isinstance(bounds, Mapping)
+            for act, bound in bounds.items():
                 limits[act][name] = _bounds(name, bound)
     usual = {name: each.warn for name, each in MEASURES.items()}
-    return Guards(**settings, warn={**usual, **limits["warn"]}, stop=limits["stop"])
+    return replace(Guards(), **settings, warn={**usual, **limits["warn"]}, stop=limits["stop"])
 
 
-def scoring(given: Mapping[str, Any]) -> str:
+def scoring(block: Mapping[str, object]) -> str:
     """The method by which the held-out judge scores answers; empty where nobody does."""
-    return given.get("method") or ("score" if given.get("judge") else "")
+    return str(block.get("method") or ("score" if block.get("judge") else ""))
 
 
 def text_measures(texts: Sequence[str]) -> dict[str, float]:
     """What answers tell without a model: mean words, and shares of repetition, boilerplate, and the commonest ends."""
-    said = [text for text in texts if text.strip()]
-    if not said:
+    answers = [text for text in texts if text.strip()]
+    if not answers:
         return {"words": 0.0}
     return {
         "words": statistics.fmean(len(text.split()) for text in texts),
-        "repetition": statistics.fmean(map(_repeated, said)),
-        "boilerplate": statistics.fmean(map(_known, said)),
-        "opening": _commonest([" ".join(_words(text)[:4]) for text in said]),
-        "closer": _commonest([" ".join(_words(_last_sentence(text))) for text in said]),
+        "repetition": statistics.fmean(map(_repetition, answers)),
+        "boilerplate": statistics.fmean(map(_has_boilerplate, answers)),
+        "opening": _commonest([" ".join(_words(text)[:4]) for text in answers]),
+        "closer": _commonest([" ".join(_words(_last_sentence(text))) for text in answers]),
     }
 
 
@@ -137,13 +137,13 @@ def alarms(measures: Mapping[str, float], guards: Guards) -> list[Alarm]:
     breaches = []
     for name, value in measures.items():
         for bounds, stops in ((guards.stop.get(name), True), (guards.warn.get(name), False)):
-            if bounds and (broken := _broken(value, bounds)):
-                breaches.append(Alarm(f"{name} {value:.3g} {broken} ({MEASURES[name].about})", stops))
+            if bounds and (breach := _breach(value, bounds)):
+                breaches.append(Alarm(f"{name} {value:.3g} {breach} ({MEASURES[name].about})", stops))
                 break
     return breaches
 
 
-def _broken(value: float, bounds: Bounds) -> str:
+def _breach(value: float, bounds: Bounds) -> str:
     least, most = bounds
     if math.isnan(value):
         return "is no number"
@@ -152,17 +152,17 @@ def _broken(value: float, bounds: Bounds) -> str:
     return f"is above {most:g}" if most is not None and value > most else ""
 
 
-def _bounds(name: str, bound: Any) -> Bounds:
-    if isinstance(bound, (list, tuple)):
+def _bounds(name: str, bound: float | Sequence[float | None]) -> Bounds:
+    if isinstance(bound, Sequence):
         return (bound[0], bound[1])
     return (bound, None) if MEASURES[name].warn[1] is None else (None, bound)
 
 
-def _known(text: str) -> bool:
-    return boilerplate(Exchange("", text)) or bool(CLOSERS.search(text))
+def _has_boilerplate(text: str) -> bool:
+    return boilerplate(Exchange((), text)) or bool(CLOSERS.search(text))
 
 
-def _repeated(text: str) -> float:
+def _repetition(text: str) -> float:
     words = _words(text)
     triples = [tuple(words[n : n + 3]) for n in range(len(words) - 2)]
     return 1 - len(set(triples)) / len(triples) if triples else 0.0

@@ -8,14 +8,14 @@ several devices a step has ``per_device_train_batch_size`` examples on each, so 
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from cai.models import cpu, gpus
 from cai.models.machine import Machine
+from constitution.wording import count
 
 CONFIGS = Path(__file__).parents[1] / "hardware"
 SPREAD = ("ddp", "fsdp2", "zero3")
@@ -43,7 +43,7 @@ class Hardware:
             return self.processes or max(1, len(gpus.visible()))
         if self.kind in ("auto", "cpu"):
             return self.processes or 1
-        return self.processes or int(_config(self.kind).get("num_processes") or 1)
+        return self.processes or int(str(_config(self.kind).get("num_processes") or 1))
 
     @property
     def device(self) -> str:
@@ -86,19 +86,19 @@ class Hardware:
 
     def environment(self) -> dict[str, str]:
         """Which devices the trainer sees, and on how many threads each process computes."""
-        seen = gpus.visible()
-        if self.kind == "cpu" or not seen:
+        devices = gpus.visible()
+        if self.kind == "cpu" or not devices:
             threads = {"OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // self.count))}
             return {"ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": "", **(threads if self.count > 1 else {})}
         # Trainers refuse to run alone where they see several GPUs.
-        return {"CUDA_VISIBLE_DEVICES": seen[0]} if self.kind == "auto" or self.count == 1 else {}
+        return {"CUDA_VISIBLE_DEVICES": devices[0]} if self.kind == "auto" or self.count == 1 else {}
 
 
-def read(given: str | Mapping[str, Any] | None) -> Hardware:
+def read(setting: str | Mapping[str, object] | None) -> Hardware:
     """The recipe's key, checked against its schema: a word or path, or both keys."""
-    if given is None or isinstance(given, str):
-        return Hardware(given or "auto")
-    return Hardware(given.get("kind", "auto"), given.get("processes"))
+    if setting is None or isinstance(setting, str):
+        return Hardware(setting or "auto")
+    return replace(Hardware(), **setting)
 
 
 def unknown(hardware: Hardware) -> str:
@@ -119,19 +119,19 @@ def unknown(hardware: Hardware) -> str:
 
 def unable(hardware: Hardware, machine: Machine) -> Iterator[str]:
     """What a machine lacks for it."""
-    there = len(machine.gpus)
-    if hardware.kind in SPREAD and not there:
+    gpus = len(machine.gpus)
+    if hardware.kind in SPREAD and not gpus:
         yield (
             f"{hardware.kind} is for GPUs, and this machine shows none; take it out, or share the rows among processes on the "
             "CPU with {kind: cpu, processes: 2}"
         )
-    elif hardware.kind in SPREAD and (hardware.processes or 0) > there:
-        yield f"asks for {hardware.processes} processes, and this machine shows {there} GPUs; take `processes` out"
+    elif hardware.kind in SPREAD and (hardware.processes or 0) > gpus:
+        yield f"asks for {hardware.processes} processes, and this machine shows {count(gpus, 'GPU')}; take `processes` out"
     if hardware.kind == "auto" and (hardware.processes or 1) > 1:
         yield "auto is one process; say cpu, ddp, fsdp2 or zero3 beside `processes`"
     if hardware.distributed == "DEEPSPEED" and "deepspeed" not in machine.packages:
         yield "zero3 needs the package deepspeed; run: pip install deepspeed, or use fsdp2, which needs nothing more"
 
 
-def _config(path: str) -> dict[str, Any]:
+def _config(path: str) -> dict[str, object]:
     return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}

@@ -94,8 +94,8 @@ class Need:
     @property
     def all(self) -> int:
         """The sum."""
-        held = self.weights + self.gradients + self.optimizer + self.reference
-        return held + self.activations + self.logits + self.process
+        state = self.weights + self.gradients + self.optimizer + self.reference
+        return state + self.activations + self.logits + self.process
 
 
 def size(folder: Path) -> Size | None:
@@ -128,14 +128,14 @@ def need(stage: str, kind: str, want: Train, base: Size, hardware: Hardware) -> 
     tokens = want.per_device_train_batch_size * SIDES.get(kind, 1) * want.max_length
     return Need(
         stage=stage,
-        weights=models * _held(want, half) * count // 2 // share,
+        weights=models * _weight_bytes(want, half) * count // 2 // share,
         gradients=models * 4 * trained // share,
         optimizer=models * 8 * trained // share,
         reference=reference // share,
         activations=int(tokens * _activations(base, half, want) * (1 if device == "GPU" else LOOSE)),
         logits=_logits(kind, want, base, tokens),
         process=PROCESS,
-        there=_there(device) // (hardware.count if device == "CPU" else 1),
+        there=_capacity(device) // (hardware.count if device == "CPU" else 1),
         device=device,
     )
 
@@ -159,14 +159,14 @@ def remedy(batch: int, checkpointing: bool, lora: int | None) -> str:
     return f"{text}, or set {' or '.join(sets)}" if sets else text
 
 
-def ran_out(log: str, code: int, want: Train | None, done: int) -> str:
+def ran_out(log: str, code: int, want: Train | None, steps: int) -> str:
     """The sentence for a training that ran out of memory; empty where it failed of something else.
 
     Args:
         log: the end of what it said.
         code: with which it ended.
         want: its block; None for a process that trains nothing.
-        done: steps that it had done.
+        steps: steps that it had done.
     """
     message = re.search(
         r"OutOfMemoryError|CUDA out of memory|DefaultCPUAllocator|^MemoryError|Cannot allocate memory", log, re.M
@@ -180,7 +180,7 @@ def ran_out(log: str, code: int, want: Train | None, done: int) -> str:
         return f"{what} though it trains nothing; it needs a machine with more"
     batch = want.per_device_train_batch_size
     return (
-        f"{what} in step {done + 1}, with {batch} × {want.max_length} tokens on each device: "
+        f"{what} in step {steps + 1}, with {batch} × {want.max_length} tokens on each device: "
         f"{remedy(batch, want.gradient_checkpointing, want.lora)}; what is done is kept, and it goes on from its last checkpoint"
     )
 
@@ -205,12 +205,12 @@ def _text(path: str) -> str:
         return ""
 
 
-def _held(want: Train, half: bool) -> int:
+def _weight_bytes(want: Train, half: bool) -> int:
     """Twice the bytes that a weight takes: four bits are half of one."""
     if getattr(want, "quantization", None) == "4bit":
         return 1
-    kept = want.trl.get("model_init_kwargs", {}).get("dtype") if want.trl else None
-    if kept in ("bfloat16", "float16"):
+    dtype = want.init_kwargs.get("dtype")
+    if dtype in ("bfloat16", "float16"):
         return 4
     return 12 if half else 8
 
@@ -232,10 +232,10 @@ def _logits(kind: str, want: Train, base: Size, tokens: int) -> int:
     return COPIES * 4 * answers * base.vocabulary
 
 
-def _there(device: str) -> int:
+def _capacity(device: str) -> int:
     """Bytes of memory of the smallest GPU that may be used, or of this machine."""
     if device == "CPU" or not shutil.which("nvidia-smi"):
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     line = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    asked = subprocess.run(line, capture_output=True, text=True).stdout.split()
-    return min((int(each) for each in asked if each.isdigit()), default=0) * 2**20
+    sizes = subprocess.run(line, capture_output=True, text=True).stdout.split()
+    return min((int(each) for each in sizes if each.isdigit()), default=0) * 2**20

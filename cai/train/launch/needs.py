@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from cai.errors import install
 from cai.models import own_code
@@ -41,11 +40,11 @@ def untemplated(want: Train, weights: str) -> str:
         weights: the base's folder, or its name on the Hub.
     """
     folder = Path(weights)
-    settings = folder / "tokenizer_config.json"
-    if (isinstance(want, Sft) and want.chat_template) or not settings.is_file() or any(folder.glob("chat_template*")):
+    file = folder / "tokenizer_config.json"
+    if (isinstance(want, Sft) and want.chat_template) or not file.is_file() or any(folder.glob("chat_template*")):
         return ""
-    said = _settings(settings)
-    if not said or said.get("chat_template"):
+    settings = _settings(file)
+    if not settings or settings.get("chat_template"):
         return ""
     if not isinstance(want, Sft):
         return f"{weights} is a base model without a chat template; train sft with chat_template first, and start from that"
@@ -68,32 +67,33 @@ def unloadable(spec: ModelSpec, machine: Machine) -> str:
         return f"is loaded by the package transformers, which is not here; run: {install('train')}"
     if own_code.needed(spec.weights or spec.reward):
         return f"{spec.weights or spec.reward} {own_code.UNKNOWN}"
-    held = _architectures(Path(spec.reward)) if spec.reward else []
-    if held and all(each.endswith("ForCausalLM") for each in held):
+    kinds = _architectures(Path(spec.reward)) if spec.reward else []
+    if kinds and all(each.endswith("ForCausalLM") for each in kinds):
         return (
-            f"{spec.reward} is a {held[0]}, which gives no scores; name a reward model, such as the stage reward makes"
+            f"{spec.reward} is a {kinds[0]}, which gives no scores; name a reward model, such as the stage reward makes"
         )
     return ""
 
 
 def _architectures(folder: Path) -> list[str]:
     """What a folder's model is, by its own settings; empty where they do not say, or are none."""
-    return _settings(folder / "config.json").get("architectures") or []
+    names = _settings(folder / "config.json").get("architectures")
+    return list(map(str, names)) if isinstance(names, list) else []
 
 
-def _settings(file: Path) -> dict[str, Any]:
+def _settings(file: Path) -> dict[str, object]:
     """A model's own settings; none where the file is not there or is damaged, which its loader tells better."""
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 def unable(want: Sft, machine: Machine) -> Problems:
     """What a machine cannot do of the ``sft`` settings; the trainer asks again, for it can be run by hand."""
-    if want.packing and (missing := packing_needs(machine)):
-        yield "packing", f"needs {missing}; take it out, and examples are padded instead"
+    if want.packing and (lack := packing_needs(machine)):
+        yield "packing", f"needs {lack}; take it out, and examples are padded instead"
     if want.quantization:
         if not want.lora:
             yield (
@@ -127,20 +127,20 @@ def logger(logs: str, machine: Machine) -> str:
 def unwelcome(logs: str) -> str:
     """Why the figures would not get where they are to go, by the environment; empty where they would."""
     if logs == "mlflow":
-        taken = [name for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID") if os.environ.get(name)]
+        variables = [name for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID") if os.environ.get(name)]
         need = "each training is a run of its own, in an experiment that MLFLOW_EXPERIMENT_NAME may name; unset"
-        return f"{need} {' and '.join(taken)}" if taken else ""
-    if logs == "wandb" and (said := _refused_by_wandb()):
-        return f"W&B says: {said} (or export WANDB_MODE=offline, and later run: wandb sync runs/NAME/STAGE/wandb/offline-run-*)"
+        return f"{need} {' and '.join(variables)}" if variables else ""
+    if logs == "wandb" and (refusal := _wandb_refusal()):
+        return f"W&B says: {refusal} (or export WANDB_MODE=offline, and later run: wandb sync runs/NAME/STAGE/wandb/offline-run-*)"
     return ""
 
 
-def _refused_by_wandb() -> str:
+def _wandb_refusal() -> str:
     """What W&B says of the account that it knows; empty where it takes it, or needs none. It does not ask its server."""
     line = [sys.executable, "-W", "ignore", "-c", SIGN_IN]
     env = {**os.environ, "WANDB_SILENT": "true"}  # it would otherwise ask who is signed in, to say so
     try:
-        done = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env, timeout=60)
+        process = subprocess.run(line, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=env, timeout=60)
     except subprocess.TimeoutExpired:
         return ""
-    return (done.stderr.strip().splitlines() or ["it fails without a word"])[-1] if done.returncode else ""
+    return (process.stderr.strip().splitlines() or ["it fails without a word"])[-1] if process.returncode else ""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Required, TypedDict
+from typing import Required, TypedDict
 
 from cai.errors import RunError
 from cai.models import passwords, process
@@ -17,7 +17,8 @@ from cai.models.bundled import resolve
 from cai.models.process import cause
 from cai.stages import read_block
 from cai.stages.train import Train
-from cai.store.files import whole_lines, write_json
+from cai.store.files import Json, whole_lines, write_json
+from cai.store.form import Amount, Count
 from cai.store.rows import plain
 from cai.train.launch import checkpoints, memory
 from cai.train.launch.hardware import Hardware
@@ -32,15 +33,23 @@ QUIET = {
 }
 
 
+class MetricsLine(TypedDict, total=False):
+    """A line of ``metrics.jsonl``, which has figures by their names too; ``alarms`` are sentences."""
+
+    step: Required[int]
+    steps: Required[int]
+    alarms: list[str]
+
+
 class Manifest(TypedDict, total=False):
     """What a training says last of itself, as far as a run or its report reads it."""
 
-    rows: Required[dict[str, int]]
-    metrics: Required[dict[str, Any]]
-    seconds: Required[float]
-    config: dict[str, Any]
-    steps: int
-    tokens: int
+    rows: Required[dict[str, Count]]
+    metrics: Required[dict[str, Json]]
+    seconds: Required[Amount]
+    config: dict[str, Json]
+    steps: Count
+    tokens: Count
     stopped: str
 
 
@@ -61,13 +70,13 @@ class Where:
 
 
 def job(
-    kind: str, want: Train, base: str, places: tuple[Path, Path], seed: int, beside: Mapping[str, object] | None = None
+    kind: str, want: Train, base: str, places: tuple[Path, Path], seed: int, extras: Mapping[str, object] | None = None
 ) -> Path:
     """Write the job file that the training process reads; returns its path.
 
     Args:
         places: the folder of the data, and that of the stage.
-        beside: "scoring", "judging", "sampler" and "template", see ``cai.train.shared.job.Job``.
+        extras: "scoring", "judging", "sampler" and "template", see ``cai.train.shared.job.Job``.
     """
     data, out = places
     block = plain(replace(want, base=resolve(base)))
@@ -77,15 +86,15 @@ def job(
         "data": str(data),
         "out": str(out),
         "seed": seed,
-        **passwords.without(beside or {}),
+        **passwords.without(extras or {}),
     }
     write_json(out / "job.json", settings)
     return out / "job.json"
 
 
 async def train(
-    kind: str, job_file: Path, log: Path, where: Where, on_metrics: Callable[[dict[str, Any]], None]
-) -> dict[str, Any]:
+    kind: str, job_file: Path, log: Path, where: Where, on_metrics: Callable[[MetricsLine], None]
+) -> dict[str, Json]:
     """Run the training process to its end; returns the manifest it leaves.
 
     Args:
@@ -102,12 +111,12 @@ async def train(
     line = [*where.hardware.command(), "-m", f"cai.train.{kind}", str(job_file), "--figures-to", where.logs]
     line += ["--figures-as", where.run] if where.run else []
     child = process.start(line, log, {**QUIET, **where.hardware.environment(), **where.servers})
-    seen = metrics.stat().st_size if metrics.exists() else 0
+    offset = metrics.stat().st_size if metrics.exists() else 0
     try:
         while child.poll() is None:
-            seen = _tail(metrics, seen, on_metrics)
+            offset = _tail(metrics, offset, on_metrics)
             await asyncio.sleep(LOOK_SECONDS)
-        _tail(metrics, seen, on_metrics)
+        _tail(metrics, offset, on_metrics)
     finally:
         await asyncio.shield(asyncio.to_thread(process.stop, child))
     if child.returncode != 0:
@@ -119,21 +128,21 @@ def _why(job_file: Path, log: Path, code: int) -> str:
     """Why a training failed."""
     settings, metrics = json.loads(job_file.read_text(encoding="utf-8")), job_file.with_name("metrics.jsonl")
     lines = list(whole_lines(metrics))
-    said = log.read_text(errors="replace")[-20_000:] if log.exists() else ""
-    done = int(checkpoints.step_in(lines[-1])) if lines else 0
+    tail = log.read_text(errors="replace")[-20_000:] if log.exists() else ""
+    steps = int(checkpoints.step_in(lines[-1])) if lines else 0
     want = read_block(settings["kind"], settings["block"]) if "block" in settings else None
-    return memory.ran_out(said, code, want, done) or f"failed: {cause(log)}"
+    return memory.ran_out(tail, code, want, steps) or f"failed: {cause(log)}"
 
 
-def _tail(path: Path, seen: int, on_metrics: Callable[[dict[str, Any]], None]) -> int:
-    """Pass on the whole lines after ``seen`` bytes; returns how far it read."""
+def _tail(path: Path, offset: int, on_metrics: Callable[[MetricsLine], None]) -> int:
+    """Pass on the whole lines after ``offset`` bytes; returns how far it read."""
     if not path.exists():
-        return seen
+        return offset
     with path.open("rb") as file:
-        file.seek(seen)
+        file.seek(offset)
         for line in file:
             if not line.endswith(b"\n"):
                 break
-            seen += len(line)
+            offset += len(line)
             on_metrics(json.loads(line))
-    return seen
+    return offset

@@ -7,7 +7,6 @@ classifier read at every token. Dropout is off everywhere: the policy that learn
 import copy
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from peft import PeftModel
@@ -60,8 +59,8 @@ class Actor:
     def __init__(self, policy: PreTrainedModel, critic: PreTrainedModel, lora: int | None, temperature: float) -> None:
         self.temperature = temperature
         self.reference = None if lora else _frozen(policy)
-        self.policy: Any = adapters.added(policy, lora, "CAUSAL_LM") if lora else policy
-        self.critic: Any = adapters.added(critic, lora, "SEQ_CLS", ["score"]) if lora else critic
+        self.policy = adapters.with_adapters(policy, lora, "CAUSAL_LM") if lora else policy
+        self.critic = adapters.with_adapters(critic, lora, "SEQ_CLS", ["score"]) if lora else critic
         for model in (self.policy, self.critic):
             _without_dropout(model)
 
@@ -92,7 +91,7 @@ class Actor:
         model = adapters.under(self.critic)
         body = getattr(model, model.base_model_prefix)
         hidden = body(**batch.inputs(), use_cache=False).last_hidden_state[:, -batch.mask.shape[1] - 1 : -1]
-        return model.score(hidden.float()).squeeze(-1).float()
+        return model.get_submodule("score")(hidden.float()).squeeze(-1).float()
 
     def parameters(self) -> dict[str, list[nn.Parameter]]:
         """What is trained, by model."""
@@ -111,17 +110,17 @@ class Actor:
     def load(self, state: dict[str, dict[str, Tensor]]) -> None:
         """Take weights back that ``state`` gave."""
         for name, weights in state.items():
-            known = dict(getattr(self, name).named_parameters())
+            parameters = dict(getattr(self, name).named_parameters())
             with torch.no_grad():
                 for key, value in weights.items():
-                    known[key].copy_(value)
+                    parameters[key].copy_(value)
 
 
 def logprobs(model: nn.Module, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probabilities of the answers' tokens under a model and the entropy before each, in nats, shape (rows, answer)."""
     spread = distributions(model, batch, temperature)
-    chosen = spread.gather(-1, batch.tokens.unsqueeze(-1)).squeeze(-1)
-    return chosen, -(spread.exp() * spread).sum(-1)
+    logps = spread.gather(-1, batch.tokens.unsqueeze(-1)).squeeze(-1)
+    return logps, -(spread.exp() * spread).sum(-1)
 
 
 def distributions(model: nn.Module, batch: Batch, temperature: float) -> Tensor:
@@ -144,8 +143,8 @@ def beside(model: nn.Module, reference: nn.Module, batch: Batch, temperature: fl
 
 def reference_of(trainer: Trainer, model: nn.Module) -> nn.Module | None:
     """What one of TRL's trainers holds its model to: another model, the model without its adapters, or nothing (None)."""
-    given = getattr(trainer, "ref_model", None)
-    return given if given is not None or not isinstance(model, PeftModel) else model
+    reference = getattr(trainer, "ref_model", None)
+    return reference if reference is not None or not isinstance(model, PeftModel) else model
 
 
 def _frozen(model: PreTrainedModel) -> nn.Module:
@@ -153,9 +152,9 @@ def _frozen(model: PreTrainedModel) -> nn.Module:
     return reference.requires_grad_(False)
 
 
-def _without_dropout(model: Any) -> None:
+def _without_dropout(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
         elif "attention_dropout" in vars(module):
-            module.attention_dropout = 0.0
+            vars(module)["attention_dropout"] = 0.0

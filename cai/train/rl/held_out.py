@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from cai.store.files import read_json, write_json
+from cai.store.files import read_form, write_json
+from cai.store.form import Count
 from cai.train.rl.loop import Loop
 from cai.train.rl.processes import Processes
 from cai.train.rl.rollout import Rollout, SeededPrompt
@@ -25,21 +26,27 @@ class HeldOutAnswer(TypedDict):
     text: str
     score: float | None
     kl: float | None
-    tokens: int
+    tokens: Count
     ended: bool
 
 
-def answers(loop: Loop, asked: Sequence[SeededPrompt]) -> list[HeldOutAnswer]:
+class HeldOutFile(TypedDict):
+    """What a file of them holds."""
+
+    answers: list[HeldOutAnswer]
+
+
+def answers(loop: Loop, prompts: Sequence[SeededPrompt]) -> list[HeldOutAnswer]:
     """An answer to each prompt."""
-    if not asked:
+    if not prompts:
         return []
-    mine = loop.processes.mine(asked)
+    mine = loop.processes.mine(prompts)
     replies: list[HeldOutAnswer] = []
     if mine:
         rollout = loop.rollout(mine)
-        seen = loop.look(rollout)
-        kls = (seen.kl * rollout.batch.mask).sum(1).tolist()
-        replies = rows(rollout, seen.read(), kls)
+        experience = loop.experience(rollout)
+        kls = (experience.kl * rollout.batch.mask).sum(1).tolist()
+        replies = rows(rollout, experience.readable_scores(), kls)
     return loop.processes.all(replies)
 
 
@@ -50,7 +57,7 @@ def rows(rollout: Rollout, scores: Sequence[float | None], kls: Sequence[float |
         kls: the KL of each to the reference, in nats; None where there is no reference.
     """
     lengths, ended = rollout.batch.mask.sum(1).tolist(), rollout.ended.tolist()
-    parts = zip(rollout.asked, rollout.texts, scores, kls, lengths, ended, strict=True)
+    parts = zip(rollout.prompts, rollout.texts, scores, kls, lengths, ended, strict=True)
     return [
         {"id": each.prompt.id, "text": text, "score": score, "kl": kl, "tokens": tokens, "ended": end}
         for each, text, score, kl, tokens, end in parts
@@ -59,17 +66,19 @@ def rows(rollout: Rollout, scores: Sequence[float | None], kls: Sequence[float |
 
 def once(path: Path, processes: Processes, answer: Callable[[], list[HeldOutAnswer]]) -> list[HeldOutAnswer]:
     """Answers kept in a file, so that a training that is resumed has those of the policy that it began with."""
-    there = path.exists()
+    exists = path.exists()
     processes.accelerator.wait_for_everyone()  # all have looked before one of them writes
-    if not there:
+    if not exists:
         replies = answer()
         if processes.first:
             write_json(path, {"answers": replies})
         processes.accelerator.wait_for_everyone()
-    return read_json(path)["answers"]
+    kept = read_form(path, HeldOutFile)
+    assert kept is not None  # it was written a moment ago, if not before
+    return kept["answers"]
 
 
-def compared(before: Sequence[HeldOutAnswer], after: Sequence[HeldOutAnswer]) -> dict[str, float]:
+def comparison(before: Sequence[HeldOutAnswer], after: Sequence[HeldOutAnswer]) -> dict[str, float]:
     """Mean scores before and after, their paired difference with its standard error, and the KL after, in nats."""
     both = [
         (old["score"], new["score"])

@@ -139,13 +139,13 @@ class Learner:
             "clipped": losses.clipped_share(new, old, batch.mask, want.cliprange),
         }
 
-    def _far(self, found: dict[str, float]) -> bool:
+    def _far(self, figures: dict[str, float]) -> bool:
         """Whether the policy is too far from the one that sampled, or nothing is to be learnt.
 
         The gradients at hand are then thrown away: even gradients of zero would move weights, by the optimizer's momentum.
         """
-        within = self.want.kl_stop is None or found["approx_kl"] <= self.want.kl_stop * found["tokens"]
-        if found["tokens"] and within:
+        within = self.want.kl_stop is None or figures["approx_kl"] <= self.want.kl_stop * figures["tokens"]
+        if figures["tokens"] and within:
             return False
         for each in self.optimizers.values():
             each.zero_grad()
@@ -175,4 +175,4 @@ def _means(total: dict[str, float]) -> dict[str, float]:
         "approx_kl": "approx_kl",
         "clipped": "clip_fraction",
     }
-    return {shown: total.get(name, 0.0) / tokens for name, shown in names.items()}
+    return {key: total.get(name, 0.0) / tokens for name, key in names.items()}

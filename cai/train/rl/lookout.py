@@ -17,16 +17,16 @@ class PpoMonitor:
 
     Args:
         judge: the held-out judge, where there is one.
-        asked: held-out prompts for it.
+        prompts: held-out prompts for it.
         before: the figures of the first step, where the training goes on.
     """
 
     def __init__(
-        self, loop: Loop, judge: Blocking | None, asked: Sequence[SeededPrompt], before: dict[str, float] | None
+        self, loop: Loop, judge: Blocking | None, prompts: Sequence[SeededPrompt], before: dict[str, float] | None
     ) -> None:
         self.loop, self.judge, self.before = loop, judge, before
         self.guards = guards.parse(loop.want.guards)
-        self.asked = asked[: self.guards.prompts]
+        self.prompts = prompts[: self.guards.prompts]
 
     def look(
         self, number: int, figures: dict[str, float], rollout: Rollout
@@ -39,27 +39,27 @@ class PpoMonitor:
         if not self.guards.every:
             return {}, ""
         measures = guards.text_measures(self.loop.processes.all(rollout.texts))
-        seen = measures | {name: figures[name] for name in POLICY if name in figures}
-        if self.before is None and set(POLICY) <= seen.keys():  # a step whose answers all went unread tells little
-            self.before = seen
-        raised = guards.alarms(guards.measures(seen, self.before or {}), self.guards)
+        current = measures | {name: figures[name] for name in POLICY if name in figures}
+        if self.before is None and set(POLICY) <= current.keys():  # a step whose answers all went unread tells little
+            self.before = current
+        alarms = guards.alarms(guards.measures(current, self.before or {}), self.guards)
         line: dict[str, float | list[str]] = {f"guard/{name}": value for name, value in measures.items()}
-        if raised:
-            line["alarms"] = [each.text for each in raised]
-        if self.judge and self.asked and (number == 1 or number % self.guards.every == 0):
-            line |= self._judged()
-        return line, "; ".join(each.text for each in raised if each.stops)
+        if alarms:
+            line["alarms"] = [each.text for each in alarms]
+        if self.judge and self.prompts and (number == 1 or number % self.guards.every == 0):
+            line |= self._judge_scores()
+        return line, "; ".join(each.text for each in alarms if each.stops)
 
-    def _judged(self) -> dict[str, float]:
+    def _judge_scores(self) -> dict[str, float]:
         """The same answers to held-out prompts by the reward that the policy learns from and by one that it does not."""
-        answers = held_out.answers(self.loop, self.asked)
+        answers = held_out.answers(self.loop, self.prompts)
         assert self.judge is not None
         if not self.loop.processes.first:
             return {}
-        scores = self.judge(self.asked, [each["text"] for each in answers])
+        scores = self.judge(self.prompts, [each["text"] for each in answers])
         both = {"reward": [each["score"] for each in answers], "judge": scores}
-        known = {name: [score for score in found if score is not None] for name, found in both.items()}
-        return {f"guard/{name}": sum(found) / len(found) for name, found in known.items() if found}
+        readable = {name: [score for score in column if score is not None] for name, column in both.items()}
+        return {f"guard/{name}": sum(column) / len(column) for name, column in readable.items() if column}
 
 
 def first(lines: Sequence[Mapping[str, float]]) -> dict[str, float] | None:

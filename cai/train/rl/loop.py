@@ -34,8 +34,8 @@ MOST_WEIGHT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A batch as policy, reference and critic see it before they learn; shapes (rows, answer), scores (rows,).
+class Experience:
+    """What is learnt from: a batch as policy, reference and critic see it; shapes (rows, answer), scores (rows,).
 
     Attributes:
         kl: the KL of the policy to the reference before each token, in nats.
@@ -50,10 +50,10 @@ class Seen:
     scores: Tensor
     weights: Tensor
 
-    def read(self) -> list[float | None]:
+    def readable_scores(self) -> list[float | None]:
         """The answers' scores; None where one could not be read."""
-        known = self.mask.any(1).tolist()
-        return [score if each else None for score, each in zip(self.scores.tolist(), known, strict=True)]
+        has_score = self.mask.any(1).tolist()
+        return [score if each else None for score, each in zip(self.scores.tolist(), has_score, strict=True)]
 
 
 class Loop:
@@ -73,31 +73,31 @@ class Loop:
         self.stopped = ""
         actor.train(False)
 
-    def step(self, number: int) -> tuple[dict[str, float], Rollout, Seen]:
-        """One step, numbered from 1; returns its figures, and this process's answers with what was seen in them."""
-        rollout = self.rollout(self.processes.mine(self.task.asked(number)))
-        seen = self.look(rollout)
-        lesson, variance = self._lesson(rollout, seen)
-        figures = {**self.figures(rollout, seen), **variance, "kl_coef": self.coefficient.value}
+    def step(self, number: int) -> tuple[dict[str, float], Rollout, Experience]:
+        """One step, numbered from 1; returns its figures, and this process's answers with the experience in them."""
+        rollout = self.rollout(self.processes.mine(self.task.batch(number)))
+        experience = self.experience(rollout)
+        lesson, variance = self._lesson(rollout, experience)
+        figures = {**self.figures(rollout, experience), **variance, "kl_coef": self.coefficient.value}
         figures |= self.learner.learn(lesson, self.want.batch_size, draw_seed(self.task.seed, "order", number, 0))
-        self.writer.learnt()
+        self.writer.new_weights()
         if figures["unread"] < 1:
             self.coefficient.adapt(figures["kl"], self.want.batch_size)
-        return figures, rollout, seen
+        return figures, rollout, experience
 
-    def rollout(self, asked: Sequence[SeededPrompt]) -> Rollout:
+    def rollout(self, prompts: Sequence[SeededPrompt]) -> Rollout:
         """Answers to these prompts, by the policy as it is."""
         self.actor.train(False)
         with self.processes.accelerator.autocast():  # as when its probabilities are taken
-            return self.talk.rollout(asked, self.writer, self.processes.device)
+            return self.talk.rollout(prompts, self.writer, self.processes.device)
 
     @torch.no_grad()
-    def look(self, rollout: Rollout) -> Seen:
+    def experience(self, rollout: Rollout) -> Experience:
         """Score the answers, and read their probabilities and values in micro-batches."""
-        given = self.score(rollout.asked, rollout.texts)
+        raw = self.score(rollout.prompts, rollout.texts)
         device = self.processes.device
-        known = torch.tensor([each is not None for each in given], device=device)
-        scores = torch.tensor([0.0 if each is None else float(each) for each in given], device=device)
+        has_score = torch.tensor([each is not None for each in raw], device=device)
+        scores = torch.tensor([0.0 if each is None else float(each) for each in raw], device=device)
         scores = scores - self.want.missing_eos_penalty * (~rollout.ended)
         parts: list[tuple[Tensor, ...]] = []
         for start in range(0, len(rollout.texts), self.want.per_device_train_batch_size):
@@ -105,58 +105,59 @@ class Loop:
             with self.processes.accelerator.autocast():
                 parts.append((*self.actor.beside_reference(batch), self.actor.values(batch)))
         old, reference, divergence, values = (torch.cat(each) for each in zip(*parts, strict=True))
-        mask = rollout.batch.mask & known.unsqueeze(1)
-        return Seen(mask, old, reference, divergence, values, scores, importance(old, rollout.drawn))
+        mask = rollout.batch.mask & has_score.unsqueeze(1)
+        return Experience(mask, old, reference, divergence, values, scores, importance(old, rollout.sampler_logps))
 
-    def _lesson(self, rollout: Rollout, seen: Seen) -> tuple[PpoBatch, dict[str, float]]:
-        mask, total = seen.mask, self.processes.sum
-        rewards = self._rewards(seen)
-        gained, returns = advantages.gae(rewards, seen.values * mask, mask, self.want.gamma, self.want.lam)
+    def _lesson(self, rollout: Rollout, experience: Experience) -> tuple[PpoBatch, dict[str, float]]:
+        mask, total = experience.mask, self.processes.sum
+        rewards = self._rewards(experience)
+        gains, returns = advantages.gae(rewards, experience.values * mask, mask, self.want.gamma, self.want.lam)
         explained = advantages.explained_variance(
-            total(advantages.moments(returns, mask)), total(advantages.moments(returns - seen.values, mask))
+            total(advantages.moments(returns, mask)), total(advantages.moments(returns - experience.values, mask))
         )
-        white = advantages.whiten(gained, mask, total(advantages.moments(gained, mask)))
+        whitened = advantages.whiten(gains, mask, total(advantages.moments(gains, mask)))
         batch = type(rollout.batch)(rollout.batch.ids, rollout.batch.attention, mask)
-        return PpoBatch(batch, seen.old, seen.values, white * seen.weights, returns), {"explained_variance": explained}
+        lesson = PpoBatch(batch, experience.old, experience.values, whitened * experience.weights, returns)
+        return lesson, {"explained_variance": explained}
 
-    def _rewards(self, seen: Seen) -> Tensor:
+    def _rewards(self, experience: Experience) -> Tensor:
         """The KL taken off at every token, the score added at the last (Ziegler et al. 2019, section 2.1)."""
-        scores = seen.scores
+        scores = experience.scores
         if self.want.whiten_rewards:
-            rows = seen.mask.any(1)
+            rows = experience.mask.any(1)
             spread = advantages.mean_std(self.processes.sum(advantages.moments(scores, rows)))[1]
             scores = scores / spread if spread > ALIKE else scores
-        rewards = -self.coefficient.value * kl.tokenwise(seen.old, seen.reference) * seen.mask
-        last = (seen.mask.sum(1) - 1).clamp_min(0)
+        rewards = -self.coefficient.value * kl.tokenwise(experience.old, experience.reference) * experience.mask
+        last = (experience.mask.sum(1) - 1).clamp_min(0)
         at_end = torch.zeros_like(rewards).scatter_(1, last.unsqueeze(1), scores.unsqueeze(1))
-        return rewards + at_end * seen.mask
+        return rewards + at_end * experience.mask
 
-    def figures(self, rollout: Rollout, seen: Seen) -> dict[str, float]:
+    def figures(self, rollout: Rollout, experience: Experience) -> dict[str, float]:
         """The figures of a batch, over all processes: means over the answers that have a score; none where none has."""
-        rows = seen.mask.any(1)
-        divergences = {"kl": seen.kl, "kl_sampled": kl.tokenwise(seen.old, seen.reference)}
-        if rollout.drawn is not None:
-            divergences["kl_drawn"] = kl.never_negative(rollout.drawn, seen.old)
+        rows = experience.mask.any(1)
+        divergences = {"kl": experience.kl, "kl_sampled": kl.tokenwise(experience.old, experience.reference)}
+        if rollout.sampler_logps is not None:
+            divergences["kl_drawn"] = kl.never_negative(rollout.sampler_logps, experience.old)
         sums: dict[str, Tensor | float] = {"answers": float(len(rows)), "known": rows.sum()}
-        sums |= {name: each.masked_fill(~seen.mask, 0).sum() for name, each in divergences.items()}
-        sums |= {"reward": (seen.scores * rows).sum(), "square": (seen.scores.square() * rows).sum()}
-        sums |= {"length": seen.mask.sum(), "ended": (rollout.ended & rows).sum()}
+        sums |= {name: each.masked_fill(~experience.mask, 0).sum() for name, each in divergences.items()}
+        sums |= {"reward": (experience.scores * rows).sum(), "square": (experience.scores.square() * rows).sum()}
+        sums |= {"length": experience.mask.sum(), "ended": (rollout.ended & rows).sum()}
         totals = self.processes.sums(sums)
-        known, answers = totals.pop("known"), totals.pop("answers")
-        if not known:
+        count, answers = totals.pop("known"), totals.pop("answers")
+        if not count:
             return {"unread": 1.0}
-        square = totals.pop("square") / known
-        means = {name: value / known for name, value in totals.items()}
-        return {**means, "reward_std": max(square - means["reward"] ** 2, 0.0) ** 0.5, "unread": 1 - known / answers}
+        square = totals.pop("square") / count
+        means = {name: value / count for name, value in totals.items()}
+        return {**means, "reward_std": max(square - means["reward"] ** 2, 0.0) ** 0.5, "unread": 1 - count / answers}
 
 
-def importance(policy: Tensor, drawn: Tensor | None) -> Tensor:
+def importance(policy: Tensor, sampler: Tensor | None) -> Tensor:
     """Importance weights of tokens that were drawn in other numbers than the policy's, such as a server's, truncated.
 
     Even with the same weights a server computes a little differently, and what it draws is a little off-policy
     (truncated importance sampling: Ionides 2008; for RLHF, Yao et al. 2025).
     """
-    return torch.ones_like(policy) if drawn is None else (policy - drawn).exp().clamp_max(MOST_WEIGHT)
+    return torch.ones_like(policy) if sampler is None else (policy - sampler).exp().clamp_max(MOST_WEIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ class PpoPlan:
     steps: int
     seed: int
 
-    def asked(self, step: int) -> list[SeededPrompt]:
+    def batch(self, step: int) -> list[SeededPrompt]:
         """The prompts of a step: the set is gone through again and again, each time in another order."""
         size, count = self.want.batch_size, len(self.questions)
         places = range((step - 1) * size, step * size)
@@ -230,9 +231,9 @@ def state(loop: Loop, number: int) -> LoopState:
     }
 
 
-def load_state(loop: Loop, kept: LoopState) -> None:
+def load_state(loop: Loop, checkpoint: LoopState) -> None:
     """Go on from a checkpoint."""
-    loop.actor.load(kept["weights"])
-    loop.learner.load(kept["learner"])
-    loop.coefficient.value, loop.stopped = kept["kl_coef"], kept["stopped"]
-    loop.writer.learnt()
+    loop.actor.load(checkpoint["weights"])
+    loop.learner.load(checkpoint["learner"])
+    loop.coefficient.value, loop.stopped = checkpoint["kl_coef"], checkpoint["stopped"]
+    loop.writer.new_weights()

@@ -12,8 +12,8 @@ def policy_loss(new: Tensor, old: Tensor, advantages: Tensor, mask: Tensor, clip
         count: tokens of the whole mini-batch, over all micro-batches and processes.
     """
     ratio = (new - old).exp()
-    lost = (-advantages * ratio).maximum(-advantages * ratio.clamp(1 - clip, 1 + clip))
-    return (lost * mask).sum() / count
+    loss = (-advantages * ratio).maximum(-advantages * ratio.clamp(1 - clip, 1 + clip))
+    return (loss * mask).sum() / count
 
 
 def value_loss(new: Tensor, old: Tensor, returns: Tensor, mask: Tensor, clip: float, count: float) -> Tensor:
@@ -24,8 +24,8 @@ def value_loss(new: Tensor, old: Tensor, returns: Tensor, mask: Tensor, clip: fl
         clip: how far a value moves from the old one before it stops to count.
     """
     near = new.clamp(old - clip, old + clip)
-    lost = (new - returns).square().maximum((near - returns).square())
-    return 0.5 * (lost * mask).sum() / count
+    loss = (new - returns).square().maximum((near - returns).square())
+    return 0.5 * (loss * mask).sum() / count
 
 
 def clipped_share(new: Tensor, old: Tensor, mask: Tensor, clip: float) -> Tensor:

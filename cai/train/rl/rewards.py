@@ -85,7 +85,7 @@ class Rewards:
         own = (spec.role, f"{spec.role}{SINGLY}") if spec else ()
         self.purse = Purse(Spending(Path(scoring.spent) if scoring.spent else None, own), prices, scoring.budget)
 
-    async def score(self, asked: Sequence[SeededPrompt], texts: Sequence[str]) -> list[float | None]:
+    async def score(self, prompts: Sequence[SeededPrompt], texts: Sequence[str]) -> list[float | None]:
         """The score of each answer, or None where it cannot be read.
 
         Raises:
@@ -94,7 +94,7 @@ class Rewards:
         if self.up is None:
             self.up = await self._open()
         try:
-            return await asyncio.gather(*(self._one(*each) for each in zip(asked, texts, strict=True)))
+            return await asyncio.gather(*(self._one(*each) for each in zip(prompts, texts, strict=True)))
         finally:
             self.purse.spending.save()
 
@@ -108,19 +108,21 @@ class Rewards:
         model = await self.stack.enter_async_context(open_model(self.scoring.spec, Path(self.scoring.logs)))
         return model, await self.stack.enter_async_context(concurrency.open_slots(model))
 
-    async def _one(self, asked: SeededPrompt, text: str) -> float | None:
+    async def _one(self, prompt: SeededPrompt, text: str) -> float | None:
         assert self.up is not None and self.method.score_one is not None
-        ask = Ask(*self.up, self.constitution, str(asked.seed), Random(asked.seed))
+        ask = Ask(*self.up, self.constitution, str(prompt.seed), Random(prompt.seed))
         ask.stage, ask.role, ask.purse = self.scoring.stage, self.scoring.role, self.purse
-        drawn, choice = (), self.scoring.choice
+        principles, choice = (), self.scoring.choice
         if self.method.needs:
-            drawn = draw.for_judgment(self.constitution, asked.prompt.about, choice, ask.rng, self.method.judges_by)
-        if self.method.needs and not drawn:
+            principles = draw.for_judgment(
+                self.constitution, prompt.prompt.about, choice, ask.rng, self.method.judges_by
+            )
+        if self.method.needs and not principles:
             return None
         if not text and self.method.model_kind == "text":
             return None
         try:
-            score = await self.method.score_one(asked, text, drawn[0] if drawn else None, self.scoring, ask)
+            score = await self.method.score_one(prompt, text, principles[0] if principles else None, self.scoring, ask)
         except RowError:
             return None
         return score if score is not None and math.isfinite(score) else None
@@ -132,9 +134,9 @@ class Blocking:
     def __init__(self, scoring: Scoring) -> None:
         self.rewards, self.loop = Rewards(scoring), asyncio.new_event_loop()
 
-    def __call__(self, asked: Sequence[SeededPrompt], texts: Sequence[str]) -> list[float | None]:
+    def __call__(self, prompts: Sequence[SeededPrompt], texts: Sequence[str]) -> list[float | None]:
         """See ``Rewards.score``."""
-        return self.loop.run_until_complete(self.rewards.score(asked, texts))
+        return self.loop.run_until_complete(self.rewards.score(prompts, texts))
 
     def close(self) -> None:
         """Bring the model down."""

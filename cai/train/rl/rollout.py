@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import torch
 from peft import PeftModel
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
-from cai.models.lessons import said
-from cai.models.sampling import Seeded
+from cai.models.sampling import GumbelNoise
 from cai.models.templates import ChatTemplate, ends
+from cai.models.thoughts import answer_to
 from cai.store.rows import Message, Prompt
 from cai.train.adapters import under
 from cai.train.rl.actor import Batch
@@ -47,14 +47,15 @@ class Rollout:
     Attributes:
         texts: what the answers say, without the end token and without their thoughts.
         ended: whether each ended, shape (rows,).
-        drawn: log-probabilities with which the tokens were drawn, shape (rows, answer); None where the policy drew them itself.
+        sampler_logps: log-probabilities with which the tokens were drawn, shape (rows, answer); None where the policy itself
+            drew them.
     """
 
-    asked: Sequence[SeededPrompt]
+    prompts: Sequence[SeededPrompt]
     batch: Batch
     texts: Sequence[str]
     ended: Tensor
-    drawn: Tensor | None = None
+    sampler_logps: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Sampler(Protocol):
         """An answer to each prompt."""
         ...
 
-    def learnt(self) -> None:
+    def new_weights(self) -> None:
         """The policy has other weights now; all processes say so together."""
         ...
 
@@ -98,14 +99,14 @@ class Generate:
 
     @torch.no_grad()
     def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Sample]:
-        """See ``Writer``."""
+        """See ``Sampler``."""
         samples: list[Sample] = []
         for start in range(0, len(prompts), self.limits.at_once):
             some = slice(start, start + self.limits.at_once)
             samples += self._batch(prompts[some], seeds[some])
         return samples
 
-    def learnt(self) -> None:
+    def new_weights(self) -> None:
         """It is the policy itself that writes."""
 
     def close(self) -> None:
@@ -119,7 +120,7 @@ class Generate:
         config = GenerationConfig(
             max_new_tokens=self.limits.max_new_tokens, do_sample=False, eos_token_id=self.ends, pad_token_id=self.pad
         )
-        noise = LogitsProcessorList([Seeded(seeds, self.limits.temperature, device.type)])
+        noise = LogitsProcessorList([GumbelNoise(seeds, self.limits.temperature, device.type)])
         with neutral(self.policy):
             out = self.policy.generate(
                 input_ids=ids, attention_mask=attention, generation_config=config, logits_processor=noise
@@ -135,11 +136,11 @@ def neutral(policy: PreTrainedModel | PeftModel) -> Iterator[None]:
     would be saved with those.
     """
     model = under(policy)
-    kept, model.generation_config = model.generation_config, GenerationConfig()
+    settings, model.generation_config = model.generation_config, GenerationConfig()
     try:
         yield
     finally:
-        model.generation_config = kept
+        model.generation_config = settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,13 @@ def cut(tokens: Sequence[int], ends: Sequence[int]) -> list[int]:
     """The tokens to the first end token, which is kept."""
     stop = next((place for place, token in enumerate(tokens) if token in ends), len(tokens) - 1)
     return list(tokens[: stop + 1])
+
+
+def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that fills rows up: the tokenizer's own for it, or the one that ends texts."""
+    token = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    assert isinstance(token, int)
+    return token
 
 
 def left_padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
@@ -185,38 +193,37 @@ class ChatTokens:
 
     def __init__(
         self,
-        tokenizer: Any,
+        tokenizer: PreTrainedTokenizerBase,
         generation: GenerationConfig | None = None,
         options: Mapping[str, object] | None = None,
     ) -> None:
         if tokenizer.chat_template is None:
             raise ValueError("the policy's tokenizer has no chat template; start from a chat model, or train sft first")
         self.tokenizer, self.template = tokenizer, ChatTemplate(tokenizer, generation, options)
-        self.pad: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        self.pad = pad_id(tokenizer)
         self.ends = sorted(ends(tokenizer, generation))
 
     def ask(self, messages: Sequence[Message]) -> list[int]:
         """The tokens of a conversation, up to where the answer begins."""
-        return self.template.ids(self.template.asked(messages))
+        return self.template.ids(self.template.prompt(messages))
 
-    def rollout(self, asked: Sequence[SeededPrompt], writer: Sampler, device: torch.device) -> Rollout:
+    def rollout(self, prompts: Sequence[SeededPrompt], writer: Sampler, device: torch.device) -> Rollout:
         """Answers to a batch of prompts."""
-        shown = [self.template.asked(each.messages) for each in asked]
-        prompts = [self.template.ids(each) for each in shown]
-        written = writer.write(prompts, [each.seed for each in asked])
-        answers = [each.tokens for each in written]
-        batch = together(prompts, answers, self.pad)
+        renderings = [self.template.prompt(each.messages) for each in prompts]
+        ids = [self.template.ids(each) for each in renderings]
+        samples = writer.write(ids, [each.seed for each in prompts])
+        answers = [each.tokens for each in samples]
+        batch = together(ids, answers, self.pad)
         on_device = Batch(batch.ids.to(device), batch.attention.to(device), batch.mask.to(device))
-        whole = list(map(self.template.text, answers))
-        texts = list(map(said, shown, whole))
+        texts = list(map(answer_to, renderings, map(self.template.text, answers)))
         ended = torch.tensor([bool(answer) and answer[-1] in self.ends for answer in answers], device=device)
-        return Rollout(asked, on_device, texts, ended, drawn(written, device))
+        return Rollout(prompts, on_device, texts, ended, sampler_logps(samples, device))
 
 
-def drawn(written: Sequence[Sample], device: torch.device) -> Tensor | None:
+def sampler_logps(samples: Sequence[Sample], device: torch.device) -> Tensor | None:
     """The log-probabilities with which tokens were drawn, shape (rows, longest); None where none are told."""
-    logprobs = [each.logprobs for each in written if each.logprobs is not None]
-    if len(logprobs) < len(written):
+    logprobs = [each.logprobs for each in samples if each.logprobs is not None]
+    if len(logprobs) < len(samples):
         return None
     longest = max(map(len, logprobs))
     return torch.tensor([[*each, *[0.0] * (longest - len(each))] for each in logprobs], device=device)

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from peft import PeftModel
@@ -24,7 +24,7 @@ from cai.models.endpoint import Endpoint
 from cai.models.launch import DEV_MODE
 from cai.models.spec import ModelSpec
 from cai.models.types import Request
-from cai.models.vllm import START_SECONDS, Served, serve
+from cai.models.vllm import START_SECONDS, VllmEndpoint, serve
 from cai.stages.ppo import SERVER_SHARE
 from cai.store.rows import decode
 from cai.train.adapters import under
@@ -61,18 +61,18 @@ class ServerSettings:
     def serving(self, folder: Path, dtype: torch.dtype) -> ModelSpec:
         """The spec of the servers that hold the weights of a folder."""
         share = self.spec.gpu_memory or (SERVER_SHARE if torch.cuda.is_available() else None)
-        kept = {"dtype": self.spec.dtype or str(dtype).removeprefix("torch."), "gpu_memory": share, "lora": ""}
+        settings = {"dtype": self.spec.dtype or str(dtype).removeprefix("torch."), "gpu_memory": share, "lora": ""}
         args = (*self.spec.args, *ARGS)
-        return replace(self.spec, vllm=str(folder), local="", model=NAME, max_len=self.most, args=args, **kept)
+        return replace(self.spec, vllm=str(folder), local="", model=NAME, max_len=self.most, args=args, **settings)
 
-    def there(self, urls: Sequence[str]) -> ModelSpec:
+    def client(self, urls: Sequence[str]) -> ModelSpec:
         """The spec by which the other processes ask the servers, and wait for one that starts again."""
         patience = max(self.spec.patience, START_SECONDS)
         return ModelSpec(NAME, endpoints=tuple(urls), model=NAME, timeout=self.spec.timeout, patience=patience)
 
 
 class Serving:
-    """Samples with vLLM, a row's answer by the row's own seed; see ``rollout.Writer``.
+    """Samples with vLLM, a row's answer by the row's own seed; see ``rollout.Sampler``.
 
     Answers depend a little on which requests a server happened to answer together, so a training that was killed ends near
     the weights that it would have had, not with the very same.
@@ -106,22 +106,22 @@ class Serving:
             self.endpoint: Endpoint = self._wait(self.stack.enter_async_context(served))
         urls = processes.all([each.url for each in self.endpoint.replicas] if processes.first else [])
         if not processes.first:
-            there = sampler.there(urls)
-            self.endpoint = self._wait(self.stack.enter_async_context(Endpoint(tuple(urls), NAME, there)))
+            client = sampler.client(urls)
+            self.endpoint = self._wait(self.stack.enter_async_context(Endpoint(tuple(urls), NAME, client)))
 
     def write(self, prompts: Sequence[Sequence[int]], seeds: Sequence[int]) -> list[Sample]:
-        """See ``Writer``."""
+        """See ``Sampler``."""
 
         async def all_of_them() -> list[Sample]:
             return await asyncio.gather(*(self._one(*each) for each in zip(prompts, seeds, strict=True)))
 
         return self._wait(all_of_them())
 
-    def learnt(self) -> None:
+    def new_weights(self) -> None:
         """Give every server the policy as it is now."""
         if self.processes.first:
             self.weights.publish()
-            assert isinstance(self.endpoint, Served)
+            assert isinstance(self.endpoint, VllmEndpoint)
             self._wait(self.endpoint.reload(self.weights.current.resolve()))
             self.weights.thin()
         self.processes.accelerator.wait_for_everyone()
@@ -144,8 +144,8 @@ class Serving:
         tokens = cut(reply.tokens, self.talk.ends)
         return Sample(tokens, reply.logprobs[: len(tokens)])
 
-    def _wait(self, doing: Coroutine[object, None, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(doing, self.loop).result()
+    def _wait(self, work: Coroutine[object, None, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
 
 class Weights:
@@ -169,7 +169,9 @@ class Weights:
         folder.mkdir(parents=True)
         base = under(self.policy)
         # By transformers, which knows of tied weights: a server reads the first of the two names and no other.
-        base.save_pretrained(folder, state_dict={key: each.to(self.dtype) for key, each in merged(base).items()})
+        base.save_pretrained(
+            folder, state_dict={key: each.to(self.dtype) for key, each in merged_weights(base).items()}
+        )
         # No settings of the model's own for sampling, see ``rollout.neutral``; only what ends an answer.
         GenerationConfig(eos_token_id=self.talk.ends, pad_token_id=self.talk.pad).save_pretrained(folder)
         self.talk.tokenizer.save_pretrained(folder)
@@ -184,15 +186,23 @@ class Weights:
                 shutil.rmtree(each)
 
 
-def merged(base: PreTrainedModel) -> dict[str, Tensor]:
+@runtime_checkable
+class DeltaLayer(Protocol):
+    """What every kind of LoRA layer has, though their parent does not."""
+
+    def get_delta_weight(self, adapter: str) -> Tensor:
+        """What an adapter adds to the layer's weight, of its shape."""
+        ...
+
+
+def merged_weights(base: PreTrainedModel) -> dict[str, Tensor]:
     """A model's weights by their own names, with what its adapters add.
 
     Merging in place and taking the adapters out again, as peft does it, would change the weights a little each time.
     """
-    kept = {key.replace(".base_layer", ""): each for key, each in base.state_dict().items() if ".lora_" not in key}
+    weights = {key.replace(".base_layer", ""): each for key, each in base.state_dict().items() if ".lora_" not in key}
     for name, module in base.named_modules():
-        if isinstance(module, LoraLayer):
-            layer: Any = module  # every kind of layer has the method, their parent does not
-            added = layer.get_delta_weight(layer.active_adapters[0])
-            kept[f"{name}.weight"] = kept[f"{name}.weight"] + added
-    return kept
+        if isinstance(module, LoraLayer) and isinstance(module, DeltaLayer):
+            delta = module.get_delta_weight(module.active_adapters[0])
+            weights[f"{name}.weight"] = weights[f"{name}.weight"] + delta
+    return weights

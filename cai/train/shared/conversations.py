@@ -17,6 +17,7 @@ from cai.models.lessons import lesson, texts
 from cai.models.templates import ChatTemplate
 from cai.stages.train import Train
 from cai.train.shared.job import Job
+from constitution.wording import count
 
 Row = dict[str, Any]
 OF_TOKENIZER = ("return_dict", "return_tensors", "return_assistant_tokens_mask", "padding", "truncation", "max_length")
@@ -56,18 +57,18 @@ def fitting(
             return False
         return True
 
-    kept = [each and each.select([n for n, row in enumerate(each) if fits(row)]) for each in rows]
-    if not kept[0]:
-        raise ValueError(f"the chat template takes none of the {len(rows[0])} rows: {'; '.join(reasons.values())}")
-    return kept[0], kept[1] or None, dict(counts)
+    splits = [each and each.select([n for n, row in enumerate(each) if fits(row)]) for each in rows]
+    if not splits[0]:
+        raise ValueError(f"the chat template takes none of {count(len(rows[0]), 'row')}: {'; '.join(reasons.values())}")
+    return splits[0], splits[1] or None, dict(counts)
 
 
 def learnable(template: ChatTemplate) -> Callable[[Row], object]:
     """For ``fitting``: whether each answer of a row can be learnt."""
 
     def takes(row: Row) -> object:
-        said = [row[key] for key in ANSWERS if key in row] + list(row.get("completions", ()))
-        return [texts(template.told(row.get("tools")), row["prompt"], only(each)) for each in said]
+        answers = [row[key] for key in ANSWERS if key in row] + list(row.get("completions", ()))
+        return [texts(template.with_options(row.get("tools")), row["prompt"], only(each)) for each in answers]
 
     return takes
 
@@ -76,7 +77,9 @@ def scorable(template: ChatTemplate) -> Callable[[Row], object]:
     """For ``fitting``: whether both conversations of a pair can be scored."""
 
     def takes(row: Row) -> object:
-        return [template.told(row.get("tools")).whole(row["prompt"] + row[side]) for side in ("chosen", "rejected")]
+        return [
+            template.with_options(row.get("tools")).whole(row["prompt"] + row[side]) for side in ("chosen", "rejected")
+        ]
 
     return takes
 
@@ -92,7 +95,7 @@ def only(answer: Sequence[Row]) -> Row:
     return answer[0]
 
 
-class AsAsked:
+class TemplateCall:
     """In place of a tokenizer's ``apply_chat_template``, with the signature that TRL uses.
 
     Args:
@@ -111,39 +114,41 @@ class AsAsked:
         add_generation_prompt: bool = False,
         tokenize: bool = True,
         **more: Any,
-    ) -> Any:
+    ) -> object:
         """Token ids; text, and what another template makes of a conversation, are the tokenizer's own affair."""
         if not tokenize or chat_template is not None:
-            given = {"tools": tools, "chat_template": chat_template, "add_generation_prompt": add_generation_prompt}
-            return self.own(conversation, tokenize=tokenize, **given, **more)
+            options = {"tools": tools, "chat_template": chat_template, "add_generation_prompt": add_generation_prompt}
+            return self.own(conversation, tokenize=tokenize, **options, **more)
         several = isinstance(conversation[0], list)
         # What is not for the tokenizer is for the template, such as enable_thinking.
-        template = self.template.told(tools, **{key: value for key, value in more.items() if key not in OF_TOKENIZER})
-        read = [
+        template = self.template.with_options(
+            tools, **{key: value for key, value in more.items() if key not in OF_TOKENIZER}
+        )
+        tokens = [
             self._read(template, each, add_generation_prompt) for each in (conversation if several else [conversation])
         ]
         if not more.get("return_dict", True):
-            return [ids for ids, _ in read] if several else read[0][0]
+            return [ids for ids, _ in tokens] if several else tokens[0][0]
         columns = {
-            "input_ids": [ids for ids, _ in read],
-            "attention_mask": [[1] * len(ids) for ids, _ in read],
+            "input_ids": [ids for ids, _ in tokens],
+            "attention_mask": [[1] * len(ids) for ids, _ in tokens],
         }
         if more.get("return_assistant_tokens_mask"):
-            columns["assistant_masks"] = [[0] * asked + [1] * (len(ids) - asked) for ids, asked in read]
+            columns["assistant_masks"] = [[0] * prompt + [1] * (len(ids) - prompt) for ids, prompt in tokens]
         return columns if several else {key: rows[0] for key, rows in columns.items()}
 
     def _read(self, template: ChatTemplate, messages: Sequence[Row], begins: bool) -> tuple[list[int], int]:
         """The tokens, and how many of them are asked."""
         if begins:
-            ids = template.ids(template.asked(messages))
+            ids = template.ids(template.prompt(messages))
             return ids, len(ids)
         if self.scored:
-            return template.scored(messages), 0
-        taught = lesson(template, messages[:-1], messages[-1])
-        return taught.prompt + taught.answer, len(taught.prompt)
+            return template.score_ids(messages), 0
+        target = lesson(template, messages[:-1], messages[-1])
+        return target.prompt + target.answer, len(target.prompt)
 
 
-def as_asked(template: ChatTemplate, scored: bool = False) -> PreTrainedTokenizerBase:
-    """The template's tokenizer, by which TRL reads conversations as we do; arguments as in ``AsAsked``."""
-    template.tokenizer.apply_chat_template = AsAsked(template, scored)
+def trainer_tokenizer(template: ChatTemplate, scored: bool = False) -> PreTrainedTokenizerBase:
+    """The template's tokenizer, by which TRL reads conversations as we do; arguments as in ``TemplateCall``."""
+    template.tokenizer.apply_chat_template = TemplateCall(template, scored)
     return template.tokenizer

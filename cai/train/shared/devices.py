@@ -4,7 +4,14 @@ import resource
 from typing import Any
 
 import torch
-from transformers import Trainer
+from torch import nn
+from transformers import PreTrainedModel, Trainer
+
+
+def placed(model: PreTrainedModel, device: str | torch.device) -> PreTrainedModel:
+    """The model, moved to a device; by torch's own ``to``, as that of transformers hides its types."""
+    nn.Module.to(model, device)
+    return model
 
 
 def gathered(trainer: Trainer) -> dict[str, Any] | None:

@@ -8,9 +8,8 @@ they are shown a tokenizer that has no such tokens but those of the chat templat
 """
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from datasets import Dataset
 
@@ -51,31 +50,32 @@ def run(module: str, name: str, job: Job[Train], **settings: object) -> None:
     trainer_type, config = load(module, name)
     template = conversations.template(job, loading.tokenizer(job))
     rows = loading.load(job, ["prompt", "chosen", "rejected"])
-    train, test, refused = conversations.fitting(rows, conversations.learnable(template))
+    train, test, refusals = conversations.fitting(rows, conversations.learnable(template))
     args = fit.arguments(job, config, max_length=job.want.max_length, **settings)
-    fitting = [as_text(each, template, args.max_length) if each is not None else None for each in (train, test)]
+    splits = [as_text(each, template, args.max_length) if each is not None else None for each in (train, test)]
     with plain(template):
         trainer = exact(trainer_type, template)(
             model=loading.model(job, args),
             args=args,
-            train_dataset=fitting[0],
-            eval_dataset=fitting[1],
+            train_dataset=splits[0],
+            eval_dataset=splits[1],
             processing_class=template.tokenizer,
             peft_config=loading.lora(job, "CAUSAL_LM"),
             callbacks=[fit.Progress(job.out)],
         )
-    counts = {**fit.counted(trainer, train, test), **refused}
+    counts = {**fit.row_counts(trainer, train, test), **refusals}
     saving.save(trainer, job, fit.train(trainer, job), counts)
 
 
 def as_text(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
     """Pairs as plain texts, without those whose prompt leaves no room for an answer."""
 
-    def rendered(row: Mapping[str, Any]) -> dict[str, str]:
+    def rendered(row: conversations.Row) -> dict[str, str]:
         chosen, rejected = (
-            lesson(template.told(row.get("tools")), row["prompt"], row[side][-1]) for side in ("chosen", "rejected")
+            lesson(template.with_options(row.get("tools")), row["prompt"], row[side][-1])
+            for side in ("chosen", "rejected")
         )
-        return {"prompt": chosen.asked, "chosen": chosen.written, "rejected": rejected.written}
+        return {"prompt": chosen.prompt_text, "chosen": chosen.answer_text, "rejected": rejected.answer_text}
 
     plain = rows.map(rendered, remove_columns=rows.column_names)
     return plain.filter(lambda row: len(template.ids(row["prompt"])) < max_length)
@@ -85,24 +85,24 @@ def as_text(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
 def plain(template: ChatTemplate) -> Iterator[None]:
     """Meanwhile the tokenizer begins texts with nothing, and ends them as the chat template ends an answer."""
     tokenizer = template.tokenizer
-    kept = tokenizer.bos_token, tokenizer.eos_token
+    tokens = tokenizer.bos_token, tokenizer.eos_token
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     tokenizer.bos_token, tokenizer.eos_token = None, template.end or tokenizer.eos_token
     try:
         yield
     finally:
-        tokenizer.bos_token, tokenizer.eos_token = kept
+        tokenizer.bos_token, tokenizer.eos_token = tokens
 
 
 def exact(trainer_type: type, template: ChatTemplate) -> type:
     """The trainer, by which the prompt keeps its tokens also where the tokenizer would have joined them to the answer's."""
 
     class Exact(trainer_type):
-        def build_tokenized_answer(self, prompt: str, answer: str) -> dict[str, Any]:
-            asked = template.ids(prompt)
-            said = continuation(template, asked, prompt, answer)
-            marks = {"prompt_attention_mask": [1] * len(asked), "attention_mask": [1] * len(said)}
-            return {"prompt_input_ids": asked, "input_ids": said, **marks}
+        def build_tokenized_answer(self, prompt: str, answer: str) -> dict[str, list[int]]:
+            prompt_ids = template.ids(prompt)
+            answer_ids = continuation(template, prompt_ids, prompt, answer)
+            marks = {"prompt_attention_mask": [1] * len(prompt_ids), "attention_mask": [1] * len(answer_ids)}
+            return {"prompt_input_ids": prompt_ids, "input_ids": answer_ids, **marks}
 
     Exact.__name__ = trainer_type.__name__
     return Exact

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from inspect import signature
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from accelerate import PartialState
@@ -19,7 +19,7 @@ from cai.train.launch import checkpoints
 from cai.train.shared import devices, trackers
 from cai.train.shared.job import Figures, Job
 from cai.train.shared.loading import half
-from cai.train.shared.watch import watched
+from cai.train.shared.watch import monitor
 
 C = TypeVar("C")
 PATIENCE = 7200
@@ -33,7 +33,7 @@ def arguments(job: Job[Train], config: Callable[..., C], **settings: object) -> 
         settings: keys of the trainer's own.
     """
     gpu = torch.cuda.is_available()
-    given = {
+    values = {
         "output_dir": str(job.out / "checkpoints"),
         "seed": job.seed,
         "use_cpu": not gpu,
@@ -49,9 +49,9 @@ def arguments(job: Job[Train], config: Callable[..., C], **settings: object) -> 
         **settings,
         **job.want.trl,
     }
-    forgotten = {each.name for each in fields(job.want)} & signature(config).parameters.keys() - given.keys()
-    assert not forgotten, f"{job.kind} does not hand on {forgotten}"  # the user's word would count for nothing
-    return config(**given)
+    omissions = {each.name for each in fields(job.want)} & signature(config).parameters.keys() - values.keys()
+    assert not omissions, f"{job.kind} does not hand on {omissions}"  # the user's word would count for nothing
+    return config(**values)
 
 
 def _shared(want: Train) -> dict[str, object]:
@@ -69,7 +69,19 @@ def _shared(want: Train) -> dict[str, object]:
     }
 
 
-def counted(trainer: Any, train: Dataset, test: Dataset | None) -> dict[str, int]:
+def train_rows(trainer: Trainer) -> Dataset:
+    """The rows that a trainer took to train on, as it tokenized them."""
+    assert isinstance(trainer.train_dataset, Dataset)
+    return trainer.train_dataset
+
+
+def eval_rows(trainer: Trainer) -> Dataset:
+    """Those that it took to test on."""
+    assert isinstance(trainer.eval_dataset, Dataset)
+    return trainer.eval_dataset
+
+
+def row_counts(trainer: Trainer, train: Dataset, test: Dataset | None) -> dict[str, int]:
     """Rows that a trainer took and those that it left out as too long, for ``save``.
 
     Args:
@@ -78,10 +90,10 @@ def counted(trainer: Any, train: Dataset, test: Dataset | None) -> dict[str, int
     Raises:
         ValueError: it took none.
     """
-    kept = {"train": len(trainer.train_dataset), "test": len(trainer.eval_dataset) if test else 0}
-    if not kept["train"]:
+    counts = {"train": len(train_rows(trainer)), "test": len(eval_rows(trainer)) if test else 0}
+    if not counts["train"]:
         raise ValueError(f"max_length leaves none of the {len(train)} training rows; raise it")
-    return {**kept, "too_long": len(train) + len(test or ()) - sum(kept.values())}
+    return {**counts, "too_long": len(train) + len(test or ()) - sum(counts.values())}
 
 
 class Progress(TrainerCallback):
@@ -113,20 +125,20 @@ class Progress(TrainerCallback):
 def train(trainer: Trainer, job: Job[Train]) -> Figures:
     """Train from the last complete checkpoint, or from the start; returns the metrics on the held-out split."""
     if trainer.is_world_process_zero():
-        tidied = checkpoints.last_checkpoint(Path(str(trainer.args.output_dir)))
+        newest = checkpoints.last_checkpoint(Path(str(trainer.args.output_dir)))
         for name in ("metrics.jsonl", "answers.jsonl"):
-            checkpoints.rewind(job.out / name, checkpoints.step_of(tidied) if tidied else 0)
+            checkpoints.rewind(job.out / name, checkpoints.step_of(newest) if newest else 0)
         trackers.hold(job)
     trainer.accelerator.wait_for_everyone()
     checkpoint = checkpoints.last_checkpoint(Path(str(trainer.args.output_dir)))
     devices.check_reference(trainer)
-    began = time.monotonic()
-    watch = watched(trainer, job)
+    start_time = time.monotonic()
+    watch = monitor(trainer, job)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
     return {
         **metrics,
         **({"stopped": watch.stopped} if watch and watch.stopped else {}),
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - start_time, 1),
         "resumed_from": checkpoints.step_of(checkpoint) if checkpoint else 0,
     }

@@ -7,16 +7,16 @@ An answer without a score is left out of its group.
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any
 
 import torch
 from datasets import Dataset
 from torch import nn
 from transformers import TrainerCallback, TrainerState
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
-from cai.models.lessons import said
+from cai.models.thoughts import answer_to
 from cai.stages.grpo import Grpo
 from cai.stages.rloo import Rloo
 from cai.store.rows import Prompt
@@ -32,6 +32,8 @@ from cai.train.shared import conversations, fit, loading, questions, saving
 from cai.train.shared.job import Job
 
 Grouped = Grpo | Rloo
+GroupConfig = GRPOConfig | RLOOConfig
+GroupTrainer = GRPOTrainer | RLOOTrainer
 NUMBER = "number"
 """The column by which the reward function knows a prompt."""
 AT_ONCE = 16
@@ -40,33 +42,35 @@ READ_AT_ONCE = 4
 """Answers whose probabilities of all tokens are held at once."""
 
 
-def main(trainer_type: type, config: type, job: Job[Grouped]) -> None:
+def main(trainer_type: Callable[..., GroupTrainer], config: type[GroupConfig], job: Job[Grouped]) -> None:
     """Train on a job, with one of TRL's trainers; ``max_length`` is a limit of ours, none of TRL's."""
     want = job.want
     args = arguments(job, config)
     model = loading.model(job, args)
     tokenizer = loading.left_tokenizer(job)
-    talk = ChatTokens(tokenizer, model.generation_config, {**job.template, **(args.chat_template_kwargs or {})})
-    asked = questions.read(job, talk.ask, want.max_length - want.max_completion_length)
-    reward = GroupReward(job, asked.train, talk)
-    trainer: Any = trainer_type(
+    kwargs = args.chat_template_kwargs or {}
+    assert isinstance(kwargs, dict)
+    talk = ChatTokens(tokenizer, model.generation_config, {**job.template, **kwargs})
+    prompts = questions.read(job, talk.ask, want.max_length - want.max_completion_length)
+    reward = GroupReward(job, prompts.train, talk)
+    trainer = trainer_type(
         model=model,
         reward_funcs=reward,
         args=args,
-        train_dataset=dataset(asked.train, args, job.seed),
-        processing_class=conversations.as_asked(talk.template),
+        train_dataset=dataset(prompts.train, args, job.seed),
+        processing_class=conversations.trainer_tokenizer(talk.template),
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
-    look = HeldOutLook(job, trainer, talk, reward, held_out_prompts(asked.heldout[: want.eval_prompts], job.seed))
+    look = HeldOutLook(job, trainer, talk, reward, held_out_prompts(prompts.heldout[: want.eval_prompts], job.seed))
     trainer.add_callback(look)
     metrics = fit.train(trainer, job)
-    metrics |= held_out.compared(look.before(), look.answers())
+    metrics |= held_out.comparison(look.before(), look.answers())
     asyncio.run_coroutine_threadsafe(reward.rewards.close(), trainer.async_loop).result()
-    saving.save(trainer, job, metrics, asked.counts(want.eval_prompts))
+    saving.save(trainer, job, metrics, prompts.counts(want.eval_prompts))
 
 
-def arguments(job: Job[Grouped], config: type) -> Any:
+def arguments(job: Job[Grouped], config: type[GroupConfig]) -> GroupConfig:
     """The TRL config."""
     want = job.want
     return fit.arguments(
@@ -79,36 +83,38 @@ def arguments(job: Job[Grouped], config: type) -> Any:
     )
 
 
-def dataset(prompts: Sequence[Prompt], args: Any, seed: int) -> Dataset:
+def dataset(prompts: Sequence[Prompt], args: GroupConfig, seed: int) -> Dataset:
     """The prompts as TRL reads them, numbered, as often as they are met, each time in another order.
 
     TRL would begin its shuffling anew when a training is resumed, and in every epoch leave out prompts that fill no batch.
     So it is given one long epoch, in an order of ours.
     """
     rows = [{"prompt": list(each.messages), NUMBER: number} for number, each in enumerate(prompts)]
-    order = places(len(prompts), met(len(prompts), args), seed)
+    order = places(len(prompts), prompt_count(len(prompts), args), seed)
     args.num_train_epochs, args.shuffle_dataset = 1, False
     return Dataset.from_list(rows).select(order)  # pyright: ignore[reportArgumentType]
 
 
-def met(prompts: int, args: Any) -> int:
+def prompt_count(prompts: int, args: GroupConfig) -> int:
     """How many prompts a training meets, full batches all."""
+    assert args.generation_batch_size is not None and args.num_generations is not None  # its config fills them in
     batch = args.generation_batch_size // args.num_generations
     if args.max_steps > 0:
+        assert args.steps_per_generation is not None
         batches = args.max_steps * args.gradient_accumulation_steps / (args.steps_per_generation * args.num_iterations)
     else:
         batches = args.num_train_epochs * prompts / batch
     return math.ceil(batches) * batch
 
 
-def places(count: int, wanted: int, seed: int) -> list[int]:
+def places(count: int, length: int, seed: int) -> list[int]:
     """So many places, from all there are again and again, each time in another order."""
-    found: list[int] = []
-    for turn in range(-(-wanted // count)):
+    numbers: list[int] = []
+    for turn in range(-(-length // count)):
         order = list(range(count))
         Random(f"{seed}/order/{turn}").shuffle(order)
-        found += order
-    return found[:wanted]
+        numbers += order
+    return numbers[:length]
 
 
 class GroupReward:
@@ -116,7 +122,7 @@ class GroupReward:
 
     def __init__(self, job: Job[Grouped], prompts: Sequence[Prompt], talk: ChatTokens) -> None:
         self.talk = talk
-        self.prompts, self.seed, self.shown = prompts, job.seed, job.out / "answers.jsonl"
+        self.prompts, self.seed, self.file = prompts, job.seed, job.out / "answers.jsonl"
         assert job.scoring is not None
         self.rewards = Rewards(job.scoring)
         self.__name__ = self.rewards.scoring.method  # by which TRL names its figures
@@ -130,15 +136,15 @@ class GroupReward:
         the prompt is met, another may be drawn.
         """
         step = trainer_state.global_step
-        asked = [self._asked(self.prompts[each], step) for each in number]
-        shown = [self.talk.template.asked(each.messages) for each in asked]
-        texts = list(map(said, shown, map(self.talk.template.text, completion_ids)))
-        scores = await self.rewards.score(asked, texts)
+        prompts = [self._seeded(self.prompts[each], step) for each in number]
+        renderings = [self.talk.template.prompt(each.messages) for each in prompts]
+        texts = list(map(answer_to, renderings, map(self.talk.template.text, completion_ids)))
+        scores = await self.rewards.score(prompts, texts)
         if trainer_state.is_world_process_zero:
-            questions.show(self.shown, step + 1, asked, texts, scores)
+            questions.show(self.file, step + 1, prompts, texts, scores)
         return scores
 
-    def _asked(self, prompt: Prompt, step: int) -> SeededPrompt:
+    def _seeded(self, prompt: Prompt, step: int) -> SeededPrompt:
         return SeededPrompt(prompt, draw_seed(self.seed, f"principle/{prompt.id}", step, 0))
 
 
@@ -146,18 +152,18 @@ class HeldOutLook(TrainerCallback):
     """Answers held-out prompts before the training begins, and whenever asked.
 
     Args:
-        asked: the prompts; each answer is drawn by the seed that stands with it, before and after.
+        prompts: the prompts; each answer is drawn by the seed that stands with it, before and after.
     """
 
     def __init__(
         self,
         job: Job[Grouped],
-        trainer: Any,
+        trainer: GroupTrainer,
         talk: ChatTokens,
         reward: GroupReward,
-        asked: Sequence[SeededPrompt],
+        prompts: Sequence[SeededPrompt],
     ) -> None:
-        self.job, self.trainer, self.talk, self.reward, self.asked = job, trainer, talk, reward, asked
+        self.job, self.trainer, self.talk, self.reward, self.prompts = job, trainer, talk, reward, prompts
         self.limits = Limits(job.want.max_completion_length, job.want.temperature, AT_ONCE)
 
     def on_train_begin(self, *_: object, **__: object) -> None:
@@ -174,16 +180,16 @@ class HeldOutLook(TrainerCallback):
         processes = Processes(self.trainer.accelerator)
         # Where the weights are spread, a pass needs all processes: then each answers all prompts.
         spread = self.trainer.is_fsdp_enabled or self.trainer.is_deepspeed_enabled
-        mine = self.asked if spread else processes.mine(self.asked)
+        mine = self.prompts if spread else processes.mine(self.prompts)
         replies = self._answers(mine, processes.device) if mine else []
         return replies if spread else processes.all(replies)
 
-    def _answers(self, asked: Sequence[SeededPrompt], device: torch.device) -> list[HeldOutAnswer]:
+    def _answers(self, prompts: Sequence[SeededPrompt], device: torch.device) -> list[HeldOutAnswer]:
         model = self.trainer.accelerator.unwrap_model(self.trainer.model_wrapped)
         training = model.training
         model.eval()
-        rollout = self.talk.rollout(asked, Generate(model, self.talk.pad, self.talk.ends, self.limits), device)
-        scoring = self.reward.rewards.score(rollout.asked, rollout.texts)
+        rollout = self.talk.rollout(prompts, Generate(model, self.talk.pad, self.talk.ends, self.limits), device)
+        scoring = self.reward.rewards.score(rollout.prompts, rollout.texts)
         scores = asyncio.run_coroutine_threadsafe(scoring, self.trainer.async_loop).result()
         replies = held_out.rows(rollout, scores, self._kl(model, rollout))
         model.train(training)

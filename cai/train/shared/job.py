@@ -1,23 +1,34 @@
 """A training's job file, as the run that starts it wrote it."""
 
 import argparse
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 
 from transformers import set_seed
 
 from cai.models import passwords
 from cai.stages import read_block
 from cai.stages.train import Train
+from cai.store.files import read_form
+from cai.store.form import Count
 from cai.store.rows import plain
 from cai.train.rl.rewards import Scoring
 
 Figures = dict[str, float | str]
 """A training's figures on its held-out rows, with its seconds, and why it stopped before its end, if it did."""
 W_co = TypeVar("W_co", bound=Train, covariant=True)
+
+
+class JobFile(TypedDict):
+    """What every job file has; further keys are as ``Job`` has them."""
+
+    kind: str
+    block: dict[str, Any]
+    data: str
+    out: str
+    seed: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +80,21 @@ def from_command_line(block: type[W_co]) -> Job[W_co]:
     # No launcher has an option that begins like this one; torchrun would take --logs for its own.
     parser.add_argument("--figures-to", default="none")
     parser.add_argument("--figures-as", default="")
-    given = parser.parse_args()
-    data = passwords.restored(json.loads(given.job.read_text(encoding="utf-8")))
+    options = parser.parse_args()
+    file = read_form(options.job, JobFile)
+    if file is None:
+        parser.error(f"there is no file {options.job}")
+    data = passwords.restored(file)
     set_seed(data["seed"])  # by it adapters and new heads begin
     want = read_block(data["kind"], data["block"])
-    assert isinstance(want, block), f"{given.job} is a job of {data['kind']}"
+    assert isinstance(want, block), f"{options.job} is a job of {data['kind']}"
     scoring, judging = (Scoring.read(data[key]) if data.get(key) else None for key in ("scoring", "judging"))
     places = Path(data["data"]), Path(data["out"])
-    run = given.figures_as or f"{places[1].parent.name}/{places[1].name}"
+    run = options.figures_as or f"{places[1].parent.name}/{places[1].name}"
     job = Job(
         data["kind"], want, *places, data["seed"], scoring, judging, data.get("sampler"), data.get("template", {})
     )
-    return replace(job, logs=given.figures_to, run=run)
+    return replace(job, logs=options.figures_to, run=run)
 
 
 def with_trl(job: Job[W_co], keys: Mapping[str, object]) -> Job[W_co]:

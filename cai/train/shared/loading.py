@@ -1,6 +1,6 @@
 """What a training begins with: its models, their precision and adapters, and its rows."""
 
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import torch
 from datasets import Dataset, load_dataset
@@ -23,10 +23,17 @@ from cai.train.shared.job import Job
 from constitution.tools import DEFINITIONS as TOOLS
 
 
+@runtime_checkable
+class ModelArguments(Protocol):
+    """TRL's configs that say how the model is loaded."""
+
+    model_init_kwargs: dict[str, object] | str | None
+
+
 def half(job: Job[Train]) -> bool:
     """Whether to compute in bfloat16: as the job says, or where the hardware multiplies it."""
-    wanted = job.want.bf16
-    return wanted if wanted is not None else torch.cuda.is_available() or cpu.dtype() == "bfloat16"
+    choice = job.want.bf16
+    return choice if choice is not None else torch.cuda.is_available() or cpu.dtype() == "bfloat16"
 
 
 def lora(job: Job[Train], task: str, modules_to_save: list[str] | None = None) -> LoraConfig | None:
@@ -34,16 +41,23 @@ def lora(job: Job[Train], task: str, modules_to_save: list[str] | None = None) -
     return adapters.config(job.want.lora, task, modules_to_save) if job.want.lora else None
 
 
-def model(job: Job[Train], args: Any) -> PreTrainedModel:
+def model(job: Job[Train], args: object) -> PreTrainedModel:
     """The causal language model to train, in float32 unless ``model_init_kwargs`` says otherwise.
 
     Args:
         args: the job's config; its ``model_init_kwargs``, where it has such, are used up.
     """
-    given = getattr(args, "model_init_kwargs", None) or {}
-    if given:
+    kwargs = init_kwargs(args)
+    if isinstance(args, ModelArguments):
         args.model_init_kwargs = None  # a trainer that is given a model refuses them
-    return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", "trust_remote_code": False, **given})
+    return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", "trust_remote_code": False, **kwargs})
+
+
+def init_kwargs(args: object) -> dict[str, object]:
+    """A config's ``model_init_kwargs``; empty where it has none."""
+    kwargs = args.model_init_kwargs if isinstance(args, ModelArguments) else None
+    assert not isinstance(kwargs, str)  # JSON is for TRL's own command line
+    return kwargs or {}
 
 
 def tokenizer(job: Job[Train]) -> PreTrainedTokenizerBase:
@@ -62,10 +76,10 @@ def reference(job: Job[Dpo | Kto], args: TrainingArguments) -> PreTrainedModel |
     Args:
         args: the job's config; its ``model_init_kwargs`` are for this model, too.
     """
-    given = getattr(args, "model_init_kwargs", None) or {}
+    kwargs = init_kwargs(args)
     weights = job.want.reference
     return (
-        AutoModelForCausalLM.from_pretrained(weights, **{"dtype": "float32", "trust_remote_code": False, **given})
+        AutoModelForCausalLM.from_pretrained(weights, **{"dtype": "float32", "trust_remote_code": False, **kwargs})
         if weights
         else None
     )

@@ -30,7 +30,7 @@ def is_quantized(model: nn.Module) -> bool:
     return bool(getattr(model, "is_loaded_in_4bit", False))
 
 
-def merged(
+def merge(
     model: PeftModel,
     base: str,
     scratch: Path,
@@ -47,6 +47,6 @@ def merged(
     scores = model.active_peft_config.task_type == "SEQ_CLS"
     kind, more = (AutoModelForSequenceClassification, {"num_labels": 1}) if scores else (AutoModelForCausalLM, {})
     whole = kind.from_pretrained(base, dtype=dtype, trust_remote_code=False, **more)
-    done = PeftModel.from_pretrained(whole, str(scratch)).merge_and_unload()  # pyright: ignore
+    result = PeftModel.from_pretrained(whole, str(scratch)).merge_and_unload()  # pyright: ignore
     shutil.rmtree(scratch)
-    return done
+    return result

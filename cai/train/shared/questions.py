@@ -32,9 +32,9 @@ class Questions:
         Args:
             most: held-out prompts that were looked with, at the most.
         """
-        looked = min(len(self.heldout), most)
-        left_out = {**self.left_out, "beyond_eval_prompts": len(self.heldout) - looked}
-        return {"train": len(self.train), "test": looked, **left_out}
+        test = min(len(self.heldout), most)
+        left_out = {**self.left_out, "beyond_eval_prompts": len(self.heldout) - test}
+        return {"train": len(self.train), "test": test, **left_out}
 
 
 def read(job: Job[Online], ask: Callable[[Sequence[Message]], Sequence[int]], most: int) -> Questions:
@@ -54,11 +54,11 @@ def read(job: Job[Online], ask: Callable[[Sequence[Message]], Sequence[int]], mo
     }
     of_track = {name: [row for row in rows if row.track in tracks] for name, rows in parts.items()}
     lengths = {name: [_length(ask, row) for row in rows] for name, rows in of_track.items()}
-    kept = {
+    short = {
         name: [row for row, length in zip(rows, lengths[name], strict=True) if length is not None and length <= most]
         for name, rows in of_track.items()
     }
-    if not kept["train"]:
+    if not short["train"]:
         raise ValueError(
             f"{job.data} has no prompt of the tracks {', '.join(tracks)} with at most {most} tokens; "
             "name other tracks, or raise max_length"
@@ -67,9 +67,9 @@ def read(job: Job[Online], ask: Callable[[Sequence[Message]], Sequence[int]], mo
         "other_track": len(parts["train"]) - len(of_track["train"]),
         "too_long": sum(length is not None and length > most for each in lengths.values() for length in each),
     }
-    if refused := sum(length is None for each in lengths.values() for length in each):
-        left_out["refused_by_template"] = refused
-    return Questions(kept["train"], kept["heldout"], left_out)
+    if refusals := sum(length is None for each in lengths.values() for length in each):
+        left_out["refused_by_template"] = refusals
+    return Questions(short["train"], short["heldout"], left_out)
 
 
 def _length(ask: Callable[[Sequence[Message]], Sequence[int]], row: Prompt) -> int | None:
@@ -81,10 +81,10 @@ def _length(ask: Callable[[Sequence[Message]], Sequence[int]], row: Prompt) -> i
 
 
 def show(
-    path: Path, step: int, asked: Sequence[SeededPrompt], texts: Sequence[str], scores: Sequence[float | None]
+    path: Path, step: int, prompts: Sequence[SeededPrompt], texts: Sequence[str], scores: Sequence[float | None]
 ) -> None:
     """Keep a few answers of a step with their scores, to be read."""
     with append_to(path) as file:
-        for each, text, score in list(zip(asked, texts, scores, strict=True))[:SHOWN]:
+        for each, text, score in list(zip(prompts, texts, scores, strict=True))[:SHOWN]:
             row = {"step": step, "prompt": each.messages[-1]["content"], "text": text, "score": score}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -6,13 +6,12 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
 from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from cai.models.weights import whole
 from cai.stages.train import Train
@@ -23,7 +22,7 @@ from cai.train.shared.job import Figures, Job
 
 
 def save(
-    trainer: Any,
+    trainer: Trainer,
     job: Job[Train],
     metrics: Figures,
     rows: dict[str, int],
@@ -41,9 +40,10 @@ def save(
     state = devices.gathered(trainer)
     if not trainer.is_world_process_zero():
         return
-    model = trainer.accelerator.unwrap_model(trainer.model)
+    model, tokenizer = trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class
+    assert isinstance(model, PreTrainedModel | PeftModel) and isinstance(tokenizer, PreTrainedTokenizerBase)
     with whole():  # by this process alone
-        more |= save_model(model, trainer.processing_class, job, check, state)
+        more |= save_model(model, tokenizer, job, check, state)
     more |= {"steps": trainer.state.global_step, "tokens": int(getattr(trainer, "_total_train_tokens", 0))}
     manifest(job, metrics, rows, more)
 
@@ -63,9 +63,9 @@ def save_model(
     if isinstance(model, PeftModel):
         scratch = job.out / ".adapter"
         if quantized.is_quantized(model):
-            model = quantized.merged(model, job.base, scratch, state=state)
+            model = quantized.merge(model, job.base, scratch, state=state)
         elif state is not None:
-            model, state = quantized.merged(model, job.base, scratch, torch.float32, state), None
+            model, state = quantized.merge(model, job.base, scratch, torch.float32, state), None
         else:
             model = model.merge_and_unload()
     aside, target = job.out / ".model.tmp", job.out / "model"
@@ -80,7 +80,7 @@ def save_model(
 
 def manifest(job: Job[Train], metrics: Figures, rows: dict[str, int], more: Mapping[str, object]) -> None:
     """Say what was trained, which is the last thing done, and let the checkpoints go."""
-    known = {
+    record = {
         "stage": job.kind,
         "base": job.base,
         "data": _fingerprint(job.data),
@@ -97,7 +97,7 @@ def manifest(job: Job[Train], metrics: Figures, rows: dict[str, int], more: Mapp
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **more,
     }
-    write_json(job.out / "manifest.json", known)
+    write_json(job.out / "manifest.json", record)
     for folder in ("checkpoints", "cache"):
         shutil.rmtree(job.out / folder, ignore_errors=True)
 

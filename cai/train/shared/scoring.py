@@ -6,11 +6,10 @@ what is loaded then has a head drawn at random. So a few answers are scored befo
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from pyarrow import parquet
-from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from cai.data import dataset
 from cai.data.dataset import PreferenceRow
@@ -43,8 +42,8 @@ def rewards(
 ) -> list[Rewards]:
     """Of each pair the chosen answer's score and the rejected one's, in logits."""
     template = ChatTemplate(tokenizer)
-    said = [_tokens(template, example, side) for example in examples for side in ("chosen", "rejected")]
-    logits = scores(model, tokenizer, said)
+    token_ids = [_tokens(template, example, side) for example in examples for side in ("chosen", "rejected")]
+    logits = scores(model, tokenizer, token_ids)
     return list(zip(logits[::2], logits[1::2], strict=True))
 
 
@@ -60,13 +59,17 @@ def fitting(
     ]
 
 
-def probe(trainer: Any, job: Job[Reward]) -> list[Rewards]:
+def probe(trainer: Trainer, job: Job[Reward]) -> list[Rewards]:
     """The scores of a few pairs by the model as trained; none where its weights are spread over several processes."""
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         return []
     # Without the autocast of training, whose bfloat16 would hide or feign a difference.
-    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
-    return rewards(model, trainer.processing_class, _probed(job, trainer.processing_class))
+    model, tokenizer = (
+        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False),
+        trainer.processing_class,
+    )
+    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    return rewards(model.eval(), tokenizer, _probed(job, tokenizer))
 
 
 def check(folder: Path, before: Sequence[Rewards], job: Job[Reward]) -> dict[str, object]:
@@ -78,11 +81,11 @@ def check(folder: Path, before: Sequence[Rewards], job: Job[Reward]) -> dict[str
     Raises:
         ValueError: it scores otherwise than the trained model did.
     """
-    kept = torch.float32 if _is_float32(folder) else torch.bfloat16
-    spec = ModelSpec("reward", reward=str(folder), dtype=str(kept).removeprefix("torch."))
+    dtype = torch.float32 if _is_float32(folder) else torch.bfloat16
+    spec = ModelSpec("reward", reward=str(folder), dtype=str(dtype).removeprefix("torch."))
     model, tokenizer = load(spec, AutoModelForSequenceClassification, "right")
     distance = same(
-        before, rewards(model, tokenizer, _probed(job, tokenizer)[: len(before)]), TOLERANCE.get(kept, COARSE)
+        before, rewards(model, tokenizer, _probed(job, tokenizer)[: len(before)]), TOLERANCE.get(dtype, COARSE)
     )
     held_out = fitting(job, tokenizer, rows(job, "test"))
     measures = figures(held_out, rewards(model, tokenizer, held_out), job.want.soft_labels)
@@ -110,7 +113,7 @@ def _probed(job: Job[Reward], tokenizer: PreTrainedTokenizerBase) -> list[Prefer
 
 
 def _tokens(template: ChatTemplate, example: PreferenceRow, side: str) -> list[int]:
-    return template.told(example.get("tools")).scored(example["prompt"] + example[side])
+    return template.with_options(example.get("tools")).score_ids(example["prompt"] + example[side])
 
 
 def _is_float32(folder: Path) -> bool:

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from transformers import Trainer
 
 Inputs = dict[str, torch.Tensor]
 """A batch, as a trainer is given it."""
-Loss = torch.Tensor | tuple[torch.Tensor, Any]
+Loss = torch.Tensor | tuple[torch.Tensor, object]
 """What ``compute_loss`` returns: the loss, with the model's outputs beside it where they are asked for."""
 Count = torch.Tensor | int | None
 """The examples of a whole step, where transformers knows them."""
-Row = dict[str, Any]
+Row = dict[str, object]
 PROB = "chosen_prob"
 
 
@@ -31,11 +32,11 @@ class WithProb:
         return batch
 
 
-def keep_prob(trainer: Any) -> None:
+def keep_prob(trainer: Trainer) -> None:
     """Let ``chosen_prob`` through to a TRL trainer's batches, as one more column that it keeps."""
     trainer.data_collator = WithProb(trainer.data_collator)
     trainer._set_signature_columns_if_needed()
-    trainer._signature_columns = [*trainer._signature_columns, PROB]
+    trainer._signature_columns = [*(trainer._signature_columns or ()), PROB]
 
 
 def soft_term(delta: torch.Tensor, prob: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,6 @@ talks to nobody.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import (
@@ -15,6 +14,7 @@ from transformers import (
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    Trainer,
     set_seed,
 )
 
@@ -64,15 +64,15 @@ def prepare(job: Job[Sft], model_kwargs: Mapping[str, object]) -> Prepared:
         )
     if not choice:
         return Prepared(job.base, tokenizer, turn_end(conversations.template(job, tokenizer)))
-    added = install(tokenizer, choice)
-    if added and job.want.lora:
+    tokens = install(tokenizer, choice)
+    if tokens and job.want.lora:
         raise ValueError(
-            f"chat_template: {choice} adds {' and '.join(added)} to the model's vocabulary, which LoRA does not train: take "
+            f"chat_template: {choice} adds {' and '.join(tokens)} to the model's vocabulary, which LoRA does not train: take "
             "lora out, or choose a template whose tokens the model has"
         )
     end = turn_end(conversations.template(job, tokenizer))
     tokenizer.eos_token = end  # by which generation stops, here and in servers
-    return Prepared(grown(job, tokenizer, model_kwargs) if added else job.base, tokenizer, end)
+    return Prepared(grown(job, tokenizer, model_kwargs) if tokens else job.base, tokenizer, end)
 
 
 def install(tokenizer: PreTrainedTokenizerBase, choice: str) -> list[str]:
@@ -81,22 +81,22 @@ def install(tokenizer: PreTrainedTokenizerBase, choice: str) -> list[str]:
         # A tokenizer that begins each text with its own first token was trained that way.
         begins = tokenizer.bos_token_id is not None and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
         tokenizer.chat_template = "{{ bos_token }}" * begins + CHATML
-        wanted = CHATML_TOKENS
+        specials = CHATML_TOKENS
     elif choice.endswith(".jinja"):
-        tokenizer.chat_template, wanted = Path(choice).read_text(encoding="utf-8"), ()
+        tokenizer.chat_template, specials = Path(choice).read_text(encoding="utf-8"), ()
     else:
         other = AutoTokenizer.from_pretrained(resolve(choice), trust_remote_code=False)
         if not other.chat_template:
             raise ValueError(f"chat_template: {choice} has no chat template of its own; name another model, or chatml")
         tokenizer.chat_template = other.chat_template
-        wanted = [
+        specials = [
             token for token in other.get_added_vocab() if token in other.chat_template or token == other.eos_token
         ]
-    added = [token for token in wanted if token not in tokenizer.get_vocab()]
+    tokens = [token for token in specials if token not in tokenizer.get_vocab()]
     # Special also where the words were there as plain text, so that they are one token and never part of an answer.
-    if wanted:
-        tokenizer.add_special_tokens({"extra_special_tokens": list(wanted)}, replace_extra_special_tokens=False)
-    return added
+    if specials:
+        tokenizer.add_special_tokens({"extra_special_tokens": list(specials)}, replace_extra_special_tokens=False)
+    return tokens
 
 
 def turn_end(template: ChatTemplate) -> str:
@@ -113,20 +113,30 @@ def turn_end(template: ChatTemplate) -> str:
     return template.end
 
 
-def stop_at(trainer: Any, end: str) -> None:
+def stop_at(trainer: Trainer, end: str) -> None:
     """See that the saved model stops where its turns end, also where it comes with other settings for generation."""
-    config = under(trainer.accelerator.unwrap_model(trainer.model)).generation_config
-    known = ends(trainer.processing_class, config)
-    config.eos_token_id = sorted(known | {trainer.processing_class.convert_tokens_to_ids(end)})
+    config, tokenizer = (
+        under(trainer.accelerator.unwrap_model(trainer.model)).generation_config,
+        trainer.processing_class,
+    )
+    assert config is not None and isinstance(tokenizer, PreTrainedTokenizerBase)
+    config.eos_token_id = sorted(ends(tokenizer, config) | {token_id(tokenizer, end)})
+
+
+def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
+    """A token's number."""
+    number = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(number, int)
+    return number
 
 
 def grown(job: Job[Sft], tokenizer: PreTrainedTokenizerBase, model_kwargs: Mapping[str, object]) -> PreTrainedModel:
     """The base model with embeddings for the tokens that are new, drawn around the mean of the others."""
     set_seed(job.seed)
-    model: Any = AutoModelForCausalLM.from_pretrained(
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         job.base, **{"dtype": torch.float32, "trust_remote_code": False, **model_kwargs}
     )
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+    if len(tokenizer) > model.get_input_embeddings().get_parameter("weight").shape[0]:
         model.resize_token_embeddings(len(tokenizer))
     for config in (model.config, model.generation_config):
         config.eos_token_id = tokenizer.eos_token_id

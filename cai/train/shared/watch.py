@@ -7,7 +7,6 @@ not. PPO has its own answers to look at at every step, see ``cai.train.ppo``.
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -15,6 +14,7 @@ from pyarrow import parquet
 from transformers import (
     AutoModelForCausalLM,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -26,15 +26,17 @@ from cai.data import dataset
 from cai.data.prompts import HELDOUT
 from cai.stages.online import Online
 from cai.stages.train import Aligned, Train
-from cai.store.files import append_to, read_json, write_json
+from cai.store.files import append_to, read_form, write_json
 from cai.store.rows import Prompt, content_id
 from cai.store.stage import Stage
+from cai.train.adapters import under
 from cai.train.launch import guards
 from cai.train.rl import kl
 from cai.train.rl.actor import beside, distributions, reference_of
 from cai.train.rl.loop import held_out
 from cai.train.rl.rewards import Blocking
 from cai.train.rl.rollout import ChatTokens, Generate, Limits, Rollout, SeededPrompt
+from cai.train.shared import devices
 from cai.train.shared.job import Job
 
 AT_ONCE = 4
@@ -50,26 +52,28 @@ class TrainerMonitor(TrainerCallback):
         stopped: why it ended the training; empty where it did not.
     """
 
-    def __init__(self, trainer: Any, job: Job[Train], want: Aligned) -> None:
+    def __init__(self, trainer: Trainer, job: Job[Train], want: Aligned) -> None:
         self.trainer, self.job, self.want = trainer, job, want
         self.guards = guards.parse(want.guards)
-        self.talk = ChatTokens(trainer.processing_class, trainer.model.generation_config, job.template)
+        tokenizer, model = trainer.processing_class, trainer.model
+        assert isinstance(tokenizer, PreTrainedTokenizerBase) and isinstance(model, torch.nn.Module)
+        self.talk = ChatTokens(tokenizer, under(model).generation_config, job.template)
         prompts = self._fitting(held_out_prompts(job.data, want.tracks if isinstance(want, Online) else None))
-        self.asked = held_out(prompts[: self.guards.prompts], job.seed)
+        self.prompts = held_out(prompts[: self.guards.prompts], job.seed)
         self.judge = Blocking(job.judging) if job.judging else None
         self.stopped, self.reference, self.last = "", None, -1
 
-    def _fitting(self, there: Sequence[Prompt]) -> list[Prompt]:
+    def _fitting(self, prompts: Sequence[Prompt]) -> list[Prompt]:
         """Those that leave room for an answer, as in what is trained on.
 
         Raises:
             ValueError: none does.
         """
-        most, wanted = self.want.max_length, self.guards.max_new_tokens
-        rows = [row for row in there if len(self.talk.ask(row.messages)) + wanted <= most]
-        if there and not rows:
+        most, room = self.want.max_length, self.guards.max_new_tokens
+        rows = [row for row in prompts if len(self.talk.ask(row.messages)) + room <= most]
+        if prompts and not rows:
             raise ValueError(
-                f"guards: no held-out prompt and an answer of max_new_tokens ({wanted}) are within max_length ({most}); lower one, "
+                f"guards: no held-out prompt and an answer of max_new_tokens ({room}) are within max_length ({most}); lower one, "
                 "or raise the other"
             )
         return rows
@@ -80,10 +84,15 @@ class TrainerMonitor(TrainerCallback):
         path = self.job.out / "guard.json"
         if not path.exists() and self.trainer.is_world_process_zero():
             write_json(path, self._figures())
-            self._write(state, read_json(path), [])
+            self._write(state, self._kept(path), [])
         self.trainer.accelerator.wait_for_everyone()
-        self.before = read_json(path)
+        self.before = self._kept(path)
         self.last = state.global_step
+
+    @staticmethod
+    def _kept(path: Path) -> dict[str, float]:
+        """The figures that a training began with."""
+        return read_form(path, dict[str, float]) or {}
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if state.global_step % self.guards.every == 0:
@@ -100,9 +109,9 @@ class TrainerMonitor(TrainerCallback):
         stopped = [""]
         if self.trainer.is_world_process_zero():
             figures = self._figures() | self._chosen(state)
-            raised = guards.alarms(guards.measures(figures, self.before), self.guards)
-            self._write(state, figures, raised)
-            stopped = ["; ".join(each.text for each in raised if each.stops)]
+            alarms = guards.alarms(guards.measures(figures, self.before), self.guards)
+            self._write(state, figures, alarms)
+            stopped = ["; ".join(each.text for each in alarms if each.stops)]
         if self.trainer.accelerator.num_processes > 1:
             broadcast_object_list(stopped)
         self.stopped = stopped[0]
@@ -116,10 +125,10 @@ class TrainerMonitor(TrainerCallback):
         limits = Limits(self.guards.max_new_tokens, 1.0, self.guards.prompts)
         writer = Generate(model, self.talk.pad, self.talk.ends, limits)
         with self.trainer.accelerator.autocast():
-            rollout = self.talk.rollout(self.asked, writer, model.device)
+            rollout = self.talk.rollout(self.prompts, writer, model.device)
             figures = guards.text_measures(rollout.texts) | self._entropy_and_kl(model, rollout)
         if self.judge:
-            figures |= judged(self.judge, self.asked, rollout.texts)
+            figures |= judge_scores(self.judge, self.prompts, rollout.texts)
         model.train(learning)
         return figures
 
@@ -138,48 +147,48 @@ class TrainerMonitor(TrainerCallback):
             sums["entropy"] += (-(mine.exp() * mine).sum(-1) * batch.mask).sum().item()
             if theirs is not None:
                 sums["kl"] += (kl.over_all_tokens(mine, theirs) * batch.mask).sum().item()
-        found = {"entropy": sums["entropy"] / max(int(rollout.batch.mask.sum()), 1)}
-        return {**found, "kl": sums["kl"] / len(rollout.texts)} if reference is not None else found
+        figures = {"entropy": sums["entropy"] / max(int(rollout.batch.mask.sum()), 1)}
+        return {**figures, "kl": sums["kl"] / len(rollout.texts)} if reference is not None else figures
 
     def _base(self, model: PreTrainedModel) -> PreTrainedModel | None:
         """For a trainer without a reference: the base once more, at the cost of its weights, where a recipe bounds the KL."""
         if self.reference is None and "kl" in self.want.guards:
-            base: Any = AutoModelForCausalLM.from_pretrained(self.job.base, dtype=model.dtype, trust_remote_code=False)
-            self.reference = base.to(model.device).eval()
+            base = AutoModelForCausalLM.from_pretrained(self.job.base, dtype=model.dtype, trust_remote_code=False)
+            self.reference = devices.placed(base, model.device).eval()
         return self.reference
 
     def _chosen(self, state: TrainerState) -> dict[str, float]:
         """How much the chosen answers' log-probability changed, as a share of what it was."""
-        logged = [each["logps/chosen"] for each in state.log_history if "logps/chosen" in each]
-        if len(logged) < 2:
+        logps = [each["logps/chosen"] for each in state.log_history if "logps/chosen" in each]
+        if len(logps) < 2:
             return {}
-        few = min(RECENT, len(logged) // 2)
-        first, last = sum(logged[:few]) / few, sum(logged[-few:]) / few
+        few = min(RECENT, len(logps) // 2)
+        first, last = sum(logps[:few]) / few, sum(logps[-few:]) / few
         return {"chosen": (last - first) / abs(first)} if first else {}
 
-    def _write(self, state: TrainerState, figures: Mapping[str, float], raised: Sequence[guards.Alarm]) -> None:
+    def _write(self, state: TrainerState, figures: Mapping[str, float], alarms: Sequence[guards.Alarm]) -> None:
         line = {f"guard/{name}": value for name, value in figures.items()}
-        line |= {"alarms": [each.text for each in raised]} if raised else {}
+        line |= {"alarms": [each.text for each in alarms]} if alarms else {}
         with append_to(self.job.out / "metrics.jsonl") as file:
             file.write(json.dumps({"step": state.global_step, "steps": state.max_steps, **line}) + "\n")
 
 
-def watched(trainer: Trainer, job: Job[Train]) -> TrainerMonitor | None:
+def monitor(trainer: Trainer, job: Job[Train]) -> TrainerMonitor | None:
     """Watch a trainer, if its block has guards, and its weights are whole on every device."""
     spread, want = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled, job.want
     if not isinstance(want, Aligned) or not guards.parse(want.guards).every or spread:
         return None
     watch = TrainerMonitor(trainer, job, want)
-    if not watch.asked:  # nothing was held out
+    if not watch.prompts:  # nothing was held out
         return None
     trainer.add_callback(watch)
     return watch
 
 
-def judged(judge: Blocking, asked: Sequence[SeededPrompt], texts: Sequence[str]) -> dict[str, float]:
+def judge_scores(judge: Blocking, prompts: Sequence[SeededPrompt], texts: Sequence[str]) -> dict[str, float]:
     """The held-out judge's mean score, of the answers that it could read."""
-    known = [score for score in judge(asked, texts) if score is not None]
-    return {"judge": sum(known) / len(known)} if known else {}
+    scores = [score for score in judge(prompts, texts) if score is not None]
+    return {"judge": sum(scores) / len(scores)} if scores else {}
 
 
 def held_out_prompts(data: Path, tracks: Sequence[str] | None) -> list[Prompt]:

@@ -81,7 +81,7 @@ def test_activations_are_what_autograd_keeps(tmp_path: Path, lora: int | None) -
 
 def test_what_saves_memory_saves_it_in_the_estimate(base: memory.Size, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
-    monkeypatch.setattr(memory, "_there", lambda device: 80 * 10**9)
+    monkeypatch.setattr(memory, "_capacity", lambda device: 80 * 10**9)
     whole, spread = (need(base, "sft", Hardware(kind)) for kind in ("ddp", "fsdp2"))
     assert spread.weights == whole.weights // 4 and spread.optimizer == whole.optimizer // 4
     assert spread.activations == whole.activations
@@ -97,7 +97,7 @@ def test_a_server_for_ppo_s_answers_takes_its_share_of_a_gpu(
     monkeypatch: pytest.MonkeyPatch, write: Write, given: str, left: float
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    monkeypatch.setattr(memory, "_there", lambda device: 80 * 10**9)
+    monkeypatch.setattr(memory, "_capacity", lambda device: 80 * 10**9)
     text = (
         f"name: p\nconstitution: {ROOT}/principles/harmless.yaml\n"
         f"models: {{policy: {{vllm: {given}}}}}\nstages:\n"

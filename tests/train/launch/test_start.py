@@ -127,7 +127,7 @@ def test_settings_that_do_not_go_together_are_a_sentence(tmp_path: Path, block: 
     with pytest.raises(InputError) as error:
         load_recipe(tmp_path / "r.yaml")
     assert words in str(error.value)
-    assert len(error.value.found) == 1
+    assert len(error.value.problems) == 1
 
 
 def test_a_policy_may_learn_from_a_reward_model_while_servers_sample(tmp_path: Path) -> None:

@@ -134,11 +134,11 @@ def test_a_bandit_is_solved(lora: int | None) -> None:
     assert first["kl"] == pytest.approx(0, abs=1e-6) and first["kl_sampled"] == pytest.approx(0, abs=1e-6)
     assert figures["reward"] > first["reward"]
     # One token's KL is that of the whole answer, however few are sampled.
-    asked = [each for each in trained.task.asked(1) if each.prompt.id == "0"]
+    asked = [each for each in trained.task.batch(1) if each.prompt.id == "0"]
     rollout = trained.rollout(asked)
     log_p = distribution(trained.actor.policy, prompt, answers)
     exact = (log_p.exp() * (log_p - reference)).sum().item()
-    assert trained.figures(rollout, trained.look(rollout))["kl"] == pytest.approx(exact, rel=1e-3)
+    assert trained.figures(rollout, trained.experience(rollout))["kl"] == pytest.approx(exact, rel=1e-3)
 
 
 def test_a_step_without_a_single_score_changes_nothing() -> None:
@@ -158,7 +158,7 @@ def test_a_step_without_a_single_score_changes_nothing() -> None:
 
 def test_a_reward_that_is_no_number_is_left_out() -> None:
     scoring = Scoring("rules", "principles/harmless.yaml", "", rules={"length": math.inf})
-    asked = loop(settings(), by_text(len), 1).task.asked(1)[:2]
+    asked = loop(settings(), by_text(len), 1).task.batch(1)[:2]
     assert asyncio.run(Rewards(scoring).score(asked, ["a b", "a"])) == [None, None]
 
 
@@ -183,7 +183,7 @@ def test_what_adapters_learn_is_held_in_float32_over_weights_in_bfloat16() -> No
 @pytest.mark.parametrize("lora", [None, 4])
 def test_sampling_leaves_a_model_its_settings_for_generation(lora: int | None) -> None:
     trained = loop(settings(max_new_tokens=2, lora=lora), by_text(lambda text: 0.0), 1)
-    trained.rollout(trained.task.asked(1))
+    trained.rollout(trained.task.batch(1))
     assert under(trained.actor.policy).generation_config.eos_token_id == END
 
 
@@ -192,7 +192,7 @@ def test_a_model_s_own_settings_for_generation_do_not_change_what_is_sampled() -
     plain, set_up = (loop(settings(max_new_tokens=6), by_text(lambda text: 0.0), 1) for _ in range(2))
     set_up.actor.policy.generation_config.repetition_penalty = 5.0
     set_up.actor.policy.generation_config.min_new_tokens = 4
-    texts = [each.rollout(each.task.asked(1)).texts for each in (plain, set_up)]
+    texts = [each.rollout(each.task.batch(1)).texts for each in (plain, set_up)]
     assert texts[0] == texts[1]
     assert set_up.actor.policy.generation_config.repetition_penalty == 5.0  # it is saved with the model
 
@@ -200,15 +200,15 @@ def test_a_model_s_own_settings_for_generation_do_not_change_what_is_sampled() -
 def test_a_process_without_rows_of_a_mini_batch_waits_for_the_others() -> None:
     trained = loop(settings(max_new_tokens=2, num_mini_batches=4, batch_size=8), by_text(lambda text: 1.0), 1)
     nothing = torch.empty(0, dtype=torch.long)
-    rollout = trained.rollout(trained.task.asked(1))
-    made, _ = trained._lesson(rollout, trained.look(rollout))
+    rollout = trained.rollout(trained.task.batch(1))
+    made, _ = trained._lesson(rollout, trained.experience(rollout))
     assert trained.learner._gradients(made, nothing)["tokens"] == 0
 
 
 def test_scores_that_are_all_the_same_are_not_blown_up() -> None:
     trained = loop(settings(max_new_tokens=2, whiten_rewards=True), by_text(lambda text: 1.0), 1)
-    rollout = trained.rollout(trained.task.asked(1))
-    assert trained._rewards(trained.look(rollout)).abs().max() <= 1.0
+    rollout = trained.rollout(trained.task.batch(1))
+    assert trained._rewards(trained.experience(rollout)).abs().max() <= 1.0
 
 
 def said(answer: tuple[int, ...]) -> str:

@@ -14,12 +14,12 @@ from toy import END, loop, settings, shape, tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from cai.models.spec import ModelSpec
-from cai.models.vllm import START_SECONDS, Served
+from cai.models.vllm import START_SECONDS, VllmEndpoint
 from cai.train.rl.actor import Actor, Batch, logprobs
 from cai.train.rl.loop import MOST_WEIGHT, importance
 from cai.train.rl.processes import Processes
-from cai.train.rl.rollout import ChatTokens, Limits, Sample, Sampler, drawn, together
-from cai.train.rl.serving import ServerSettings, Serving, Weights, merged
+from cai.train.rl.rollout import ChatTokens, Limits, Sample, Sampler, sampler_logps, together
+from cai.train.rl.serving import ServerSettings, Serving, Weights, merged_weights
 
 
 def adapted(policy: Any) -> Any:
@@ -69,20 +69,20 @@ def test_the_newest_weights_are_the_current_ones_and_older_ones_go(tmp_path: Pat
 
 def test_all_weights_are_there_without_adapters_too() -> None:
     policy = LlamaForCausalLM(shape())
-    assert merged(policy).keys() == policy.state_dict().keys()
+    assert merged_weights(policy).keys() == policy.state_dict().keys()
 
 
 def test_tokens_drawn_by_another_computation_are_weighted() -> None:
     policy, sampler = torch.tensor([[-1.0, -2.0, -3.0]]), torch.tensor([[-1.0, -1.5, -9.0]])
     assert importance(policy, sampler).tolist()[0] == pytest.approx([1.0, 0.6065, MOST_WEIGHT], abs=1e-4)
     assert importance(policy, None).tolist() == [[1.0, 1.0, 1.0]]
-    assert drawn([Sample([4, 5], [-1.0, -2.0]), Sample([4], [-3.0])], "cpu") is not None
-    assert drawn([Sample([4, 5])], "cpu") is None
+    assert sampler_logps([Sample([4, 5], [-1.0, -2.0]), Sample([4], [-3.0])], "cpu") is not None
+    assert sampler_logps([Sample([4, 5])], "cpu") is None
 
 
 def test_all_processes_wait_for_a_server_as_long_as_the_first_does() -> None:
     sampler = ServerSettings(ModelSpec("policy", vllm="m", timeout=3600.0, patience=5.0), "logs", 128)
-    there = sampler.there(["http://one"])
+    there = sampler.client(["http://one"])
     assert (there.timeout, there.patience, there.endpoints) == (3600.0, START_SECONDS, ("http://one",))
 
 
@@ -104,7 +104,7 @@ class Elsewhere:
             for each, row in zip(found, known, strict=True)
         ]
 
-    def learnt(self) -> None:
+    def new_weights(self) -> None:
         self.told += 1
 
     def close(self) -> None: ...
@@ -136,8 +136,8 @@ def serving(
     """
 
     @asynccontextmanager
-    async def running(spec: ModelSpec, *_: object) -> AsyncIterator[Served]:
-        async with Served(real_server.spec, real_server.served.servers, spec.vllm) as served:
+    async def running(spec: ModelSpec, *_: object) -> AsyncIterator[VllmEndpoint]:
+        async with VllmEndpoint(real_server.spec, real_server.served.servers, spec.vllm) as served:
             await served.reload(Path(spec.vllm).resolve())
             yield served
             await served.reload(real_server.model)
@@ -167,7 +167,7 @@ def told(policy: Any, talk: ChatTokens, serving: Serving) -> tuple[list[Sample],
 def test_a_server_samples_from_the_policy_as_it_is(serving: tuple[Any, ChatTokens, Serving]) -> None:
     policy, talk, server = serving
     written, mine, batch = told(*serving)
-    theirs = drawn(written, "cpu")
+    theirs = sampler_logps(written, "cpu")
     assert theirs is not None
     assert (mine - theirs)[batch.mask].abs().max() < 1e-3
     assert [each.tokens for each in server.write([talk.ask([{"role": "user", "content": "Hello!"}])], [1])] == [
@@ -175,9 +175,9 @@ def test_a_server_samples_from_the_policy_as_it_is(serving: tuple[Any, ChatToken
     ]
     with torch.no_grad():
         moved(policy)
-    server.learnt()
+    server.new_weights()
     newer, mine, batch = told(*serving)
-    theirs = drawn(newer, "cpu")
+    theirs = sampler_logps(newer, "cpu")
     assert theirs is not None
     assert (mine - theirs)[batch.mask].abs().max() < 1e-3
     with torch.no_grad(), policy.disable_adapter():

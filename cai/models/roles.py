@@ -8,14 +8,14 @@ from cai.models.types import Model, Reply, Request
 from cai.models.verdicts import gives_logprobs
 
 
-class AskedAs:
+class RoleModel:
     """Another role's way to a model."""
 
     def __init__(self, inner: Model, spec: ModelSpec) -> None:
         self.inner, self.format, self.spec = inner, spec.format, spec
         self.name, self.concurrency = inner.name, inner.concurrency
-        given = {"top_k": spec.top_k, "min_p": spec.min_p}
-        self.sampling = {key: value for key, value in given.items() if value is not None}
+        keys = {"top_k": spec.top_k, "min_p": spec.min_p}
+        self.sampling = {key: value for key, value in keys.items() if value is not None}
 
     @property
     def continues(self) -> bool:
@@ -31,19 +31,31 @@ class AskedAs:
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``; what is wrong with it is said of this role."""
         await self.prepare(request)
-        return await self.inner.ask(self._own(request), row_id)
+        return await self.inner.ask(self._with_sampling(request), row_id)
 
     async def prepare(self, request: Request) -> None:
         """As ``Endpoint.prepare``, where the model is one."""
         prepare = getattr(self.inner, "prepare", None)
         if prepare is not None:
-            await prepare(self._own(request), self.spec.role)
+            await prepare(self._with_sampling(request), self.spec.role)
+
+    def announce(self, request: Request) -> None:
+        """As ``Endpoint.announce``, where the model is one."""
+        announce = getattr(self.inner, "announce", None)
+        if announce is not None:
+            announce(self._with_sampling(request))
+
+    async def recall(self) -> None:
+        """As ``Endpoint.recall``, where the model is one."""
+        recall = getattr(self.inner, "recall", None)
+        if recall is not None:
+            await recall()
 
     async def gives_logprobs(self, request: Request) -> bool:
         """As ``Endpoint.gives_logprobs``, asked as the role asks."""
-        return await gives_logprobs(self.inner, self._own(request))
+        return await gives_logprobs(self.inner, self._with_sampling(request))
 
-    def _own(self, request: Request) -> Request:
+    def _with_sampling(self, request: Request) -> Request:
         """The request with the role's sampling, which is of texts alone: a verdict reads the distribution itself."""
         spec = self.spec
         word, budget = _thinking(spec)
@@ -56,18 +68,18 @@ class AskedAs:
 
 def _thinking(spec: ModelSpec) -> tuple[str, int | None]:
     """Whether a role is to think, in a request's words, and for how many tokens; its extra_body may have switched it off."""
-    said = "off" if spec.thinking == "auto" and is_off(spec.extra_body) else spec.thinking
-    return ("" if said == "auto" else said, None) if isinstance(said, str) else ("on", said["budget"])
+    setting = "off" if spec.thinking == "auto" and is_off(spec.extra_body) else spec.thinking
+    return ("" if setting == "auto" else setting, None) if isinstance(setting, str) else ("on", setting["budget"])
 
 
-def asked_as(model: Model, spec: ModelSpec) -> Model:
+def for_role(model: Model, spec: ModelSpec) -> Model:
     """The model itself where it was brought up for this role, which asks nothing of its own."""
     inner = bare(model)
-    own = spec.extra_body or spec.thinking != "auto" or any(getattr(spec, key) is not None for key in SAMPLING)
+    differs = spec.extra_body or spec.thinking != "auto" or any(getattr(spec, key) is not None for key in SAMPLING)
     another = inner.format != spec.format or getattr(inner, "spec", spec).role != spec.role
-    return AskedAs(inner, spec) if own or another else inner
+    return RoleModel(inner, spec) if differs or another else inner
 
 
 def bare(model: Model) -> Model:
     """The model without any role's ways."""
-    return model.inner if isinstance(model, AskedAs) else model
+    return model.inner if isinstance(model, RoleModel) else model
