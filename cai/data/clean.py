@@ -27,10 +27,10 @@ SHARED = 8
 MOST_SEQUENCES = 1_000_000
 
 _META = re.compile(
-    r"\b(?:here(?:['\u2019]s| is) (?:the|a|my|an) (?:\w+ )?(?:revis|rewrit|improv|updat|edit)\w*|"
-    r"(?:the|my|this) (?:revised|rewritten|improved|updated) (?:answer|response|reply|version)|"
-    r"i(?:['\u2019]ve| have) (?:revised|rewritten|updated|edited)|"
-    r"(?:the|this|your) (?:critique|revision request)|revision request:|critique request:)",
+    r"\b(?:here(?:['\u2019]s| is) (?:the|a|my|an) (?:\w+ )?(?:revis|rewrit|improv|updat|edit)\w*|(?:the|this|your) critique|"
+    r"(?:the|my|this) (?:revised|rewritten|improved|updated) (?:answer|response|reply|version)|critique request:|"
+    r"i(?:['\u2019]ve| have) (?:revised|rewritten|updated|edited)|(?:the|this|your) revision request|revision request:|"
+    r"the assistant['\u2019]s (?:last |previous |first )?(?:answer|response|reply))",
     re.I,
 )
 _BOILERPLATE = re.compile(
@@ -66,9 +66,9 @@ class Exchange:
 
 
 def meta_talk(exchange: Exchange) -> bool:
-    """Speaks of the revision instead of to the person: "Here is the revised response"."""
+    """Speaks of the revision instead of to the person: "Here is the revised response"; or repeats the request."""
     talks = _META.search(exchange.text[:300]) or _META.search(exchange.text[-200:])
-    return bool(talks) and not _META.search(exchange.asked)
+    return "leaked_request" in exchange.flags or (bool(talks) and not _META.search(exchange.asked))
 
 
 def boilerplate(exchange: Exchange) -> bool:
@@ -114,17 +114,17 @@ CHECKS: Mapping[str, Callable[[Exchange], bool]] = {
 USUAL = ("meta_talk", "boilerplate", "leaked_exemplar", "emoji", "loop")
 
 
-def leaks(text: str, exemplars: Sequence[str], conversation: str) -> bool:
-    """Whether a text repeats eight words of what was shown as an example, and not of its own conversation."""
-    grams = _all_shingles(tuple(exemplars))
+def leaks(text: str, texts: Sequence[str], conversation: str) -> bool:
+    """Whether a text repeats eight words of others that its writer was shown, and not of its own conversation."""
+    grams = _all_shingles(tuple(texts))
     overlap = grams & shingles(text, LEAKED) if grams else grams
     return bool(overlap) and not overlap <= shingles(conversation, LEAKED)
 
 
-@lru_cache(maxsize=8)
-def _all_shingles(exemplars: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
-    """Of the exemplars, which are the same for every row."""
-    return frozenset().union(*(shingles(each, LEAKED) for each in exemplars))
+@lru_cache(maxsize=256)
+def _all_shingles(texts: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+    """Of exemplars and requests, which are the same for many rows."""
+    return frozenset().union(*(shingles(each, LEAKED) for each in texts))
 
 
 class Cleaner:

@@ -136,16 +136,20 @@ async def revised_under(principle: Principle, row: Prompt, draft: Draft, want: R
     revision = read.revision(reviser.text)
     if revision is None:
         return unusable(reviser.finish) or "unreadable_revision"
-    flags = ("leaked_exemplar",) if _leaks(revision, row, draft, want, ask) else ()
+    flags = _leaks(revision, principle, row, draft, want, ask)
     origin = principle.id, critique, flags, reviser.thinking, critic.thinking
     return Draft(revision, ask.model.name, reviser.finish, request.seed or 0, *origin)
 
 
-def _leaks(revision: str, row: Prompt, draft: Draft, want: Revise, ask: Ask) -> bool:
-    """Whether words of the exemplars that were shown stand in a revision, and nowhere in what it revises."""
+def _leaks(revision: str, principle: Principle, row: Prompt, draft: Draft, want: Revise, ask: Ask) -> tuple[str, ...]:
+    """What was shown of which words stand in a revision, and nowhere in what it revises: exemplars, or the requests themselves."""
     exemplars = ask.constitution.critique_revision[: want.exemplars]
-    texts = [text for each in exemplars for text in (each.answer, each.revision)]
-    return leaks(revision, texts, " ".join([*(message["content"] for message in row.messages), draft.text]))
+    shown = {
+        "leaked_exemplar": tuple(text for each in exemplars for text in (each.answer, each.revision)),
+        "leaked_request": (principle.critique, principle.revision),
+    }
+    source = " ".join([*(message["content"] for message in row.messages), draft.text])
+    return tuple(flag for flag, texts in shown.items() if leaks(revision, texts, source))
 
 
 def _once_more(draft: Draft, principle: str, critique: tuple[str, str], flag: str) -> Draft:

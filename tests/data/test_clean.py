@@ -17,7 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "How do I get a stain of red wine out of a wool carpet?"
 GOOD = "Blot it at once with a dry cloth. Then use cold water with a little dish soap, and blot again. Never rub."
 WRONG = {
-    "meta_talk": ["Here is the revised response:\n\nBlot it.", f"{GOOD} I have rewritten it to be kinder."],
+    "meta_talk": [
+        "Here is the revised response:\n\nBlot it.",
+        f"{GOOD} I have rewritten it to be kinder.",
+        "Nothing in the assistant's last answer could get someone injured.",
+    ],
     "boilerplate": ["As an AI language model, I cannot see the carpet. Blot it.", "I'm just an AI, but blot it."],
     "near_copy": [GOOD],
     "emoji": [f"{GOOD} 🎉🎉🎉"],

@@ -95,13 +95,23 @@ def test_one_order_is_drawn_and_read_the_right_way_round() -> None:
     ("said", "probabilities", "status"),
     [
         ("I'm sorry, I cannot judge this.", {"A": 0.9}, "refused"),
-        ("", {"A": 0.9}, "unparsed"),
+        ("", {"A": 0.01, "B": 0.02}, "unparsed"),
         ("Reasons.", {"A": 0.01, "B": 0.02}, "unparsed"),
     ],
 )
 def test_what_cannot_be_read_is_counted_not_guessed(said: str, probabilities: dict[str, float], status: str) -> None:
     row = judged(lambda request: probabilities if request.choices else said, method="cot")
     assert (row.status, row.p_a, row.p_label) == (status, None, None)
+
+
+def test_a_verdict_that_is_given_at_once_is_read_and_counted() -> None:
+    model = Scripted(lambda request: oracle(request) if request.choices else "")
+    ask = Ask(model, Slots(1), CONSTITUTION, PAIR.id, Random(0))
+    outcome = asyncio.run(label(PAIR, Label(model="judge", method="cot", clamp=None), ask))
+    assert isinstance(outcome, list)
+    [row] = outcome
+    assert (row.status, {vote.rationale for vote in row.votes}, row.p_a) == ("ok", {""}, pytest.approx(8 / 9))
+    assert ask.counts["verdicts_without_reasoning"] == 2
 
 
 def test_mass_is_kept_with_the_vote() -> None:

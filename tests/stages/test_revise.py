@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cai.data.clean import CHECKS, Exchange
 from cai.flow.ask import Ask
 from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
@@ -130,15 +131,22 @@ def test_a_critique_that_finds_nothing_saves_its_revision(when_fine: str, texts:
         assert row.drafts[1].principle
 
 
-def test_a_revision_that_repeats_an_exemplar_is_flagged() -> None:
+def test_a_revision_that_repeats_an_exemplar_or_its_own_request_is_flagged() -> None:
+    def repeating(request: Request) -> str:
+        said = request.messages[-1]["content"]
+        if not said.startswith("Revision request"):
+            return plain(request)
+        return leaked or said.removeprefix("Revision request: ")
+
     leaked = CONSTITUTION.critique_revision[0].revision
-
-    def leaking(request: Request) -> str:
-        return leaked if request.messages[-1]["content"].startswith("Revision request") else plain(request)
-
-    row = chain(leaking, rounds=1)
+    row = chain(repeating, rounds=1)
     assert isinstance(row, Chain)
     assert [draft.flags for draft in row.drafts] == [(), ("leaked_exemplar",)]
+    leaked = ""
+    row = chain(repeating, rounds=1)
+    assert isinstance(row, Chain)
+    assert [draft.flags for draft in row.drafts] == [(), ("leaked_request",)]
+    assert CHECKS["meta_talk"](Exchange(row.messages, row.drafts[1].text, row.drafts[0].text, row.drafts[1].flags))
 
 
 @pytest.mark.parametrize(("prefers", "texts"), [("new", ["first", "better", "better"]), ("old", ["first"] * 3)])

@@ -3,6 +3,9 @@
 One reasoning is written greedily. With ``samples: k``, k are drawn at a temperature, each gets a verdict of its own, and
 the k verdicts are averaged; Lee et al. found that this lowered agreement with people (76.2% at 0.3, 72.8% at 1, 78.0%
 greedy), so one is the default. Of a judge whose verdicts are sampled each sample is a reasoning that ends in its own verdict.
+
+A judge that says its verdict at once gave no reasons, and its verdict is read all the same and counted: a small model did so in
+19 of 26 reasonings.
 """
 
 from collections.abc import Sequence
@@ -50,20 +53,17 @@ async def _votes(vote: Vote, question: Rendered, form: Form, want: Judging, ask:
         vote = replace(vote, rationale=reasoning.text, thinking=reasoning.thought, kind=LOGPROBS)
         if status := _unusable(reasoning.text, finish):
             votes.append(replace(vote, status=status))
-        else:
-            votes.append(
-                of_letters(
-                    vote, await by_logprobs(choosing(question, form, reasoning), want.floor, ask, reasoning), form
-                )
-            )
+            continue
+        if not reasoning.text:
+            ask.counts["verdicts_without_reasoning"] += 1
+        request = choosing(question, form, reasoning)
+        votes.append(of_letters(vote, await by_logprobs(request, want.floor, ask, reasoning), form))
     return votes
 
 
 def _unusable(rationale: str, finish: str) -> Status | None:
     if finish == "thinking":
         return "truncated"
-    if not rationale:
-        return "unparsed"
-    if finish == "content_filter" or read.is_refusal(rationale):
+    if finish == "content_filter" or (rationale and read.is_refusal(rationale)):
         return "refused"
     return None if finish == "stop" else "truncated"
