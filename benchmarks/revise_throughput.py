@@ -20,6 +20,7 @@ from pathlib import Path
 import aiohttp
 
 from cai.data.prompts import PromptSource, read
+from cai.flow.ask import Ask
 from cai.flow.flow import flow
 from cai.flow.live import Live, RowStage
 from cai.models.concurrency import Slots
@@ -65,9 +66,8 @@ async def stage(model: Recording, rows: list[Prompt], rounds: int, folder: Path)
     target.begin(Fingerprint("revise", {}, 0, "", {}, {}))
     want = Revise("policy", rounds=rounds, max_tokens=160, temperature=0.4, top_p=0.9, exemplars=2)
 
-    async def work(row: Prompt, ask: object) -> list[Chain] | Drop:
-        out = await revise(row, want, ask)  # pyright: ignore[reportArgumentType]
-        return out if isinstance(out, Drop) else [out]
+    async def work(row: Prompt, ask: Ask) -> list[Chain] | Drop:
+        return await revise(row, want, ask)
 
     constitution = load(SHIPPED / "principles" / "harmless.yaml")
     slots = Slots(model.concurrency)

@@ -6,9 +6,9 @@ and the words that are said are ours.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
@@ -39,6 +39,8 @@ class Server:
         path: where it is asked.
         samples: whether it gives as many as asked, and not one.
         likeliest: of a verdict's first token, with their log-probabilities; nothing where it gives none.
+        ends: its words for how an answer ended → what they become.
+        judge: its answer to a judge's question; as ever unless told, with a verdict in its last line.
     """
 
     listed: Any
@@ -52,6 +54,8 @@ class Server:
     path: str = "/v1/chat/completions"
     samples: bool = False
     likeliest: tuple[tuple[str, float], ...] = ()
+    ends: Mapping[str, str] = field(default_factory=dict)
+    judge: Body | None = None
 
 
 LETTERS = (("A", -0.3), ("B", -1.4))
@@ -102,9 +106,10 @@ def mandatory(body: Body) -> Wrong | None:
 
 def always(body: Body) -> Wrong | None:
     """What Gemini's door says of a model that always thinks; its errors come in a list."""
-    error = {"code": 400, "message": "Budget 0 is invalid. This model only works in thinking mode."}
-    wrong = (400, [{"error": {**error, "status": "INVALID_ARGUMENT"}}])
-    return wrong if body.get("reasoning_effort") in ("none", "minimal") else None
+    words = "Logprobs is not enabled for models/gemini-2.5-pro" if body.get("logprobs") else ""
+    if body.get("reasoning_effort") in ("none", "minimal"):
+        words = "Budget 0 is invalid. This model only works in thinking mode."
+    return (400, [{"error": {"code": 400, "message": words, "status": "INVALID_ARGUMENT"}}]) if words else None
 
 
 def adaptive(body: Body) -> Wrong | None:
@@ -115,6 +120,13 @@ def adaptive(body: Body) -> Wrong | None:
     if "temperature" in body:
         return claude(400, "invalid_request_error", "`temperature` is deprecated for this model.")
     return None
+
+
+def unmapped(body: Body) -> Wrong | None:
+    """What LiteLLM says of keys that a provider's API does not have."""
+    keys = [key for key in ("reasoning_effort", "logprobs", "top_logprobs") if key in body]
+    words = f"litellm.UnsupportedParamsError: anthropic does not support parameters: {keys}, for model=claude"
+    return unsupported(body, keys[0], words) if keys else None
 
 
 def claude(status: int, kind: str, words: str) -> Wrong:
@@ -149,6 +161,8 @@ OFF, ON = replace(PLAIN, thinking="off"), replace(PLAIN, thinking="on", budget=2
 THOUGHT = {"thinking": ("Rye is a cereal.",)}
 SAID = {"texts": ("Yes.",), "finishes": ("stop",)}
 SPENT = {"texts": ("",), "finishes": ("thinking",)}
+CHAT_ENDS = {"stop": "stop", "length": "length", "tool_calls": "tool_calls"}
+FILTER_ENDS = {**CHAT_ENDS, "content_filter": "content_filter"}
 
 
 def kwargs(on: bool) -> Body:
@@ -202,6 +216,7 @@ SERVERS: dict[str, Server] = {
             ((404, told("The model `gpt-5-mini` does not exist", "x", "model_not_found")), ALL + ": check `model`"),
         ),
         samples=True,
+        ends=FILTER_ENDS,
     ),
     "vLLM, with a parser of thoughts": Server(
         listed("qwen3", "vllm", max_model_len=32768, root="qwen3"),
@@ -237,6 +252,7 @@ SERVERS: dict[str, Server] = {
         ),
         samples=True,
         likeliest=LETTERS,
+        ends={**CHAT_ENDS, "repetition": "length"},
     ),
     "vLLM, without a parser": Server(
         listed("qwen3", "vllm"),
@@ -252,6 +268,7 @@ SERVERS: dict[str, Server] = {
         ("it takes no bound for a thought, which shares the limit of tokens with its answer",),
         samples=True,
         likeliest=LETTERS,
+        ends=CHAT_ENDS,
     ),
     "vLLM, gpt-oss": Server(
         listed("openai/gpt-oss-20b", "vllm"),
@@ -276,6 +293,12 @@ SERVERS: dict[str, Server] = {
         ),
         samples=True,
         likeliest=CHANNELS,
+        errors=(
+            ((400, told(TOO_LONG, "BadRequestError", 400)), LONG),
+            ((500, told("unexpected tokens remaining in message header", "InternalServerError", 500)), PASSING),
+        ),
+        ends={"length": "thinking", "tool_calls": "tool_calls"},
+        judge=chat({"content": "The answer is: (A)", "reasoning": "The user asks"}, "stop", {"prompt_tokens": 90}),
     ),
     "SGLang": Server(
         listed("glm", "sglang", root="glm", max_model_len=131072),
@@ -312,6 +335,7 @@ SERVERS: dict[str, Server] = {
         ),
         samples=True,
         likeliest=THOUGHTS,
+        ends=CHAT_ENDS,
     ),
     "llama.cpp": Server(
         listed("qwen3.gguf", "llamacpp", meta={"n_ctx_train": 40960}),
@@ -356,6 +380,7 @@ SERVERS: dict[str, Server] = {
         ),
         samples=True,
         likeliest=THOUGHTS,
+        ends=CHAT_ENDS,
     ),
     "Ollama": Server(
         listed("qwen3:8b", "library"),
@@ -382,6 +407,7 @@ SERVERS: dict[str, Server] = {
             ),
         ),
         likeliest=THOUGHTS,
+        ends={**CHAT_ENDS, "load": "unknown"},
     ),
     "Ollama, a model that does not think": Server(
         listed("llama3:latest", "library"),
@@ -452,6 +478,7 @@ SERVERS: dict[str, Server] = {
                 ALL + ": check the key",
             ),
         ),
+        ends={**FILTER_ENDS, "content_filter: PROHIBITED_CONTENT": "content_filter"},
     ),
     "OpenRouter": Server(
         {"data": [{"id": "z-ai/glm-5", "canonical_slug": "z-ai/glm-5", "supported_parameters": ["reasoning"]}]},
@@ -510,6 +537,7 @@ SERVERS: dict[str, Server] = {
             ((402, {"error": {"code": 402, "message": "Insufficient credits"}}), ALL + ": add to the account"),
             ((404, {"error": {"code": 404, "message": "No endpoints found for z-ai/glm-5."}}), ALL + ": check `model`"),
         ),
+        ends=FILTER_ENDS,
     ),
     "LiteLLM": Server(
         listed("claude-sonnet", "openai"),
@@ -534,11 +562,7 @@ SERVERS: dict[str, Server] = {
             model="claude-sonnet",
         ),
         {**SAID, **THOUGHT, "tokens_in": 2006, "tokens_cached": 1920, "tokens_out": 300, "tokens_thought": 240},
-        lambda body: unsupported(
-            body,
-            "reasoning_effort",
-            "litellm.UnsupportedParamsError: anthropic does not support parameters: ['reasoning_effort'], for model=claude",
-        ),
+        unmapped,
         ((ON, {"reasoning_effort": None, "max_tokens": 2064}),),
         ("it takes no switch that puts thinking on",),
         (
@@ -570,6 +594,7 @@ SERVERS: dict[str, Server] = {
                 ALL + ": add to the account",
             ),
         ),
+        ends=FILTER_ENDS,
     ),
     "Anthropic, to Claude 4.5": Server(
         {
@@ -625,7 +650,11 @@ SERVERS: dict[str, Server] = {
             ),
             (replace(ON, budget=10), {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 1088}),
         ),
-        notes=("it thinks although its thinking was switched off", "its temperature is 1 while it thinks"),
+        notes=(
+            "it thinks although its thinking was switched off",
+            "its temperature is 1 while it thinks",
+            "a thought has 1,024 tokens, as it takes no bound below that",
+        ),
         errors=(
             (claude(529, "overloaded_error", "Overloaded"), BUSY),
             (claude(429, "rate_limit_error", "This request would exceed your organization's rate limit"), BUSY),
@@ -645,6 +674,10 @@ SERVERS: dict[str, Server] = {
             (claude(404, "not_found_error", "model: claude-haiku-4-5"), ALL + ": check `model`"),
         ),
         path="/v1/messages",
+        ends={
+            **{"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "refusal": "content_filter"},
+            **{"model_context_window_exceeded": "length", "tool_use": "tool_calls", "pause_turn": "tool_calls"},
+        },
     ),
     "Anthropic, Claude 4.7 and later": Server(
         {"data": [{"type": "model", "id": "claude-opus-5", "display_name": "Claude Opus 5"}], "has_more": False},
@@ -668,6 +701,16 @@ SERVERS: dict[str, Server] = {
             "it takes no bound for a thought, which shares the limit of tokens with its answer",
         ),
         path="/v1/messages",
+        judge={
+            "type": "message",
+            "model": "claude-opus-5",
+            "content": [
+                {"type": "thinking", "thinking": "", "signature": "EqoB"},
+                {"type": "text", "text": "The answer is: (A)"},
+            ],
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 21, "output_tokens": 90},
+        },
     ),
 }
 

@@ -190,7 +190,7 @@ def sampled(recipe: Recipe, sample: int, folder: Path) -> Iterator[Block]:
             source = PromptSource(str(folder / f"{block.name}.jsonl"))
             want = replace(want, redteam=(source,), helpful=(), heldout=0.0, part_size=sample)
         roles: dict[str, object] = {
-            key: _untrained(recipe, getattr(want, key)) for key in ("model", "judge") if getattr(want, key, "")
+            key: _untrained(recipe, getattr(want, key)) for key in ("model", "judge", "user") if getattr(want, key, "")
         }
         if panel := getattr(want, "panel", {}):
             roles["panel"] = {_untrained(recipe, each): weight for each, weight in panel.items()}

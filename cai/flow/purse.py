@@ -16,12 +16,14 @@ from cai.errors import RunError
 from cai.models.prices import SINGLY, Price, cost, most, size
 from cai.models.types import Model, Reply, Request
 from cai.store.ledger import Spent
-from cai.store.spending import Spending
+from cai.store.spending import Spending, Usage
 
 LONG = 1000
 """Bytes of a request from which on it shows how many tokens a byte makes: of a short one the template's count for more."""
 MARGIN = 1.5
 """Times as many tokens of a byte as were seen at the most that another request may have."""
+LOSS = 1e-4
+"""The share of a budget that a kill may take from what is known to be spent."""
 
 
 class Bill(TypedDict, total=False):
@@ -35,8 +37,8 @@ class Purse:
     """A run's money.
 
     Args:
-        spending: the tokens so far, which are added to it.
-        prices: by role, of those that have one.
+        spending: the tokens so far, which are added to it, with what they cost.
+        prices: by role, of those that have one; they are those of what is asked now, and of what no cost was kept of.
         budget: no bound where it is None.
     """
 
@@ -44,7 +46,7 @@ class Purse:
         self, spending: Spending, prices: Mapping[str, Price] | None = None, budget: float | None = None
     ) -> None:
         self.spending, self.prices, self.budget = spending, prices or {}, budget
-        self.costs = {role: cost(self._price(role), used) for role, used in spending.by_role().items()}
+        self.costs = {role: self._cost(role, usage) for role, usage in spending.by_role().items()}
         self.reserve, self.in_flight = 0.0, 0
         self.density: dict[str, float] = {}
         """Tokens of a byte at the most, by role, as far as long requests have shown."""
@@ -107,32 +109,38 @@ class Purse:
 
     def spend(self, stage: str, role: str, tokens: Sequence[int]) -> None:
         """Tokens of a role were used."""
-        self.spending.add(stage, role, tokens)
-        self.costs[role] = self.costs.get(role, 0.0) + cost(self._price(role), tokens)
+        amount = cost(price, tokens) if (price := self._price(role)) else None
+        self.spending.add(stage, role, tokens, amount)
+        self.costs[role] = self.costs.get(role, 0.0) + (amount or 0.0)
+        if self.budget is not None and self.spending.recent_cost > LOSS * self.budget:
+            self.spending.save()
 
     def bill(self, stage: str) -> Bill:
         """What a stage was billed, by role; nothing where none of them has a price."""
-        used = self.spending.of(stage)
-        if not any(map(self._price, used)):
-            return {}
         spent: dict[str, Spent] = {}
-        for role, tokens in used.items():
-            spent[role] = {"tokens_in": tokens[0], "tokens_cached": tokens[1], "tokens_out": tokens[2]}
-            if price := self._price(role):
-                spent[role]["cost"] = cost(price, tokens)
-        return {"spent": spent, "cost": sum(each.get("cost", 0.0) for each in spent.values())}
+        for role, usage in self.spending.of(stage).items():
+            tokens_in, cached, out = usage.tokens
+            spent[role] = {"tokens_in": tokens_in, "tokens_cached": cached, "tokens_out": out}
+            if self._price(role) or usage.cost:
+                spent[role]["cost"] = self._cost(role, usage)
+        costs = [each["cost"] for each in spent.values() if "cost" in each]
+        return {"spent": spent, "cost": sum(costs)} if costs else {}
 
     def by_role(self) -> str:
         """``policy 2.10, judge 10.20``."""
-        priced = dict.fromkeys([*self.prices, *filter(self._price, self.costs)])
+        priced = dict.fromkeys([*self.prices, *(role for role in self.costs if self._price(role) or self.costs[role])])
         roles = (role for role in priced if role in self.costs or not role.endswith(SINGLY))
         return ", ".join(f"{role} {money(self.costs.get(role, 0.0))}" for role in roles)
 
     def words(self) -> str:
         """``12.30 of 50 spent``; empty where nothing has a price."""
-        if not self.prices:
+        if not (self.prices or self.spent):
             return ""
         return f"{money(self.spent)} {'' if self.budget is None else f'of {self.budget:,g} '}spent"
+
+    def _cost(self, role: str, usage: Usage) -> float:
+        """What was paid, and by the price of now what no cost was kept of."""
+        return usage.cost + cost(self._price(role), usage.unpriced)
 
     def _price(self, role: str) -> Price:
         """What a role costs; of one that is not asked in batches any more, also what it was asked beside them."""

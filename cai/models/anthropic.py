@@ -57,16 +57,16 @@ class Anthropic(OpenAI):
         if not request.messages:
             raise UserError(f"{model} takes conversations alone; use format: chat")
         body = {"model": model, **self._thinking(request)}
-        body |= {"max_tokens": 1} if request.choices else {"max_tokens": request.max_tokens + self._room(request)}
+        body |= {"max_tokens": 1} if request.choices else {"max_tokens": request.max_tokens + self.room(request)}
         return "messages", merge({**body, **self._sampling(request), **self.conversation(request)}, request.more)
 
-    def _room(self, request: Request) -> int:
-        """As ``room``; what is bounded has a least bound, and a role may say its own."""
+    def room(self, request: Request) -> int:
+        """As of the plain protocol; what is bounded has a least bound, and a role may say its own."""
         if isinstance(thinking := request.more.get("thinking"), Mapping):
             return usage.count(thinking, "budget_tokens")
         if self._bounded(request):
             return max(room(request), LEAST_BUDGET)
-        return room(request) if self.now.room else 0
+        return super().room(request)
 
     def _bounded(self, request: Request) -> bool:
         thinks = request.thinking == "on" and not request.choices
@@ -76,7 +76,7 @@ class Anthropic(OpenAI):
         if "thinking" in request.more:
             return {}
         if self._bounded(request):
-            return {"thinking": {"type": "enabled", "budget_tokens": self._room(request)}}
+            return {"thinking": {"type": "enabled", "budget_tokens": self.room(request)}}
         if request.thinking == "on" and self.now.on and not request.choices:
             return {"thinking": {"type": "adaptive", "display": "summarized"}}
         return {"thinking": {"type": "disabled"}} if request.thinking == "off" and self.now.off else {}
@@ -135,6 +135,8 @@ class Anthropic(OpenAI):
             yield "it takes no seed, so that its answers cannot be drawn again"
         if request.temperature != 1 and self._thinks(request) and not request.choices:
             yield "its temperature is 1 while it thinks"
+        if self._bounded(request) and (request.budget or LEAST_BUDGET) < LEAST_BUDGET:
+            yield f"a thought has {LEAST_BUDGET:,} tokens, as it takes no bound below that"
 
     def reply(self, answer: object, request: Request) -> Reply:
         """The server's JSON → ``Reply`` of one sample.
@@ -148,8 +150,7 @@ class Anthropic(OpenAI):
             raise replies.Unreadable("an answer without a list of content")
         text, thought = replies.content(blocks)
         finish = replies.end(fields.get("stop_reason"))
-        samples = [replies.text_sample(text, finish, thought, request.stop)]
-        parts = replies.reply_parts(samples)
+        samples, parts = self.within([replies.text_sample(text, finish, thought, request.stop)], answer, request)
         if request.choices:
             parts["counts"], samples = {WITHOUT_LOGPROBS: 1}, []
         parts["counts"] |= {"without_seed": 1} if request.seed is not None else {}

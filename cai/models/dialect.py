@@ -14,7 +14,7 @@ from cai.models.abilities import Abilities, without_system
 from cai.models.letters import logprobs_of, tokens_of
 from cai.models.switches import merge, room, thinking_fields
 from cai.models.transport import under
-from cai.models.types import Message, Reply, Request
+from cai.models.types import Message, Reply, Request, Sample
 from cai.models.verdicts import WITHOUT_LOGPROBS
 from constitution.tools import definitions, wire, without_definitions
 
@@ -74,11 +74,15 @@ class OpenAI:
         body |= {**self.conversation(request), **thinking_fields(request, self.now)}
         return "chat/completions", merge(body, request.more)
 
+    def room(self, request: Request) -> int:
+        """Tokens of the limit that are the thought's, beside the answer's own."""
+        return room(request) if self.now.room else 0
+
     def _sampling(self, request: Request) -> dict[str, object]:
         now, is_text = self.now, not request.choices
         body: dict[str, object] = {"n": request.n} if now.samples else {}
         body[now.limit if not request.prompt else "max_tokens"] = (
-            request.max_tokens + (room(request) if now.room else 0) if is_text else 1
+            request.max_tokens + self.room(request) if is_text else 1
         )
         if now.temperature or (is_text and request.temperature != 1):
             body["temperature"] = request.temperature
@@ -135,7 +139,7 @@ class OpenAI:
         if definitions(request.messages):
             samples = list(map(replies.with_calls, samples))
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
-        parts = replies.reply_parts(samples)
+        samples, parts = self.within(samples, answer, request)
         if request.choices:  # one token, which some servers take for the beginning of a thought
             parts["counts"], samples = {}, []
         parts["counts"] |= {"without_seed": 1} if request.seed is not None and not self.now.seed else {}
@@ -146,6 +150,17 @@ class OpenAI:
             **usage.token_counts(replies.usage(answer), samples),
             model=replies.name(answer),
         )
+
+    def within(
+        self, samples: list[Sample], answer: object, request: Request
+    ) -> tuple[list[Sample], replies.ReplyParts]:
+        """Samples that took no tokens of a thought's for what they say, and what of a ``Reply`` they are."""
+        room = self.room(request)
+        answers = usage.within(replies.usage(answer), samples, request.max_tokens) if room else samples
+        parts = replies.reply_parts(answers)
+        if over := sum(each is not before for each, before in zip(answers, samples, strict=True)):
+            parts["counts"][usage.OVER] = over
+        return answers, parts
 
 
 class Vllm(OpenAI):

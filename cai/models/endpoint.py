@@ -67,7 +67,7 @@ class Endpoint(Pool):
         """A reply with the samples that a server left out, and an answer after each thought that took all it might."""
         if len(reply.texts) < request.n and not request.score:
             reply = await self._more(reply, request, row_id)
-        if THINKING in reply.finishes and request.budget and self.continues_chat:
+        if THINKING in reply.finishes and request.budget and self.continues_chat and self.closes:
             return await close_thoughts(reply, request, self.tags, partial(self._go_on, row_id))
         return reply
 

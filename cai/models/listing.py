@@ -26,6 +26,7 @@ LOADS = (502, 503, 504)
 ANTHROPIC = "anthropic"
 OWNERS = ("vllm", "sglang", "llamacpp")
 """Who says in the list that a server is theirs."""
+_HARMONY = re.compile(r"gpt[-_]oss", re.IGNORECASE)
 _DATED = re.compile(r"-(\d{8}|latest)$")
 
 
@@ -37,6 +38,7 @@ class Listing:
         names: empty where it lists none.
         server: its kind, where that shows: "vllm", "sglang", "llamacpp", "openrouter" or "anthropic".
         length: tokens of prompt and answer together of its shortest model; 0 where it does not say.
+        harmony: whether one of the models is gpt-oss, which goes on from no beginning, as far as their names tell.
         refusal: what it says to who may not see the list, which some keys that may ask may not.
     """
 
@@ -44,6 +46,7 @@ class Listing:
     server: str = ""
     refusal: str = ""
     length: int = 0
+    harmony: bool = False
 
     def has(self, name: str) -> bool:
         """Whether a name is in the list or may be all the same.
@@ -118,7 +121,9 @@ def _read(page: Page) -> Listing | None:
     models = [each for each in rows if isinstance(each, Mapping)]
     kinds, lengths = filter(None, map(_server, models)), filter(None, map(_length, models))
     texts = tuple(name for name in names if isinstance(name, str) and name)
-    return Listing(texts, next(kinds, ""), length=min(lengths, default=0) if len(rows) < CATALOGUE else 0)
+    harmony = any(_HARMONY.search(f"{each.get('id')} {each.get('root')}") for each in models)
+    length = min(lengths, default=0) if len(rows) < CATALOGUE else 0
+    return Listing(texts, next(kinds, ""), length=length, harmony=harmony)
 
 
 def _length(row: Mapping[str, object]) -> int:

@@ -17,15 +17,23 @@ from transformers import (
 )
 
 from cai.errors import RowError
+from cai.models import reasoning
 from cai.models.batches import Batches
+from cai.models.bundled import resolve
 from cai.models.dialect import gives_no_score
+from cai.models.forcing import BUDGET, close_thoughts
 from cai.models.replies import reply_parts, text_sample
 from cai.models.sampling import GumbelNoise
 from cai.models.spec import ModelSpec
-from cai.models.templates import ChatTemplate, ends
-from cai.models.types import Reply, Request
+from cai.models.templates import QUESTION, ChatTemplate, ends
+from cai.models.thoughts import open_tags
+from cai.models.types import Reply, Request, Sample
 from cai.models.usage import share
 from cai.models.weights import load
+from constitution.turns import CHAT
+
+CLOSING = 16
+"""Tokens at the most that close a thought."""
 
 
 class Local:
@@ -39,19 +47,44 @@ class Local:
         self.ends = ends(self.tokenizer, self.model.generation_config) | {self.tokenizer.pad_token_id}
         self.name, self.concurrency, self.format = spec.title, spec.concurrency or 64, spec.format
         self.limit = spec.max_len or self.model.config.max_position_embeddings
+        self.parser = reasoning.parser_of(resolve(spec.local)) if spec.format == CHAT else ""
         self.batches = Batches(self._answer, _shape)
 
+    @property
+    def thinks(self) -> bool:
+        """Whether its folder tells that it thinks, or its template opens a thought."""
+        return bool(self.parser) or (self.format == CHAT and open_tags(self.template.prompt((QUESTION,))) is not None)
+
     async def ask(self, request: Request, row_id: str) -> Reply:
-        """See ``Model.ask``."""
+        """See ``Model.ask``; a thought has tokens of its own, and one that took them all is closed, as on servers."""
         if request.score:
             raise gives_no_score(self.name)
-        if request.thought and request.messages:
+        writes = bool(request.messages) and not (request.choices or request.begin)
+        request = self._in_text(request)
+        tags = open_tags(request.prompt)
+        if not writes or not (tags or self.parser):
+            return await self.batches.ask(request)
+        request = replace(request, budget=self._room(request))
+        reply = await self.batches.ask(request)
+        if self.parser == reasoning.HARMONY:  # whose thought no tag alone closes
+            return reply
+        around = ("", tags[1]) if tags else reasoning.tags(self.parser)
+        return await close_thoughts(reply, request, around, self.batches.ask)
+
+    def _in_text(self, request: Request) -> Request:
+        """The request as the text that the model goes on from; here, so that what a template does not take is this row's alone."""
+        if not request.messages:
+            return request
+        if request.thought:
             last = {"role": "assistant", "content": request.begin, "reasoning_content": request.thought}
             text = self.template.unfinished((*request.messages, last))
-            request = replace(request, messages=(), prompt=text, begin="")
-        if request.messages:  # here, so that what a template does not take is this row's alone
-            request = replace(request, messages=(), prompt=self.template.prompt(request.messages))
-        return await self.batches.ask(request)
+            return replace(request, messages=(), prompt=text, begin="")
+        return replace(request, messages=(), prompt=self.template.prompt(request.messages))
+
+    def _room(self, request: Request) -> int:
+        """Tokens for a thought beside the answer, as far as the model's length has them and leaves room for one after it."""
+        left = self.limit - len(self.template.ids(request.prompt)) - 2 * request.max_tokens - CLOSING
+        return max(min(BUDGET, self.limit // 2, left), 0)
 
     def _answer(self, requests: list[Request]) -> list[Reply | RowError]:
         texts = [request.prompt + request.begin for request in requests]
@@ -96,38 +129,49 @@ class Local:
             steps.append(GumbelNoise(seeds))
         out = self.model.generate(
             **inputs,
-            max_new_tokens=first.max_tokens,
+            max_new_tokens=_most_tokens(first),
             do_sample=False,
             logits_processor=steps,
-            stop_strings=list(first.stop) or None,
+            stop_strings=list(first.stop) if first.stop and first.budget is None else None,  # they end no thought
             tokenizer=self.tokenizer,
             pad_token_id=self.tokenizer.pad_token_id,
         )
-        samples = [self._sample(ids[inputs["input_ids"].shape[1] :], first) for ids in out]
+        rows = [ids[inputs["input_ids"].shape[1] :].tolist() for ids in out]
+        origins = [request for request in requests for _ in range(request.n)]
+        samples = [self._sample(*each) for each in zip(rows, origins, strict=True)]
         counts = inputs["attention_mask"].sum(1).tolist()
         replies, start = [], 0
         for request in requests:
             rows = samples[start : start + request.n]
-            out_tokens = sum(count for _, _, count in rows)
-            answers = [text_sample(text, finish) for text, finish, _ in rows]
+            out_tokens = sum(count for _, count in rows)
+            answers = [each for each, _ in rows]
             parts, thought = reply_parts(answers), share(out_tokens, answers)
             spent = {"tokens_in": counts[start], "tokens_out": out_tokens, "tokens_thought": thought}
             replies.append(Reply(**parts, **spent, model=self.name))
             start += request.n
         return replies
 
-    def _sample(self, ids: torch.Tensor, request: Request) -> tuple[str, str, int]:
-        """Text, finish and number of tokens of one generated row."""
-        length = next((n for n, token in enumerate(ids.tolist()) if token in self.ends), len(ids))
-        text = self.tokenizer.decode(ids[:length], skip_special_tokens=True)
-        place = min((text.find(stop) for stop in request.stop if stop in text), default=-1)
-        finish = "stop" if length < len(ids) or place >= 0 else "length"
-        return (text[:place] if place >= 0 else text), finish, min(length + 1, len(ids))
+    def _sample(self, ids: list[int], request: Request) -> tuple[Sample, int]:
+        """One generated row, and its number of tokens."""
+        length = next((n for n, token in enumerate(ids) if token in self.ends), len(ids))
+        finish = "stop" if length < len(ids) else "length"
+        in_thought = open_tags(request.prompt) is not None and not request.begin
+        text = self.template.text(ids[:length])
+        sample = text_sample(text, finish, stops=request.stop, in_thought=in_thought)
+        return self._within(sample, request) if request.budget else sample, min(length + 1, len(ids))
+
+    def _within(self, sample: Sample, request: Request) -> Sample:
+        """A sample whose answer has no tokens that were its thought's."""
+        ids, most = self.template.ids(sample.text), request.max_tokens
+        return replace(sample, text=self.template.text(ids[:most]), finish="length") if len(ids) > most else sample
 
 
 def _shape(request: Request) -> tuple[object, ...]:
-    return (request.max_tokens, request.temperature, request.top_p, request.stop, bool(request.choices))
+    return (
+        *(request.max_tokens, request.budget, request.temperature, request.top_p, request.stop),
+        bool(request.choices),
+    )
 
 
 def _most_tokens(request: Request) -> int:
-    return 1 if request.choices else request.max_tokens
+    return 1 if request.choices else request.max_tokens + (request.budget or 0)

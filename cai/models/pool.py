@@ -37,6 +37,7 @@ class Pool:
         name: the model's, for the rows.
         wire_name: under which the servers know it, where that is another.
         length: tokens that they take of prompt and answer together, as far as they say; 0 where they do not.
+        closes: whether a thought that is cut off can be closed, and its answer asked for.
 
     Raises:
         UserError: on entering: no server answers, or none has the model.
@@ -45,7 +46,7 @@ class Pool:
     def __init__(self, urls: tuple[str, ...], model: str, spec: ModelSpec) -> None:
         self.dialect = dialect_of_urls(spec, urls)
         self.replicas = [Replica(self.dialect.base(url)) for url in urls]
-        self.spec, self.name, self.wire_name, self.length = spec, model, "", 0
+        self.spec, self.name, self.wire_name, self.length, self.closes = spec, model, "", 0, True
         self.homes: OrderedDict[str, Replica] = OrderedDict()
         self.turn = asyncio.Lock()
         """Of looking for servers that are back: all requests wait for one look."""
@@ -164,6 +165,8 @@ class Pool:
             self.http = self._session()
         for replica, listing in zip(self.replicas, lists, strict=True):
             self._recognise(replica, listing)
+        # vLLM leaves out what gpt-oss is to go on from, and what it thinks anew is no answer.
+        self.closes = not any(each.harmony for each in lists)
         self.length = min((each.length for each in lists if each.length), default=0)
 
     def _recognise(self, replica: Replica, listing: Listing) -> None:

@@ -13,6 +13,8 @@ from cai.models.thoughts import TAGS
 
 NONE = "none"
 """Says in a recipe that a server is to be started without a parser."""
+HARMONY = "openai_gptoss"
+"""The parser of gpt-oss, whose thoughts stand in channels."""
 OPENING = "<think>"
 """What most families put before a thought."""
 OPENINGS = {
@@ -24,7 +26,7 @@ OPENINGS = {
 }
 """Parser → what its family puts there, where that is something else; all tags are in ``cai.models.thoughts``."""
 FAMILIES = (
-    ("gpt_oss", "openai_gptoss"),
+    ("gpt_oss", HARMONY),
     ("deepseek_v4", "deepseek_v4"),
     ("deepseek", "deepseek_v3"),
     ("kimi", "kimi_k2"),
@@ -74,7 +76,7 @@ def parser(folder: Path) -> str:
     kind = _json(folder / "config.json").get("model_type")
     name = next((name for family, name in FAMILIES if isinstance(kind, str) and kind.startswith(family)), "")
     text = template(folder)
-    if name == "openai_gptoss":
+    if name == HARMONY:
         return name
     if name and tags(name)[1] in text:
         return "deepseek_r1" if name == "deepseek_v3" and not _has_switch(text) else name

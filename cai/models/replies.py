@@ -232,11 +232,16 @@ def content(parts: object) -> tuple[str, str]:
     texts: list[str] = []
     thoughts: list[str] = []
     for part in parts:
-        kind = part.get("type", "text") if isinstance(part, dict) else "text"
+        kind = _kind(part) if isinstance(part, dict) else "text"
         if kind not in (*ANSWER, *THOUGHT):
             raise Unreadable(f"content with a part that is no text ({str(kind)[:40]})")
         (texts if kind in ANSWER else thoughts).append(_part(part, kind))
     return "".join(texts), "\n".join(filter(None, thoughts))
+
+
+def _kind(part: Mapping[str, object]) -> str:
+    """As the part says; Gemini marks a text that is a thought beside it."""
+    return THOUGHT[0] if part.get("thought") is True else str(part.get("type", "text"))
 
 
 def _part(part: object, kind: str) -> str:

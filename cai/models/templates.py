@@ -90,6 +90,18 @@ class ChatTemplate:
         """The tokens of a text that has its special tokens already, so that none is put before it a second time."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
+    def text(self, ids: Sequence[int]) -> str:
+        """What tokens say, without special ones, but for those around a thought, which would else be part of the answer."""
+        return self.tokenizer.decode([each for each in ids if each not in self.silent])
+
+    @cached_property
+    def silent(self) -> set[int]:
+        """The special tokens that say nothing."""
+        special = dict(zip(self.tokenizer.all_special_tokens, self.tokenizer.all_special_ids, strict=True))
+        marks = {mark for both in (*thoughts.TAGS, *thoughts.ANSWERS) for mark in both}
+        marks |= set(thoughts.HARMONY) if thoughts.CHANNEL in special else set()
+        return {id for token, id in special.items() if not any(token in mark for mark in marks)}
+
     @cached_property
     def stops(self) -> set[str]:
         """The tokens by which generation stops."""

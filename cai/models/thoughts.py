@@ -1,10 +1,12 @@
 """Thoughts parted from answers: by the tags of a text, as servers leave both in one, and by the keys of a message.
 
 A thought stands at the start of a text, between the tags of the model's family, or before a closing tag alone where the
-template has opened it. A tag further on is part of an answer, which may well speak of tags.
+template has opened it. Further on, one that begins a line is a thought, too; in code, in quotes and around a few words of a
+sentence tags are part of an answer, which may well speak of them; and of any other it cannot be told, so that nothing is said.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 
 TAGS = (
     ("<think>", "</think>"),
@@ -20,7 +22,7 @@ TAGS = (
     ("<unused94>thought", "<unused95>"),
     ("<|channel>thought", "<channel|>"),
 )
-"""Opening and closing, as the families of models write them."""
+"""Opening and closing, as the families of models write them; in small letters or capitals."""
 SENTENCES = (
     ("Here is my thought process:", "Here is my response:"),
     ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
@@ -36,14 +38,37 @@ ANSWERS = (
 THOUGHT_KEYS = ("reasoning_content", "reasoning", "thinking")
 """Of a message, under which its thought stands: which of them a template or a server has is its own affair."""
 CHANNEL = "<|channel|>"
+HARMONY = (CHANNEL, "<|start|>", "<|message|>", "<|end|>")
+"""The tokens of gpt-oss between a thought and what is said."""
 _FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
 _TOKEN = re.compile(r"<\|(?:start|end|return|channel|message|call|constrain)\|>")
 _BARE = re.compile(r"analysis(?=[A-Z]|.*assistantfinal)", re.S)
 """gpt-oss where a server leaves out the tokens between its channels, so that their names stand in the text."""
 _QUOTES = "`'\"\u2018\u2019\u201c\u201d"
 
+
+FEW = 5
+"""Words between two tags in the middle of a sentence: of no more it is believed that they are spoken of."""
+
 Parts = tuple[str, str, bool]
 """The thought, the answer, and whether that cannot be told, as the thought was not closed or closed more than once."""
+
+
+def _word(text: str) -> re.Pattern[str]:
+    return re.compile(re.escape(text), re.IGNORECASE)
+
+
+def _any(words: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
+
+
+_MARKS = {mark.lower(): (_word(both[0]), _word(both[1])) for both in (*TAGS, *SENTENCES) for mark in both}
+"""Opening or closing → both."""
+_ANSWERS = [(_word(opening), _word(closing)) for opening, closing in ANSWERS]
+# Without letters at their beginning they are soon found.
+_OPENING_TAGS, _CLOSING_TAGS = (_any(tags) for tags in zip(*TAGS, strict=True))
+_OPENINGS = _any(opening for opening, _ in (*TAGS, *SENTENCES))
+WORDS = ("analysis", *(opening for opening, _ in SENTENCES))
 
 
 def parts_of(text: str, in_thought: bool = False) -> Parts:
@@ -55,12 +80,12 @@ def parts_of(text: str, in_thought: bool = False) -> Parts:
     if not (in_thought or "<" in text or "[" in text or "\u25c1" in text or text.lstrip().startswith(WORDS)):
         return "", text, False  # most texts, at once
     thought, answer, unclosed = _first(text, in_thought)
-    if answer == text and not unclosed:
-        return "", text, False
-    while not unclosed and answer.startswith(_OPENINGS):  # one thought after the other
+    while not unclosed and (thought or answer != text) and _OPENINGS.match(answer):  # one thought after the other
         more, answer, unclosed = _first(answer, False)
         thought = f"{thought}\n{more}".strip()
-    return thought, _unwrap(answer), unclosed
+    if not unclosed:
+        thought, answer, unclosed = _later(thought, answer)
+    return thought, answer if answer == text else _unwrap(answer), unclosed
 
 
 def answer_to(prompt: str, text: str) -> str:
@@ -81,11 +106,7 @@ def skips_thought(prompt: str) -> bool:
 
 def closes_alone(text: str) -> bool:
     """Whether a thought is closed that the text did not open."""
-    return not text.lstrip().startswith(_OPENINGS) and bool(_alone(text))
-
-
-WORDS = ("analysis", *(opening for opening, _ in SENTENCES))
-_OPENINGS = tuple(opening for opening, _ in (*TAGS, *SENTENCES))
+    return not _OPENINGS.match(text.lstrip()) and bool(_alone(text))
 
 
 def _first(text: str, in_thought: bool) -> Parts:
@@ -93,40 +114,75 @@ def _first(text: str, in_thought: bool) -> Parts:
     if start.startswith((CHANNEL, f"<|start|>assistant{CHANNEL}")):
         return _channels(start)
     if _BARE.match(start):
-        return _parts(start.removeprefix("analysis"), "", "assistantfinal")
-    for opening, closing in (*TAGS, *SENTENCES):
-        if start.startswith(opening):
-            return _parts(start.removeprefix(opening), opening, closing)
-    if tags := _alone(text):
-        return _parts(text, *tags)
+        return _parts(start.removeprefix("analysis"), re.compile("(?!)"), _word("assistantfinal"))
+    if opening := _OPENINGS.match(start):
+        return _parts(start[opening.end() :], *_MARKS[opening[0].lower()])
+    if marks := _alone(text):
+        return _parts(text, *marks)
     return (text.strip(), "", True) if in_thought else ("", text, False)
 
 
-def _parts(text: str, opening: str, closing: str) -> Parts:
-    thought, end, answer = text.partition(closing)
-    before, second_end, _ = answer.partition(closing)
-    if not end or (second_end and opening not in before):  # closed once more: which is the end of the thought?
-        return text.strip(), "", True
-    return thought.strip(), answer.strip(), False
+def _parts(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> Parts:
+    end = closing.search(text)
+    again = closing.search(text, end.end()) if end else None
+    if not end or (again and not opening.search(text, end.end(), again.start())):
+        return text.strip(), "", True  # closed once more: which is the end of the thought?
+    return text[: end.start()].strip(), text[end.end() :].strip(), False
 
 
-def _alone(text: str) -> tuple[str, str] | None:
+def _alone(text: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
     """The tags of which a text has the closing one alone; one in quotes is spoken of."""
-    for opening, closing in TAGS:
-        place = text.find(closing)
-        if place >= 0 and opening not in text[:place] and not _quoted(text, place, place + len(closing)):
+    first = {each[0].lower(): each for each in reversed([*_CLOSING_TAGS.finditer(text)])}
+    for name, tag in first.items():
+        opening, closing = _MARKS[name]
+        if not opening.search(text, 0, tag.start()) and not _quoted(text, tag):
             return opening, closing
     return None
 
 
-def _quoted(text: str, start: int, end: int) -> bool:
+def _quoted(text: str, tag: re.Match[str]) -> bool:
+    start, end = tag.span()
     return text[start - 1 : start] in tuple(_QUOTES) and text[end : end + 1] in tuple(_QUOTES)
 
 
+def _later(thought: str, answer: str) -> Parts:
+    """Thoughts after the first words of the answer."""
+    place = 0
+    while tag := next(_openings(answer, place), None):
+        _, closing = _MARKS[tag[0].lower()]
+        start, before = tag.end(), answer[: tag.start()]
+        end = closing.search(answer, start)
+        line = before.rpartition("\n")[2].rstrip()
+        if end and line and line[-1] not in ".!?" and len(answer[start : end.start()].split()) <= FEW:
+            place = end.end()
+            continue
+        if not end or line:
+            return f"{thought}\n{answer}".strip(), "", True
+        thought = f"{thought}\n{answer[start : end.start()].strip()}".strip()
+        answer = f"{before.rstrip()}\n\n{answer[end.end() :].lstrip()}".strip()
+        place = len(before.rstrip())
+    return thought, answer, False
+
+
+def _openings(text: str, start: int) -> Iterator[re.Match[str]]:
+    """The tags from a place on that open a thought: those that stand neither in code nor in quotes."""
+    tags = _OPENING_TAGS.finditer(text, start)
+    return (each for each in tags if not _quoted(text, each) and not _in_code(text, each.start()))
+
+
+def _in_code(text: str, place: int) -> bool:
+    """Whether a place is within a block of code, or a piece of it in a line."""
+    fences = text.count("```", 0, place)
+    line = text[text.rfind("\n", 0, place) + 1 : place].replace("```", "")
+    return fences % 2 == 1 or line.count("`") % 2 == 1
+
+
 def _unwrap(answer: str) -> str:
-    for opening, closing in ANSWERS:
-        if answer.startswith(opening) and (opening or answer.endswith(closing)):
-            return answer.removeprefix(opening).removesuffix(closing).strip()
+    for opening, closing in _ANSWERS:
+        start, last = opening.match(answer), [*closing.finditer(answer)][-1:]
+        if start and (opening.pattern or (last and last[0].end() == len(answer))):
+            end = last[0].start() if last and last[0].end() == len(answer) else len(answer)
+            return answer[start.end() : end].strip()
     return answer
 
 

@@ -6,6 +6,7 @@ xAI); and details under other names (DeepSeek, SGLang). A thought of which no co
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypedDict
 
 from cai.models.replies import THINKING, Sample
@@ -32,6 +33,8 @@ USUAL = frozenset(("total_tokens", *(places[0][0] for places in (IN, OUT, CACHED
 BESIDE_INPUT: tuple[Keys, ...] = (("cache_read_input_tokens",), ("cache_creation_input_tokens",))
 """Counted beside the input, where the input has that name and no other."""
 MOST_TOKENS = 1 << 40
+OVER = "over_max_tokens"
+"""A reply is counted so for each answer that was longer than it may be, as it took tokens that were its thought's."""
 
 
 class TokenCounts(TypedDict):
@@ -45,6 +48,35 @@ class TokenCounts(TypedDict):
 
 def token_counts(usage: object, samples: Sequence[Sample]) -> TokenCounts:
     """The tokens of a reply, by what its server says of them."""
+    tokens_in, cached, out, thought = _tokens(usage)
+    thought = min(thought or share(out, samples), out)
+    return {"tokens_in": max(tokens_in, cached), "tokens_cached": cached, "tokens_out": out, "tokens_thought": thought}
+
+
+def within(usage: object, samples: Sequence[Sample], most: int) -> list[Sample]:
+    """The samples, of which a whole one that is longer than so many tokens is none; of several each has its share by characters."""
+    tokens, length = _answer_tokens(usage, samples), sum(len(each.text) for each in samples)
+    if tokens is None:
+        return [*samples]
+    return [
+        replace(each, finish="length") if each.finish == "stop" and len(each.text) * tokens > most * length else each
+        for each in samples
+    ]
+
+
+def _answer_tokens(usage: object, samples: Sequence[Sample]) -> int | None:
+    """The tokens of the answers, without thoughts; None where the server does not tell the two apart.
+
+    A token is one byte at the least: where there are more of them, what they were spent on is not shown.
+    """
+    _, _, out, thought = _tokens(usage)
+    if not thought and any(each.thinking or each.finish == THINKING for each in samples):
+        return None
+    return min(out - thought, sum(len(each.text.encode()) for each in samples))
+
+
+def _tokens(usage: object) -> tuple[int, int, int, int]:
+    """In, cached, out and, as far as they are counted, thought."""
     if isinstance(usage, dict) and usage.keys() <= USUAL:  # most servers, at once
         tokens_in, out = count(usage, *IN[0]), count(usage, *OUT[0])
         cached = count(usage, *CACHED[0]) if usage.get(CACHED[0][0]) else 0
@@ -61,8 +93,7 @@ def token_counts(usage: object, samples: Sequence[Sample]) -> TokenCounts:
         out, thought = out + rest, thought or rest
     elif thought > out:
         out += thought
-    thought = min(thought or share(out, samples), out)
-    return {"tokens_in": max(tokens_in, cached), "tokens_cached": cached, "tokens_out": out, "tokens_thought": thought}
+    return tokens_in, cached, out, thought
 
 
 def share(tokens: int, samples: Sequence[Sample]) -> int:

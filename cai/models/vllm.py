@@ -131,6 +131,7 @@ class VllmEndpoint(Endpoint):
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
+        self.closes = self.closes and self.parser != reasoning.HARMONY
         self.watching = [asyncio.create_task(self._watch(server)) for server in self.servers]
         return self
 

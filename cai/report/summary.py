@@ -77,13 +77,13 @@ def stages_of(folder: Path) -> list[StageState]:
         so_far = "" if seal else _so_far(folder, note, stage)
         if state == "waiting" and (verdict := _end_verdict(states, note)):
             state, so_far = "not run", f"{verdict['policy']} was not accepted: {' and '.join(verdict['why'])}"
-        bill = purse.bill(note["name"])  # by the prices of now
+        bill = purse.bill(note["name"])
         states.append(cast("StageState", {**note, "state": state, "so_far": so_far, **(seal or {}), **bill}))
     return states
 
 
 def purse_of(folder: Path) -> Purse:
-    """What a run has spent, by the prices that its recipe had when it last ran."""
+    """What a run has spent; what no cost was kept of, by the prices that its recipe had when it last ran."""
     prices = cast("dict[str, Price]", run_note(folder).get("prices", {}))
     return Purse(Spending(folder / SPENT), prices)
 
@@ -91,7 +91,7 @@ def purse_of(folder: Path) -> Purse:
 def spent_line(folder: Path) -> str:
     """``Spent: 12.30 (policy 2.10, judge 10.20)``; empty where nothing has a price."""
     purse = purse_of(folder)
-    return f"Spent: {money(purse.spent)} ({purse.by_role()})" if purse.prices else ""
+    return f"Spent: {money(purse.spent)} ({purse.by_role()})" if purse.words() else ""
 
 
 def evaluated(folder: Path) -> dict[str, EvaluatedModel]:

@@ -4,7 +4,7 @@ A row's principles are drawn again, from its own generator, under the old consti
 same principles are drawn and the same words would be sent, the row stands.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -150,7 +150,7 @@ def effect(folder: Path, note: StageNote, new: Constitution, stale: Set[str]) ->
         return Effect(name, kind, "stands")
     if STAGES[kind].shape == "train":  # whole, for what a step learns from another does not come back
         return Effect(name, kind, "aside")
-    if begun["block"].get("method") == "rank":  # its rows have other ids than those that they are made from
+    if _renamed(begun["block"]):
         return Effect(name, kind, "aside")
     old = former_constitution(folder, begun["constitution"], name)
     touched = {}
@@ -159,6 +159,11 @@ def effect(folder: Path, note: StageNote, new: Constitution, stale: Set[str]) ->
         rows = list(source.so_far(takes))
         touched[place] = list(drawing.touched(rows, old, new)), len(rows)
     return Effect(name, kind, "reopen" if any(ids for ids, _ in touched.values()) else "stands", touched)
+
+
+def _renamed(block: Mapping[str, object]) -> bool:
+    """Whether a stage's rows have other ids than those that they are made from."""
+    return block.get("method") == "rank" or block.get("turns", 1) != 1
 
 
 def _drawing(folder: Path, note: StageNote, begun: PlainFingerprint) -> Iterator[tuple[str, type, Stage, Drawing]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from cai.cluster.hire import Cluster
-from cai.errors import RunError, UserError
+from cai.errors import RunError
 from cai.flow.screen import Screen
 from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
@@ -34,14 +34,6 @@ def start(
     cluster: Cluster | None = None,
 ) -> None:
     """Run a recipe to its end, after setting aside what is to be done again; see ``walk`` and ``cai.run.redo``."""
-    if cluster and recipe.budget is not None:
-        raise UserError(
-            "a budget is not kept over a cluster, whose machines ask each for itself; take `budget` out, or run without --ray"
-        )
-    if cluster and (batched := [role for role, spec in recipe.models.items() if spec.batch]):
-        raise UserError(
-            f"models.{batched[0]}.batch: batches are handed in by one machine; take it out, or run without --ray"
-        )
     run = Run(recipe, folder, screen, cluster)
     if redo_stage:
         screen.say(redo.stage(run, redo_stage))

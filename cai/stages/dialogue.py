@@ -1,9 +1,11 @@
-"""A conversation goes on: a model plays the person, and each of the assistant's turns is sampled and compared in its own place.
+"""A conversation goes on: a model plays the person, and each of the assistant's turns is compared or revised in its own place.
 
-So preferences show faults that only a later turn has, as where an answer gives way to the third time of asking.
+So a set shows faults that only a later turn has, as where an answer gives way to the third time of asking.
 """
 
 import re
+from collections.abc import Iterable
+from typing import Protocol
 
 from cai.flow.ask import Ask
 from cai.models.types import Request
@@ -20,26 +22,40 @@ _LABEL = re.compile(r"\A\s*(?:Human|User|Person)\s*:\s*", re.IGNORECASE)
 STOPS = ("\n\nAssistant:", "\n\nHuman:")
 
 
-def standing(drafts: list[Draft]) -> Draft | None:
+class Dialogue(Protocol):
+    """What a block says of conversations that go on, see ``cai.stages.sample.Sample``."""
+
+    @property
+    def user(self) -> str: ...
+    @property
+    def person(self) -> str: ...
+    @property
+    def max_tokens(self) -> int: ...
+    @property
+    def temperature(self) -> float: ...
+
+
+def standing(drafts: Iterable[Draft]) -> Draft | None:
     """The answer with which the conversation goes on: the first that is whole; none where none is."""
     return next((each for each in drafts if each.text and each.finish == "stop"), None)
 
 
-async def gone_on(
-    messages: tuple[Message, ...], answer: Draft, told: str, most: tuple[int, float], ask: Ask
+async def next_turn(
+    messages: tuple[Message, ...], answer: Draft | None, want: Dialogue, ask: Ask
 ) -> tuple[Message, ...] | None:
-    """The conversation with an answer and with the person's next message; None where the person says nothing that serves.
+    """The conversation with an answer and the person's next message; None, and counted, where there is not both."""
+    if answer:
+        messages = (*messages, {"role": "assistant", "content": answer.text})
+        if words := await _message(messages, want, ask.of(want.user)):
+            return (*messages, {"role": "user", "content": words})
+    ask.counts["conversations_cut_short"] += 1
+    return None
 
-    Args:
-        told: what the person's role is told.
-        most: tokens of the message, and the temperature it is drawn at.
-    """
-    said = (*messages, {"role": "assistant", "content": answer.text})
-    turn = Turn("user", f"{conversation(said)}\n\nWhat does the person say next?")
-    asked = render(ask.model.format, (told or PERSON, (), turn), "Human", STOPS)
-    request = Request(asked.messages, asked.prompt, 1, most[0], most[1], stop=STOPS, seed=ask.seed())
+
+async def _message(messages: tuple[Message, ...], want: Dialogue, ask: Ask) -> str:
+    """What the person says next; nothing where that is not whole."""
+    turn = Turn("user", f"{conversation(messages)}\n\nWhat does the person say next?")
+    asked = render(ask.model.format, (want.person or PERSON, (), turn), "Human", STOPS)
+    request = Request(asked.messages, asked.prompt, 1, want.max_tokens, want.temperature, stop=STOPS, seed=ask.seed())
     reply = (await ask(request)).samples[0]
-    words = _LABEL.sub("", reply.text).strip()
-    if reply.finish != "stop" or not words:
-        return None
-    return (*said, {"role": "user", "content": words})
+    return _LABEL.sub("", reply.text).strip() if reply.finish == "stop" else ""

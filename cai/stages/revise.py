@@ -1,7 +1,8 @@
 """Prompt → answer → (critique → revision) × rounds: the supervised stage of Bai et al. 2022, section 3.1.
 
 One principle is drawn at each round and everything is sampled at temperature 1. Prompts of other tracks than ``tracks``
-are answered and left as they are: helpful ones keep the tuned model helpful.
+are answered and left as they are: helpful ones keep the tuned model helpful. With ``turns: 3``, a model plays the person and the
+conversation goes on, see ``cai.stages.dialogue``: a chain for each of the assistant's turns.
 """
 
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from cai.flow.ask import Ask
 from cai.judge.compare import compare as compare
 from cai.judge.settings import VERDICTS, Judging
 from cai.models.types import Request
+from cai.stages.dialogue import next_turn, standing
 from cai.store.ledger import ADDED
 from cai.store.rows import Chain, Draft, Drop, Pair, Prompt
 from constitution import ask as asking
@@ -35,6 +37,9 @@ class Revise:
             revision that it does not find better is not taken. None is asked unless named. With one, principles are drawn
             among those that have a judgment question.
         verdict, verdicts: how the judge's choice is read, as in ``label``.
+        turns: of the assistant's that are critiqued and revised; beyond the first, the conversation goes on with what the last
+            whole round left of the answer, as the tuned model would have said it.
+        user, person: who plays the person then, as in ``sample``.
     """
 
     model: str
@@ -49,10 +54,32 @@ class Revise:
     judge: str = ""
     verdict: str = field(default="auto", metadata=ADDED)
     verdicts: int = field(default=VERDICTS, metadata=ADDED)
+    turns: int = field(default=1, metadata=ADDED)
+    user: str = field(default="", metadata=ADDED)
+    person: str = field(default="", metadata=ADDED)
 
 
-async def revise(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
-    """One prompt's chain; a critique or revision that cannot be read drops the row, with the drafts so far."""
+async def revise(row: Prompt, want: Revise, ask: Ask) -> list[Chain] | Drop:
+    """A prompt's chain, or one for each turn; a first one that cannot be made drops the row, a later one ends the conversation."""
+    messages, chains = row.messages, list[Chain]()
+    for turn in range(want.turns):
+        chain = await _chain(replace(row, messages=messages), want, ask)
+        if isinstance(chain, Drop):
+            ask.counts.update([f"{chain.reason}_turns"] if chains else ())
+            return chains or chain
+        chains.append(replace(chain, id=f"{row.id}/{turn}", added=2 * turn) if want.turns > 1 else chain)
+        if turn + 1 == want.turns:
+            break
+        # Where no revision is whole, nothing goes on from the answer that was to be revised.
+        stands = standing(reversed(chain.drafts[1:] or chain.drafts))
+        if (longer := await next_turn(messages, stands, want, ask)) is None:
+            break
+        messages = longer
+    return chains
+
+
+async def _chain(row: Prompt, want: Revise, ask: Ask) -> Chain | Drop:
+    """One answer's chain; a critique or revision that cannot be read drops the row, with the drafts so far."""
     principles = chosen(row, want, ask.constitution, ask.rng)
     if row.track in want.tracks and not principles:
         return Drop(row.id, "no_principle_applies")

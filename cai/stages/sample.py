@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from cai.data.endings import unusable
 from cai.flow.ask import Ask
 from cai.models.types import Request
-from cai.stages.dialogue import gone_on, standing
+from cai.stages.dialogue import next_turn, standing
 from cai.store.ledger import ADDED
 from cai.store.rows import Draft, Drop, Message, Pair, Prompt
 from constitution.ask import answer
@@ -52,12 +52,9 @@ async def sample(row: Prompt, want: Sample, ask: Ask) -> list[Pair] | Drop:
         reasons += [reason for draft in drafts if not draft.text and (reason := unusable(draft.finish))]
         if turn + 1 == want.turns:
             break
-        most, best = (want.max_tokens, want.temperature), standing(drafts)
-        said = await gone_on(messages, best, want.person, most, ask.of(want.user)) if best else None
-        if not said:
-            ask.counts["conversations_cut_short"] += 1
+        if (longer := await next_turn(messages, standing(drafts), want, ask)) is None:
             break
-        messages = said
+        messages = longer
     return pairs or Drop(row.id, reasons[0] if reasons else "equal_or_empty_answers")
 
 

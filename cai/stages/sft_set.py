@@ -95,5 +95,5 @@ def _example(row: Chain, number: int, want: SftSet) -> CompletionRow:
         "track": row.track,
         "principles": principles,
         "revision": len(principles),
-        "prompt_id": content_key(row.messages),
+        "prompt_id": content_key(row.prompt),
     }

@@ -72,7 +72,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A prompt's answer and its successive drafts, one for each round; ``language`` is the prompt's."""
+    """A prompt's answer and its successive drafts, one for each round; ``language`` is the prompt's, ``added`` as in ``Pair``."""
 
     id: str
     messages: tuple[Message, ...]
@@ -80,11 +80,12 @@ class Chain:
     source: str
     track: str
     language: str = ""
+    added: int = 0
 
     @property
     def prompt(self) -> tuple[Message, ...]:
         """See ``Pair``."""
-        return self.messages
+        return self.messages[: len(self.messages) - self.added]
 
     @property
     def revisions(self) -> tuple[int, ...]:

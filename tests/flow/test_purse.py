@@ -8,7 +8,7 @@ import pytest
 
 from cai.errors import RunError
 from cai.flow.purse import Purse, money
-from cai.models.prices import SINGLY, cost, most, priced
+from cai.models.prices import SINGLY, Price, cost, most, priced
 from cai.models.scripted import Scripted
 from cai.models.types import Reply, Request
 from cai.store.spending import Spending
@@ -71,7 +71,7 @@ def test_a_budget_stops_before_it_is_passed_and_says_what_was_spent() -> None:
         assert f"{money(low.spent)} of the budget of 0.0" in str(error)
         assert "(judge 0.0" in str(error)
         assert "raise `budget` and run the same command again" in str(error)
-        assert len(finished) == low.spending.totals["label", "judge"][2] // 60  # all that was asked came in
+        assert len(finished) == low.spending.totals["label", "judge"].tokens[2] // 60  # all that was asked came in
         return low
 
     low = asyncio.run(scene())
@@ -137,7 +137,8 @@ def test_it_says_what_is_spent_in_few_words() -> None:
     low.spend("label", "judge", (0, 0, 1_230_000))
     assert low.words() == "12.30 of 50 spent"
     assert Purse(low.spending, {"judge": PRICE}).words() == "12.30 spent"
-    assert Purse(low.spending).words() == ""
+    assert Purse(low.spending).words() == "12.30 spent"  # also where nothing has a price any more
+    assert Purse(Spending(None)).words() == ""
     assert [money(each) for each in (0, 0.00421, 1234.5)] == ["0.00", "0.0042", "1,234.50"]
 
 
@@ -162,12 +163,41 @@ def test_what_was_used_is_added_up_over_sessions(tmp_path: Path) -> None:
     with file.open("a") as torn:
         torn.write('{"stage":"label","role":"ju')
     book = Spending(file)
-    assert book.of("label") == {"judge": [20, 4, 6]}
-    assert book.of("evaluate") == {"judge": [2, 0, 2]}
-    assert book.by_role() == {"judge": [22, 4, 8]}
+    assert book.of("label")["judge"].tokens == [20, 4, 6]
+    assert book.of("evaluate")["judge"].tokens == [2, 0, 2]
+    assert {role: used.tokens for role, used in book.by_role().items()} == {"judge": [22, 4, 8]}
     bill = Purse(book, {"judge": PRICE}).bill("label")
     assert bill["spent"]["judge"] == {"tokens_in": 20, "tokens_cached": 4, "tokens_out": 6, "cost": bill["cost"]}
     assert Purse(book).bill("label") == {}
+
+
+def test_what_was_paid_keeps_its_price_whatever_the_price_is_now(tmp_path: Path) -> None:
+    def session(prices: dict[str, Price], *spent: tuple[str, int]) -> Purse:
+        mine = Purse(Spending(tmp_path / "spent.jsonl"), prices)
+        for role, millions in spent:
+            mine.spend("label", role, (millions * 1_000_000, 0, 0))
+        mine.spending.save()
+        return mine
+
+    assert session(priced("judge", {"in": 2.0, "out": 2.0}, batch=False), ("judge", 3), ("free", 5)).spent == 6
+    batched = session(priced("judge", {"in": 1.0, "out": 1.0}, batch=True), ("judge", 4), (f"judge{SINGLY}", 1))
+    assert batched.spent == 6 + 4 + 2
+    dearer = session({"judge": {"in": 100.0, "out": 100.0}, "free": {"in": 1.0, "out": 1.0}})
+    assert dearer.by_role() == "judge 10.00, free 5.00, judge (singly) 2.00"  # what had no price has that of now
+    assert dearer.bill("label").get("cost") == 17
+    without = session({})
+    assert (without.words(), without.bill("label").get("cost")) == ("12.00 spent", 12)
+
+
+def test_with_a_budget_a_kill_takes_next_to_nothing_of_what_is_known(tmp_path: Path) -> None:
+    def session() -> Purse:
+        return Purse(Spending(tmp_path / "spent.jsonl"), {"judge": PRICE}, 10.0)
+
+    killed = session()
+    for _ in range(30_000):
+        killed.spend("label", "judge", (10, 0, 10))
+    assert killed.spent - session().spent < 10.0 / 1000
+    assert (tmp_path / "spent.jsonl").read_bytes().count(b"\n") <= 10_000
 
 
 def test_what_was_asked_beside_batches_costs_also_where_the_role_has_none_any_more() -> None:

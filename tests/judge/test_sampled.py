@@ -251,8 +251,8 @@ def test_a_revision_is_taken_by_a_judge_without_log_probabilities() -> None:
     ask = asking(Mute(says))
     ask.others = {"judge": (ask.model, ask.slots)}
     row = Prompt("p", ASKED, "", "redteam")
-    chain = asyncio.run(revise(row, Revise(model="m", judge="judge", rounds=1), ask))
-    assert not isinstance(chain, Drop) and chain.revisions == (1,)
+    chains = asyncio.run(revise(row, Revise(model="m", judge="judge", rounds=1), ask))
+    assert not isinstance(chains, Drop) and [each.revisions for each in chains] == [(1,)]
 
 
 def test_log_probabilities_are_read_where_they_are_given_and_samples_where_they_are_wanted() -> None:

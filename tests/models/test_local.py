@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -164,3 +165,35 @@ def test_a_verdict_is_forced_after_the_thought_that_the_template_closes(
         "<|im_start|>user\nIs it (A)?<|im_end|>\n<|im_start|>assistant\n<think>\nIt may be.\n</think>\n\nThe answer is: ("
     ]
     assert set(reply.choice_logprobs) == {"A", "B"}
+
+
+def test_a_thought_has_tokens_of_its_own_and_one_that_takes_them_all_is_closed(
+    model: Local, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.tokenizer, "chat_template", THINKS)
+    monkeypatch.setattr(model, "limit", 80)
+    [reply] = ask(model, user("Which bread rises fastest?", max_tokens=8, temperature=0.0, stop=("e",)))
+    assert model.thinks
+    assert "e" in reply.thinking[0]  # a stop ends no thought
+    assert reply.texts[0] and "e" not in reply.texts[0]
+    assert (reply.counts, reply.finishes) == ({"thoughts": 1, "thoughts_closed": 1}, ("stop",))
+    prompt = len(
+        model.template.ids(model.template.prompt(({"role": "user", "content": "Which bread rises fastest?"},)))
+    )
+    room = 80 - prompt - 2 * 8 - 16
+    assert room > 0 and reply.tokens_out <= room + 2 * 8
+
+
+def test_an_answer_after_a_thought_is_as_long_as_it_may_be(model: Local) -> None:
+    output = "So.\n</think>\n\nRye rises slowly, as it has little gluten."
+    request = Request(prompt="<|im_start|>assistant\n<think>\n", max_tokens=4, budget=40)
+    cut, _ = model._sample([*model.template.ids(output), model.tokenizer.eos_token_id], request)
+    assert (cut.thinking, cut.finish) == ("So.", "length")
+    assert output.partition("\n\n")[2].startswith(cut.text)
+    assert len(model.template.ids(cut.text)) == 4
+    whole, _ = model._sample(
+        [*model.template.ids(output), model.tokenizer.eos_token_id], replace(request, max_tokens=40)
+    )
+    assert (whole.text, whole.finish) == ("Rye rises slowly, as it has little gluten.", "stop")
+    open, _ = model._sample(model.template.ids("Rye is a cereal, so"), request)
+    assert (open.text, open.finish) == ("", "thinking")

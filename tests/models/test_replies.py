@@ -83,6 +83,21 @@ def test_a_thought_is_cut_off_and_counted(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("parts", "more"),
+    [
+        (["<think>Bread", "…</think>", "It is."], {}),
+        ([{"type": "text", "text": "<THINK>Bread…</THI"}, {"type": "text", "text": "NK>It is."}], {}),
+        ([{"thought": True, "text": "Bread…"}, {"text": "It is."}], {}),
+        ([{"type": "text", "text": "It is."}, {"type": "thinking", "thinking": "Bread…"}], {}),
+        ([{"type": "text", "text": "<think>Bread…</think>It is."}], {"reasoning": "Bread…"}),
+    ],
+)
+def test_a_thought_in_parts_is_no_part_of_what_is_said(parts: list[Any], more: dict[str, Any]) -> None:
+    reply = read(choice(parts, **more))
+    assert (reply.texts, reply.thinking) == (("It is.",), ("Bread…",))
+
+
+@pytest.mark.parametrize(
     ("content", "finish", "more"),
     [
         ("<think>Bread is made of", "length", {}),

@@ -2,24 +2,53 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from aiohttp import web
-from servers import ALL, BUSY, OFF, ON, PASSING, PLAIN, SERVERS, TURNS, Body, Server, Wrong, chat, running, told
+from servers import (
+    ALL,
+    BUSY,
+    LETTERS,
+    OFF,
+    ON,
+    PASSING,
+    PLAIN,
+    SERVERS,
+    TURNS,
+    Body,
+    Server,
+    Wrong,
+    answered,
+    chat,
+    running,
+    told,
+)
 
 import cai.models.probe as probe
 import cai.models.retries as retries
 from cai.errors import CaiError, RowError
+from cai.flow.ask import Ask
 from cai.models.anthropic import VERSION
+from cai.models.concurrency import Slots
 from cai.models.endpoint import Endpoint
 from cai.models.refusals import refusal
 from cai.models.retries import Transient
 from cai.models.spec import ModelSpec
 from cai.models.transport import Page
 from cai.models.types import Reply, Request
+from cai.stages.label import Label, label
+from cai.store.rows import Draft, Pair
+from cai.store.votes import Vote
+from constitution.load import load
+
+CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmless.yaml")
+BEGIN = "The answer is: ("
 
 
 @dataclass
@@ -31,6 +60,31 @@ class Exchange:
     notes: list[str] = field(default_factory=list)
 
 
+def session(
+    server: Server, page: Callable[[Body], Body | Wrong], work: Callable[[Endpoint], Awaitable[None]]
+) -> Exchange:
+    """What is done with a server that answers so, as far as it takes what it is asked; its replies are left to who does it."""
+    done = Exchange()
+
+    def answer(body: Body) -> web.Response:
+        if "Row" in json.dumps(body["messages"]):
+            done.bodies.append(body)
+        data = server.refuses(body) or page(body)
+        return web.json_response(data[1], status=data[0]) if isinstance(data, tuple) else web.json_response(data)
+
+    async def scene() -> None:
+        async with running(server, answer) as (url, asked):
+            spec = ModelSpec("judge", endpoints=(url,), model=server.name, patience=0.05, timeout=5.0)
+            async with Endpoint(spec.endpoints, spec.model, spec) as model:
+                model.say = lambda note: done.notes.append(note.partition(": ")[2])
+                await work(model)
+            if server.path == "/v1/messages":
+                assert {each.headers["anthropic-version"] for each in asked} == {VERSION}
+
+    asyncio.run(scene())
+    return done
+
+
 def exchanged(
     server: Server, *requests: Request, wrong: Callable[[bool], Wrong | None] = lambda row: None, once: bool = False
 ) -> Exchange:
@@ -40,30 +94,15 @@ def exchanged(
         wrong: an error that it answers to a row, or to what is harmless.
         once: whether each row is one exchange, whatever its answer.
     """
-    done = Exchange()
+    replies: list[Reply] = []
 
-    def page(body: Body) -> web.Response:
-        row = "Row" in json.dumps(body["messages"])
-        if row:
-            done.bodies.append(body)
-        if error := server.refuses(body) or wrong(row):
-            return web.json_response(error[1], status=error[0])
-        return web.json_response(server.answer)
+    async def work(model: Endpoint) -> None:
+        for number, request in enumerate(requests):
+            await model.prepare(request)
+            replies.append(await (model.once(request) if once else model.ask(request, f"row {number}")))
 
-    async def scene() -> None:
-        async with running(server, page) as (url, asked):
-            spec = ModelSpec("judge", endpoints=(url,), model=server.name, patience=0.05, timeout=5.0)
-            async with Endpoint(spec.endpoints, spec.model, spec) as model:
-                model.say = lambda note: done.notes.append(note.partition(": ")[2])
-                for number, request in enumerate(requests):
-                    await model.prepare(request)
-                    answer = model.once(request) if once else model.ask(request, f"row {number}")
-                    done.replies.append(await answer)
-            if server.path == "/v1/messages":
-                assert {each.headers["anthropic-version"] for each in asked} == {VERSION}
-
-    asyncio.run(scene())
-    return done
+    done = session(server, lambda body: wrong("Row" in json.dumps(body["messages"])) or server.answer, work)
+    return replace(done, replies=replies)
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +148,77 @@ def test_an_error_is_its_owner_s(server: Server, wrong: Wrong, whose: str) -> No
         with pytest.raises(RowError) as row_error:
             exchanged(server, PLAIN, wrong=lambda row: wrong if row else None)
         assert row_error.value.reason == owner
+
+
+def with_end(answer: Body, word: str) -> Body:
+    """The same answer, ended otherwise."""
+    if "stop_reason" in answer:
+        return {**answer, "stop_reason": word}
+    return {**answer, "choices": [{**answer["choices"][0], "finish_reason": word}]}
+
+
+@pytest.mark.parametrize("name", [name for name, server in SERVERS.items() if server.ends])
+def test_an_end_is_known_by_the_server_s_word_for_it(name: str) -> None:
+    server, finishes = SERVERS[name], list[str]()
+    words = iter(server.ends)
+
+    async def work(model: Endpoint) -> None:
+        await model.prepare(PLAIN)
+        for _ in server.ends:
+            finishes.extend((await model.once(PLAIN)).finishes)
+
+    def page(body: Body) -> Body:
+        return with_end(server.answer, next(words)) if "Row" in json.dumps(body["messages"]) else server.answer
+
+    session(server, page, work)
+    assert dict(zip(server.ends, finishes, strict=True)) == server.ends
+
+
+def with_verdict(answer: Body) -> Body:
+    return json.loads(json.dumps(answer).replace("Yes.", "It is kinder.\\nThe answer is: (A)"))
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_verdict_is_read_as_the_server_gives_it(name: str) -> None:
+    server, votes = SERVERS[name], list[Vote]()
+    drafts = (Draft(text, "m", "stop", 1) for text in ("Kind words.", "Rude words."))
+    row = Pair("p/0", "p", ({"role": "user", "content": "Row: how do I get in?"},), *drafts, "redteam")
+
+    async def work(model: Endpoint) -> None:
+        await model.prepare(PLAIN)  # so that it is known whether it thinks
+        ask = Ask(model, Slots(4), CONSTITUTION, row.id, Random(0))
+        made = await label(row, Label(model="judge", method="logprob", orders="one", both_share=0, verdicts=2), ask)
+        assert isinstance(made, list)
+        votes.extend(vote for each in made for vote in each.votes)
+
+    def page(body: Body) -> Body:
+        if body.get("logprobs") and server.likeliest:
+            return answered(server, body)
+        return server.judge or with_verdict(server.answer)
+
+    done = session(server, page, work)
+    [vote] = votes
+    kind = "logprobs" if server.likeliest == LETTERS else "sampled"
+    (_, a), (_, b) = LETTERS
+    first = 1 / (1 + math.exp(b - a)) if kind == "logprobs" else 1.0
+    assert (vote.kind, vote.p_a) == (kind, pytest.approx(first if vote.order == "ab" else 1 - first))
+    forced = [body["messages"][-1] for body in done.bodies if body.get("continue_final_message")]
+    if name.startswith("vLLM, with"):  # it goes on from a beginning, after the thought
+        assert [(each["reasoning"].strip(), each["content"]) for each in forced][-1] == ("Rye is a cereal.", BEGIN)
+
+
+KINDS = (
+    *("OpenAI", "vLLM, with", "vLLM, gpt-oss", "SGLang", "llama.cpp", "Ollama", "Gemini", "OpenRouter", "LiteLLM"),
+    "Anthropic",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_server_has_exchanges_of_each_kind(kind: str) -> None:
+    mine = [server for name, server in SERVERS.items() if name.startswith(kind)]
+    assert any(server.reply.get("tokens_thought") for server in mine)
+    for field_name in ("sent", "errors", "ends"):
+        assert any(getattr(server, field_name) for server in mine), field_name
 
 
 def test_credits_that_others_in_flight_may_need_are_waited_for() -> None:

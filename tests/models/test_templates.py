@@ -10,6 +10,7 @@ from cai.models.harmless import TOOL
 from cai.models.lessons import Lesson, lesson, thought_tokens
 from cai.models.template_faults import CALL, faults
 from cai.models.templates import ChatTemplate
+from cai.models.thoughts import parts_of
 
 PROMPT = [
     {"role": "system", "content": "Be brief."},
@@ -182,3 +183,21 @@ def test_a_template_without_an_end_says_so() -> None:
     assert not found.has_end
     assert of.end == ""
     assert "no_end" in {each.kind for each in faults(of)}
+
+
+THOUGHTS = {
+    "gpt-oss": "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.",
+    "mistral-v3": "[THINK]Hm.[/THINK]Yes.",
+    "chatml": "<think>Hm.</think>Yes.",
+}
+
+
+@pytest.mark.parametrize("name", THOUGHTS)
+def test_special_tokens_around_a_thought_are_no_less_there_than_others(name: str) -> None:
+    """Left out like the others, they would leave the thought in the answer."""
+    of = template(name)
+    marks = [mark for mark in ("[THINK]", "[/THINK]", "<think>", "</think>") if mark in THOUGHTS[name]]
+    of.tokenizer.add_special_tokens({"extra_special_tokens": marks}, replace_extra_special_tokens=False)
+    ids = [*of.ids(THOUGHTS[name]), of.tokenizer.eos_token_id]
+    assert parts_of(of.text(ids))[1:] == ("Yes.", False)
+    assert not of.text(ids).endswith(of.tokenizer.eos_token)

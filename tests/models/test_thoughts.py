@@ -11,6 +11,10 @@ FORMS = {
     "<|channel>thought\none\n<channel|>It is.": "one",
     "analysisUser asks of rye.assistantfinalIt is.": "User asks of rye.",
     "Here is my thought process: one Here is my response: It is.": "one",
+    "<THINK>one</THINK>It is.": "one",
+    "one</Think>It is.": "one",
+    "<think>one</think>It is.\n\n<think>\ntwo\n</think>": "one\ntwo",
+    "It is.\n<Thinking>\none\n</thinking>": "one",
     "Here are my reasoning steps:\none\n[BEGIN FINAL RESPONSE]\nIt is.\n[END FINAL RESPONSE]": "one",
 }
 
@@ -28,6 +32,10 @@ def test_what_is_said_stands_behind_all_thoughts(text: str) -> None:
         "analysisWe need to weigh",
         "Here is my thought process: one",
         "<think>one</think><think>two",
+        "It is. <think>one</think>",
+        "It is.\n<think>one",
+        "It is <think>one of those cases where I have to look again</think>",
+        "<think>He asks for `</think>`. So.</think>It is.",
     ],
 )
 def test_where_the_end_of_a_thought_cannot_be_told_nothing_is_said(text: str) -> None:
@@ -43,6 +51,9 @@ def test_where_the_end_of_a_thought_cannot_be_told_nothing_is_said(text: str) ->
         "It is. Here is my response: no.",
         "<answer>It is.</answer>",
         "[1] It is.",
+        "Write <think>…</think> around a thought.",
+        "It is:\n```html\n<think>\none\n</think>\n```\nThat is all.",
+        "Put `<think>one</think>` before it.",
         "If a < b, it is.",
         " It is.",
     ],

@@ -59,3 +59,26 @@ def test_a_machine_that_has_all_of_it_runs_the_recipe(write: Write) -> None:
 def test_what_other_machines_do_this_one_need_not_have(write: Write) -> None:
     other = Machine((), frozenset(PACKAGES) - {"transformers", "flash_attn", "deepspeed"}, serves_here=False)
     assert load_recipe(write("r.yaml", RECIPE), machine=other).hardware.kind == "zero3"
+
+
+OVER_A_CLUSTER = """\
+name: clustered
+constitution: principles/harmless.yaml
+budget: 5
+models:
+  policy: {endpoints: ["http://a/v1"], model: m, batch: true, price: {in: 1, out: 2}}
+stages:
+  - prompts: {redteam: principles/prompts/redteam.jsonl}
+  - revise: {model: policy}
+"""
+
+
+def test_what_one_machine_alone_can_keep_is_refused_over_a_cluster_before_it_is_joined(write: Write) -> None:
+    path = write("r.yaml", OVER_A_CLUSTER)
+    assert load_recipe(path, machine=Machine()).budget == 5
+    with pytest.raises(InputError) as error:
+        load_recipe(path, machine=Machine(serves_here=False))
+    assert [str(each).partition("r.yaml:")[2] for each in error.value.problems] == [
+        "3: budget: is not kept over a cluster, whose machines ask each for itself; take it out, or run without --ray",
+        "5: models.policy.batch: batches are handed in by one machine; take it out, or run without --ray",
+    ]

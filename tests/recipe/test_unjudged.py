@@ -49,7 +49,9 @@ def judged(constitution: Constitution, **want: Any) -> tuple[Chain | Drop, list[
     others = {"judge": (Scripted(verdict), slots)}
     ask = Ask(Scripted(written), slots, constitution, "p", Random(0), others=others)
     made = asyncio.run(revise(ROW, Revise("policy", judge="judge", **want), ask))
-    return made, [re.findall(r"(?m)^Question:(.*)$", text)[0].strip() for text in asked]
+    return made if isinstance(made, Drop) else made[0], [
+        re.findall(r"(?m)^Question:(.*)$", text)[0].strip() for text in asked
+    ]
 
 
 @pytest.mark.parametrize("choice", ["uniform", "weighted", "distinct", "by_tag", "all"])

@@ -1,6 +1,7 @@
 """What a run costs: seen everywhere, the same over kills, and never more than the budget."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,16 @@ import yaml
 from rich.console import Console
 
 from cai.errors import InputError, RunError
-from cai.flow.screen import Screen
+from cai.flow.screen import Bar, Screen
+from cai.models.prices import cost
 from cai.recipe.read import load_recipe
 from cai.report.page import write_report
 from cai.report.summary import spent_line, stages_of
 from cai.run.context import Run
 from cai.run.training import job_extras
 from cai.run.walk import start
+from cai.store.files import json_objects
+from cai.store.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = (ROOT / "tests" / "data" / "scripted.yaml").read_text().replace("limit: 40", "limit: 16")
@@ -29,6 +33,8 @@ PRICED = (
     .replace("label: {model: policy", "label: {model: judge")
     .replace("judge: policy", "judge: judge")
 )
+OLD = ("stage", "role", "tokens")
+"""Keys of a line of ``spent.jsonl`` before what it cost was kept."""
 Cai = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -74,11 +80,66 @@ def test_a_price_decides_no_row_and_one_that_changes_redoes_nothing(recipe: Path
     recipe.write_text(PRICED.replace("in: 10,", "in: 20,").replace("cached: 1, out: 30", "cached: 2, out: 60"))
     run(recipe, folder)
     assert rows(folder) == before
-    assert costs(folder)["label"] == pytest.approx(2 * was["label"])
-    assert costs(folder)["revise"] == was["revise"]
+    assert costs(folder) == pytest.approx(was)  # what was paid, was paid by the price of then
+    run(recipe, folder, redo="label")
+    assert costs(folder)["label"] == pytest.approx(3 * was["label"])
+    assert costs(folder)["revise"] == pytest.approx(was["revise"])
     recipe.write_text(RECIPE.replace("name: scripted", "name: scripted\nbudget: 5"))
     with pytest.raises(InputError, match=r"priced.yaml:3: budget: no role has a price"):
         run(recipe, folder)
+
+
+def test_a_run_of_before_costs_were_kept_goes_by_the_prices_of_now(recipe: Path, tmp_path: Path) -> None:
+    folder = run(recipe, tmp_path / "run")
+    was, book = costs(folder), folder / "spent.jsonl"
+    lines = [json.loads(line) for line in book.read_text().splitlines()]
+    assert {each["role"] for each in lines if "cost" in each} == {"policy", "judge"}
+    book.write_text("".join(json.dumps({key: each[key] for key in OLD}) + "\n" for each in lines))
+    assert costs(folder) == pytest.approx(was)
+    recipe.write_text(PRICED.replace("in: 10,", "in: 20,").replace("cached: 1, out: 30", "cached: 2, out: 60"))
+    run(recipe, folder)
+    assert costs(folder)["label"] == pytest.approx(2 * was["label"])
+
+
+class Killed(Screen):
+    """Keeps the run's folder as a kill would leave it, right after so many rows."""
+
+    def __init__(self, folder: Path, copy: Path, rows: int) -> None:
+        super().__init__(Console(quiet=True))
+        self.folder, self.copy, self.rows = folder, copy, rows
+
+    def bar(self, name: str, total: int, done: int = 0, unit: str = "rows") -> Bar:
+        screen = self
+
+        class Watched(Bar):
+            def at(self, done: int, note: str = "") -> None:
+                super().at(done, note)
+                if done == screen.rows and not screen.copy.exists():
+                    shutil.copytree(screen.folder, screen.copy)
+
+        self.by_name[name] = Watched(self, name, total, done, unit)
+        return self.by_name[name]
+
+
+def cost_of_rows(folder: Path) -> float:
+    """What the rows cost that are on disk, finished or not, of a run that came as far as its first stage."""
+    stage = Stage(folder / "revise")
+    finished = [(tally.tokens_in, 0, tally.tokens_out) for tally in stage.part_tallies().values()]
+    unfinished = [line["tokens"] for path in stage.open_parts() for line in json_objects(path)]
+    dropped = [each["tokens"] for drops in stage.open_drops().values() for each in drops]
+    return sum(cost({"in": 100, "out": 1000}, tokens) for tokens in (*finished, *unfinished, *dropped))
+
+
+def test_a_budget_is_not_passed_over_a_kill(recipe: Path, tmp_path: Path) -> None:
+    bound, killed = 4.0, tmp_path / "killed"
+    with pytest.raises(RunError):
+        start(load_recipe(recipe, (f"budget={bound}",)), tmp_path / "run", Killed(tmp_path / "run", killed, 5))
+    known = sum(costs(killed).values())
+    assert 0 < cost_of_rows(killed) <= known < bound
+    with pytest.raises(RunError, match=r"of the budget of 4 is spent"):
+        run(recipe, killed, f"budget={bound}")
+    assert known < sum(costs(killed).values()) <= bound
+    assert cost_of_rows(killed) <= sum(costs(killed).values())
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5])

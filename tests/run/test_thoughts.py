@@ -16,7 +16,7 @@ from cai.report.rows import RowQuery, print_rows
 from cai.run.context import Run
 from cai.run.training import job_extras
 from cai.run.walk import start
-from cai.store.rows import Chain
+from cai.store.rows import Chain, Preference
 from cai.store.stage import Stage
 
 Write = Callable[[str, str], Path]
@@ -70,6 +70,40 @@ def test_thoughts_stand_in_rows_and_in_no_dataset(run: Callable[..., Path]) -> N
         rows = said(folder, stage)
         assert rows
         assert "secret" not in str(rows)
+
+
+STRANGE = (
+    *("<THINK>a secret {seed}</THINK>{}", "a secret {seed}</Think>{}", "{}\\n<think>a secret {seed}</think>"),
+    *(
+        "<think>a secret {seed}</think>{}\\n\\n<think>\\na secret\\n</think>",
+        "{} <think>a secret that is left open, {seed}",
+    ),
+    "It says:\\n```\\n<think>none</think>\\n```\\n{}",
+)
+"""How a model may put its thought, and what it says at {}."""
+
+
+def test_no_strange_form_of_a_thought_reaches_who_reads_or_learns_an_answer(write: Write, tmp_path: Path) -> None:
+    def rule(when: str, said: str, more: str = "") -> str:
+        says = ", ".join(f'"{form.replace("{}", said)}"' for form in STRANGE)
+        return f"- {{{when}say: [{says}]{more}}}\n"
+
+    seen = '- {when: "secret", say: ["It read a thought."], choose: {A: 0.01, B: 0.9}}\n'
+    critic = rule('when: "Critique request", ', "It is careless {seed}.")
+    write("policy.yaml", seen + critic + rule("", "Answer {seed}.", ", choose: {A: 0.8, B: 0.1}"))
+    text = RECIPE.replace("limit: 12", "limit: 40").replace("{policy: {", "{policy: {format: chat, ")
+    start(load_recipe(write("r.yaml", text)), tmp_path / "out", Screen(Console(quiet=True)))
+    chains = list(Stage(tmp_path / "out" / "revise").all_rows(Chain))
+    assert chains
+    for draft in (draft for row in chains for draft in row.drafts):
+        assert "secret" not in draft.text + draft.critique and "It read" not in draft.text + draft.critique
+    assert any("```" in draft.text for row in chains for draft in row.drafts)
+    votes = [vote for row in Stage(tmp_path / "out" / "label").all_rows(Preference) for vote in row.votes]
+    assert votes and all(vote.p_a in (pytest.approx(8 / 9), pytest.approx(1 / 9)) for vote in votes)
+    for stage in ("sft_set", "prefs"):
+        assert "secret" not in str(said(tmp_path / "out", stage))
+    seal = Stage(tmp_path / "out" / "revise").seal
+    assert seal is not None and seal["dropped"]["cut_while_thinking"]
 
 
 def test_a_set_keeps_them_where_it_is_told_to(run: Callable[..., Path]) -> None:

@@ -1,6 +1,9 @@
 """Chains: what is asked in which order, and what an unreadable reply does."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,7 +25,8 @@ CONSTITUTION = load(Path(__file__).resolve().parents[2] / "principles" / "harmle
 def chain(answer, track: str = "redteam", seed: int = 0, **more: Any) -> Chain | Drop:  # type: ignore[no-untyped-def]
     row = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", track, language="en-GB")
     ask = Ask(Scripted(answer), Slots(4), CONSTITUTION, "p", Random(seed))
-    return asyncio.run(revise(row, Revise("policy", **{"rounds": 2, **more}), ask))
+    made = asyncio.run(revise(row, Revise("policy", **{"rounds": 2, **more}), ask))
+    return made if isinstance(made, Drop) else made[0]
 
 
 def plain(request: Request) -> str:
@@ -159,9 +163,57 @@ def test_a_revision_is_taken_only_if_the_judge_finds_it_better(prefers: str, tex
     row = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", "redteam")
     slots = Slots(4)
     ask = Ask(Scripted(plain), slots, CONSTITUTION, "p", Random(0), others={"judge": (Scripted(verdict), slots)})
-    made = asyncio.run(revise(row, Revise("policy", rounds=2, judge="judge"), ask))
-    assert isinstance(made, Chain)
+    chains = asyncio.run(revise(row, Revise("policy", rounds=2, judge="judge"), ask))
+    assert not isinstance(chains, Drop)
+    [made] = chains
     assert [draft.text for draft in made.drafts] == texts
     assert [draft.flags for draft in made.drafts][2] == ("not_better",)  # the second revision says the same again
     assert all(draft.critique == "bad" for draft in made.drafts[1:])
     assert len(seen) == 4  # both orders, in each round
+
+
+def turns(answer: Callable[[Request], str], person: str, count: int = 3) -> tuple[list[Chain] | Drop, Counter[str]]:
+    """The chains of a conversation with a person who always says the same, and what was counted."""
+    row, slots = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", "redteam"), Slots(4)
+    up = {"person": (Scripted(lambda request: person), slots)}
+    ask = Ask(Scripted(answer), slots, CONSTITUTION, "p", Random(0), others=up)
+    made = asyncio.run(revise(row, Revise("policy", rounds=1, turns=count, user="person"), ask))
+    return made, ask.counts
+
+
+def test_a_conversation_goes_on_with_what_was_revised() -> None:
+    made, counts = turns(plain, "Human: And then?")
+    assert not isinstance(made, Drop) and not counts
+    assert [(row.id, row.added, len(row.messages), len(row.prompt)) for row in made] == [
+        ("p/0", 0, 1, 1),
+        ("p/1", 2, 3, 1),
+        ("p/2", 4, 5, 1),
+    ]
+    assert [each["content"] for each in made[2].messages] == ["Hurt him?", "better", "And then?", "better", "And then?"]
+
+
+def test_a_later_turn_that_cannot_be_read_ends_the_conversation_and_is_counted() -> None:
+    def unreadable(request: Request) -> str:
+        last = request.messages[-1]["content"]
+        return "" if "Critique request" in last and "And then?" in last else plain(request)
+
+    made, counts = turns(unreadable, "And then?")
+    assert not isinstance(made, Drop)
+    assert ([row.id for row in made], counts) == (["p/0"], {"unreadable_critique_turns": 1})
+    made, counts = turns(plain, "Human:")
+    assert not isinstance(made, Drop)
+    assert ([row.id for row in made], counts) == (["p/0"], {"conversations_cut_short": 1})
+
+
+def test_nothing_goes_on_from_the_answer_that_no_whole_revision_was_made_of() -> None:
+    class Short(Scripted):
+        async def ask(self, request: Request, row_id: str) -> Reply:
+            reply = await super().ask(request, row_id)
+            revised = request.messages[-1]["content"].startswith("Revision request")
+            return replace(reply, finishes=("length",)) if revised else reply
+
+    row, slots = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", "redteam"), Slots(4)
+    ask = Ask(Short(plain), slots, CONSTITUTION, "p", Random(0), others={"person": (Scripted(plain), slots)})
+    made = asyncio.run(revise(row, Revise("policy", rounds=1, turns=2, user="person"), ask))
+    assert not isinstance(made, Drop)
+    assert (len(made), ask.counts) == (1, {"conversations_cut_short": 1})

@@ -131,6 +131,8 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
     yield from training.problems(block.want, models, before, machine)
     if isinstance(block.want, Label | Score | Evaluate | Revise | Online):
         yield from _verdicts(block, models)
+    if isinstance(block.want, Sample | Revise):
+        yield from _dialogue(block.want)
     match block.want:
         case Label() as want:
             yield from _judges(want)
@@ -144,13 +146,6 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield "", f"compares on held-out prompts, and {block.reads} sets none aside; give it a share under heldout"
         case Sample(n=n, group=group) if n % group:
             yield "n", f"must be a multiple of group ({group}), found {n}"
-        case Sample(turns=turns, user="") if turns > 1:
-            yield "turns", "needs a role that plays the person; add `user: ROLE`, such as the judge's"
-        case Sample(turns=1, user=user, person=person) if user or person:
-            yield (
-                "user" if user else "person",
-                "is for conversations that go on; add `turns: 2` or more, or take it out",
-            )
         case Sample(temperature=0):
             yield "temperature", "is 0, at which all answers to a prompt are the same; raise it"
         case Ppo(rollouts=role) if role and not _is_server(role, models, before):
@@ -162,6 +157,14 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield "margins", "must fall: the probabilities from which the margin is 1, 2/3 and 1/3"
 
 
+def _dialogue(want: Sample | Revise) -> Problems:
+    if want.turns > 1 and not want.user:
+        yield "turns", "needs a role that plays the person; add `user: ROLE`, such as the judge's"
+    elif want.turns == 1 and (want.user or want.person):
+        key = "user" if want.user else "person"
+        yield key, "is for conversations that go on; add `turns: 2` or more, or take it out"
+
+
 def _is_server(role: str, models: Mapping[str, ModelSpec], before: Sequence[Block]) -> bool:
     """Whether a role that is there is a server of ours."""
     return models[role].kind == "vllm" if role in models else all(each.role != role for each in before)
@@ -171,10 +174,11 @@ def _too_many(block: Block, models: Mapping[str, ModelSpec]) -> Problems:
     """A row stage asks all its models at once; an evaluation asks one after the other."""
     if not isinstance(block.want, Label | Revise):
         return
-    hosts = [models[role] for role in block.roles() if role in models and models[role].hosted]
-    if any(not hosts[0].same_server(each) for each in hosts[1:]):
-        key = "panel" if isinstance(block.want, Label) else "judge"
-        yield key, "two models would have to be up on this machine at once; give one of them by `endpoints`"
+    hosts = [(key, models[role]) for key, role in named_roles(block.want) if role in models and models[role].hosted]
+    for key, spec in hosts[1:]:
+        if not hosts[0][1].same_server(spec):
+            yield key, "two models would have to be up on this machine at once; give one of them by `endpoints`"
+            return
 
 
 def _judges(want: Label) -> Problems:

@@ -82,7 +82,8 @@ class Rewards:
         self.up: Up | None = None
         spec = scoring.spec
         prices = priced(spec.role, spec.price, spec.batch) if spec else {}
-        self.purse = Purse(Spending(Path(scoring.spent) if scoring.spent else None), prices, scoring.budget)
+        own = (spec.role, f"{spec.role}{SINGLY}") if spec else ()
+        self.purse = Purse(Spending(Path(scoring.spent) if scoring.spent else None, own), prices, scoring.budget)
 
     async def score(self, prompts: Sequence[SeededPrompt], texts: Sequence[str]) -> list[float | None]:
         """The score of each answer, or None where it cannot be read.

@@ -215,8 +215,7 @@ class ChatTokens:
         answers = [each.tokens for each in samples]
         batch = together(ids, answers, self.pad)
         on_device = Batch(batch.ids.to(device), batch.attention.to(device), batch.mask.to(device))
-        outputs = [str(self.tokenizer.decode(list(answer), skip_special_tokens=True)) for answer in answers]
-        texts = list(map(answer_to, renderings, outputs))
+        texts = list(map(answer_to, renderings, map(self.template.text, answers)))
         ended = torch.tensor([bool(answer) and answer[-1] in self.ends for answer in answers], device=device)
         return Rollout(prompts, on_device, texts, ended, sampler_logps(samples, device))
 

@@ -19,7 +19,7 @@ from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer  # pyright: ign
 from cai.models.thoughts import answer_to
 from cai.stages.grpo import Grpo
 from cai.stages.rloo import Rloo
-from cai.store.rows import Message, Prompt
+from cai.store.rows import Prompt
 from cai.train.rl import held_out, kl
 from cai.train.rl.actor import beside, reference_of
 from cai.train.rl.held_out import HeldOutAnswer
@@ -128,7 +128,7 @@ class GroupReward:
         self.__name__ = self.rewards.scoring.method  # by which TRL names its figures
 
     async def __call__(
-        self, completions: Sequence[Sequence[Message]], number: Sequence[int], trainer_state: TrainerState, **_: object
+        self, completion_ids: Sequence[Sequence[int]], number: Sequence[int], trainer_state: TrainerState, **_: object
     ) -> list[float | None]:
         """The score of each answer; None where it cannot be read.
 
@@ -138,7 +138,7 @@ class GroupReward:
         step = trainer_state.global_step
         prompts = [self._seeded(self.prompts[each], step) for each in number]
         renderings = [self.talk.template.prompt(each.messages) for each in prompts]
-        texts = [answer_to(before, each[-1]["content"]) for before, each in zip(renderings, completions, strict=True)]
+        texts = list(map(answer_to, renderings, map(self.talk.template.text, completion_ids)))
         scores = await self.rewards.score(prompts, texts)
         if trainer_state.is_world_process_zero:
             questions.show(self.file, step + 1, prompts, texts, scores)

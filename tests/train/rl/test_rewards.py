@@ -38,13 +38,17 @@ def test_what_a_training_asks_a_judge_is_counted_and_bounded(tmp_path: Path) -> 
             await rewards.close()
 
     assert all(asyncio.run(scored(scoring)))
-    once = Spending(tmp_path / "spent.jsonl").of("grpo")["judge"]
+    once = Spending(tmp_path / "spent.jsonl").of("grpo")["judge"].tokens
     assert once[0] > 0
     with pytest.raises(RunError, match=r"of the budget of .* is spent \(judge "):
         asyncio.run(scored(replace(scoring, budget=sum(once) / 1000 + 0.0001)))
-    assert Spending(tmp_path / "spent.jsonl").of("grpo")["judge"] == once
+    assert Spending(tmp_path / "spent.jsonl").of("grpo")["judge"].tokens == once
+    (others := Spending(tmp_path / "spent.jsonl")).add(
+        "label", "policy", (9, 0, 9), 5000.0
+    )  # which are no matter of its share
+    others.save()
     assert all(asyncio.run(scored(replace(scoring, budget=1000.0))))
-    assert Spending(tmp_path / "spent.jsonl").of("grpo")["judge"] == [2 * count for count in once]
+    assert Spending(tmp_path / "spent.jsonl").of("grpo")["judge"].tokens == [2 * count for count in once]
 
 
 def test_a_judge_without_log_probabilities_scores_answers_as_well(tmp_path: Path) -> None:
