@@ -125,8 +125,12 @@ class Run:
     @cached_property
     def former_halves(self) -> bool:
         """Whether the run was begun when rounds and reports had the same prompts; it goes on so."""
-        evaluations = (self.stage(each.name).begun for each in self.recipe.blocks if each.kind == "evaluate")
-        return any("heldout" not in begun["block"] for begun in evaluations if begun)
+        evaluations = [self.stage(each.name) for each in self.recipe.blocks if each.kind == "evaluate"]
+        for stage in evaluations:
+            with suppress(RunError):  # what is damaged is said where the stage begins, so that a redo may come before
+                if stage.begun and "heldout" not in stage.begun["block"]:
+                    return True
+        return False
 
     def _half(self, block: Block) -> dict[str, str]:
         """As settings have it: nowhere where nobody chose, as in runs before there was a choice."""

@@ -132,8 +132,15 @@ def _under_way(run: Run) -> Record:
     record = _record(run)
     blocks = {block.name: block for block in run.recipe.blocks}
     unsealed = {name for name in blocks if not (run.folder / name / "seal.json").exists()}
-    unfinished = {name for name in unsealed if not rounds.not_run(run, blocks[name])}
+    unfinished = {name for name in unsealed if not _not_run(run, blocks[name])}
     return {**record, "stages": {name: stale for name, stale in record["stages"].items() if unfinished & {*stale}}}
+
+
+def _not_run(run: Run, block: Block) -> bool:
+    """As ``rounds.not_run``; False where a verdict is damaged, which may be what is to be done again."""
+    with suppress(RunError):
+        return rounds.not_run(run, block)
+    return False
 
 
 def _built_on(run: Run, names: set[str]) -> list[str]:

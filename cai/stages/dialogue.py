@@ -19,6 +19,7 @@ PERSON = (
 )
 """What the role that plays the person is told, unless the block has words of its own."""
 _LABEL = re.compile(r"\A\s*(?:Human|User|Person)\s*:\s*", re.IGNORECASE)
+LEAKED = {"leaked_exemplar", "leaked_request"}
 STOPS = ("\n\nAssistant:", "\n\nHuman:")
 
 
@@ -36,8 +37,9 @@ class Dialogue(Protocol):
 
 
 def standing(drafts: Iterable[Draft]) -> Draft | None:
-    """The answer with which the conversation goes on: the first that is whole; none where none is."""
-    return next((each for each in drafts if each.text and each.finish == "stop"), None)
+    """The answer with which the conversation goes on: the first that is whole and its own; none where none is."""
+    whole = (each for each in drafts if each.text and each.finish == "stop")
+    return next((each for each in whole if not LEAKED & set(each.flags)), None)
 
 
 async def next_turn(

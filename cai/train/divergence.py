@@ -74,8 +74,9 @@ def divergence(policy: PreTrainedModel, other: PreTrainedModel, prompt: Sequence
 
 
 def summary(values: Sequence[float]) -> dict[str, float | None]:
-    """The mean over answers, and its standard error."""
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+    """The mean over answers, and its standard error; none where a broken policy makes one of no number."""
+    has_error = len(values) > 1 and all(map(math.isfinite, values))
+    error = statistics.stdev(values) / math.sqrt(len(values)) if has_error else None
     return {"kl": statistics.fmean(values) if values else None, "kl_error": error}
 
 
