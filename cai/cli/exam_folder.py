@@ -65,17 +65,20 @@ def _examined(folder: Path) -> str:
 
 
 @contextmanager
-def renewed(run: Run, data: str) -> Iterator[None]:
+def renewed(run: Run, data: str) -> Iterator[dict[str, Path]]:
     """Set aside what is stale, to be asked anew; what nothing came of in place of is put back, so that a failure costs no exam.
 
     Stale is what was asked under other settings, of another model or by other code.
+
+    Yields:
+        where each stage has gone; a stage that is set aside later is to be added.
     """
     file = run.folder / MADE_BY
     before = read_form(file, dict[str, str]) or {}
     with RunLock(run.folder):
         aside = set_aside_stale(run, data)
     try:
-        yield
+        yield aside
     except BaseException:
         if names := _put_back(run, aside):
             write_json(file, (read_form(file, dict[str, str]) or {}) | {name: before.get(name, "") for name in names})
@@ -106,10 +109,11 @@ def set_aside_stale(run: Run, data: str, blocks: Sequence[Block] = ()) -> dict[s
 
 def _put_back(run: Run, aside: dict[str, Path]) -> list[str]:
     """Put stages back that have no new row; none where the pairs are others and there are rows of those. Returns their names."""
+    names = [block.name for block in run.recipe.blocks]
     sources = {block.name for block in run.recipe.blocks if block.table.shape == "source"}
-    idle = [name for name in aside if name in sources or not run.stage(name).count_done()]
-    if len(idle) < len(aside) and sources & aside.keys():
+    if sources & aside.keys() and any(run.stage(name).count_done() for name in names if name not in sources):
         return []
+    idle = [name for name in aside if name in sources or not run.stage(name).count_done()]
     with RunLock(run.folder):
         for name in reversed(idle):  # the pairs first, on which the others are built
             shutil.rmtree(run.folder / name, ignore_errors=True)

@@ -4,12 +4,14 @@ import re
 
 from cai.cli.look import as_options
 
-_PLACE = re.compile(r"^exam:\d+: (\S+?): ")
+_PLACE = re.compile(r"^(?:exam|search):\d+: (\S+?): ")
+_NAME = re.compile(r"^search:\d+: stages\[\d+\]\.label\.as: ")
+"""A form's folder is named after its settings: one that is no name has a setting that is none, which has a line of its own."""
 _COLUMN = re.compile(r"\(key `(prompt|a|b|label|system|context|tools)`\)")
 _PLACES = (
-    (re.compile(r"stages\[0\]\.pairs\.columns\.(\S+)"), r"--columns \1"),
-    (re.compile(r"stages\[0\]\.pairs\.(\S+)"), r"--\1"),
-    (re.compile(r"stages\[0\]\.pairs"), ""),
+    (re.compile(r"stages\[\d+\]\.pairs\.columns\.(\S+)"), r"--columns \1"),
+    (re.compile(r"stages\[\d+\]\.pairs\.(\S+)"), r"--\1"),
+    (re.compile(r"stages\[\d+\]\.pairs"), ""),
     (re.compile(r"stages\[\d+\]\.label\.(\S+)"), r"\1"),
     (re.compile(r"stages\[\d+\]\.label"), ""),
     (re.compile(r"models\.judge(?:\.(\S+))?"), "--model"),
@@ -20,8 +22,10 @@ _PLACES = (
 
 
 def typed(text: str) -> str:
-    """A sentence for each line, or one, about the command line."""
-    return "\n".join(as_options(_COLUMN.sub(r"(--columns \1=COLUMN)", _placed(line))) for line in text.splitlines())
+    """A sentence for each line, or one, about the command line; what is wrong in several stages was typed once."""
+    placed = (_placed(line) for line in text.splitlines() if not _NAME.match(line))
+    lines = (as_options(_COLUMN.sub(r"(--columns \1=COLUMN)", line)) for line in placed)
+    return "\n".join(dict.fromkeys(lines))
 
 
 def _placed(line: str) -> str:

@@ -85,7 +85,13 @@ Judge = Annotated[str | None, Option(metavar="MODEL", help="The judge, named as 
 RewardModel = Annotated[
     str | None, Option(metavar="MODEL", help="A reward model, for the method reward: a Hub id or a folder.")
 ]
-Methods = Annotated[Texts, Option(metavar="METHOD", help="logprob unless told; more than once, or all.")]
+Methods = Annotated[
+    Texts,
+    Option(
+        metavar="METHOD",
+        help="logprob unless told, with --search also cot, score, propositions; more than once, or all.",
+    ),
+]
 Limit = Annotated[int | None, Option(metavar="N", min=1, max=10**9, help="Rows to take from the front.")]
 JudgedColumns = Annotated[
     Texts,

@@ -5,12 +5,14 @@ model. Which form comes next follows from what was judged, so that a killed sear
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from cai.cli import exam_folder
+from cai.cli.exam_words import typed
 from cai.cli.judge_eval import JUDGE, JudgeEval, figures_of, sensible
 from cai.cli.search_grid import grid_of, own, requests, split
 from cai.errors import UserError
@@ -29,9 +31,9 @@ from cai.report import search as search_report
 from cai.run.context import Run
 from cai.run.walk import go
 from cai.stages.pairs import HALVES
-from cai.store.files import RunLock, write_json
+from cai.store.files import write_json
 from cai.store.rows import Pair, Preference
-from constitution.source import parse_yaml
+from constitution.source import InputError, parse_yaml
 from constitution.visible import json_text
 
 NAME = "search"
@@ -52,7 +54,10 @@ def search_judge(exam: JudgeEval, model: str | None, out: Path | None, as_json: 
     screen = Screen()
     screen.console.stderr = as_json
     folder = out or exam_folder.of(exam.data, NAME)
-    figures = search(exam, command_model(model), folder, screen)
+    try:
+        figures = search(exam, command_model(model), folder, screen)
+    except InputError as error:
+        raise UserError(typed(str(error))) from None
     judge_report.write(folder, figures)
     if as_json:
         line(json_text(figures))
@@ -70,9 +75,10 @@ def search(exam: JudgeEval, model: ModelSpec, out: Path, screen: Screen) -> Exam
     """
     sensible(exam)
     exam_folder.free(out, exam.data, NAME)
-    found = _Search(exam, replace(model, role=JUDGE), out, screen)
-    go(found.run, found.more)
-    figures = found.figures()
+    trials = _Search(exam, replace(model, role=JUDGE), out, screen)
+    with exam_folder.renewed(trials.run, exam.data) as trials.aside:
+        go(trials.run, trials.more)
+    figures = trials.figures()
     write_json(out / "search.json", figures.get("search"))
     write_json(out / "exam.json", figures)
     return figures
@@ -84,6 +90,7 @@ class _Search:
     Attributes:
         most: how many requests it may need; 0 before its pairs are read.
         held: the forms that are judged on the held-out half; none before that.
+        aside: where stages that were stale have gone, see ``exam_folder.renewed``.
     """
 
     def __init__(self, exam: JudgeEval, model: ModelSpec, out: Path, screen: Screen) -> None:
@@ -94,8 +101,7 @@ class _Search:
         self.grid, self.notes = grid_of(exam, self.run.constitution)
         self.marks: dict[Asking, Mark] = {}
         self.most, self.held = 0, tuple[Asking, ...]()
-        with RunLock(out):
-            exam_folder.set_aside_stale(self.run, exam.data)
+        self.aside: dict[str, Path] = {}
 
     def more(self) -> Sequence[Block]:
         """The steps that follow from what was judged; none at the end."""
@@ -127,7 +133,7 @@ class _Search:
         known = {block.name for block in self.run.recipe.blocks}
         self.run.recipe = self._recipe()
         new = [block for block in self.run.recipe.blocks if block.name not in known]
-        exam_folder.set_aside_stale(self.run, self.exam.data, new)
+        self.aside.update(exam_folder.set_aside_stale(self.run, self.exam.data, new))
         return new
 
     def _recipe(self) -> Recipe:
@@ -135,7 +141,7 @@ class _Search:
         exam = self.exam
         data = {"hub": exam.data.removeprefix("hub:")} if exam.data.startswith("hub:") else {"path": exam.data}
         stages: list[object] = [
-            {"pairs": {**dict(exam.pairs), **data, "half": half, "as": STAGES[half]}} for half in HALVES
+            {"pairs": {**deepcopy(dict(exam.pairs)), **data, "half": half, "as": STAGES[half]}} for half in HALVES
         ]
         for asking, half in self.items:
             block = {"model": JUDGE, **asking.settings(), "as": _folder(asking, half), "from": STAGES[half]}

@@ -74,6 +74,10 @@ def _methods(exam: JudgeEval, constitution: Constitution) -> tuple[str, ...]:
             raise UserError(f"no principle of {constitution.name} can be judged by {name}; leave it out")
     tried = given or METHODS_TRIED
     able = [name for name in tried if any(map(METHODS[name].judges_by, constitution.principles))]
+    if not able:
+        raise UserError(
+            f"no principle of {constitution.name} says what to judge by; give one a `judgment` or `propositions`"
+        )
     return tuple(sorted(able, key=lambda name: name not in BESIDE))
 
 
@@ -104,8 +108,17 @@ def own(settings: Sequence[str]) -> dict[str, Value]:
         if key in USUAL and method:
             raise UserError(f'"{text}": {key} is searched for all methods; set it for all, as {key}=…, or leave it out')
         if key in USUAL:
-            fixed[key] = cast("Value", parse_yaml(text.partition("=")[2] or "null", Path(text)).data)
+            fixed[key] = _value(text)
     return fixed
+
+
+def _value(text: str) -> Value:
+    """What stands behind a setting's ``=``."""
+    value: object = parse_yaml(text.partition("=")[2] or "null", Path(text)).data
+    if isinstance(value, list | dict):
+        key = text.partition("=")[0]
+        raise UserError(f'"{text}": {key} takes one value; name one, or leave it out and all are tried')
+    return cast("Value", value)
 
 
 def split(text: str) -> tuple[str, str]:

@@ -22,6 +22,8 @@ principles:
 KNOWS = "- {choose: {A: 0.7, B: 0.2}, say: [One is kinder.]}\n"
 FIRST = '- {when: "Question [0-4][?]", choose: {A: 0.6, B: 0.2}}\n'
 """Knows the first five questions, and stops at the others."""
+SILENT = "- {choose: {A: 0.7, B: 0.2}}\n"
+"""Can choose, and stops where it is to reason."""
 GONE = "{endpoints: ['http://127.0.0.1:9/v1'], model: m, patience: 0}"
 Write = Callable[[str, str], Path]
 
@@ -35,11 +37,11 @@ class Exams:
         self.small = write("small.yaml", CONSTITUTION)
         self.out, self.write = self.data.parent / "exam", write
 
-    def sit(self, model: str, limit: int = 9, method: str = "logprob") -> str:
+    def sit(self, model: str, limit: int = 9, *methods: str) -> str:
         """Sit it; returns what the screen said, and at its end the error."""
         told, spec = StringIO(), command_model(model if model == GONE else str(self.write("judge.yaml", model)))
         pairs = (("limit", limit),)
-        exam = JudgeEval(str(self.data), self.small, (method,), (), pairs)
+        exam = JudgeEval(str(self.data), self.small, methods or ("logprob",), (), pairs)
         try:
             judge_eval(exam, spec, None, self.out, Screen(Console(file=told, width=500)))
         except CaiError as error:
@@ -78,9 +80,19 @@ def test_an_exam_that_began_well_stays_and_the_earlier_one_is_aside(exams: Exams
 
 
 def test_the_exam_of_another_method_is_put_back_with_its_pairs(exams: Exams) -> None:
-    exams.sit(KNOWS), exams.sit(KNOWS, method="cot")
+    exams.sit(KNOWS)
+    exams.sit(KNOWS, 9, "cot")
     exams.sit(GONE, limit=4)
     assert len(exams.rows()) == len(exams.rows("cot")) == len(exams.rows("pairs")) == 9
+
+
+def test_pairs_of_which_another_method_has_rows_stay(exams: Exams) -> None:
+    exams.sit(KNOWS, 5, "cot")
+    said = exams.sit(SILENT, 9, "logprob", "cot")
+    assert "error: " in said and "put back" not in said
+    assert len(exams.rows("pairs")) == len(exams.rows()) == 9
+    again = exams.sit(SILENT, 9, "logprob", "cot")
+    assert "pairs: done before" in again and "logprob: done before" in again and "something changed" not in again
 
 
 @pytest.mark.parametrize(

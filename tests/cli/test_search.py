@@ -4,13 +4,15 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rich.console import Console
 
+from cai.cli import options
 from cai.cli import search as command
 from cai.cli.judge_eval import JudgeEval
+from cai.cli.search_grid import METHODS_TRIED
 from cai.errors import RunError, UserError
 from cai.flow.screen import Screen
 from cai.recipe.models import command_model
@@ -48,6 +50,7 @@ def coin() -> str:
 
 FEWER = ("exemplars=0", "mean=probabilities")
 """Settings that are not searched, where a test is of something else."""
+GONE = "{endpoints: ['http://127.0.0.1:9/v1'], model: m, patience: 0}"
 Write = Callable[[str, str], Path]
 
 
@@ -83,7 +86,8 @@ def sought(write: Write, script: str, *settings: str, methods: tuple[str, ...] =
     )
     out = write("x", "").parent / "search"
     screen = more.get("screen", Screen)(Console(file=(out.parent / "said.txt").open("a"), width=200))
-    return command.search(exam, command_model(str(write("judge.yaml", script))), out, screen), out
+    model = more.get("model") or str(write("judge.yaml", script))
+    return command.search(exam, command_model(model), out, screen), out
 
 
 def test_a_judge_of_numbers_is_found_and_the_held_out_half_bears_it_out(numbers: tuple[dict[str, Any], Path]) -> None:
@@ -138,6 +142,19 @@ def test_no_more_is_asked_than_was_said_and_nothing_twice(numbers: tuple[dict[st
     assert {path: path.stat().st_mtime_ns for path in out.rglob("part-*")} == times
 
 
+@pytest.mark.parametrize("limit", [40, 20])
+def test_a_search_that_never_begins_leaves_the_earlier_one_as_it_was(write: Write, limit: int) -> None:
+    settings = (*FEWER, "layout=cached")
+    _, out = sought(write, BY_NUMBERS, *settings, pairs={"limit": 40})
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.name != "run.json" and path.is_file()}
+    assert len(list(out.glob("logprob-*"))) > 3
+    with pytest.raises(UserError, match="does not answer"):
+        sought(write, "", *settings, pairs={"limit": limit}, model=GONE)
+    assert {path: path.read_bytes() for path in before} == before
+    sought(write, BY_NUMBERS, *settings, pairs={"limit": 40})
+    assert {path: path.read_bytes() for path in before} == before
+
+
 class Stopped(Screen):
     """A person presses Ctrl-C when a form is done."""
 
@@ -167,11 +184,20 @@ def test_settings_of_one_s_own_are_kept_and_not_searched(write: Write) -> None:
     assert step["label"] == {"model": "judge", "method": "logprob", "names": "numbers", "exemplars": 0, "choice": "all"}
 
 
+def test_columns_are_named_for_both_halves(write: Write) -> None:
+    found, _ = sought(write, BY_NUMBERS, *FEWER, "layout=cached", pairs={"columns": {"prompt": "prompt"}})
+    assert found["search"]["pairs"] + found["search"]["held_out"] == 40
+
+
 def test_every_method_is_tried_where_none_is_named(write: Write) -> None:
     found, _ = sought(write, BY_NUMBERS, *FEWER, methods=())
     methods = {each["settings"]["method"] for each in found["search"]["forms"]}
     assert methods == {"logprob", "cot", "score"}  # no principle has propositions
     assert any(each["published"] == "after Zheng et al. 2023" for each in found["search"]["forms"])
+
+
+def test_the_help_names_the_methods_that_are_tried() -> None:
+    assert all(name in get_args(options.Methods)[1].help for name in METHODS_TRIED)
 
 
 def test_names_that_a_constitution_s_words_do_not_allow_are_not_tried(write: Write) -> None:
@@ -198,6 +224,8 @@ def test_a_form_that_cannot_be_read_is_said(write: Write) -> None:
         (("layout=sideways",), ("logprob",), "layout"),
         ((), ("rules",), "which rules does not"),
         ((), ("propositions",), "no principle of small can be judged by propositions"),
+        (("names=[numbers,words]",), (), '"names=[numbers,words]": names takes one value; name one, or leave it out'),
+        (("layout={paper: 1}",), (), "layout takes one value"),
     ],
 )
 def test_what_is_wrong_is_a_sentence(
@@ -205,6 +233,35 @@ def test_what_is_wrong_is_a_sentence(
 ) -> None:
     with pytest.raises((UserError, InputError), match=re.escape(says)):
         sought(write, BY_NUMBERS, *settings, methods=methods)
+
+
+def test_a_constitution_without_judgments_is_a_sentence(write: Write) -> None:
+    revising = (
+        "name: small\nprinciples:\n  - {id: kind, critique: Say which words are unkind., revision: Say it kindly.}\n"
+    )
+    with pytest.raises(UserError, match="no principle of small says what to judge by; give one a `judgment`"):
+        sought(write, BY_NUMBERS, *FEWER, methods=(), constitution=revising)
+
+
+@pytest.mark.parametrize(
+    ("settings", "columns", "words"),
+    [
+        (("choice=some",), {}, 'choice: expected one of uniform, weighted, by_tag, all, found "some"'),
+        (("exemplars=0.5",), {}, "exemplars: expected a whole number or nothing, found 0.5"),
+        (("layout=sideways",), {}, "layout: expected one of "),
+        ((), {"foo": "x"}, "--columns foo: unknown key; known: a, b, "),
+        ((), {"system": "x"}, "name one of: prompt, chosen, rejected (--columns system=COLUMN)"),
+    ],
+)
+def test_what_is_wrong_is_said_once_and_of_what_was_typed(
+    write: Write, tmp_path: Path, settings: tuple[str, ...], columns: dict[str, str], words: str
+) -> None:
+    pairs = (("columns", columns),) if columns else ()
+    exam = JudgeEval(str(pairs_file(write, 40)), write("small.yaml", CONSTITUTION), (), settings, pairs)
+    with pytest.raises(UserError) as error:
+        command.search_judge(exam, str(write("judge.yaml", BY_NUMBERS)), tmp_path / "search", True)
+    said = str(error.value)
+    assert words in said and "\n" not in said and "search:" not in said and "stages[" not in said
 
 
 def test_the_command_prints_a_table_and_lines_for_a_recipe(cai: Callable[..., Any], write: Write) -> None:
