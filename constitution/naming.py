@@ -20,8 +20,22 @@ RENAMED = ("numbers", "words")
 SHOWN: Mapping[str, str] = {"cached": "judgment", "paper": "options", "framed": "framed"}
 """Layout → the template that shows the answers."""
 _NOUN = re.compile(r"(\w+)[ \t]*\(A\)[^\n]*\n?[^\n]*\{a\}")
-_LETTER = re.compile(r"\bB\b")
-"""A letter that stands alone; A is a word of English as well, and B never comes without it."""
+_NO_VERBS = (
+    "customs|diabetes|drugs|lens|means|measles|news|perhaps|rabies|rights|sales|savings|series|sometimes|species|sports|"
+    "systems|weapons|yes"
+)
+"""Words that follow the article and end as a verb does."""
+_VERB = (
+    rf"(?:(?:also|always|even|never|only|still|then)\s+)?(?:(?!(?:{_NO_VERBS})\b)[a-z]+(?<!ic)(?<![aiosu])s|is|was|has|had|did|"
+    r"can(?! of)|could|may|might|must|shall|should|will|would)(?![\w'\u2019-])"
+)
+_LETTER = re.compile(
+    r"\bB\b"
+    r"|(?<![\w.&])A(?=['\u2019]s\b|[,;:!?)\]*\"'\u201d\u2019]|\.(?!\w)|\s*[\u2013\u2014]|\s*\Z)"
+    r"|(?<=[\w,;][ \t])A\b(?!\s+[A-Z]|\.\w)"
+    rf"|\bA\s+{_VERB}"
+)
+"""A letter that stands alone. A is the article as well: a letter it is before a mark or a verb, and in the middle of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +113,11 @@ def unnamed(constitution: Constitution, layout: str) -> Iterator[str]:
         text: str = getattr(templates, use)
         if _stays(text, ()) or (use == shown and not ("(A)" in text and "(B)" in text)):
             yield f"templates.{use}"
+    if _stays(constitution.preamble, ()):
+        yield "preamble"
+    for principle in constitution.principles:
+        if _stays(principle.judgment, ()):
+            yield f"principles[{principle.id}].judgment"
     for number, each in enumerate(constitution.judgment):
         if _stays(each.reasoning, called):
             yield f"exemplars.judgment[{number}].reasoning"

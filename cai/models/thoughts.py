@@ -54,12 +54,16 @@ Parts = tuple[str, str, bool]
 """The thought, the answer, and whether that cannot be told, as the thought was not closed or closed more than once."""
 
 
+_CASE = re.IGNORECASE | re.ASCII
+"""Without ASCII, "\u017f" would be an "s" and "\u0131" an "i", whose small letters are no key of ``_MARKS``."""
+
+
 def _word(text: str) -> re.Pattern[str]:
-    return re.compile(re.escape(text), re.IGNORECASE)
+    return re.compile(re.escape(text), _CASE)
 
 
 def _any(words: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(map(re.escape, words)), re.IGNORECASE)
+    return re.compile("|".join(map(re.escape, words)), _CASE)
 
 
 _MARKS = {mark.lower(): (_word(both[0]), _word(both[1])) for both in (*TAGS, *SENTENCES) for mark in both}
@@ -124,20 +128,32 @@ def _first(text: str, in_thought: bool) -> Parts:
 
 def _parts(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> Parts:
     end = closing.search(text)
-    again = closing.search(text, end.end()) if end else None
-    if not end or (again and not opening.search(text, end.end(), again.start())):
+    if not end or _closed_in_code(text, end):
+        return text.strip(), "", True
+    again = closing.search(text, end.end())
+    while again and _spoken_of(text, again):
+        again = closing.search(text, again.end())
+    if again and not opening.search(text, end.end(), again.start()):
         return text.strip(), "", True  # closed once more: which is the end of the thought?
     return text[: end.start()].strip(), text[end.end() :].strip(), False
 
 
 def _alone(text: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
-    """The tags of which a text has the closing one alone; one in quotes is spoken of."""
-    first = {each[0].lower(): each for each in reversed([*_CLOSING_TAGS.finditer(text)])}
-    for name, tag in first.items():
+    """The tags of which a text has the closing one alone."""
+    places: dict[str, int] = {}  # from which on an opening one is looked for
+    for tag in _CLOSING_TAGS.finditer(text):
+        name = tag[0].lower()
         opening, closing = _MARKS[name]
-        if not opening.search(text, 0, tag.start()) and not _quoted(text, tag):
+        before = opening.search(text, places.get(name, 0), tag.start())
+        if not before and not _spoken_of(text, tag):
             return opening, closing
+        places[name] = before.start() if before else tag.end()
     return None
+
+
+def _spoken_of(text: str, closing: re.Match[str]) -> bool:
+    """Whether a closing tag closes nothing, as it stands in quotes or in code."""
+    return _quoted(text, closing) or _closed_in_code(text, closing)
 
 
 def _quoted(text: str, tag: re.Match[str]) -> bool:
@@ -149,17 +165,18 @@ def _later(thought: str, answer: str) -> Parts:
     """Thoughts after the first words of the answer."""
     place = 0
     while tag := next(_openings(answer, place), None):
-        _, closing = _MARKS[tag[0].lower()]
+        opening, closing = _MARKS[tag[0].lower()]
         start, before = tag.end(), answer[: tag.start()]
         end = closing.search(answer, start)
         line = before.rpartition("\n")[2].rstrip()
         if end and line and line[-1] not in ".!?" and len(answer[start : end.start()].split()) <= FEW:
             place = end.end()
             continue
-        if not end or line:
+        more, after, unclosed = _parts(answer[start:], opening, closing)
+        if line or unclosed:
             return f"{thought}\n{answer}".strip(), "", True
-        thought = f"{thought}\n{answer[start : end.start()].strip()}".strip()
-        answer = f"{before.rstrip()}\n\n{answer[end.end() :].lstrip()}".strip()
+        thought = f"{thought}\n{more}".strip()
+        answer = f"{before.rstrip()}\n\n{after}".strip()
         place = len(before.rstrip())
     return thought, answer, False
 
@@ -175,6 +192,16 @@ def _in_code(text: str, place: int) -> bool:
     fences = text.count("```", 0, place)
     line = text[text.rfind("\n", 0, place) + 1 : place].replace("```", "")
     return fences % 2 == 1 or line.count("`") % 2 == 1
+
+
+def _closed_in_code(text: str, closing: re.Match[str]) -> bool:
+    """Whether a closing tag is within code that ends behind it: code that a thought has left open ends with the thought."""
+    start, end = closing.span()
+    if "`" not in text or not _in_code(text, start):
+        return False
+    if text.count("```", 0, start) % 2 == 1:
+        return text.count("```", end) % 2 == 1
+    return text[end:].partition("\n")[0].replace("```", "").count("`") % 2 == 1
 
 
 def _unwrap(answer: str) -> str:

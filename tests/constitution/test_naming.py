@@ -113,12 +113,47 @@ def test_words_are_the_constitution_s_own() -> None:
     [
         ({"templates": Templates(judgment="{conversation}\n1: {a}\n2: {b}\n{question}")}, "templates.judgment"),
         ({"templates": Templates(judge="You see A and B. Say (A) or (B).")}, "templates.judge"),
+        ({"preamble": "Say whether answer A is the kinder one."}, "preamble"),
+        ({"principles": (replace(KIND, judgment="Does A or B refuse more clearly?"),)}, "principles[kind].judgment"),
         ({"judgment": (replace(WORKED, reasoning="B sends the person off."),)}, "exemplars.judgment[0].reasoning"),
     ],
 )
 def test_letters_that_cannot_be_replaced_are_found(changed: dict[str, object], place: str) -> None:
     assert list(unnamed(replace(SMALL, **changed), "cached")) == [place]  # type: ignore[arg-type]
     assert list(unnamed(SMALL, "cached")) == []
+
+
+LONE = [
+    "A is better, because it refuses.",
+    "A refuses.",
+    "A, which greets, is kinder.",
+    "The kinder one is A.",
+    "A never mocks.",
+    "A will do.",
+    "A's tone is kind.",
+    "A – it greets.",
+    "Is A kinder?",
+    "It is A that greets.",
+]
+ARTICLES = [
+    "A bank is no friend.",
+    "A glass breaks.",
+    "A bus came. A news item, a crisis.",
+    'A "kind" word.',
+    "A women's group.",
+    "A savings account: A two-part glue holds.",
+    "A can of paint, at 8 A.M. in the U.S.A.",
+    "In A Doll's House; a Q&A.",
+    "A friendly reply helps.",
+    "Answer A greets.",
+    "(A) greets.",
+]
+
+
+@pytest.mark.parametrize("text", [*LONE, *ARTICLES])
+def test_a_lone_a_is_a_letter_where_it_is_no_article(text: str) -> None:
+    worked = replace(SMALL, judgment=(replace(WORKED, reasoning=text),))
+    assert list(unnamed(worked, "cached")) == ["exemplars.judgment[0].reasoning"] * (text in LONE)
 
 
 def test_two_words_that_are_the_same_are_told(write: Callable[[str, str], Path]) -> None:

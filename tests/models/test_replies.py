@@ -97,6 +97,13 @@ def test_a_thought_in_parts_is_no_part_of_what_is_said(parts: list[Any], more: d
     assert (reply.texts, reply.thinking) == (("It is.",), ("Bread…",))
 
 
+def test_a_tag_in_the_code_of_an_answer_cuts_nothing_off() -> None:
+    text = "End your prompt with\n```\n</think>\n```\nand go on."
+    for more in ({}, {"reasoning_content": "Bread…"}):
+        reply = read(choice(text, **more))
+        assert (reply.texts, reply.finishes, reply.opened) == ((text,), ("stop",), False)
+
+
 @pytest.mark.parametrize(
     ("content", "finish", "more"),
     [

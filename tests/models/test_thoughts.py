@@ -36,6 +36,9 @@ def test_what_is_said_stands_behind_all_thoughts(text: str) -> None:
         "It is.\n<think>one",
         "It is <think>one of those cases where I have to look again</think>",
         "<think>He asks for `</think>`. So.</think>It is.",
+        "<think>He asks for `</think>` and",
+        "He asks for `</think>`. So.</think>It is. </think>",
+        "It is.\n<think>\none `</think>` two\n</think>",
     ],
 )
 def test_where_the_end_of_a_thought_cannot_be_told_nothing_is_said(text: str) -> None:
@@ -54,6 +57,12 @@ def test_where_the_end_of_a_thought_cannot_be_told_nothing_is_said(text: str) ->
         "Write <think>…</think> around a thought.",
         "It is:\n```html\n<think>\none\n</think>\n```\nThat is all.",
         "Put `<think>one</think>` before it.",
+        "End your prompt with\n```\n</think>\n```\nand go on.",
+        "End it with `go </think> on`, and go on.",
+        "one</rea\u017foning>It is.",
+        "<th\u0131nk>one</th\u0131nk>It is.",
+        "<TH\u0130NK>one</TH\u0130NK>It is.",
+        "<thin\u212a>one</thin\u212a>It is.",
         "If a < b, it is.",
         " It is.",
     ],
@@ -61,6 +70,24 @@ def test_where_the_end_of_a_thought_cannot_be_told_nothing_is_said(text: str) ->
 def test_an_answer_that_speaks_of_such_words_is_left_as_it_is(text: str) -> None:
     assert parts_of(text) == ("", text, False)
     assert not closes_alone(text)
+
+
+SPOKEN = {
+    "<think>plan</think>To close it write `</think>`.": "To close it write `</think>`.",
+    "plan</think>End it with\n```\n</think>\n```\nand go on.": "End it with\n```\n</think>\n```\nand go on.",
+    "It is:\n<think>\nplan\n</think>\nWrite `</think>`.": "It is:\n\nWrite `</think>`.",
+}
+
+
+@pytest.mark.parametrize("text", SPOKEN)
+def test_a_closing_tag_that_an_answer_speaks_of_closes_nothing_more(text: str) -> None:
+    assert parts_of(text) == ("plan", SPOKEN[text], False)
+
+
+@pytest.mark.parametrize("text", ["```py\nplan</think>It is:\n```py\n1\n```", "a ` is plan</think>It is `1`."])
+def test_code_that_a_thought_leaves_open_ends_with_it(text: str) -> None:
+    thought, said, unclosed = parts_of(text)
+    assert thought.endswith("plan") and said.startswith("It is") and not unclosed
 
 
 def test_a_template_that_opens_a_thought_makes_one_of_what_closes_none() -> None:
