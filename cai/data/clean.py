@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import lru_cache
 
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError, install
@@ -112,19 +111,6 @@ CHECKS: Mapping[str, Callable[[Exchange], bool]] = {
     check.__name__: check for check in (meta_talk, boilerplate, leaked_exemplar, near_copy, emoji, loop, wrong_language)
 }
 USUAL = ("meta_talk", "boilerplate", "leaked_exemplar", "emoji", "loop")
-
-
-def leaks(text: str, texts: Sequence[str], conversation: str) -> bool:
-    """Whether a text repeats eight words of others that its writer was shown, and not of its own conversation."""
-    grams = _all_shingles(tuple(texts))
-    overlap = grams & shingles(text, LEAKED) if grams else grams
-    return bool(overlap) and not overlap <= shingles(conversation, LEAKED)
-
-
-@lru_cache(maxsize=256)
-def _all_shingles(texts: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
-    """Of exemplars and requests, which are the same for many rows."""
-    return frozenset().union(*(shingles(each, LEAKED) for each in texts))
 
 
 class Cleaner:

@@ -155,8 +155,9 @@ class OpenAI:
         self, samples: list[Sample], answer: object, request: Request
     ) -> tuple[list[Sample], replies.ReplyParts]:
         """Samples that took no tokens of a thought's for what they say, and what of a ``Reply`` they are."""
-        room = self.room(request)
-        answers = usage.within(replies.usage(answer), samples, request.max_tokens) if room else samples
+        if not self.room(request):
+            return samples, replies.reply_parts(samples)
+        answers = usage.within(replies.usage(answer), samples, request.max_tokens)
         parts = replies.reply_parts(answers)
         if over := sum(each is not before for each, before in zip(answers, samples, strict=True)):
             parts["counts"][usage.OVER] = over

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from cai.data.locations import Origin
 from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
 from cai.data.prompts import HELDOUT
+from cai.errors import RunError
 from cai.flow.fleet import Fleet
 from cai.flow.purse import Purse
 from cai.flow.screen import Screen

@@ -8,8 +8,8 @@ conversation goes on, see ``cai.stages.dialogue``: a chain for each of the assis
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from cai.data.clean import leaks
 from cai.data.endings import cut, unusable
+from cai.data.leaks import leaks
 from cai.flow.ask import Ask
 from cai.judge.compare import compare as compare
 from cai.judge.settings import VERDICTS, Judging

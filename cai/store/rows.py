@@ -53,7 +53,7 @@ class Draft:
     """One answer. ``principle`` and ``critique`` led to it; both are empty for a first answer.
 
     ``finish`` is how it ended, see ``cai.models.replies``. ``seed`` is the request's. ``flags`` are what was noticed of it as
-    it was made: "leaked_exemplar" and "leaked_request" (see ``cai.data.clean``), "fine" (its critique found nothing) or
+    it was made: "leaked_exemplar" and "leaked_request" (see ``cai.data.leaks``), "fine" (its critique found nothing) or
     "not_better" (a judge did not find the revision better), and under the last two it is the draft before it, which stands.
     ``thinking`` is what the model thought before the text, ``critique_thinking`` what it thought before the critique: no part
     of either, and never shown to a critic or a judge.

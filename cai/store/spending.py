@@ -48,9 +48,10 @@ class Usage:
 
     def add(self, tokens: Sequence[int], cost: float | None) -> None:
         """More tokens, with what they cost where that is known."""
-        for place, count in enumerate(tokens[:3]):
-            self.tokens[place] += count
-            self.unpriced[place] += count if cost is None else 0
+        for each in (self.tokens, self.unpriced) if cost is None else (self.tokens,):
+            each[0] += tokens[0]
+            each[1] += tokens[1]
+            each[2] += tokens[2]
         self.cost += cost or 0.0
 
     def lines(self, stage: str, role: str) -> Iterable[SpentLine]:

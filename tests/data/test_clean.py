@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cai.data.clean import CHECKS, USUAL, Cleaner, Exchange, leaks
+from cai.data.clean import CHECKS, USUAL, Cleaner, Exchange
+from cai.data.leaks import leaks
 from cai.errors import UserError
 from cai.stages.sft_set import SftSet, sft_set
 from cai.store.rows import Chain, Draft, Drop, content_key

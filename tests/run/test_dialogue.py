@@ -11,7 +11,8 @@ from cai.data import dataset
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.run.walk import start
-from cai.store.rows import Chain, Pair
+from cai.stages.dialogue import standing
+from cai.store.rows import Chain, Draft, Pair
 from cai.store.stage import Stage
 from constitution.source import InputError
 
@@ -169,3 +170,12 @@ def test_where_no_answer_is_whole_it_does_not_go_on_and_is_counted(write: Write,
     assert seal is not None
     assert seal["counts"]["conversations_cut_short"] == seal["rows_in"]
     assert {row.added for row in Stage(tmp_path / "out" / "sample").all_rows(Pair)} == {0}
+
+
+def test_no_conversation_goes_on_from_a_revision_that_repeats_what_was_shown() -> None:
+    whole, leaked = (
+        Draft("Better.", "m", "stop", 1),
+        Draft("Keep it polite.", "m", "stop", 2, flags=("leaked_request",)),
+    )
+    assert standing([leaked, whole]) is whole
+    assert standing([leaked]) is None

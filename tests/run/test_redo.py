@@ -165,6 +165,15 @@ def test_a_ledger_that_is_gone_is_a_sentence(scripted_run: Run, constitution: Pa
         scripted_run(f"constitution={constitution}", only_changed=True)
 
 
+def test_what_is_damaged_can_be_done_again(scripted_run: Run) -> None:
+    folder = scripted_run()
+    (folder / "evaluate" / "begun.json").write_text("[]")
+    with pytest.raises(RunError, match=r"--redo evaluate$"):
+        scripted_run()
+    scripted_run(redo="evaluate")
+    assert (folder / "evaluate" / "seal.json").exists()
+
+
 def test_a_change_that_no_model_sees_leaves_every_row(scripted_run: Run, constitution: Path) -> None:
     folder = scripted_run(f"constitution={constitution}")
     parts = {stage: (folder / stage / "part-00000.jsonl").stat().st_mtime_ns for stage in ("revise", "label")}

@@ -180,6 +180,14 @@ def test_the_divergence_is_that_of_the_two_models(whole: Path, tiny: Path) -> No
     assert verdict(whole, 1)["kl"] == pytest.approx(sum(found) / len(found), rel=1e-3)
 
 
+def test_a_policy_of_no_numbers_has_a_divergence_without_an_error() -> None:
+    from cai.train.divergence import summary
+
+    assert summary([1.0, 3.0]) == {"kl": 2.0, "kl_error": 1.0}
+    assert summary([1.0, float("nan")])["kl_error"] is None
+    assert summary([1.0, float("inf")]) == {"kl": float("inf"), "kl_error": None}
+
+
 ENDS = "max_steps: 1, per_device_train_batch_size: 2, learning_rate: 0.01, bf16: false"
 SCORED = ["sample: {model: newest, max_tokens: 8}", "score: {method: rules}"]
 
