@@ -17,6 +17,7 @@ the draws it wins or loses, and no others: a changed constitution leaves most ro
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b
 from random import Random
 
@@ -88,17 +89,16 @@ def _draw(pool: Sequence[Principle], about: About, choice: str, rng: Random) -> 
     number = rng.getrandbits(64).to_bytes(8, "big")
     if choice == "by_tag":
         pool = [each for each in pool if not set(each.tags).isdisjoint(about.tags)] or pool
-    times = _waits(number, pool)
-    if choice == "weighted":
-        times = [time / each.weight for time, each in zip(times, pool, strict=True)]
+    if choice != "weighted":  # the largest hash has the shortest wait
+        return max(pool, key=partial(_hash, number))
+    times = [_wait(number, each) / each.weight for each in pool]
     return pool[times.index(min(times))]
 
 
-def _waits(number: bytes, principles: Sequence[Principle]) -> list[float]:
-    """Exponential waiting times of rate 1, each fixed by the number and its principle's id."""
-    state, times = blake2b(key=number, digest_size=8), []
-    for principle in principles:
-        digest = state.copy()
-        digest.update(principle.id.encode())
-        times.append(-math.log((int.from_bytes(digest.digest(), "big") + 0.5) / 2**64))
-    return times
+def _hash(number: bytes, principle: Principle) -> bytes:
+    return blake2b(principle.id.encode(), key=number, digest_size=8).digest()
+
+
+def _wait(number: bytes, principle: Principle) -> float:
+    """An exponential waiting time of rate 1, fixed by the number and the principle's id."""
+    return -math.log((int.from_bytes(_hash(number, principle), "big") + 0.5) / 2**64)

@@ -77,13 +77,10 @@ def _answer_tokens(usage: object, samples: Sequence[Sample]) -> int | None:
 
 def _tokens(usage: object) -> tuple[int, int, int, int]:
     """In, cached, out and, as far as they are counted, thought."""
-    if isinstance(usage, dict) and usage.keys() <= USUAL:  # most servers, at once
-        tokens_in, out = count(usage, *IN[0]), count(usage, *OUT[0])
-        cached = count(usage, *CACHED[0]) if usage.get(CACHED[0][0]) else 0
-        thought = count(usage, *THOUGHT[0]) if usage.get(THOUGHT[0][0]) else 0
-    else:
-        tokens_in, out = _first(usage, IN), _first(usage, OUT)
-        cached, thought = _first(usage, CACHED), _first(usage, THOUGHT)
+    if plain := _plain(usage):
+        return plain[0], 0, plain[1], 0
+    tokens_in, out = _first(usage, IN), _first(usage, OUT)
+    cached, thought = _first(usage, CACHED), _first(usage, THOUGHT)
     if isinstance(usage, Mapping) and "prompt_tokens" not in usage:
         tokens_in += sum(count(usage, *keys) for keys in BESIDE_INPUT)
     rest = count(usage, "total_tokens") - tokens_in - out
@@ -94,6 +91,16 @@ def _tokens(usage: object) -> tuple[int, int, int, int]:
     elif thought > out:
         out += thought
     return tokens_in, cached, out, thought
+
+
+def _plain(usage: object) -> tuple[int, int] | None:
+    """In and out, where they add up and nothing else is said; at once, as most servers say them so."""
+    if not isinstance(usage, dict) or not usage.keys() <= USUAL or usage.get(CACHED[0][0]) or usage.get(THOUGHT[0][0]):
+        return None
+    tokens_in, out = usage.get(IN[0][0]), usage.get(OUT[0][0])
+    if type(tokens_in) is not int or type(out) is not int or min(tokens_in, out) < 0:
+        return None
+    return (tokens_in, out) if usage.get("total_tokens") == tokens_in + out <= MOST_TOKENS else None
 
 
 def share(tokens: int, samples: Sequence[Sample]) -> int:
