@@ -32,7 +32,7 @@ class Findings:
         self.model.thinks |= (bool(reply.thinking) or THINKING in reply.finishes) and not asked.thinking
         for note in self.model.dialect.learn(asked, reply):
             self.note(note)
-        if not asked.score and len(reply.texts) < asked.n:
+        if not asked.score and len(reply.samples) < asked.n:
             self.put(replace(self.model.dialect.now, samples=False), "samples are asked one by one")
         if "unknown" in reply.finishes:
             self.note("it does not say how its answers end, so that none counts as whole")
