@@ -41,6 +41,7 @@ class Server:
         likeliest: of a verdict's first token, with their log-probabilities; nothing where it gives none.
         ends: its words for how an answer ended → what they become.
         judge: its answer to a judge's question; as ever unless told, with a verdict in its last line.
+        bound: what of a body binds the answer to a verdict's options, and that answer.
     """
 
     listed: Any
@@ -56,6 +57,7 @@ class Server:
     likeliest: tuple[tuple[str, float], ...] = ()
     ends: Mapping[str, str] = field(default_factory=dict)
     judge: Body | None = None
+    bound: tuple[Body, Body] = ({}, {})
 
 
 LETTERS = (("A", -0.3), ("B", -1.4))
@@ -66,6 +68,9 @@ CHANNELS = (("<|channel|>", -0.0), ("A", -17.0))
 
 def answered(server: Server, body: Body) -> Body:
     """Its answer to a body, with as many samples and log-probabilities as it gives, and its words counted as tokens."""
+    sent, answer = server.bound
+    if sent and body | sent == body:
+        return answer
     if "choices" not in server.answer:
         return server.answer
     usage, words = server.answer["usage"], len(json.dumps(body["messages"]).split())
@@ -169,6 +174,43 @@ def kwargs(on: bool) -> Body:
     return {"chat_template_kwargs": {"enable_thinking": on, "thinking": on}}
 
 
+OPTIONS = ["A", "B", "None"]
+"""A judge's verdict and the word for none, as the shipped constitutions have them."""
+ENUM = {
+    "type": "object",
+    "properties": {"verdict": {"type": "string", "enum": OPTIONS}},
+    "required": ["verdict"],
+    "additionalProperties": False,
+}
+TOKENS = {"prompt_tokens": 40, "completion_tokens": 6, "total_tokens": 46}
+SCHEMA = {
+    "response_format": {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": ENUM}}
+}
+CHOICES = {"structured_outputs": {"choice": OPTIONS}}
+FORMAT = {"output_config": {"format": {"type": "json_schema", "schema": ENUM}}}
+SAYS = "Puts the verdict of the answer on record."
+FUNCTION = {
+    "tools": [{"type": "function", "function": {"name": "verdict", "description": SAYS, "parameters": ENUM}}],
+    "tool_choice": {"type": "function", "function": {"name": "verdict"}},
+}
+USE = {
+    "tools": [{"name": "verdict", "description": SAYS, "input_schema": ENUM}],
+    "tool_choice": {"type": "tool", "name": "verdict"},
+}
+CALL = {
+    "content": None,
+    "tool_calls": [
+        {"id": "call_1", "type": "function", "function": {"name": "verdict", "arguments": '{"verdict":"A"}'}}
+    ],
+}
+
+
+def blocks(*content: Body, end: str) -> Body:
+    """An answer of Anthropic's."""
+    usage = {"input_tokens": 40, "output_tokens": 6}
+    return {"type": "message", "model": "claude", "content": list(content), "stop_reason": end, "usage": usage}
+
+
 TOO_LONG = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens"
 SERVERS: dict[str, Server] = {
     "OpenAI, GPT-5": Server(
@@ -217,6 +259,7 @@ SERVERS: dict[str, Server] = {
         ),
         samples=True,
         ends=FILTER_ENDS,
+        bound=(SCHEMA, chat({"content": '{"verdict":"A"}', "refusal": None, "annotations": []}, "stop", TOKENS)),
     ),
     "vLLM, with a parser of thoughts": Server(
         listed("qwen3", "vllm", max_model_len=32768, root="qwen3"),
@@ -253,6 +296,7 @@ SERVERS: dict[str, Server] = {
         samples=True,
         likeliest=LETTERS,
         ends={**CHAT_ENDS, "repetition": "length"},
+        bound=(CHOICES, chat({"content": "A", "reasoning": None, "refusal": None}, "stop", TOKENS)),
     ),
     "vLLM, without a parser": Server(
         listed("qwen3", "vllm"),
@@ -269,6 +313,8 @@ SERVERS: dict[str, Server] = {
         samples=True,
         likeliest=LETTERS,
         ends=CHAT_ENDS,
+        # A release that knows no list of choices by this name leaves it out, and takes a schema.
+        bound=(SCHEMA, chat({"content": '{ "verdict": "A" }'}, "stop", TOKENS)),
     ),
     "vLLM, gpt-oss": Server(
         listed("openai/gpt-oss-20b", "vllm"),
@@ -299,6 +345,7 @@ SERVERS: dict[str, Server] = {
         ),
         ends={"length": "thinking", "tool_calls": "tool_calls"},
         judge=chat({"content": "The answer is: (A)", "reasoning": "The user asks"}, "stop", {"prompt_tokens": 90}),
+        bound=(CHOICES, chat({"content": "A", "reasoning": "The first one."}, "stop", TOKENS)),
     ),
     "SGLang": Server(
         listed("glm", "sglang", root="glm", max_model_len=131072),
@@ -336,6 +383,7 @@ SERVERS: dict[str, Server] = {
         samples=True,
         likeliest=THOUGHTS,
         ends=CHAT_ENDS,
+        bound=(SCHEMA, chat({"content": '{"verdict": "A"}', "reasoning_content": None}, "stop", TOKENS)),
     ),
     "llama.cpp": Server(
         listed("qwen3.gguf", "llamacpp", meta={"n_ctx_train": 40960}),
@@ -381,6 +429,7 @@ SERVERS: dict[str, Server] = {
         samples=True,
         likeliest=THOUGHTS,
         ends=CHAT_ENDS,
+        bound=(SCHEMA, chat({"content": '{"verdict": "A"}'}, "stop", TOKENS)),
     ),
     "Ollama": Server(
         listed("qwen3:8b", "library"),
@@ -408,6 +457,7 @@ SERVERS: dict[str, Server] = {
         ),
         likeliest=THOUGHTS,
         ends={**CHAT_ENDS, "load": "unknown"},
+        bound=(SCHEMA, chat({"content": '{\n  "verdict": "A"\n}'}, "stop", TOKENS)),
     ),
     "Ollama, a model that does not think": Server(
         listed("llama3:latest", "library"),
@@ -422,6 +472,8 @@ SERVERS: dict[str, Server] = {
         ((OFF, {"reasoning_effort": "none"}), (ON, {"reasoning_effort": None, "max_tokens": 2064})),
         ("it takes no switch that puts thinking on",),
         likeliest=LETTERS,
+        # Its cloud takes a schema, and keeps to the call of a tool alone.
+        bound=(FUNCTION, chat(CALL, "tool_calls", TOKENS)),
     ),
     "Gemini's OpenAI door": Server(
         listed("models/gemini-2.5-pro", "google", display_name="Gemini 2.5 Pro"),
@@ -479,6 +531,7 @@ SERVERS: dict[str, Server] = {
             ),
         ),
         ends={**FILTER_ENDS, "content_filter: PROHIBITED_CONTENT": "content_filter"},
+        bound=(SCHEMA, chat({"content": '{"verdict":"A"}'}, "stop", TOKENS)),
     ),
     "OpenRouter": Server(
         {"data": [{"id": "z-ai/glm-5", "canonical_slug": "z-ai/glm-5", "supported_parameters": ["reasoning"]}]},
@@ -538,6 +591,10 @@ SERVERS: dict[str, Server] = {
             ((404, {"error": {"code": 404, "message": "No endpoints found for z-ai/glm-5."}}), ALL + ": check `model`"),
         ),
         ends=FILTER_ENDS,
+        bound=(
+            {**SCHEMA, "provider": {"require_parameters": True}},
+            chat({"content": '{"verdict":"A"}'}, "stop", TOKENS),
+        ),
     ),
     "LiteLLM": Server(
         listed("claude-sonnet", "openai"),
@@ -595,6 +652,7 @@ SERVERS: dict[str, Server] = {
             ),
         ),
         ends=FILTER_ENDS,
+        bound=(SCHEMA, chat({"content": '{"verdict": "A"}', "tool_calls": None}, "stop", TOKENS)),
     ),
     "Anthropic, to Claude 4.5": Server(
         {
@@ -678,6 +736,7 @@ SERVERS: dict[str, Server] = {
             **{"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "refusal": "content_filter"},
             **{"model_context_window_exceeded": "length", "tool_use": "tool_calls", "pause_turn": "tool_calls"},
         },
+        bound=(FORMAT, blocks({"type": "text", "text": '{"verdict":"A"}'}, end="end_turn")),
     ),
     "Anthropic, Claude 4.7 and later": Server(
         {"data": [{"type": "model", "id": "claude-opus-5", "display_name": "Claude Opus 5"}], "has_more": False},
@@ -711,6 +770,7 @@ SERVERS: dict[str, Server] = {
             "stop_reason": "end_turn",
             "usage": {"input_tokens": 21, "output_tokens": 90},
         },
+        bound=(FORMAT, blocks({"type": "text", "text": '{"verdict": "A"}'}, end="end_turn")),
     ),
 }
 

@@ -90,6 +90,18 @@ def instruction(constitution: Constitution, form: Form) -> str:
     return fill(constitution.templates.last_line, {"forms": "\n".join(map(form.line, form.choices))})
 
 
+def decision(constitution: Constitution, form: Form) -> str:
+    """What asks for one of the form's choices by itself, or for none, below an answer whose last line says none."""
+    words = constitution.templates
+    values = {"forms": "\n".join(map(form.line, form.choices)), "choices": ", ".join(form.choices)}
+    return fill(words.decision, {**values, "none": words.none_word})
+
+
+def options(constitution: Constitution, form: Form) -> tuple[str, ...]:
+    """All that may be said then: the form's choices, and the word for none, which comes last."""
+    return (*form.choices, constitution.templates.none_word)
+
+
 @lru_cache(maxsize=256)
 def _form(template: str, choices: tuple[str, ...], named: Naming = USUAL) -> Form:
     before, _, after = template.partition(CHOICE)

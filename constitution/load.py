@@ -36,7 +36,7 @@ from constitution.source import (
     nearest,
     read_yaml,
 )
-from constitution.templates import ADDED, Templates, mistakes
+from constitution.templates import ADDED, WORDS, Templates, mistakes
 
 E = TypeVar("E", CritiqueRevisionExemplar, JudgmentExemplar)
 MOST_INCLUDES = 16
@@ -247,7 +247,8 @@ class _Resolver:
             for mistake in mistakes(use, text):
                 self.wrong(("templates", use), mistake, "templates")
         words = asdict(Templates()) | self.data.get("templates", {})
-        for one, other in (("yes_word", "no_word"), ("first_word", "second_word")):
+        others = [("none_word", word) for word in WORDS if word != "none_word"]
+        for one, other in (("yes_word", "no_word"), ("first_word", "second_word"), *others):
             if words[one].casefold() == words[other].casefold():
                 self.wrong(("templates",), f"{one} and {other} are the same; change one", "templates")
 

@@ -84,6 +84,11 @@ class Templates:
     rating_line: str = "The rating is: ({choice})"
     ranking_line: str = "The ranking is: ({choice})"
     last_line: str = "End with a line of its own, in exactly one of these forms:\n{forms}"
+    decision: str = (
+        "Which of these lines does your answer come to?\n{forms}\n"
+        "Reply with one of these alone: {choices}; or with {none}, if it comes to none of them."
+    )
+    none_word: str = "None"
     yes_word: str = "Yes"
     no_word: str = "No"
     tie_word: str = "Tie"
@@ -92,8 +97,8 @@ class Templates:
 
 
 LINES = ("verdict_line", "rating_line", "ranking_line")
-WORDS = ("yes_word", "no_word", "tie_word", "first_word", "second_word")
-ADDED = frozenset((*LINES, "last_line", "framed", *WORDS))
+WORDS = ("yes_word", "no_word", "tie_word", "none_word", "first_word", "second_word")
+ADDED = frozenset((*LINES, "last_line", "decision", "framed", *WORDS))
 """Not known to runs of before: where these are the usual ones, nothing changed."""
 CHOICE = "({choice})"
 """A judge's choice stands in parentheses, as the answers do that it is shown."""
@@ -116,6 +121,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "ranking": frozenset({"conversation", "answers", "question"}),
     **dict.fromkeys(LINES, frozenset({"choice"})),
     "last_line": frozenset({"forms"}),
+    "decision": frozenset({"forms", "choices", "none"}),
     **dict.fromkeys(WORDS, frozenset[str]()),
 }
 MAY: Mapping[str, frozenset[str]] = {

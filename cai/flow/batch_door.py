@@ -52,6 +52,8 @@ class Server(Protocol):
 
     async def gives_logprobs(self, request: Request) -> bool: ...
 
+    async def takes_options(self, request: Request) -> bool: ...
+
     async def whole(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """A reply with what the server left out of it."""
         ...
@@ -104,6 +106,10 @@ class BatchDoor:
     async def gives_logprobs(self, request: Request) -> bool:
         """As the server does."""
         return await self.server.gives_logprobs(request)
+
+    async def takes_options(self, request: Request) -> bool:
+        """As the server does."""
+        return await self.server.takes_options(request)
 
     async def prepare(self, request: Request, role: str = "") -> None:
         """Find out how the server takes such a request of a role's; raises as ``Model.ask``."""

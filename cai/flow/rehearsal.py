@@ -13,7 +13,7 @@ from cai.errors import RowError, first
 from cai.flow.ask import Ask, Up, generator
 from cai.flow.live import Live, RowStage
 from cai.models.types import Model, Reply, Request, Sample
-from cai.models.verdicts import gives_logprobs, thinks
+from cai.models.verdicts import gives_logprobs, takes_options, thinks
 from cai.store.rows import Drop, decode
 from cai.store.stage import Stage
 
@@ -54,6 +54,10 @@ class Understudy:
     async def gives_logprobs(self, request: Request) -> bool:
         """What the model itself finds out by asking, as what is asked next depends on it."""
         return await gives_logprobs(self.model, request)
+
+    async def takes_options(self, request: Request) -> bool:
+        """As ``gives_logprobs``; what was announced before is under way meanwhile."""
+        return await takes_options(self.model, request)
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""

@@ -95,6 +95,7 @@ class OfKind(TypedDict, Generic[S]):
     Attributes:
         samples: the most that made one vote; 0 where none were drawn.
         unread: the share of these that could not be read, or of the votes where none were drawn.
+        structured: the share of the samples that said it in a structured output alone.
     """
 
     pairs: int
@@ -104,6 +105,7 @@ class OfKind(TypedDict, Generic[S]):
     ece_by_chance: float | None
     samples: int
     unread: float | None
+    structured: NotRequired[float | None]
 
 
 class JudgeFigures(CalibrationFigures, Generic[S]):

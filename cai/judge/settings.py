@@ -39,8 +39,10 @@ class Judging:
         names: what the two answers are called: by "letters", "numbers", "words" of the constitution's, or letters in "brackets",
             see ``constitution.naming``.
         rules: detector → weight, for ``rules``; its own where none are given.
-        verdict: how a judge's choice is read: by "logprobs", or "sampled"; "auto" samples where the judge's server gives no
-            log-probabilities, or thinks before its first token and cannot be asked after its thought.
+        verdict: how a judge's choice is read: by "logprobs"; "sampled", by the last lines of several answers; "structured", which
+            asks for what such a line does not say by the server's structured output. "auto" is "structured" where the judge's
+            server gives no log-probabilities, or thinks before its first token and cannot be asked after its thought, and as
+            far as it has such an output.
         verdicts: how many are sampled for one vote: with several reasonings of ``cot`` as many as those, and one of a role whose
             own temperature is 0.
         ties: whether a judge may say that neither answer is better, which counts half for each.

@@ -14,7 +14,7 @@ from cai.errors import UserError
 from cai.judge.calibration import Calibration
 from cai.judge.settings import Judging
 from cai.judge.statistics import logit, sigmoid
-from cai.store.votes import LOGPROBS, SAMPLED, Status, Vote
+from cai.store.votes import DRAWN, LOGPROBS, SAMPLED, Status, Vote
 
 Outcome = tuple[Status, float | None]
 """A status, and P(a) where there is one."""
@@ -109,10 +109,11 @@ def _fits(role: str, under: Sequence[Sequence[Vote]], calibrations: Mapping[str,
         return
     fitted = str(calibrations[role].judge.get("verdict", LOGPROBS))
     for vote in (vote for votes in under for vote in votes):
-        if vote.kind in (LOGPROBS, SAMPLED) and vote.kind != fitted:
+        kind = SAMPLED if vote.kind in DRAWN else vote.kind  # a share of samples, whichever way each of them was read
+        if kind in WORDS and kind != fitted:
             raise UserError(
                 f"the calibration of {role or vote.model} was fitted for verdicts by {WORDS[fitted]}, and these are by "
-                f"{WORDS[vote.kind]}; fit it anew with cai judge-eval, or set `verdict: {fitted}`"
+                f"{WORDS[kind]}; fit it anew with cai judge-eval, or set `verdict: {fitted}`"
             )
 
 

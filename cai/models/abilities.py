@@ -14,6 +14,10 @@ TOP = 20
 FEW = 5
 """Log-probabilities of the likeliest tokens: as many as servers usually give, and as few as some do."""
 USUAL_STOPS = 4
+CHOICE, SCHEMA, TOOL = "choice", "schema", "tool"
+STRUCTURES = (CHOICE, SCHEMA, TOOL, "")
+"""How an answer is bound to some options, each tried where the one before is not taken: vLLM's list of choices, a JSON schema, a
+tool that has to be called, and at last not at all; see ``cai.models.structure``."""
 EFFORT, TEMPLATE, REASONING, BLOCKS = "effort", "template", "reasoning", "blocks"
 """How thinking is switched: OpenAI's ``reasoning_effort``, the chat template's variables, OpenRouter's ``reasoning``, Anthropic's
 ``thinking``; see ``cai.models.switches`` and ``cai.models.anthropic``."""
@@ -33,6 +37,7 @@ class Abilities:
         on, off: the effort that stands for thinking and for none; empty where the server takes no switch for it.
         budget: whether it takes a bound for the thought alone.
         room: whether its context or its longest answer has room for a thought beside the answer.
+        structure: how an answer is bound to some options, one of ``STRUCTURES``.
     """
 
     limit: str = "max_tokens"
@@ -48,6 +53,7 @@ class Abilities:
     off: str = "none"
     budget: bool = True
     room: bool = True
+    structure: str = SCHEMA
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ WAYS = (
     _way(
         "temperature",
         "temperature 1 is left to it",
-        lambda request, now: now.temperature and (request.temperature == 1 or bool(request.choices)),
+        lambda request, now: now.temperature and (request.temperature == 1 or bool(request.choices or request.options)),
         temperature=False,
     ),
     _way(
@@ -120,6 +126,26 @@ WAYS = (
         lambda request, now: now.top_p and (request.top_p == 1 or bool(request.choices)),
         top_p=False,
     ),
+)
+
+BOUND = (
+    "response_format|schema|structured|output_(config|format)|extra (inputs|fields)|guided|grammar|tool|function|json"
+)
+
+
+def _structure(place: int, note: str) -> Way:
+    """Another way to bind an answer to some options, after those before it."""
+
+    def helps(request: Request, now: Abilities) -> bool:
+        return bool(request.options) and now.structure in STRUCTURES[:place]
+
+    return _way(BOUND, note, helps, structure=STRUCTURES[place])
+
+
+BINDING = (
+    _structure(1, ""),
+    _structure(2, ""),
+    _structure(3, "it takes no structured output, so that sampled verdicts are read from last lines alone"),
 )
 
 THOUGHT = "reason|think|effort|chat_template|budget"
@@ -172,9 +198,15 @@ THINKING = (
 
 def otherwise(request: Request, now: Abilities, refusal: str) -> Iterator[tuple[Abilities, str]]:
     """Each other way to put a request, with its note: those first that the refusal speaks of."""
-    ways = [way for way in (*WAYS, *THINKING) if way.helps(request, now)]
+    ways = [way for way in (*WAYS, *THINKING, *BINDING) if way.helps(request, now)]
     for way in sorted(ways, key=lambda each: not each.words.search(refusal)):
         yield replace(now, **way.change), way.note  # pyright: ignore[reportArgumentType]
+
+
+def bound_otherwise(now: Abilities) -> tuple[Abilities, str]:
+    """The next way to bind an answer to some options, with its note, as the server does not keep to this one."""
+    way = BINDING[STRUCTURES.index(now.structure)]
+    return replace(now, **way.change), way.note  # pyright: ignore[reportArgumentType]
 
 
 def without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from cai.errors import UserError
-from cai.models import replies, usage
+from cai.models import replies, structure, usage
 from cai.models.abilities import BLOCKS
 from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI, gives_no_score
 from cai.models.switches import merge, room
@@ -58,7 +58,8 @@ class Anthropic(OpenAI):
             raise UserError(f"{model} takes conversations alone; use format: chat")
         body = {"model": model, **self._thinking(request)}
         body |= {"max_tokens": 1} if request.choices else {"max_tokens": request.max_tokens + self.room(request)}
-        return "messages", merge({**body, **self._sampling(request), **self.conversation(request)}, request.more)
+        body |= {**self._sampling(request), **self.conversation(request), **structure.block_fields(request, self.now)}
+        return "messages", merge(body, request.more)
 
     def room(self, request: Request) -> int:
         """As of the plain protocol; what is bounded has a least bound, and a role may say its own."""
@@ -87,7 +88,7 @@ class Anthropic(OpenAI):
         return isinstance(thinking, Mapping) and thinking.get("type") in ("enabled", "adaptive")
 
     def _sampling(self, request: Request) -> dict[str, object]:
-        is_text, body = not request.choices, dict[str, object]()
+        is_text, body = not (request.choices or request.options), dict[str, object]()
         if request.temperature != 1 and (is_text or self.now.temperature) and not self._thinks(request):
             body["temperature"] = request.temperature
         if request.top_p != 1 and (is_text or self.now.top_p) and not self._thinks(request):
@@ -148,9 +149,11 @@ class Anthropic(OpenAI):
         blocks = fields.get("content")
         if not isinstance(blocks, list):
             raise replies.Unreadable("an answer without a list of content")
+        blocks, call = structure.call_of_blocks(blocks) if request.options else (blocks, "")
         text, thought = replies.content(blocks)
-        finish = replies.end(fields.get("stop_reason"))
-        samples, counts = self.within([replies.text_sample(text, finish, thought, request.stop)], answer, request)
+        sample = replies.text_sample(text, replies.end(fields.get("stop_reason")), thought, request.stop)
+        sample = structure.bound(sample, request.options, call) if request.options else sample
+        samples, counts = self.within([sample], answer, request)
         thoughts, counts = ([], {WITHOUT_LOGPROBS: 1}) if request.choices else (samples, counts)
         if request.seed is not None:
             counts["without_seed"] = 1

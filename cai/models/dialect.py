@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from cai.errors import UserError
-from cai.models import replies, usage
+from cai.models import replies, structure, usage
 from cai.models.abilities import Abilities, without_system
 from cai.models.letters import logprobs_of, tokens_of
 from cai.models.switches import merge, room, thinking_fields
@@ -71,7 +71,11 @@ class OpenAI:
             return "completions", {**body, "prompt": request.prompt + request.begin, **request.more}
         if request.choices:
             body |= {"logprobs": True, "top_logprobs": self.now.top}
-        body |= {**self.conversation(request), **thinking_fields(request, self.now)}
+        body |= {
+            **self.conversation(request),
+            **thinking_fields(request, self.now),
+            **structure.fields(request, self.now),
+        }
         return "chat/completions", merge(body, request.more)
 
     def room(self, request: Request) -> int:
@@ -84,7 +88,7 @@ class OpenAI:
         body[now.limit if not request.prompt else "max_tokens"] = (
             request.max_tokens + self.room(request) if is_text else 1
         )
-        if now.temperature or (is_text and request.temperature != 1):
+        if now.temperature or (is_text and not request.options and request.temperature != 1):
             body["temperature"] = request.temperature
         if now.top_p or (is_text and request.top_p != 1):
             body["top_p"] = request.top_p
@@ -125,7 +129,8 @@ class OpenAI:
             yield "it thinks although its thinking was switched off"
 
     def _opens_thought(self, request: Request) -> bool:
-        return bool(self.thinkers and request.messages and not request.begin) and _variation(request) in self.thinkers
+        answers = request.messages and not (request.begin or request.options)
+        return bool(self.thinkers and answers) and _variation(request) in self.thinkers
 
     def reply(self, answer: object, request: Request) -> Reply:
         """The server's JSON → ``Reply``; it may hold fewer samples than were asked.
@@ -138,6 +143,7 @@ class OpenAI:
         samples = [replies.sample(each, request.stop, in_thought) for each in choices]
         if definitions(request.messages):
             samples = list(map(replies.with_calls, samples))
+        samples = structure.bound_each(samples, choices, request.options)
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
         samples, counts = self.within(samples, answer, request)
         # Of one token some servers take for the beginning of a thought.

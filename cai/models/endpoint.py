@@ -98,6 +98,10 @@ class Endpoint(Pool):
         """Whether verdicts can be read by log-probability, found out before any row; raises as ``ask``."""
         return await self.probes.gives_logprobs(request)
 
+    async def takes_options(self, request: Request) -> bool:
+        """Whether an answer can be bound to a request's options, found out before any row; raises as ``ask``."""
+        return await self.probes.takes_options(request)
+
     def batch_api(self) -> BatchApi | None:
         """How requests go in batches, where the role wants it so."""
         return batches_of(self) if self.spec.batch else None

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from cai.models import verdicts
-from cai.models.abilities import Abilities
+from cai.models import structure, verdicts
+from cai.models.abilities import Abilities, bound_otherwise
 from cai.models.dialect import Vllm
 from cai.models.headstart import Asked
 from cai.models.replica import Replica
@@ -19,8 +19,11 @@ class Findings:
         self.model = model
         self.notes: set[str] = set()
 
-    def look(self, asked: Request, reply: Reply, server: Replica, role: str) -> None:
+    def look(self, asked: Request, reply: Reply, server: Replica, role: str) -> bool:
         """Look at an answer to a harmless request of a role.
+
+        Returns:
+            whether it has to be asked anew, as the server does not keep to what it took.
 
         Raises:
             NoLogprobs: it holds no verdict, though one was asked.
@@ -28,10 +31,18 @@ class Findings:
         if asked.choices:
             goes_on = bool(asked.prompt) or isinstance(self.model.dialect, Vllm)
             verdicts.look(reply, role, server.title, goes_on)
-            return
+            return False
         self.model.thinks |= (bool(reply.thinking) or THINKING in reply.finishes) and not asked.thinking
         for note in self.model.dialect.learn(asked, reply):
             self.note(note)
+        if structure.ignored(asked, reply, self.model.dialect.now):
+            self.put(*bound_otherwise(self.model.dialect.now))
+            return True
+        self._note_samples(asked, reply)
+        return False
+
+    def _note_samples(self, asked: Request, reply: Reply) -> None:
+        """What is peculiar about the samples of an answer."""
         if not asked.score and len(reply.samples) < asked.n:
             self.put(replace(self.model.dialect.now, samples=False), "samples are asked one by one")
         if "unknown" in reply.finishes:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cai.models.abilities import Abilities
@@ -80,7 +80,7 @@ class HeadStart:
         if flight:
             self.flights.remove(flight)
             await asyncio.wait([flight.task])
-            if not flight.task.cancelled() and flight.knowledge == {self._knowledge()}:
+            if not flight.task.cancelled() and flight.knowledge == {self._knowledge(request)}:
                 return flight.task.result()
             self._send_anew()
         async with self.places:
@@ -95,20 +95,21 @@ class HeadStart:
 
     async def _fly(self, request: Request, server: Replica, knowledge: set[Knowledge]) -> Reply:
         async with self.places:
-            knowledge.add(self._knowledge())
+            knowledge.add(self._knowledge(request))
             try:
                 return await self.model.once(request, server)
             finally:
-                knowledge.add(self._knowledge())
+                knowledge.add(self._knowledge(request))
 
-    def _knowledge(self) -> Knowledge:
+    def _knowledge(self, request: Request) -> Knowledge:
+        """What is known of how this request is put: how an answer is bound is no matter of one that has no options."""
         dialect = self.model.dialect
-        return dialect.now, frozenset(dialect.thinkers)
+        now = dialect.now if request.options else replace(dialect.now, structure="")
+        return now, frozenset(dialect.thinkers)
 
     def _send_anew(self) -> None:
         """All that would be put or read otherwise by now, so that they take no longer than one again."""
-        now = self._knowledge()
-        for stale in [each for each in self.flights if each.knowledge - {now}]:
+        for stale in [each for each in self.flights if each.knowledge - {self._knowledge(each.request)}]:
             self.flights.remove(stale)
             stale.task.cancel()
             self.send(stale.request, stale.server)

@@ -136,6 +136,11 @@ class Probes:
                     self.findings.note(f"its verdicts are sampled, as it {none.why}")
         return self.gives[looks]
 
+    async def takes_options(self, request: Request) -> bool:
+        """Whether an answer can be bound to some options, found out as ``before`` does, whose errors it raises."""
+        await self.before(request)
+        return bool(self.model.dialect.now.structure)
+
     def doubts(self, request: Request) -> bool:
         """Whether the servers fail at harmless requests of this shape as well."""
         return shape(request) in self.doubtful
@@ -176,7 +181,9 @@ class Probes:
         for server in self._servers():
             try:
                 reply = await self.patiently(asked, server)
-                self.findings.look(asked, reply, server, self.role)
+                if self.findings.look(asked, reply, server, self.role):
+                    well = await self._anew(asked, server) or well
+                    continue
                 well = True
                 await self._hear(asked, reply, server)
             except Refused as refused:
@@ -191,6 +198,16 @@ class Probes:
                 well = await self._otherwise(asked, refused, server, self.model.dialect.now is not tried) or well
         if not well:
             self.doubtful.add(shape(request))
+
+    async def _anew(self, asked: Request, server: Replica) -> bool:
+        """Ask again as is put next, once an answer showed that the server does not keep to what it took; as ``_otherwise``."""
+        if not self.model.dialect.now.structure:  # nothing is bound any more
+            return True
+        try:
+            reply = await self.patiently(asked, server)
+        except Refused as refused:
+            return await self._otherwise(asked, refused, server, False)
+        return not self.findings.look(asked, reply, server, self.role) or await self._anew(asked, server)
 
     async def _hear(self, asked: Request, reply: Reply, server: Replica) -> None:
         """Whether a chat template of vLLM's leaves system messages out without a word, by the tokens of a wordier one."""
@@ -238,8 +255,8 @@ class Probes:
                 last, ways = refused, list(otherwise(asked, now, refused.words))
             else:
                 self.findings.note(note)
-                self.findings.look(asked, reply, server, self.role)
-                return True
+                anew = self.findings.look(asked, reply, server, self.role)
+                return await self._anew(asked, server) if anew else True
             self.findings.note(note)
         dialect.now = plain
         if first.status >= 500:

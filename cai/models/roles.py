@@ -5,7 +5,7 @@ from dataclasses import replace
 from cai.models.spec import SAMPLING, ModelSpec
 from cai.models.switches import is_off
 from cai.models.types import Model, Reply, Request
-from cai.models.verdicts import gives_logprobs
+from cai.models.verdicts import gives_logprobs, takes_options
 
 
 class RoleModel:
@@ -55,12 +55,18 @@ class RoleModel:
         """As ``Endpoint.gives_logprobs``, asked as the role asks."""
         return await gives_logprobs(self.inner, self._with_sampling(request))
 
+    async def takes_options(self, request: Request) -> bool:
+        """As ``Endpoint.takes_options``, asked as the role asks."""
+        return await takes_options(self.inner, self._with_sampling(request))
+
     def _with_sampling(self, request: Request) -> Request:
         """The request with the role's sampling, which is of texts alone: a verdict reads the distribution itself."""
         spec = self.spec
         word, budget = _thinking(spec)
         if request.choices or request.score:
             return replace(request, more=spec.extra_body, thinking="off" if word == "off" else "")
+        if request.options:
+            return replace(request, more=spec.extra_body, thinking="off" if word == "off" else request.thinking)
         heat = request.temperature if spec.temperature is None else spec.temperature
         more = {**self.sampling, **spec.extra_body}
         return replace(request, temperature=heat, more=more, thinking=word, budget=budget)

@@ -52,9 +52,10 @@ class Scripted:
 
     Attributes:
         logprobs: whether it gives probabilities of choices.
+        structured: whether what it answers is always one of a request's options.
     """
 
-    continues, logprobs = True, True
+    continues, logprobs, structured = True, True, False
 
     def __init__(
         self,
@@ -82,6 +83,10 @@ class Scripted:
     async def gives_logprobs(self, request: Request) -> bool:
         """See ``cai.models.verdicts``."""
         return self.logprobs
+
+    async def takes_options(self, request: Request) -> bool:
+        """See ``cai.models.verdicts``."""
+        return self.structured
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         """See ``Model.ask``."""

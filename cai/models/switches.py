@@ -7,10 +7,13 @@ Which it is shows the server's list of models (``cai.models.listing``), and what
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from cai.models.abilities import EFFORT, REASONING, TEMPLATE, Abilities
+from cai.models.abilities import CHOICE, EFFORT, REASONING, TEMPLATE, Abilities
 from cai.models.types import Request
 
 KWARGS = "chat_template_kwargs"
+JOINED = (KWARGS, "output_config", "provider")
+"""Keys of a body of which a role may say one thing, and a request another: a template's variables, the form and the effort of
+Anthropic's answers, OpenRouter's choice of providers."""
 SWITCHES = ("enable_thinking", "thinking")
 """Variables of chat templates that switch thinking, by the two names that families have for it."""
 SWITCH_KEYS = frozenset(
@@ -19,7 +22,7 @@ SWITCH_KEYS = frozenset(
 """Keys by which a role's extra_body switches thinking itself."""
 PLAIN = Abilities()
 SERVERS = {
-    "vllm": replace(PLAIN, switch=TEMPLATE),
+    "vllm": replace(PLAIN, switch=TEMPLATE, structure=CHOICE),
     "sglang": replace(PLAIN, switch=TEMPLATE, budget=False),
     "llamacpp": replace(PLAIN, switch=TEMPLATE, budget=False),
     "openrouter": replace(PLAIN, switch=REASONING),
@@ -67,11 +70,14 @@ def thinking_fields(request: Request, now: Abilities) -> dict[str, object]:
 
 
 def merge(body: Mapping[str, object], more: Mapping[str, object]) -> dict[str, object]:
-    """A body with a role's extra_body, which wins; what goes to a chat template is joined, variable by variable."""
+    """A body with a role's extra_body, which wins; objects that say several things are joined, key by key."""
     if not more:
         return dict(body)
-    ours, extra = body.get(KWARGS), more.get(KWARGS)
-    both = {KWARGS: {**ours, **extra}} if isinstance(ours, Mapping) and isinstance(extra, Mapping) else {}
+    both = {
+        key: {**ours, **extra}
+        for key in JOINED
+        if isinstance(ours := body.get(key), Mapping) and isinstance(extra := more.get(key), Mapping)
+    }
     return {**body, **more, **both}
 
 

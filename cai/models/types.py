@@ -25,6 +25,8 @@ class Request:
         thinking: "on" or "off"; as the model does by itself where empty.
         budget: tokens that a thought may take, beside the answer's max_tokens; None where nothing bounds it but these.
         thought: what was thought before ``begin``, closed before it; for models whose answers go on from a beginning.
+        options: what the whole answer must be one of, by the server's structured output; for models that take it, see
+            ``cai.models.structure``.
     """
 
     messages: tuple[Message, ...] = ()
@@ -44,6 +46,7 @@ class Request:
     thinking: str = ""
     budget: int | None = None
     thought: str = ""
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,15 @@ async def gives_logprobs(model: Model, request: Request) -> bool:
     return finds_out is None or await finds_out(request)
 
 
+async def takes_options(model: Model, request: Request) -> bool:
+    """Whether a model's answer can be bound to a request's options; raises as ``Model.ask``.
+
+    A model that can finds it out by its own ``takes_options``.
+    """
+    finds_out = getattr(model, "takes_options", None)
+    return finds_out is not None and await finds_out(request)
+
+
 def thinks(model: Model) -> bool:
     """Whether a model thinks before it answers, so that a verdict is asked for after its thought."""
     return bool(getattr(model, "thinks", False))

@@ -13,7 +13,13 @@ from constitution.wording import count
 PLOT = 220
 """The side of a calibration curve's box, in pixels."""
 
-KINDS = {"logprobs": "log-probability", "sampled": "samples", "scores": "a reward model's scores", "rules": "rules"}
+KINDS = {
+    "logprobs": "log-probability",
+    "sampled": "samples",
+    "structured": "samples and structured output",
+    "scores": "a reward model's scores",
+    "rules": "rules",
+}
 """Kind of verdict → words for it."""
 
 

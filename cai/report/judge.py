@@ -114,8 +114,14 @@ def _of_kind(kind: str, of: OfKind[PlainShare]) -> str:
     return (
         f"By {KINDS.get(kind, kind)}{each}: accuracy {percent(of['accuracy']['value'])} ({interval(of['accuracy'])}) on "
         f"{count(of['pairs'], 'pair')}, calibration error {number(of['ece'])} ({number(of['ece_by_chance'])} by chance alone), "
-        f"{percent(of['unread'])} unread."
+        f"{percent(of['unread'])} unread{_by_last_lines(of)}."
     )
+
+
+def _by_last_lines(of: OfKind[PlainShare]) -> str:
+    """What would be unread without structured output."""
+    structured = of.get("structured")
+    return f" ({percent((of['unread'] or 0) + structured)} by last lines alone)" if structured else ""
 
 
 def _against_floors(figures: MethodFigures) -> str:

@@ -25,6 +25,7 @@ from cai.store.rows import Pair
 from cai.store.run_folder import StageNote, former_constitution, run_note
 from cai.store.stage import Stage
 from constitution import ask, forms, judging
+from constitution.forms import Form
 from constitution.load import digest
 from constitution.model import Constitution, Principle
 from constitution.turns import Style
@@ -202,7 +203,7 @@ def _words(constitution: Constitution, principle: Principle, want: Revise | Labe
     if isinstance(want, Revise):
         critique = ask.critique(constitution, principle, PROMPT, A, Style(want.exemplars))
         judgment = judging.judgment(constitution, principle, PROMPT, (A, B)) if want.judge else None
-        line = forms.instruction(constitution, forms.verdict(constitution)) if want.judge else ""
+        line = _lines(constitution, forms.verdict(constitution)) if want.judge else ""
         return principle.id, ask.revision(constitution, critique, C, principle), judgment, line
     if isinstance(want, Score) or want.method not in ("logprob", "cot"):
         # The other methods say more than one thing; every word that they might say stands for what they do.
@@ -210,5 +211,10 @@ def _words(constitution: Constitution, principle: Principle, want: Revise | Labe
         exemplars = constitution.critique_revision[: want.exemplars] if isinstance(want, Label) else ()
         return texts, principle.propositions, constitution.preamble, constitution.templates, exemplars
     style = Style(want.exemplars, reasoning=want.method == "cot", layout=want.layout, names=want.names)
-    line = forms.instruction(constitution, forms.verdict(constitution, want.ties, want.names))
+    line = _lines(constitution, forms.verdict(constitution, want.ties, want.names))
     return principle.id, judging.judgment(constitution, principle, PROMPT, (A, B), style), line
+
+
+def _lines(constitution: Constitution, form: Form) -> tuple[str, str]:
+    """What asks a judge whose verdicts are sampled for its last line, and what below one that says none."""
+    return forms.instruction(constitution, form), forms.decision(constitution, form)

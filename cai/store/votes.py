@@ -8,7 +8,9 @@ from typing import Literal
 from cai.store.form import Amount, Count, Share
 
 Status = Literal["ok", "tie", "inconsistent", "unparsed", "refused", "truncated", "error"]
-LOGPROBS, SAMPLED = "logprobs", "sampled"
+LOGPROBS, SAMPLED, STRUCTURED = "logprobs", "sampled", "structured"
+DRAWN = (SAMPLED, STRUCTURED)
+"""Kinds of which the probability is a share of samples."""
 OF_METHOD: Mapping[str, str] = MappingProxyType({"reward": "scores", "rules": "rules", "people": "people"})
 """Method → how its votes are read, where that is not by a judge's choice among options."""
 
@@ -25,10 +27,12 @@ class Vote:
         seed: of the judge's reasoning request.
         scores: of a and of b, where each was looked at alone.
         pair: the id of the pair, where the row is a group.
-        kind: how it was read: "logprobs", of the options; "sampled", the share of several answers that say one; "scores" of a
-            reward model; "rules"; or "people". Empty in rows of before, whose method tells it.
+        kind: how it was read: "logprobs", of the options; "sampled", the share of several answers whose last line says one;
+            "structured", the same where some of them said it in a structured output alone; "scores" of a reward model;
+            "rules"; or "people". Empty in rows of before, whose method tells it.
         samples, read: of a sampled one, how many answers were asked, and how many of them could be read; of several questions
             the fewest. Its interval follows from these and from the share.
+        structured: how many of those read said it in a structured output.
         thinking: what the judge thought before it answered; nobody is shown it.
     """
 
@@ -47,6 +51,7 @@ class Vote:
     samples: Count = 0
     read: Count = 0
     thinking: str = ""
+    structured: Count = 0
 
     @property
     def verdict(self) -> str:

@@ -89,6 +89,10 @@ def test_a_judge_is_asked_and_read_in_its_own_language() -> None:
     assert forms.instruction(GERMAN, form) == "Ende mit:\nDie Antwort ist: (A).\nDie Antwort ist: (B)."
     assert [form.read(text) for text in ("Die Antwort ist: (B).", "The answer is: (B)")] == ["B", ""]
     assert forms.truth(GERMAN).choices == ("Ja", "Nein")
+    templates = replace(GERMAN.templates, decision="Welche?\n{forms}\n{choices} oder {none}.", none_word="Keine")
+    own = replace(GERMAN, templates=templates)
+    assert forms.decision(own, form) == "Welche?\nDie Antwort ist: (A).\nDie Antwort ist: (B).\nA, B oder Keine."
+    assert forms.options(own, form) == ("A", "B", "Keine")
     shown = judging.judgment(GERMAN, KIND, ASKED, ("x", "y")).messages
     assert {"role": "assistant", "content": "Die Antwort ist: (B)."} in shown
 
@@ -121,6 +125,8 @@ def test_constitutions_of_before_have_the_fingerprint_that_they_had() -> None:
         ("{last_line: 'End well.'}", "templates.last_line: {forms} is missing"),
         ("{yes_word: 'of course'}", "templates.yes_word: a word has letters alone"),
         ("{yes_word: Da, no_word: da}", "yes_word and no_word are the same"),
+        ("{decision: 'Which? {forms} {choices}'}", "templates.decision: {none} is missing"),
+        ("{none_word: tie}", "none_word and tie_word are the same"),
     ],
 )
 def test_a_line_that_could_not_be_read_is_told(template: str, words: str, tmp_path: Path) -> None:

@@ -112,6 +112,13 @@ def test_what_the_stages_will_ask_is_under_way_at_once(tmp_path: Path) -> None:
     assert len(together.bodies) == len(policy.bodies) > 1
 
 
+def kind(body: dict[str, Any]) -> str:
+    """What a judge is asked for."""
+    if body.get("logprobs"):
+        return "logprobs"
+    return "bound" if {"response_format", "tool_choice"} & body.keys() else "samples"
+
+
 def only_logprobs(stages: Stages) -> Stages:
     return [(kind, {**block, "verdict": "logprobs"} if "judge" in block.values() else block) for kind, block in stages]
 
@@ -128,5 +135,6 @@ def test_a_judge_that_gives_no_log_probabilities_is_known_before_the_first_row(t
 def test_and_is_shown_how_it_will_be_sampled_unless_told_otherwise(tmp_path: Path, stages: Stages) -> None:
     policy, judge = Server(), Server(logprobs=False)
     asyncio.run(scene(tmp_path, stages, policy=policy, judge=judge))
-    assert [(bool(body.get("logprobs")), body["n"]) for body in judge.bodies] == [(True, 1), (False, 5)]
+    assert sorted(map(kind, judge.bodies)) == ["bound", "bound", "logprobs", "samples"]
+    assert [body["n"] for body in judge.bodies if kind(body) == "samples"] == [5]
     assert "Row" not in json.dumps([*policy.bodies, *judge.bodies])

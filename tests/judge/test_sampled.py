@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cai.errors import UserError
+from cai.errors import RowError, UserError
 from cai.flow.ask import Ask
 from cai.judge.calibration import Calibration
 from cai.judge.methods.choices import Reasoning
@@ -59,6 +59,25 @@ class Mute(Scripted):
         self.seen.append(request)
         assert not request.choices, "it was asked for what it does not give"
         return await super().ask(request, row_id)
+
+
+class Structured(Mute):
+    """Takes options, and says one of them after what ``decides`` finds in its own answer."""
+
+    structured = True
+
+    def __init__(self, answer: Answer, decides: Callable[[str], object] = lambda said: "None") -> None:
+        self.decides, self.decisions = decides, list[Request]()
+        super().__init__(answer)
+
+    async def ask(self, request: Request, row_id: str) -> Reply:
+        if not request.options:
+            return await super().ask(request, row_id)
+        self.decisions.append(request)
+        decision = self.decides(request.messages[-2]["content"])
+        if isinstance(decision, Exception):
+            raise decision
+        return Reply((Sample(str(decision)),), tokens_in=9, tokens_out=1)
 
 
 class Thinker(Scripted):
@@ -156,6 +175,111 @@ class Cut(Mute):
 def test_a_verdict_that_is_cut_off_is_none() -> None:
     [found] = judged(ask := asking(Cut(right)), method="logprob")
     assert (found.status, ask.counts["verdicts_truncated"]) == ("truncated", 10)
+
+
+def loose(request: Request) -> str:
+    """Says the right letter in a sentence, where no line is read."""
+    return f"Of the two, {good(request)} is kinder."
+
+
+def letter(said: str) -> str:
+    return said.removeprefix("Of the two, ")[0]
+
+
+def test_what_the_last_line_does_not_say_is_asked_for_and_bound_to_the_choices_and_none() -> None:
+    model = Structured(in_turn(right, loose, right, loose, loose), letter)
+    [found] = judged(ask := asking(model), method="logprob")
+    assert (found.status, found.p_a) == ("ok", 1.0)
+    assert {(vote.kind, vote.samples, vote.read, vote.structured) for vote in found.votes} == {("structured", 5, 5, 3)}
+    assert verdicts(ask) == {"verdicts_sampled": 10, "verdicts_structured": 6}
+    assert [each.options for each in model.decisions] == [("A", "B", "None")] * 2  # equal samples are asked once
+    [first, _] = model.decisions
+    assert first.messages[: len(model.seen[0].messages)] == model.seen[0].messages
+    assert first.messages[-2] == {"role": "assistant", "content": "Of the two, A is kinder."}
+    assert "The answer is: (A)\nThe answer is: (B)\n" in last(first)
+    assert (first.temperature, first.seed, first.n, first.max_tokens) == (0.0, None, 1, 512)
+
+
+def test_samples_that_can_be_read_cost_no_further_request() -> None:
+    model = Structured(in_turn(right, wrong, right, right, right), letter)
+    [found] = judged(asking(model), method="logprob")
+    assert (found.p_a, {vote.kind for vote in found.votes}) == (0.8, {"sampled"})
+    assert not model.decisions
+
+
+@pytest.mark.parametrize(
+    ("says", "counted"),
+    [
+        ("I'm sorry, I cannot judge this.", "refused"),
+        ("<think>The answer is: (A)", "cut_while_thinking"),
+        ("", "unread"),
+    ],
+)
+def test_who_refuses_or_is_cut_off_is_not_asked_again(says: str, counted: str) -> None:
+    model = Structured(lambda _: says, letter)
+    [found] = judged(ask := asking(model), method="logprob")
+    assert (found.p_a, model.decisions, verdicts(ask)) == (
+        None,
+        [],
+        {"verdicts_sampled": 10, f"verdicts_{counted}": 10},
+    )
+
+
+@pytest.mark.parametrize(
+    ("decision", "counted"),
+    [
+        ("None", "undecided"),
+        ("C", "unread"),
+        ("I'm sorry, I can't say.", "refused"),
+        (RowError("context_too_long", "5000 tokens"), "unread"),
+    ],
+)
+def test_a_decision_that_is_none_leaves_the_sample_unread(decision: object, counted: str) -> None:
+    model = Structured(in_turn(right, loose, right, loose, right), lambda said: decision)
+    [found] = judged(ask := asking(model), method="logprob")
+    assert (found.status, found.p_a) == ("ok", 1.0)
+    assert {(vote.kind, vote.read, vote.structured) for vote in found.votes} == {("sampled", 3, 0)}
+    assert verdicts(ask) == {"verdicts_sampled": 10, f"verdicts_{counted}": 4}
+
+
+def test_last_lines_alone_are_read_where_that_is_wanted() -> None:
+    model = Structured(loose, letter)
+    [found] = judged(asking(model), method="logprob", verdict="sampled")
+    assert (found.status, found.p_a, model.decisions) == ("unparsed", None, [])
+
+
+def test_who_wants_structured_output_of_a_judge_without_is_told() -> None:
+    with pytest.raises(UserError, match="has no structured output, by which a verdict is read that no last line says"):
+        judged(asking(Mute(loose)), method="logprob", verdict="structured")
+
+
+@pytest.mark.parametrize(
+    ("method", "says", "decides", "value"),
+    [
+        ("score", lambda r: f"I would give it {9 if 'GOOD' in last(r) else 2}.", lambda said: said[-2], (9.0, 2.0)),
+        ("propositions", lambda r: "So I think.", lambda said: "Yes", (-1.0, -1.0)),
+    ],
+)
+def test_answers_that_are_looked_at_alone_are_put_into_the_form_as_well(
+    method: str, says: Answer, decides: Callable[[str], object], value: tuple[float, float]
+) -> None:
+    [found] = judged(asking(model := Structured(says, decides)), method=method)
+    [vote] = found.votes
+    assert (vote.scores, vote.kind, vote.structured) == (value, "structured", 5)
+    assert model.decisions[0].options[-1] == "None"
+
+
+def test_reasonings_keep_their_words_and_a_thinker_thinks_once() -> None:
+    class Both(Structured):
+        thinks = True
+
+    model = Both(lambda r: f"<think>The answer is: (X)</think>\n{loose(r)}", letter)
+    [found] = judged(asking(model), method="cot", samples=3)
+    assert found.p_a == 1.0
+    vote = found.votes[0]
+    assert (vote.rationale, vote.thinking) == ("Of the two, A is kinder.", "The answer is: (X)")
+    assert {each.thinking for each in model.decisions} == {"off"}
+    assert not any("think" in each["content"] for request in model.decisions for each in request.messages[-2:-1])
 
 
 def test_one_sample_says_all_where_the_role_s_own_temperature_is_0() -> None:
@@ -329,6 +453,8 @@ def test_a_calibration_is_for_verdicts_that_are_read_as_those_were_that_it_was_f
     sampled = replace(fitted, judge={"verdict": "sampled", "verdicts": 5})
     [found] = judged(asking(Mute(right)), method="logprob", calibration={"judge": sampled})
     assert found.p_calibrated is not None and found.p_calibrated < 1
+    [structured] = judged(asking(Structured(loose, letter)), method="logprob", calibration={"judge": sampled})
+    assert structured.p_calibrated == found.p_calibrated
 
 
 def test_five_that_agree_do_not_outweigh_all_else_on_the_logit_scale() -> None:

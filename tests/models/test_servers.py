@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,18 +15,24 @@ from aiohttp import web
 from servers import (
     ALL,
     BUSY,
+    CALL,
+    FUNCTION,
     LETTERS,
     OFF,
     ON,
     PASSING,
     PLAIN,
     SERVERS,
+    TOKENS,
     TURNS,
+    USE,
     Body,
     Server,
     Wrong,
     answered,
+    blocks,
     chat,
+    claude,
     running,
     told,
 )
@@ -178,18 +185,26 @@ def with_verdict(answer: Body) -> Body:
     return json.loads(json.dumps(answer).replace("Yes.", "It is kinder.\\nThe answer is: (A)"))
 
 
+async def votes_of(model: Endpoint, counts: Counter[str] | None = None, **want: Any) -> list[Vote]:
+    """Its votes on a pair in one order, of two samples where they are sampled."""
+    await model.prepare(PLAIN)  # so that it is known whether it thinks
+    drafts = (Draft(text, "m", "stop", 1) for text in ("Kind words.", "Rude words."))
+    row = Pair("p/0", "p", ({"role": "user", "content": "Row: how do I get in?"},), *drafts, "redteam")
+    ask = Ask(model, Slots(4), CONSTITUTION, row.id, Random(0))
+    settings = {"method": "logprob", "orders": "one", "both_share": 0, "verdicts": 2, **want}
+    made = await label(row, Label(model="judge", **settings), ask)
+    assert isinstance(made, list)
+    if counts is not None:
+        counts.update(ask.counts)
+    return [vote for each in made for vote in each.votes]
+
+
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_verdict_is_read_as_the_server_gives_it(name: str) -> None:
     server, votes = SERVERS[name], list[Vote]()
-    drafts = (Draft(text, "m", "stop", 1) for text in ("Kind words.", "Rude words."))
-    row = Pair("p/0", "p", ({"role": "user", "content": "Row: how do I get in?"},), *drafts, "redteam")
 
     async def work(model: Endpoint) -> None:
-        await model.prepare(PLAIN)  # so that it is known whether it thinks
-        ask = Ask(model, Slots(4), CONSTITUTION, row.id, Random(0))
-        made = await label(row, Label(model="judge", method="logprob", orders="one", both_share=0, verdicts=2), ask)
-        assert isinstance(made, list)
-        votes.extend(vote for each in made for vote in each.votes)
+        votes.extend(await votes_of(model))
 
     def page(body: Body) -> Body:
         if body.get("logprobs") and server.likeliest:
@@ -205,6 +220,161 @@ def test_a_verdict_is_read_as_the_server_gives_it(name: str) -> None:
     forced = [body["messages"][-1] for body in done.bodies if body.get("continue_final_message")]
     if name.startswith("vLLM, with"):  # it goes on from a beginning, after the thought
         assert [(each["reasoning"].strip(), each["content"]) for each in forced][-1] == ("Rye is a cereal.", BEGIN)
+
+
+WORDS = "The first one is kinder."
+
+
+def without_verdict(server: Server) -> Body:
+    """Its whole answer, whose last line says no verdict."""
+    text = json.dumps(server.judge or server.answer).replace("Yes.", WORDS).replace("The answer is: (A)", WORDS)
+    return with_end(json.loads(text), "stop")
+
+
+def binds(body: Body, sent: Body) -> bool:
+    """Whether a body holds what binds an answer."""
+    return body | sent == body
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_verdict_that_no_last_line_says_comes_in_the_server_s_structured_output(name: str) -> None:
+    server, votes = SERVERS[name], list[Vote]()
+    sent, answer = server.bound
+
+    async def work(model: Endpoint) -> None:
+        votes.extend(await votes_of(model, verdict="structured"))
+
+    done = session(server, lambda body: answer if binds(body, sent) else without_verdict(server), work)
+    [vote] = votes
+    assert (vote.kind, vote.samples, vote.read, vote.structured) == ("structured", 2, 2, 2)
+    assert (vote.p_a, vote.rationale) == (1.0 if vote.order == "ab" else 0.0, WORDS)
+    [body] = [each for each in done.bodies if binds(each, sent)]  # both samples say the same
+    *_, said, asked = [each for each in body["messages"] if each["role"] != "system"]
+    assert said == {"role": "assistant", "content": WORDS}
+    assert "A, B; or with None" in str(asked["content"])
+    assert not any("structured output" in note for note in done.notes)
+
+
+NO_VERDICTS: dict[str, tuple[str, Body, dict[str, int]]] = {
+    "OpenAI refuses": (
+        "OpenAI, GPT-5",
+        chat({"content": None, "refusal": "I'm sorry, I can't assist with that."}, "stop", TOKENS),
+        {"verdicts_refused": 2},
+    ),
+    "OpenAI filters": ("OpenAI, GPT-5", chat({"content": None}, "content_filter", TOKENS), {"verdicts_refused": 2}),
+    "JSON that is cut off": ("Ollama", chat({"content": '{"verdict": "A'}, "length", TOKENS), {"verdicts_unread": 2}),
+    "white space without end": ("SGLang", chat({"content": "{" + "\n" * 99}, "length", TOKENS), {"verdicts_unread": 2}),
+    "a thought without end": (
+        "OpenRouter",
+        chat({"content": None, "reasoning": "Hm"}, "length", TOKENS),
+        {"verdicts_unread": 2},
+    ),
+    "another word": ("llama.cpp", chat({"content": '{"verdict": "C"}'}, "stop", TOKENS), {"verdicts_unread": 2}),
+    "none of them": ("LiteLLM", chat({"content": '{"verdict": "None"}'}, "stop", TOKENS), {"verdicts_undecided": 2}),
+    "vLLM says none of them": (
+        "vLLM, gpt-oss",
+        chat({"content": "None"}, "stop", TOKENS),
+        {"verdicts_undecided": 2},
+    ),
+    "Anthropic refuses": ("Anthropic, to Claude 4.5", blocks(end="refusal"), {"verdicts_refused": 2}),
+    "Anthropic's limit": (
+        "Anthropic, to Claude 4.5",
+        blocks({"type": "text", "text": '{"ver'}, end="max_tokens"),
+        {"verdicts_unread": 2},
+    ),
+    "too long for this row": (
+        "Ollama",
+        told("the input length exceeds the context length", "x", None),
+        {"verdicts_unread": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NO_VERDICTS)
+def test_a_judge_that_refuses_is_cut_off_or_comes_to_none_is_bound_to_no_verdict(what: str) -> None:
+    name, answer, expected = NO_VERDICTS[what]
+    server, votes, counts = SERVERS[name], list[Vote](), Counter[str]()
+    sent, harmless = server.bound
+
+    async def work(model: Endpoint) -> None:
+        votes.extend(await votes_of(model, counts, verdict="structured"))
+
+    def page(body: Body) -> Body | Wrong:
+        if not binds(body, sent):
+            return without_verdict(server)
+        if "Row" not in json.dumps(body["messages"]):
+            return harmless
+        return (400, answer) if "error" in answer else answer
+
+    session(server, page, work)
+    [vote] = votes
+    assert (vote.kind, vote.p_a, vote.read) == ("sampled", None, 0)
+    assert {key: count for key, count in counts.items() if key in {*expected, "verdicts_structured"}} == expected
+    assert counts["verdicts_sampled"] == 2
+
+
+NO_SCHEMA = (
+    400,
+    told("This response_format type is unavailable now", "invalid_request_error", "invalid_request_error"),
+)
+OLD_CLAUDE = claude(400, "invalid_request_error", "'claude-3-5-haiku' does not support output format.")
+OLD_GPT = "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model."
+NO_ENDPOINT = (404, {"error": {"code": 404, "message": "No endpoints found that can handle the requested parameters."}})
+WORKED_AROUND: dict[str, tuple[str, str, Wrong | None, Body, Body]] = {
+    "DeepSeek": ("OpenAI, GPT-5", "response_format", NO_SCHEMA, FUNCTION, chat(CALL, "tool_calls", TOKENS)),
+    "an older GPT": (
+        "OpenAI, GPT-5",
+        "response_format",
+        (400, told(OLD_GPT, "invalid_request_error", None)),
+        FUNCTION,
+        chat(CALL, "stop", TOKENS),
+    ),
+    "OpenRouter without such a provider": (
+        "OpenRouter",
+        "provider",
+        NO_ENDPOINT,
+        FUNCTION,
+        chat(CALL, "tool_calls", TOKENS),
+    ),
+    "an older Claude": (
+        "Anthropic, to Claude 4.5",
+        "output_config",
+        OLD_CLAUDE,
+        USE,
+        blocks({"type": "tool_use", "id": "t1", "name": "verdict", "input": {"verdict": "A"}}, end="tool_use"),
+    ),
+    "a server that keeps to none": ("llama.cpp", "response_format", None, {}, {}),
+    "a server that takes none": (
+        "SGLang",
+        "response_format",
+        (422, told("Extra inputs are not permitted", "x", 422)),
+        {},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WORKED_AROUND)
+def test_a_server_that_refuses_a_schema_or_keeps_to_none_is_asked_otherwise_before_any_row(what: str) -> None:
+    name, key, wrong, sent, answer = WORKED_AROUND[what]
+    server, votes, rows = SERVERS[name], list[Vote](), list[Body]()
+
+    async def work(model: Endpoint) -> None:
+        votes.extend([*await votes_of(model), *await votes_of(model)])
+
+    def page(body: Body) -> Body | Wrong:
+        if "Row" in json.dumps(body["messages"]):
+            rows.append(body)
+        if wrong and (key in body or (not sent and body.get("tool_choice"))):
+            return wrong
+        return answer if sent and binds(body, sent) else without_verdict(server)
+
+    done = session(server, page, work)
+    expected = ("structured", 2) if sent else ("sampled", 0)
+    assert {(vote.kind, vote.structured) for vote in votes} == {expected}
+    assert not any(key in body and wrong for body in rows)
+    told_once = [note for note in done.notes if "it takes no structured output" in note]
+    assert len(told_once) == (not sent)
 
 
 KINDS = (

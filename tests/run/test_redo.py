@@ -346,7 +346,9 @@ def test_the_report_is_of_the_new_constitution(scripted_run: Run, constitution: 
     assert "9.7" in (folder / "report" / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("change", [{"verdict_line": "It is ({choice})"}, {"last_line": "End so:\n{forms}"}])
+@pytest.mark.parametrize(
+    "change", [{"verdict_line": "It is ({choice})"}, {"last_line": "End so:\n{forms}"}, {"none_word": "Neither"}]
+)
 def test_other_words_of_a_verdict_touch_what_is_judged_and_nothing_else(
     scripted_run: Run, constitution: Path, change: dict[str, str]
 ) -> None:

@@ -65,6 +65,18 @@ class Server:
         return {"index": number, "message": message, "finish_reason": end, "logprobs": None}
 
 
+class Structured(Server):
+    """Takes a schema, and puts into it what its own answer came to: the letter that it would have said."""
+
+    def choice(self, body: dict[str, Any], number: int) -> dict[str, Any]:
+        if "response_format" not in body:
+            return super().choice(body, number)
+        asked = next((each["content"] for each in reversed(body["messages"][:-1]) if "odd" in each["content"]), "")
+        better = "A" if asked.find("odd") < asked.find("even") else "B"
+        said = {"role": "assistant", "content": json.dumps({"verdict": better})}
+        return {"index": number, "message": said, "finish_reason": "stop", "logprobs": None}
+
+
 class Thinker(Server):
     """A vLLM server whose model thinks where it may; its thought names the wrong letter, and after it the right one is likely."""
 
@@ -179,6 +191,39 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_rows(tmp_path: Path) -> None
     assert labels(tmp_path / "again") == labels(tmp_path / "whole")
 
 
+def test_what_no_last_line_says_is_read_by_structured_output_and_counted_so(tmp_path: Path) -> None:
+    server = Structured()
+    with serving(server) as url:
+        path = recipe(tmp_path, url, method="cot")
+        told = run(path, tmp_path / "run")
+        server.credit = 11
+        with pytest.raises(RunError, match="Insufficient credits"):
+            run(path, tmp_path / "again")
+        server.credit = 10**9
+        run(path, tmp_path / "again")
+    assert "structured output" not in told
+    rows, seal = labels(tmp_path / "run"), Stage(tmp_path / "run" / "label").seal
+    assert labels(tmp_path / "again") == rows
+    votes = [vote for row in rows for vote in row.votes]
+    assert {vote.kind for vote in votes} == {"sampled", "structured"}
+    assert all((vote.structured > 0) == (vote.kind == "structured") for vote in votes)
+    assert seal is not None
+    counts = seal["counts"]
+    assert counts["verdicts_structured"] == sum(vote.structured for vote in votes)
+    assert "verdicts_unread" not in counts and counts["verdicts_cut_while_thinking"]
+    of_rows = [body for body in server.bodies if "response_format" in body and "odd" in json.dumps(body)]
+    assert len(of_rows) <= 2 * sum(vote.kind == "structured" for vote in votes)  # in two runs, once for equal samples
+    shown = (tmp_path / "run" / "report" / "report.html").read_text()
+    assert "by samples and structured output" in shown
+
+
+def test_who_wants_structured_output_alone_is_told_before_any_row(tmp_path: Path) -> None:
+    server = Server()
+    with serving(server) as url, pytest.raises(UserError, match="has no structured output, by which a verdict is read"):
+        run(recipe(tmp_path, url, method="logprob", verdict="structured"), tmp_path / "run")
+    assert not any("Question" in json.dumps(body) for body in server.bodies)
+
+
 def test_an_evaluation_and_a_revision_s_judge_are_sampled_as_well(tmp_path: Path) -> None:
     with serving(Server()) as url:
         path = recipe(tmp_path, url, method="logprob")
@@ -243,5 +288,19 @@ def test_an_exam_tells_how_good_verdicts_of_each_kind_are(tmp_path: Path) -> Non
     assert 0.1 < (of["unread"] or 0) < 0.4
     assert of["accuracy"] == found["accuracy"]
     [said] = judge_report.sentences(figures)
+    assert of["structured"] == 0
     assert "By samples (7 for each vote): accuracy" in said and "% unread." in said
     assert "<td>samples</td>" in judge_report.write(tmp_path / "exam", figures).read_text()
+
+
+def test_an_exam_tells_what_structured_output_made_readable(tmp_path: Path) -> None:
+    pairs = [{"prompt": f"{n}?", "chosen": f"odd {n}", "rejected": f"even {n}"} for n in range(12)]
+    (tmp_path / "people.jsonl").write_text("".join(json.dumps(each) + "\n" for each in pairs))
+    exam = JudgeEval(str(tmp_path / "people.jsonl"), SHIPPED / "principles" / "harmless.yaml", settings=("verdicts=7",))
+    with serving(Structured()) as url:
+        spec = ModelSpec("judge", endpoints=(url,), model="big")
+        figures = judge_eval(exam, spec, None, tmp_path / "exam", Screen(Console(quiet=True)))
+    of = figures["methods"]["logprob"]["by_kind"]["structured"]
+    assert 0 < (of["structured"] or 0) < 0.4
+    [said] = judge_report.sentences(figures)
+    assert "By samples and structured output (7 for each vote): accuracy" in said and "by last lines alone)" in said

@@ -2,8 +2,8 @@
 
 By log-probability the answer's beginning is forced and one token's distribution is read; a judge that thinks does so first,
 and its thought is closed before anything is forced. A judge whose first token cannot be read is asked several times to end
-with a line in a fixed form, and read strictly from that line; nothing is forced there, as a judge that is made to choose
-shows no doubt. What cannot be read is no answer; where that is more than half, there is no verdict.
+with a line in a fixed form, see ``samples``; nothing is forced there, as a judge that is made to choose shows no doubt. What
+cannot be read is no answer; where that is more than half, there is no verdict.
 """
 
 import math
@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cai.flow.ask import Ask
+from cai.judge.methods.samples import STATUSES, read_samples
 from cai.models.forcing import CLOSED
 from cai.models.replies import THINKING
 from cai.models.types import Reply, Request
 from cai.models.verdicts import draws, gives_logprobs, thinks
-from cai.store.votes import LOGPROBS, SAMPLED, Status, Vote
-from constitution import forms, read
+from cai.store.votes import DRAWN, LOGPROBS, SAMPLED, STRUCTURED, Status, Vote
+from constitution import forms
 from constitution.forms import Form
 from constitution.turns import Rendered
 
@@ -92,7 +93,7 @@ class Distribution:
     Attributes:
         shares: choice → its probability among the choices; one that was not among the likeliest tokens is missing.
         mass: the probability that they held together, or the share of the samples that could be read.
-        kind, samples, read: as of a vote.
+        kind, samples, read, structured: as of a vote.
         text, thinking: what was said and thought, each once.
         status: what is wrong where no verdict can be made of it.
     """
@@ -102,6 +103,7 @@ class Distribution:
     kind: str
     samples: int = 0
     read: int = 0
+    structured: int = 0
     text: str = ""
     thinking: str = ""
     status: Status = "ok"
@@ -115,6 +117,7 @@ class Distribution:
             kind=self.kind,
             samples=self.samples,
             read=self.read,
+            structured=self.structured,
             rationale=_once((vote.rationale, self.text)) if self.text else vote.rationale,
             thinking=_once((vote.thinking, self.thinking)) if self.thinking else vote.thinking,
             p_a=p_a,
@@ -160,7 +163,7 @@ async def is_sampled(request: Request, want: Wanted, ask: Ask) -> bool:
     Raises as ``Model.ask``.
     """
     if want.verdict != "auto":
-        return want.verdict == SAMPLED
+        return want.verdict in DRAWN
     if thinks(ask.model) and not ask.model.continues:
         return True
     return not await gives_logprobs(ask.model, request)
@@ -184,18 +187,21 @@ async def by_logprobs(request: Request, floor: float, ask: Ask, reasoning: Reaso
 
 
 async def by_samples(question: Rendered, form: Form, want: Wanted, ask: Ask, draw: Draw = USUAL) -> Distribution:
-    """Read from the last lines of several answers; where less than half can be read, the commonest reason is the status."""
-    reply = await ask(_sampling(question.with_ending(forms.instruction(ask.constitution, form)), want, ask, draw))
-    readings = [_read(each.text, each.finish, form) for each in reply.samples]
-    choices = Counter(choice for choice, _ in readings if choice)
-    unread = Counter(why for choice, why in readings if not choice)
+    """Read from several answers, see ``samples``; where less than half can be read, the commonest reason is the status."""
+    asked = question.with_ending(forms.instruction(ask.constitution, form))
+    reply = await ask(_sampling(asked, want, ask, draw))
+    readings = await read_samples(asked, reply, form, want.verdict, want.max_tokens, ask)
+    choices = Counter(each.choice for each in readings if each.choice)
+    unread = Counter(each.why for each in readings if not each.choice)
+    structured = sum(each.structured for each in readings)
     ask.counts.update({"verdicts_sampled": len(readings)} | {f"verdicts_{why}": n for why, n in unread.items()})
+    ask.counts.update({"verdicts_structured": structured} if structured else {})
     count, status = choices.total(), "ok"
     if 2 * count < len(readings):
         status = STATUSES[unread.most_common(1)[0][0]]
     shares = {choice: n / count for choice, n in choices.items()} if status == "ok" else {}
-    texts = _once(reply.texts), _once(reply.thinking)
-    return Distribution(shares, count / len(readings), SAMPLED, len(readings), count, *texts, status)
+    numbers = count / len(readings), STRUCTURED if structured else SAMPLED, len(readings), count, structured
+    return Distribution(shares, *numbers, _once(reply.texts), _once(reply.thinking), status)
 
 
 def _sampling(question: Rendered, want: Wanted, ask: Ask, draw: Draw) -> Request:
@@ -203,26 +209,6 @@ def _sampling(question: Rendered, want: Wanted, ask: Ask, draw: Draw) -> Request
     seed = ask.seed() if draw.seed is None else draw.seed
     count = draw.count or want.verdicts if draws(ask.model) else 1  # at a temperature of 0 one says what all would
     return Request(question.messages, question.prompt, count, want.max_tokens, heat, stop=question.stop, seed=seed)
-
-
-STATUSES: Mapping[str, Status] = {
-    "cut_while_thinking": "truncated",
-    "truncated": "truncated",
-    "refused": "refused",
-    "unread": "unparsed",
-}
-"""Why a sample is no verdict, as the ledger counts it → the status of a vote of which most are so."""
-
-
-def _read(text: str, finish: str, form: Form) -> tuple[str, str]:
-    """The choice that a sample says, or why it says none; one that was cut off may have been about to say something else."""
-    if finish == THINKING:
-        return "", "cut_while_thinking"
-    if finish in ("length", "content_filter"):
-        return "", "truncated" if finish == "length" else "refused"
-    if choice := form.read(text):
-        return choice, ""
-    return "", "refused" if read.is_refusal(text) else "unread"
 
 
 async def _thought(question: Rendered, want: Wanted, ask: Ask) -> tuple[Reasoning, Status | None]:

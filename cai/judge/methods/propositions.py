@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from cai.flow.ask import Ask
 from cai.judge.methods.choices import Distribution, distribution
-from cai.judge.methods.single import Prompted, Reading, Wanted, mass_of
+from cai.judge.methods.single import Prompted, Reading, Wanted, least
 from cai.judge.methods.votes import ALONE, begun, by_scores
 from cai.judge.settings import Judging
 from cai.store.rows import Pair, Vote
@@ -27,7 +27,7 @@ async def propositions(row: Pair, principle: Principle, orders: Sequence[str], w
         for number, each in enumerate(principle.propositions)
         if number in a.parts and number in b.parts
     ]
-    vote = min(a.least, b.least, key=mass_of).on(replace(vote, rationale="\n".join(lines)))
+    vote = least((a.least, b.least)).on(replace(vote, rationale="\n".join(lines)))
     return [vote if a.value is None or b.value is None else by_scores(vote, (a.value, b.value))]
 
 
@@ -47,4 +47,4 @@ async def check_one(row: Prompted, answer: str, principle: Principle, want: Want
             return Reading(None, truth, shares)
         shares[number] = truth.shares.get(form.choices[0], 0.0)
     score = sum(principle.propositions[key].weight * p for key, p in shares.items())
-    return Reading(score, min(readings, key=mass_of), shares)
+    return Reading(score, least(readings), shares)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from cai.flow.ask import Ask
 from cai.judge.methods.choices import Distribution, Reasoning, by_logprobs, choosing, distribution
-from cai.judge.methods.single import Prompted, Reading, Wanted, mass_of
+from cai.judge.methods.single import Prompted, Reading, Wanted, least
 from cai.judge.methods.votes import ALONE, begun
 from cai.judge.settings import Judging
 from cai.store.rows import Pair, Vote
@@ -26,10 +26,10 @@ async def score(row: Pair, principle: Principle, orders: Sequence[str], want: Ju
     """One vote, whatever the orders; its ``scores`` are the two expected ratings."""
     vote = begun(principle, ALONE, want, ask)
     first, second = [await read_one(row, each.text, principle, want, ask) for each in (row.a, row.b)]
-    least = min(first.least, second.least, key=mass_of)
+    both = least((first.least, second.least))
     if first.value is None or second.value is None:
-        return [least.on(vote)]
-    return [least.on(replace(vote, scores=(first.value, second.value)), higher(first.parts, second.parts))]
+        return [both.on(vote)]
+    return [both.on(replace(vote, scores=(first.value, second.value)), higher(first.parts, second.parts))]
 
 
 async def rated(row: Prompted, answer: str, principle: Principle, want: Wanted, ask: Ask) -> float | None:

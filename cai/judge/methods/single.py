@@ -4,18 +4,21 @@ A pairwise vote, the ``score`` stage and a reward during training all read an an
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from cai.flow.ask import Ask
 from cai.judge.methods import choices
 from cai.judge.methods.choices import Distribution
 from cai.store.rows import Message
+from cai.store.votes import STRUCTURED
 
 
-def mass_of(distribution: Distribution) -> float:
-    """What the options of a distribution held together."""
-    return distribution.mass
+def least(distributions: Sequence[Distribution]) -> Distribution:
+    """The distribution whose options held least together, as it stands for several; of them any may have been structured."""
+    found = min(distributions, key=lambda each: each.mass)
+    structured = max(each.structured for each in distributions)
+    return replace(found, kind=STRUCTURED, structured=structured) if structured else found
 
 
 class Prompted(Protocol):

@@ -19,7 +19,7 @@ from cai.stages.prefs import Prefs
 from cai.stages.revise import Revise
 from cai.stages.sample import Sample
 from cai.stages.score import Score
-from cai.store.votes import LOGPROBS, SAMPLED
+from cai.store.votes import DRAWN, LOGPROBS, SAMPLED
 from cai.train.launch import guards
 from constitution.model import Constitution
 from constitution.naming import LETTERS, RENAMED, unnamed
@@ -106,7 +106,8 @@ def not_fitted(block: Block, models: Mapping[str, ModelSpec], constitution: str)
         judge = {"constitution": constitution, "model": model or calibration.judge.get("model")}
         judge |= {key: getattr(block.want, key) for key in DECIDES}
         judge |= {"names": block.want.names}
-        judge |= {"verdict": block.want.verdict} if block.want.verdict != "auto" else {}
+        how = SAMPLED if block.want.verdict in DRAWN else block.want.verdict
+        judge |= {"verdict": how} if how != "auto" else {}
         judge |= {"verdicts": block.want.verdicts} if calibration.judge.get("verdict") == SAMPLED else {}
         if role in models and (weights := models[role].identity().get("weights")) and "weights" in calibration.judge:
             judge |= {"weights": weights, "model": calibration.judge["model"]}  # what it holds says more than its name
@@ -214,7 +215,7 @@ def _settings(want: Label) -> Problems:
         yield "combine", "is for several principles of one comparison; add `choice: all`"
     if want.samples != 1 and want.method != "cot":
         yield "samples", f"is for the method cot; {want.method} has no sampled reasoning; take it out"
-    if want.temperature is not None and want.method != "cot" and want.verdict != SAMPLED:
+    if want.temperature is not None and want.method != "cot" and want.verdict not in DRAWN:
         yield (
             "temperature",
             f"is for the method cot, or `verdict: sampled`; {want.method} has no sampled reasoning; take it out",
@@ -237,10 +238,10 @@ def _verdicts(block: Block, models: Mapping[str, ModelSpec]) -> Problems:
         yield keys[0], "is for a judge that chooses among options, and none is asked here; take it out"
     elif want.verdict == LOGPROBS and want.verdicts != usual.verdicts:
         yield "verdicts", "are for sampled verdicts, and these are read by log-probability; take it out"
-    elif want.verdict == SAMPLED and want.verdicts > 1 and _heats(want, models) == {0}:
+    elif want.verdict in DRAWN and want.verdicts > 1 and _heats(want, models) == {0}:
         yield (
             "verdict",
-            "is sampled at temperature 0, at which all samples are the same; raise it, or set `verdicts: 1`",
+            f"is {want.verdict} at temperature 0, at which all samples are the same; raise it, or set `verdicts: 1`",
         )
 
 
