@@ -29,9 +29,10 @@ async def close_thoughts(
         tags: what opens and closes a thought of this model.
         ask: answers a request; what is refused leaves the thought as it is.
     """
+    opening = tags[0] if tags[0].endswith("\n") else f"{tags[0]}\n"
     for place, finish in enumerate(reply.finishes):
         if finish == THINKING and reply.thinking and reply.thinking[place]:
-            thought = f"{tags[0]}\n{reply.thinking[place].strip()}\n{tags[1]}\n\n"
+            thought = f"{opening}{reply.thinking[place].strip()}\n{tags[1]}\n\n"
             seed = None if request.seed is None else request.seed + place
             more = replace(request, n=1, begin=thought, budget=None, seed=seed)
             try:
