@@ -33,5 +33,5 @@ class Abandonment(StoppingCriteria):
     def __init__(self, abandoned: Callable[[], bool]) -> None:
         self.abandoned = abandoned
 
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: object) -> Any:
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> Any:
         return torch.full((input_ids.shape[0],), self.abandoned(), device=input_ids.device, dtype=torch.bool)
