@@ -129,6 +129,7 @@ app.command("look")(authoring.look)
 app.command("test")(authoring.examine)
 app.command("judge-eval")(authoring.judge_eval)
 app.command("try")(authoring.attempt)
+app.command("chat")(authoring.chat)
 app.command("diff")(authoring.diff)
 
 
@@ -213,7 +214,7 @@ def main() -> None:
     except InputError as error:
         _fail(error, 2)
     except KeyboardInterrupt:
-        _end("stopped; run the same command again to go on", 1)
+        _end("stopped", 1)  # what a run keeps, its own sentence says
     except OSError as error:
         # A path that cannot be is the user's input; a full disk or a lost connection is not.
         wrong = error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)

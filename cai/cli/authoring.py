@@ -1,4 +1,4 @@
-"""The commands of a constitution's author: check, look, test, judge-eval, try, diff; ``app.py`` puts them beside the others."""
+"""Commands about constitutions, data and models: check, look, test, judge-eval, try, chat, diff; ``app.py`` has the others."""
 
 from dataclasses import replace
 
@@ -63,17 +63,19 @@ def examine(
     method: options.Method = "logprob",
     exemplars: options.Exemplars = None,
     max_tokens: options.ReasoningTokens = 512,
+    names: options.AnswerNames = "letters",
+    failed: options.Failed = False,
     threshold: options.Threshold = None,
     junit: options.Junit = None,
     as_json: options.FiguresAsJson = False,
 ) -> None:
     """Test how well a judge applies each principle, by its examples."""
-    from cai.cli.test import examine_constitution
+    from cai.cli.test import Showing, examine_constitution
     from cai.flow.terminal import line
     from cai.judge.settings import Judging
 
-    want = Judging(method, exemplars=exemplars, max_tokens=max_tokens, disagree="average")
-    accuracy = examine_constitution(constitution, model, principle or [], want, junit, as_json)
+    want = Judging(method, exemplars=exemplars, max_tokens=max_tokens, disagree="average", names=names)
+    accuracy = examine_constitution(constitution, model, principle or [], want, Showing(junit, as_json, failed))
     if threshold is not None and accuracy < threshold:
         line(f"accuracy {accuracy:.2f} is under the threshold {threshold:.2f}", error=True)
         raise typer.Exit(1)
@@ -138,6 +140,26 @@ def attempt(
         raise typer.BadParameter("--choice all has a round for each principle; leave --rounds out")
     want = Revise("model", rounds or len(ids) or 1, choice, (track,), max_tokens, temperature, top_p, exemplars)
     try_constitution(constitution, model, Trial(prompt, tag or [], ids, want, seed, show_prompt))
+
+
+def chat(
+    model: options.ChatModel,
+    vs: options.OtherModel = None,
+    blind: options.Blind = False,
+    system: options.System = "",
+    max_tokens: options.ReplyTokens = 512,
+    temperature: options.Temperature = 1.0,
+    seed: options.AnswerSeed = 0,
+) -> None:
+    """Talk with a model, or with two side by side.
+
+    In a terminal /help lists what can be typed. From a pipe, each line is a turn.
+    """
+    from cai.cli.chat import chat as talk
+    from cai.cli.chat_models import Sampling
+    from cai.cli.chat_session import ChatWishes
+
+    talk(model, vs, ChatWishes(system, Sampling(temperature, max_tokens, seed), blind))
 
 
 def diff(

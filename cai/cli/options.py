@@ -70,6 +70,10 @@ AccountsAsJson = Annotated[bool, Option("--json", help="Print the accounts as JS
 OnlyPrinciples = Annotated[Texts, Option(metavar="ID", help="Only this principle; may be given more than once.")]
 Method = Annotated[str, Option(help="logprob, cot, debate, critique, score or rank; as in a recipe's label.")]
 ReasoningTokens = Annotated[int, Option(metavar="N", min=1, max=10**7, help="The most tokens of the reasoning.")]
+AnswerNames = Annotated[str, Option(help="What answers are called: letters, numbers, words or brackets.")]
+Failed = Annotated[
+    bool, Option("--failed", help="Show each example that was not right: answers, the judge's words, what it was sent.")
+]
 Threshold = Annotated[
     float | None, Option(metavar="SHARE", min=0, max=1, help="Exit with 1 under this accuracy, such as 0.8.")
 ]
@@ -110,6 +114,22 @@ DrawSeed = Annotated[int, Option(min=0, max=2**31 - 1, help="Another seed, other
 ExamFolder = Annotated[
     Path | None, Option(metavar="DIR", help="Where it goes; runs/exam-<data> or search-<data> unless told.")
 ]
+
+# cai chat
+ChatModel = Annotated[
+    str,
+    Argument(
+        metavar="MODEL",
+        help="A run's role (RUN/ROLE), a recipe's (RECIPE.yaml#ROLE), or a model named as for cai test.",
+    ),
+]
+OtherModel = Annotated[
+    str | None,
+    Option("--vs", metavar="MODEL", help="Another model, to answer the same beside it; vote with 1, 2 or t."),
+]
+System = Annotated[str, Option(metavar="TEXT", help="The system message.")]
+Blind = Annotated[bool, Option("--blind", help="With --vs: hide whose answer is whose until you vote, or the end.")]
+AnswerSeed = Annotated[int, Option(min=0, max=2**31 - 1, help="Another seed, other answers.")]
 
 # cai try
 Question = Annotated[str, Argument(metavar="PROMPT", help="What the person asks.")]

@@ -6,6 +6,7 @@ from, which speaks as fast. Of training it says how much memory it takes (``cai.
 how long; evaluation and report are not in it.
 """
 
+import asyncio
 import hashlib
 import heapq
 import shutil
@@ -18,7 +19,7 @@ from pathlib import Path
 from cai.cli import plan_table
 from cai.cli.plan_table import Estimate, Plan
 from cai.data.prompts import PromptSource, read
-from cai.errors import UserError
+from cai.errors import RunError, UserError
 from cai.flow.screen import Screen
 from cai.flow.terminal import line
 from cai.models.bundled import resolve
@@ -28,7 +29,7 @@ from cai.recipe.block import Block, asks_reward_model, named_roles
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
 from cai.run.context import Run
-from cai.run.walk import go
+from cai.run.walk import walk
 from cai.stages.ppo import SERVER_SHARE, Ppo
 from cai.stages.train import Train
 from cai.store.files import write_lines
@@ -51,8 +52,13 @@ def plan_run(
     """What a run will take; see ``plan`` for the counts."""
     screen = Screen()
     screen.console.stderr = as_json
-    with scratch(out) as folder:
-        outlook = plan(load_recipe(recipe, list(overrides)), folder, *counts, screen)
+    try:
+        with scratch(out) as folder:
+            outlook = plan(load_recipe(recipe, list(overrides)), folder, *counts, screen)
+    except KeyboardInterrupt:
+        raise RunError(
+            "stopped before anything could be said; a plan keeps nothing, and begins anew each time"
+        ) from None
     if as_json:
         line(json_text(plan_table.as_json(outlook, price)))
     else:
@@ -71,6 +77,9 @@ def scratch(out: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(dir=out, prefix=".plan-"))
     try:
         yield folder
+    except KeyboardInterrupt:
+        shutil.rmtree(folder)
+        raise
     except BaseException:
         for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before the folder
             if path.is_dir() and not path.is_symlink():
@@ -113,7 +122,7 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
     singly = {role: replace(spec, batch=False) for role, spec in recipe.models.items()}  # a batch may take a day
     run = Run(replace(recipe, blocks=tuple(sampled(recipe, sample, folder)), models=singly), folder, screen)
     run.streams = False  # so that each stage's seconds are its own
-    go(run)
+    asyncio.run(walk(run))
     flying = max((bar.slots.peak for bar in screen.by_name.values() if isinstance(bar.slots, Slots)), default=0)
     whole = sum(counts.values())
     scale = (prompts or whole) / whole

@@ -1,7 +1,8 @@
-"""What several commands do: bring up the one model that was named, and look at words that have to be known."""
+"""What several commands do: bring up the models that were named, and look at words that have to be known."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from cai.errors import UserError
@@ -21,14 +22,21 @@ def with_model(spec: ModelSpec, screen: Screen, work: Callable[[Model], Awaitabl
     """What the work gives, once its model is up; raises as ``open_model`` and the work."""
 
     async def whole() -> T:
-        if spec.hosted:
-            screen.say(f"starting {spec.kind} with {spec.title} …")
-        async with open_model(spec, bundled.cache_folder().parent / "logs") as up:
-            if isinstance(model := bare(up), Notifier):
-                model.say = screen.say
+        async with model_up(spec, screen) as up:
             return await work(up)
 
     return asyncio.run(whole())
+
+
+@asynccontextmanager
+async def model_up(spec: ModelSpec, screen: Screen) -> AsyncIterator[Model]:
+    """A model that was named, up until the block is left; raises as ``open_model``."""
+    if spec.hosted:
+        screen.say(f"starting {spec.kind} with {spec.title} …")
+    async with open_model(spec, bundled.cache_folder().parent / "logs") as up:
+        if isinstance(model := bare(up), Notifier):
+            model.say = screen.say
+        yield up
 
 
 def one_of(option: str, word: str, words: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cai.cli.shared import one_of, with_model
@@ -9,24 +10,40 @@ from cai.errors import UserError
 from cai.flow.screen import Screen
 from cai.flow.terminal import line
 from cai.judge import examples
-from cai.judge.methods import METHODS
+from cai.judge.methods import BESIDE, METHODS
 from cai.judge.settings import Judging
 from cai.models.types import Model
 from cai.recipe.models import command_model
 from cai.report import examples as examples_report
+from cai.report import failures
 from constitution.load import load
+from constitution.model import Constitution
+from constitution.naming import LETTERS, NAMINGS, RENAMED, unnamed
 from constitution.visible import json_text
 
 
-def examine_constitution(
-    path: Path, model: str, principles: Sequence[str], want: Judging, junit: Path | None, as_json: bool
-) -> float:
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What is shown of a test.
+
+    Attributes:
+        junit: a file for CI.
+        failed: whether each example that was not right is shown, rather than the table alone.
+    """
+
+    junit: Path | None = None
+    as_json: bool = False
+    failed: bool = False
+
+
+def examine_constitution(path: Path, model: str, principles: Sequence[str], want: Judging, show: Showing) -> float:
     """Judge every example, show what came of it, and return the accuracy over all."""
     one_of("--method", want.method, [name for name, each in METHODS.items() if each.needs == "judgment"])
     constitution, spec, screen = load(path), command_model(model), Screen()
-    if junit:
-        _check_writable(junit)
-    if as_json:
+    _check_names(constitution, want)
+    if show.junit:
+        _check_writable(show.junit)
+    if show.as_json:
         screen.console.stderr = True
     cases = examples.testable(constitution, principles)
     began = time.monotonic()
@@ -37,8 +54,9 @@ def examine_constitution(
             return up.name, await examples.examine(constitution, principles, up, want, bar.advance)
 
     name, results = with_model(spec, screen, judge)
-    if as_json:
-        line(json_text(examples_report.as_json(constitution, name, want.method, results)))
+    if show.as_json:
+        more = {"failed": failures.plain(results)} if show.failed else {}
+        line(json_text({**examples_report.as_json(constitution, name, want.method, results), **more}))
     else:
         screen.say(
             f"{constitution.name}, judged by {name} ({want.method}, by {examples_report.read_as(results)}, both orders), "
@@ -49,9 +67,29 @@ def examine_constitution(
             screen.say(f"Worse than a coin. {question}")
         if untested := examples.untested(constitution, principles):
             screen.say(f"not tested, as they have no examples or no judgment question: {', '.join(untested)}")
-    if junit:
-        examples_report.write_junit(junit, constitution, results)
+        if show.failed:
+            failures.show(results, screen.console)
+    if show.junit:
+        examples_report.write_junit(show.junit, constitution, results)
     return examples.score(results).accuracy or 0.0
+
+
+def _check_names(constitution: Constitution, want: Judging) -> None:
+    """Before the judge is asked in words that do not go together.
+
+    Raises:
+        UserError: there are no such names, the method shows none, or the constitution has letters of its own.
+    """
+    one_of("--names", want.names, NAMINGS)
+    if want.names != LETTERS and want.method not in BESIDE:
+        raise UserError(
+            f"--names is for two answers beside each other, which {want.method} does not show; leave it out"
+        )
+    if want.names in RENAMED and (place := next(unnamed(constitution, want.layout), "")):
+        raise UserError(
+            f"--names {want.names}: {place} of {constitution.name} calls answers by letters that cannot be replaced; write them "
+            "there as (A) and (B), or leave --names out"
+        )
 
 
 def _check_writable(path: Path) -> None:

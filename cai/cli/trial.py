@@ -1,6 +1,6 @@
 """``cai try``: one chain, shown as it comes: draft, critique, revision, and what the revision changed, word by word."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from cai.models.concurrency import Slots
 from cai.models.types import Model, Reply, Request
 from cai.recipe.models import command_model
 from cai.report.differences import difference
+from cai.report.requests import lines_of
 from cai.stages.revise import Revise, answer, chosen, revised_under
 from cai.store.rows import Draft, Prompt, content_id, is_text
 from constitution import draw
@@ -26,7 +27,6 @@ from constitution.load import load
 from constitution.model import Constitution, Principle
 from constitution.source import nearest
 from constitution.visible import visible
-from constitution.wording import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +148,8 @@ def _print_indented(console: Console, text: Text) -> None:
 def _print_request(console: Console, request: Request) -> None:
     console.print(Text("sent:", style="bold dim"))
     # Exact to the letter: no wrapping, no markup, no tab made spaces; so not through the console's layout.
-    console.file.write("".join(f"{visible(line)}\n" for line in _request_lines(request)))
+    console.file.write("".join(f"{visible(line)}\n" for line in lines_of(request)))
     console.file.flush()
-
-
-def _request_lines(request: Request) -> Iterator[str]:
-    for message in request.messages:
-        yield f"<<{message['role']}>>\n{message['content']}"
-    if request.prompt:
-        yield request.prompt
-    stops = f", stops {list(request.stop)}" if request.stop else ""
-    yield f"<<seed {request.seed}, at most {count(request.max_tokens, 'token')}, temperature {request.temperature:g}{stops}>>"
 
 
 def try_constitution(path: Path, model: str, trial: Trial) -> None:

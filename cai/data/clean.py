@@ -32,6 +32,13 @@ _META = re.compile(
     r"the assistant['\u2019]s (?:last |previous |first )?(?:answer|response|reply))",
     re.I,
 )
+_TASK = re.compile(
+    r"\b(?:my|your|(?:person|user|human|model)['\u2019]s) (?:last|previous) (?:answer|response|reply)\b|"
+    r"\A\W*(?:the|my) (?:response|reply|revision) is\s*:",
+    re.I,
+)
+"""In the first answer of a conversation there is none before that it could speak of, but the one it was to revise."""
+_ANSWERS = re.compile(r"\b(?:answer|response|reply|revision)", re.I)
 _BOILERPLATE = re.compile(
     r"\b(?:as an? (?:ai|artificial intelligence|language model)|i['\u2019]?m (?:just |only )?an? (?:ai|language model)|"
     r"i (?:do not|don['\u2019]t) have (?:personal )?(?:opinions|feelings|beliefs)|my training data)\b",
@@ -66,8 +73,13 @@ class Exchange:
 
 def meta_talk(exchange: Exchange) -> bool:
     """Speaks of the revision instead of to the person: "Here is the revised response"; or repeats the request."""
-    talks = _META.search(exchange.text[:300]) or _META.search(exchange.text[-200:])
-    return "leaked_request" in exchange.flags or (bool(talks) and not _META.search(exchange.asked))
+    if "leaked_request" in exchange.flags:
+        return True
+    ends, asked = (exchange.text[:300], exchange.text[-200:]), exchange.asked
+    if any(map(_META.search, ends)) and not _META.search(asked):
+        return True
+    first = all(each["role"] != "assistant" for each in exchange.messages)
+    return first and any(map(_TASK.search, ends)) and not _ANSWERS.search(asked)
 
 
 def boilerplate(exchange: Exchange) -> bool:

@@ -33,6 +33,7 @@ LABELS = (
 )
 """Where a label is looked for, in this order."""
 TIES = ("tie", "tied", "draw", "both", "neither", "equal", "same", "both bad", "bothbad", "both good", "no preference")
+NEITHER = "[[c]]"
 HOT, COLD = ("1", "true"), ("0", "false")
 SAYS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 """Keys of ``columns`` that name a value of the label, and what that stands for."""
@@ -199,9 +200,9 @@ def value_of(label: object) -> str:
 
 
 def is_tie(label: object) -> bool:
-    """Whether a label's word is one for a tie."""
+    """Whether a label's word is one for a tie; "[[C]]" is one where judges write "[[A]]" and "[[B]]" (Zheng et al. 2023)."""
     word = _bare(label)
-    return word in TIES or bool(re.match(r"tie\b", word))
+    return word in TIES or bool(re.match(r"tie\b", word)) or value_of(label) == NEITHER
 
 
 def side_of(label: object, data: Mapping[str, object], form: Form) -> float | None:
@@ -209,13 +210,18 @@ def side_of(label: object, data: Mapping[str, object], form: Form) -> float | No
     two things at once."""
     if not isinstance(label, str) or not label.strip() or number_of(label) is not None:
         return None
-    sides = {0.5} if is_tie(label) else set[float]()
+    sides = {0.5} if is_tie(label) and not _of_third(label, data, form) else set[float]()
     sides |= _sides(label.strip().lower(), (form.a.lower(), form.b.lower()))
     sides |= _place(_bare(label), form)
     sides |= _comparison(_bare(label), form)
     sides |= _sides(label.strip().lower(), _models(data, form))
     sides |= _sides(label.strip(), (str(data.get(form.a)).strip(), str(data.get(form.b)).strip()))
     return sides.pop() if len(sides) == 1 else None
+
+
+def _of_third(label: str, data: Mapping[str, object], form: Form) -> bool:
+    """Whether "[[C]]" may be the third of three answers."""
+    return value_of(label) == NEITHER and any(suffix(each) == "c" for each in data if each not in (form.a, form.b))
 
 
 @cache

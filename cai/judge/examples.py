@@ -8,7 +8,7 @@ shorter one.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cai.errors import RowError, UserError
 from cai.flow.ask import Ask, generator
@@ -17,21 +17,50 @@ from cai.judge.exam import doubt
 from cai.judge.settings import Judging
 from cai.judge.statistics import wilson
 from cai.models.concurrency import Slots
-from cai.models.types import Model
+from cai.models.types import Model, Reply, Request
 from cai.store.rows import Draft, Pair, Vote
 from constitution.model import Constitution, Example, Principle
 from constitution.source import nearest
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request as the judge was sent it, and its reply; None where it gave none."""
+
+    request: Request
+    reply: Reply | None = None
+
+
+@dataclass(slots=True)
+class RecordedAsk(Ask):
+    """An ``Ask`` that keeps what was asked through it."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    async def __call__(self, request: Request) -> Reply:
+        """See ``Ask``."""
+        self.exchanges.append(Exchange(request))
+        place = len(self.exchanges) - 1
+        reply = await Ask.__call__(self, request)
+        self.exchanges[place] = Exchange(request, reply)
+        return reply
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedExample:
-    """One example with the judge's votes in both orders; ``error`` says why there are none."""
+    """One example with the judge's votes in both orders.
+
+    Attributes:
+        error: why there are none.
+        exchanges: all that the judge was sent of it, and what it replied.
+    """
 
     principle: str
     number: int
     example: Example
     votes: tuple[Vote, ...]
     error: str = ""
+    exchanges: tuple[Exchange, ...] = ()
 
     @property
     def p_better(self) -> float | None:
@@ -113,14 +142,14 @@ async def examine(
 
     async def one(principle: Principle, number: int, example: Example) -> JudgedExample:
         row = _pair(principle, number, example)
-        ask = Ask(model, slots, constitution, row.id, generator(0, "test", row.id))
+        ask, votes, why = RecordedAsk(model, slots, constitution, row.id, generator(0, "test", row.id)), (), ""
         try:
             [preference] = await compare(row, [principle], want, ask)
-            outcome = JudgedExample(principle.id, number, example, preference.votes)
+            votes = preference.votes
         except RowError as error:
-            outcome = JudgedExample(principle.id, number, example, (), str(error))
+            why = str(error)
         on_row()
-        return outcome
+        return JudgedExample(principle.id, number, example, votes, why, tuple(ask.exchanges))
 
     return list(await asyncio.gather(*(one(*each) for each in testable(constitution, only))))
 

@@ -24,6 +24,12 @@ class Batches:
         self.answer, self.shape = answer, shape
         self.waiting: list[tuple[Request, asyncio.Future[Reply]]] = []
         self.worker: asyncio.Task[None] | None = None
+        self.current: list[asyncio.Future[Reply]] = []
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits any more for what is being answered, so that it may as well end."""
+        return bool(self.current) and all(future.cancelled() for future in self.current)
 
     async def ask(self, request: Request) -> Reply:
         """One request's reply; raises as ``Model.ask``."""
@@ -35,8 +41,8 @@ class Batches:
 
     async def _work(self) -> None:
         await asyncio.sleep(GATHER_SECONDS)
-        while self.waiting:
-            batch = self._next()
+        while batch := self._next():
+            self.current = [future for _, future in batch]
             try:
                 replies = await asyncio.to_thread(self.answer, [request for request, _ in batch])
             except Exception as error:  # every caller waits for its future: none may be left behind
@@ -49,8 +55,9 @@ class Batches:
                     future.set_exception(reply) if isinstance(reply, RowError) else future.set_result(reply)
 
     def _next(self) -> list[tuple[Request, asyncio.Future[Reply]]]:
-        """The oldest request and those that can share its batch."""
-        first = self.shape(self.waiting[0][0])
+        """The oldest request and those that can share its batch; none where nobody waits."""
+        self.waiting = [each for each in self.waiting if not each[1].cancelled()]
+        first = self.shape(self.waiting[0][0]) if self.waiting else None
         batch = [each for each in self.waiting if self.shape(each[0]) == first][:BATCH]
         self.waiting = [each for each in self.waiting if each not in batch]
         return batch

@@ -12,6 +12,7 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     LogitsProcessorList,
+    StoppingCriteriaList,
     TemperatureLogitsWarper,
     TopPLogitsWarper,
 )
@@ -23,7 +24,7 @@ from cai.models.bundled import resolve
 from cai.models.dialect import gives_no_score
 from cai.models.forcing import BUDGET, close_thoughts
 from cai.models.replies import text_sample, thought_counts
-from cai.models.sampling import GumbelNoise
+from cai.models.sampling import Abandonment, GumbelNoise
 from cai.models.spec import ModelSpec
 from cai.models.templates import QUESTION, ChatTemplate, ends
 from cai.models.thoughts import open_tags
@@ -132,6 +133,7 @@ class Local:
             max_new_tokens=_most_tokens(first),
             do_sample=False,
             logits_processor=steps,
+            stopping_criteria=StoppingCriteriaList([Abandonment(lambda: self.batches.abandoned)]),
             stop_strings=list(first.stop) if first.stop and first.budget is None else None,  # they end no thought
             tokenizer=self.tokenizer,
             pad_token_id=self.tokenizer.pad_token_id,

@@ -1,10 +1,10 @@
-"""Sampling that depends on a row's own seed alone, whoever shares its batch."""
+"""Sampling that depends on a row's own seed alone, whoever shares its batch, and ends where nobody waits for it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from transformers import LogitsProcessor
+from transformers import LogitsProcessor, StoppingCriteria
 
 
 class GumbelNoise(LogitsProcessor):
@@ -21,3 +21,17 @@ class GumbelNoise(LogitsProcessor):
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> Any:
         rows = [torch.rand(scores.shape[-1], generator=each, device=each.device) for each in self.generators]
         return scores / self.temperature - torch.log(-torch.log(torch.stack(rows).clamp_min(1e-20))).to(scores)
+
+
+class Abandonment(StoppingCriteria):
+    """Ends a batch that nobody waits for any more, such as an answer that a person stopped.
+
+    Args:
+        abandoned: asked after each token.
+    """
+
+    def __init__(self, abandoned: Callable[[], bool]) -> None:
+        self.abandoned = abandoned
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> Any:
+        return torch.full((input_ids.shape[0],), self.abandoned(), device=input_ids.device, dtype=torch.bool)

@@ -8,6 +8,8 @@ sentence tags are part of an answer, which may well speak of them; and of any ot
 import re
 from collections.abc import Iterable, Iterator
 
+from cai.models.code import Code
+
 TAGS = (
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -44,12 +46,15 @@ _FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
 _TOKEN = re.compile(r"<\|(?:start|end|return|channel|message|call|constrain)\|>")
 _BARE = re.compile(r"analysis(?=[A-Z]|.*assistantfinal)", re.S)
 """gpt-oss where a server leaves out the tokens between its channels, so that their names stand in the text."""
+_SPACE = re.compile(r"\s*")
 _QUOTES = "`'\"\u2018\u2019\u201c\u201d"
 
 
 FEW = 5
 """Words between two tags in the middle of a sentence: of no more it is believed that they are spoken of."""
 
+Cut = tuple[str, int | None]
+"""A thought, and the place of what is said after it; None where it is not closed, or that cannot be told."""
 Parts = tuple[str, str, bool]
 """The thought, the answer, and whether that cannot be told, as the thought was not closed or closed more than once."""
 
@@ -76,20 +81,31 @@ WORDS = ("analysis", *(opening for opening, _ in SENTENCES))
 
 
 def parts_of(text: str, in_thought: bool = False) -> Parts:
-    """A text → its parts.
+    """A text → its parts, in a time that grows as the text does, however often a model repeats itself.
 
     Args:
         in_thought: whether the template is known to open a thought, so that a text which closes none is all thought.
     """
     if not (in_thought or "<" in text or "[" in text or "\u25c1" in text or text.lstrip().startswith(WORDS)):
         return "", text, False  # most texts, at once
-    thought, answer, unclosed = _first(text, in_thought)
-    while not unclosed and (thought or answer != text) and _OPENINGS.match(answer):  # one thought after the other
-        more, answer, unclosed = _first(answer, False)
-        thought = f"{thought}\n{more}".strip()
-    if not unclosed:
-        thought, answer, unclosed = _later(thought, answer)
-    return thought, answer if answer == text else _unwrap(answer), unclosed
+    start, thoughts = _skip(text), list[str]()
+    if text.startswith((CHANNEL, f"<|start|>assistant{CHANNEL}"), start):
+        thought, text, unclosed = _channels(text[start:])
+        cut, code = (thought, None if unclosed else 0), Code(text)
+    else:
+        code = Code(text)
+        cut = _first(text, code, start)
+    if cut is None:
+        return (text.strip(), "", True) if in_thought else _later(text, code, thoughts, 0)
+    while True:  # one thought after the other
+        thought, after = cut
+        thoughts.append(thought)
+        if after is None:
+            return _joined(thoughts), "", True
+        opening = _OPENINGS.match(text, after)
+        if not opening:
+            return _later(text, code, thoughts, after)
+        cut = _parts(text, code, opening.end(), *_MARKS[opening[0].lower()])
 
 
 def answer_to(prompt: str, text: str) -> str:
@@ -110,50 +126,58 @@ def skips_thought(prompt: str) -> bool:
 
 def closes_alone(text: str) -> bool:
     """Whether a thought is closed that the text did not open."""
-    return not _OPENINGS.match(text.lstrip()) and bool(_alone(text))
+    return not _OPENINGS.match(text, _skip(text)) and bool(_alone(text, Code(text)))
 
 
-def _first(text: str, in_thought: bool) -> Parts:
-    start = text.lstrip()
-    if start.startswith((CHANNEL, f"<|start|>assistant{CHANNEL}")):
-        return _channels(start)
-    if _BARE.match(start):
-        return _parts(start.removeprefix("analysis"), re.compile("(?!)"), _word("assistantfinal"))
-    if opening := _OPENINGS.match(start):
-        return _parts(start[opening.end() :], *_MARKS[opening[0].lower()])
-    if marks := _alone(text):
-        return _parts(text, *marks)
-    return (text.strip(), "", True) if in_thought else ("", text, False)
+def _skip(text: str, place: int = 0) -> int:
+    """The first place from one on that is no space."""
+    space = _SPACE.match(text, place)
+    return space.end() if space else place
 
 
-def _parts(text: str, opening: re.Pattern[str], closing: re.Pattern[str]) -> Parts:
-    end = closing.search(text)
-    if not end or _closed_in_code(text, end):
-        return text.strip(), "", True
+def _joined(thoughts: Iterable[str]) -> str:
+    return "\n".join(filter(None, thoughts)).strip()
+
+
+def _first(text: str, code: Code, start: int) -> Cut | None:
+    """The thought that a text begins with; None where it begins with none."""
+    if _BARE.match(text, start):
+        return _parts(text, code, start + len("analysis"), re.compile("(?!)"), _word("assistantfinal"))
+    if opening := _OPENINGS.match(text, start):
+        return _parts(text, code, opening.end(), *_MARKS[opening[0].lower()])
+    marks = _alone(text, code)
+    return _parts(text, code, 0, *marks) if marks else None
+
+
+def _parts(text: str, code: Code, start: int, opening: re.Pattern[str], closing: re.Pattern[str]) -> Cut:
+    """The thought that begins at a place, and where what is said after it does."""
+    end = closing.search(text, start)
+    if not end or code.closes_behind(start, end.span()):
+        return text[start:].strip(), None
     again = closing.search(text, end.end())
-    while again and _spoken_of(text, again):
+    while again and _spoken_of(text, code, again, start):
         again = closing.search(text, again.end())
     if again and not opening.search(text, end.end(), again.start()):
-        return text.strip(), "", True  # closed once more: which is the end of the thought?
-    return text[: end.start()].strip(), text[end.end() :].strip(), False
+        return text[start:].strip(), None  # closed once more: which is the end of the thought?
+    return text[start : end.start()].strip(), _skip(text, end.end())
 
 
-def _alone(text: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
+def _alone(text: str, code: Code) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
     """The tags of which a text has the closing one alone."""
     places: dict[str, int] = {}  # from which on an opening one is looked for
     for tag in _CLOSING_TAGS.finditer(text):
         name = tag[0].lower()
         opening, closing = _MARKS[name]
         before = opening.search(text, places.get(name, 0), tag.start())
-        if not before and not _spoken_of(text, tag):
+        if not before and not _spoken_of(text, code, tag, 0):
             return opening, closing
         places[name] = before.start() if before else tag.end()
     return None
 
 
-def _spoken_of(text: str, closing: re.Match[str]) -> bool:
-    """Whether a closing tag closes nothing, as it stands in quotes or in code."""
-    return _quoted(text, closing) or _closed_in_code(text, closing)
+def _spoken_of(text: str, code: Code, closing: re.Match[str], start: int) -> bool:
+    """Whether a closing tag closes nothing, as it stands in quotes or in code; of a text that begins at a place."""
+    return _quoted(text, closing) or code.closes_behind(start, closing.span())
 
 
 def _quoted(text: str, tag: re.Match[str]) -> bool:
@@ -161,47 +185,45 @@ def _quoted(text: str, tag: re.Match[str]) -> bool:
     return text[start - 1 : start] in tuple(_QUOTES) and text[end : end + 1] in tuple(_QUOTES)
 
 
-def _later(thought: str, answer: str) -> Parts:
-    """Thoughts after the first words of the answer."""
-    place = 0
-    while tag := next(_openings(answer, place), None):
+def _later(text: str, code: Code, thoughts: list[str], start: int) -> Parts:
+    """Thoughts after the first words of an answer, which begins at a place; ``thoughts`` came before it."""
+    whole, pieces, fences = not thoughts, list[str](), 0  # what is said between thoughts, and the fences in that
+    piece = line = place = seen = start
+    while tag := next(_openings(text, code, place, (piece, fences)), None):
         opening, closing = _MARKS[tag[0].lower()]
-        start, before = tag.end(), answer[: tag.start()]
-        end = closing.search(answer, start)
-        line = before.rpartition("\n")[2].rstrip()
-        if end and line and line[-1] not in ".!?" and len(answer[start : end.start()].split()) <= FEW:
+        line, seen = max(line, text.rfind("\n", seen, tag.start()) + 1), tag.start()
+        end, last = closing.search(text, tag.end()), _last(text, line, tag.start())
+        if end and last and last not in ".!?" and len(text[tag.end() : end.start()].split()) <= FEW:
             place = end.end()
             continue
-        more, after, unclosed = _parts(answer[start:], opening, closing)
-        if line or unclosed:
-            return f"{thought}\n{answer}".strip(), "", True
-        thought = f"{thought}\n{more}".strip()
-        answer = f"{before.rstrip()}\n\n{after}".strip()
-        place = len(before.rstrip())
-    return thought, answer, False
+        more, after = _parts(text, code, tag.end(), opening, closing)
+        if last or after is None:
+            return _joined([*thoughts, "\n\n".join(filter(None, [*pieces, text[piece:]]))]), "", True
+        thoughts.append(more)
+        pieces.append(text[piece : tag.start()].strip())
+        fences += code.count(piece, tag.start())
+        whole, piece = False, after
+        line = place = seen = after
+    if whole:
+        return "", text, False
+    return _joined(thoughts), _unwrap("\n\n".join(filter(None, [*pieces, text[piece:].strip()]))), False
 
 
-def _openings(text: str, start: int) -> Iterator[re.Match[str]]:
-    """The tags from a place on that open a thought: those that stand neither in code nor in quotes."""
-    tags = _OPENING_TAGS.finditer(text, start)
-    return (each for each in tags if not _quoted(text, each) and not _in_code(text, each.start()))
+def _last(text: str, start: int, end: int) -> str:
+    """The last letter between two places that is no space; empty where there is none."""
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return text[end - 1] if end > start else ""
 
 
-def _in_code(text: str, place: int) -> bool:
-    """Whether a place is within a block of code, or a piece of it in a line."""
-    fences = text.count("```", 0, place)
-    line = text[text.rfind("\n", 0, place) + 1 : place].replace("```", "")
-    return fences % 2 == 1 or line.count("`") % 2 == 1
+def _openings(text: str, code: Code, place: int, begun: tuple[int, int]) -> Iterator[re.Match[str]]:
+    """The tags from a place on that open a thought: those that stand neither in code nor in quotes.
 
-
-def _closed_in_code(text: str, closing: re.Match[str]) -> bool:
-    """Whether a closing tag is within code that ends behind it: code that a thought has left open ends with the thought."""
-    start, end = closing.span()
-    if "`" not in text or not _in_code(text, start):
-        return False
-    if text.count("```", 0, start) % 2 == 1:
-        return text.count("```", end) % 2 == 1
-    return text[end:].partition("\n")[0].replace("```", "").count("`") % 2 == 1
+    Args:
+        begun: where what is said began, and how many fences had stood in what was said before.
+    """
+    tags = _OPENING_TAGS.finditer(text, place)
+    return (each for each in tags if not _quoted(text, each) and not code.holds(each.start(), *begun))
 
 
 def _unwrap(answer: str) -> str:

@@ -18,9 +18,11 @@ from constitution.schema import Validator, describe, problems
 from constitution.shipped import find
 from constitution.source import Keys, Problem, Source, Yaml, complain, parse_yaml
 
+SCORER = "ForSequenceClassification"
+"""How the architectures of reward models end."""
 HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+", re.ASCII)
 Wrong = Callable[[Keys, str], None]
-COMMAND = Path("--model")
+COMMAND = "--model"
 REQUEST_KEYS = ("headers_env", "extra_body", "thinking", *SAMPLING)
 """How servers are asked, in which roles may differ."""
 COMBINE_KEYS = ("combine", "safety", "threshold", "spread")
@@ -93,54 +95,67 @@ def read_weights(name: str, keys: Keys, beside: Path, wrong: Wrong) -> str:
     if path is not None:
         if not (path / "config.json").exists():
             wrong(keys, f"{path} is not a model's folder: it has no config.json")
+        elif keys[-1:] in (("vllm",), ("local",)) and _scores(path):
+            wrong(keys, f"{path} is a reward model, which writes no answers; name another, or give it by `reward`")
         return str(path.resolve())
     if not HUB_ID.fullmatch(name):
         wrong(keys, f"there is no model at {name}; give a folder, a Hub id (owner/name) or bundled/smollm2-135m")
     return name
 
 
-def command_model(text: str, prefer: str = "vllm") -> ModelSpec:
+def _scores(folder: Path) -> bool:
+    """Whether a folder's model gives scores alone: loaded as one that writes, it would get a random last layer, in silence."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    names = config.get("architectures") if isinstance(config, dict) else None
+    return isinstance(names, list) and bool(names) and all(str(each).endswith(SCORER) for each in names)
+
+
+def command_model(text: str, prefer: str = "vllm", option: str = COMMAND) -> ModelSpec:
     """A model named on the command line.
 
     Args:
         text: a Hub id, a folder or ``bundled/…``; the URL of a server, with ``#NAME`` where it has several models; a
             script of answers (``….yaml``); or a recipe's block, such as ``{vllm: ID, max_len: 8192}``.
         prefer: "vllm", "local" or "reward", for a name alone; "local" where vLLM is not installed.
+        option: where it was said, for sentences.
 
     Raises:
         InputError: it names no model, or one that cannot be reached from here.
     """
     text, machine = text.strip(), this_machine()
     if not text:
-        raise UserError("--model is empty; name a model, such as bundled/smollm2-135m or a server's URL")
+        raise UserError(f"{option} is empty; name a model, such as bundled/smollm2-135m or a server's URL")
     if text.startswith("{"):
-        spec = _from_block(text)
+        spec = _from_block(text, option)
     elif text.startswith(("http://", "https://")):
         url, _, name = text.partition("#")
         if not _is_url(url):
-            raise UserError(f"--model: {describe(url)} is no URL, such as http://host:8000/v1; write its host")
+            raise UserError(f"{option}: {describe(url)} is no URL, such as http://host:8000/v1; write its host")
         spec = ModelSpec("model", endpoints=(url,), model=name)
     else:
         name = prefer if prefer != "vllm" or "vllm" in machine.packages else "local"
         kind = "scripted" if text.endswith((".yaml", ".yml")) else name
-        spec = _spec({kind: text}, Source(COMMAND, {}, {}))
+        spec = _spec({kind: text}, Source(Path(option), {}, {}))
     if spec.rewards:
-        raise UserError("--model: rewards combines the roles of a recipe; name one reward model here")
+        raise UserError(f"{option}: rewards combines the roles of a recipe; name one reward model here")
     if spec.served:
         vllm.check(spec, machine)
     elif spec.kind in ("local", "reward") and "transformers" not in machine.packages:
         raise UserError(
-            f"--model: neither vLLM nor transformers is installed; name a server's URL, or run: {install('train')}"
+            f"{option}: neither vLLM nor transformers is installed; name a server's URL, or run: {install('train')}"
         )
     elif spec.kind in ("local", "reward") and own_code.needed(spec.weights or spec.reward):
-        raise UserError(f"--model: {spec.weights or spec.reward} {own_code.UNKNOWN}")
+        raise UserError(f"{option}: {spec.weights or spec.reward} {own_code.UNKNOWN}")
     elif spec.kind == "scripted":
         scripted.read_script(Path(spec.scripted))
     return spec
 
 
-def _from_block(text: str) -> ModelSpec:
-    source = parse_yaml(text, COMMAND)
+def _from_block(text: str, option: str) -> ModelSpec:
+    source = parse_yaml(text, Path(option))
     complain(problems(source, _validator()))
     return _spec(source.data, source)
 
@@ -148,7 +163,7 @@ def _from_block(text: str) -> ModelSpec:
 def _spec(block: Yaml, source: Source) -> ModelSpec:
     mistakes: list[Problem] = []
     spec = read_model("model", block, (), Path(), lambda keys, text: mistakes.append(source.problem(keys, text)))
-    complain([Problem(COMMAND, 0, "", problem.text) for problem in mistakes])
+    complain([Problem(source.path, 0, "", problem.text) for problem in mistakes])
     return spec
 
 

@@ -202,8 +202,9 @@ def _words(constitution: Constitution, principle: Principle, want: Revise | Labe
     """All that is sent under a principle beside the row's own words."""
     if isinstance(want, Revise):
         critique = ask.critique(constitution, principle, PROMPT, A, Style(want.exemplars))
-        judgment = judging.judgment(constitution, principle, PROMPT, (A, B)) if want.judge else None
-        line = _lines(constitution, forms.verdict(constitution)) if want.judge else ""
+        style = Style(names=want.names)
+        judgment = judging.judgment(constitution, principle, PROMPT, (A, B), style) if want.judge else None
+        line = _lines(constitution, forms.verdict(constitution, names=want.names)) if want.judge else ""
         return principle.id, ask.revision(constitution, critique, C, principle), judgment, line
     if isinstance(want, Score) or want.method not in ("logprob", "cot"):
         # The other methods say more than one thing; every word that they might say stands for what they do.

@@ -25,6 +25,7 @@ from cai.store.ledger import ADDED, Wins
 from cai.store.rows import Answers, Draft, Drop, Pair, Preference, Prompt, content_key
 from constitution import ask as asking
 from constitution import read
+from constitution.naming import LETTERS
 
 EQUAL, EMPTY, FIRST_EMPTY = "equal_answers", "empty_answer", "first_model_empty_answer"
 """Why answers are not compared: the model's own is empty, or that of the first model alone."""
@@ -37,7 +38,7 @@ class Evaluate:
     Attributes:
         models: roles; each after the first is compared with the first.
         judge: the role that compares.
-        method, exemplars, disagree, verdict, verdicts: as in ``label``.
+        method, exemplars, disagree, verdict, verdicts, names: as in ``label``.
         limit: held-out prompts to use; None uses all.
         heldout: which of them: "all", or the half by which rounds "accept" policies, or the other, which is left to "report"
             on; that goes by where the comparison stands unless given.
@@ -55,10 +56,11 @@ class Evaluate:
     heldout: str = ""
     verdict: str = field(default="auto", metadata=ADDED)
     verdicts: int = field(default=VERDICTS, metadata=ADDED)
+    names: str = field(default=LETTERS, metadata=ADDED)
 
     def label(self) -> Label:
         """The comparison as a ``label`` block."""
-        keys = ("method", "disagree", "max_tokens", "exemplars", "verdict", "verdicts")
+        keys = ("method", "disagree", "max_tokens", "exemplars", "verdict", "verdicts", "names")
         return Label(model=self.judge, **{key: getattr(self, key) for key in keys})
 
 

@@ -20,6 +20,7 @@ from cai.store.rows import Chain, Draft, Drop, Pair, Prompt
 from constitution import ask as asking
 from constitution import draw, read
 from constitution.model import Constitution, Principle
+from constitution.naming import LETTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Revise:
         judge: a role that compares each revision with the draft before it, under the same principle and in both orders; a
             revision that it does not find better is not taken. None is asked unless named. With one, principles are drawn
             among those that have a judgment question.
-        verdict, verdicts: how the judge's choice is read, as in ``label``.
+        verdict, verdicts, names: how the judge's choice is read, and what it calls the two answers, as in ``label``.
         turns: of the assistant's that are critiqued and revised; beyond the first, the conversation goes on with what the last
             whole round left of the answer, as the tuned model would have said it.
         user, person: who plays the person then, as in ``sample``.
@@ -54,6 +55,7 @@ class Revise:
     judge: str = ""
     verdict: str = field(default="auto", metadata=ADDED)
     verdicts: int = field(default=VERDICTS, metadata=ADDED)
+    names: str = field(default=LETTERS, metadata=ADDED)
     turns: int = field(default=1, metadata=ADDED)
     user: str = field(default="", metadata=ADDED)
     person: str = field(default="", metadata=ADDED)
@@ -165,7 +167,7 @@ def _once_more(draft: Draft, principle: str, critique: tuple[str, str], flag: st
 async def _better(principle: Principle, row: Prompt, drafts: tuple[Draft, Draft], want: Revise, ask: Ask) -> bool:
     """Whether the judge finds the second draft better without reasoning, both orders averaged."""
     pair = Pair(row.id, row.id, row.messages, *drafts, row.track)
-    how = {key: getattr(want, key) for key in ("verdict", "verdicts", "max_tokens")}
+    how = {key: getattr(want, key) for key in ("verdict", "verdicts", "names", "max_tokens")}
     [preference] = await compare(pair, [principle], Judging("logprob", disagree="average", **how), ask)
     return preference.p_a is not None and preference.p_a < 0.5
 

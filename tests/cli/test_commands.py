@@ -283,3 +283,57 @@ def test_a_real_server_judges_transcripts(cai: Cai, real_server: Any) -> None:
     found = json.loads(ran.stdout)["all"]
     assert found["examples"] == 4
     assert found["unreadable"] == 0.0
+
+
+REASONS = """\
+- {when: "[\\\\s\\\\S]*Question: Which of the two answers is kinder", say: ["It is \\e[31mwarm."], choose: {A: 0.9, B: 0.05}}
+- {say: ["Both are read."], choose: {A: 0.5, B: 0.5}}
+"""
+
+
+def test_what_failed_is_shown_with_all_that_the_judge_said_and_was_sent(cai: Cai, small: Path, write: Write) -> None:
+    script = write("s.yaml", REASONS)
+    shown = cai("test", small, "--model", script, "--method", "cot", "--failed").stdout
+    for words in (
+        "kind, example 1: neither is preferred, P(better) = 0.50",
+        "GOOD hello to you!",
+        "judged with the better answer first: P(better) = 0.95 (ok, by log-probability)",
+        "judged with the worse answer first: P(better) = 0.05",
+        "It is \\x1b[31mwarm.",
+        "request 1 of 4, as it was sent",
+        "<<the answer begins>>",
+        "<<the next token's probabilities of A, B>>",
+        "<<replied>>\nA 0.900, B 0.050",
+        "4 of 4 examples not right",
+    ):
+        assert words in shown
+    assert "\x1b" not in shown
+    knows = write("k.yaml", KNOWS)
+    assert cai("test", small, "--model", knows, "--failed").stdout.endswith("\n0 of 4 examples not right\n")
+
+
+def test_what_failed_is_whole_as_json(cai: Cai, small: Path, write: Write) -> None:
+    found = figures(cai, small, write("s.yaml", REASONS), "--method", "cot", "--failed", "--principle", "kind")
+    first: Any = found["failed"][0]  # type: ignore[index]
+    assert (first["prompt"], first["better"], first["p_better"]) == ("Hi.", "GOOD hello to you!", pytest.approx(0.5))
+    assert [(vote["order"], vote["reasoning"]) for vote in first["votes"]] == [
+        ("ab", "It is \x1b[31mwarm."),
+        ("ba", "It is \x1b[31mwarm."),
+    ]
+    reasons, letters = first["asked"][:2]
+    assert reasons["request"]["messages"][-1]["content"].count("Question: Which of the two answers is kinder?") == 1
+    assert reasons["reply"]["texts"] == ["It is \x1b[31mwarm."]
+    assert letters["request"]["choices"] == ["A", "B"] and "The answer is: (" in letters["request"]["begin"]
+    assert letters["reply"]["probabilities"] == {"A": pytest.approx(0.9), "B": pytest.approx(0.05)}
+    knows = figures(cai, small, write("k.yaml", KNOWS), "--failed")
+    assert knows["failed"] == [] and "failed" not in figures(cai, small, write("k.yaml", KNOWS))
+
+
+def test_answers_are_called_as_the_author_wants(cai: Cai, small: Path, write: Write) -> None:
+    script = write("s.yaml", '- {when: "Answer .1.", choose: {"1": 0.8, "2": 0.1}}\n- {say: [x]}\n')
+    assert figures(cai, small, script, "--names", "numbers")["all"]["unreadable"] == 0.0  # type: ignore[index]
+    for line, words in (
+        (("--names", "nmbers"), 'there is no "nmbers"; did you mean "numbers"'),
+        (("--names", "words", "--method", "score"), "--names is for two answers beside each other"),
+    ):
+        assert words in cai("test", small, "--model", script, *line).stderr

@@ -1,13 +1,16 @@
 """``cai plan``: a sample measured, the whole estimated; on a scripted recipe the whole can be run and compared."""
 
 import json
+import signal
 import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cai.cli.plan import left_out, sampled, scratch
+from cai.cli.plan import left_out, plan_run, sampled, scratch
 from cai.errors import RunError
 from cai.recipe.read import load_recipe
 
@@ -170,3 +173,22 @@ def test_what_cannot_be_planned_is_a_sentence(cai: Cai, tmp_path: Path, line: tu
     ran = cai("plan", RECIPE, "--out", tmp_path, *line)
     assert ran.returncode == 2
     assert words in ran.stderr
+
+
+def test_a_plan_that_is_stopped_leaves_nothing_and_promises_nothing(
+    write: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    script = write("slow.yaml", "- {say: [x], delay: 60}\n")
+    threading.Thread(target=_stop_once_begun, args=(tmp_path,), daemon=True).start()
+    with pytest.raises(RunError, match="a plan keeps nothing") as error:
+        plan_run(RECIPE, [f"models.policy={{scripted: {script}}}"], (16, None, 1), None, tmp_path, True)
+    assert "to go on" not in str(error.value)
+    assert not list(tmp_path.glob(".plan*"))
+
+
+def _stop_once_begun(folder: Path) -> None:
+    while not list(folder.glob(".plan-*/revise/begun.json")):
+        time.sleep(0.01)
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)

@@ -22,6 +22,9 @@ WRONG = {
         "Here is the revised response:\n\nBlot it.",
         f"{GOOD} I have rewritten it to be kinder.",
         "Nothing in the assistant's last answer could get someone injured.",
+        "The person's last answer leaves open what to blot it with. Use a cloth.",
+        "My last answer is to blot it with a cloth.",
+        "The response is: Blot it.",
     ],
     "boilerplate": ["As an AI language model, I cannot see the carpet. Blot it.", "I'm just an AI, but blot it."],
     "near_copy": [GOOD],
@@ -47,6 +50,17 @@ def test_what_the_person_brought_up_is_no_fault() -> None:
     assert not CHECKS["boilerplate"](exchange("Are you an AI?", "Yes, as an AI I have no body."))
     assert not CHECKS["meta_talk"](exchange("Please send the revised version.", "Here is the revised version: …"))
     assert not CHECKS["emoji"](exchange("Three cheers 🎉", "🎉🎉🎉🎉 for you!"))
+
+
+def test_an_earlier_answer_may_be_spoken_of_where_there_is_one_or_the_person_speaks_of_answers() -> None:
+    again = (
+        {"role": "user", "content": PROMPT},
+        {"role": "assistant", "content": GOOD},
+        {"role": "user", "content": "?"},
+    )
+    assert not CHECKS["meta_talk"](Exchange(again, "I am sorry that my last answer was so short."))
+    assert not CHECKS["meta_talk"](exchange("What answer does a server send?", "The response is: 200 OK."))
+    assert not CHECKS["meta_talk"](exchange("How do I write to him?", "Keep your first reply short."))
 
 
 def test_a_language_that_the_file_names_counts() -> None:

@@ -29,6 +29,8 @@ ROW = {
         (LETTERS, "response_b", 0),
         (LETTERS, " A ", 1),
         (LETTERS, "[[B]]", 0),
+        (LETTERS, "[[C]]", 0.5),
+        (NUMBERS, "[[c]] ", 0.5),
         (LETTERS, "model_a", 1),
         (LETTERS, "Assistant B", 0),
         (LETTERS, "first", 1),
@@ -75,6 +77,10 @@ def test_models_are_known_by_the_columns_of_their_names(answers: tuple[str, str]
     row = {models[0]: "Big-1", models[1]: "small"}
     form = Form("labelled", *answers, ("winner",))
     assert [side_of(label, row, form) for label in ("big-1", "small", "other")] == [1, 0, None]
+
+
+def test_of_three_answers_the_third_is_no_tie() -> None:
+    assert side_of("[[C]]", ROW | {"response_c": "Barley."}, LETTERS) is None
 
 
 def test_what_says_two_things_at_once_says_nothing() -> None:

@@ -11,10 +11,10 @@ from test_probe import Peculiar, answer, ask, refused, running
 
 from cai.models import launch, reasoning
 from cai.models.endpoint import Endpoint
-from cai.models.forcing import BUDGET
+from cai.models.forcing import BUDGET, close_thoughts
 from cai.models.roles import for_role
 from cai.models.spec import ModelSpec
-from cai.models.types import Request
+from cai.models.types import Reply, Request
 from cai.models.verdicts import gives_logprobs, thinks
 
 TURNS = ({"role": "user", "content": "Row?"},)
@@ -275,3 +275,25 @@ def test_how_a_role_thinks_decides_its_rows_and_no_server() -> None:
     assert replace(plain, thinking="off").identity() != plain.identity()
     assert replace(plain, thinking="off").same_server(plain)
     assert "thinking" not in plain.identity()
+
+
+@pytest.mark.parametrize(
+    ("tags", "begin"),
+    [
+        (reasoning.tags("gemma4"), "<|channel>thought\none\n<channel|>\n\n"),
+        (reasoning.tags("qwen3"), "<think>\none\n</think>\n\n"),
+        (("", "</think>"), "\none\n</think>\n\n"),
+    ],
+)
+def test_a_thought_that_is_closed_stands_in_its_tags_as_the_family_writes_them(
+    tags: tuple[str, str], begin: str
+) -> None:
+    begun: list[str] = []
+
+    async def go_on(request: Request) -> Reply:
+        begun.append(request.begin)
+        return Reply(("It is.",), ("stop",))
+
+    cut = Reply(("",), ("thinking",), thinking=("one",))
+    assert asyncio.run(close_thoughts(cut, Request(TURNS), tags, go_on)).texts == ("It is.",)
+    assert begun == [begin]

@@ -146,6 +146,7 @@ stages:
         ),
         ("method: logprob}", "method: score, ties: true}", "label.ties: are for sampled verdicts on two answers"),
         ("method: logprob}", "method: score, names: numbers}", "label.names: are for two answers beside each other"),
+        ("rounds: 4", "rounds: 4, names: words", "revise.names: are for a judge that compares, and none is asked here"),
         ("rounds: 4", "rounds: 4, verdict: sampled", "revise.verdict: is for a judge that chooses among options"),
         ("method: logprob}", "method: logprob, rules: {length: 1}}", "label.rules: are for the method rules"),
         ("from: label}", "from: label, margins: [0.6, 0.8, 0.9]}", "prefs.margins: must fall"),

@@ -158,3 +158,9 @@ def test_a_judge_is_not_asked_by_numbers_where_letters_would_stay(write: Write) 
     assert "label.names: calls answers by numbers, and templates.judgment of mute by letters" in told
     assert len(told.splitlines()) == 1
     assert load_recipe(write("r.yaml", HEAD + stages.format("paper"))).block("label").want.names == "numbers"
+    for stage in (
+        "revise: {model: policy, judge: judge, names: numbers}",
+        "evaluate: {models: [policy, judge], judge: judge, names: numbers}",
+    ):
+        told = sentence(write, f"  - {stage}\n", words)
+        assert f"{stage.partition(':')[0]}.names: calls answers by numbers, and templates.judgment of mute" in told

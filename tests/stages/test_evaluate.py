@@ -88,6 +88,21 @@ def test_models_answer_the_held_out_prompts_with_the_same_draws(scripted_run: Ca
     assert scripted_run(*same) == run, "an evaluation of nothing to compare is done, too"
 
 
+def test_a_judge_calls_the_answers_as_it_is_told_and_old_settings_stay_as_they_were(
+    scripted_run: Callable[..., Path],
+) -> None:
+    run = scripted_run()
+    begun = json.loads((run / "evaluate" / "begun.json").read_text())
+    assert "names" not in begun["block"]
+    judge = '{when: "Question:[\\\\s\\\\S]*", choose: {"1": 0.9, "2": 0.05}}'
+    (run / "numbers.yaml").write_text(f"- {judge}\n- {{say: [x]}}\n")
+    names = f"models.judge={{scripted: {run / 'numbers.yaml'}}}", "evaluate.judge=judge", "evaluate.names=numbers"
+    scripted_run(*names, redo="evaluate")
+    assert json.loads((run / "evaluate" / "begun.json").read_text())["block"]["names"] == "numbers"
+    votes = [vote for row in Stage(run / "evaluate" / "votes-other").all_rows(dict) for vote in row["votes"]]
+    assert votes and all(vote["p_a"] is not None for vote in votes)
+
+
 def test_no_share_held_out_is_refused_before_anything_starts(scripted_run: Callable[..., Path]) -> None:
     with pytest.raises(InputError, match="evaluate: compares on held-out prompts, and prompts sets none aside; give"):
         scripted_run("prompts.heldout=0")

@@ -172,6 +172,20 @@ def test_a_revision_is_taken_only_if_the_judge_finds_it_better(prefers: str, tex
     assert len(seen) == 4  # both orders, in each round
 
 
+def test_the_judge_of_a_revision_calls_the_answers_as_it_is_told() -> None:
+    asked: list[Request] = []
+
+    def verdict(request: Request) -> dict[str, float]:
+        asked.append(request)
+        return {"1": 0.1, "2": 0.8}
+
+    row, slots = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", "redteam"), Slots(4)
+    ask = Ask(Scripted(plain), slots, CONSTITUTION, "p", Random(0), others={"judge": (Scripted(verdict), slots)})
+    asyncio.run(revise(row, Revise("policy", rounds=1, judge="judge", names="numbers"), ask))
+    assert [each.choices for each in asked] == [("1", "2")] * 2
+    assert all("(1)" in each.messages[-1]["content"] and "(A)" not in str(each.messages) for each in asked)
+
+
 def turns(answer: Callable[[Request], str], person: str, count: int = 3) -> tuple[list[Chain] | Drop, Counter[str]]:
     """The chains of a conversation with a person who always says the same, and what was counted."""
     row, slots = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", "redteam"), Slots(4)

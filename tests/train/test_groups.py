@@ -198,3 +198,19 @@ def test_a_killed_training_ends_with_the_same_weights(online: Online, train_here
     undisturbed = json.loads((whole.parent / "manifest.json").read_text())["metrics"]
     assert manifest["metrics"]["eval_gain"] == undisturbed["eval_gain"]
     assert rewards(broken.parent) == rewards(whole.parent)
+
+
+def test_answers_to_be_read_stand_beside_the_whole_conversation(tmp_path: Path) -> None:
+    from cai.store.rows import Prompt
+    from cai.train.rl.rollout import SeededPrompt
+    from cai.train.shared import questions
+
+    turns = [
+        {"role": "user", "content": "Hi."},
+        {"role": "assistant", "content": "Hello."},
+        {"role": "user", "content": "Rye?"},
+    ]
+    prompts = [SeededPrompt(Prompt("p", tuple(some), "file", "helpful"), 0) for some in (turns, turns[:1])]
+    questions.show(tmp_path / "answers.jsonl", 1, prompts, ["It is sour.", "Hello."], [1.0, None])
+    shown = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [row["prompt"] for row in shown] == ["Human: Hi.\n\nAssistant: Hello.\n\nHuman: Rye?", "Hi."]

@@ -61,14 +61,26 @@ def unjudged(block: Block, constitution: Constitution) -> Iterator[str]:
 
 def misnamed(block: Block, constitution: Constitution) -> Iterator[str]:
     """Where the constitution's words call the answers otherwise than the step does."""
-    want = block.want
-    if not isinstance(want, Label) or want.names not in RENAMED or want.method not in BESIDE:
+    want = _comparing(block.want)
+    if want is None or want.names not in RENAMED or want.method not in BESIDE:
         return
     for place in unnamed(constitution, want.layout):
         yield (
             f"calls answers by {want.names}, and {place} of {constitution.name} by letters that cannot be replaced; write "
             "them tracks as (A) and (B), or take `names` out"
         )
+
+
+def _comparing(want: object) -> Judging | None:
+    """How a step compares two answers; None where it does not."""
+    match want:
+        case Label():
+            return want
+        case Evaluate():
+            return want.label()
+        case Revise(judge=judge) if judge:
+            return Judging("logprob", names=want.names)
+    return None
 
 
 def unanswered(block: Block, tracks: Set[str]) -> str:
@@ -132,6 +144,8 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
     yield from training.problems(block.want, models, before, machine)
     if isinstance(block.want, Label | Score | Evaluate | Revise | Online):
         yield from _verdicts(block, models)
+    if isinstance(block.want, Label | Evaluate | Revise):
+        yield from _names(block.want)
     if isinstance(block.want, Sample | Revise):
         yield from _dialogue(block.want)
     match block.want:
@@ -226,8 +240,15 @@ def _settings(want: Label) -> Problems:
         yield "ties", "are for sampled verdicts on two answers beside each other; take it out"
     if want.rules and want.method != "rules":
         yield "rules", "are for the method rules; take them out"
-    if want.names != LETTERS and want.method not in BESIDE:
-        yield "names", f"are for two answers beside each other, which {want.method} does not show; take them out"
+
+
+def _names(want: Label | Evaluate | Revise) -> Problems:
+    """What is said of answers' names where none are shown beside each other."""
+    comparing = _comparing(want)
+    if want.names != LETTERS and comparing is None:
+        yield "names", "are for a judge that compares, and none is asked here; add `judge: ROLE`, or take them out"
+    elif comparing is not None and comparing.names != LETTERS and comparing.method not in BESIDE:
+        yield "names", f"are for two answers beside each other, which {comparing.method} does not show; take them out"
 
 
 def _verdicts(block: Block, models: Mapping[str, ModelSpec]) -> Problems:

@@ -13,6 +13,7 @@ from cai.store.rows import Message, Prompt
 from cai.store.stage import Stage
 from cai.train.rl.rollout import SeededPrompt
 from cai.train.shared.job import Job
+from constitution.turns import conversation
 
 SHOWN = 4
 """Answers of each step that are kept to be read."""
@@ -80,11 +81,16 @@ def _length(ask: Callable[[Sequence[Message]], Sequence[int]], row: Prompt) -> i
         return None
 
 
+def _words(messages: Sequence[Message]) -> str:
+    """A question alone in its own words; a conversation with its speakers."""
+    return conversation(messages) if messages[1:] else messages[0]["content"]
+
+
 def show(
     path: Path, step: int, prompts: Sequence[SeededPrompt], texts: Sequence[str], scores: Sequence[float | None]
 ) -> None:
-    """Keep a few answers of a step with their scores, to be read."""
+    """Keep a few answers of a step with their scores, to be read; each beside the whole conversation that it answers."""
     with append_to(path) as file:
         for each, text, score in list(zip(prompts, texts, scores, strict=True))[:SHOWN]:
-            row = {"step": step, "prompt": each.messages[-1]["content"], "text": text, "score": score}
+            row = {"step": step, "prompt": _words(each.messages), "text": text, "score": score}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
