@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Annotated, TypedDict
 
 from cai.judge.settings import Judging
@@ -36,6 +37,13 @@ def by_model(votes: Iterable[Vote]) -> dict[str, tuple[Vote, ...]]:
     for vote in votes:
         groups[vote.model].append(vote)
     return {model: tuple(some) for model, some in groups.items()}
+
+
+def of_judge(rows: Iterable[Preference], name: str) -> list[Preference]:
+    """The rows with the votes of one judge alone; as they are where none is named."""
+    if not name:
+        return list(rows)
+    return [replace(row, votes=by_model(row.votes).get(name, ())) for row in rows]
 
 
 def panel_agreement(rows: Iterable[Preference], want: Judging) -> PanelAgreement | None:

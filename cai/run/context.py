@@ -197,10 +197,9 @@ class Run:
 
     def keep_constitution(self) -> None:
         """Before any row is made under it: what a later change touches is told by comparison."""
-        for each in (self.constitution, *map(self.constitution_of, self.recipe.blocks)):
-            file = run_folder.constitution_file(self.folder, digest(each))
-            if each is self.constitution or not file.exists():
-                write_lines(file, [dump(each).rstrip()])
+        own = (self.constitution_of(each) for each in self.recipe.blocks)
+        for each in (self.constitution, *(each for each in own if each is not self.constitution)):
+            write_lines(run_folder.constitution_file(self.folder, digest(each)), [dump(each).rstrip()])
 
 
 def _by_name(spec: ModelSpec) -> dict[str, object]:

@@ -32,10 +32,28 @@ def rejudge(run: Run) -> list[str]:
         raise UserError("--rejudge: the recipe has no evaluation; add evaluate, or take the option out")
     with RunLock(run.folder):
         redo.take_up_moves(run)
+        _others_stand(run, blocks)
         for block in blocks:
             redo.renew(run, block.name)
             _comparable(run, block)
         return [_again(run, block) for block in blocks]
+
+
+def _others_stand(run: Run, blocks: Sequence[Block]) -> None:
+    """Make sure that the run could go on afterwards: that nothing else is under other settings than it was.
+
+    Raises:
+        UserError: with what is.
+    """
+    judged = redo.built_on(run, {block.name for block in blocks})
+    for name in (block.name for block in run.recipe.blocks if block.name not in judged):
+        redo.renew(run, name)
+        if (begun := run.stage(name).begun) and (wrong := differences(begun, run.settings(name).plain())):
+            own = f"; to judge by another constitution, name it for the evaluation: {blocks[0].name}.constitution=FILE"
+            hint = own if any(each.startswith("constitution:") for each in wrong) else f"; redo it first: --redo {name}"
+            raise UserError(
+                f"--rejudge judges evaluations alone, and {name} would change, too ({'; '.join(wrong)}){hint}"
+            )
 
 
 def _again(run: Run, block: Block) -> str:
@@ -66,11 +84,9 @@ def _comparable(run: Run, block: Block) -> None:
         return
     now = run.settings(block.name).plain()
     if wrong := [*_unlike(run, block, begun, now)]:
-        hint = "; to judge these answers by another constitution, name it for the evaluation alone: "
-        hint = f"{hint}{block.name}.constitution=FILE" if any("inputs." in each for each in wrong) else ""
         raise UserError(
             f"--rejudge: {block.name} would have other answers ({'; '.join(wrong)}); to ask for them, run with: "
-            f"--redo {block.name}{hint}"
+            f"--redo {block.name}"
         )
 
 
@@ -85,7 +101,8 @@ def _unlike(run: Run, block: Block, begun: PlainFingerprint, now: PlainFingerpri
     roles = [role for role in want.models if role in begun["models"]]
     yield from differences({"seed": begun["seed"]}, {"seed": now["seed"]})
     for key, names in (("block", SAMPLED), ("models", roles), ("inputs", behind)):
-        yield from differences(*({key: _part(each[key], names)} for each in (begun, now)))
+        was, to = ({key: _part(each[key], names)} for each in (begun, now))
+        yield from differences(was, to)
 
 
 def _part(of: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:

@@ -4,21 +4,13 @@ import importlib.util
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from cai.errors import install
 from cai.judge.bouts import Bout, Rating, bouts
+from cai.judge.exam_result import ExamResult, examined, examined_alone, stored_exam
 from cai.judge.methods import METHODS
-from cai.judge.reliability import (
-    ExamResult,
-    Reliability,
-    examined,
-    examined_alone,
-    judge_notes,
-    names_of,
-    sentences,
-    stored_exam,
-    together,
-)
+from cai.judge.reliability import Reliability, judge_notes, names_of, sentences, together
 from cai.judge.wins import JudgedWins, judged_wins
 from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
@@ -94,11 +86,9 @@ def _rated(some: Sequence[Bout], want: Evaluate) -> dict[str, Rating]:
 
         return ratings(some, want.models, want.baseline)
     says = f"a rating needs the package {missing[0]}; run: {install('judge')}"
-    nothing: Rating = {"elo": None, "low": None, "high": None, "says": says} | dict.fromkeys(COUNTS, 0)
+    counts: dict[str, int] = dict.fromkeys(("comparisons", "ties", "undecided", "prompts"), 0)
+    nothing = cast("Rating", {"elo": None, "low": None, "high": None, **counts, "says": says})
     return dict.fromkeys(want.models, nothing)
-
-
-COUNTS = ("comparisons", "ties", "undecided", "prompts")
 
 
 def judges(run: Run, block: Block) -> Reliability:

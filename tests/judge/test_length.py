@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from cai.judge.length import length_controlled
-from cai.judge.statistics import sigmoid
+from cai.judge.statistics import Z95, logit, sigmoid
 from cai.store.rows import Draft, Pair, Preference
 
 ASKED = ({"role": "user", "content": "Hi"},)
@@ -46,6 +46,18 @@ def test_what_was_put_in_comes_out_and_the_interval_holds_it() -> None:
     assert sum(held) >= 34
 
 
+def test_of_two_lengths_it_is_what_their_two_rates_say() -> None:
+    """There the model fits both exactly: logit of each rate = θ + φ · tanh(d / s), on a line that crosses d = 0."""
+    rows = pattern([-100] * 40 + [300] * 40, [True] * 10 + [False] * 30 + [True] * 28 + [False] * 12)
+    (low, high), x, y = (logit(10 / 40), logit(28 / 40)), math.tanh(-100 / 200), math.tanh(300 / 200)
+    theta = (y * low - x * high) / (y - x)
+    error = math.sqrt((y / (y - x)) ** 2 / (40 / 4 * 3 / 4) + (x / (y - x)) ** 2 / (40 * 0.7 * 0.3))
+    of = length_controlled(rows)
+    assert of["win_rate"] == pytest.approx(sigmoid(theta))
+    assert (of["low"], of["high"]) == pytest.approx((sigmoid(theta - Z95 * error), sigmoid(theta + Z95 * error)))
+
+
+@pytest.mark.slow
 def test_it_is_the_logistic_regression_of_a_library() -> None:
     from statsmodels.api import Logit, add_constant
 
@@ -57,9 +69,7 @@ def test_it_is_the_logistic_regression_of_a_library() -> None:
     theta, error = fit.params[0], fit.bse[0]
     of = length_controlled(rows)
     assert of["win_rate"] == pytest.approx(sigmoid(theta), abs=1e-6)
-    assert (of["low"], of["high"]) == pytest.approx(
-        (sigmoid(theta - 1.959964 * error), sigmoid(theta + 1.959964 * error))
-    )
+    assert (of["low"], of["high"]) == pytest.approx((sigmoid(theta - Z95 * error), sigmoid(theta + Z95 * error)))
 
 
 def test_answers_of_one_length_keep_their_rate() -> None:

@@ -45,6 +45,12 @@ def test_a_judge_whose_orders_disagree_decided_nothing() -> None:
     assert of is not None and (of["both"], of["rate"], of["kappa"]) == (0, None, None)
 
 
+def test_kappa_is_agreement_beyond_chance() -> None:
+    """Two judges, 8 of 10 alike, each answer the winner in half of their verdicts: chance alone gives one half."""
+    assert fleiss([[True, True]] * 4 + [[False, False]] * 4 + [[True, False]] * 2) == pytest.approx((0.8 - 0.5) / 0.5)
+
+
+@pytest.mark.slow
 def test_kappa_is_the_library_s() -> None:
     from statsmodels.stats.inter_rater import fleiss_kappa
 

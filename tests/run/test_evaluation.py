@@ -19,9 +19,12 @@ from cai.errors import UserError
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.report.summary import evaluated, judged, ledger_line
+from cai.run.context import Run
+from cai.run.effects import effects
 from cai.run.walk import judge_again, start
 from cai.store.rows import Preference
 from cai.store.stage import Stage
+from constitution.load import load
 from constitution.source import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +33,7 @@ Go = Callable[..., Path]
 
 RECIPE = """\
 name: rated
-constitution: principles/harmless.yaml
+constitution: small.yaml
 models:
   base: {scripted: base.yaml}
   tuned: {scripted: tuned.yaml}
@@ -39,8 +42,16 @@ models:
   second: {scripted: second.yaml}
 stages:
   - prompts: {redteam: redteam.jsonl, helpful: helpful.jsonl, heldout: 0.9}
-  - evaluate: {models: [base, tuned, best], judge: judge}
+  - evaluate: {models: [base, best], judge: judge}
 """
+SMALL = """\
+name: small
+principles:
+  - {id: kind, critique: Say what is unkind., revision: Say it kindly., judgment: Which answer is kinder?}
+  - {id: calm, critique: Say what is loud., revision: Say it calmly., judgment: Which answer is calmer?}
+  - {id: plain, critique: Say what is vague., revision: Say it plainly., judgment: Which answer is plainer?}
+"""
+THREE = "evaluate.models=[base, tuned, best]"
 
 
 def likes(*better: tuple[str, str]) -> str:
@@ -54,7 +65,7 @@ def likes(*better: tuple[str, str]) -> str:
     return "\n".join([*lines, "- {choose: {A: 0.5, B: 0.5}}"]) + "\n"
 
 
-def prompts(track: str, count: int = 40) -> str:
+def prompts(track: str, count: int = 24) -> str:
     rows = ({"prompt": f"{track} {number}?", "category": ("even", "odd")[number % 2]} for number in range(count))
     return "".join(json.dumps(row) + "\n" for row in rows)
 
@@ -66,6 +77,7 @@ def recipe(write: Write) -> Path:
     # Best wins 9 of 10 whoever stands beside it, tuned 7 of 10 from base.
     write("judge.yaml", likes(("Best", "0-8"), ("Tuned", "0-6")))
     write("second.yaml", likes(("Best", "0-4"), ("Tuned", "0-4")))
+    write("small.yaml", SMALL)
     write("redteam.jsonl", prompts("red"))
     write("helpful.jsonl", prompts("kind"))
     return write("rated.yaml", RECIPE)
@@ -76,7 +88,7 @@ def go(recipe: Path, tmp_path: Path) -> Go:
     """Runs the recipe, or judges its answers again; returns the run's folder."""
 
     def run(*overrides: str, again: bool = False, screen: Screen | None = None) -> Path:
-        loaded, folder = load_recipe(recipe, overrides), tmp_path / "out"
+        loaded, folder = load_recipe(recipe, overrides), tmp_path / "rated"
         (judge_again if again else start)(loaded, folder, screen or Screen(Console(quiet=True)))
         return folder
 
@@ -99,7 +111,7 @@ def share(folder: Path, role: str, digits: str) -> float:
 
 
 def test_all_are_compared_with_all_and_the_ratings_are_the_judge_s(go: Go) -> None:
-    folder = go("evaluate.against=all")
+    folder = go(THREE, "evaluate.against=all")
     found = evaluated(folder / "evaluate")
     assert {role: [*of.get("versus", {})] for role, of in found.items()} == {
         "base": [],
@@ -121,40 +133,40 @@ def test_all_are_compared_with_all_and_the_ratings_are_the_judge_s(go: Go) -> No
 
 
 def test_any_model_can_be_the_one_that_others_are_compared_with(go: Go) -> None:
-    found = figures(go("evaluate.against=tuned"))
-    assert (found["base"]["against"], found["best"]["against"]) == ("tuned", "tuned")
-    assert "compared" not in found["tuned"]
-    assert found["tuned"]["rating"]["all"]["elo"] == 0 and found["base"]["rating"]["all"]["elo"] < 0
+    found = figures(go("evaluate.against=best"))
+    assert found["base"]["against"] == "best" and {*found["base"]["versus"]} == {"best"}
+    assert not {"against", "compared", "versus"} & {*found["best"]}
+    assert found["best"]["rating"]["all"]["elo"] == 0 and found["base"]["rating"]["all"]["elo"] < 0
 
 
 def test_a_panel_s_votes_are_settled_together_and_each_stays(go: Go) -> None:
     folder = go("evaluate.judge=[judge, second]")
-    [row, *_] = Stage(folder / "evaluate" / "votes-tuned").all_rows(Preference)
+    [row, *_] = Stage(folder / "evaluate" / "votes-best").all_rows(Preference)
     assert {vote.model for vote in row.votes} == {"scripted:judge.yaml", "scripted:second.yaml"}
-    wins = figures(folder)["tuned"]["compared"]["all"]
-    # They differ on 5 and 6 alone, where 0.9 and 0.1 are even.
-    assert wins["agreement"]["rate"] == pytest.approx(1 - share(folder, "tuned", "56"))
-    assert wins["undecided"]["tie"] == round(share(folder, "tuned", "56") * wins["compared"])
+    wins = figures(folder)["best"]["compared"]["all"]
+    # They differ on 5 to 8 alone, where 0.9 and 0.1 are even.
+    assert wins["agreement"]["rate"] == pytest.approx(1 - share(folder, "best", "5-8"))
+    assert wins["undecided"]["tie"] == round(share(folder, "best", "5-8") * wins["compared"])
     note = judged(folder / "evaluate")
     assert note is not None and [*note["judges"]] == ["judge", "second"]
     assert any("the same winner in" in line for line in note["says"])
 
 
 def test_named_principles_alone_are_judged_under(go: Go) -> None:
-    folder = go("evaluate.principles=[overall-harm, privacy]", "evaluate.choice=all")
+    folder = go("evaluate.principles=[kind, plain]", "evaluate.choice=all")
     votes = [vote for row in Stage(folder / "evaluate" / "votes-best").all_rows(Preference) for vote in row.votes]
-    assert {vote.principle for vote in votes} == {"overall-harm", "privacy"}
-    assert {*figures(folder)["best"]["compared"]["redteam"]["principles"]} == {"overall-harm", "privacy"}
+    assert {vote.principle for vote in votes} == {"kind", "plain"}
+    assert {*figures(folder)["best"]["compared"]["redteam"]["principles"]} == {"kind", "plain"}
 
 
 @pytest.mark.parametrize(
     ("more", "says"),
     [
         (
-            "evaluate.principles=[overal-harm]",
-            r'evaluate\.principles: harmless has no principle "overal-harm"; did you',
+            "evaluate.principles=[kindd]",
+            r'evaluate\.principles: small has no principle "kindd"; did you',
         ),
-        ("evaluate.against=tunned", r'evaluate\.against: "tunned" is none of its models; did you mean "tuned"'),
+        ("evaluate.against=bst", r'evaluate\.against: "bst" is none of its models; did you mean "best"'),
         ("evaluate.judge=[judge, nobody]", r'evaluate\.judge: there is no model "nobody"'),
         ("evaluate.exam=nowhere.jsonl", r"evaluate\.exam: there is no file nowhere\.jsonl"),
         ("evaluate.constitution=nowhere.yaml", r"evaluate\.constitution: there is no file nowhere\.yaml"),
@@ -171,9 +183,10 @@ def test_two_judges_of_one_name_cannot_be_told_apart(go: Go) -> None:
         go("models.second={scripted: judge.yaml}", "evaluate.judge=[judge, second]")
 
 
-def test_a_model_that_judges_itself_is_flagged(go: Go) -> None:
-    folder = go("models.best={scripted: judge.yaml}", "evaluate.judge=judge")
-    assert figures(folder)["best"]["self_judged"] is True and "self_judged" not in figures(folder)["tuned"]
+def test_a_model_that_judges_itself_is_flagged(go: Go, write: Write) -> None:
+    write("judge.yaml", likes(("Best", "0-8")) + '- {say: ["Best {seed}."]}\n')
+    folder = go("models.best={scripted: judge.yaml}")
+    assert figures(folder)["best"]["self_judged"] is True and "self_judged" not in figures(folder)["base"]
     note = judged(folder / "evaluate")
     assert note is not None and note["judges"]["judge"]["self"] == ["best"]
     seal = Stage(folder / "evaluate").seal
@@ -198,7 +211,7 @@ def stored(**more: object) -> str:
     """What ``cai judge-eval --json`` prints, as far as it is read."""
     part = {"value": 0.66, "low": 0.6, "high": 0.71, "of": 300}
     method = {"model": "scripted:judge.yaml", "pairs": 300, "accuracy": part, "by_track": {"redteam": part}, **more}
-    return json.dumps({"data": "hh.jsonl", "constitution": "harmless", "methods": {"logprob": method}})
+    return json.dumps({"data": "hh.jsonl", "constitution": "small", "methods": {"logprob": method}})
 
 
 def test_an_exam_that_was_sat_before_is_read(go: Go, write: Write) -> None:
@@ -237,8 +250,7 @@ def test_another_judge_reads_the_same_answers_and_no_model_answers_again(go: Go,
 
 def test_another_constitution_judges_the_same_answers(go: Go, write: Write) -> None:
     before = files(go(), "answers-*/part-*")
-    text = (ROOT / "principles" / "harmless.yaml").read_text(encoding="utf-8").replace("name: harmless", "name: other")
-    own = f"evaluate.constitution={write('other.yaml', text)}"
+    own = f"evaluate.constitution={write('other.yaml', SMALL.replace('name: small', 'name: other'))}"
     folder = go(own, again=True)
     assert files(folder, "answers-*/part-*") == before
     note = judged(folder / "evaluate")
@@ -250,8 +262,8 @@ def test_another_constitution_judges_the_same_answers(go: Go, write: Write) -> N
     ("more", "says"),
     [
         ("evaluate.temperature=0.5", r"other answers \(block\.temperature: 1\.0 → 0\.5\); .*--redo evaluate"),
-        ("seed=9", r"other answers \(seed: 0 → 9"),
-        ("evaluate.models=[base, tuned, best, second]", r"other answers \(second has not answered\)"),
+        ("seed=9", r"prompts would change, too \(seed: 0 → 9\)"),
+        ("evaluate.models=[base, best, second]", r"other answers \(second has not answered\)"),
         ("models.best={scripted: tuned.yaml}", r"other answers \(models\.best"),
     ],
 )
@@ -269,27 +281,48 @@ def test_the_same_judge_may_be_asked_again(go: Go) -> None:
     assert all(again[name][1] > when for name, (_, when) in whole.items())
 
 
-def test_judging_again_is_killed_and_goes_on(recipe: Path, write: Write, tmp_path: Path) -> None:
+def test_judging_again_is_killed_and_goes_on(go: Go, recipe: Path, write: Write, tmp_path: Path) -> None:
     write("slow.yaml", "- {choose: {A: 0.6, B: 0.4}, delay: 0.02}\n")
-    line = [sys.executable, "-m", "cai.cli", "run", str(recipe), "--out", str(tmp_path)]
-    more = ["models.second={scripted: slow.yaml, concurrency: 2}", "evaluate.judge=second", "--rejudge"]
-    subprocess.run(line, check=True, cwd=ROOT, capture_output=True)
-    folder = tmp_path / "rated"
-    answers = files(folder, "answers-*/part-*")
-    process = subprocess.Popen([*line, *more], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    part = folder / "evaluate" / "votes-tuned" / "part-00000.jsonl.open"
+    more = ["models.second={scripted: slow.yaml, concurrency: 2}", "evaluate.judge=second"]
+    answers = files(folder := go(), "answers-*/part-*")
+    line = [sys.executable, "-m", "cai.cli", "run", str(recipe), *more, "--rejudge", "--out", str(tmp_path)]
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    part = folder / "evaluate" / "votes-best" / "part-00000.jsonl.open"
     while not (part.exists() and part.read_bytes().count(b"\n") > 5):
         assert process.poll() is None, "the judging ended before it could be killed"
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    kept = {row["in"] for row in map(json.loads, part.read_text().splitlines()[:-1])}
     assert not (folder / "evaluate" / "seal.json").exists()
-    subprocess.run([*line, *more], check=True, cwd=ROOT, capture_output=True)
+    kept = part.read_text().splitlines()[:-1]
+    go(*more, again=True)
     assert files(folder, "answers-*/part-*") == answers
-    votes = list(Stage(folder / "evaluate" / "votes-tuned").all_rows(Preference))
-    assert kept <= {row.id for row in votes} and len(list((folder / ".aside" / "evaluate").glob("votes-tuned-*"))) == 1
-    assert {vote.model for row in votes for vote in row.votes} == {"scripted:slow.yaml"}
+    rows = list(Stage(folder / "evaluate" / "votes-best").all_rows(Preference))
+    assert {json.loads(line)["in"] for line in kept} <= {row.id for row in rows}
+    assert {vote.model for row in rows for vote in row.votes} == {"scripted:slow.yaml"}
+    assert len(list((folder / ".aside" / "evaluate").glob("votes-best-*"))) == 1, "what it had done stood"
+
+
+def test_settings_of_before_there_were_more_are_the_same(recipe: Path, tmp_path: Path) -> None:
+    """Runs that were begun with fewer keys go on."""
+    loaded = load_recipe(recipe)
+    settings = Run(loaded, tmp_path / "rated", Screen(Console(quiet=True))).settings("evaluate")
+    keys = "models judge method disagree max_tokens temperature top_p exemplars limit"
+    assert {*settings.block} == {*keys.split()} and settings.block["judge"] == "judge"
+
+
+def test_a_changed_constitution_reaches_every_comparison(go: Go, write: Write) -> None:
+    folder = go(THREE, "evaluate.against=all", "evaluate.principles=[kind, plain]")
+    new = load(write("new.yaml", SMALL.replace("Which answer is kinder", "Which of them is kinder")))
+    [effect] = [each for each in effects(folder, new) if each.stage == "evaluate"]
+    rows = Stage(folder / "evaluate" / "votes-best").all_rows(Preference)
+    drew = {row.id for row in rows if any(vote.principle == "kind" for vote in row.votes)}
+    assert {name.rpartition("/")[2] for name in effect.touched} == {
+        "votes-tuned",
+        "votes-best",
+        "votes-best-over-tuned",
+    }
+    assert all({*ids} == drew for ids, _ in effect.touched.values()) and drew
 
 
 def test_figures_of_before_still_open(go: Go) -> None:
@@ -305,5 +338,5 @@ def test_figures_of_before_still_open(go: Go) -> None:
                 wins.pop(key, None)
     path.write_text(json.dumps(old))
     (folder / "evaluate" / "judge.json").unlink()
-    assert evaluated(folder / "evaluate").keys() == {"base", "tuned", "best"}
+    assert evaluated(folder / "evaluate").keys() == {"base", "best"}
     assert judged(folder / "evaluate") is None

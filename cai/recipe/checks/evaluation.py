@@ -6,8 +6,8 @@ from pathlib import Path
 from cai.data.locations import digest
 from cai.data.prompt_source import PromptSource
 from cai.errors import UserError
+from cai.judge.exam_result import stored_exam
 from cai.judge.methods import METHODS
-from cai.judge.reliability import stored_exam
 from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.stages.evaluate import ALL_MODELS, FIRST_MODEL, HUB, Evaluate
