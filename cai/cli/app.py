@@ -59,6 +59,9 @@ def run(
     redo_changed: Annotated[
         bool, typer.Option("--redo-changed", help="Do again only what a changed constitution touches.")
     ] = False,
+    rejudge: Annotated[
+        bool, typer.Option("--rejudge", help="Judge the answers of evaluate anew; no model answers again.")
+    ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Outputs go to DIR/<recipe name>/.")] = Path("runs"),
     ray: Annotated[
         str | None,
@@ -79,12 +82,15 @@ def run(
 ) -> None:
     """Run a recipe; run it again to go on where it stopped."""
     from cai.cluster.hire import join
+    from cai.errors import UserError
     from cai.flow.screen import Screen
     from cai.models.machine import this_machine
     from cai.recipe.read import load_recipe
     from cai.report.summary import print_summary
-    from cai.run.walk import start
+    from cai.run.walk import judge_again, start
 
+    if rejudge and (redo or redo_changed):
+        raise UserError("--rejudge beside --redo: give one of them, then the other")
     screen = Screen()
     loaded = load_recipe(recipe, overrides or [], this_machine(serves_here=ray is None))
     folder = out / loaded.name
@@ -92,7 +98,11 @@ def run(
         from cai.flow.prometheus import serve
 
         serve(screen, prometheus)
-    start(loaded, folder, screen, redo, redo_changed, join(ray, store, folder, screen))
+    cluster = join(ray, store, folder, screen)
+    if rejudge:
+        judge_again(loaded, folder, screen, cluster)
+    else:
+        start(loaded, folder, screen, redo, redo_changed, cluster)
     print_summary(folder, screen.console)
 
 

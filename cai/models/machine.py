@@ -12,6 +12,7 @@ PACKAGES = (
     "deepspeed",
     "flash_attn",
     "mlflow",
+    "numpy",
     "py3langid",
     "tensorboard",
     "trackio",

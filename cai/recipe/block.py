@@ -74,11 +74,16 @@ class Block:
 
 def named_roles(want: object) -> list[tuple[str, str]]:
     """The roles a block names, with their keys."""
-    single = [(key, getattr(want, key)) for key in SINGLE if getattr(want, key, "")]
+    single = [(key, role) for key in SINGLE for role in _each(getattr(want, key, ""))]
     judge = getattr(want, "guards", {}).get("judge", "")
     single += [("guards", judge)] if judge else []
     several = [(key, role) for key in ("models", "panel") for role in getattr(want, key, ())]
     return single + several
+
+
+def _each(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The roles under a key that may name one or several."""
+    return (value,) if value and isinstance(value, str) else tuple(value)
 
 
 def method(block: Block) -> Method | None:

@@ -10,6 +10,7 @@ from cai.errors import UserError
 from cai.judge import calibration
 from cai.judge.calibration import Calibration
 from cai.recipe.models import read_weights
+from cai.stages.evaluate import HUB
 from cai.store.rows import Prompt
 from constitution.shipped import FOLDERS, find, missing
 from constitution.source import Keys, Yaml
@@ -33,7 +34,7 @@ class Files:
         """One file; None, and a problem, where it is not there."""
         path = find(name, self.beside)
         if path is None:
-            self.wrong(keys, missing(name, "the recipe", FOLDERS if keys[0] != "constitution" else ("principles",)))
+            self.wrong(keys, missing(name, "the recipe", FOLDERS if keys[-1] != "constitution" else ("principles",)))
         return path
 
     def block(self, kind: str, block: Yaml, keys: Keys) -> Yaml:
@@ -42,6 +43,9 @@ class Files:
             block = self._sources(block, keys)
         if kind == "pairs":
             block = self._locate(block, keys)
+        for key in ("exam", "constitution"):
+            if block.get(key) and not block[key].startswith(HUB):
+                block[key] = str(self.file((*keys, key), block[key]) or block[key])
         if "decontaminate" in block:
             where = (*keys, "decontaminate")
             block["decontaminate"] = [self._evaluation(where, each) for each in block["decontaminate"]]

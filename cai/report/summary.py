@@ -11,6 +11,7 @@ from rich.table import Table
 from cai.errors import RunError, UserError
 from cai.flow.purse import Purse, money
 from cai.flow.terminal import Terminal
+from cai.judge.reliability import Reliability
 from cai.models.prices import Price
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
@@ -106,6 +107,15 @@ def evaluated(folder: Path) -> dict[str, EvaluatedModel]:
     raise RunError(f"{path} is gone; put it back, or do it again with: --redo {folder.name}")
 
 
+def judged(folder: Path) -> Reliability | None:
+    """Who judged an evaluation, and how far that can be believed; None of one of before this was kept, or without comparisons.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    return read_form(folder / "judge.json", Reliability)
+
+
 def _end_verdict(before: list[StageState], note: StageNote) -> RoundVerdict | None:
     """The verdict that ended the rounds before a stage of a later one."""
     earlier = (each for each in before if note.get("round", 0) > each.get("round", 0))
@@ -141,7 +151,7 @@ def ledger_line(seal: Seal) -> str:
         line += f"; {seal['tokens_out']:,} tokens in {seal['seconds']:.0f} s"
     if "cost" in seal:
         line += f"; {money(seal['cost'])} spent"
-    return line
+    return "; ".join([line, *seal.get("notes", [])])
 
 
 def outcome(seal: Seal) -> str:
@@ -162,6 +172,7 @@ def ledger_table(stages: list[StageState]) -> Table:
             table.add_row(each["name"], each["state"], *[""] * 6, *cost, each["so_far"])
             continue
         note = outcome(each) or counts_text({**each["counts"], **each["dropped"]})
+        note = "; ".join(filter(None, [note, *each.get("notes", [])]))
         numbers = (each["rows_in"], each["rows_kept"], sum(each["dropped"].values()), each["rows_out"])
         usage = (f"{each['tokens_out']:,}" if each["tokens_out"] else "", f"{each['seconds']:.0f}")
         table.add_row(each["name"], "done", *map(str, numbers), *usage, *cost, note)

@@ -27,13 +27,15 @@ from cai.recipe import ensemble
 from cai.recipe.block import SINGLE, Block, by_constitution
 from cai.recipe.recipe import Recipe
 from cai.report.summary import evaluated
+from cai.stages.evaluate import HUB, Evaluate
 from cai.stages.pairs import Pairs
 from cai.store import audit, run_folder
 from cai.store.files import write_lines
 from cai.store.ledger import Fingerprint, added, decisive
 from cai.store.spending import SPENT, Spending
 from cai.store.stage import Stage
-from constitution.load import digest
+from constitution.load import digest, load
+from constitution.model import Constitution
 from constitution.save import dump
 from constitution.shipped import find
 
@@ -96,10 +98,15 @@ class Run:
             stage=block.name,
             block=_fingerprinted(want) | self._held_out(block) | self._half(block),
             seed=self.recipe.seed + block.number,
-            constitution=digest(self.constitution) if by_constitution(block) else "",
+            constitution=digest(self.constitution_of(block)) if by_constitution(block) else "",
             models={role: _by_name(spec) if former else spec.identity() for role, spec in specs.items()},
             inputs={each: self.settings(each, former).digest() for each in dict.fromkeys(upstream)},
         )
+
+    def constitution_of(self, block: Block) -> Constitution:
+        """What a step is judged by: the run's, or one of its own."""
+        own = block.want.constitution if isinstance(block.want, Evaluate) else ""
+        return load(Path(own)) if own else self.constitution
 
     def _model_name(self, role: str) -> str:
         """How settings name a model: a folder that only training names by what it holds."""
@@ -190,9 +197,9 @@ class Run:
 
     def keep_constitution(self) -> None:
         """Before any row is made under it: what a later change touches is told by comparison."""
-        write_lines(
-            run_folder.constitution_file(self.folder, digest(self.constitution)), [dump(self.constitution).rstrip()]
-        )
+        own = (self.constitution_of(each) for each in self.recipe.blocks)
+        for each in (self.constitution, *(each for each in own if each is not self.constitution)):
+            write_lines(run_folder.constitution_file(self.folder, digest(each)), [dump(each).rstrip()])
 
 
 def _by_name(spec: ModelSpec) -> dict[str, object]:
@@ -214,6 +221,10 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
         want["chat_template"] = _content(template)
     elif template != "chatml" and (contents := content.digest(template)):
         want["chat_template"] = contents
+    if exam := str(want.get("exam", "")):
+        want["exam"] = exam if exam.startswith(HUB) else locations.digest(PromptSource(exam))
+    if want.get("constitution"):
+        want["constitution"] = printable(Path(want["constitution"]).name)
     if "decontaminate" in want:
         want["decontaminate"] = [locations.digest(PromptSource(path)) for path in want["decontaminate"]]
     return want

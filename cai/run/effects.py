@@ -6,6 +6,7 @@ same principles are drawn and the same words would be sent, the row stands.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -67,16 +68,18 @@ class Drawing:
         name: under which its rows draw.
         want: its block.
         seed: the run's.
+        only: the principles that it draws from, of a comparison that names some.
     """
 
     kind: str
     name: str
     want: Revise | Label | Score
     seed: int
+    only: tuple[str, ...] = ()
 
     def touched(self, rows: Iterable[Row], old: Constitution, new: Constitution) -> Iterator[str]:
         """The ids of the rows for which a model would be asked something else."""
-        choose = CHOOSERS[self.kind]
+        choose = partial(CHOOSERS[self.kind], only=self.only) if self.only else CHOOSERS[self.kind]
         words = _Words(self, old), _Words(self, new)
         for row in rows:
             was, now = (
@@ -120,9 +123,12 @@ def effects(folder: Path, new: Constitution) -> Iterator[Effect]:
     """What another constitution would mean for each stage that a run has begun, in order; raises as ``effect``."""
     stale: set[str] = set()
     for note in run_note(folder)["stages"]:
-        if Stage(folder / note["name"]).begun is None:
+        begun = Stage(folder / note["name"]).begun
+        if begun is None:
             continue
-        consequence = effect(folder, note, new, stale)
+        own = "constitution" in begun["block"]  # an evaluation that is judged by another one than the run's
+        under = former_constitution(folder, begun["constitution"], note["name"]) if own else new
+        consequence = effect(folder, note, under, stale)
         stale |= {consequence.stage} if consequence.action != "stands" else set()
         yield consequence
 
@@ -179,10 +185,15 @@ def _drawing(folder: Path, note: StageNote, begun: PlainFingerprint) -> Iterator
             Drawing(kind, name, want, seed),
         )
         return
-    for role in want.models[1:]:  # an evaluation, whose comparisons are labels like any other
-        pairs = Stage(folder / name / f"pairs-{role}")
-        if (votes := folder / name / f"votes-{role}").is_dir():
-            yield f"{name}/{votes.name}", Pair, pairs, Drawing("label", f"{name}/votes", want.label(), seed)
+    for match in want.matches:  # an evaluation, whose comparisons are labels like any other
+        pairs = Stage(folder / name / f"pairs-{match.name}")
+        if (votes := folder / name / f"votes-{match.name}").is_dir():
+            drawing = Drawing("label", f"{name}/votes", want.label(), seed, want.principles)
+            yield f"{name}/{votes.name}", Pair, pairs, drawing
+    if (votes := folder / name / "exam-votes").is_dir():
+        pairs = Stage(folder / name / "exam-pairs")
+        drawing = Drawing("label", f"{name}/exam", want.label(), seed, want.principles)
+        yield f"{name}/{votes.name}", Pair, pairs, drawing
 
 
 class _Words:

@@ -1,10 +1,11 @@
 """How the ``evaluate`` stage is done: answers of each model, then comparisons, each in a folder of its own.
 
 ``evaluate/answers-<role>/`` and ``evaluate/votes-<role>/`` are row stages like any other, with parts and seals, so an
-evaluation that is killed goes on where it was. ``metrics.json`` holds the figures.
+evaluation that is killed goes on where it was. ``metrics.json`` and ``judge.json`` hold the figures.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -13,17 +14,17 @@ from cai.errors import RunError
 from cai.flow.ask import Ask
 from cai.flow.live import RowStage
 from cai.recipe.block import Block
-from cai.run import rows
+from cai.run import rows, standings
 from cai.run.context import Run
-from cai.stages.evaluate import Evaluate, EvaluatedModel, JudgedWins, answer, compare, describe, half, pairs
+from cai.stages import pairs as pair_files
+from cai.stages.evaluate import HUB, Evaluate, Match, answer, half, pairs
 from cai.stages.label import label
 from cai.store.files import write_json
 from cai.store.ledger import Fingerprint, Tally
-from cai.store.rows import Answers, Drop, Pair, Preference, Prompt, Track
+from cai.store.rows import Answers, Drop, Pair, Preference, Prompt
 from cai.store.stage import Stage
 
 PART_SIZE = 500
-TRACKS: tuple[Track, ...] = ("redteam", "helpful")
 
 
 async def evaluate(run: Run, block: Block) -> None:
@@ -34,13 +35,15 @@ async def evaluate(run: Run, block: Block) -> None:
     tally = Tally()
     for role in _order(run, want):
         tally.add(await _answers(run, block, role, prompts))
-    metrics: dict[str, EvaluatedModel] = {role: _figures(stage, role) for role in want.models}
-    for role in want.models[1:]:
-        tally.add(await _votes(run, block, role))
-        metrics[role]["against"] = want.models[0]
-        metrics[role]["compared"] = _by_track(stage, role)
+    if want.sits_exam:
+        tally.add(await _exam(run, block))
+    for match in want.matches:
+        tally.add(await _votes(run, block, match))
+    metrics, judges = standings.metrics(run, block), standings.judges(run, block)
     write_json(stage.folder / "metrics.json", metrics)
-    _seal(run, block, prompts, tally)
+    if want.matches:
+        write_json(stage.folder / "judge.json", judges)
+    _seal(run, block, prompts, tally, standings.notes(want, metrics, judges))
 
 
 def check(run: Run) -> None:
@@ -62,18 +65,18 @@ def check(run: Run) -> None:
 
 
 def _order(run: Run, want: Evaluate) -> list[str]:
-    """The judge's own model last, so that its server is up already when the judging begins."""
-    judge = run.spec(want.judge)
-    return sorted(want.models, key=lambda role: run.spec(role).same_server(judge))
+    """A judge's own model last, so that its server is up already when the judging begins."""
+    judges = [run.spec(role) for role in want.judges]
+    return sorted(want.models, key=lambda role: any(map(run.spec(role).same_server, judges)))
 
 
 def _prompts(stage: Stage, heldout: Stage, part: str, limit: int | None) -> Stage:
     """The held-out prompts to compare on."""
-    rows = heldout.all_rows(Prompt)
+    all_rows = heldout.all_rows(Prompt)
     if part in ("", "all") and limit is None:
         return heldout
     some = Stage(stage.folder / "prompts")
-    some.write_parts(islice(rows if part in ("", "all") else half(rows, part), limit), PART_SIZE)
+    some.write_parts(islice(all_rows if part in ("", "all") else half(all_rows, part), limit), PART_SIZE)
     return some
 
 
@@ -87,18 +90,31 @@ async def _answers(run: Run, block: Block, role: str, prompts: Stage) -> Tally:
     return await _pass(run, block, RowStage(_draw_name(stage, block), stage, Prompt, work, (role,)), prompts)
 
 
-async def _votes(run: Run, block: Block, role: str) -> Tally:
-    folder, want = run.folder / block.name, block.want
-    source = Stage(folder / f"pairs-{role}")
-    both = list(pairs(*(Stage(folder / f"answers-{each}").all_rows(Answers) for each in (want.models[0], role))))
-    source.write_parts((each for each in both if isinstance(each, Pair)), PART_SIZE)
-    source.write_drops(each for each in both if isinstance(each, Drop))
+async def _votes(run: Run, block: Block, match: Match) -> Tally:
+    folder = run.folder / block.name
+    both = (Stage(folder / f"answers-{role}").all_rows(Answers) for role in (match.first, match.second))
+    return await _judged(run, block, (f"pairs-{match.name}", f"votes-{match.name}"), pairs(*both))
+
+
+async def _exam(run: Run, block: Block) -> Tally:
+    """The judges on pairs that people compared, asked as of the models' answers."""
+    name, limit = block.want.exam, block.want.exam_limit
+    place = {"hub": name.removeprefix(HUB)} if name.startswith(HUB) else {"path": name}
+    compared = pair_files.read(pair_files.Pairs(**place, limit=limit))
+    return await _judged(run, block, standings.EXAM, compared)
+
+
+async def _judged(run: Run, block: Block, names: Sequence[str], both: Iterable[Pair | Drop]) -> Tally:
+    """Pairs and their votes, in two folders of these names."""
+    want, (source, stage) = block.want, (Stage(run.folder / block.name / name) for name in names)
+    all_pairs = list(both)
+    source.write_parts((each for each in all_pairs if isinstance(each, Pair)), PART_SIZE)
+    source.write_drops(each for each in all_pairs if isinstance(each, Drop))
 
     async def work(row: Pair, ask: Ask) -> list[Preference] | Drop:
-        return await label(row, want.label(), ask)
+        return await label(row, want.label(), ask, want.principles)
 
-    stage = Stage(folder / f"votes-{role}")
-    return await _pass(run, block, RowStage(_draw_name(stage, block), stage, Pair, work, (want.judge,)), source)
+    return await _pass(run, block, RowStage(_draw_name(stage, block), stage, Pair, work, want.judges), source)
 
 
 def _draw_name(stage: Stage, block: Block) -> str:
@@ -112,33 +128,12 @@ async def _pass(run: Run, block: Block, work: RowStage, source: Stage) -> Tally:
     settings: Fingerprint = replace(run.settings(block.name), stage=f"{block.name}/{stage.name}")
     if stage.seal is None:
         stage.begin(settings)
-        await rows.run_rows(run, [work], source)
+        await rows.run_rows(run, [work], source, run.constitution_of(block))
         rows.seal_rows(run, stage, settings, source)
     return stage.tally()
 
 
-def _figures(stage: Stage, role: str) -> EvaluatedModel:
-    rows = list(Stage(stage.folder / f"answers-{role}").all_rows(Answers))
-    figures: EvaluatedModel = {"all": describe(rows)}
-    for track in TRACKS:
-        if some := [row for row in rows if row.track == track]:
-            figures[track] = describe(some)
-    return figures
-
-
-def _by_track(stage: Stage, role: str) -> dict[str, JudgedWins]:
-    """How a role's answers did over the first model's: all, and by track."""
-    votes = list(Stage(stage.folder / f"votes-{role}").all_rows(Preference))
-    tracks = {row.id: row.track for row in Stage(stage.folder / f"answers-{role}").all_rows(Answers)}
-    drops = [(tracks[drop["in"]], drop["reason"]) for drop in Stage(stage.folder / f"pairs-{role}").drops()]
-    wins = {"all": compare(votes, (reason for _, reason in drops))}
-    for track in TRACKS:
-        some, left_out = [row for row in votes if row.pair.track == track], [why for of, why in drops if of == track]
-        wins |= {track: compare(some, left_out)} if some or left_out else {}
-    return wins
-
-
-def _seal(run: Run, block: Block, prompts: Stage, usage: Tally) -> None:
+def _seal(run: Run, block: Block, prompts: Stage, usage: Tally, notes: list[str]) -> None:
     """The ledger counts prompts: kept are those that every model answered."""
     stage = run.stage(block.name)
     ids = [row.id for row in prompts.all_rows(Prompt)]
@@ -150,4 +145,5 @@ def _seal(run: Run, block: Block, prompts: Stage, usage: Tally) -> None:
     tally = Tally(len(ids), len(ids) - len(drops), 0, Counter(drop.reason for drop in drops.values()))
     tally.tokens_in, tally.tokens_cached, tally.tokens_out = usage.tokens_in, usage.tokens_cached, usage.tokens_out
     tally.seconds, tally.counts = usage.seconds, usage.counts
-    stage.close(run.settings(block.name), tally, **run.purse.bill(block.name))
+    more = {"notes": notes} if notes else {}
+    stage.close(run.settings(block.name), tally, **more, **run.purse.bill(block.name))

@@ -57,9 +57,9 @@ def stage(run: Run, name: str) -> str:
     with RunLock(run.folder):
         take_up_moves(run)
         record = _under_way(run)
-        stale = _built_on(run, {name})
+        stale = built_on(run, {name})
         underway = name in record["stages"]
-        spoilt = _built_on(run, {each for each in stale if _spoilt(run, each)}) if underway else stale
+        spoilt = built_on(run, {each for each in stale if _spoilt(run, each)}) if underway else stale
         moves = [each for each in stale if each in spoilt and (run.folder / each).exists()]
         record["stages"][name], record["aside"] = stale, moves
         _write(run, record)
@@ -70,7 +70,7 @@ def stage(run: Run, name: str) -> str:
 
 def afresh(run: Run, name: str) -> dict[str, Path]:
     """Set a stage and all that is built on it aside, whatever is under way, under the run's lock; returns where each has gone."""
-    return _set_aside(run, _built_on(run, {name}))
+    return _set_aside(run, built_on(run, {name}))
 
 
 def changed(run: Run) -> list[str]:
@@ -95,6 +95,23 @@ def take_up(run: Run) -> list[str]:
     """
     take_up_moves(run)
     return _changed(run) if _record(run)["changed"] else []
+
+
+def take_apart(run: Run, names: list[str]) -> list[str]:
+    """Set stages aside, or folders within stages, which are then no longer done, under the run's lock; goes on after a kill.
+
+    Returns:
+        those that there were.
+    """
+    there = [name for name in names if (run.folder / name).exists()]
+    _write(run, {**_record(run), "aside": there})
+    take_up_moves(run)
+    return there
+
+
+def unseal(run: Run, name: str) -> None:
+    """Let a stage be no longer done."""
+    (run.folder / name / "seal.json").unlink(missing_ok=True)
 
 
 def take_up_moves(run: Run) -> None:
@@ -143,7 +160,7 @@ def _not_run(run: Run, block: Block) -> bool:
     return False
 
 
-def _built_on(run: Run, names: set[str]) -> list[str]:
+def built_on(run: Run, names: set[str]) -> list[str]:
     """Stages and all that is built on them, in order; last those that the recipe has no more, but may have again."""
     inputs = {block.name: run.settings(block.name).inputs.keys() for block in run.recipe.blocks}
     inputs |= {name: stage.begun["inputs"].keys() for name, stage in _others(run).items() if stage.begun}
@@ -177,6 +194,8 @@ def _spoilt(run: Run, name: str) -> bool:
 
 def _set_aside(run: Run, names: list[str]) -> dict[str, Path]:
     there = [name for name in reversed(names) if (run.folder / name).exists()]
+    for name in there:
+        unseal(run, str(Path(name).parent))  # where it is a folder in another stage
     # In this order: killed in between, no stage is left that looks newer than its input.
     return {name: reopen.set_aside(run.stage(name), run.folder) for name in there}
 
@@ -202,7 +221,7 @@ def _effect(run: Run, block: Block, stale: set[str]) -> list[Effect]:
     effects.only_constitution(block.name, was, settings)
     run.whole(block)
     note: StageNote = {"name": block.name, "kind": block.kind, "reads": block.reads}
-    return [effects.effect(run.folder, note, run.constitution, stale)]
+    return [effects.effect(run.folder, note, run.constitution_of(block), stale)]
 
 
 def _apply(run: Run, effect: Effect) -> None:

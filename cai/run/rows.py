@@ -14,6 +14,7 @@ from cai.store.ledger import Fingerprint
 from cai.store.part import sort_drops
 from cai.store.rows import Drop
 from cai.store.stage import Stage
+from constitution.model import Constitution
 from constitution.wording import count
 
 
@@ -38,11 +39,15 @@ def _work(run: Run, block: Block) -> RowStage:
     return RowStage(block.name, run.stage(block.name), table.takes, do, tuple(block.roles()), block.draws)
 
 
-async def run_rows(run: Run, works: list[RowStage], source: Stage) -> None:
-    """Take the source's rows through row stages, here or over a cluster, with a bar for each."""
+async def run_rows(run: Run, works: list[RowStage], source: Stage, constitution: Constitution | None = None) -> None:
+    """Take the source's rows through row stages, here or over a cluster, with a bar for each.
+
+    Args:
+        constitution: the run's unless given.
+    """
     roles = list(dict.fromkeys(role for work in works for role in work.roles))
     specs, first = {role: run.spec(role) for role in roles}, of_each_track(works[0], source)
-    task = Job(works, specs, run.constitution, run.recipe.seed, first)
+    task = Job(works, specs, constitution or run.constitution, run.recipe.seed, first)
     for work in works:
         for role in (role for role in work.roles if not task.specs[role].batch):
             BatchFolder(work.folder.folder / BATCHES / role).refuse(role)

@@ -16,7 +16,7 @@ from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.recipe import Recipe
 from cai.report.summary import ledger_line
-from cai.run import evaluation, redo, rounds, rows, sets, sources, training
+from cai.run import evaluation, redo, rejudge, rounds, rows, sets, sources, training
 from cai.run.context import Run
 from cai.store import audit
 from cai.store.files import RunLock, write_json
@@ -40,6 +40,14 @@ def start(
     if redo_changed:
         for line in redo.changed(run):
             screen.say(line)
+    go(run)
+
+
+def judge_again(recipe: Recipe, folder: Path, screen: Screen, cluster: Cluster | None = None) -> None:
+    """Run a recipe to its end, after setting aside what judged its evaluations; see ``walk`` and ``cai.run.rejudge``."""
+    run = Run(recipe, folder, screen, cluster)
+    for line in rejudge.rejudge(run):
+        screen.say(line)
     go(run)
 
 

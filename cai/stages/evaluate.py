@@ -1,28 +1,26 @@
-"""A first evaluation: every model answers the held-out prompts; a judge compares each with the first model.
+"""Every model answers the held-out prompts; judges compare them, each with a baseline or all with all.
 
 Answers are sampled and judged like any other row, in folders of their own under the stage's; this file holds what is
-particular: the pairs and the figures. Elo over many raters (Bai et al. 2022, section 3.3) needs many more comparisons;
-a share of wins with its interval is what few comparisons can carry.
+particular: who is compared with whom, the pairs, and what is counted of answers. How comparisons become figures is
+``cai.judge``'s: ``wins``, ``length`` and ``ratings`` (Bai et al. 2022, section 3.3, rate models by Elo, each track by itself).
 """
 
 import statistics
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import NotRequired, TypedDict
 
 from cai.data.endings import cut
 from cai.flow.ask import Ask
-from cai.judge.exam import Position
-from cai.judge.figures import position
-from cai.judge.kinds import kinds
+from cai.judge.bouts import Rating
 from cai.judge.settings import VERDICTS
-from cai.judge.statistics import wilson
+from cai.judge.wins import JudgedWins
 from cai.models.types import Request
 from cai.stages.label import Label
 from cai.store.form import Amount, Count
-from cai.store.ledger import ADDED, Wins
-from cai.store.rows import Answers, Draft, Drop, Pair, Preference, Prompt, content_key
+from cai.store.ledger import ADDED
+from cai.store.rows import Answers, Draft, Drop, Pair, Prompt, content_key
 from constitution import ask as asking
 from constitution import read
 from constitution.naming import LETTERS
@@ -31,13 +29,39 @@ EQUAL, EMPTY, FIRST_EMPTY = "equal_answers", "empty_answer", "first_model_empty_
 """Why answers are not compared: the model's own is empty, or that of the first model alone."""
 
 
+FIRST_MODEL, ALL_MODELS = "first", "all"
+"""Words for whom models are compared with, beside a role."""
+HUB = "hub:"
+"""Before the name of a dataset on the Hub, where a file may stand too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Two models that are compared.
+
+    Attributes:
+        first, second: their roles; the first one's answers are ``a``.
+        name: what its folders are called by.
+    """
+
+    first: str
+    second: str
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluate:
     """The ``evaluate`` block.
 
     Attributes:
-        models: roles; each after the first is compared with the first.
-        judge: the role that compares.
+        models: roles.
+        judge: the role that compares, or several, whose votes are settled together.
+        against: whom each is compared with: the "first" model, "all" others, or the model of this role.
+        principles: ids of those to judge under; all of the constitution's unless given.
+        choice: how the principle of a comparison is chosen among them, as in ``label``.
+        constitution: a file to judge by; the run's unless given.
+        exam: pairs that people compared, to measure the judges by, or what ``cai judge-eval --json`` printed of this judge.
+        exam_limit: rows to take of the pairs; None takes all.
         method, exemplars, disagree, verdict, verdicts, names: as in ``label``.
         limit: held-out prompts to use; None uses all.
         heldout: which of them: "all", or the half by which rounds "accept" policies, or the other, which is left to "report"
@@ -45,7 +69,7 @@ class Evaluate:
     """
 
     models: tuple[str, ...]
-    judge: str
+    judge: str | tuple[str, ...]
     method: str = "logprob"
     disagree: str = "drop"
     max_tokens: int = 512
@@ -56,12 +80,46 @@ class Evaluate:
     heldout: str = ""
     verdict: str = field(default="auto", metadata=ADDED)
     verdicts: int = field(default=VERDICTS, metadata=ADDED)
+    against: str = field(default=FIRST_MODEL, metadata=ADDED)
+    principles: tuple[str, ...] = field(default=(), metadata=ADDED)
+    choice: str = field(default="uniform", metadata=ADDED)
+    constitution: str = field(default="", metadata=ADDED)
+    exam: str = field(default="", metadata=ADDED)
+    exam_limit: int | None = field(default=None, metadata=ADDED)
     names: str = field(default=LETTERS, metadata=ADDED)
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The roles that compare."""
+        return (self.judge,) if isinstance(self.judge, str) else self.judge
+
+    @property
+    def baseline(self) -> str:
+        """The role that ratings are beside."""
+        return self.models[0] if self.against in (FIRST_MODEL, ALL_MODELS) else self.against
+
+    @property
+    def matches(self) -> list[Match]:
+        """Who is compared with whom, each two once; those with the baseline are called by the other one alone."""
+        others = [role for role in self.models if role != self.baseline]
+        both = (
+            combinations(self.models, 2) if self.against == ALL_MODELS else ((self.baseline, each) for each in others)
+        )
+        return [
+            Match(first, second, second if first == self.baseline else f"{second}-over-{first}")
+            for first, second in both
+        ]
+
+    @property
+    def sits_exam(self) -> bool:
+        """Whether the judges are examined here; the result of an exam that was sat before is only read."""
+        return bool(self.exam and self.matches) and not self.exam.endswith(".json")
 
     def label(self) -> Label:
         """The comparison as a ``label`` block."""
-        keys = ("method", "disagree", "max_tokens", "exemplars", "verdict", "verdicts", "names")
-        return Label(model=self.judge, **{key: getattr(self, key) for key in keys})
+        keys = ("method", "disagree", "max_tokens", "exemplars", "verdict", "verdicts", "choice", "names")
+        who = {"model": self.judge} if isinstance(self.judge, str) else {"panel": dict.fromkeys(self.judge, 1.0)}
+        return Label(**who, **{key: getattr(self, key) for key in keys})
 
 
 async def answer(row: Prompt, want: Evaluate, ask: Ask) -> Answers:
@@ -120,13 +178,6 @@ def describe(rows: Sequence[Answers]) -> "AnswerFigures":
     }
 
 
-class JudgedWins(Wins):
-    """Wins as a judge gave them, with its liking for a position, and how its verdicts were read (``cai.judge.kinds``)."""
-
-    position: Position
-    verdicts: NotRequired[dict[str, dict[str, Count]]]
-
-
 class AnswerFigures(TypedDict):
     """What ``describe`` counts."""
 
@@ -138,33 +189,20 @@ class AnswerFigures(TypedDict):
 
 
 class EvaluatedModel(TypedDict):
-    """A model's figures, over all prompts and by track, and how it compares with the first model."""
+    """A model's figures, over all prompts and by track.
+
+    Attributes:
+        against, compared: the baseline, and how it did over that, by track.
+        versus: how it did over each of the models that it was compared with, by track; each two stand once.
+        rating: by track.
+        self_judged: whether a judge is this model, or has its weights.
+    """
 
     all: AnswerFigures
     redteam: NotRequired[AnswerFigures]
     helpful: NotRequired[AnswerFigures]
     against: NotRequired[str]
     compared: NotRequired[dict[str, JudgedWins]]
-
-
-def compare(rows: Sequence[Preference], left_out: Iterable[str] = ()) -> JudgedWins:
-    """Wins of the second answers over the first ones', with a 95% interval; what could not be decided is counted.
-
-    Args:
-        left_out: why each pair that was not judged was not.
-    """
-    won = sum(row.status == "ok" and row.p_a is not None and row.p_a < 0.5 for row in rows)
-    decided = sum(row.status == "ok" for row in rows)
-    low, high = wilson(won, decided)
-    return {
-        "compared": len(rows),
-        "decided": decided,
-        "won": won,
-        "win_rate": won / decided if decided else None,
-        "low": low,
-        "high": high,
-        "undecided": dict(sorted(Counter(row.status for row in rows if row.status != "ok").items())),
-        "left_out": dict(sorted(Counter(left_out).items())),
-        "position": position(rows),
-        "verdicts": kinds(row.votes for row in rows),
-    }
+    versus: NotRequired[dict[str, dict[str, JudgedWins]]]
+    rating: NotRequired[dict[str, Rating]]
+    self_judged: NotRequired[bool]

@@ -3,6 +3,7 @@
 How judges compare is ``cai.judge.compare``'s; here is whom to ask, and under which principles.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from random import Random
 
@@ -33,15 +34,27 @@ class Label(Judging):
         return tuple(self.panel) or (self.model,)
 
 
-async def label(row: Pair, want: Label, ask: Ask) -> list[Preference] | Drop:
-    """A pair's votes and the probability they give; for a group of answers, a preference for each of its pairs."""
-    principles = chosen(row, want, ask.constitution, ask.rng)
+async def label(row: Pair, want: Label, ask: Ask, only: Collection[str] = ()) -> list[Preference] | Drop:
+    """A pair's votes and the probability they give; for a group of answers, a preference for each of its pairs.
+
+    Args:
+        only: ids of the principles to judge under; all of the constitution's unless given.
+    """
+    principles = chosen(row, want, ask.constitution, ask.rng, only)
     if METHODS[want.method].needs and not principles:
         return Drop(row.id, "no_principle_applies")
     return await compare(row, principles, want, ask)
 
 
-def chosen(row: Pair, want: Label, constitution: Constitution, rng: Random) -> tuple[Principle, ...]:
+def chosen(
+    row: Pair, want: Label, constitution: Constitution, rng: Random, only: Collection[str] = ()
+) -> tuple[Principle, ...]:
     """The principles of a comparison; the first thing that a row draws from its generator."""
     method = METHODS[want.method]
-    return draw.for_judgment(constitution, row.about, want.choice, rng, method.judges_by) if method.needs else ()
+    if not method.needs:
+        return ()
+
+    def fits(principle: Principle) -> bool:
+        return method.judges_by(principle) and (not only or principle.id in only)
+
+    return draw.for_judgment(constitution, row.about, want.choice, rng, fits)

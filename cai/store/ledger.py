@@ -69,6 +69,7 @@ class Seal(PlainTally):
         verdict: what became of a round.
         policy, says: what all rounds ended with.
         labels: how the labels of pairs were read.
+        notes: of an evaluation, how its models did, and who judges itself.
     """
 
     stage: str
@@ -81,6 +82,7 @@ class Seal(PlainTally):
     policy: NotRequired[str]
     says: NotRequired[str]
     labels: NotRequired[str]
+    notes: NotRequired[list[str]]
     spent: NotRequired[dict[str, Spent]]
     cost: NotRequired[Amount]
     files: NotRequired[dict[str, str]]

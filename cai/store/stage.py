@@ -41,7 +41,7 @@ from cai.store.rows import Drop, decode, encode, plain
 from constitution.wording import count
 
 T = TypeVar("T")
-WRITTEN = ("parts.jsonl", "drops.jsonl", "metrics.json", "metrics.jsonl", "manifest.json", "*.parquet")
+WRITTEN = ("parts.jsonl", "drops.jsonl", "metrics.json", "judge.json", "metrics.jsonl", "manifest.json", "*.parquet")
 """What a seal keeps the digests of, where it is there: all that later steps and people read of a stage, but for models."""
 
 
@@ -94,6 +94,8 @@ class Stage:
             rest = [each for each in what if not each.startswith(("constitution:", "inputs."))]
             alone = not rest and begun["inputs"].keys() == now["inputs"].keys()
             hint = ", or for the rows alone that the new constitution touches: --redo-changed" if alone else ""
+            if any(self.folder.glob("answers-*")):
+                hint += "; where the answers would be the same, to judge them anew: --rejudge"
             raise UserError(
                 f"{self.folder} holds rows made under other settings ({'; '.join(what)}); to set it and what follows "
                 f"aside and do it again, run the same command with: --redo {self.name}{hint}"

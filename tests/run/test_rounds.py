@@ -244,7 +244,7 @@ def test_a_recipe_without_rounds_reports_on_all_and_its_settings_are_as_before(w
 def test_the_comparison_takes_the_keys_of_evaluate() -> None:
     schema = json.loads((ROOT / "cai" / "recipe.schema.json").read_text())
     block = schema["properties"]["stages"]["items"]["properties"]["rounds"]["properties"]
-    assert set(block["evaluate"]["properties"]) == {each.name for each in fields(Evaluate)} - {"models"}
+    assert set(block["evaluate"]["properties"]) == {each.name for each in fields(Evaluate)} - {"models", "against"}
     assert set(block["until"]["properties"]) == {each.name for each in fields(Bounds)}
     assert all(each["description"] for each in block["until"]["properties"].values())
 

@@ -8,7 +8,8 @@ import pytest
 
 from cai.errors import RunError
 from cai.judge.statistics import wilson
-from cai.stages.evaluate import compare, pairs
+from cai.judge.wins import judged_wins as compare
+from cai.stages.evaluate import pairs
 from cai.store.rows import Answers, Draft, Drop, Pair, Preference
 from cai.store.stage import Stage
 from constitution.source import InputError

@@ -12,6 +12,7 @@ from cai.models.spec import ModelSpec
 from cai.recipe.block import Block, named_roles
 from cai.recipe.checks import training
 from cai.recipe.shape import Shape
+from cai.stages.evaluate import HUB, Evaluate
 from cai.stages.pairs import Pairs
 from cai.stages.prompts import Prompts
 from cai.stages.train import Train
@@ -57,6 +58,8 @@ def _step(block: Block, shape: Shape, machine: Machine) -> needs.Problems:
         yield "hygiene", f"wrong_language needs the package py3langid; run: {install('clean')}"
     if getattr(want, "dedupe", "") == "near" and "datasketch" not in machine.packages:
         yield "dedupe", f"near needs the package datasketch; take exact, or run: {install('clean')}"
+    if getattr(want, "exam", "") and "numpy" not in machine.packages:
+        yield "exam", f"needs the package numpy; take it out, or run: {install('judge')}"
     if any(each.hub for each in _sources(want)) and "datasets" not in machine.packages:
         yield "", f"reading a Hub dataset needs the package datasets; give a file, or run: {install('train')}"
     if not isinstance(want, Train):
@@ -75,6 +78,8 @@ def _sources(want: object) -> list[Origin]:
             return [*want.redteam, *want.helpful]
         case Pairs():
             return [want]
+        case Evaluate(exam=name) if name.startswith(HUB):
+            return [Pairs(hub=name.removeprefix(HUB))]
     return []
 
 

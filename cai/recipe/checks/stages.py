@@ -9,7 +9,7 @@ from cai.judge.settings import Judging
 from cai.models.machine import Machine
 from cai.models.spec import ModelSpec
 from cai.recipe.block import Block, method, named_roles
-from cai.recipe.checks import training
+from cai.recipe.checks import evaluation, training
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
 from cai.stages.online import Online
@@ -51,7 +51,8 @@ def unjudged(block: Block, constitution: Constitution) -> Iterator[str]:
     for who, way in _methods(block):
         if not way.needs:
             continue
-        able = [each for each in constitution.principles if way.judges_by(each)]
+        named = getattr(block.want, "principles", ())
+        able = [each for each in constitution.principles if way.judges_by(each) and (not named or each.id in named)]
         if any(not tracks or not each.applies_to.track or set(tracks) & set(each.applies_to.track) for each in able):
             continue
         what = "a judgment question" if way.needs == "judgment" else "propositions"
@@ -157,8 +158,8 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield from _scorer(want)
         case Pairs(columns=columns):
             yield from (("columns", text) for text in conflicts(columns))
-        case Evaluate() if any(each.name == block.reads and not each.want.heldout for each in before):
-            yield "", f"compares on held-out prompts, and {block.reads} sets none aside; give it a share under heldout"
+        case Evaluate():
+            yield from evaluation.problems(block, models, before)
         case Sample(n=n, group=group) if n % group:
             yield "n", f"must be a multiple of group ({group}), found {n}"
         case Sample(temperature=0):
