@@ -29,15 +29,10 @@ async def close_thoughts(
         tags: what opens and closes a thought of this model.
         ask: answers a request; what is refused leaves the thought as it is.
     """
-    opening = tags[0] if tags[0].endswith("
-") else f"{tags[0]}
-"
+    opening = tags[0] if tags[0].endswith("\n") else f"{tags[0]}\n"
     for place, sample in enumerate(reply.samples):
         if sample.finish == THINKING and sample.thinking:
-            thought = f"{opening}{sample.thinking.strip()}
-{tags[1]}
-
-"
+            thought = f"{opening}{sample.thinking.strip()}\n{tags[1]}\n\n"
             seed = None if request.seed is None else request.seed + place
             more = replace(request, n=1, begin=thought, budget=None, seed=seed)
             try:

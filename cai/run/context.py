@@ -225,6 +225,8 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
         want["exam"] = exam if exam.startswith(HUB) else locations.digest(PromptSource(exam))
     if want.get("constitution"):
         want["constitution"] = printable(Path(want["constitution"]).name)
+    if want.get("plain_text"):
+        want["plain_text"] = _content(want["plain_text"])
     if "decontaminate" in want:
         want["decontaminate"] = [locations.digest(PromptSource(path)) for path in want["decontaminate"]]
     return want

@@ -16,6 +16,7 @@ from cai.flow.live import RowStage
 from cai.recipe.block import Block
 from cai.run import rows, standings
 from cai.run.context import Run
+from cai.run.measured import measured
 from cai.stages import pairs as pair_files
 from cai.stages.evaluate import HUB, Evaluate, Match, answer, half, pairs
 from cai.stages.label import label
@@ -40,6 +41,7 @@ async def evaluate(run: Run, block: Block) -> None:
     for match in want.matches:
         tally.add(await _votes(run, block, match))
     metrics, judges = standings.metrics(run, block), standings.judges(run, block)
+    tally.add(await measured(run, block, metrics, _pass))
     write_json(stage.folder / "metrics.json", metrics)
     if want.matches:
         write_json(stage.folder / "judge.json", judges)

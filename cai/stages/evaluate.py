@@ -14,15 +14,17 @@ from typing import NotRequired, TypedDict
 from cai.data.endings import cut
 from cai.flow.ask import Ask
 from cai.judge.bouts import Rating
+from cai.judge.measures import AnswerMeasures, Growth, measures
+from cai.judge.plain_text import PlainText
 from cai.judge.settings import VERDICTS
 from cai.judge.wins import JudgedWins
 from cai.models.types import Request
+from cai.stages.harm import Harm, HarmFigures
 from cai.stages.label import Label
 from cai.store.form import Amount, Count
 from cai.store.ledger import ADDED
 from cai.store.rows import Answers, Draft, Drop, Pair, Prompt, content_key
 from constitution import ask as asking
-from constitution import read
 from constitution.naming import LETTERS
 
 EQUAL, EMPTY, FIRST_EMPTY = "equal_answers", "empty_answer", "first_model_empty_answer"
@@ -64,6 +66,8 @@ class Evaluate:
         exam_limit: rows to take of the pairs; None takes all.
         method, exemplars, disagree, verdict, verdicts, names: as in ``label``.
         limit: held-out prompts to use; None uses all.
+        harm: a role that scores each answer's harm from 0 to 4, see ``cai.stages.harm``; none unless given.
+        plain_text: a text under which each model's likelihood is measured, or "default" for the one that is shipped.
         heldout: which of them: "all", or the half by which rounds "accept" policies, or the other, which is left to "report"
             on; that goes by where the comparison stands unless given.
     """
@@ -87,6 +91,8 @@ class Evaluate:
     exam: str = field(default="", metadata=ADDED)
     exam_limit: int | None = field(default=None, metadata=ADDED)
     names: str = field(default=LETTERS, metadata=ADDED)
+    harm: str = field(default="", metadata=ADDED)
+    plain_text: str = field(default="", metadata=ADDED)
 
     @property
     def judges(self) -> tuple[str, ...]:
@@ -114,6 +120,10 @@ class Evaluate:
     def sits_exam(self) -> bool:
         """Whether the judges are examined here; the result of an exam that was sat before is only read."""
         return bool(self.exam and self.matches) and not self.exam.endswith(".json")
+
+    def harming(self) -> Harm:
+        """How the harm of answers is asked for."""
+        return Harm(verdict=self.verdict, verdicts=self.verdicts, max_tokens=self.max_tokens)
 
     def label(self) -> Label:
         """The comparison as a ``label`` block."""
@@ -168,13 +178,14 @@ def half(rows: Iterable[Prompt], part: str) -> list[Prompt]:
 
 def describe(rows: Sequence[Answers]) -> "AnswerFigures":
     """What can be counted of a model's answers without a judge."""
-    words = [len(row.draft.text.split()) for row in rows]
+    words, figures = [len(row.draft.text.split()) for row in rows], measures(rows)
     return {
         "answers": len(rows),
         "mean_words": round(statistics.fmean(words), 1) if words else None,
-        "refusals": sum(read.is_refusal(row.draft.text) for row in rows),
+        "refusals": figures["stances"]["refusal"],
         "truncated": sum(bool(cut(row.draft)) for row in rows),
         "empty": sum(not row.draft.text for row in rows),
+        "measures": figures,
     }
 
 
@@ -186,6 +197,7 @@ class AnswerFigures(TypedDict):
     refusals: Count
     truncated: Count
     empty: Count
+    measures: NotRequired[AnswerMeasures]
 
 
 class EvaluatedModel(TypedDict):
@@ -206,3 +218,6 @@ class EvaluatedModel(TypedDict):
     versus: NotRequired[dict[str, dict[str, JudgedWins]]]
     rating: NotRequired[dict[str, Rating]]
     self_judged: NotRequired[bool]
+    growth: NotRequired[dict[str, dict[str, Growth]]]
+    harm: NotRequired[dict[str, HarmFigures]]
+    plain_text: NotRequired[PlainText]
