@@ -25,6 +25,8 @@ class Request:
         thinking: "on" or "off"; as the model does by itself where empty.
         budget: tokens that a thought may take, beside the answer's max_tokens; None where nothing bounds it but these.
         thought: what was thought before ``begin``, closed before it; for models whose answers go on from a beginning.
+        likelihood: whether the log-probabilities of the tokens of ``begin``, an answer that is given, are wanted instead of a
+            text; see ``cai.judge.likelihood``.
     """
 
     messages: tuple[Message, ...] = ()
@@ -44,6 +46,7 @@ class Request:
     thinking: str = ""
     budget: int | None = None
     thought: str = ""
+    likelihood: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,8 @@ class Reply:
         tokens_in, tokens_cached, tokens_out: as counted by the server; cached ones are part of tokens_in.
         score: a reward model's, where one was asked.
         tokens, logprobs: the first sample's token ids and the natural log-probability with which each was drawn, for
-            requests of tokens.
+            requests of tokens; where a likelihood was asked, the ids of all that was given, and the log-probabilities of the
+            last of them, of those of ``begin`` at least.
         thinking: what was thought before each text, which is no part of it; empty where a model does not think.
         counts: what the ledger counts of it, beside its tokens.
         opened: whether a thought was closed that the answer did not open, as where a chat template opens one.

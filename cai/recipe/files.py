@@ -42,6 +42,9 @@ class Files:
             block = self._sources(block, keys)
         if kind == "pairs":
             block = self._locate(block, keys)
+        if block.get("translations"):
+            path = self.file((*keys, "translations", "path"), block["translations"]["path"])
+            block["translations"] = {**block["translations"], "path": str(path or block["translations"]["path"])}
         if "decontaminate" in block:
             where = (*keys, "decontaminate")
             block["decontaminate"] = [self._evaluation(where, each) for each in block["decontaminate"]]

@@ -9,7 +9,7 @@ from cai.judge.settings import Judging
 from cai.models.machine import Machine
 from cai.models.spec import ModelSpec
 from cai.recipe.block import Block, method, named_roles
-from cai.recipe.checks import training
+from cai.recipe.checks import exams, training
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
 from cai.stages.online import Online
@@ -17,8 +17,10 @@ from cai.stages.pairs import Pairs
 from cai.stages.ppo import Ppo
 from cai.stages.prefs import Prefs
 from cai.stages.revise import Revise
+from cai.stages.robustness import Robustness
 from cai.stages.sample import Sample
 from cai.stages.score import Score
+from cai.stages.verify import Verify
 from cai.store.votes import LOGPROBS, SAMPLED
 from cai.train.launch import guards
 from constitution.model import Constitution
@@ -142,6 +144,8 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield from _scorer(want)
         case Pairs(columns=columns):
             yield from (("columns", text) for text in conflicts(columns))
+        case Verify() | Robustness():
+            yield from exams.problems(block, before)
         case Evaluate() if any(each.name == block.reads and not each.want.heldout for each in before):
             yield "", f"compares on held-out prompts, and {block.reads} sets none aside; give it a share under heldout"
         case Sample(n=n, group=group) if n % group:
