@@ -138,6 +138,7 @@ app.command("check")(authoring.check)
 app.command("look")(authoring.look)
 app.command("measure")(authoring.measure)
 app.command("test")(authoring.examine)
+app.command("verify")(authoring.verify)
 app.command("judge-eval")(authoring.judge_eval)
 app.command("try")(authoring.attempt)
 app.command("chat")(authoring.chat)
@@ -178,11 +179,16 @@ def show(
     thoughts: Annotated[bool, typer.Option("--thoughts", help="Show what a model thought before it answered.")] = False,
 ) -> None:
     """Show rows of a stage, whole."""
-    from cai.report.rows import RowQuery, print_rows
+    from cai.report.robustness import print_table
+    from cai.report.rows import RowQuery, kind_of, print_rows
     from cai.report.summary import plain_console, run_folder
+    from cai.report.verification import print_summary
 
     query = RowQuery(count, drops, row, principle, reason, text, diff, thoughts)
-    print_rows(run_folder(run), stage, query, plain_console())
+    folder, console = run_folder(run), plain_console()
+    if not drops and (first := {"robustness": print_table, "verify": print_summary}.get(kind_of(folder, stage))):
+        first(folder / stage, console)
+    print_rows(folder, stage, query, console)
 
 
 @app.command()

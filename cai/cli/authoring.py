@@ -1,4 +1,4 @@
-"""Commands about constitutions, data and models: check, look, measure, test, judge-eval, try, chat, diff; ``app.py`` has the others."""
+"""The commands of a constitution's author, from check to diff; ``app.py`` puts them beside the others."""
 
 from dataclasses import replace
 
@@ -193,6 +193,44 @@ def diff(
     from cai.cli.diff import diff_constitutions
 
     diff_constitutions(old, new, run, as_json)
+
+
+def verify(
+    model: options.Verified,
+    constitution: options.ByConstitution,
+    pairs: options.ClearPairs = None,
+    against: options.Against = None,
+    judge: options.AnswerJudge = "",
+    method: options.AnswerMethod = "logprob",
+    by: options.By = "both",
+    principle: options.OnlyExamples = None,
+    margin: options.Margin = 0.6,
+    voices: options.Voices = 2,
+    cases: options.MostCases = None,
+    columns: options.JudgedColumns = None,
+    max_tokens: options.ReplyTokens = 512,
+    threshold: options.PassShare = 1.0,
+    failures: options.Failures = 5,
+    as_json: options.FiguresAsJson = False,
+) -> None:
+    """Verify a model: an exam on clear cases, to be passed in full."""
+    from cai.cli.verify import Verify, verify_model, ways
+    from cai.flow.terminal import line
+    from cai.judge.cases import Clarity
+    from cai.judge.settings import Judging
+    from cai.judge.verification import Exam
+    from constitution.load import load
+
+    want = Verify(
+        *(model, load(constitution), tuple(dict.fromkeys(against or ())), judge, tuple(pairs or ()), _columns(columns)),
+        *(tuple(principle or ()), Clarity(margin, voices), cases),
+        Exam(ways(by), max_tokens, judging=Judging(method) if judge else None),
+    )
+    share = verify_model(want, failures, as_json)
+    if share is None or share < threshold:
+        passed = "no case could be told" if share is None else f"{share:.3f} of the cases were passed"
+        line(f"not verified: {passed}, and the threshold is {threshold:g}", error=True)
+        raise typer.Exit(1)
 
 
 def _show_template(model: str, files: list[str] | None, as_json: bool) -> None:

@@ -164,3 +164,35 @@ Former = Annotated[Path, Argument(metavar="A", help="A constitution, or a run fo
 Other = Annotated[Path, Argument(metavar="B", help="The other one.")]
 TouchedRun = Annotated[str | None, Option(metavar="RUN", help="Tell what B would mean for the rows of this run.")]
 ChangesAsJson = Annotated[bool, Option("--json", help="Print all as JSON, with the ids of the rows.")]
+
+# cai verify
+Verified = Annotated[
+    str, Argument(metavar="MODEL", help="A Hub id, a folder, a server's URL, a script, or a recipe's block.")
+]
+ByConstitution = Annotated[Path, Option(metavar="CONSTITUTION", help="Whose examples are asked, and judged by.")]
+ClearPairs = Annotated[
+    Texts,
+    Option(
+        metavar="SOURCE", help="Clear pairs too: RUN/label, or a file of pairs that people compared; more than once."
+    ),
+]
+Against = Annotated[
+    Texts, Option(metavar="MODEL", help="Tell by how few cases it is told from this model; more than once.")
+]
+AnswerJudge = Annotated[
+    str, Option(metavar="MODEL", help="Compares its answers with the known ones; else by whether they decline.")
+]
+AnswerMethod = Annotated[str, Option(help="How the judge compares: logprob, cot, debate, critique or score.")]
+By = Annotated[str, Option(metavar="WAY", help="How it is asked: answer, likelihood or both.")]
+OnlyExamples = Annotated[Texts, Option(metavar="ID", help="Only this principle's examples; more than once.")]
+Margin = Annotated[
+    float, Option(metavar="D", min=0, max=1, help="Pairs are clear from this difference of probabilities on.")
+]
+Voices = Annotated[
+    int, Option(metavar="N", min=1, max=1000, help="How many say the same of a pair: a judge's principles, or people.")
+]
+MostCases = Annotated[int | None, Option(metavar="N", min=1, max=10**6, help="Pairs at the most, the clearest first.")]
+PassShare = Annotated[
+    float, Option(metavar="SHARE", min=0, max=1, help="Exit with 1 under this share of cases passed.")
+]
+Failures = Annotated[int, Option(metavar="N", min=0, max=10**6, help="How many of the cases not passed are shown.")]

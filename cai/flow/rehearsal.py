@@ -60,7 +60,10 @@ class Understudy:
         return await takes_options(self.model, request)
 
     async def ask(self, request: Request, row_id: str) -> Reply:
-        """See ``Model.ask``."""
+        """See ``Model.ask``; whether there are likelihoods is found out at once, as a row that finds none goes on without."""
+        if request.likelihood and isinstance(self.model, Preparable):
+            await self.model.prepare(request)
+            return Reply(("",), ("stop",), model=self.name)
         self.asked.append(request)
         if isinstance(self.model, Announceable):
             self.model.announce(request)

@@ -17,6 +17,7 @@ from cai.models import replies, structure, usage
 from cai.models.abilities import BLOCKS
 from cai.models.dialect import WITHOUT_LOGPROBS, OpenAI, gives_no_score
 from cai.models.switches import merge, room
+from cai.models.token_logprobs import NoLikelihoods
 from cai.models.types import Reply, Request
 from constitution.tools import CALLS, RESULT, Call, Definition, definitions
 
@@ -50,10 +51,12 @@ class Anthropic(OpenAI):
         """The path under the base URL, and the JSON body.
 
         Raises:
-            UserError: a score or a text to go on from is asked.
+            UserError: a score, a likelihood or a text to go on from is asked.
         """
         if request.score:
             raise gives_no_score(model)
+        if request.likelihood:
+            raise NoLikelihoods(model)
         if not request.messages:
             raise UserError(f"{model} takes conversations alone; use format: chat")
         body = {"model": model, **self._thinking(request)}

@@ -5,7 +5,7 @@ has no such thing: there the beginning becomes an instruction to answer with one
 is put otherwise, see ``cai.models.abilities``; what it answers is looked at in ``cai.models.replies``.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from cai.errors import UserError
@@ -13,6 +13,7 @@ from cai.models import replies, structure, usage
 from cai.models.abilities import Abilities, without_system
 from cai.models.letters import logprobs_of, tokens_of
 from cai.models.switches import merge, room, thinking_fields
+from cai.models.token_logprobs import NoLikelihoods, given_tokens, sampled_tokens
 from cai.models.transport import under
 from cai.models.types import Message, Reply, Request, Sample
 from cai.models.verdicts import WITHOUT_LOGPROBS
@@ -24,7 +25,10 @@ class OpenAI:
 
     Attributes:
         now: what the server was seen to take.
+        likelihoods: whether it gives the log-probabilities of an answer that it is given.
     """
+
+    likelihoods = False
 
     def __init__(self) -> None:
         self.now = Abilities()
@@ -60,10 +64,12 @@ class OpenAI:
         """The path under the base URL, and the JSON body.
 
         Raises:
-            UserError: a score is asked of a model that writes.
+            UserError: a score is asked of a model that writes, or a likelihood.
         """
         if request.score:
             raise gives_no_score(model)
+        if request.likelihood and not self.likelihoods:
+            raise NoLikelihoods(model)
         body: dict[str, object] = {"model": model, **self._sampling(request)}
         if request.prompt:
             if request.choices:
@@ -170,6 +176,8 @@ class OpenAI:
 class Vllm(OpenAI):
     """vLLM's server (0.22 and later)."""
 
+    likelihoods = True
+
     def health(self, url: str) -> str:
         """Fails where the engine is dead, while the list of models is still given."""
         return self.root_page(url, "health")
@@ -177,6 +185,8 @@ class Vllm(OpenAI):
     def body(self, model: str, request: Request) -> tuple[str, dict[str, object]]:
         """Tokens in and tokens out, where tokens are asked; all else as in the plain protocol."""
         path, body = super().body(model, request)
+        if request.likelihood:
+            return path, {**body, "prompt_logprobs": 0, "return_token_ids": True}
         if not request.tokens:
             return path, body
         del body["messages"]
@@ -189,9 +199,9 @@ class Vllm(OpenAI):
             Unreadable: it is not of vLLM's form.
         """
         reply = super().reply(answer, request)
-        if not request.tokens:
+        if not (request.tokens or request.likelihood):
             return reply
-        tokens, logprobs = _sampled_tokens(replies.choices(answer)[0])
+        tokens, logprobs = given_tokens(answer) if request.likelihood else sampled_tokens(answer)
         return replace(reply, tokens=tokens, logprobs=logprobs)
 
     def conversation(self, request: Request) -> dict[str, object]:
@@ -268,17 +278,6 @@ def _offer(request: Request) -> dict[str, object]:
 def _variation(request: Request) -> str:
     """What of a request may change how its model's template begins an answer."""
     return repr((request.thinking, sorted(request.more.items()))) if request.more or request.thinking else ""
-
-
-def _sampled_tokens(choice: Mapping[str, object]) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """The sampled tokens and their log-probabilities."""
-    tokens, logprobs = choice.get("token_ids"), choice.get("logprobs")
-    values = logprobs.get("token_logprobs") if isinstance(logprobs, dict) else None
-    if not isinstance(tokens, list) or not isinstance(values, list):
-        raise replies.Unreadable("an answer without the sampled tokens")
-    if len(tokens) != len(values) or not all(type(each) is int for each in tokens):
-        raise replies.Unreadable("sampled tokens without a log-probability each")
-    return tuple(tokens), tuple(map(replies.number, values))
 
 
 def _logits(answer: object) -> list[object]:

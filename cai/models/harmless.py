@@ -31,7 +31,7 @@ def shape(request: Request) -> Shape:
         *(bool(request.begin), "\n\n" in request.begin, bool(request.thought), request.seed is None, request.n),
         request.max_tokens,
         *(request.temperature, request.top_p, len(request.stop), repr(request.more) if request.more else ""),
-        *(request.thinking, request.budget, tools, len(request.options)),
+        *(request.thinking, request.budget, tools, len(request.options), request.likelihood),
     )
 
 

@@ -60,7 +60,7 @@ class Local:
         """See ``Model.ask``; a thought has tokens of its own, and one that took them all is closed, as on servers."""
         if request.score:
             raise gives_no_score(self.name)
-        writes = bool(request.messages) and not (request.choices or request.begin)
+        writes = bool(request.messages) and not (request.choices or request.begin or request.likelihood)
         request = self._in_text(request)
         tags = open_tags(request.prompt)
         if not writes or not (tags or self.parser):
@@ -92,7 +92,7 @@ class Local:
         lengths = [len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
         fits = [length + _most_tokens(request) <= self.limit for length, request in zip(lengths, requests, strict=True)]
         numbers = [number for number, fit in enumerate(fits) if fit]
-        answer = self._choose if requests[0].choices else self._write
+        answer = self._choose if requests[0].choices else self._read if requests[0].likelihood else self._write
         replies = iter(answer([requests[n] for n in numbers], [texts[n] for n in numbers]) if numbers else [])
         long = "the prompt and the answer are longer than the model's context"
         return [next(replies) if fit else RowError("context_too_long", long) for fit in fits]
@@ -110,6 +110,20 @@ class Local:
             values = {} if any(map(math.isnan, values.values())) else values
             replies.append(Reply((Sample(""),), values, int(mask.sum()), 0, 1, self.name))
         return replies
+
+    @torch.inference_mode()
+    def _read(self, requests: list[Request], texts: list[str]) -> list[Reply]:
+        """One by one: beside padding, a short text would be computed as long as the longest."""
+        return [self._read_one(request) for request in requests]
+
+    def _read_one(self, request: Request) -> Reply:
+        prompt, given = self.template.ids(request.prompt), self.template.ids(request.begin) if request.begin else []
+        ids, values = [*prompt, *given], []
+        if given:
+            inputs = torch.tensor([ids], device=self.model.device)
+            logprobs = self.model(inputs, logits_to_keep=len(given) + 1).logits[0, :-1].float().log_softmax(-1)
+            values = logprobs.gather(-1, inputs[0, -len(given) :, None]).squeeze(-1).tolist()
+        return Reply(("",), ("stop",), tokens_in=len(ids), model=self.name, tokens=tuple(ids), logprobs=tuple(values))
 
     def _ids(self, choice: str) -> list[int]:
         forms = [self.tokenizer.encode(form, add_special_tokens=False) for form in (choice, f" {choice}")]
@@ -171,8 +185,11 @@ def _shape(request: Request) -> tuple[object, ...]:
     return (
         *(request.max_tokens, request.budget, request.temperature, request.top_p, request.stop),
         bool(request.choices),
+        request.likelihood,
     )
 
 
 def _most_tokens(request: Request) -> int:
+    if request.likelihood:
+        return 0
     return 1 if request.choices else request.max_tokens + (request.budget or 0)

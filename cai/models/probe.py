@@ -92,7 +92,8 @@ class Probes:
 
     def _bounded(self, request: Request) -> Request:
         """The request with a budget for its thought, where it is a text's and one is to be expected."""
-        writes = request.messages and not (request.choices or request.score or request.begin)
+        reads = request.choices or request.score or request.likelihood
+        writes = request.messages and not (reads or request.begin)
         expected = writes and (request.thinking == "on" or (self.model.thinks and not request.thinking))
         length = self.model.spec.max_len or self.model.length
         most = min(BUDGET, length // 2) if length else BUDGET

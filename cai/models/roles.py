@@ -63,7 +63,7 @@ class RoleModel:
         """The request with the role's sampling, which is of texts alone: a verdict reads the distribution itself."""
         spec = self.spec
         word, budget = _thinking(spec)
-        if request.choices or request.score:
+        if request.choices or request.score or request.likelihood:
             return replace(request, more=spec.extra_body, thinking="off" if word == "off" else "")
         if request.options:
             return replace(request, more=spec.extra_body, thinking="off" if word == "off" else request.thinking)

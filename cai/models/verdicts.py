@@ -5,6 +5,7 @@ import math
 from cai.errors import RunError, UserError
 from cai.models.refusals import Refused
 from cai.models.replies import THINKING
+from cai.models.token_logprobs import NoLikelihoods
 from cai.models.types import Model, Reply, Request
 
 WITHOUT_LOGPROBS = "without_log_probabilities"
@@ -87,6 +88,8 @@ def refused(asked: Request, last: Refused, role: str, place: str) -> UserError |
     """What a server's refusal of a harmless request means for those like it."""
     if asked.choices and "logprob" in last.words.lower():
         return without(role, place, f" ({last})")
+    if asked.likelihood and last.of_request:
+        return NoLikelihoods(place, f"refuses to be asked for the log-probabilities of an answer ({last})")
     text = f"models.{role}: {place} refuses what would be asked ({last}); {last.advice()}"
     if asked.choices and last.of_request:
         return NoLogprobs(text, f"refuses to be asked for log-probabilities ({last})")

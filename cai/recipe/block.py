@@ -8,11 +8,12 @@ from cai.stages import STAGES, Kind
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
 from cai.stages.online import Online
+from cai.stages.robustness import Robustness
 from cai.stages.score import Score
 from cai.train.launch import guards
 from constitution.source import Keys
 
-SINGLE = ("model", "judge", "user", "base", "reward", "reference", "rollouts", "harm")
+SINGLE = ("model", "judge", "user", "translator", "base", "reward", "reference", "rollouts", "harm")
 """Keys of blocks that name one role."""
 
 
@@ -93,6 +94,8 @@ def method(block: Block) -> Method | None:
 
 def by_constitution(block: Block) -> bool:
     """Whether the constitution decides a step's rows."""
+    if isinstance(block.want, Robustness):
+        return block.want.by_constitution
     way = method(block)
     return block.table.constitution and (way is None or bool(way.needs))
 

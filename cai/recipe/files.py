@@ -47,6 +47,9 @@ class Files:
         for key in ("exam", "constitution"):
             if block.get(key) and not block[key].startswith(HUB):
                 block[key] = str(self.file((*keys, key), block[key]) or block[key])
+        if block.get("translations"):
+            path = self.file((*keys, "translations", "path"), block["translations"]["path"])
+            block["translations"] = {**block["translations"], "path": str(path or block["translations"]["path"])}
         if "decontaminate" in block:
             where = (*keys, "decontaminate")
             block["decontaminate"] = [self._evaluation(where, each) for each in block["decontaminate"]]

@@ -177,7 +177,7 @@ class _Outline:
         table = STAGES[kind]
         sources = " or ".join(table.reads)
         names = [block.name for block in before if block.kind in table.reads]
-        if not table.reads:
+        if not table.reads or (table.optional and not name):
             return ""
         if name and name not in names:
             self.wrong((*keys, "from"), f'no {sources} stage before this one is called "{name}"')

@@ -29,6 +29,8 @@ Row = Mapping[str, object]
 WIDTH = 100
 UNREVISED = {"fine": "the critique found nothing", "not_better": "the judge did not find it better"}
 """Flag of a draft that is the one before it once more → why."""
+INNER = ("votes-*", "judged-*", "sittings-*", "answers-*-*")
+"""Where an evaluation, an exam in values and a test of robustness have their rows, the last that were made of them first."""
 PEOPLE = {1.0: "a is better", 0.0: "b is better", 0.5: "even"}
 
 
@@ -69,7 +71,7 @@ def print_rows(folder: Path, name: str, query: RowQuery, console: Console) -> No
         _require("--principle: the run's constitution has no principle", query.principle, list(run["principles"]))
     stage = Stage(folder / name)
     drops = query.drops or bool(query.reason)
-    kind = next(each["kind"] for each in run["stages"] if each["name"] == name)
+    kind = kind_of(folder, name)
     rows = [*islice(_fitting(_drops(stage) if drops else _rows(stage), query), query.count)]
     if not rows:
         raise UserError(_nothing(stage, query, drops) + _instead(folder, stage, kind))
@@ -83,6 +85,11 @@ def print_rows(folder: Path, name: str, query: RowQuery, console: Console) -> No
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             where = f"a row of {stage.folder} is damaged ({row.get('id', 'without an id')})"
             raise RunError(f"{where}; put its file back as it was, or do it again with: --redo {name}") from error
+
+
+def kind_of(folder: Path, name: str) -> str:
+    """The word of a run's stage, such as "label"; empty where it has no such stage."""
+    return next((each["kind"] for each in run_note(folder)["stages"] if each["name"] == name), "")
 
 
 def _require(what: str, name: str, names: list[str]) -> None:
@@ -131,6 +138,8 @@ def _instead(folder: Path, stage: Stage, kind: str) -> str:
             return f"; it trains a model ({stage.folder / 'model'}), whose curves are in: cai report {folder}"
         case "evaluate":
             return f"; its answers are in {stage.folder}/answers-*, its figures in {stage.folder / 'metrics.json'}"
+        case "verify" | "robustness":
+            return f"; its rows are in the folders of {stage.folder}, its figures in {stage.folder / 'metrics.json'}"
         case "rounds":
             return f"; the steps of its rounds are stages, see: cai status {folder}"
         case "report":
@@ -166,8 +175,8 @@ def _print_differences(chain: Chain, thoughts: bool, console: Console) -> None:
 
 def _rows(stage: Stage) -> Iterator[Row]:
     """What a stage made, file after file, each once it was looked at."""
-    votes = sorted(stage.folder.glob("votes-*"))  # an evaluation's
-    for each in map(Stage, votes or [stage.folder]):
+    folders = filter(None, (sorted(stage.folder.glob(pattern)) for pattern in INNER))
+    for each in map(Stage, next(folders, [stage.folder])):
         for part in audit.unchanged(each, map(each.path, each.parts()), stage.name):
             yield from each.rows(dict, part_number(part))
         yield from each.rows_in_progress(dict)

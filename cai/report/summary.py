@@ -231,7 +231,7 @@ def _output(folder: Path, stage: StageState) -> Path | None:
             return own
         case kind if kind in trainers():
             return own / "model"
-        case "evaluate":
+        case "evaluate" | "verify" | "robustness":
             return own / "metrics.json"
         case "report":
             return own / "report.html"

@@ -26,7 +26,9 @@ from cai.models.spec import ModelSpec
 from cai.recipe import ensemble
 from cai.recipe.block import SINGLE, Block, by_constitution
 from cai.recipe.recipe import Recipe
+from cai.report.robustness import robust
 from cai.report.summary import evaluated
+from cai.report.verification import verified
 from cai.stages.evaluate import HUB, Evaluate
 from cai.stages.pairs import Pairs
 from cai.store import audit, run_folder
@@ -38,6 +40,9 @@ from constitution.load import digest, load
 from constitution.model import Constitution
 from constitution.save import dump
 from constitution.shipped import find
+
+HELD_OUT_USERS = ("evaluate", "robustness")
+"""The kinds of stage that ask held-out prompts, of which rounds may take every other one."""
 
 
 class Run:
@@ -84,7 +89,7 @@ class Run:
 
     def _settings(self, block: Block, former: bool) -> Fingerprint:
         want = decisive(block.want)
-        if block.kind == "evaluate":
+        if block.kind in HELD_OUT_USERS:
             del want["heldout"]
         roles = dict.fromkeys(block.roles())
         upstream = [*([block.reads] if block.reads else []), *block.after]
@@ -143,7 +148,7 @@ class Run:
 
     def _half(self, block: Block) -> dict[str, str]:
         """As settings have it: nowhere where nobody chose, as in runs before there was a choice."""
-        part = self.half(block) if block.kind == "evaluate" else ""
+        part = self.half(block) if block.kind in HELD_OUT_USERS else ""
         return {"heldout": part} if part else {}
 
     def weights(self, base: str) -> str:
@@ -191,9 +196,16 @@ class Run:
             case "evaluate":
                 if seal:
                     evaluated(stage.folder)
-                for file in stage.folder.glob("*/begun.json"):
-                    audit.whole(Stage(file.parent), block.name)
+                self._inner_whole(block, stage)
+            case "robustness" | "verify" as shape:
+                if seal:
+                    (robust if shape == "robustness" else verified)(stage.folder)
+                self._inner_whole(block, stage)
         audit.unchanged_since(stage, block.name)
+
+    def _inner_whole(self, block: Block, stage: Stage) -> None:
+        for file in stage.folder.glob("*/begun.json"):
+            audit.whole(Stage(file.parent), block.name)
 
     def keep_constitution(self) -> None:
         """Before any row is made under it: what a later change touches is told by comparison."""
@@ -227,6 +239,9 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
         want["constitution"] = printable(Path(want["constitution"]).name)
     if want.get("plain_text"):
         want["plain_text"] = _content(want["plain_text"])
+    if translations := want.get("translations"):
+        digest_of = locations.digest(PromptSource(translations["path"]))
+        want["translations"] = {**translations, "path": printable(Path(translations["path"]).name), "sha256": digest_of}
     if "decontaminate" in want:
         want["decontaminate"] = [locations.digest(PromptSource(path)) for path in want["decontaminate"]]
     return want

@@ -155,7 +155,11 @@ def effect(folder: Path, note: StageNote, new: Constitution, stale: Set[str]) ->
         return Effect(name, kind, "aside")
     if not begun["constitution"] or begun["constitution"] == digest(new):
         return Effect(name, kind, "stands")
-    if STAGES[kind].shape == "train":  # whole, for what a step learns from another does not come back
+    if STAGES[kind].shape in (
+        "train",
+        "verify",
+        "robustness",
+    ):  # whole, for what a step learns from another does not come back
         return Effect(name, kind, "aside")
     if _renamed(begun["block"]):
         return Effect(name, kind, "aside")

@@ -72,8 +72,11 @@ async def run_rows(run: Run, works: list[RowStage], source: Stage, constitution:
         await flow(steps, source, 2 * max(step.slots.most for step in steps))
 
 
-def seal_rows(run: Run, stage: Stage, settings: Fingerprint, source: Stage) -> None:
+def seal_rows(run: Run, stage: Stage, settings: Fingerprint, source: Stage, may_be_empty: bool = False) -> None:
     """Seal a row stage from the ledgers of its parts.
+
+    Args:
+        may_be_empty: whether nothing is built on it that needs a row.
 
     Raises:
         RunError: it kept no row, so that what follows would work on nothing; or it has not had every row of its source.
@@ -90,7 +93,7 @@ def seal_rows(run: Run, stage: Stage, settings: Fingerprint, source: Stage) -> N
     parts = sorted(set(left_out.values()))
     places = ((place, row["id"]) for number in parts for place, row in enumerate(source.rows(dict, number)))
     sort_drops(stage, {row_id: place for place, row_id in places if row_id in left_out})
-    if tally.rows_in and not tally.rows_out:
+    if tally.rows_in and not tally.rows_out and not may_be_empty:
         reasons = ", ".join(f"{reason} {count}" for reason, count in tally.dropped.most_common())
         raise RunError(
             f"{stage.name} kept none of {count(tally.rows_in, 'row')} ({reasons}); see {stage.folder / 'drops.jsonl'}"

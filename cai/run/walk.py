@@ -16,7 +16,7 @@ from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.recipe import Recipe
 from cai.report.summary import ledger_line
-from cai.run import evaluation, redo, rejudge, rounds, rows, sets, sources, training
+from cai.run import evaluation, redo, rejudge, robustness, rounds, rows, sets, sources, training, verification
 from cai.run.context import Run
 from cai.store import audit
 from cai.store.files import RunLock, write_json
@@ -146,6 +146,7 @@ async def _stages(run: Run, blocks: Sequence[Block]) -> None:
 
 
 async def _do(run: Run, group: list[Block]) -> None:
+    robustness.check(run)
     evaluation.check(run)  # before models start, and trainers, for what nobody could compare
     match group[0].table.shape:
         case "source":
@@ -160,6 +161,10 @@ async def _do(run: Run, group: list[Block]) -> None:
             await rounds.rounds(run, group[0])
         case "evaluate":
             await evaluation.evaluate(run, group[0])
+        case "verify":
+            await verification.verify(run, group[0])
+        case "robustness":
+            await robustness.robustness(run, group[0])
         case _:
             report(run, group[0])
 

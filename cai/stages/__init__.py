@@ -27,6 +27,7 @@ from cai.stages.ranked import Ranked, ranked
 from cai.stages.revise import Revise, revise
 from cai.stages.reward import Reward
 from cai.stages.rloo import Rloo
+from cai.stages.robustness import Robustness
 from cai.stages.rounds import Rounds
 from cai.stages.rrhf import Rrhf
 from cai.stages.sample import Sample, sample
@@ -35,6 +36,7 @@ from cai.stages.sft import Sft
 from cai.stages.sft_set import SftSet, sft_set
 from cai.stages.simpo import Simpo
 from cai.stages.unpaired import Unpaired, unpaired
+from cai.stages.verify import Verify
 from cai.store.rows import Chain, Pair, Preference, Prompt, Scored
 
 
@@ -54,12 +56,14 @@ class Kind:
     """One line of the table.
 
     Attributes:
-        shape: "source", "rows", "set", "train", "rounds", "evaluate" or "report".
+        shape: "source", "rows", "set", "train", "rounds", "evaluate", "verify",
+            "robustness" or "report".
         want: the type of its block.
         reads: the kinds of stage it can take its rows from.
         work: the stage function, for "rows" and "set".
         takes, gives: row types, for "rows" and "set".
         constitution: whether the constitution decides its rows.
+        optional: whether it takes rows only where its block says from which stage.
     """
 
     shape: str
@@ -69,6 +73,7 @@ class Kind:
     takes: type | None = None
     gives: type | None = None
     constitution: bool = False
+    optional: bool = False
 
 
 def trainers() -> tuple[str, ...]:
@@ -116,5 +121,7 @@ STAGES: dict[str, Kind] = {
     "rounds": Kind("rounds", Rounds, ("prompts",)),
     # What became of it.
     "evaluate": Kind("evaluate", Evaluate, ("prompts",), constitution=True),
+    "verify": Kind("verify", Verify, ("label",), constitution=True, optional=True),
+    "robustness": Kind("robustness", Robustness, ("prompts",), constitution=True),
     "report": Kind("report", Report),
 }

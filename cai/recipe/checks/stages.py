@@ -9,7 +9,7 @@ from cai.judge.settings import Judging
 from cai.models.machine import Machine
 from cai.models.spec import ModelSpec
 from cai.recipe.block import Block, method, named_roles
-from cai.recipe.checks import evaluation, training
+from cai.recipe.checks import evaluation, exams, training
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
 from cai.stages.online import Online
@@ -17,8 +17,10 @@ from cai.stages.pairs import Pairs
 from cai.stages.ppo import Ppo
 from cai.stages.prefs import Prefs
 from cai.stages.revise import Revise
+from cai.stages.robustness import Robustness
 from cai.stages.sample import Sample
 from cai.stages.score import Score
+from cai.stages.verify import Verify
 from cai.store.votes import DRAWN, LOGPROBS, SAMPLED
 from cai.train.launch import guards
 from constitution.model import Constitution
@@ -160,6 +162,8 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
             yield from (("columns", text) for text in conflicts(columns))
         case Evaluate():
             yield from evaluation.problems(block, models, before)
+        case Verify() | Robustness():
+            yield from exams.problems(block, before)
         case Sample(n=n, group=group) if n % group:
             yield "n", f"must be a multiple of group ({group}), found {n}"
         case Sample(temperature=0):

@@ -1,0 +1,52 @@
+"""How far a share moved between two ways of asking the same prompts, with an interval by a bootstrap of the prompts.
+
+Both shares are of the same prompts, so what is drawn again is a prompt with both of its answers (Efron and Tibshirani 1993,
+chapter 8): that prompts differ widens neither share against the other.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import TypedDict
+
+from cai.store.form import Count, Share
+
+RESAMPLES = 1000
+
+
+class Move(TypedDict):
+    """A share, and how far it is from what it was.
+
+    Attributes:
+        value, plain: the share now, and before; None where nothing was counted.
+        change: value − plain.
+        low, high: its 95% interval.
+        prompts: those counted in both.
+    """
+
+    value: Share | None
+    plain: Share | None
+    change: float | None
+    low: float | None
+    high: float | None
+    prompts: Count
+
+
+def move(pairs: Sequence[tuple[bool, bool]]) -> Move:
+    """How far a share moved.
+
+    Args:
+        pairs: of each prompt, whether it counted before and whether it does now.
+    """
+    if not pairs:
+        return {"value": None, "plain": None, "change": None, "low": None, "high": None, "prompts": 0}
+    changes = [now - before for before, now in pairs]
+    low, high = interval(changes)
+    plain, value = (sum(each[place] for each in pairs) / len(pairs) for place in (0, 1))
+    return {"value": value, "plain": plain, "change": value - plain, "low": low, "high": high, "prompts": len(pairs)}
+
+
+def interval(values: Sequence[float], resamples: int = RESAMPLES) -> tuple[float, float]:
+    """The 95% interval of a mean, by the percentiles of resampled means; the same for the same values."""
+    rng, size = Random(f"{len(values)}/{sum(values)}"), len(values)
+    means = sorted(sum(rng.choices(values, k=size)) / size for _ in range(resamples))
+    return means[round(0.025 * (resamples - 1))], means[round(0.975 * (resamples - 1))]
