@@ -15,6 +15,7 @@ from cai.models.prices import Price
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
+from cai.stages.benchmarks import BenchmarkTable
 from cai.stages.evaluate import EvaluatedModel
 from cai.store.files import read_form
 from cai.store.ledger import RoundVerdict, Seal, Wins
@@ -103,6 +104,14 @@ def evaluated(folder: Path) -> dict[str, EvaluatedModel]:
     path = folder / "metrics.json"
     if figures := read_form(path, dict[str, EvaluatedModel]):
         return figures
+    raise RunError(f"{path} is gone; put it back, or do it again with: --redo {folder.name}")
+
+
+def benchmarked(folder: Path) -> BenchmarkTable:
+    """What models reached in tasks, by role and task; raises as ``evaluated``."""
+    path = folder / "metrics.json"
+    if (table := read_form(path, BenchmarkTable)) is not None:
+        return table
     raise RunError(f"{path} is gone; put it back, or do it again with: --redo {folder.name}")
 
 
@@ -220,7 +229,7 @@ def _output(folder: Path, stage: StageState) -> Path | None:
             return own
         case kind if kind in trainers():
             return own / "model"
-        case "evaluate":
+        case "evaluate" | "benchmarks":
             return own / "metrics.json"
         case "report":
             return own / "report.html"

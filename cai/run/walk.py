@@ -16,7 +16,7 @@ from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.recipe import Recipe
 from cai.report.summary import ledger_line
-from cai.run import evaluation, redo, rounds, rows, sets, sources, training
+from cai.run import benchmarks, evaluation, redo, rounds, rows, sets, sources, training
 from cai.run.context import Run
 from cai.store import audit
 from cai.store.files import RunLock, write_json
@@ -152,6 +152,8 @@ async def _do(run: Run, group: list[Block]) -> None:
             await rounds.rounds(run, group[0])
         case "evaluate":
             await evaluation.evaluate(run, group[0])
+        case "benchmarks":
+            await benchmarks.benchmarks(run, group[0])
         case _:
             report(run, group[0])
 

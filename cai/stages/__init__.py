@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cai.stages.benchmarks import Benchmarks
 from cai.stages.best import Best, best
 from cai.stages.dpo import Dpo
 from cai.stages.evaluate import Evaluate
@@ -54,7 +55,7 @@ class Kind:
     """One line of the table.
 
     Attributes:
-        shape: "source", "rows", "set", "train", "rounds", "evaluate" or "report".
+        shape: "source", "rows", "set", "train", "rounds", "evaluate", "benchmarks" or "report".
         want: the type of its block.
         reads: the kinds of stage it can take its rows from.
         work: the stage function, for "rows" and "set".
@@ -116,5 +117,6 @@ STAGES: dict[str, Kind] = {
     "rounds": Kind("rounds", Rounds, ("prompts",)),
     # What became of it.
     "evaluate": Kind("evaluate", Evaluate, ("prompts",), constitution=True),
+    "benchmarks": Kind("benchmarks", Benchmarks),
     "report": Kind("report", Report),
 }
