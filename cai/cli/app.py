@@ -205,6 +205,26 @@ def report(run: RunArgument) -> None:
 
 
 @app.command()
+def export(
+    run: RunArgument,
+    to: Annotated[str, typer.Option("--to", metavar="FORM", help="csv, jsonl or inspect (logs for inspect view).")],
+    stage: Annotated[str, typer.Option(metavar="STAGE", help="Which stage; inspect takes all unless told.")] = "",
+    table: Annotated[
+        str,
+        typer.Option(metavar="TABLE", help="Of a stage rows, answers, votes, drops or metrics; or the run's ledger."),
+    ] = "rows",
+    out: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A file, or inspect's folder; stdout, or RUN/logs/inspect else.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many rows of a stage.")] = None,
+) -> None:
+    """Write a run's tables or transcripts for other programs."""
+    from cai.cli.export import export_run
+
+    export_run(run, to, stage, table, out, limit)
+
+
+@app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to put them.")] = Path(),
 ) -> None:

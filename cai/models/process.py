@@ -25,10 +25,16 @@ PR_SET_CHILD_SUBREAPER = 36
 """See ``man 2 prctl``."""
 
 
-def start(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a command under a keeper, its output appended to a log; closing ``stdin`` of what is returned ends it."""
+def start(
+    command: Sequence[str], log: Path, env: Mapping[str, str], folder: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a command under a keeper, its output appended to a log; closing ``stdin`` of what is returned ends it.
+
+    Args:
+        folder: where it works; in the current one unless given.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    record = log.with_suffix(".pid")
+    record = log.resolve().with_suffix(".pid")
     _end_left_behind(record)
     with log.open("ab") as out:
         return subprocess.Popen(
@@ -37,6 +43,7 @@ def start(command: Sequence[str], log: Path, env: Mapping[str, str]) -> subproce
             stdout=out,
             stderr=subprocess.STDOUT,
             env={**os.environ, **_bytecode(), **env},
+            cwd=folder,
             # Ctrl-C in a terminal goes to the whole group: the run ends its children itself, in order.
             start_new_session=True,
         )

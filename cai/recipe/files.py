@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from cai.data import locations
+from cai.data import harnesses, locations
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
 from cai.judge import calibration
 from cai.judge.calibration import Calibration
 from cai.judge.plain_text import PLAIN_TEXT, plain_text_fault
 from cai.recipe.models import read_weights
+from cai.stages.benchmarks import BenchmarkTask
 from cai.stages.evaluate import HUB
 from cai.store.rows import Prompt
 from constitution.shipped import FOLDERS, find, missing
@@ -50,6 +51,11 @@ class Files:
         if block.get("translations"):
             path = self.file((*keys, "translations", "path"), block["translations"]["path"])
             block["translations"] = {**block["translations"], "path": str(path or block["translations"]["path"])}
+        if kind == "benchmarks":
+            block["tasks"] = self._tasks(block, (*keys, "tasks"))
+            block["data"] = {
+                name: self._data(each, (*keys, "data", name)) for name, each in block.get("data", {}).items()
+            }
         if "decontaminate" in block:
             where = (*keys, "decontaminate")
             block["decontaminate"] = [self._evaluation(where, each) for each in block["decontaminate"]]
@@ -60,6 +66,28 @@ class Files:
         if block.get("chat_template"):
             block["chat_template"] = self._template(block["chat_template"], (*keys, "chat_template"))
         return block
+
+    def _tasks(self, block: Yaml, keys: Keys) -> list[BenchmarkTask]:
+        """Tasks with their files found, each under a label of its own."""
+        tasks: list[BenchmarkTask] = []
+        for number, item in enumerate(block["tasks"]):
+            entry: Yaml = {"task": item} if isinstance(item, str) else item
+            place, name = harnesses.split(entry["task"])
+            if place.endswith(".py") and (file := self.file((*keys, number), place)):
+                entry = {**entry, "task": f"{file.resolve()}{name and '@'}{name}"}
+            label = entry.get("as") or re.sub(r"[^a-z0-9_-]+", "-", (name or Path(place).stem).lower()).strip("-")
+            if label in (each.label for each in tasks):
+                self.wrong(
+                    (*keys, number), f'there is already a task "{label}"; give this one a name of its own with `as:`'
+                )
+            tasks.append(BenchmarkTask(entry["task"], label, entry.get("args", {})))
+        return tasks
+
+    def _data(self, source: str | Yaml, keys: Keys) -> str | dict[str, str]:
+        """What is on disk of a task's data, found."""
+        if isinstance(source, str):
+            return str(self.file(keys, source) or source)
+        return {split: str(self.file((*keys, split), name) or name) for split, name in source.items()}
 
     def _evaluation(self, keys: Keys, name: str) -> str:
         """A file of an evaluation's prompts; one without any would clean nothing."""

@@ -72,7 +72,7 @@ def print_rows(folder: Path, name: str, query: RowQuery, console: Console) -> No
     stage = Stage(folder / name)
     drops = query.drops or bool(query.reason)
     kind = kind_of(folder, name)
-    rows = [*islice(_fitting(_drops(stage) if drops else _rows(stage), query), query.count)]
+    rows = [*islice(_fitting(drops_of(stage) if drops else rows_of(stage), query), query.count)]
     if not rows:
         raise UserError(_nothing(stage, query, drops) + _instead(folder, stage, kind))
     if query.diff and not any("drafts" in row for row in rows):
@@ -140,6 +140,8 @@ def _instead(folder: Path, stage: Stage, kind: str) -> str:
             return f"; its answers are in {stage.folder}/answers-*, its figures in {stage.folder / 'metrics.json'}"
         case "verify" | "robustness":
             return f"; its rows are in the folders of {stage.folder}, its figures in {stage.folder / 'metrics.json'}"
+        case "benchmarks":
+            return f"; its scores are in {stage.folder / 'metrics.json'}, and each program's own log in {stage.folder}/ROLE/TASK"
         case "rounds":
             return f"; the steps of its rounds are stages, see: cai status {folder}"
         case "report":
@@ -173,7 +175,7 @@ def _print_differences(chain: Chain, thoughts: bool, console: Console) -> None:
         console.print(Padding(difference(old.text, new.text, console.is_terminal), (0, 0, 0, 4), expand=False))
 
 
-def _rows(stage: Stage) -> Iterator[Row]:
+def rows_of(stage: Stage) -> Iterator[Row]:
     """What a stage made, file after file, each once it was looked at."""
     folders = filter(None, (sorted(stage.folder.glob(pattern)) for pattern in INNER))
     for each in map(Stage, next(folders, [stage.folder])):
@@ -184,7 +186,7 @@ def _rows(stage: Stage) -> Iterator[Row]:
         yield from dataset.rows(file)
 
 
-def _drops(stage: Stage) -> Iterator[Row]:
+def drops_of(stage: Stage) -> Iterator[Row]:
     """The rows left out; of an evaluation also the pairs that were not judged."""
     drops = stage.folder / "drops.jsonl"
     for _ in audit.unchanged(stage, [drops] if drops.exists() else []):

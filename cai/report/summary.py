@@ -16,6 +16,7 @@ from cai.models.prices import Price
 from cai.report.format import counts_text
 from cai.report.rows import chain_text
 from cai.stages import sets, trainers
+from cai.stages.benchmarks import BenchmarkTable
 from cai.stages.evaluate import EvaluatedModel
 from cai.store.files import read_form
 from cai.store.ledger import RoundVerdict, Seal, Wins
@@ -114,6 +115,14 @@ def judged(folder: Path) -> Reliability | None:
         RunError: the file is damaged.
     """
     return read_form(folder / "judge.json", Reliability)
+
+
+def benchmarked(folder: Path) -> BenchmarkTable:
+    """What models reached in tasks, by role and task; raises as ``evaluated``."""
+    path = folder / "metrics.json"
+    if (table := read_form(path, BenchmarkTable)) is not None:
+        return table
+    raise RunError(f"{path} is gone; put it back, or do it again with: --redo {folder.name}")
 
 
 def _end_verdict(before: list[StageState], note: StageNote) -> RoundVerdict | None:
@@ -231,7 +240,7 @@ def _output(folder: Path, stage: StageState) -> Path | None:
             return own
         case kind if kind in trainers():
             return own / "model"
-        case "evaluate" | "verify" | "robustness":
+        case "evaluate" | "verify" | "robustness" | "benchmarks":
             return own / "metrics.json"
         case "report":
             return own / "report.html"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cai.cluster.hire import Cluster
-from cai.data import dataset, locations
+from cai.data import dataset, harnesses, locations
 from cai.data.locations import Origin
 from cai.data.notation import printable
 from cai.data.prompt_source import PromptSource
@@ -27,7 +27,7 @@ from cai.recipe import ensemble
 from cai.recipe.block import SINGLE, Block, by_constitution
 from cai.recipe.recipe import Recipe
 from cai.report.robustness import robust
-from cai.report.summary import evaluated
+from cai.report.summary import benchmarked, evaluated
 from cai.report.verification import verified
 from cai.stages.evaluate import HUB, Evaluate
 from cai.stages.pairs import Pairs
@@ -201,6 +201,8 @@ class Run:
                 if seal:
                     (robust if shape == "robustness" else verified)(stage.folder)
                 self._inner_whole(block, stage)
+            case "benchmarks" if seal:
+                benchmarked(stage.folder)
         audit.unchanged_since(stage, block.name)
 
     def _inner_whole(self, block: Block, stage: Stage) -> None:
@@ -242,9 +244,30 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
     if translations := want.get("translations"):
         digest_of = locations.digest(PromptSource(translations["path"]))
         want["translations"] = {**translations, "path": printable(Path(translations["path"]).name), "sha256": digest_of}
+    for task in want.get("tasks", ()):
+        task["task"] = _task(task["task"])
+    if "tasks" in want:
+        want["data"] = {name: _source(source) for name, source in want["data"].items()}
     if "decontaminate" in want:
         want["decontaminate"] = [locations.digest(PromptSource(path)) for path in want["decontaminate"]]
     return want
+
+
+def _task(name: str) -> str:
+    """A task by its name; one of a file by the file's name and what it holds."""
+    file, task = harnesses.split(name)
+    return f"{Path(file).name}@{task} {_content(file)}" if file.endswith(".py") else name
+
+
+def _source(source: Mapping[str, str] | str) -> object:
+    """Data on disk by what it holds: a file, a folder of files, or a file for each split."""
+    if not isinstance(source, str):
+        return {split: _content(file) for split, file in source.items()}
+    path = Path(source)
+    if not path.is_dir():
+        return _content(source)
+    files = sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
+    return {str(each.relative_to(path)): _content(str(each)) for each in files}
 
 
 def _by_content(source: dict[str, Any], kind: Callable[..., Origin]) -> None:

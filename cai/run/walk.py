@@ -16,7 +16,19 @@ from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.recipe.recipe import Recipe
 from cai.report.summary import ledger_line
-from cai.run import evaluation, redo, rejudge, robustness, rounds, rows, sets, sources, training, verification
+from cai.run import (
+    benchmarks,
+    evaluation,
+    redo,
+    rejudge,
+    robustness,
+    rounds,
+    rows,
+    sets,
+    sources,
+    training,
+    verification,
+)
 from cai.run.context import Run
 from cai.store import audit
 from cai.store.files import RunLock, write_json
@@ -165,6 +177,8 @@ async def _do(run: Run, group: list[Block]) -> None:
             await verification.verify(run, group[0])
         case "robustness":
             await robustness.robustness(run, group[0])
+        case "benchmarks":
+            await benchmarks.benchmarks(run, group[0])
         case _:
             report(run, group[0])
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cai.stages.benchmarks import Benchmarks
 from cai.stages.best import Best, best
 from cai.stages.dpo import Dpo
 from cai.stages.evaluate import Evaluate
@@ -56,8 +57,8 @@ class Kind:
     """One line of the table.
 
     Attributes:
-        shape: "source", "rows", "set", "train", "rounds", "evaluate", "verify",
-            "robustness" or "report".
+        shape: "source", "rows", "set", "train", "rounds", "evaluate", "verify", "robustness", "benchmarks" or
+            "report".
         want: the type of its block.
         reads: the kinds of stage it can take its rows from.
         work: the stage function, for "rows" and "set".
@@ -123,5 +124,6 @@ STAGES: dict[str, Kind] = {
     "evaluate": Kind("evaluate", Evaluate, ("prompts",), constitution=True),
     "verify": Kind("verify", Verify, ("label",), constitution=True, optional=True),
     "robustness": Kind("robustness", Robustness, ("prompts",), constitution=True),
+    "benchmarks": Kind("benchmarks", Benchmarks),
     "report": Kind("report", Report),
 }

@@ -9,7 +9,8 @@ from cai.judge.settings import Judging
 from cai.models.machine import Machine
 from cai.models.spec import ModelSpec
 from cai.recipe.block import Block, method, named_roles
-from cai.recipe.checks import evaluation, exams, training
+from cai.recipe.checks import benchmarks, evaluation, exams, training
+from cai.stages.benchmarks import Benchmarks
 from cai.stages.evaluate import Evaluate
 from cai.stages.label import Label
 from cai.stages.online import Online
@@ -151,6 +152,8 @@ def problems(block: Block, models: Mapping[str, ModelSpec], before: Sequence[Blo
         yield from _names(block.want)
     if isinstance(block.want, Sample | Revise):
         yield from _dialogue(block.want)
+    if isinstance(block.want, Benchmarks):
+        yield from benchmarks.problems(block.want, models, machine)
     match block.want:
         case Label() as want:
             yield from _judges(want)

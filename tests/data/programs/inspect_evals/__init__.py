@@ -1,0 +1,1 @@
+"""Stands where inspect_evals is not installed."""

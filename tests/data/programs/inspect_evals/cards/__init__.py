@@ -1,0 +1,1 @@
+"""Its one evaluation: cards."""

@@ -1,0 +1,1 @@
+"""Stands where lm-eval is not installed."""
