@@ -75,26 +75,27 @@ def made(folder: Path, rows: int, answer: int, words: Words) -> None:
     known |= {"principles": {"harm": "Least harm", "care": "Most care"}, "models": {"policy": "p", "judge": "j"}}
     write_json(folder / "run.json", {**known, "stages": [{"name": "evaluate", "kind": "evaluate", "reads": ""}]})
     stage = Stage(folder / "evaluate")
+    stage.begin(SETTINGS)
     preferences = [_preference(number, answer, words) for number in range(rows)]
+    figures = {}
     for role, side in zip(ROLES, ("a", "b"), strict=True):
         drafts = [(row, getattr(row.pair, side)) for row in preferences]
         answers = [Answers(row.id, row.messages, draft, row.pair.track) for row, draft in drafts]
         _write(Stage(stage.folder / f"answers-{role}"), answers)
+        figures[role] = {"all": describe(answers)}
     _write(Stage(stage.folder / "votes-dpo"), preferences)
     tracks = {"all": compare(preferences)}
     for track in ("redteam", "helpful"):
         tracks[track] = compare([row for row in preferences if row.pair.track == track])
-    figures = {role: {"all": describe(answers)} for role in ROLES}
     write_json(
         stage.folder / "metrics.json", {**figures, "dpo": {**figures["dpo"], "against": "policy", "compared": tracks}}
     )
-    stage.begin(SETTINGS)
     stage.close(SETTINGS, Tally(rows, rows, 0))
 
 
 def _write(stage: Stage, rows: list) -> None:
-    stage.write_parts(rows, 500)
     stage.begin(SETTINGS)
+    stage.write_parts(rows, 500)
     stage.close(SETTINGS, stage.tally())
 
 

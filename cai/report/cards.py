@@ -179,7 +179,7 @@ def _answer(by: str, draft: Draft) -> AnswerCard:
 
 def _revision(number: int, draft: Draft) -> AnswerCard:
     card = _answer(f"after round {number}", draft)
-    card |= {"under": visible(draft.principle), "critique": shown(draft.critique)}
+    card["under"], card["critique"] = visible(draft.principle), shown(draft.critique)
     if why := unrevised(draft):
         card["note"] = f"no revision in round {number}: {why}"
     return card

@@ -1,7 +1,7 @@
 """Curves for the page: series of values by step in one frame, with their bounds, and the same in figures for who reads them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 from constitution.wording import count
@@ -52,7 +52,7 @@ def curve(title: str, values: Values, bounds: Sequence[tuple[float, str]] = (), 
 
 
 def frame(
-    title: str, series: dict[str, Values], bounds: Sequence[tuple[float, str]] = (), by: str = "step"
+    title: str, series: Mapping[str, Values], bounds: Sequence[tuple[float, str]] = (), by: str = "step"
 ) -> Curve | None:
     """Series in one frame, all of one unit; None where the first has fewer than two values."""
     numbers = {label: [each for each in values if math.isfinite(each[1])] for label, values in series.items()}

@@ -9,7 +9,7 @@ from typing import TypedDict
 from cai.errors import RunError
 from cai.judge.statistics import wilson
 from cai.report import cards, headline
-from cai.report.headline import Exam, Match
+from cai.report.headline import Exam, Match, WinsByWhat
 from cai.report.packing import ROWS, drawn
 from cai.report.summary import evaluated
 from cai.stages.evaluate import EvaluatedModel
@@ -19,23 +19,6 @@ from cai.store.ledger import Wins
 from cai.store.rows import Answers, Preference, Vote
 from cai.store.run_folder import RunNote
 from cai.store.stage import Stage
-
-
-class WinsByWhat(Wins, total=False):
-    """Wins, also by principle and by category, and with the length of answers taken out of account."""
-
-    principles: dict[str, Wins]
-    categories: dict[str, Wins]
-    length_controlled: "LengthControlled"
-
-
-class LengthControlled(TypedDict, total=False):
-    """The share of wins that there would be at equal lengths; ``says`` why there is none."""
-
-    win_rate: float | None
-    low: float
-    high: float
-    says: str
 
 
 class Rating(TypedDict, total=False):
@@ -142,7 +125,7 @@ def votes_of(folder: Path, match: Match, against: str) -> Stage:
 def prompt_cards(folder: Path, of: Evaluation, seed: int) -> Iterator[cards.Card]:
     """Held-out prompts drawn at random, each with all answers and comparisons."""
     stages = {role: Stage(folder / f"answers-{role}") for role in of.models}
-    ids = dict.fromkeys(row.id for stage in stages.values() for row in stage.all_rows(Answers))
+    ids = dict.fromkeys(str(row["id"]) for stage in stages.values() for row in stage.all_rows(dict))
     chosen = drawn(((id, id) for id in ids), ROWS, seed)
     answers: dict[str, dict[str, Answers]] = {id: {} for id in chosen}
     comparisons: dict[str, dict[tuple[str, str], Preference]] = {id: {} for id in chosen}

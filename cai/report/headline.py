@@ -33,13 +33,30 @@ class Exam(TypedDict):
     by_track: NotRequired[dict[str, Accuracy]]
 
 
+class LengthControlled(TypedDict, total=False):
+    """The share of wins that there would be at equal lengths; ``says`` why there is none."""
+
+    win_rate: float | None
+    low: float
+    high: float
+    says: str
+
+
+class WinsByWhat(Wins, total=False):
+    """Wins, also by principle and by category, and with the length of answers taken out of account."""
+
+    principles: dict[str, Wins]
+    categories: dict[str, Wins]
+    length_controlled: LengthControlled
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """A model over another one, on all prompts and by track."""
 
     role: str
     other: str
-    tracks: Mapping[str, Wins]
+    tracks: Mapping[str, WinsByWhat]
 
     def tracks_told(self) -> list[str]:
         """The tracks, or all prompts where there are none."""

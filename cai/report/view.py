@@ -128,10 +128,10 @@ def _evaluation(folder: Path, of: Evaluation, all_tables: Sequence[CardTable], r
         for id, wins in evaluation.by_principle(folder, match, of.against).items():
             by_id.setdefault(id, []).append((match, wins))
     categories = [
-        (f"Wins of {match.role} over {match.other}", wins["categories"])
+        (f"Wins of {match.role} over {match.other}", some)
         for match in of.matches
         for wins in [*match.tracks.values()][:1]
-        if wins.get("categories")
+        if (some := wins.get("categories"))
     ]
     return {
         "evaluation": of,
@@ -145,16 +145,15 @@ def _evaluation(folder: Path, of: Evaluation, all_tables: Sequence[CardTable], r
 
 def _measured(of: Evaluation) -> Iterator[FigureTable]:
     """Tables of what was counted: by track, over all prompts, and what is of a model as a whole."""
-    more = {
-        role: {key: each for key, each in figures.items() if key not in KNOWN} for role, figures in of.models.items()
-    }
+    models: Mapping[str, Mapping[str, Any]] = {role: {**figures} for role, figures in of.models.items()}
+    more = {role: {key: each for key, each in figures.items() if key not in KNOWN} for role, figures in models.items()}
     for track in TRACKS:
         columns = {
             role: {
                 **_unwrapped(figures.get(track, {})),
                 **{key: each[track] for key, each in more[role].items() if _by_track(each, track)},
             }
-            for role, figures in of.models.items()
+            for role, figures in models.items()
         }
         if any(columns.values()):
             yield measures.table(f"Answers to {headline.NAMES[track]}", columns)
