@@ -34,7 +34,7 @@ def test_constitutions_prompts_and_recipes_are_in_the_wheel_and_no_run_s_rows(wh
 
 
 def test_what_is_read_beside_the_code_is_in_the_wheel(wheel: set[str]) -> None:
-    kinds = (".py", ".json", ".yaml", ".css", ".j2")
+    kinds = (".py", ".json", ".yaml", ".css", ".j2", ".js", ".txt")
     code = {str(path.relative_to(ROOT)) for name in ("cai", "constitution") for path in (ROOT / name).rglob("*.*")}
     assert {path for path in code if path.endswith(kinds)} <= wheel
 

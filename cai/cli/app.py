@@ -192,15 +192,23 @@ def show(
 
 
 @app.command()
-def report(run: RunArgument) -> None:
-    """Write the run's report again, on one HTML page."""
+def report(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN…", help="Runs: folders, names, or recipes.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write there; within the first run's report/ unless given.")
+    ] = None,
+    rows: Annotated[
+        int, typer.Option(metavar="N", min=0, max=1000, help="Rows of each kind that are shown without a search.")
+    ] = 8,
+) -> None:
+    """Write the report of a run, or of several side by side, on one HTML page."""
     from cai.flow.terminal import line
-    from cai.report.page import write_report
+    from cai.report.page import report_path, write_reports
     from cai.report.summary import run_folder
 
-    folder = run_folder(run)
-    path = folder / "report" / "report.html"
-    write_report(folder, path)
+    folders = [run_folder(run) for run in runs]
+    path = out or report_path(folders)
+    write_reports(folders, path, rows)
     line(path)
 
 

@@ -1,10 +1,13 @@
 """Figures as text, and what pages are made of: their templates, and a point of a calibration curve as they draw it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cai.flow.purse import money
 from cai.judge.exam import CurvePoint, PlainShare
 from cai.judge.statistics import wilson
+from cai.report import headline
+from cai.report.curves import in_figures
+from cai.store.ledger import Wins
 from cai.store.rows import Message
 from constitution.turns import conversation
 from constitution.visible import visible
@@ -44,7 +47,8 @@ def page(name: str, **content: object) -> str:
         loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=_shown
     )
     pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number, "money": money}
-    pages.filters |= {"question": question, "counted": count}
+    pages.filters |= {"question": question, "counted": count, "duration": duration, "points": points}
+    pages.filters |= {"preferred": headline.figures, "told": told, "in_figures": in_figures, "by_track": by_track}
     return pages.get_template(name).render(content)
 
 
@@ -76,3 +80,34 @@ def number(value: float | None) -> str:
 def counts_text(counts: dict[str, int]) -> str:
     """``tie 3, ok 20``."""
     return ", ".join(f"{word.replace('_', ' ')} {count}" for word, count in counts.items())
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+
+
+def points(value: float | None) -> str:
+    """``+74``; an open end is none."""
+    return "open" if value is None else f"{value:+.0f}"
+
+
+TOLD = {
+    "won": "it is preferred",
+    "lost": "the other is preferred",
+    "nothing": "nothing",
+    "undecided": "nothing was decided",
+}
+"""What a comparison's interval allows to say → words for it."""
+
+
+def told(wins: Wins) -> str:
+    """What a comparison's interval allows to say, in words."""
+    return TOLD[headline.finding(wins)]
+
+
+def by_track(figures: Mapping[str, Wins]) -> list[tuple[str, Wins]]:
+    """Each track by itself, then all of them together: an answer for both at once hides what each says."""
+    return sorted(figures.items(), key=lambda each: each[0] == "all")

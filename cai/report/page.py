@@ -1,180 +1,151 @@
-"""The run on one HTML page, self-contained: what the principles changed, with its uncertainty, and how it was made.
+"""The report: one HTML page, self-contained, of a run or of several side by side. It answers first, then shows what it rests on.
 
-The page is data in a Jinja2 template (``page.html.j2``), which escapes every text; a model's output never becomes markup.
+The page is data in Jinja2 templates (``page.html.j2``), which escape every text; a model's output never becomes markup, see
+``document``. What cannot be seen at once is in it too, packed, and its search unpacks it.
 """
 
-from itertools import islice, pairwise
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 from cai.errors import RunError, UserError
-from cai.judge.figures import position
-from cai.judge.kinds import doubt, kinds
-from cai.report import training
-from cai.report.format import KINDS, PLOT, page, question
-from cai.report.rows import unrevised
-from cai.report.summary import StageState, evaluated, spent_line, stages_of
-from cai.stages import STAGES, trainers
+from cai.report import beside, document
+from cai.report.card_tables import CardTable
+from cai.report.curves import Curve
+from cai.report.format import KINDS, PLOT, page
+from cai.report.headline import NAMES
+from cai.report.packing import Deflater, packed
+from cai.report.summary import StageState, stages_of
+from cai.report.view import of_run
+from cai.stages import STAGES
 from cai.store import audit
 from cai.store.files import write_lines
-from cai.store.rows import Answers, Chain, Draft, Preference, plain
-from cai.store.run_folder import run_note
 from cai.store.stage import Stage
-from constitution import diff
-from constitution import read as reading
 
-View = dict[str, object]
-"""What the template is given of one thing."""
-
-
-class AnsweredPrompt(TypedDict):
-    """A held-out prompt with the answers of the models, by their roles."""
-
-    prompt: str
-    answers: dict[str, str]
+DAMAGE = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What files that do not go together end in, whichever way they are put together."""
 
 
 def write_report(folder: Path, path: Path, rows: int = 8) -> None:
-    """Write the page.
+    """Write the page of one run; as ``write_reports``."""
+    write_reports([folder], path, rows)
+
+
+def report_path(folders: Sequence[Path]) -> Path:
+    """Where a page goes unless told: into the first run's folder, under the names of the others beside it."""
+    names = ["report", *(folder.resolve().name for folder in folders[1:])]
+    return folders[0] / "report" / f"{'-and-'.join(names)}.html"
+
+
+def write_reports(folders: Sequence[Path], path: Path, rows: int = 8) -> None:
+    """Write the page of one run, or of several side by side.
 
     Args:
-        rows: chains and comparisons shown whole.
+        rows: of each kind that are shown whole without being asked for.
 
     Raises:
-        UserError: the run has nothing to report yet.
+        UserError: a run has nothing to report yet, or the same one is named twice.
         RunError: rows of a finished stage are gone, or damaged.
     """
     from jinja2 import UndefinedError
 
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UserError("the same run is named twice; name each run once")
+    stages = {folder: _whole_stages(folder) for folder in folders}
+    names = _names(folders)
+    try:
+        views = [of_run(folder, names[folder], stages[folder], rows) for folder in folders]
+        text = _text([view for view, _ in views], [tables for _, tables in views])
+    except (*DAMAGE, UndefinedError) as error:
+        if isinstance(error, UserError):
+            raise
+        where = " and ".join(map(str, folders))
+        raise RunError(
+            f"the report of {where} cannot be made ({error}): a file of a stage is damaged; put it back, or do that stage again"
+        ) from error
+    write_lines(path, [text])
+
+
+def _whole_stages(folder: Path) -> list[StageState]:
+    """The stages of a run of which something is done and as it was written."""
     stages = stages_of(folder)
     if not any(each["state"] == "done" for each in stages):
         raise UserError(f"{folder} has no finished stage to report on; run its recipe first")
     for each in stages:
         if each["state"] == "done":
             _whole(folder, each)
-    figures = {
-        "run": run_note(folder),
-        "stages": stages,
-        "spent": spent_line(folder),
-        "chains": _chains(folder, stages, rows),
-        "revised": _revised(folder, stages),
-        "votes": _votes(folder, stages, rows),
-        "evaluation": _evaluation(folder, stages),
-        "answers": _answers(folder, stages, rows),
-        "trained": _trained(folder, stages),
-        "rounds": _rounds(stages),
-        "plot": PLOT,
-        "called": KINDS,
-        "doubt": doubt,
-    }
-    try:
-        text = page("page.html.j2", **figures)
-    except (TypeError, ValueError, UndefinedError) as error:
-        raise RunError(
-            f"the report of {folder} cannot be made ({error}): a file of a stage is damaged; put it back, or do that stage again"
-        ) from error
-    write_lines(path, [text])
+    return stages
 
 
 def _whole(folder: Path, state: StageState) -> None:
     """Make sure that what a stage made is as it was sealed; raises as ``audit.whole``."""
     name = state["name"]
     stage = Stage(folder / name, name)
-    if STAGES[state["kind"]].shape in ("rows", "source"):
+    if state["kind"] in STAGES and STAGES[state["kind"]].shape in ("rows", "source"):
         audit.whole(stage)
     audit.unchanged_since(stage, name)
     for file in sorted(folder.glob(f"{name}/*/begun.json")):  # an evaluation's
         audit.whole(Stage(file.parent), name)
 
 
-def _done(stages: list[StageState], *kinds: str) -> list[StageState]:
-    return [each for each in stages if each["kind"] in kinds and each["state"] == "done"]
+def _names(folders: Sequence[Path]) -> dict[Path, str]:
+    """What the runs are called: by their folders, and by their paths where two folders have one name."""
+    short = [folder.resolve().name for folder in folders]
+    return {
+        folder: name if short.count(name) == 1 else str(folder) for folder, name in zip(folders, short, strict=True)
+    }
 
 
-def _chains(folder: Path, stages: list[StageState], rows: int) -> list[View]:
-    chains: list[View] = []
-    for each in _done(stages, "revise"):
-        revisions = (row for row in Stage(folder / each["name"]).all_rows(Chain) if len(row.drafts) > 1)
-        chains += [
-            {**plain(row), "steps": [_step(*both) for both in pairwise(row.drafts)]} for row in islice(revisions, rows)
-        ]
-    return chains
+def _text(runs: Sequence[Mapping[str, Any]], tables: Sequence[Sequence[CardTable]]) -> str:
+    """The page."""
+    curves: list[Curve] = []
+    book, rows = _book(runs, tables)
+
+    def place(curve: Curve) -> int:
+        curves.append(curve)
+        return len(curves) - 1
+
+    def packed_plots() -> str:
+        deflater = Deflater()
+        for curve in curves:
+            deflater.add(curve)
+        return deflater.text()
+
+    lead, *further = runs[0]["lines"] if len(runs) == 1 else [f"{of['name']}: {of['lines'][0]}" for of in runs]
+    return page(
+        "page.html.j2",
+        title=runs[0]["run"]["recipe"] if len(runs) == 1 else " and ".join(of["name"] for of in runs),
+        lead=lead,
+        further=further,
+        runs=runs,
+        beside=beside.of_runs(runs) if len(runs) > 1 else {},
+        tracks=NAMES,
+        called=KINDS,
+        plot=PLOT,
+        plots=place,
+        packed_plots=packed_plots,
+        packed_rows=rows,
+        book=book,
+        data=document.as_data(book),
+        policy=document.policy(),
+        scripts=document.scripts(),
+        style=document.style(),
+    )
 
 
-def _step(old: Draft, new: Draft) -> View:
-    return {**plain(new), "unrevised": unrevised(new), "changes": list(diff.words(old.text, new.text))}
-
-
-def _revised(folder: Path, stages: list[StageState]) -> list[View]:
-    """What each round changed on average, over all red-team chains."""
-    rounds: dict[int, list[tuple[Draft, Draft]]] = {}
-    for each in _done(stages, "revise"):
-        for row in Stage(folder / each["name"]).all_rows(Chain):
-            if row.track == "redteam":
-                for number, draft in enumerate(row.drafts):
-                    rounds.setdefault(number, []).append((row.drafts[max(number - 1, 0)], draft))
-    return [
+def _book(runs: Sequence[Mapping[str, Any]], tables: Sequence[Sequence[CardTable]]) -> tuple[dict[str, Any], str]:
+    """What the page's search has to know of its rows, and the rows."""
+    several = len(runs) > 1
+    named = [(of, table) for of, some in zip(runs, tables, strict=True) for table in some]
+    rows = packed([table.cards for _, table in named])
+    about = [
         {
-            "round": number,
-            "rows": len(pairs),
-            "words": sum(len(new.text.split()) for _, new in pairs) / len(pairs),
-            "revised": sum(not unrevised(new) for _, new in pairs) if number else None,
-            "unchanged": sum(old.text == new.text for old, new in pairs) if number else None,
-            "refusals": sum(reading.is_refusal(new.text) for _, new in pairs),
+            "name": f"{of['key']}.{table.name}" if several else table.name,
+            "title": f"{of['name']}: {table.title}" if several else table.title,
+            "total": table.total,
+            "rows": count,
+            "run": of["key"],
         }
-        for number, pairs in sorted(rounds.items())
+        for (of, table), count in zip(named, rows.counts, strict=True)
     ]
-
-
-def _votes(folder: Path, stages: list[StageState], rows: int) -> list[View]:
-    """For each label stage: its figures and some preferences whole."""
-    labels: list[View] = []
-    for each in _done(stages, "label"):
-        stage = Stage(folder / each["name"])
-        preferences = list(islice(stage.all_rows(Preference), max(rows // 2, 1) if rows else 0))
-        read_as = kinds(row.votes for row in stage.all_rows(Preference))
-        figures = {"position": position(stage.all_rows(Preference)), "kinds": read_as}
-        labels.append({**each, **figures, "shown": preferences})
-    return labels
-
-
-def _evaluation(folder: Path, stages: list[StageState]) -> list[View]:
-    return [{**each, "models": evaluated(folder / each["name"])} for each in _done(stages, "evaluate")]
-
-
-def _answers(folder: Path, stages: list[StageState], rows: int) -> list[AnsweredPrompt]:
-    """Held-out prompts with every model's answer side by side."""
-    by_prompt: dict[str, AnsweredPrompt] = {}
-    for each in _done(stages, "evaluate"):
-        for role in evaluated(folder / each["name"]):
-            for row in Stage(folder / each["name"] / f"answers-{role}").all_rows(Answers):
-                entry = by_prompt.setdefault(row.id, {"prompt": question(row.messages), "answers": {}})
-                entry["answers"][role] = row.draft.text
-    return list(islice(by_prompt.values(), rows))
-
-
-def _trained(folder: Path, stages: list[StageState]) -> list[View]:
-    return [{**each, **training.of_stage(folder / each["name"])} for each in _done(stages, *trainers())]
-
-
-def _rounds(stages: list[StageState]) -> list[View]:
-    """For each block of rounds: its verdicts, the policy that stayed, and how far each round's went."""
-    blocks: list[View] = []
-    for each in stages:
-        if each["kind"] != "rounds" or "round" in each:
-            continue
-        verdicts = [of["verdict"] for of in stages if "verdict" in of and of.get("rounds") == each["name"]]
-        series = (("kl", "KL to the initial policy, nats an answer"), ("length", "length ratio to it"))
-        curves = [
-            training.curve(title, [(of["round"], of[key]) for of in verdicts if of[key] is not None])
-            for key, title in series
-        ]
-        blocks.append(
-            {
-                "name": each["name"],
-                "says": each.get("says", ""),
-                "verdicts": verdicts,
-                "curves": [c for c in curves if c],
-            }
-        )
-    return blocks
+    return {"tables": about, "principles": {of["key"]: of["principles"] for of in runs}}, rows.text

@@ -1,11 +1,12 @@
 """Training on the page: curves by step, what the guards watched with its bounds, and whether a reward was over-optimised."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 from cai.errors import RunError
-from cai.report.format import bin_of
+from cai.report.curves import Curve, curve, frame, on_the_right
+from cai.report.format import bin_of, number, percent
 from cai.store.files import read_form
 from cai.store.stage import Stage
 from cai.train.launch import guards
@@ -30,26 +31,13 @@ CURVES = {
     "ended": "share of answers that end",
     "kl_coef": "weight of the KL",
 }
-HEIGHT, WIDE = 90, 320
-
-
-class CurveBound(TypedDict):
-    """A line in a curve's box: how high it is drawn, "warn" or "stop", and the value."""
-
-    y: str
-    kind: str
-    at: float
-
-
-class Curve(TypedDict):
-    """A polyline with the least, the most and the last value, and its bounds."""
-
-    title: str
-    points: str
-    low: float
-    high: float
-    last: float
-    bounds: list[CurveBound]
+HELD_OUT = {
+    "eval_loss": "held-out loss",
+    "eval_accuracy": "held-out pairs ranked right",
+    "eval_rewards/accuracies": "held-out pairs ranked right",
+    "eval_brier": "held-out Brier score",
+}
+REWARD, JUDGE = "the reward it learns from", "the held-out judge"
 
 
 def of_stage(folder: Path) -> dict[str, object]:
@@ -73,6 +61,7 @@ def _of_training(manifest: dict[str, Any], lines: list[dict[str, float]]) -> dic
     held_out = manifest.get("held_out") or {}
     return {
         "manifest": manifest,
+        "said": list(_held_out(manifest["metrics"])),
         "curves": [each for each in curves if each],
         "held_out": held_out,
         "bins": [bin_of(point) for point in held_out.get("curve", ())],
@@ -80,6 +69,13 @@ def _of_training(manifest: dict[str, Any], lines: list[dict[str, float]]) -> dic
         "alarms": _alarms(lines),
         "optimised": _optimised(lines),
     }
+
+
+def _held_out(metrics: Mapping[str, object]) -> Iterator[str]:
+    """Figures on held-out rows, each in the form that it has everywhere on the page."""
+    for key, title in HELD_OUT.items():
+        if isinstance(value := metrics.get(key), int | float):
+            yield f"{title} {percent(value) if 'right' in title else number(value)}"
 
 
 def _series(lines: Sequence[Mapping[str, float]], key: str) -> list[tuple[int, float]]:
@@ -126,8 +122,10 @@ def _optimised(lines: Sequence[Mapping[str, float]]) -> dict[str, object]:
     proxy, judge = (_series(lines, f"guard/{name}") for name in ("reward", "judge"))
     if len(judge) < 2:
         return {}
-    curves = [curve("the reward it learns from", proxy), curve("the held-out judge", judge)]
-    return {"curves": [each for each in curves if each], "says": _proxy_sentence(proxy, judge)}
+    both = {REWARD: proxy, JUDGE: judge} if len(proxy) > 1 else {JUDGE: judge}
+    drawn = frame("the reward it learns from, and a judge that it does not learn from", both)
+    curves = [on_the_right(drawn, JUDGE) if len(both) > 1 else drawn] if drawn else []
+    return {"curves": curves, "says": _proxy_sentence(proxy, judge)}
 
 
 def _proxy_sentence(proxy: Sequence[tuple[int, float]], judge: Sequence[tuple[int, float]]) -> str:
@@ -140,21 +138,3 @@ def _proxy_sentence(proxy: Sequence[tuple[int, float]], judge: Sequence[tuple[in
         text += f"; the judge liked the policy best at step {best[0]} ({best[1]:.3g})"
         return f"{text}: after it, the reward may be over-optimised."
     return f"{text}." if change or proxy else f"{text}: no change."
-
-
-def curve(title: str, values: Sequence[tuple[int, float]], bounds: Sequence[tuple[float, str]] = ()) -> Curve | None:
-    """A polyline in a WIDE × HEIGHT box with its bounds as lines; None for fewer than two values."""
-    if len(values) < 2:
-        return None
-    heights = [value for _, value in values]
-    low, high = min(heights), max(heights)
-    edges = [*heights, *(bound for bound, _ in bounds)]
-    least, most = min(edges), max(edges)
-    first, last = values[0][0], values[-1][0]
-
-    def y(value: float) -> float:
-        return HEIGHT - (value - least) / ((most - least) or 1.0) * HEIGHT
-
-    points = [f"{(step - first) / ((last - first) or 1) * WIDE:.1f},{y(value):.1f}" for step, value in values]
-    lines: list[CurveBound] = [{"y": f"{y(bound):.1f}", "kind": kind, "at": bound} for bound, kind in bounds]
-    return {"title": title, "points": " ".join(points), "low": low, "high": high, "last": heights[-1], "bounds": lines}

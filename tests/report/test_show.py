@@ -111,7 +111,7 @@ def test_a_prompt_of_several_turns_is_shown_whole(run: Path, without_digests: Ca
         assert "    Human: Is <rye> sour?\n" in several
         assert "    Assistant: A little.\n" in several
         assert "Human:" not in one
-    write_report(run, run / "report.html")
+    write_report(run, run / "report.html", rows=1000)
     page = (run / "report.html").read_text(encoding="utf-8")
     assert page.count("Human: Is &lt;rye&gt; sour?") == 2
 

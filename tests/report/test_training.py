@@ -37,12 +37,20 @@ def test_a_judge_that_likes_the_last_policy_best_raises_no_suspicion(stage: Path
     assert "over-optimised" not in training.of_stage(stage)["optimised"]["says"]
 
 
-def test_bounds_are_drawn_where_they_are(stage: Path) -> None:
+def test_bounds_stand_with_the_curve_that_they_bound(stage: Path) -> None:
     guarded = {each["title"].partition(":")[0]: each for each in training.of_stage(stage)["guarded"]}
     assert (guarded["length"]["low"], guarded["length"]["high"]) == (1.0, 3.0)  # over the first answers' 20 words
-    bounds = {(each["kind"], each["at"]): float(each["y"]) for each in guarded["length"]["bounds"]}
-    assert bounds.keys() == {("warn", 0.5), ("warn", 2.0), ("stop", 0.2), ("stop", 4.0)}
-    assert bounds["stop", 4.0] == 0 and bounds["stop", 0.2] == training.HEIGHT  # the page's y grows downwards
+    bounds = {(each["kind"], each["at"]) for each in guarded["length"]["bounds"]}
+    assert bounds == {("warn", 0.5), ("warn", 2.0), ("stop", 0.2), ("stop", 4.0)}
+
+
+def test_the_reward_and_the_judge_share_a_frame_each_with_its_own_axis(stage: Path) -> None:
+    [both] = training.of_stage(stage)["optimised"]["curves"]
+    series = {each["label"]: (each["axis"], [value for _, value in each["points"]]) for each in both["series"]}
+    assert series == {
+        "the reward it learns from": ("left", [0.1, 0.5, 0.9]),
+        "the held-out judge": ("right", [4.0, 6.0, 3.0]),
+    }
 
 
 def test_an_alarm_that_is_raised_again_is_said_once(stage: Path) -> None:

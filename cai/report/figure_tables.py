@@ -1,0 +1,72 @@
+"""Figures of any name as tables: what a stage measures is shown without the page knowing what it is called."""
+
+from collections.abc import Iterator, Mapping
+from typing import TypedDict
+
+from constitution.visible import visible
+
+INTERVAL = ("value", "low", "high")
+CHANGE = ("first", "value", "change", "low", "high")
+
+
+class FigureTable(TypedDict):
+    """A row for each figure, a column for each of what they are of."""
+
+    title: str
+    columns: list[str]
+    rows: list[tuple[str, list[str]]]
+
+
+def table(title: str, columns: Mapping[str, Mapping[str, object]]) -> FigureTable:
+    """Figures of several things side by side, those first that the first thing has.
+
+    Args:
+        columns: what it is → its figures, nested as they come.
+    """
+    cells = {name: dict(leaves(figures)) for name, figures in columns.items()}
+    names = dict.fromkeys(key for each in cells.values() for key in each)
+    rows = [(visible(key), [visible(each.get(key, "–")) for each in cells.values()]) for key in names]
+    return {"title": title, "columns": list(map(visible, columns)), "rows": rows}
+
+
+def leaves(figures: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str]]:
+    """Each figure with its name in words and its value as text; what is neither a number nor a short text is left out."""
+    for key, value in figures.items():
+        name = f"{above}{key.replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            whole = _interval(value)
+            yield from [(name, whole)] if whole else leaves(value, f"{name}: ")
+        elif (text := plain(value)) is not None:
+            yield name, text
+
+
+def plain(value: object) -> str | None:
+    """A value as text; None for what is no figure."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        case None:
+            return "–"
+        case str():
+            return value if len(value) <= 120 else f"{value[:119]}…"
+    return None
+
+
+def _interval(value: Mapping[str, object]) -> str:
+    """A share or an amount with its 95% interval, or one that changed; empty where it is neither."""
+    numbers = {key: each for key, each in value.items() if isinstance(each, int | float) and not isinstance(each, bool)}
+    if all(key in numbers for key in CHANGE):
+        first, now, *change = (numbers[key] for key in CHANGE)
+        return f"{first:.3g} → {now:.3g}, a change of {change[0]:+.3g} ({change[1]:+.3g} to {change[2]:+.3g})"
+    if not all(key in value for key in INTERVAL):
+        return ""
+    if any(key not in numbers for key in INTERVAL):
+        return "–"
+    of = f" of {plain(value['of'])}" if "of" in numbers else ""
+    if all(0 <= numbers[key] <= 1 for key in INTERVAL):
+        return f"{100 * numbers['value']:.0f}% ({100 * numbers['low']:.0f}–{100 * numbers['high']:.0f}){of}"
+    return f"{numbers['value']:.3g} ({numbers['low']:.3g} to {numbers['high']:.3g}){of}"

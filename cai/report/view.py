@@ -1,0 +1,270 @@
+"""What the page's templates are given of one run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from cai.judge.figures import position
+from cai.judge.kinds import kinds
+from cai.report import card_tables, curves, evaluation, figure_tables, funnel, headline, training
+from cai.report.card_tables import CardTable, some
+from cai.report.evaluation import Evaluation
+from cai.report.figure_tables import FigureTable
+from cai.report.packing import drawn
+from cai.report.rows import unrevised
+from cai.report.summary import StageState, spent_line
+from cai.stages import trainers
+from cai.store.files import read_json
+from cai.store.ledger import Wins
+from cai.store.rows import Chain, Draft, Preference, plain
+from cai.store.run_folder import RunNote, former_constitution, run_note
+from cai.store.stage import Stage
+from constitution import diff
+from constitution import read as reading
+from constitution.source import InputError
+from constitution.visible import visible
+from constitution.wording import count
+
+View = dict[str, Any]
+"""What the template is given of one thing."""
+
+TRACKS = ("redteam", "helpful", "all")
+KNOWN = (*TRACKS, "against", "compared", "versus", "rating", "self_judged")
+"""Keys of an evaluated model that have places of their own on the page."""
+
+
+def of_run(folder: Path, name: str, stages: list[StageState], rows: int) -> tuple[View, list[CardTable]]:
+    """A run, and all its rows that the page holds.
+
+    Args:
+        name: what it is called beside others.
+        rows: of each kind that are shown whole.
+
+    Raises:
+        RunError: a file is gone or damaged.
+    """
+    run = run_note(folder)
+    found = [evaluation.of_stage(folder / each["name"], run) for each in _done(stages, "evaluate")]
+    all_tables = card_tables.of_run(folder, stages, found, run["seed"])
+    view: View = {
+        "key": f"run-{visible(name)}".replace(" ", "-"),
+        "name": name,
+        "run": run,
+        "stages": stages,
+        "funnel": funnel.of_stages(stages),
+        "totals": funnel.totals(stages),
+        "spent": spent_line(folder),
+        "settings": _settings(folder, stages),
+        "principles": _principles(folder, run),
+        "evaluations": [_evaluation(folder / of.name, of, all_tables, rows) for of in found],
+        "sets": _sets(folder, stages),
+        "rounds": _rounds(stages),
+        "trained": [_trained(folder, each) for each in _done(stages, *trainers())],
+        "chains": _chains(folder, stages, rows, run["seed"]),
+        "revised": _revised(folder, stages),
+        "votes": _votes(folder, stages, all_tables, rows),
+        "dropped": next((some(of.cards, rows) for of in all_tables if of.name == "dropped"), []),
+    }
+    view["lines"] = [line for of in found for line in of.lines] or [_without_comparisons(stages)]
+    view["places"] = list(_places(view))
+    return view, all_tables
+
+
+def _done(stages: Sequence[StageState], *of_kinds: str) -> list[StageState]:
+    return [each for each in stages if each["kind"] in of_kinds and each["state"] == "done"]
+
+
+def _without_comparisons(stages: Sequence[StageState]) -> str:
+    """What there is to say of a run that compared nothing."""
+    done = sum(each["state"] == "done" for each in stages)
+    rest = f"{done} of its {count(len(stages), 'stage')} {'is' if done == 1 else 'are'} done"
+    return f"No models were compared in this run, so nothing can be told of them; {rest}."
+
+
+def _places(view: View) -> Iterator[tuple[str, str]]:
+    """The parts of a run on the page, by where they are and what they are called."""
+    for each in view["evaluations"]:
+        yield each["evaluation"].name, f"{each['evaluation'].name}: what became of the model"
+    for key, place, name in (
+        ("sets", "sets", "evaluation sets"),
+        ("run", "ledger", "what was run"),
+        ("trained", "training", "training"),
+    ):
+        if view[key]:
+            yield place, name
+    if view["chains"]:
+        yield "revisions", "what the principles changed"
+    for each in view["votes"]:
+        yield each["name"], f"{each['name']}: preferences"
+    if view["dropped"]:
+        yield "dropped", "rows left out"
+
+
+def _settings(folder: Path, stages: Sequence[StageState]) -> list[FigureTable]:
+    """Each stage's block, as it was when it began."""
+    begun = {each["name"]: Stage(folder / each["name"]).begun for each in _done(stages, *{of["kind"] for of in stages})}
+    return [
+        figure_tables.table(name, {"setting": note["block"]}) for name, note in begun.items() if note and note["block"]
+    ]
+
+
+def _principles(folder: Path, run: RunNote) -> dict[str, dict[str, str]]:
+    """Title and words of each principle; titles alone where the run no longer has its constitution."""
+    texts: dict[str, str] = {}
+    with suppress(InputError):
+        for id, principle in former_constitution(folder, run["constitution_digest"]).by_id.items():
+            asked = {"judging": principle.judgment, "criticising": principle.critique, "revising": principle.revision}
+            texts[id] = visible("\n".join(f"{use}: {text}" for use, text in asked.items() if text))
+    return {
+        visible(id): {"title": visible(title), "text": texts.get(id, "")} for id, title in run["principles"].items()
+    }
+
+
+def _evaluation(folder: Path, of: Evaluation, all_tables: Sequence[CardTable], rows: int) -> View:
+    """An evaluation: its figures by principle, what was counted of its answers, and rows of it."""
+    table = next((each for each in all_tables if each.name == of.name), None)
+    by_id: dict[str, list[tuple[headline.Match, Wins]]] = {}
+    for match in of.matches:
+        for id, wins in evaluation.by_principle(folder, match, of.against).items():
+            by_id.setdefault(id, []).append((match, wins))
+    categories = [
+        (f"Wins of {match.role} over {match.other}", some)
+        for match in of.matches
+        for wins in [*match.tracks.values()][:1]
+        if (some := wins.get("categories"))
+    ]
+    return {
+        "evaluation": of,
+        "judge": [f"{headline.judge_clause(of.exam, of.own)}.", *of.judge],
+        "principles": by_id,
+        "categories": categories,
+        "measures": list(_measured(of)),
+        "groups": card_tables.selection(table, of, rows) if table else [],
+    }
+
+
+def _measured(of: Evaluation) -> Iterator[FigureTable]:
+    """Tables of what was counted: by track, over all prompts, and what is of a model as a whole."""
+    models: Mapping[str, Mapping[str, Any]] = {role: {**figures} for role, figures in of.models.items()}
+    more = {role: {key: each for key, each in figures.items() if key not in KNOWN} for role, figures in models.items()}
+    for track in TRACKS:
+        columns = {
+            role: {
+                **_unwrapped(figures.get(track, {})),
+                **{key: each[track] for key, each in more[role].items() if _by_track(each, track)},
+            }
+            for role, figures in models.items()
+        }
+        if any(columns.values()):
+            yield figure_tables.table(f"Answers to {headline.NAMES[track]}", columns)
+    whole = {role: {key: each for key, each in some.items() if not _by_track(each)} for role, some in more.items()}
+    if any(whole.values()):
+        yield figure_tables.table("Of the models as a whole", whole)
+
+
+def _by_track(value: object, *tracks: str) -> bool:
+    """Whether a figure is given by track, and for these."""
+    return isinstance(value, dict) and bool(value) and value.keys() <= set(TRACKS) and value.keys() >= set(tracks)
+
+
+def _unwrapped(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer's figures, with those that a group of measures holds beside the others."""
+    inner = figures.get("measures")
+    return {
+        **{key: each for key, each in figures.items() if key != "measures"},
+        **(inner if isinstance(inner, dict) else {}),
+    }
+
+
+def _sets(folder: Path, stages: Sequence[StageState]) -> list[FigureTable]:
+    """What stages other than comparisons measured, whatever it is called."""
+    found: list[FigureTable] = []
+    for each in stages:
+        if each["state"] != "done" or each["kind"] == "evaluate":
+            continue
+        figures = read_json(folder / each["name"] / "metrics.json")
+        if isinstance(figures, dict) and figures:
+            nested = all(isinstance(value, dict) for value in figures.values())
+            found.append(figure_tables.table(each["name"], figures if nested else {"figure": figures}))
+    return found
+
+
+def _trained(folder: Path, each: StageState) -> View:
+    return {**each, **training.of_stage(folder / each["name"])}
+
+
+def _chains(folder: Path, stages: Sequence[StageState], rows: int, seed: int) -> list[View]:
+    """Chains drawn at random, from both tracks, with what each revision changed."""
+    chains: list[View] = []
+    for each in _done(stages, "revise"):
+        for track in ("redteam", "helpful"):
+            revisions = (
+                (row.id, row)
+                for row in Stage(folder / each["name"]).all_rows(Chain)
+                if len(row.drafts) > 1 and row.track == track
+            )
+            most = rows - rows // 2 if track == "redteam" else rows // 2
+            chains += [
+                {**plain(row), "steps": [_step(*both) for both in pairwise(row.drafts)]}
+                for row in drawn(revisions, most, seed)
+            ]
+    return chains
+
+
+def _step(old: Draft, new: Draft) -> View:
+    return {**plain(new), "unrevised": unrevised(new), "changes": list(diff.words(old.text, new.text))}
+
+
+def _revised(folder: Path, stages: Sequence[StageState]) -> list[View]:
+    """What each round changed on average, over all red-team chains."""
+    rounds: dict[int, list[tuple[Draft, Draft]]] = {}
+    for each in _done(stages, "revise"):
+        for row in Stage(folder / each["name"]).all_rows(Chain):
+            if row.track == "redteam":
+                for number, draft in enumerate(row.drafts):
+                    rounds.setdefault(number, []).append((row.drafts[max(number - 1, 0)], draft))
+    return [
+        {
+            "round": number,
+            "rows": len(pairs),
+            "words": sum(len(new.text.split()) for _, new in pairs) / len(pairs),
+            "revised": sum(not unrevised(new) for _, new in pairs) if number else None,
+            "unchanged": sum(old.text == new.text for old, new in pairs) if number else None,
+            "refusals": sum(reading.is_refusal(new.text) for _, new in pairs),
+        }
+        for number, pairs in sorted(rounds.items())
+    ]
+
+
+def _votes(folder: Path, stages: Sequence[StageState], all_tables: Sequence[CardTable], rows: int) -> list[View]:
+    """For each label stage: its figures and some preferences, drawn at random and without a winner."""
+    labels: list[View] = []
+    for each in _done(stages, "label"):
+        stage = Stage(folder / each["name"])
+        read_as = kinds(row.votes for row in stage.all_rows(Preference))
+        figures = {"position": position(stage.all_rows(Preference)), "kinds": read_as}
+        table = next((of for of in all_tables if of.name == each["name"]), None)
+        at_random = some(table.cards if table else (), max(rows // 2, 1) if rows else 0)
+        unsettled = filter(card_tables.undecided, table.cards if table else ())
+        more = [row for row in some(unsettled, rows // 4) if row not in at_random]
+        labels.append({**each, **figures, "shown": [*at_random, *more]})
+    return labels
+
+
+def _rounds(stages: Sequence[StageState]) -> list[View]:
+    """For each block of rounds: its verdicts, the policy that stayed, and how far each round's went."""
+    blocks: list[View] = []
+    for each in stages:
+        if each["kind"] != "rounds" or "round" in each:
+            continue
+        verdicts = [of["verdict"] for of in stages if "verdict" in of and of.get("rounds") == each["name"]]
+        series = (("kl", "KL to the initial policy, nats an answer"), ("length", "length ratio to it"))
+        drawn_curves = [
+            curves.curve(title, [(of["round"], of[key]) for of in verdicts if of[key] is not None], by="round")
+            for key, title in series
+        ]
+        shown = [each for each in drawn_curves if each]
+        blocks.append({"name": each["name"], "says": each.get("says", ""), "verdicts": verdicts, "curves": shown})
+    return blocks

@@ -1,0 +1,66 @@
+"""Figures that the page has never heard of appear all the same, each in the form that it has everywhere."""
+
+import math
+import zlib
+from base64 import b64decode
+
+from cai.report.curves import curve, frame, in_figures, thin
+from cai.report.figure_tables import table
+from cai.report.packing import drawn, packed
+
+
+def test_figures_of_any_name_become_rows() -> None:
+    found = table(
+        "t",
+        {
+            "policy": {"answers": 60, "over_refusal": {"value": 0.31, "low": 0.2, "high": 0.44, "of": 50}},
+            "dpo": {
+                "answers": 1200,
+                "over_refusal": {"value": None, "low": 0.0, "high": 1.0},
+                "growth": {"emoji": {"first": 0.1, "value": 0.4, "change": 0.3, "low": 0.2, "high": 0.41}},
+                "flag": True,
+                "list": [1, 2],
+            },
+        },
+    )
+    rows = dict(found["rows"])
+    assert rows["answers"] == ["60", "1,200"]
+    assert rows["over refusal"] == ["31% (20–44) of 50", "–"]
+    assert rows["growth: emoji"] == ["–", "0.1 → 0.4, a change of +0.3 (+0.2 to +0.41)"]
+    assert rows["flag"] == ["–", "yes"]
+    assert "list" not in rows
+
+
+def test_rows_are_drawn_the_same_way_each_time_and_from_everywhere() -> None:
+    ids = [(str(number), number) for number in range(1000)]
+    first = drawn(ids, 100, 7)
+    assert first == drawn(reversed(ids), 100, 7) != drawn(ids, 100, 8)
+    assert len(set(first)) == 100 and min(first) < 100 and max(first) > 900
+
+
+def test_rows_are_packed_table_by_table_until_there_is_no_more_room() -> None:
+    rows = [[{"id": f"{table}-{number}"} for number in range(50)] for table in range(2)]
+    whole = packed(rows)
+    assert whole.counts == (50, 50)
+    assert zlib.decompress(b64decode(whole.text)).count(b"\n") == 100
+    endless = [[{"id": str(number), "text": str(pow(3, number, 10**400))} for number in range(4000)] for _ in range(2)]
+    part = packed(endless, 300_000)
+    assert 0 < part.counts[0] < 4000 and abs(part.counts[0] - part.counts[1]) <= 1
+    assert len(part.text) < 700_000
+
+
+def test_no_spike_of_a_long_curve_is_lost_and_what_is_no_number_is_told() -> None:
+    values = [(step, float(step == 7003)) for step in range(10_000)]
+    points = thin(values)
+    assert len(points) <= 2001 and (7003, 1.0) in points and points[-1][0] == 9999
+    found = curve("loss", [(1, 1.0), (2, math.nan), (3, 2.0)])
+    assert found is not None and found["series"][0]["points"] == [(1, 1.0), (3, 2.0)]
+    assert "1 value no number" in found["title"]
+
+
+def test_a_curve_is_told_in_figures_from_its_first_step_to_its_last() -> None:
+    found = frame("both", {"one": [(step, step / 2) for step in range(1, 101)], "two": [(1, 9.0), (100, 8.0)]})
+    assert found is not None
+    rows = in_figures(found)
+    assert (rows[0], rows[-1]) == (["1", "0.5", "9"], ["100", "50", "8"])
+    assert len(rows) == 12
