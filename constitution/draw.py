@@ -17,7 +17,6 @@ the draws it wins or loses, and no others: a changed constitution leaves most ro
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from hashlib import blake2b
 from random import Random
 
@@ -89,16 +88,23 @@ def _draw(pool: Sequence[Principle], about: About, choice: str, rng: Random) -> 
     number = rng.getrandbits(64).to_bytes(8, "big")
     if choice == "by_tag":
         pool = [each for each in pool if not set(each.tags).isdisjoint(about.tags)] or pool
+    hashes = _hashes(number, pool)
     if choice != "weighted":  # the largest hash has the shortest wait
-        return max(pool, key=partial(_hash, number))
-    times = [_wait(number, each) / each.weight for each in pool]
+        return pool[hashes.index(max(hashes))]
+    times = [_wait(each) / principle.weight for each, principle in zip(hashes, pool, strict=True)]
     return pool[times.index(min(times))]
 
 
-def _hash(number: bytes, principle: Principle) -> bytes:
-    return blake2b(principle.id.encode(), key=number, digest_size=8).digest()
+def _hashes(number: bytes, pool: Sequence[Principle]) -> list[bytes]:
+    """The hash of each principle's id under the number."""
+    start, hashes = blake2b(key=number, digest_size=8), list[bytes]()
+    for principle in pool:
+        copy = start.copy()  # the key is taken in once
+        copy.update(principle.id.encode())
+        hashes.append(copy.digest())
+    return hashes
 
 
-def _wait(number: bytes, principle: Principle) -> float:
-    """An exponential waiting time of rate 1, fixed by the number and the principle's id."""
-    return -math.log((int.from_bytes(_hash(number, principle), "big") + 0.5) / 2**64)
+def _wait(digest: bytes) -> float:
+    """An exponential waiting time of rate 1, fixed by the hash."""
+    return -math.log((int.from_bytes(digest, "big") + 0.5) / 2**64)

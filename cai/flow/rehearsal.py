@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from cai.errors import RowError, first
 from cai.flow.ask import Ask, Up, generator
 from cai.flow.live import Live, RowStage
-from cai.models.types import Model, Reply, Request
+from cai.models.types import Model, Reply, Request, Sample
 from cai.models.verdicts import gives_logprobs, takes_options, thinks
 from cai.store.rows import Drop, decode
 from cai.store.stage import Stage
@@ -65,10 +65,10 @@ class Understudy:
         if isinstance(self.model, Announceable):
             self.model.announce(request)
         if request.choices:
-            return Reply(("",), ("stop",), dict.fromkeys(request.choices, -1.0), model=self.name)
-        texts = tuple(f"This is answer {len(self.asked)}.{number}." for number in range(request.n))
-        thoughts = ("This is a thought.",) * request.n if self.thinks else ()
-        return Reply(texts, ("stop",) * request.n, model=self.name, score=1.0, thinking=thoughts)
+            return Reply((Sample(""),), dict.fromkeys(request.choices, -1.0), model=self.name)
+        texts = [f"This is answer {len(self.asked)}.{number}." for number in range(request.n)]
+        thought = "This is a thought." if self.thinks else ""
+        return Reply(tuple(Sample(text, thought) for text in texts), model=self.name, score=1.0)
 
 
 def of_each_track(stage: RowStage, source: Stage) -> list[Any]:

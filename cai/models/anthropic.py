@@ -153,11 +153,12 @@ class Anthropic(OpenAI):
         text, thought = replies.content(blocks)
         sample = replies.text_sample(text, replies.end(fields.get("stop_reason")), thought, request.stop)
         sample = structure.bound(sample, request.options, call) if request.options else sample
-        samples, parts = self.within([sample], answer, request)
-        if request.choices:
-            parts["counts"], samples = {WITHOUT_LOGPROBS: 1}, []
-        parts["counts"] |= {"without_seed": 1} if request.seed is not None else {}
-        return Reply(**parts, **usage.token_counts(replies.usage(answer), samples), model=replies.name(answer))
+        samples, counts = self.within([sample], answer, request)
+        thoughts, counts = ([], {WITHOUT_LOGPROBS: 1}) if request.choices else (samples, counts)
+        if request.seed is not None:
+            counts["without_seed"] = 1
+        spent = usage.token_counts(replies.usage(answer), thoughts)
+        return Reply(tuple(samples), **spent, model=replies.name(answer), counts=counts)
 
 
 def _tool(tool: Definition) -> dict[str, object]:

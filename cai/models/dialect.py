@@ -122,7 +122,7 @@ class OpenAI:
         """From an answer to a harmless request, what a person is told of it: whether the template opens a thought, as the text
         closes one, and whether it thinks though that was switched off.
         """
-        if reply.opened and request.messages:
+        if request.messages and any(each.opened for each in reply.samples):
             self.thinkers.add(_variation(request))
             yield "its template opens a thought, so that an answer which closes none is taken for one"
         if request.thinking == "off" and (reply.thinking or reply.tokens_thought) and self.now.off == Abilities().off:
@@ -145,29 +145,26 @@ class OpenAI:
             samples = list(map(replies.with_calls, samples))
         samples = structure.bound_each(samples, choices, request.options)
         tokens = tokens_of(choices[0].get("logprobs")) if request.choices else []
-        samples, parts = self.within(samples, answer, request)
-        if request.choices:  # one token, which some servers take for the beginning of a thought
-            parts["counts"], samples = {}, []
-        parts["counts"] |= {"without_seed": 1} if request.seed is not None and not self.now.seed else {}
-        parts["counts"] |= {WITHOUT_LOGPROBS: 1} if tokens is None else {}
-        return Reply(
-            **parts,
-            choice_logprobs=logprobs_of(tokens, request.choices) if tokens else {},
-            **usage.token_counts(replies.usage(answer), samples),
-            model=replies.name(answer),
-        )
+        samples, counts = self.within(samples, answer, request)
+        # Of one token some servers take for the beginning of a thought.
+        thoughts, counts = ([], {}) if request.choices else (samples, counts)
+        if request.seed is not None and not self.now.seed:
+            counts["without_seed"] = 1
+        if tokens is None:
+            counts[WITHOUT_LOGPROBS] = 1
+        logprobs = logprobs_of(tokens, request.choices) if tokens else {}
+        spent = usage.token_counts(replies.usage(answer), thoughts)
+        return Reply(tuple(samples), logprobs, **spent, model=replies.name(answer), counts=counts)
 
-    def within(
-        self, samples: list[Sample], answer: object, request: Request
-    ) -> tuple[list[Sample], replies.ReplyParts]:
-        """Samples that took no tokens of a thought's for what they say, and what of a ``Reply`` they are."""
+    def within(self, samples: list[Sample], answer: object, request: Request) -> tuple[list[Sample], dict[str, int]]:
+        """Samples that took no tokens of a thought's for what they say, and what the ledger counts of them."""
         if not self.room(request):
-            return samples, replies.reply_parts(samples)
+            return samples, replies.thought_counts(samples)
         answers = usage.within(replies.usage(answer), samples, request.max_tokens)
-        parts = replies.reply_parts(answers)
+        counts = replies.thought_counts(answers)
         if over := sum(each is not before for each, before in zip(answers, samples, strict=True)):
-            parts["counts"][usage.OVER] = over
-        return answers, parts
+            counts[usage.OVER] = over
+        return answers, counts
 
 
 class Vllm(OpenAI):

@@ -65,9 +65,9 @@ class Endpoint(Pool):
 
     async def whole(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """A reply with the samples that a server left out, and an answer after each thought that took all it might."""
-        if len(reply.texts) < request.n and not request.score:
+        if len(reply.samples) < request.n and not request.score:
             reply = await self._more(reply, request, row_id)
-        if THINKING in reply.finishes and request.budget and self.continues_chat and self.closes:
+        if request.budget and THINKING in reply.finishes and self.continues_chat and self.closes:
             return await close_thoughts(reply, request, self.tags, partial(self._go_on, row_id))
         return reply
 
@@ -108,7 +108,7 @@ class Endpoint(Pool):
 
     async def _more(self, reply: Reply, request: Request, row_id: str) -> Reply:
         """The samples that a server left out, asked one by one."""
-        while (count := len(reply.texts)) < request.n:
+        while (count := len(reply.samples)) < request.n:
             seed = None if request.seed is None else request.seed + count
             reply = reply.with_samples(await self._answer(replace(request, n=1, seed=seed), row_id))
         return reply

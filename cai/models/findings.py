@@ -43,7 +43,7 @@ class Findings:
 
     def _note_samples(self, asked: Request, reply: Reply) -> None:
         """What is peculiar about the samples of an answer."""
-        if not asked.score and len(reply.texts) < asked.n:
+        if not asked.score and len(reply.samples) < asked.n:
             self.put(replace(self.model.dialect.now, samples=False), "samples are asked one by one")
         if "unknown" in reply.finishes:
             self.note("it does not say how its answers end, so that none counts as whole")

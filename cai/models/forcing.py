@@ -29,9 +29,9 @@ async def close_thoughts(
         tags: what opens and closes a thought of this model.
         ask: answers a request; what is refused leaves the thought as it is.
     """
-    for place, finish in enumerate(reply.finishes):
-        if finish == THINKING and reply.thinking and reply.thinking[place]:
-            thought = f"{tags[0]}\n{reply.thinking[place].strip()}\n{tags[1]}\n\n"
+    for place, sample in enumerate(reply.samples):
+        if sample.finish == THINKING and sample.thinking:
+            thought = f"{tags[0]}\n{sample.thinking.strip()}\n{tags[1]}\n\n"
             seed = None if request.seed is None else request.seed + place
             more = replace(request, n=1, begin=thought, budget=None, seed=seed)
             try:
@@ -44,12 +44,13 @@ async def close_thoughts(
 def _with(reply: Reply, place: int, answer: Reply) -> Reply:
     """The reply with its sample at a place answered; its tokens count twice, as they were asked twice."""
     # A parser that saw no thought closed takes all for one.
-    text = answer.texts[0] or "".join(answer.thinking)
-    finish = "length" if answer.finishes[0] == THINKING and text else answer.finishes[0]
+    said = answer.samples[0]
+    text = said.text or said.thinking
+    finish = "length" if said.finish == THINKING and text else said.finish
+    sample = replace(reply.samples[place], text=text.strip(), finish=finish)
     return replace(
         reply,
-        texts=(*reply.texts[:place], text.strip(), *reply.texts[place + 1 :]),
-        finishes=(*reply.finishes[:place], finish, *reply.finishes[place + 1 :]),
+        samples=(*reply.samples[:place], sample, *reply.samples[place + 1 :]),
         tokens_in=reply.tokens_in + answer.tokens_in,
         tokens_cached=reply.tokens_cached + answer.tokens_cached,
         tokens_out=reply.tokens_out + answer.tokens_out,

@@ -22,7 +22,7 @@ from cai.models.batches import Batches
 from cai.models.bundled import resolve
 from cai.models.dialect import gives_no_score
 from cai.models.forcing import BUDGET, close_thoughts
-from cai.models.replies import reply_parts, text_sample
+from cai.models.replies import text_sample, thought_counts
 from cai.models.sampling import GumbelNoise
 from cai.models.spec import ModelSpec
 from cai.models.templates import QUESTION, ChatTemplate, ends
@@ -107,7 +107,7 @@ class Local:
             tokens = {choice: ids for choice in request.choices if (ids := self._ids(choice))}
             values = {choice: row[ids].logsumexp(0).item() for choice, ids in tokens.items()}
             values = {} if any(map(math.isnan, values.values())) else values
-            replies.append(Reply(("",), ("stop",), values, int(mask.sum()), 0, 1, self.name))
+            replies.append(Reply((Sample(""),), values, int(mask.sum()), 0, 1, self.name))
         return replies
 
     def _ids(self, choice: str) -> list[int]:
@@ -144,10 +144,9 @@ class Local:
         for request in requests:
             rows = samples[start : start + request.n]
             out_tokens = sum(count for _, count in rows)
-            answers = [each for each, _ in rows]
-            parts, thought = reply_parts(answers), share(out_tokens, answers)
-            spent = {"tokens_in": counts[start], "tokens_out": out_tokens, "tokens_thought": thought}
-            replies.append(Reply(**parts, **spent, model=self.name))
+            answers = tuple(each for each, _ in rows)
+            spent = {"tokens_in": counts[start], "tokens_out": out_tokens, "tokens_thought": share(out_tokens, answers)}
+            replies.append(Reply(answers, **spent, model=self.name, counts=thought_counts(answers)))
             start += request.n
         return replies
 

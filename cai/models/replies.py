@@ -8,7 +8,6 @@ thought in a field of its own or within tags.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict
 
 from cai.models.thoughts import THOUGHT_KEYS, closes_alone, parts_of
 from cai.models.types import Sample
@@ -111,6 +110,8 @@ def choices(answer: object) -> list[Mapping[str, object]]:
     samples = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(samples, list) or not samples or not all(isinstance(each, dict) for each in samples):
         raise Unreadable("an answer without a list of choices")
+    if len(samples) == 1:
+        return samples
     indices = [each.get("index") for each in samples]
     if all(isinstance(index, int) for index in indices) and len(set(indices)) == len(indices):
         return sorted(samples, key=lambda each: each["index"])
@@ -168,31 +169,15 @@ def with_calls(answer: Sample) -> Sample:
     return replace(answer, finish="tool_calls") if answer.text.lstrip().startswith(CALLS) else answer
 
 
-class ReplyParts(TypedDict):
-    """What of a ``Reply`` its samples are."""
-
-    texts: tuple[str, ...]
-    finishes: tuple[str, ...]
-    thinking: tuple[str, ...]
-    opened: bool
-    counts: dict[str, int]
-
-
-def reply_parts(samples: Sequence[Sample]) -> ReplyParts:
-    """The samples as a reply holds them."""
-    thinking = tuple(each.thinking for each in samples)
-    thoughts = sum(map(bool, thinking))
-    return {
-        "texts": tuple(each.text for each in samples),
-        "finishes": tuple(each.finish for each in samples),
-        "thinking": thinking if thoughts else (),
-        "opened": any(each.opened for each in samples),
-        "counts": _counts(thoughts, sum(each.finish == THINKING for each in samples)),
-    }
-
-
-def _counts(thoughts: int, cut: int) -> dict[str, int]:
-    return {name: count for name, count in (("thoughts", thoughts), ("cut_while_thinking", cut)) if count}
+def thought_counts(samples: Sequence[Sample]) -> dict[str, int]:
+    """What the ledger counts of the thoughts of some samples."""
+    counts: dict[str, int] = {}
+    for each in samples:
+        if each.thinking:
+            counts["thoughts"] = counts.get("thoughts", 0) + 1
+        if each.finish == THINKING:
+            counts["cut_while_thinking"] = counts.get("cut_while_thinking", 0) + 1
+    return counts
 
 
 def _message(message: object) -> tuple[str, str]:

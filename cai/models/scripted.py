@@ -21,8 +21,8 @@ from random import Random
 from typing import TypeGuard
 
 from cai.errors import UserError
-from cai.models.replies import reply_parts, text_sample, whole
-from cai.models.types import Reply, Request
+from cai.models.replies import text_sample, thought_counts, whole
+from cai.models.types import Reply, Request, Sample
 from cai.models.usage import share
 from constitution.source import nearest, read_yaml
 
@@ -101,12 +101,12 @@ class Scripted:
             shares = self.answer(request)
             assert isinstance(shares, Mapping), "a request with choices is answered with probabilities"
             logprobs = {choice: math.log(p) for choice, p in shares.items() if choice in request.choices and p > 0}
-            return Reply(("",), ("stop",), logprobs, tokens_in=length, tokens_out=1, model=self.name)
+            return Reply((Sample(""),), logprobs, tokens_in=length, tokens_out=1, model=self.name)
         texts = tuple(str(self.answer(each)) for each in _samples(request))
         words = sum(len(text.split()) for text in texts)
-        samples = [text_sample(whole(text), "stop") for text in texts]
-        parts, thought = reply_parts(samples), share(words, samples)
-        return Reply(**parts, tokens_in=length, tokens_out=words, tokens_thought=thought, model=self.name)
+        samples = tuple(text_sample(whole(text), "stop") for text in texts)
+        thought, counts = share(words, samples), thought_counts(samples)
+        return Reply(samples, {}, length, 0, words, self.name, counts=counts, tokens_thought=thought)
 
 
 def read_script(path: Path) -> list[Rule]:

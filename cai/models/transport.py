@@ -129,6 +129,8 @@ async def _page(
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    if (response.content_length or MOST_BYTES) < MOST_BYTES and "Content-Encoding" not in response.headers:
+        return await response.read()
     blocks, size = [], 0
     async for block in response.content.iter_any():
         blocks.append(block)

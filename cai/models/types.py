@@ -54,12 +54,15 @@ class Sample:
     """One sample: what is said, what was thought before, how it ended.
 
     Attributes:
+        text: without the forced beginning.
+        thinking: no part of the text; empty where a model does not think.
+        finish: "stop", and "length", "thinking", "content_filter", "tool_calls" or "unknown" where it is no whole answer.
         opened: whether its thought was opened by the template, as it closes one that it did not open.
     """
 
     text: str
-    thinking: str
-    finish: str
+    thinking: str = ""
+    finish: str = "stop"
     opened: bool = False
 
 
@@ -68,25 +71,20 @@ class Reply:
     """What came back.
 
     Attributes:
-        texts: one for each sample, without the forced beginning.
-        finishes: how each text ended: "stop", and "length", "thinking", "content_filter", "tool_calls" or "unknown" where it
-            is no whole answer.
+        samples: as many as were asked, or fewer; one without words where choices were asked.
         choice_logprobs: natural log-probability of each choice as the next token; a choice outside the server's top
             tokens is missing.
         tokens_in, tokens_cached, tokens_out: as counted by the server; cached ones are part of tokens_in.
         score: a reward model's, where one was asked.
         tokens, logprobs: the first sample's token ids and the natural log-probability with which each was drawn, for
             requests of tokens.
-        thinking: what was thought before each text, which is no part of it; empty where a model does not think.
         counts: what the ledger counts of it, beside its tokens.
-        opened: whether a thought was closed that the answer did not open, as where a chat template opens one.
         tokens_thought: those of tokens_out that went into thoughts; by their share of characters where a server says nothing of it.
         paid: its tokens (in, cached, out) by what stands after the role's name in the bill, without those that an earlier session
             paid for; all for the role itself where it is None.
     """
 
-    texts: tuple[str, ...] = ()
-    finishes: tuple[str, ...] = ()
+    samples: tuple[Sample, ...] = ()
     choice_logprobs: Mapping[str, float] = field(default_factory=dict)
     tokens_in: int = 0
     tokens_cached: int = 0
@@ -95,9 +93,7 @@ class Reply:
     score: float = 0.0
     tokens: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
-    thinking: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    opened: bool = False
     tokens_thought: int = 0
     paid: Mapping[str, Sequence[int]] | None = None
 
@@ -107,23 +103,30 @@ class Reply:
         return self.tokens_in, self.tokens_cached, self.tokens_out
 
     @property
-    def samples(self) -> list[Sample]:
-        """One by one: text, thought and end."""
-        thoughts = self.thinking or ("",) * len(self.texts)
-        return [Sample(*each) for each in zip(self.texts, thoughts, self.finishes, strict=True)]
+    def texts(self) -> tuple[str, ...]:
+        """What each sample says."""
+        return tuple([each.text for each in self.samples])
+
+    @property
+    def finishes(self) -> tuple[str, ...]:
+        """How each sample ended."""
+        return tuple([each.finish for each in self.samples])
+
+    @property
+    def thinking(self) -> tuple[str, ...]:
+        """What was thought before each sample; empty where nothing was."""
+        thoughts = tuple([each.thinking for each in self.samples])
+        return thoughts if any(thoughts) else ()
 
     def with_samples(self, other: "Reply") -> "Reply":
         """This one's samples, and another's to the same request after them."""
-        thoughts = [thought for each in (self, other) for thought in each.thinking or ("",) * len(each.texts)]
         return replace(
             self,
-            texts=self.texts + other.texts,
-            finishes=self.finishes + other.finishes,
+            samples=self.samples + other.samples,
             tokens_in=self.tokens_in + other.tokens_in,
             tokens_cached=self.tokens_cached + other.tokens_cached,
             tokens_out=self.tokens_out + other.tokens_out,
             tokens_thought=self.tokens_thought + other.tokens_thought,
-            thinking=tuple(thoughts) if any(thoughts) else (),
             counts=Counter(self.counts) + Counter(other.counts),
         )
 

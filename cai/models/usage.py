@@ -105,10 +105,12 @@ def _plain(usage: object) -> tuple[int, int] | None:
 
 def share(tokens: int, samples: Sequence[Sample]) -> int:
     """The part of some tokens that went into thoughts, by characters; all where nothing is known but that they did."""
+    if not any(each.thinking or each.finish == THINKING for each in samples):
+        return 0
     thought, text = sum(len(each.thinking) for each in samples), sum(len(each.text) for each in samples)
     if thought:
         return round(tokens * thought / (thought + text))
-    return tokens if samples and not text and all(each.finish == THINKING for each in samples) else 0
+    return tokens if not text and all(each.finish == THINKING for each in samples) else 0
 
 
 def count(usage: object, *keys: str) -> int:

@@ -10,7 +10,7 @@ from cai.errors import RunError
 from cai.flow.purse import Purse, money
 from cai.models.prices import SINGLY, Price, cost, most, priced
 from cai.models.scripted import Scripted
-from cai.models.types import Reply, Request
+from cai.models.types import Reply, Request, Sample
 from cai.store.spending import Spending
 
 PRICE = {"in": 2.0, "cached": 0.5, "out": 10.0}
@@ -118,8 +118,8 @@ def test_long_requests_show_how_many_tokens_a_byte_makes() -> None:
         return amount
 
     before, short = asyncio.run(held(long)), asyncio.run(held(ASKED))
-    rich.pay("label", "judge", long, Reply(("Bran.",), tokens_in=len(text) // 4, tokens_out=3))
-    rich.pay("label", "judge", long, Reply(("Bran.",), tokens_in=len(text) // 5, tokens_out=3))
+    rich.pay("label", "judge", long, Reply((Sample("Bran."),), tokens_in=len(text) // 4, tokens_out=3))
+    rich.pay("label", "judge", long, Reply((Sample("Bran."),), tokens_in=len(text) // 5, tokens_out=3))
     after = asyncio.run(held(long))
     assert cost(PRICE, (len(text) // 4, 0, 100)) < after < 0.7 * before
     assert asyncio.run(held(ASKED)) == short  # of a short one the template's tokens count for more
@@ -127,9 +127,9 @@ def test_long_requests_show_how_many_tokens_a_byte_makes() -> None:
 
 def test_a_server_that_tells_no_tokens_cannot_be_held_to_a_budget() -> None:
     with pytest.raises(RunError, match="the server of judge does not say how many tokens"):
-        purse(1.0).pay("label", "judge", ASKED, Reply(("Bran.",)))
-    purse(1.0).pay("label", "policy", ASKED, Reply(("Bran.",)))
-    Purse(Spending(None), {"judge": PRICE}).pay("label", "judge", ASKED, Reply(("Bran.",)))
+        purse(1.0).pay("label", "judge", ASKED, Reply((Sample("Bran."),)))
+    purse(1.0).pay("label", "policy", ASKED, Reply((Sample("Bran."),)))
+    Purse(Spending(None), {"judge": PRICE}).pay("label", "judge", ASKED, Reply((Sample("Bran."),)))
 
 
 def test_it_says_what_is_spent_in_few_words() -> None:

@@ -274,6 +274,18 @@ def test_rules_ask_nobody_and_prefer_the_answer_that_engages() -> None:
     assert (longer.p_a or 0) > 0.5
 
 
+def test_a_coin_tells_nothing_and_falls_the_same_whenever_it_is_thrown() -> None:
+    def thrown(row: Pair) -> float:
+        [throw] = judge(nobody, row, method="rules", model="", rules={"coin": 1e6})
+        return round(throw.p_a or 0.0, 3)
+
+    pairs = [pair(f"The {number}th answer, at some length.", f"No. {number}.") for number in range(400)]
+    first = list(map(thrown, pairs))
+    assert set(first) == {0.0, 1.0}
+    assert 150 < sum(first) < 250  # five standard deviations
+    assert [thrown(replace(each, a=each.b, b=each.a)) for each in pairs] == [1 - each for each in first]
+
+
 def test_people_s_own_labels_can_be_trained_on() -> None:
     [found] = judge(nobody, replace(pair(), people=(1.0, 1.0, 0.0)), method="people", model="")
     assert (found.status, found.p_a, found.p_label) == ("ok", pytest.approx(2 / 3), pytest.approx(2 / 3))

@@ -20,7 +20,7 @@ from cai.models.forcing import CLOSED
 from cai.models.roles import for_role
 from cai.models.scripted import Scripted
 from cai.models.spec import ModelSpec
-from cai.models.types import Model, Reply, Request
+from cai.models.types import Model, Reply, Request, Sample
 from cai.stages.label import Label, label
 from cai.stages.revise import Revise, revise
 from cai.stages.score import Score, score
@@ -77,7 +77,7 @@ class Structured(Mute):
         decision = self.decides(request.messages[-2]["content"])
         if isinstance(decision, Exception):
             raise decision
-        return replace(Reply(("",), ("stop",)), texts=(str(decision),), tokens_in=9, tokens_out=1)
+        return Reply((Sample(str(decision)),), tokens_in=9, tokens_out=1)
 
 
 class Thinker(Scripted):
@@ -169,7 +169,7 @@ class Cut(Mute):
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         reply = await super().ask(request, row_id)
-        return replace(reply, finishes=("length",) * request.n)
+        return replace(reply, samples=tuple(replace(each, finish="length") for each in reply.samples))
 
 
 def test_a_verdict_that_is_cut_off_is_none() -> None:
@@ -495,8 +495,13 @@ def test_jeffreys_interval_is_that_of_scipy(won: float, of: int) -> None:
 
 def test_tokens_of_several_requests_say_nothing_of_a_thought_that_a_template_leaves_out() -> None:
     """The prompt counts in each: where a thought was closed by us, or samples came one by one."""
-    one = Reply(("It is A.",), ("stop",), tokens_in=100, tokens_out=40, thinking=("Hm. " * 8,))
+    one = Reply((Sample("It is A.", "Hm. " * 8),), tokens_in=100, tokens_out=40)
     assert 100 < Reasoning.of(one, 0, "It is A.").tokens <= 140
     closed = replace(one, tokens_in=230, counts={"thoughts": 1, CLOSED: 1})
-    for reply in (closed, one.with_samples(one), replace(one, tokens_in=0), replace(one, thinking=())):
+    for reply in (
+        closed,
+        one.with_samples(one),
+        replace(one, tokens_in=0),
+        replace(one, samples=(Sample("It is A."),)),
+    ):
         assert Reasoning.of(reply, 0, "It is A.").tokens == 0

@@ -16,7 +16,7 @@ import cai.models.replica as replica
 import cai.models.retries as retries
 from cai.errors import RowError, RunError, UserError
 from cai.models.spec import ModelSpec
-from cai.models.types import Reply, Request
+from cai.models.types import Reply, Request, Sample
 
 ASKED = Request(({"role": "user", "content": "Hi"},), seed=5)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -95,7 +95,7 @@ def ask(*servers: Server, request: Request = ASKED, times: int = 1, model: str =
 def test_an_answer_comes_with_its_tokens() -> None:
     server = Server()
     [reply] = ask(server)
-    assert reply == Reply(("Hello",), ("stop",), {}, 9, 4, 2, "big")
+    assert reply == Reply((Sample("Hello"),), {}, 9, 4, 2, "big")
     assert server.bodies[0]["seed"] == 5
 
 

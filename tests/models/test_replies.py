@@ -101,7 +101,7 @@ def test_a_tag_in_the_code_of_an_answer_cuts_nothing_off() -> None:
     text = "End your prompt with\n```\n</think>\n```\nand go on."
     for more in ({}, {"reasoning_content": "Bread…"}):
         reply = read(choice(text, **more))
-        assert (reply.texts, reply.finishes, reply.opened) == ((text,), ("stop",), False)
+        assert (reply.texts, reply.finishes, reply.samples[0].opened) == ((text,), ("stop",), False)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from rich.console import Console
 from cai.errors import RunError
 from cai.flow.screen import Screen
 from cai.models.scripted import Scripted
-from cai.models.types import Reply, Request
+from cai.models.types import Reply, Request, Sample
 from cai.recipe.read import load_recipe
 from cai.run.walk import start
 from cai.store import reopen
@@ -200,7 +200,7 @@ def test_a_stage_that_kept_no_row_is_set_aside_though_the_redo_goes_on(scripted_
     folder = scripted_run()
 
     async def silent(self: Scripted, request: Request, row_id: str) -> Reply:
-        return Reply(("",), ("stop",))
+        return Reply((Sample(""),))
 
     with pytest.raises(RunError, match="sample kept none"), patched(Scripted, "ask", silent):
         scripted_run(redo="sample")

@@ -14,7 +14,7 @@ from cai.data.clean import CHECKS, Exchange
 from cai.flow.ask import Ask
 from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
-from cai.models.types import Reply, Request
+from cai.models.types import Reply, Request, Sample
 from cai.stages.revise import Revise, revise
 from cai.store.rows import Chain, Drop, Prompt
 from constitution.load import load
@@ -62,7 +62,7 @@ class Cut:
 
     async def ask(self, request: Request, row_id: str) -> Reply:
         critique = "Critique request" in request.messages[-1]["content"]
-        return Reply((self.text if critique else "first",), (self.finish if critique else "stop",))
+        return Reply((Sample(self.text, finish=self.finish) if critique else Sample("first"),))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_nothing_goes_on_from_the_answer_that_no_whole_revision_was_made_of() ->
         async def ask(self, request: Request, row_id: str) -> Reply:
             reply = await super().ask(request, row_id)
             revised = request.messages[-1]["content"].startswith("Revision request")
-            return replace(reply, finishes=("length",)) if revised else reply
+            return replace(reply, samples=(replace(reply.samples[0], finish="length"),)) if revised else reply
 
     row, slots = Prompt("p", ({"role": "user", "content": "Hurt him?"},), "file", "redteam"), Slots(4)
     ask = Ask(Short(plain), slots, CONSTITUTION, "p", Random(0), others={"person": (Scripted(plain), slots)})

@@ -63,8 +63,8 @@ class Reasoning:
     @classmethod
     def of(cls, reply: Reply, number: int, text: str) -> "Reasoning":
         """One sample of a reply, of which ``text`` is to stand before the verdict."""
-        thought = reply.thinking[number] if reply.thinking else ""
-        if not thought or not reply.tokens_in or len(reply.texts) > 1 or CLOSED in reply.counts:
+        thought = reply.samples[number].thinking
+        if not thought or not reply.tokens_in or len(reply.samples) > 1 or CLOSED in reply.counts:
             return cls(text, thought)  # of several samples and closed thoughts the tokens are those of several requests
         spent = reply.tokens_out * len(thought) / len(thought + "".join(reply.texts))
         return cls(text, thought, reply.tokens_in + int(spent / 2))
@@ -216,10 +216,11 @@ async def _thought(question: Rendered, want: Wanted, ask: Ask) -> tuple[Reasonin
     request = Request(question.messages, question.prompt, 1, want.max_tokens, 0.0, stop=question.stop, seed=ask.seed())
     reply = await ask(request)
     reasoning = Reasoning.of(reply, 0, "")
-    if reply.finishes[0] == THINKING:
+    finish = reply.samples[0].finish
+    if finish == THINKING:
         ask.counts["verdicts_cut_while_thinking"] += 1
         return reasoning, "truncated"
-    return reasoning, "refused" if reply.finishes[0] == "content_filter" else None
+    return reasoning, "refused" if finish == "content_filter" else None
 
 
 def _once(texts: Iterable[str]) -> str:

@@ -48,10 +48,10 @@ async def _votes(vote: Vote, question: Rendered, form: Form, want: Judging, ask:
         question.messages, question.prompt, want.samples, want.max_tokens, temperature, stop=stop, seed=vote.seed
     )
     reply, votes = await ask(request), []
-    for number, finish in enumerate(reply.finishes):
-        reasoning = Reasoning.of(reply, number, reply.texts[number].strip())
+    for number, sample in enumerate(reply.samples):
+        reasoning = Reasoning.of(reply, number, sample.text.strip())
         vote = replace(vote, rationale=reasoning.text, thinking=reasoning.thought, kind=LOGPROBS)
-        if status := _unusable(reasoning.text, finish):
+        if status := _unusable(reasoning.text, sample.finish):
             votes.append(replace(vote, status=status))
             continue
         if not reasoning.text:

@@ -7,6 +7,7 @@ the boilerplate and are short) is plain to see, which is its use; it is no judge
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from types import MappingProxyType
 
 from cai.data.clean import Exchange, boilerplate
@@ -35,11 +36,26 @@ DETECTORS: Mapping[str, Callable[[Exchange], float]] = MappingProxyType(
         "insult": lambda each: float(bool(INSULTS.search(each.text))),
         "boilerplate": lambda each: float(boilerplate(each) or bool(CLOSERS.search(each.text))),
         "length": lambda each: len(each.text.split()) / 100,
+        "coin": lambda each: coin(each),
     }
 )
-"""What is detected: 1 where it is there, and for length the hundreds of words."""
+"""What is detected: 1 where it is there; for length the hundreds of words, and for the coin what tells nothing."""
 
 WEIGHTS: Mapping[str, float] = MappingProxyType({"refusal": -1.0, "insult": -2.0, "boilerplate": -1.0, "length": -0.5})
+_MOST = 2**64
+
+
+def coin(exchange: Exchange) -> float:
+    """A number from 0 to 1 that is drawn by the hash of an exchange: whose answer has the larger one wins by chance.
+
+    With a large weight, ``rules: {coin: 1000}``, labels are those of a fair coin, and the same whenever they are drawn: the
+    control for whatever is learnt from a judge's.
+    """
+    texts = [*(message["content"] for message in exchange.messages), exchange.text]
+    return (
+        int.from_bytes(blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+        / _MOST
+    )
 
 
 async def rules(row: Pair, principle: None, orders: Sequence[str], want: Judging, ask: Ask) -> list[Vote]:

@@ -51,8 +51,8 @@ def of_letters(vote: Vote, found: Distribution, form: Form) -> Vote:
 async def written(asked: Rendered, want: Judging, ask: Ask) -> tuple[str, Status | None]:
     """A text that the judge reads before its verdict, and what is wrong with it; one that is cut off still serves."""
     request = Request(asked.messages, asked.prompt, 1, want.max_tokens, 0.0, stop=asked.stop, seed=ask.seed())
-    reply = await ask(request)
-    text, finish = reply.texts[0].strip(), reply.finishes[0]
+    sample = (await ask(request)).samples[0]
+    text, finish = sample.text.strip(), sample.finish
     if finish == "content_filter" or read.is_refusal(text):
         return text, "refused"
     return text, "truncated" if finish == "thinking" else None if text else "unparsed"

@@ -1,0 +1,176 @@
+"""Does it work? A policy's SL-CAI, DPO and PPO beside its base, with controls, on held-out prompts and several seeds.
+
+    python benchmarks/result.py PAIRS OUT --prompts redteam.jsonl [--helpful helpful.jsonl] [--seeds 3] [KEY=VALUE …]
+
+PAIRS is a file of comparisons by people. Two reward models are trained on it, each on the conversations of one half: one
+labels what the policies learn from, the other, which they never met, says how they did. What is learnt from its labels stands
+beside the same training on labels drawn by a coin and on "the shorter answer", and, with ``--larger MODEL``, on that model's answer
+over the policy's own (delta pairs: no judge at all). Each seed is a run of its own under OUT, killed or not, and goes on where it
+was. Printed are the wins of each model over the base by track, as the examiner sees them, with the seeds beside each
+other: their spread is what another seed may give. Further arguments are overrides of the seeds' recipe.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recipes import finished
+
+from cai.store.files import read_json
+from cai.store.rows import Pair
+from cai.store.stage import Stage
+
+LABELS: Mapping[str, Mapping[str, Any]] = {
+    "judge": {"method": "reward", "model": "labeler"},
+    "coin": {"method": "rules", "rules": {"coin": 1e6}},
+    "shorter": {"method": "rules", "rules": {"length": -1e6}},
+}
+"""Who says which of two answers is the better, and the two who have not read them."""
+DPOS = tuple(f"dpo_{name}" for name in LABELS)
+HALVES = {"labeler": "search", "examiner": "held_out"}
+CONSTITUTION = "principles/harmless.yaml"
+
+
+def rewards(given: argparse.Namespace) -> dict[str, Any]:
+    """The recipe of the two reward models, each of one half of the conversations."""
+    stages: list[dict[str, Any]] = []
+    for name, half in HALVES.items():
+        stages += [
+            {"pairs": {"as": f"pairs_{name}", "path": str(given.pairs.resolve()), "half": half}},
+            {"label": {"as": f"label_{name}", "from": f"pairs_{name}", "method": "people"}},
+            {"prefs": {"as": f"prefs_{name}", "from": f"label_{name}", "test": 0.2}},
+            {"reward": {"as": name, "from": f"prefs_{name}", "base": given.policy, "soft_labels": False}},
+        ]
+    return {"name": "result-rewards", "constitution": CONSTITUTION, "stages": stages}
+
+
+def prompts(given: argparse.Namespace) -> dict[str, Any]:
+    """The same block in every recipe, so that the same prompts are held out."""
+    helpful = {"helpful": str(given.helpful.resolve())} if given.helpful else {}
+    return {"prompts": {"redteam": str(given.prompts.resolve()), **helpful, "heldout": given.heldout}}
+
+
+def sample(given: argparse.Namespace, model: str) -> dict[str, Any]:
+    """Two answers to each prompt."""
+    return {"sample": {"model": model, "n": 2, "max_tokens": given.max_tokens, "tracks": ["redteam", "helpful"]}}
+
+
+def preferences(name: str, label: Mapping[str, Any], base: str, source: str = "sample") -> list[dict[str, Any]]:
+    """What is learnt from one kind of label."""
+    return [
+        {"label": {"as": f"label_{name}", "from": source, **label}},
+        {"prefs": {"as": f"prefs_{name}", "from": f"label_{name}"}},
+        {"dpo": {"as": f"dpo_{name}", "from": f"prefs_{name}", "base": base}},
+    ]
+
+
+def recipe(name: str, seed: int, models: Mapping[str, Any], stages: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A recipe of these stages."""
+    return {"name": name, "seed": seed, "constitution": CONSTITUTION, "models": dict(models), "stages": list(stages)}
+
+
+def learning(given: argparse.Namespace, seed: int, labeler: Path) -> dict[str, Any]:
+    """One seed's recipe: chains, the tuned model, and what is learnt from each kind of label."""
+    stages = [
+        prompts(given),
+        {"revise": {"model": "policy", "rounds": 2, "max_tokens": given.max_tokens, "exemplars": 0}},
+        {"sft_set": {}},
+        {"sft": {"base": "policy"}},
+        sample(given, "sft"),
+        *(stage for name, label in LABELS.items() for stage in preferences(name, label, "sft")),
+        {"ppo": {"base": "sft", "reward": "labeler", "max_new_tokens": given.max_tokens}},
+    ]
+    return recipe("learning", seed, {"policy": {"vllm": given.policy}, "labeler": {"reward": str(labeler)}}, stages)
+
+
+def larger(given: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """The larger model's answers to the same prompts."""
+    return recipe("larger", seed, {"larger": {"vllm": given.larger}}, [prompts(given), sample(given, "larger")])
+
+
+def deltas(better: Path, worse: Path, out: Path) -> None:
+    """Write the larger model's answer to each prompt, above the tuned policy's own."""
+    own = {row.prompt_id: row for row in Stage(worse / "sample").all_rows(Pair)}
+    lines = [
+        json.dumps({"prompt": row.messages, "chosen": row.a.text, "rejected": own[row.prompt_id].a.text})
+        for row in Stage(better / "sample").all_rows(Pair)
+        if row.prompt_id in own
+    ]
+    out.write_text("".join(f"{line}\n" for line in lines))
+
+
+def from_deltas(seed: int, pairs: Path, base: Path) -> dict[str, Any]:
+    """What is learnt from them."""
+    stages = [{"pairs": {"path": str(pairs)}}, *preferences("delta", {"method": "people"}, "sft", "pairs")]
+    return recipe("delta", seed, {"sft": {"vllm": str(base)}}, stages)
+
+
+def evaluation(given: argparse.Namespace, seed: int, models: Mapping[str, str], examiner: Path) -> dict[str, Any]:
+    """All models on the held-out prompts, against the base."""
+    roles = {name: {"vllm": path} for name, path in models.items()} | {"examiner": {"reward": str(examiner)}}
+    block = {"models": list(models), "judge": "examiner", "method": "reward", "max_tokens": given.max_tokens}
+    return recipe("evaluation", seed, roles, [prompts(given), {"evaluate": block}])
+
+
+def one_seed(given: argparse.Namespace, seed: int, trained: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """Train and evaluate one seed's models; what was done before is not done again."""
+    folder = (given.out / f"seed-{seed}").resolve()
+    with finished(learning(given, seed, trained["labeler"]), given.overrides, folder / "learning") as run:
+        models = {"policy": given.policy, **{name: str(run / name) for name in ("sft", *DPOS, "ppo")}}
+    if given.larger:
+        with finished(larger(given, seed), [], folder / "larger") as better:
+            deltas(better, folder / "learning", folder / "deltas.jsonl")
+        overrides = [each.replace("dpo_judge.", "dpo_delta.") for each in given.overrides if "dpo_judge." in each]
+        recipe_of_deltas = from_deltas(seed, folder / "deltas.jsonl", folder / "learning" / "sft")
+        with finished(recipe_of_deltas, overrides, folder / "delta") as run:
+            models["dpo_delta"] = str(run / "dpo_delta")
+    with finished(evaluation(given, seed, models, trained["examiner"]), [], folder / "evaluation") as run:
+        return wins(run)
+
+
+def wins(folder: Path) -> dict[str, dict[str, list[float | None]]]:
+    """Each model's wins over the base by track: the share, and its interval."""
+    figures = read_json(folder / "evaluate" / "metrics.json")
+    return {
+        role: {track: [each["win_rate"], each["low"], each["high"]] for track, each in of_role["compared"].items()}
+        for role, of_role in figures.items()
+        if "compared" in of_role
+    }
+
+
+def rows(by_seed: Mapping[int, Mapping[str, Mapping[str, Sequence[float | None]]]]) -> list[dict[str, Any]]:
+    """A line for each model and track: the share of wins with its interval, a seed each."""
+    first = next(iter(by_seed.values()))
+    return [
+        {"model": role, "track": track, "wins": {seed: each[role].get(track) for seed, each in by_seed.items()}}
+        for role, tracks in first.items()
+        for track in tracks
+    ]
+
+
+def main() -> None:
+    """Train the reward models, then each seed, and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("pairs", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--prompts", type=Path, required=True, help="red-team prompts")
+    parser.add_argument("--helpful", type=Path)
+    parser.add_argument("--policy", default="bundled/smollm2-135m")
+    parser.add_argument("--larger", help="a larger model, for delta pairs")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--heldout", type=float, default=0.3)
+    parser.add_argument("--max-tokens", type=int, default=128)
+    parser.add_argument("--rewards", nargs="*", default=[], help="overrides of the reward models' recipe")
+    parser.add_argument("overrides", nargs="*")
+    given = parser.parse_intermixed_args()
+    with finished(rewards(given), given.rewards, given.out / "rewards") as folder:
+        trained = {name: (folder / name).resolve() for name in HALVES}
+        exams = {name: read_json(folder / name / "manifest.json")["held_out"]["accuracy"] for name in HALVES}
+    by_seed = {seed: one_seed(given, seed, trained) for seed in range(given.seeds)}
+    print(json.dumps({"reward_models": exams, "wins_over_base": rows(by_seed)}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
