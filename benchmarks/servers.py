@@ -69,7 +69,7 @@ CHANNELS = (("<|channel|>", -0.0), ("A", -17.0))
 def answered(server: Server, body: Body) -> Body:
     """Its answer to a body, with as many samples and log-probabilities as it gives, and its words counted as tokens."""
     sent, answer = server.bound
-    if sent and body | sent == body:
+    if sent and binds(body, sent):
         return answer
     if "choices" not in server.answer:
         return server.answer
@@ -80,6 +80,12 @@ def answered(server: Server, body: Body) -> Body:
     count = body.get("n", 1) if server.samples else 1
     choice = {**server.answer["choices"][0], "logprobs": logprobs}
     return {**server.answer, "choices": [{**choice, "index": number} for number in range(count)], "usage": usage}
+
+
+def binds(body: Body, sent: Body) -> bool:
+    """Whether a body holds what binds an answer, its options in whichever order."""
+    body = json.loads(json.dumps(body).replace('["B", "A"', '["A", "B"'))
+    return body | sent == body
 
 
 def unsupported(body: Body, key: str, words: str) -> Wrong | None:

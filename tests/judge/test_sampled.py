@@ -192,12 +192,25 @@ def test_what_the_last_line_does_not_say_is_asked_for_and_bound_to_the_choices_a
     assert (found.status, found.p_a) == ("ok", 1.0)
     assert {(vote.kind, vote.samples, vote.read, vote.structured) for vote in found.votes} == {("structured", 5, 5, 3)}
     assert verdicts(ask) == {"verdicts_sampled": 10, "verdicts_structured": 6}
-    assert [each.options for each in model.decisions] == [("A", "B", "None")] * 2  # equal samples are asked once
-    [first, _] = model.decisions
+    both = [("A", "B", "None"), ("B", "A", "None")]
+    assert [each.options for each in model.decisions] == both * 2  # equal samples are asked once
+    first, second = model.decisions[:2]
     assert first.messages[: len(model.seen[0].messages)] == model.seen[0].messages
     assert first.messages[-2] == {"role": "assistant", "content": "Of the two, A is kinder."}
-    assert "The answer is: (A)\nThe answer is: (B)\n" in last(first)
+    assert "The answer is: (A)\nThe answer is: (B)\nReply with one of these alone: A, B; or with None" in last(first)
+    assert "The answer is: (B)\nThe answer is: (A)\nReply with one of these alone: B, A; or with None" in last(second)
     assert (first.temperature, first.seed, first.n, first.max_tokens) == (0.0, None, 1, 512)
+
+
+def test_a_judge_that_takes_the_first_of_the_lines_decides_nothing() -> None:
+    class First(Structured):
+        async def ask(self, request: Request, row_id: str) -> Reply:
+            self.decides = lambda said: request.options[0]
+            return await super().ask(request, row_id)
+
+    [found] = judged(ask := asking(First(loose)), method="logprob")
+    assert (found.status, found.p_a) == ("unparsed", None)
+    assert verdicts(ask) == {"verdicts_sampled": 10, "verdicts_undecided": 10}
 
 
 def test_samples_that_can_be_read_cost_no_further_request() -> None:

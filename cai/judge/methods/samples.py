@@ -3,11 +3,11 @@
 A sample is free text. A schema would have to begin with the verdict, before any thought, or to hold the thought as a value,
 which costs accuracy (Tam et al. 2024, "Let me speak freely?"; the way taken here is their "NL-to-format": free text first, then
 a request that puts it into the form). So only below a sample whose last line cannot be read the judge is asked which of the
-lines its answer comes to, and its answer is bound to the choices and a word for none of them. What can be read costs no request
-more; who refused or was cut off is not asked, so that it stays counted as such.
+lines its answer comes to, in both orders, and its reply is bound to the choices and a word for none of them. What can be read
+costs no request more; who refused or was cut off is not asked, so that it stays counted as such.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cai.errors import RowError, UserError
@@ -64,13 +64,11 @@ async def read_samples(
     both = [(text.strip(), each) for text, each in zip(reply.texts, readings, strict=True)]
     unread = dict.fromkeys(text for text, each in both if text and each.why == UNREAD)
     off = "off" if thinks(ask.model) or reply.tokens_thought else ""  # it thought before it answered
-    options = forms.options(ask.constitution, form)
-    usual = Request(max_tokens=max_tokens, temperature=0.0, thinking=off, options=options)
-    turn = Turn("user", forms.decision(ask.constitution, form))
-    requests = {text: replace(usual, messages=grow(asked, text, turn, "", ()).messages) for text in unread}
-    if not requests or not await _takes(next(iter(requests.values())), verdict, ask):
+    usual = Request(max_tokens=max_tokens, temperature=0.0, thinking=off)
+    requests = {text: [_decision(usual, asked, text, each, ask) for each in _both(form)] for text in unread}
+    if not requests or not await _takes(next(iter(requests.values()))[0], verdict, ask):
         return readings
-    again = {text: await by_decision(request, form, ask) for text, request in requests.items()}
+    again = {text: await by_decisions(pair, form, ask) for text, pair in requests.items()}
     return [again.get(text, each) if each.why == UNREAD else each for text, each in both]
 
 
@@ -85,8 +83,22 @@ def by_line(text: str, finish: str, form: Form) -> SampleReading:
     return SampleReading(why="refused" if read.is_refusal(text) else UNREAD)
 
 
-async def by_decision(request: Request, form: Form, ask: Ask) -> SampleReading:
-    """By what the judge says when it is asked which of the lines its answer comes to.
+async def by_decisions(requests: Sequence[Request], form: Form, ask: Ask) -> SampleReading:
+    """By what the judge says when it is asked which of the lines its answer comes to, with these in one order and the other.
+
+    Asked once, a small judge takes the first of them: where the two differ, it has decided nothing.
+    """
+    first, *others = requests
+    found = await _decided(first, form, ask)
+    for request in others if found.choice else ():
+        other = await _decided(request, form, ask)
+        if other.choice != found.choice:
+            return SampleReading(why="undecided") if other.choice else other
+    return found
+
+
+async def _decided(request: Request, form: Form, ask: Ask) -> SampleReading:
+    """What one request decides.
 
     A server may take no such request of this one row, as it is longer than the sample's: that leaves the sample as it was.
     """
@@ -100,6 +112,19 @@ async def by_decision(request: Request, form: Form, ask: Ask) -> SampleReading:
     if text in form.choices:
         return SampleReading(text, structured=True)
     return SampleReading(why="refused" if finish == "content_filter" or read.is_refusal(text) else UNREAD)
+
+
+def _both(form: Form) -> tuple[Form, Form]:
+    """The form with its choices in one order and the other."""
+    return form, replace(form, choices=form.choices[::-1])
+
+
+def _decision(usual: Request, asked: Rendered, text: str, form: Form, ask: Ask) -> Request:
+    """A sample's conversation, with the question what it comes to."""
+    turn = Turn("user", forms.decision(ask.constitution, form))
+    return replace(
+        usual, messages=grow(asked, text, turn, "", ()).messages, options=forms.options(ask.constitution, form)
+    )
 
 
 async def _takes(request: Request, verdict: str, ask: Ask) -> bool:
