@@ -21,8 +21,9 @@ from pathlib import Path
 
 import browser
 
+from cai.judge.wins import judged_wins
 from cai.report.page import write_report
-from cai.stages.evaluate import compare, describe
+from cai.stages.evaluate import describe
 from cai.store.files import write_json
 from cai.store.ledger import Fingerprint, Tally
 from cai.store.rows import Answers, Draft, Pair, Preference, Vote
@@ -84,9 +85,9 @@ def made(folder: Path, rows: int, answer: int, words: Words) -> None:
         _write(Stage(stage.folder / f"answers-{role}"), answers)
         figures[role] = {"all": describe(answers)}
     _write(Stage(stage.folder / "votes-dpo"), preferences)
-    tracks = {"all": compare(preferences)}
+    tracks = {"all": judged_wins(preferences)}
     for track in ("redteam", "helpful"):
-        tracks[track] = compare([row for row in preferences if row.pair.track == track])
+        tracks[track] = judged_wins([row for row in preferences if row.pair.track == track])
     write_json(
         stage.folder / "metrics.json", {**figures, "dpo": {**figures["dpo"], "against": "policy", "compared": tracks}}
     )

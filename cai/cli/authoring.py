@@ -77,7 +77,7 @@ def measure(
     for name, value, known in (("--track", track, TRACKS), ("--show", show, KINDS)):
         if value and value not in known:
             raise typer.BadParameter(f'there is no {name} "{value}"; say {", ".join(known)}')
-    measure_files(files, AnswerSource("", column or PROMPT, answer, track, limit), show, as_json)
+    measure_files(files or (), AnswerSource("", column or PROMPT, answer, track, limit), show, as_json)
 
 
 def examine(
