@@ -1,6 +1,7 @@
 """A chat as it goes on: what the person types, and what each line does."""
 
 import random
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count as numbers
@@ -104,7 +105,8 @@ class Session:
             case "/undo":
                 self.pending = self._last().person
                 self.talk.turns.pop()
-                self.view.note(f"taken back; {count(len(self.talk.turns), 'turn')} left, and /retry asks it again")
+                left = count(len(self.talk.turns), "turn")
+                self.view.note(f'"{textwrap.shorten(self.pending, 40, placeholder="…")}" is taken back, {left} left')
             case "/retry":
                 self._again()
             case "/new":

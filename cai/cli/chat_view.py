@@ -1,6 +1,7 @@
 """How a chat looks: answers in a terminal, beside each other where there are two, or plain text in a pipe."""
 
 import sys
+import termios
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -62,7 +63,7 @@ class View:
             yield
             return
         columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        with _no_echo(), Progress(*columns, console=self.console, transient=True) as progress:
             progress.add_task(f"{' and '.join(names)} …" if len(names) > 1 else f"{names[0]} …", total=None)
             yield
 
@@ -95,6 +96,20 @@ class View:
         for column, side in enumerate(talk.order):
             name, answer = heading(talk, column), turn.answers[side]
             self.note(f"{name} thought:\n{answer.thinking}" if answer.thinking else f"{name} thought nothing")
+
+
+@contextmanager
+def _no_echo() -> Iterator[None]:
+    """What is typed meanwhile is for the next line, and shown there alone."""
+    place = sys.stdin.fileno()
+    former = termios.tcgetattr(place)
+    quiet = [*former]
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(place, termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(place, termios.TCSADRAIN, former)
 
 
 def heading(talk: Talk, column: int) -> str:

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from cai.judge.examples import Exchange, JudgedExample
-from cai.models.types import Reply
+from cai.models.types import Reply, Request
 from cai.report import requests
 from cai.report.format import KINDS
 from cai.store.rows import Vote
@@ -74,8 +74,8 @@ def _probabilities(reply: Reply) -> dict[str, float]:
 
 
 def show(results: Sequence[JudgedExample], console: Console) -> None:
-    """Each failed one as a person reads it; what was sent is exact to the letter."""
-    some = failed(results)
+    """Each failed one as a person reads it; what was sent is exact to the letter, exemplars that all share are shown once."""
+    some, first = failed(results), Request()
     for each in some:
         _heading(console, f"\n{each.principle}, example {each.number}: {_outcome(each)}")
         for name, text in (
@@ -89,7 +89,8 @@ def show(results: Sequence[JudgedExample], console: Console) -> None:
             if vote.thinking:
                 _part(console, "its thought before that", vote.thinking)
         for number, exchange in enumerate(each.exchanges, 1):
-            _sent(console, f"request {number} of {len(each.exchanges)}", exchange)
+            _sent(console, f"request {number} of {len(each.exchanges)}", exchange, first)
+            first = first if first.messages else exchange.request
     console.print(Text(f"\n{len(some)} of {count(len(results), 'example')} not right"))
 
 
@@ -99,11 +100,11 @@ def _outcome(result: JudgedExample) -> str:
     if result.p_better is None:
         return f"not read ({', '.join(vote.status for vote in result.votes if vote.p_a is None)})"
     which = "neither is preferred" if result.right else "the other answer is preferred"
-    return f"{which}, P(better) = {result.p_better:.2f}"
+    return f"{which}, P(better) = {result.p_better:.3f}"
 
 
 def _heard(vote: Vote) -> str:
-    p = "not read" if vote.p_a is None else f"P(better) = {vote.p_a:.2f}"
+    p = "not read" if vote.p_a is None else f"P(better) = {vote.p_a:.3f}"
     how = KINDS.get(vote.verdict, vote.verdict)
     many = f", {vote.read} of {count(vote.samples, 'sample')} read" if vote.samples else ""
     return f"judged with {POSITION.get(vote.order, 'each answer alone')}: {p} ({vote.status}, by {how}{many})"
@@ -119,10 +120,12 @@ def _part(console: Console, name: str, text: str) -> None:
         console.print(Padding(Text(text), (0, 0, 0, 4), expand=False), soft_wrap=False)
 
 
-def _sent(console: Console, name: str, exchange: Exchange) -> None:
-    console.print(Text(f"{name}, as it was sent", style="dim"))
+def _sent(console: Console, name: str, exchange: Exchange, first: Request) -> None:
+    same = requests.alike(exchange.request, first)
+    after = f", after {count(same, 'message')} that the first request above begins with" if same else ""
+    console.print(Text(f"{name}, as it was sent{after}", style="dim"))
     # Exact to the letter: no wrapping and no tab made spaces, so not through the console's layout.
-    lines = (*requests.lines_of(exchange.request), *_answered(exchange.reply))
+    lines = (*requests.lines_of(exchange.request, same), *_answered(exchange.reply))
     console.file.write("".join(f"{visible(line)}\n" for line in lines))
     console.file.flush()
 

@@ -6,9 +6,13 @@ from cai.models.types import Request
 from constitution.wording import count
 
 
-def lines_of(request: Request) -> Iterator[str]:
-    """Its texts, each under a mark of who says it, and last how its answer is drawn."""
-    for message in request.messages:
+def lines_of(request: Request, start: int = 0) -> Iterator[str]:
+    """Its texts, each under a mark of who says it, and last how its answer is drawn.
+
+    Args:
+        start: the first of its messages to be shown.
+    """
+    for message in request.messages[start:]:
         yield f"<<{message['role']}>>\n{message['content']}"
     if request.prompt:
         yield request.prompt
@@ -17,6 +21,13 @@ def lines_of(request: Request) -> Iterator[str]:
     if request.begin:
         yield f"<<the answer begins>>\n{request.begin}"
     yield f"<<{_wish(request)}>>"
+
+
+def alike(one: Request, other: Request) -> int:
+    """How many messages two requests begin with alike."""
+    pairs = enumerate(zip(one.messages, other.messages, strict=False))
+    least = min(len(one.messages), len(other.messages))
+    return next((place for place, (mine, theirs) in pairs if mine != theirs), least)
 
 
 def _wish(request: Request) -> str:

@@ -295,12 +295,13 @@ def test_what_failed_is_shown_with_all_that_the_judge_said_and_was_sent(cai: Cai
     script = write("s.yaml", REASONS)
     shown = cai("test", small, "--model", script, "--method", "cot", "--failed").stdout
     for words in (
-        "kind, example 1: neither is preferred, P(better) = 0.50",
+        "kind, example 1: neither is preferred, P(better) = 0.500",
         "GOOD hello to you!",
-        "judged with the better answer first: P(better) = 0.95 (ok, by log-probability)",
-        "judged with the worse answer first: P(better) = 0.05",
+        "judged with the better answer first: P(better) = 0.947 (ok, by log-probability)",
+        "judged with the worse answer first: P(better) = 0.053",
         "It is \\x1b[31mwarm.",
-        "request 1 of 4, as it was sent",
+        "request 1 of 4, as it was sent\n<<system>>",
+        "request 2 of 4, as it was sent, after 2 messages that the first request above begins with\n<<the answer begins>>",
         "<<the answer begins>>",
         "<<the next token's probabilities of A, B>>",
         "<<replied>>\nA 0.900, B 0.050",

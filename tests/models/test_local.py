@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -197,3 +198,25 @@ def test_an_answer_after_a_thought_is_as_long_as_it_may_be(model: Local) -> None
     assert (whole.text, whole.finish) == ("Rye rises slowly, as it has little gluten.", "stop")
     open, _ = model._sample(model.template.ids("Rye is a cereal, so"), request)
     assert (open.text, open.finish) == ("", "thinking")
+
+
+def test_an_answer_that_nobody_waits_for_ends_after_the_token_it_is_at(model: Local) -> None:
+    begun, tokens = threading.Event(), 0
+
+    def count(*_: object) -> None:
+        nonlocal tokens
+        tokens += 1
+        begun.set()
+
+    async def scene() -> Reply:
+        stopped = asyncio.create_task(model.ask(user("Count to a thousand.", max_tokens=450), "row"))
+        await asyncio.to_thread(begun.wait)
+        stopped.cancel()
+        return await model.ask(user("Hi.", max_tokens=1), "row")
+
+    hook = model.model.register_forward_hook(count)
+    try:
+        assert asyncio.run(scene()).tokens_out == 1
+    finally:
+        hook.remove()
+    assert tokens < 100
