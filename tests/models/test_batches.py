@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 
 from cai.models.batches import Batches
-from cai.models.types import Reply, Request
+from cai.models.types import Reply, Request, Sample
 
 
 def test_a_batch_that_nobody_waits_for_ends_and_the_next_is_answered() -> None:
@@ -16,7 +16,7 @@ def test_a_batch_that_nobody_waits_for_ends_and_the_next_is_answered() -> None:
         while requests[0].prompt == "endless" and not batches.abandoned:
             begun.wait(0.001)
         answered.extend(each.prompt for each in requests)
-        return [Reply((each.prompt,), ("stop",)) for each in requests]
+        return [Reply((Sample(each.prompt),)) for each in requests]
 
     batches = Batches(answer, lambda request: request.prompt)
 

@@ -14,7 +14,7 @@ from cai.models.endpoint import Endpoint
 from cai.models.forcing import BUDGET, close_thoughts
 from cai.models.roles import for_role
 from cai.models.spec import ModelSpec
-from cai.models.types import Reply, Request
+from cai.models.types import Reply, Request, Sample
 from cai.models.verdicts import gives_logprobs, thinks
 
 TURNS = ({"role": "user", "content": "Row?"},)
@@ -292,8 +292,8 @@ def test_a_thought_that_is_closed_stands_in_its_tags_as_the_family_writes_them(
 
     async def go_on(request: Request) -> Reply:
         begun.append(request.begin)
-        return Reply(("It is.",), ("stop",))
+        return Reply((Sample("It is."),))
 
-    cut = Reply(("",), ("thinking",), thinking=("one",))
+    cut = Reply((Sample("", "one", "thinking"),))
     assert asyncio.run(close_thoughts(cut, Request(TURNS), tags, go_on)).texts == ("It is.",)
     assert begun == [begin]
