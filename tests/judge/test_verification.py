@@ -222,6 +222,10 @@ def test_the_fewest_cases_are_found_and_are_the_same_each_time() -> None:
     assert found["cases"] == ["b", "d"]
     assert found["tells"] == {"one": {"answer": "b"}, "two": {"answer": "b"}, "three": {"answer": "d"}}
     assert found["alike"] == ["same"]
+    silent = separation(
+        [*mine, outcome("e", answer="no_rule")], {"one": [*others["one"], outcome("e", answer="failed")]}
+    )
+    assert silent["beside"] == {"one": found["beside"]["one"]}
     assert found["beside"]["one"] == {"both": 2, "alone": 2, "other_alone": 0, "neither": 0}
     again = separation(mine[::-1], {name: rows[::-1] for name, rows in reversed(others.items())})
     assert again["cases"] == found["cases"]
