@@ -26,7 +26,8 @@ class Request:
         budget: tokens that a thought may take, beside the answer's max_tokens; None where nothing bounds it but these.
         thought: what was thought before ``begin``, closed before it; for models whose answers go on from a beginning.
         likelihood: whether the log-probabilities of the tokens of ``begin``, an answer that is given, are wanted instead of a
-            text; see ``cai.judge.likelihood``.
+            text: the reply's tokens are then the ids of all that was given, and its logprobs those of the last of them, of
+            ``begin`` at least.
     """
 
     messages: tuple[Message, ...] = ()
@@ -76,8 +77,7 @@ class Reply:
         tokens_in, tokens_cached, tokens_out: as counted by the server; cached ones are part of tokens_in.
         score: a reward model's, where one was asked.
         tokens, logprobs: the first sample's token ids and the natural log-probability with which each was drawn, for
-            requests of tokens; where a likelihood was asked, the ids of all that was given, and the log-probabilities of the
-            last of them, of those of ``begin`` at least.
+            requests of tokens.
         thinking: what was thought before each text, which is no part of it; empty where a model does not think.
         counts: what the ledger counts of it, beside its tokens.
         opened: whether a thought was closed that the answer did not open, as where a chat template opens one.
