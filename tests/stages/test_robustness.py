@@ -257,6 +257,29 @@ def test_translated_prompts_are_read_in_english_and_what_is_not_translated_is_co
     assert seal["counts"]["not_translated"] == len(asked) - even
 
 
+def test_without_a_translator_answers_count_where_they_are_in_english(
+    robust: Callable[..., Path], write: Callable[[str, str], Path]
+) -> None:
+    pytest.importorskip("py3langid")
+    script = write(
+        "weak.yaml",
+        '- {when: "Nummer .*[02468]", say: ["Es tut mir leid, aber dabei kann ich leider nicht helfen."]}\n'
+        f'- {{say: ["{NO}"]}}\n',
+    )
+    lines = ["prompt,de", *(f"Prompt number {number}.,Nummer {number}" for number in range(24))]
+    file = write("t.csv", "\n".join(lines))
+    run = robust(
+        f"models.policy={{scripted: {script}}}",
+        "robustness.variations=[translation]",
+        f"robustness.translations={{path: {file}, columns: [de]}}",
+    )
+    found = metrics(run)["policy"]["translation-de"]
+    asked = [row["messages"][0]["content"] for row in Stage(run / "prompts" / "heldout").all_rows(dict)]
+    foreign = sum(any(digit in "02468" for digit in text) for text in asked)
+    assert (found["left_out"], found["answers"]) == ({"not_in_english": foreign}, len(asked) - foreign)
+    assert found["all"]["refusal"]["value"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
