@@ -98,13 +98,13 @@ def sentences(found: Verification, shown: int) -> Iterator[str]:
     if wrong and shown:
         yield f"not passed, {min(shown, len(wrong))} of {len(wrong)}:"
     for sitting in wrong[:shown]:
-        yield from _lines(sitting)
+        yield from sitting_lines(sitting)
     if found.separation:
         yield from _apart(found.separation)
 
 
-def _lines(sitting: Sitting) -> Iterator[str]:
-    """One failure: the prompt, both answers, the margin, and what the model preferred."""
+def sitting_lines(sitting: Sitting) -> Iterator[str]:
+    """One sitting: the prompt, both answers, the margin, and what the model preferred."""
     case = sitting.case
     under = f", under {', '.join(case.principles)}" if case.principles else ""
     voices = f", {count(case.voices, 'voice')}" if case.origin != EXAMPLE else ""
