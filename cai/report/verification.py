@@ -109,7 +109,7 @@ def sitting_lines(sitting: Sitting) -> Iterator[str]:
     under = f", under {', '.join(case.principles)}" if case.principles else ""
     voices = f", {count(case.voices, 'voice')}" if case.origin != EXAMPLE else ""
     yield f"── {case.id}: {sitting.mark} (margin {case.margin:.2f}{voices}{under})"
-    yield f"   prompt: {_short(question(case.messages))}"
+    yield f"   prompt: {_end(question(case.messages))}"
     yield f"   better: {_short(case.better)}"
     yield f"   worse:  {_short(case.worse)}"
     if sitting.draft is not None:
@@ -149,6 +149,12 @@ def _apart(found: Separation) -> Iterator[str]:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+
+
+def _end(text: str) -> str:
+    """Of a long conversation its end, where the question stands."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"…{line[-LONGEST:]}"
 
 
 def as_json(found: Verification) -> dict[str, object]:
