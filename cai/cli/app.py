@@ -180,9 +180,10 @@ def show(
 ) -> None:
     """Show rows of a stage, whole."""
     from cai.report.robustness import print_table
-    from cai.report.rows import RowQuery, kind_of, print_rows
+    from cai.report.rows import RowQuery, print_rows
     from cai.report.summary import plain_console, run_folder
     from cai.report.verification import print_summary
+    from cai.store.run_folder import kind_of
 
     query = RowQuery(count, drops, row, principle, reason, text, diff, thoughts)
     folder, console = run_folder(run), plain_console()

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from cai.cli.shared import one_of, with_model
 from cai.cli.verify_pairs import preferences
@@ -27,6 +28,7 @@ from constitution.model import Constitution
 from constitution.visible import json_text
 
 BOTH = "both"
+T = TypeVar("T", Case, Sitting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,8 @@ def _sittings(spec: ModelSpec, cases: Sequence[Case], want: Verify, screen: Scre
     """One model's sittings."""
 
     async def work(up: Model) -> list[Sitting]:
-        one = _asker(up, want.constitution)
-        return await _each(cases, up.name, screen, lambda case: verification.sit(case, want.exam, one(case)))
+        session = Session(up, want.constitution, screen)
+        return await session.each(cases, up.name, lambda case, ask: verification.sit(case, want.exam, ask))
 
     return with_model(spec, screen, work)
 
@@ -139,32 +141,38 @@ def _sittings(spec: ModelSpec, cases: Sequence[Case], want: Verify, screen: Scre
 def _with_verdicts(
     spec: ModelSpec, sittings: dict[str, list[Sitting]], want: Verify, screen: Screen
 ) -> dict[str, list[Sitting]]:
+    """The sittings of all models with a judge's word."""
+
     async def work(up: Model) -> dict[str, list[Sitting]]:
-        one = _asker(up, want.constitution)
+        session = Session(up, want.constitution, screen)
 
-        async def judge(sitting: Sitting) -> Sitting:
-            return await verification.judge(sitting, want.exam, one(sitting.case))
+        async def judge(sitting: Sitting, ask: Ask) -> Sitting:
+            return await verification.judge(sitting, want.exam, ask)
 
-        return {name: await _each(rows, f"judge of {name}", screen, judge) for name, rows in sittings.items()}
+        return {name: await session.each(rows, f"judge of {name}", judge) for name, rows in sittings.items()}
 
     return with_model(replace(spec, role="judge"), screen, work)
 
 
-def _asker(up: Model, constitution: Constitution) -> Callable[[Case], Ask]:
-    slots = Slots(up.concurrency)
-    return lambda case: Ask(up, slots, constitution, case.id, generator(0, "verify", case.id))
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A model that is up, put to cases."""
 
+    model: Model
+    constitution: Constitution
+    screen: Screen
 
-async def _each(
-    rows: Sequence[object], name: str, screen: Screen, do: Callable[..., Awaitable[Sitting]]
-) -> list[Sitting]:
-    """What comes of every row, as many at once as the model takes, with a bar."""
+    async def each(self, rows: Sequence[T], name: str, do: Callable[[T, Ask], Awaitable[Sitting]]) -> list[Sitting]:
+        """What comes of every case or sitting, as many at once as the model takes, with a bar."""
+        slots = Slots(self.model.concurrency)
 
-    async def one(row: object) -> Sitting:
-        sitting = await do(row)
-        bar.advance()
-        return sitting
+        async def one(row: T) -> Sitting:
+            ask = Ask(self.model, slots, self.constitution, row.id, generator(0, "verify", row.id), on_reply=bar.reply)
+            sitting = await do(row, ask)
+            bar.advance()
+            return sitting
 
-    with screen.bars():
-        bar = screen.bar(name, len(rows), unit="cases")
-        return list(await asyncio.gather(*map(one, rows)))
+        async with self.screen.live():
+            bar = self.screen.bar(name, len(rows), unit="cases")
+            bar.slots = slots
+            return list(await asyncio.gather(*map(one, rows)))

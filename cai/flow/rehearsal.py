@@ -63,7 +63,7 @@ class Understudy:
         """See ``Model.ask``; whether there are likelihoods is found out at once, as a row that finds none goes on without."""
         if request.likelihood and isinstance(self.model, Preparable):
             await self.model.prepare(request)
-            return Reply((Sample(""),), model=self.name)
+            return Reply(model=self.name, tokens=(0,))
         self.asked.append(request)
         if isinstance(self.model, Announceable):
             self.model.announce(request)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from cai.errors import RowError
 from cai.flow.ask import Ask
+from cai.models.token_logprobs import NoLikelihoods
 from cai.models.types import Message, Reply, Request
 from constitution import ask as asking
 from constitution.turns import CHAT
@@ -38,7 +39,8 @@ async def likelihoods(messages: Sequence[Message], answers: Sequence[str], ask: 
     """
     asked = asking.answer(messages, ask.model.format)
     request = Request(asked.messages, asked.prompt, max_tokens=1, temperature=0.0, likelihood=True)
-    before = (await ask(request)).tokens
+    if not (before := (await ask(request)).tokens):
+        raise NoLikelihoods(ask.model.name)
     space = "" if ask.model.format == CHAT else " "
     return [_of(await ask(replace(request, begin=f"{space}{text.strip()}")), before) for text in answers]
 

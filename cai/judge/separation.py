@@ -9,7 +9,7 @@ that the same outcomes always give the same cases.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypedDict
 
-from cai.judge.verification import FAILED, PASSED, Sitting
+from cai.judge.verification import FAILED, NO_RULE, PASSED, Sitting
 from cai.store.form import Count
 
 Element = tuple[str, str]
@@ -75,8 +75,11 @@ def _elements(mine: Sitting, others: Mapping[str, Mapping[str, Sitting]]) -> Ite
 
 
 def _crosstable(mine: Sequence[Sitting], others: Sequence[Sitting]) -> Crosstable:
-    theirs = {each.id: each.mark == PASSED for each in others}
-    pairs = [(each.mark == PASSED, theirs[each.id]) for each in mine if each.id in theirs]
+    """Of the cases of which something can be said of both models."""
+    theirs = {each.id: each.mark for each in others if each.mark != NO_RULE}
+    pairs = [
+        (each.mark == PASSED, theirs[each.id] == PASSED) for each in mine if each.id in theirs and each.mark != NO_RULE
+    ]
     return {
         "both": pairs.count((True, True)),
         "alone": pairs.count((True, False)),

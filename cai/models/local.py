@@ -123,7 +123,7 @@ class Local:
             inputs = torch.tensor([ids], device=self.model.device)
             logprobs = self.model(inputs, logits_to_keep=len(given) + 1).logits[0, :-1].float().log_softmax(-1)
             values = logprobs.gather(-1, inputs[0, -len(given) :, None]).squeeze(-1).tolist()
-        return Reply((Sample(""),), tokens_in=len(ids), model=self.name, tokens=tuple(ids), logprobs=tuple(values))
+        return Reply(tokens_in=len(ids), model=self.name, tokens=tuple(ids), logprobs=tuple(values))
 
     def _ids(self, choice: str) -> list[int]:
         forms = [self.tokenizer.encode(form, add_special_tokens=False) for form in (choice, f" {choice}")]

@@ -22,7 +22,6 @@ from typing import TypeGuard
 
 from cai.errors import UserError
 from cai.models.replies import text_sample, thought_counts, whole
-from cai.models.token_logprobs import NoLikelihoods
 from cai.models.types import Reply, Request, Sample
 from cai.models.usage import share
 from constitution.source import nearest, read_yaml
@@ -94,8 +93,6 @@ class Scripted:
         await asyncio.sleep(self.delay)  # without a delay, too, others get their turn, as with any server
         texts = (*(message["content"] for message in request.messages), request.prompt, request.thought)
         length = sum(len(text.split()) for text in texts)
-        if request.likelihood:
-            raise NoLikelihoods(self.name)
         if request.score:
             score = self.answer(request)
             assert isinstance(score, int | float), "a request for a score is answered with a number"

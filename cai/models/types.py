@@ -28,7 +28,8 @@ class Request:
         options: what the whole answer must be one of, by the server's structured output; for models that take it, see
             ``cai.models.structure``.
         likelihood: whether the log-probabilities of the tokens of ``begin``, an answer that is given, are wanted instead of a
-            text; see ``cai.judge.likelihood``.
+            text: the reply's tokens are then the ids of all that was given, and its logprobs those of the last of them, of
+            ``begin`` at least.
     """
 
     messages: tuple[Message, ...] = ()
@@ -80,8 +81,7 @@ class Reply:
         tokens_in, tokens_cached, tokens_out: as counted by the server; cached ones are part of tokens_in.
         score: a reward model's, where one was asked.
         tokens, logprobs: the first sample's token ids and the natural log-probability with which each was drawn, for
-            requests of tokens; where a likelihood was asked, the ids of all that was given, and the log-probabilities of the
-            last of them, of those of ``begin`` at least.
+            requests of tokens.
         counts: what the ledger counts of it, beside its tokens.
         tokens_thought: those of tokens_out that went into thoughts; by their share of characters where a server says nothing of it.
         paid: its tokens (in, cached, out) by what stands after the role's name in the bill, without those that an earlier session

@@ -14,12 +14,14 @@ from rich.padding import Padding
 from cai.data import dataset
 from cai.errors import RunError, UserError
 from cai.judge.kinds import doubt
+from cai.judge.verification import Sitting
 from cai.report.differences import difference
 from cai.report.format import KINDS, question
+from cai.report.verification import sitting_lines
 from cai.stages import STAGES
 from cai.store import audit
-from cai.store.rows import Chain, Draft, Pair, Preference, Scored, Vote, decode
-from cai.store.run_folder import run_note
+from cai.store.rows import Answers, Chain, Draft, Pair, Preference, Scored, Vote, decode
+from cai.store.run_folder import kind_of, run_note
 from cai.store.stage import Stage, part_number
 from constitution.source import nearest
 from constitution.visible import json_text
@@ -85,11 +87,6 @@ def print_rows(folder: Path, name: str, query: RowQuery, console: Console) -> No
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             where = f"a row of {stage.folder} is damaged ({row.get('id', 'without an id')})"
             raise RunError(f"{where}; put its file back as it was, or do it again with: --redo {name}") from error
-
-
-def kind_of(folder: Path, name: str) -> str:
-    """The word of a run's stage, such as "label"; empty where it has no such stage."""
-    return next((each["kind"] for each in run_note(folder)["stages"] if each["name"] == name), "")
 
 
 def _require(what: str, name: str, names: list[str]) -> None:
@@ -233,7 +230,20 @@ def _text(row: Row, thoughts: bool) -> str:
         return _preference_text(decode(Preference, row), thoughts)
     if "a" in row and "messages" in row:
         return "\n".join(_pair_lines(decode(Pair, row), thoughts))
+    if "case" in row and "marks" in row:
+        return "\n".join(sitting_lines(decode(Sitting, row)))
+    if "draft" in row and "messages" in row:
+        return "\n".join(_answers_lines(decode(Answers, row), thoughts))
     return json_text(row)
+
+
+def _answers_lines(row: Answers, thoughts: bool) -> list[str]:
+    title = f"── {row.id} ({row.track})"
+    return [
+        title,
+        _block("prompt", question(row.messages)),
+        *_answer(f"answer, by {row.draft.model}", row.draft, thoughts),
+    ]
 
 
 def _pair_lines(pair: Pair, thoughts: bool) -> list[str]:

@@ -98,18 +98,18 @@ def sentences(found: Verification, shown: int) -> Iterator[str]:
     if wrong and shown:
         yield f"not passed, {min(shown, len(wrong))} of {len(wrong)}:"
     for sitting in wrong[:shown]:
-        yield from _lines(sitting)
+        yield from sitting_lines(sitting)
     if found.separation:
         yield from _apart(found.separation)
 
 
-def _lines(sitting: Sitting) -> Iterator[str]:
-    """One failure: the prompt, both answers, the margin, and what the model preferred."""
+def sitting_lines(sitting: Sitting) -> Iterator[str]:
+    """One sitting: the prompt, both answers, the margin, and what the model preferred."""
     case = sitting.case
     under = f", under {', '.join(case.principles)}" if case.principles else ""
     voices = f", {count(case.voices, 'voice')}" if case.origin != EXAMPLE else ""
     yield f"── {case.id}: {sitting.mark} (margin {case.margin:.2f}{voices}{under})"
-    yield f"   prompt: {_short(question(case.messages))}"
+    yield f"   prompt: {_end(question(case.messages))}"
     yield f"   better: {_short(case.better)}"
     yield f"   worse:  {_short(case.worse)}"
     if sitting.draft is not None:
@@ -149,6 +149,12 @@ def _apart(found: Separation) -> Iterator[str]:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+
+
+def _end(text: str) -> str:
+    """Of a long conversation its end, where the question stands."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"…{line[-LONGEST:]}"
 
 
 def as_json(found: Verification) -> dict[str, object]:

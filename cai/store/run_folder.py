@@ -89,3 +89,8 @@ def former_constitution(folder: Path, key: str, stage: str = "") -> Constitution
     if digest(former := load(path)) != key:
         raise UserError(f"{path} was changed since, and is not what made {maker}; put it back as it was, or {todo}")
     return former
+
+
+def kind_of(folder: Path, name: str) -> str:
+    """The word of a run's stage, such as "label"; empty where it has no such stage."""
+    return next((each["kind"] for each in run_note(folder)["stages"] if each["name"] == name), "")

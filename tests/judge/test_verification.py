@@ -51,7 +51,7 @@ class Reader(Scripted):
             return await super().ask(request, row_id)
         words = f"{request.messages[-1]['content']} > {request.begin}".split()
         values = [math.log(0.9 if word in self.liking else 0.1) for word in words]
-        return Reply(("",), ("stop",), tokens=tuple(map(hash, words)), logprobs=tuple(values[1:]))
+        return Reply(tokens=tuple(map(hash, words)), logprobs=tuple(values[1:]))
 
 
 # Which pairs are clear
@@ -134,7 +134,7 @@ def test_likelihood_is_of_the_answer_s_tokens_and_by_their_number() -> None:
 def test_a_likelihood_that_cannot_be_told_from_what_is_asked_is_no_number() -> None:
     class Odd(Reader):
         async def ask(self, request: Request, row_id: str) -> Reply:
-            return Reply(("",), ("stop",), tokens=(1, 2) if not request.begin else (9, 8, 7), logprobs=(-1.0, -1.0))
+            return Reply(tokens=(1, 2) if not request.begin else (9, 8, 7), logprobs=(-1.0, -1.0))
 
     with pytest.raises(RowError, match="cannot be told"):
         asyncio.run(likelihoods(ASKED, ("no",), ask(Odd("", ""))))
@@ -222,6 +222,10 @@ def test_the_fewest_cases_are_found_and_are_the_same_each_time() -> None:
     assert found["cases"] == ["b", "d"]
     assert found["tells"] == {"one": {"answer": "b"}, "two": {"answer": "b"}, "three": {"answer": "d"}}
     assert found["alike"] == ["same"]
+    silent = separation(
+        [*mine, outcome("e", answer="no_rule")], {"one": [*others["one"], outcome("e", answer="failed")]}
+    )
+    assert silent["beside"] == {"one": found["beside"]["one"]}
     assert found["beside"]["one"] == {"both": 2, "alone": 2, "other_alone": 0, "neither": 0}
     again = separation(mine[::-1], {name: rows[::-1] for name, rows in reversed(others.items())})
     assert again["cases"] == found["cases"]

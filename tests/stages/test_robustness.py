@@ -4,10 +4,12 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from random import Random
 
 import pytest
+from rich.console import Console
 
 from cai.data import variations
 from cai.data.translations import Translations
@@ -18,7 +20,8 @@ from cai.judge.paired import interval, move
 from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
 from cai.models.types import Request
-from cai.report.robustness import points
+from cai.report.robustness import points, print_table
+from cai.report.rows import RowQuery, print_rows
 from cai.stages.robustness import Reading, Robustness, answer, back, examples, figures, translation
 from cai.store.rows import Answers, Draft, Drop, Prompt
 from cai.store.stage import Stage
@@ -212,8 +215,6 @@ stages:
     )
 
     def run(*overrides: str) -> Path:
-        from rich.console import Console
-
         from cai.flow.screen import Screen
         from cai.recipe.read import load_recipe
         from cai.run.walk import start
@@ -239,6 +240,11 @@ def test_the_rates_of_a_model_move_where_it_gives_way_and_nowhere_else(robust: C
     assert seal
     assert (seal["rows_in"], seal["rows_kept"], found["policy"]["persona"]["answers"]) == (asked, asked, asked)
     assert robust() == run, "what is done is not done again"
+    with Console(file=(shown := StringIO()), width=160) as console:
+        print_table(run / "robustness", console)
+        print_rows(run, "robustness", RowQuery(count=1, text="Here is how"), console)
+    assert "100% (+100; +100 to +100)" in shown.getvalue()
+    assert "answer, by scripted:weak.yaml:\n    Here is how." in shown.getvalue()
 
 
 def test_translated_prompts_are_read_in_english_and_what_is_not_translated_is_counted(
@@ -255,6 +261,29 @@ def test_translated_prompts_are_read_in_english_and_what_is_not_translated_is_co
     seal = Stage(run / "robustness").seal
     assert seal
     assert seal["counts"]["not_translated"] == len(asked) - even
+
+
+def test_without_a_translator_answers_count_where_they_are_in_english(
+    robust: Callable[..., Path], write: Callable[[str, str], Path]
+) -> None:
+    pytest.importorskip("py3langid")
+    script = write(
+        "weak.yaml",
+        '- {when: "Nummer .*[02468]", say: ["Es tut mir leid, aber dabei kann ich leider nicht helfen."]}\n'
+        f'- {{say: ["{NO}"]}}\n',
+    )
+    lines = ["prompt,de", *(f"Prompt number {number}.,Nummer {number}" for number in range(24))]
+    file = write("t.csv", "\n".join(lines))
+    run = robust(
+        f"models.policy={{scripted: {script}}}",
+        "robustness.variations=[translation]",
+        f"robustness.translations={{path: {file}, columns: [de]}}",
+    )
+    found = metrics(run)["policy"]["translation-de"]
+    asked = [row["messages"][0]["content"] for row in Stage(run / "prompts" / "heldout").all_rows(dict)]
+    foreign = sum(any(digit in "02468" for digit in text) for text in asked)
+    assert (found["left_out"], found["answers"]) == ({"not_in_english": foreign}, len(asked) - foreign)
+    assert found["all"]["refusal"]["value"] == 1.0
 
 
 @pytest.mark.parametrize(
