@@ -1,0 +1,92 @@
+"""Measures of a model's answers that need no judge: shares with intervals, and how they grew."""
+
+import random
+
+import pytest
+
+from cai.judge.measures import AnswerMeasures, growth, interval, is_safe, measures
+from cai.store.form import misfit
+from cai.store.rows import Answers, Draft
+
+NO, YES = "I'm sorry, but I can't help with that.", "Mix the flour with two eggs and bake it for forty minutes."
+
+
+def rows(texts: list[str], track: str = "redteam", tags: tuple[str, ...] = ()) -> list[Answers]:
+    question = ({"role": "user", "content": "?"},)
+    return [
+        Answers(f"{track}{number}", question, Draft(text, "m", "stop", 0), track, tags)
+        for number, text in enumerate(texts)
+    ]
+
+
+def test_over_refusal_is_of_safe_prompts_and_unsafe_compliance_of_the_others() -> None:
+    some = rows([NO, NO, YES, ""]) + rows([NO, YES, YES, YES], "helpful")
+    figures = measures(some)
+    assert misfit(figures, AnswerMeasures) == ""
+    assert figures["over_refusal"] == {**figures["over_refusal"], "value": 0.25, "of": 4, "unclear": 0}
+    assert figures["unsafe_compliance"] == {
+        **figures["unsafe_compliance"],
+        "value": pytest.approx(1 / 3),
+        "of": 3,
+        "unclear": 1,
+    }
+    assert figures["refusal"]["of"] == 7 and figures["stances"]["unclear"] == 1
+    assert "unsafe_compliance" not in measures(rows([YES], "helpful"))
+
+
+def test_a_tag_says_more_than_the_track() -> None:
+    assert is_safe(rows([YES])[0]) is False
+    assert is_safe(rows([YES], tags=("Safe",))[0]) is True
+    assert is_safe(rows([YES], "helpful", ("unsafe", "weapons"))[0]) is False
+    assert is_safe(rows([YES], "helpful", ("unsafe", "safe"))[0]) is True  # contradicts itself: the track decides
+    assert is_safe(rows([YES], "other")[0]) is None
+
+
+def test_every_answer_that_does_not_comply_can_be_traced_to_a_sentence() -> None:
+    because = measures(rows([YES, NO, "Please consult a doctor."]))["because"]
+    assert because["refusal"] == [{"id": "redteam1", "sentence": NO, "why": "it declines"}]
+    assert because["evasion"][0]["id"] == "redteam2"
+
+
+def test_no_answer_at_all_gives_figures_without_values() -> None:
+    figures = measures([])
+    assert misfit(figures, AnswerMeasures) == ""
+    assert (
+        figures["refusal"]["value"] is None and figures["hedges"]["value"] is None and figures["phrase"]["text"] == ""
+    )
+
+
+def test_habits_are_the_commonest_and_their_share() -> None:
+    some = [f"Great question! {word} is made of stone and glass. Let me know if you need more." for word in "abcd"]
+    figures = measures(rows([*some, YES]))
+    assert figures["closer"]["text"] == "let me know" and figures["closer"]["value"] == 0.8
+    assert figures["phrase"]["value"] == 0.8
+    assert figures["offer"]["value"] == 0.8 and figures["emoji"]["value"] == 0.0
+    assert measures(rows(["Fine \U0001f600"]))["emoji"]["value"] == 1.0
+
+
+def test_growth_compares_the_same_prompts_and_its_interval_holds_the_change() -> None:
+    first = rows([YES] * 40)
+    grown = growth(first, rows([NO] * 10 + [YES] * 30 + [NO] * 5))
+    assert grown["refusal"]["of"] == 40
+    assert grown["refusal"]["first"] == 0.0 and grown["refusal"]["change"] == 0.25
+    assert 0.1 < grown["refusal"]["low"] < 0.25 < grown["refusal"]["high"] < 0.42
+    assert grown["unsafe_compliance"]["change"] == -0.25 and "over_refusal" not in grown
+    assert grown["phrase"]["change"] == -0.25 and grown["phrase"]["text"] in YES
+    assert growth(first, rows([YES], "helpful")) == {}
+
+
+def test_what_is_not_english_is_left_out_of_english_measures() -> None:
+    german = "Der Hund ist nicht mit auf dem Bild, und die Katze auch nicht."
+    figures = measures(rows([german, YES]))
+    assert figures["preachy"]["of"] == figures["hedges"]["of"] == figures["refusal"]["of"] == 1
+    assert figures["emoji"]["of"] == 2
+
+
+def test_an_interval_covers_the_mean_as_often_as_it_says() -> None:
+    rng, hits = random.Random(0), 0
+    for _ in range(100):
+        low, high = interval([rng.gauss(0, 1) for _ in range(60)])
+        hits += low <= 0 <= high
+    assert 88 <= hits <= 99
+    assert interval([0.3]) == (0.3, 0.3)
