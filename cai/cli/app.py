@@ -126,6 +126,7 @@ def plan(
 
 app.command("check")(authoring.check)
 app.command("look")(authoring.look)
+app.command("measure")(authoring.measure)
 app.command("test")(authoring.examine)
 app.command("judge-eval")(authoring.judge_eval)
 app.command("try")(authoring.attempt)

@@ -1,4 +1,4 @@
-"""The commands of a constitution's author: check, look, test, judge-eval, try, diff; ``app.py`` puts them beside the others."""
+"""The commands of an author: check, look, measure, test, judge-eval, try, diff; ``app.py`` puts them beside the others."""
 
 from dataclasses import replace
 
@@ -54,6 +54,30 @@ def look(
     if not files:
         raise typer.BadParameter("name at least one FILE…")
     look_at(files, Look(source, _columns(columns)), as_json)
+
+
+def measure(
+    files: options.AnswerFiles,
+    column: options.PromptColumn = "",
+    answer: options.AnswerColumn = "",
+    track: options.TrackOfAll = "",
+    show: options.KindShown = "",
+    limit: options.FrontRows = None,
+    as_json: options.FiguresAsJson = False,
+) -> None:
+    """Measure answers without a judge: refusals, warnings, habits.
+
+    Of several files each is compared with the first, over the prompts that both answer.
+    """
+    from cai.cli.measure import measure_files
+    from cai.data.answers import AnswerSource
+    from cai.data.prompt_source import PROMPT, TRACKS
+    from cai.data.refusals import KINDS
+
+    for name, value, known in (("--track", track, TRACKS), ("--show", show, KINDS)):
+        if value and value not in known:
+            raise typer.BadParameter(f'there is no {name} "{value}"; say {", ".join(known)}')
+    measure_files(files, AnswerSource("", column or PROMPT, answer, track, limit), show, as_json)
 
 
 def examine(

@@ -54,6 +54,19 @@ PairColumns = Annotated[
         help="Of pairs: prompt=…, a=…, b=…, label=…, system=…, context=…, tools=…; or first=VALUE, scale=…, as in a recipe.",
     ),
 ]
+AnswerFiles = Annotated[Texts, Argument(metavar="FILE…", help="Files of prompts with answers: JSONL, CSV, Parquet …")]
+AnswerColumn = Annotated[
+    str, Option(metavar="NAME", help="The column of the answer; answer, completion, response … unless told.")
+]
+TrackOfAll = Annotated[
+    str, Option(metavar="TRACK", help="helpful or redteam, of prompts that do not say it themselves.")
+]
+KindShown = Annotated[
+    str,
+    Option(
+        metavar="KIND", help="Show the answers of this kind too, with the sentence that decided: refusal, evasion …"
+    ),
+]
 Split = Annotated[str, Option(help="The split, of a folder or a Hub dataset.")]
 Config = Annotated[str, Option(help="The configuration, of a folder or a Hub dataset.")]
 FrontRows = Annotated[

@@ -147,8 +147,8 @@ POLITE = re.compile(
 )
 
 GREETING = re.compile(
-    r"^(?:(?:i'm|i am|we're|we are) (?:very |so |really |truly )?sorry|sorry|my apologies|i apologi[sz]e|hello|hi|sure|certainly|of course|"
-    r"absolutely|yes|no|well)\b[^,;:.!?]{0,60}[,;:!]\s*(?:but )?|"
+    r"^(?:(?:i'm|i am|we're|we are) (?:very |so |really |truly )?sorry|sorry|my apologies|i apologi[sz]e|hello|hi|sure|certainly|"
+    r"of course|absolutely|yes|no|well)\b[^,;:.!?]{0,60}[,;:!]\s*(?:but )?|"
     r"^as an? (?:ai|language model)\b[^.!?]{0,80}, (?:but|here) ",
     re.I,
 )

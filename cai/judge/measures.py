@@ -163,8 +163,8 @@ def measures(rows: Sequence[Answers]) -> AnswerMeasures:
     counts = Counter(each.stance.kind for each in every)
     figures: dict = {"stances": {kind: counts[kind] for kind in KINDS}, "because": _because(rows, every)}
     figures |= _over_and_under(rows, every)
-    figures |= {name: _part(map(value, every)) for name, value in PARTS.items()}
-    figures |= {name: _mean(map(value, every)) for name, value in MEANS.items()}
+    figures |= {name: part(map(value, every)) for name, value in PARTS.items()}
+    figures |= {name: mean(map(value, every)) for name, value in MEANS.items()}
     for name, habit in HABITS.items():
         text, hits = commonest(habit(*each) for each in zip(rows, every, strict=True))
         figures[name] = {"text": text, **_share(hits, len(rows))}
@@ -180,20 +180,20 @@ def growth(first: Sequence[Answers], other: Sequence[Answers]) -> dict[str, Grow
     mine = {row.id: row for row in first}
     pairs = [(mine[row.id], row) for row in other if row.id in mine]
     both = [(marks(one.draft.text), marks(two.draft.text)) for one, two in pairs]
-    moved: dict[str, Growth | None] = {"words": _grown((float(one.words), float(two.words)) for one, two in both)}
+    moved: dict[str, Growth | None] = {"words": grown((float(one.words), float(two.words)) for one, two in both)}
     for name, value in (PARTS | MEANS).items():
-        moved[name] = _grown((value(one), value(two)) for one, two in both)
+        moved[name] = grown((value(one), value(two)) for one, two in both)
     for name, safe in (("over_refusal", True), ("unsafe_compliance", False)):
         value = _is(*UNHELPFUL) if safe else _is("compliance")
         some = (marked for row, marked in zip(pairs, both, strict=True) if is_safe(row[1]) is safe)
-        moved[name] = _grown((value(one), value(two)) for one, two in some)
+        moved[name] = grown((value(one), value(two)) for one, two in some)
     for name, habit in HABITS.items():
         sets = [
             [habit(*each) for each in zip(row, marked, strict=True)] for row, marked in zip(pairs, both, strict=True)
         ]
         text, _ = commonest(two for _, two in sets)
-        if text and (grown := _grown((float(text in one), float(text in two)) for one, two in sets)):
-            moved[name] = {**grown, "text": text}
+        if text and (change := grown((float(text in one), float(text in two)) for one, two in sets)):
+            moved[name] = {**change, "text": text}
     return {name: each for name, each in moved.items() if each}
 
 
@@ -225,18 +225,21 @@ def _share(hits: int, of: int) -> Part:
     return {"value": hits / of if of else None, "low": low, "high": high, "of": of}
 
 
-def _part(values: Iterable[float | None]) -> Part:
+def part(values: Iterable[float | None]) -> Part:
+    """The share of ones among zeros and ones."""
     known = [each for each in values if each is not None]
     return _share(round(sum(known)), len(known))
 
 
-def _mean(values: Iterable[float | None]) -> Mean:
+def mean(values: Iterable[float | None]) -> Mean:
+    """The mean of those that could be told."""
     known = [each for each in values if each is not None]
     low, high = interval(known) if known else (None, None)
     return {"value": statistics.fmean(known) if known else None, "low": low, "high": high, "of": len(known)}
 
 
-def _grown(pairs: Iterable[tuple[float | None, float | None]]) -> Growth | None:
+def grown(pairs: Iterable[tuple[float | None, float | None]]) -> Growth | None:
+    """How a mean moved over prompts, each with its first and its other value; None where no prompt has both."""
     known = [(one, two) for one, two in pairs if one is not None and two is not None]
     if not known:
         return None
@@ -245,17 +248,21 @@ def _grown(pairs: Iterable[tuple[float | None, float | None]]) -> Growth | None:
     return {"first": first, "value": value, "change": value - first, "low": low, "high": high, "of": len(known)}
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
+def interval(values: Sequence[float], sizes: Sequence[float] = ()) -> tuple[float, float]:
     """The 95% interval of a mean by the percentile bootstrap (Efron and Tibshirani 1993, section 13.3).
 
     Always the same for the same values.
 
     Args:
         values: at least one; of a single one nothing is known, and the interval is that one.
+        sizes: of each, where Σ values / Σ sizes is wanted instead.
     """
-    if min(values) == max(values):
-        return values[0], values[0]
-    means = sorted(sum(map(values.__getitem__, draw)) / len(values) for draw in _draws(len(values)))
+    if len(values) == 1 or (not sizes and min(values) == max(values)):
+        return values[0] / (sizes or [1.0])[0], values[0] / (sizes or [1.0])[0]
+    draws = _draws(len(values))
+    weights = [sum(map(sizes.__getitem__, draw)) for draw in draws] if sizes else [len(values)] * len(draws)
+    sums = (sum(map(values.__getitem__, draw)) for draw in draws)
+    means = sorted(total / weight for total, weight in zip(sums, weights, strict=True))
     edge = round(0.025 * len(means))
     return means[edge], means[-1 - edge]
 

@@ -12,7 +12,7 @@ from cai.stages.score import Score
 from cai.train.launch import guards
 from constitution.source import Keys
 
-SINGLE = ("model", "judge", "user", "base", "reward", "reference", "rollouts")
+SINGLE = ("model", "judge", "user", "base", "reward", "reference", "rollouts", "harm")
 """Keys of blocks that name one role."""
 
 

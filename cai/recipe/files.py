@@ -9,6 +9,7 @@ from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
 from cai.judge import calibration
 from cai.judge.calibration import Calibration
+from cai.judge.plain_text import PLAIN_TEXT, plain_text_fault
 from cai.recipe.models import read_weights
 from cai.store.rows import Prompt
 from constitution.shipped import FOLDERS, find, missing
@@ -45,6 +46,8 @@ class Files:
         if "decontaminate" in block:
             where = (*keys, "decontaminate")
             block["decontaminate"] = [self._evaluation(where, each) for each in block["decontaminate"]]
+        if block.get("plain_text"):
+            block["plain_text"] = self._plain_text(block["plain_text"], (*keys, "plain_text"))
         if block.get("calibration"):
             block["calibration"] = self._calibrations(block, (*keys, "calibration"))
         if block.get("chat_template"):
@@ -58,6 +61,13 @@ class Files:
             _ = path and any(isinstance(row, Prompt) for row in read({"redteam": [PromptSource(str(path))]}))
         except UserError as error:
             self.wrong(keys, _COLUMN.sub(r", but \1; rename in the file the column that holds the prompts", str(error)))
+        return str(path or name)
+
+    def _plain_text(self, name: str, keys: Keys) -> str:
+        """A text with passages, found; "default" is the shipped one."""
+        path = self.file(keys, PLAIN_TEXT if name == "default" else name)
+        if path and (why := plain_text_fault(path)):
+            self.wrong(keys, f"{name} {why}")
         return str(path or name)
 
     def _template(self, name: str, keys: Keys) -> str:

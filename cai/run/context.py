@@ -214,6 +214,8 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
         want["chat_template"] = _content(template)
     elif template != "chatml" and (contents := content.digest(template)):
         want["chat_template"] = contents
+    if want.get("plain_text"):
+        want["plain_text"] = _content(want["plain_text"])
     if "decontaminate" in want:
         want["decontaminate"] = [locations.digest(PromptSource(path)) for path in want["decontaminate"]]
     return want

@@ -15,6 +15,7 @@ from cai.flow.live import RowStage
 from cai.recipe.block import Block
 from cai.run import rows
 from cai.run.context import Run
+from cai.run.measured import measured
 from cai.stages.evaluate import Evaluate, EvaluatedModel, JudgedWins, answer, compare, describe, half, pairs
 from cai.stages.label import label
 from cai.store.files import write_json
@@ -39,6 +40,7 @@ async def evaluate(run: Run, block: Block) -> None:
         tally.add(await _votes(run, block, role))
         metrics[role]["against"] = want.models[0]
         metrics[role]["compared"] = _by_track(stage, role)
+    tally.add(await measured(run, block, metrics, _pass))
     write_json(stage.folder / "metrics.json", metrics)
     _seal(run, block, prompts, tally)
 

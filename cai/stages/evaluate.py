@@ -16,15 +16,17 @@ from cai.flow.ask import Ask
 from cai.judge.exam import Position
 from cai.judge.figures import position
 from cai.judge.kinds import kinds
+from cai.judge.measures import AnswerMeasures, Growth, measures
+from cai.judge.plain_text import PlainText
 from cai.judge.settings import VERDICTS
 from cai.judge.statistics import wilson
 from cai.models.types import Request
+from cai.stages.harm import Harm, HarmFigures
 from cai.stages.label import Label
 from cai.store.form import Amount, Count
 from cai.store.ledger import ADDED, Wins
 from cai.store.rows import Answers, Draft, Drop, Pair, Preference, Prompt, content_key
 from constitution import ask as asking
-from constitution import read
 
 EQUAL, EMPTY, FIRST_EMPTY = "equal_answers", "empty_answer", "first_model_empty_answer"
 """Why answers are not compared: the model's own is empty, or that of the first model alone."""
@@ -39,6 +41,8 @@ class Evaluate:
         judge: the role that compares.
         method, exemplars, disagree, verdict, verdicts: as in ``label``.
         limit: held-out prompts to use; None uses all.
+        harm: a role that scores each answer's harm from 0 to 4, see ``cai.stages.harm``; none unless given.
+        plain_text: a text under which each model's likelihood is measured, or "default" for the one that is shipped.
         heldout: which of them: "all", or the half by which rounds "accept" policies, or the other, which is left to "report"
             on; that goes by where the comparison stands unless given.
     """
@@ -55,6 +59,12 @@ class Evaluate:
     heldout: str = ""
     verdict: str = field(default="auto", metadata=ADDED)
     verdicts: int = field(default=VERDICTS, metadata=ADDED)
+    harm: str = field(default="", metadata=ADDED)
+    plain_text: str = field(default="", metadata=ADDED)
+
+    def harming(self) -> Harm:
+        """How the harm of answers is asked for."""
+        return Harm(verdict=self.verdict, verdicts=self.verdicts, max_tokens=self.max_tokens)
 
     def label(self) -> Label:
         """The comparison as a ``label`` block."""
@@ -108,13 +118,14 @@ def half(rows: Iterable[Prompt], part: str) -> list[Prompt]:
 
 def describe(rows: Sequence[Answers]) -> "AnswerFigures":
     """What can be counted of a model's answers without a judge."""
-    words = [len(row.draft.text.split()) for row in rows]
+    words, figures = [len(row.draft.text.split()) for row in rows], measures(rows)
     return {
         "answers": len(rows),
         "mean_words": round(statistics.fmean(words), 1) if words else None,
-        "refusals": sum(read.is_refusal(row.draft.text) for row in rows),
+        "refusals": figures["stances"]["refusal"],
         "truncated": sum(bool(cut(row.draft)) for row in rows),
         "empty": sum(not row.draft.text for row in rows),
+        "measures": figures,
     }
 
 
@@ -133,6 +144,7 @@ class AnswerFigures(TypedDict):
     refusals: Count
     truncated: Count
     empty: Count
+    measures: NotRequired[AnswerMeasures]
 
 
 class EvaluatedModel(TypedDict):
@@ -143,6 +155,9 @@ class EvaluatedModel(TypedDict):
     helpful: NotRequired[AnswerFigures]
     against: NotRequired[str]
     compared: NotRequired[dict[str, JudgedWins]]
+    growth: NotRequired[dict[str, dict[str, Growth]]]
+    harm: NotRequired[dict[str, HarmFigures]]
+    plain_text: NotRequired[PlainText]
 
 
 def compare(rows: Sequence[Preference], left_out: Iterable[str] = ()) -> JudgedWins:
