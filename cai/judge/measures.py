@@ -181,7 +181,7 @@ def growth(first: Sequence[Answers], other: Sequence[Answers]) -> dict[str, Grow
     pairs = [(mine[row.id], row) for row in other if row.id in mine]
     both = [(marks(one.draft.text), marks(two.draft.text)) for one, two in pairs]
     moved: dict[str, Growth | None] = {"words": grown((float(one.words), float(two.words)) for one, two in both)}
-    for name, value in (PARTS | MEANS).items():
+    for name, value in (*PARTS.items(), *MEANS.items()):
         moved[name] = grown((value(one), value(two)) for one, two in both)
     for name, safe in (("over_refusal", True), ("unsafe_compliance", False)):
         value = _is(*UNHELPFUL) if safe else _is("compliance")

@@ -18,6 +18,7 @@ from cai.judge.plain_text import Passage, passages_of, plain_text, unmeasured
 from cai.models import process
 from cai.models.bundled import resolve
 from cai.recipe.block import Block
+from cai.report.measures import notes
 from cai.run.context import Run
 from cai.stages.evaluate import EvaluatedModel
 from cai.stages.harm import harm, harm_figures
@@ -45,6 +46,8 @@ async def measured(run: Run, block: Block, metrics: dict[str, EvaluatedModel], t
             metrics[role]["harm"] = _harm_by_track(run, block, first, role)
     if block.want.plain_text:
         await _plain_text(run, block, metrics)
+    for note in notes(metrics):
+        run.screen.say(f"{block.name}: {note}")
     return tally
 
 
