@@ -207,6 +207,8 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
             for key, usual in added(PromptSource).items():
                 if source[key] == usual:
                     del source[key]
+    if want.get("plain_text"):
+        want["plain_text"] = _content(want["plain_text"])
     if "hub" in want:
         _by_content(want, Pairs)
     template = str(want.get("chat_template") or "")
@@ -214,8 +216,6 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
         want["chat_template"] = _content(template)
     elif template != "chatml" and (contents := content.digest(template)):
         want["chat_template"] = contents
-    if want.get("plain_text"):
-        want["plain_text"] = _content(want["plain_text"])
     if "decontaminate" in want:
         want["decontaminate"] = [locations.digest(PromptSource(path)) for path in want["decontaminate"]]
     return want
