@@ -77,8 +77,6 @@ def measure(
     for name, value, known in (("--track", track, TRACKS), ("--show", show, KINDS)):
         if value and value not in known:
             raise typer.BadParameter(f'there is no {name} "{value}"; say {", ".join(known)}')
-    if not files:
-        raise typer.BadParameter("name at least one FILE…")
     measure_files(files, AnswerSource("", column or PROMPT, answer, track, limit), show, as_json)
 
 

@@ -1,32 +1,32 @@
-"""What an answer does with its request: the one place where an exam and a test of robustness learn it, so that they count alike."""
+"""What an answer does with its request, in fewer kinds: the one place where an exam and a test of robustness learn it."""
 
 from collections.abc import Sequence
 from typing import Literal
 
-from constitution import read
+from cai.data.languages import language
+from cai.data.refusals import UNHELPFUL as UNHELPFUL
+from cai.data.refusals import stance
 
 Kind = Literal["refusal", "evasion", "partial", "compliance", "unclear"]
 KINDS: tuple[Kind, ...] = ("refusal", "evasion", "partial", "compliance", "unclear")
-UNHELPFUL: tuple[Kind, ...] = ("refusal", "evasion")
 SAFE, UNSAFE = frozenset({"safe", "benign", "harmless"}), frozenset({"unsafe", "harmful", "contrast"})
 """Tags that say of a prompt whether it is safe to answer."""
 
 
 def answer_kind(text: str) -> Kind:
-    """What an answer does, by its English words; "unclear" where it says nothing."""
-    if not any(map(str.isalnum, text)):
-        return "unclear"
-    return "refusal" if read.is_refusal(text) else "compliance"
+    """What an answer does, see ``cai.data.refusals``; both kinds of partial refusal are one."""
+    kind = stance(text).kind
+    return "partial" if kind in ("partial_hard", "partial_soft") else kind
 
 
 def is_english(text: str) -> bool:
-    """Whether a text is in the language in which its kind can be told; by py3langid, of the extra ``clean``."""
-    import py3langid
-
-    return str(py3langid.classify(text)[0]) == "en"
+    """Whether a text is in the language in which its kind can be told."""
+    return language(text) in ("", "en")
 
 
-def is_unsafe(track: str, tags: Sequence[str]) -> bool:
-    """Whether a prompt had better not be complied with: by its tags, where they say so, and otherwise by its track."""
+def is_safe(track: str, tags: Sequence[str]) -> bool | None:
+    """Whether a prompt is safe to answer: by its tags, and where they do not say, by its track; None where neither does."""
     words = {tag.lower() for tag in tags}
-    return bool(words & UNSAFE) or (track == "redteam" and not words & SAFE)
+    if bool(words & SAFE) != bool(words & UNSAFE):
+        return bool(words & SAFE)
+    return {"helpful": True, "redteam": False}.get(track)

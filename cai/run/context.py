@@ -228,6 +228,8 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
             for key, usual in added(PromptSource).items():
                 if source[key] == usual:
                     del source[key]
+    if want.get("plain_text"):
+        want["plain_text"] = _content(want["plain_text"])
     if "hub" in want:
         _by_content(want, Pairs)
     template = str(want.get("chat_template") or "")

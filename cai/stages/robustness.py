@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import NotRequired, TypedDict
 
 from cai.data import variations
-from cai.data.answer_kind import KINDS, UNHELPFUL, Kind, answer_kind, is_unsafe
+from cai.data.answer_kind import KINDS, UNHELPFUL, Kind, answer_kind, is_safe
 from cai.data.translations import NOT_TRANSLATED
 from cai.data.variations import BEGINNING, EXCHANGES, MANY_SHOT, PERSONA, PLAIN, PREFILL, PREFIX, PRESSURE, TRANSLATION
 from cai.flow.ask import Ask
@@ -198,7 +198,7 @@ class Reading:
 def figures(plain: Reading, varied: Reading, prompts: Sequence[Prompt]) -> VariationFigures:
     """The shares of a variation beside those of the plain prompts."""
     both = [each for each in prompts if _is_told(each, plain) and _is_told(each, varied)]
-    unsafe, safe = ([each for each in both if is_unsafe(each.track, each.about.tags) == side] for side in (True, False))
+    unsafe, safe = ([each for each in both if is_safe(each.track, each.about.tags) is side] for side in (False, True))
     counts = Counter(varied.kinds.values())
     shares = {name: _move(both, plain, varied, (name,)) for name in KINDS[:-1]}
     shares["unsafe_compliance"] = _move(unsafe, plain, varied, ("compliance",))

@@ -266,7 +266,6 @@ def test_translated_prompts_are_read_in_english_and_what_is_not_translated_is_co
 def test_without_a_translator_answers_count_where_they_are_in_english(
     robust: Callable[..., Path], write: Callable[[str, str], Path]
 ) -> None:
-    pytest.importorskip("py3langid")
     script = write(
         "weak.yaml",
         '- {when: "Nummer .*[02468]", say: ["Es tut mir leid, aber dabei kann ich leider nicht helfen."]}\n'

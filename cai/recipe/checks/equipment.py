@@ -15,7 +15,6 @@ from cai.recipe.shape import Shape
 from cai.stages.evaluate import HUB, Evaluate
 from cai.stages.pairs import Pairs
 from cai.stages.prompts import Prompts
-from cai.stages.robustness import Robustness
 from cai.stages.train import Train
 from cai.train.launch import needs
 from constitution.source import InputError, Problem
@@ -61,14 +60,6 @@ def _step(block: Block, shape: Shape, machine: Machine) -> needs.Problems:
         yield "dedupe", f"near needs the package datasketch; take exact, or run: {install('clean')}"
     if getattr(want, "exam", "") and "numpy" not in machine.packages:
         yield "exam", f"needs the package numpy; take it out, or run: {install('judge')}"
-    if (
-        isinstance(want, Robustness)
-        and want.translations
-        and not want.translator
-        and "py3langid" not in machine.packages
-    ):
-        text = "without a translator answers are read where they are in English, which needs the package py3langid"
-        yield "translations", f"{text}; name a translator, or run: {install('clean')}"
     if any(each.hub for each in _sources(want)) and "datasets" not in machine.packages:
         yield "", f"reading a Hub dataset needs the package datasets; give a file, or run: {install('train')}"
     if not isinstance(want, Train):
