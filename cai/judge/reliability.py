@@ -16,6 +16,7 @@ from cai.judge.panel import PanelAgreement, by_model, of_judge, panel_agreement
 from cai.judge.settings import Judging
 from cai.store import form
 from cai.store.rows import Preference
+from constitution.wording import count
 
 
 class JudgeNote(TypedDict):
@@ -114,7 +115,7 @@ def sentences(of: Reliability) -> list[str]:
     if "exam" not in of:
         lines.append("how often the judge is right is not known: name pairs that people compared under `exam`")
     if of["undecided"] is not None:
-        lines.append(f"{of['undecided']:.0%} of {of['compared']} comparisons were not decided")
+        lines.append(f"{of['undecided']:.0%} of {count(of['compared'], 'comparison')} were not decided")
     if "agreement" in of and (rate := of["agreement"]["rate"]) is not None:
         lines.append(f"the judges had the same winner in {rate:.0%} of {of['agreement']['both']} that each decided")
     return lines
@@ -127,7 +128,7 @@ def _judge_lines(role: str, note: JudgeNote, one_of_several: bool) -> Iterator[s
     if spot["rate"] is not None:
         yield (
             f"shown both orders, {role} chose the same position rather than the same answer in {spot['same']} of "
-            f"{spot['both']} comparisons ({spot['rate']:.0%})"
+            f"{count(spot['both'], 'comparison')} ({spot['rate']:.0%})"
         )
     for own in note["self"]:
         yield f"{own} is judged by {'itself' if own == role else f'{role}, which has the same weights'}"
@@ -142,5 +143,5 @@ def _exam_line(who: str, exam: ExamResult) -> str:
     coin = "; that is worse than a coin: are the labels the other way round?" if share["high"] < 0.5 else coin
     return (
         f"{who} agreed with people in {share['value']:.0%} ({share['low']:.0%} to {share['high']:.0%}) of "
-        f"{exam['pairs']} pairs of {exam['data']}{by_whom}{coin}"
+        f"{count(exam['pairs'], 'pair')} of {exam['data']}{by_whom}{coin}"
     )

@@ -281,6 +281,17 @@ def test_the_same_judge_may_be_asked_again(go: Go) -> None:
     assert all(again[name][1] > when for name, (_, when) in whole.items())
 
 
+def test_votes_that_were_about_to_be_set_aside_are_and_the_evaluation_is_done_again(go: Go) -> None:
+    """As a kill leaves it between the record of what is to be moved and the move."""
+    whole = files(folder := go(), "votes-*/part-*", "metrics.json")
+    record = {"stages": {}, "aside": ["evaluate/votes-best"], "changed": False}
+    (folder / "redo.json").write_text(json.dumps(record))
+    again = files(go(), "votes-*/part-*", "metrics.json")
+    assert {name: data for name, (data, _) in again.items()} == {name: data for name, (data, _) in whole.items()}
+    assert list((folder / ".aside" / "evaluate").glob("votes-best-*")) and not (folder / "redo.json").exists()
+    assert all(again[name][1] > when for name, (_, when) in whole.items())
+
+
 def test_judging_again_is_killed_and_goes_on(go: Go, recipe: Path, write: Write, tmp_path: Path) -> None:
     write("slow.yaml", "- {choose: {A: 0.6, B: 0.4}, delay: 0.02}\n")
     more = ["models.second={scripted: slow.yaml, concurrency: 2}", "evaluate.judge=second"]
