@@ -105,6 +105,7 @@ async def _one(run: Run, attempt: Attempt, gateway: Gateway, bar: Bar) -> None:
     gateway.refused, gateway.asked = Counter(), Counter()
     log = run.folder / "logs" / f"{attempt.folder.parents[1].name}-{attempt.role}-{attempt.task.label}.log"
     log.unlink(missing_ok=True)
+    run.screen.say(f"{attempt.role}: {attempt.task.title} … (see {log})")
     await _program(attempt, gateway, log)
     try:
         reading, file = await _reading(attempt)
@@ -134,7 +135,7 @@ async def _program(attempt: Attempt, gateway: Gateway, log: Path) -> None:
     if gateway.error is not None:
         raise gateway.error
     if child.returncode:
-        raise RunError(failure(attempt, log, process.cause(log)))
+        raise RunError(failure(attempt, log))
 
 
 async def _reading(attempt: Attempt) -> tuple[Reading, Path]:
