@@ -185,9 +185,11 @@ def inspect_figures(header: Any) -> Reading:
         metrics = {key: each["value"] for key, each in score["metrics"].items()}
         error = metrics.pop("stderr", None) if metrics.keys() & {"accuracy", "mean"} else None
         for key, value in metrics.items():
-            scores[f"{score['name']}/{key}"] = {"value": finite(value)}
+            own = scores[f"{score['name']}/{key}"] = BenchmarkScore(value=finite(value))
             if error is not None and key in ("accuracy", "mean"):
-                scores[f"{score['name']}/{key}"]["stderr"] = finite(error)
+                own["stderr"] = finite(error)
+            if unscored := score.get("unscored_samples"):
+                own["unscored"] = unscored
     about, done = header["eval"], results.get("completed_samples", 0)
     # Where all of them failed, the log has no results, and where some did, these count the others.
     asked = len(about["dataset"].get("sample_ids") or ()) * (about["config"].get("epochs") or 1)
