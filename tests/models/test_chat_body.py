@@ -1,12 +1,13 @@
 """OpenAI's chat bodies, read as a server reads them: what is meant is asked, and what cannot be asked is refused by name."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cai.models import chat_body
 from cai.models.chat_body import UnfitBody
-from cai.models.types import Reply
+from cai.models.types import Sample
 
 USER = {"role": "user", "content": "Is rye sour?"}
 
@@ -67,9 +68,8 @@ def test_what_cannot_be_asked_is_refused_by_name(more: dict[str, Any], words: st
 
 
 def test_a_reply_is_written_as_openai_has_it() -> None:
-    reply = Reply(
-        ("Yes.", "It is"), ("stop", "length"), tokens_in=5, tokens_cached=2, tokens_out=4, thinking=("Hm.", "")
-    )
+    said = (Sample("Yes.", "Hm.", "stop"), Sample("It is", "", "length"))
+    reply = SimpleNamespace(samples=said, spent=(5, 2, 4))
     page = chat_body.write(reply, "policy", 7)
     first, second = page["choices"]
     assert first["message"] == {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."}
