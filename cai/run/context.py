@@ -216,9 +216,8 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
         want["chat_template"] = _content(template)
     elif template != "chatml" and (contents := content.digest(template)):
         want["chat_template"] = contents
-    for task in want.get("tasks", ()):
-        task["task"] = _task(task["task"])
-    if "tasks" in want:
+    if "tasks" in want and "data" in want:  # a benchmarks block's
+        want["tasks"] = [{**task, "task": _task(task["task"])} for task in want["tasks"]]
         want["data"] = {name: _source(source) for name, source in want["data"].items()}
     if "decontaminate" in want:
         want["decontaminate"] = [locations.digest(PromptSource(path)) for path in want["decontaminate"]]
