@@ -63,7 +63,12 @@ class RowError(CaiError):
 
 def install(extra: str) -> str:
     """What to run for the packages of one of our extras."""
-    return f"make install, or pip install '{DISTRIBUTION}[{extra}]'"
+    return f"make install, or {pip_install(extra)}"
+
+
+def pip_install(extra: str) -> str:
+    """As ``install``, for an extra that ``make install`` leaves out."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 def first(error: BaseException) -> BaseException:

@@ -8,7 +8,6 @@ asked, a script or transformers in this process as well as a server, and the key
 import asyncio
 import hashlib
 import hmac
-import json
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -18,10 +17,11 @@ from typing import Any
 
 from aiohttp import web
 
-from cai.errors import RowError, RunError
+from cai.errors import RowError
 from cai.flow.ask import Ask
 from cai.models import chat_body
 from cai.models.chat_body import UnfitBody
+from cai.models.types import Request
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 64 * 2**20
@@ -55,21 +55,23 @@ class Gateway:
     tokens: list[int] = field(default_factory=lambda: [0, 0, 0])
     refused: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
-    error: RunError | None = None
+    error: Exception | None = None
 
     async def chat(self, request: web.Request) -> web.Response:
         """``POST /v1/chat/completions``."""
         if not self._admits(request):
             return _refusal(401, "the key is not this server's", "invalid_api_key")
         try:
-            return await self._answer(await request.json())
-        except (UnfitBody, ValueError) as error:
+            name, asked = self._read(await request.json())
+        except ValueError as error:
             self.refused["unfit_request"] += 1
             return _refusal(400, str(error), "unfit_request")
+        try:
+            return await self._answer(name, asked)
         except RowError as error:
             self.refused[error.reason] += 1
             return _refusal(400, str(error), CODES.get(error.reason, error.reason))
-        except RunError as error:
+        except Exception as error:  # to a server's own error a program would come back for ever
             self.error = self.error or error
             return _refusal(403, str(error), "run_stopped")
 
@@ -82,15 +84,18 @@ class Gateway:
         given = request.headers.get("Authorization", "").encode(errors="replace")
         return hmac.compare_digest(given, f"Bearer {self.key}".encode())
 
-    async def _answer(self, body: Any) -> web.Response:
+    def _read(self, body: Any) -> tuple[str, Request]:
+        """The name under which a model is asked, and what; raises ValueError where that cannot be."""
         if not isinstance(body, dict) or body.get("model") not in self.asks:
             raise UnfitBody(f"there is no model of this name; there are: {', '.join(self.asks)}")
-        way = self.asks[body["model"]]
-        row = hashlib.sha256(json.dumps(body.get("messages"), sort_keys=True).encode()).hexdigest()[:16]
-        ask = replace(way, row_id=row, tokens=[0, 0, 0], counts=Counter(), on_reply=self._count)
-        reply = await ask(chat_body.read(body, self.most, ask.model.format))
-        self.asked[body["model"]] += 1
-        return web.json_response(chat_body.write(reply, body["model"], self.asked.total()))
+        return body["model"], chat_body.read(body, self.most, self.asks[body["model"]].model.format)
+
+    async def _answer(self, name: str, asked: Request) -> web.Response:
+        row = hashlib.sha256(f"{asked.messages}{asked.prompt}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        ask = replace(self.asks[name], row_id=row, tokens=[0, 0, 0], counts=Counter(), on_reply=self._count)
+        reply = await ask(asked)
+        self.asked[name] += 1
+        return web.json_response(chat_body.write(reply, name, self.asked.total()))
 
     def _count(self, tokens: Sequence[int]) -> None:
         self.tokens = [was + more for was, more in zip(self.tokens, tokens, strict=True)]

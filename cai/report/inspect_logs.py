@@ -15,7 +15,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from cai.errors import UserError, install
+from cai.errors import UserError, pip_install
 from cai.report import transcripts
 from cai.report.rows import drops_of, rows_of
 from cai.report.transcripts import Plain
@@ -43,12 +43,10 @@ class Subject:
 
     Attributes:
         title: as Inspect's task.
-        model: that is shown beside it.
         kind: one of ``KINDS``.
     """
 
     title: str
-    model: str
     kind: str
     stage: Stage
 
@@ -65,7 +63,7 @@ def write_logs(folder: Path, out: Path, only: str = "", limit: int | None = None
         RunError: a file of a stage is not as it was written.
     """
     if importlib.util.find_spec("inspect_ai") is None:
-        raise UserError(f"--to inspect needs the package inspect-ai; run: {install('evals')}")
+        raise UserError(f"--to inspect needs the package inspect-ai; run: {pip_install('evals')}")
     run = run_note(folder)
     names = [each["name"] for each in run["stages"]]
     if only and only not in names:
@@ -91,12 +89,11 @@ def _of_stage(folder: Path, run: RunNote, note: StageNote, out: Path, limit: int
 def _subjects(folder: Path, note: StageNote) -> Iterator[Subject]:
     stage = Stage(folder / note["name"], note["name"])
     if note["kind"] in ("revise", "label", "score"):
-        yield Subject(note["name"], "", note["kind"], stage)
+        yield Subject(note["name"], note["kind"], stage)
     elif note["kind"] == "evaluate":
         for kind in ("answers", "votes"):
             for path in sorted(stage.folder.glob(f"{kind}-*")):
-                role = path.name.removeprefix(f"{kind}-")
-                yield Subject(f"{note['name']}-{path.name}", role, kind, Stage(path, f"{note['name']}/{path.name}"))
+                yield Subject(f"{note['name']}-{path.name}", kind, Stage(path, f"{note['name']}/{path.name}"))
 
 
 def _samples(subject: Subject) -> Iterator[Plain]:
@@ -128,21 +125,21 @@ def _created(stage: Stage) -> datetime:
 def _log(run: RunNote, subject: Subject, number: int, samples: list[Plain]) -> Plain:
     """A whole log as plain data."""
     created, failed = _created(subject.stage).isoformat(), sum("error" in each for each in samples)
-    models = list(dict.fromkeys(each["output"]["model"] for each in samples if each["output"]["model"]))
     key = f"{run['recipe']}-{subject.title}-{number}"
     for each in samples:
         each["uuid"] = hashlib.sha256(f"{key} {each['id']}".encode()).hexdigest()[:22]
-    about = {
-        "recipe": run["recipe"],
-        "stage": subject.stage.name,
-        "role": subject.model,
-        "constitution": run["constitution"],
-        "constitution_digest": run["constitution_digest"],
-        "digest": (subject.stage.seal or {}).get("digest", ""),
-        "made_by": versions(),
-    }
-    spec = {
-        "created": created,
+    results = {"total_samples": len(samples), "completed_samples": len(samples) - failed, "scores": _scores(samples)}
+    stats, spec = {"started_at": created, "completed_at": created}, _spec(run, subject, key, samples)
+    return {"status": "success", "eval": spec, "results": results, "stats": stats, "samples": samples}
+
+
+def _spec(run: RunNote, subject: Subject, key: str, samples: list[Plain]) -> Plain:
+    """What a log says of itself."""
+    models = dict.fromkeys(each["output"]["model"] for each in samples if each["output"]["model"])
+    about = {key: run[key] for key in ("recipe", "constitution", "constitution_digest")}
+    about |= {"stage": subject.stage.name, "digest": (subject.stage.seal or {}).get("digest", "")}
+    return {
+        "created": _created(subject.stage).isoformat(),
         "task": f"{run['recipe']}/{subject.title}",
         "task_id": key,
         "run_id": run["recipe"],
@@ -154,11 +151,8 @@ def _log(run: RunNote, subject: Subject, number: int, samples: list[Plain]) -> P
         },
         "model": ", ".join(models) or "none",
         "config": {},
-        "metadata": about,
+        "metadata": {**about, "made_by": versions()},
     }
-    results = {"total_samples": len(samples), "completed_samples": len(samples) - failed, "scores": _scores(samples)}
-    stats = {"started_at": created, "completed_at": created}
-    return {"status": "success", "eval": spec, "results": results, "stats": stats, "samples": samples}
 
 
 def _scores(samples: list[Plain]) -> list[Plain]:

@@ -105,6 +105,7 @@ async def _one(run: Run, attempt: Attempt, gateway: Gateway, bar: Bar) -> None:
     gateway.refused, gateway.asked = Counter(), Counter()
     log = run.folder / "logs" / f"{attempt.folder.parents[1].name}-{attempt.role}-{attempt.task.label}.log"
     log.unlink(missing_ok=True)
+    run.screen.say(f"{attempt.role}: {attempt.task.title} … (see {log})")
     await _program(attempt, gateway, log)
     try:
         reading, file = await _reading(attempt)
@@ -114,7 +115,8 @@ async def _one(run: Run, attempt: Attempt, gateway: Gateway, bar: Bar) -> None:
     figures["log"] = str(file.relative_to(attempt.folder.parents[1]))
     figures["seconds"] = round(time.monotonic() - began, 3)
     write_json(attempt.folder / FIGURES, figures)
-    run.screen.say(f"{attempt.role}, {attempt.task.title}: {headline(figures)} ({count(reading['samples'], 'sample')})")
+    words = filter(None, [headline(figures), count(reading["samples"], "sample"), _refused(gateway)])
+    run.screen.say(f"{attempt.role}, {attempt.task.title}: {', '.join(words)}")
     bar.advance()
 
 
@@ -133,8 +135,15 @@ async def _program(attempt: Attempt, gateway: Gateway, log: Path) -> None:
         await asyncio.shield(asyncio.to_thread(process.stop, child))
     if gateway.error is not None:
         raise gateway.error
-    if child.returncode:
-        raise RunError(failure(attempt, log, process.cause(log)))
+    if child.returncode or (gateway.refused and not gateway.asked):
+        raise RunError(failure(attempt, log, _refused(gateway)))
+
+
+def _refused(gateway: Gateway) -> str:
+    """How many requests were not answered, and why; empty where all were."""
+    whole = gateway.refused.total() + gateway.asked.total()
+    reasons = ", ".join(f"{reason} {number}" for reason, number in gateway.refused.most_common())
+    return f"{gateway.refused.total()} of its {count(whole, 'request')} were refused ({reasons})" if reasons else ""
 
 
 async def _reading(attempt: Attempt) -> tuple[Reading, Path]:
@@ -199,8 +208,9 @@ def headline(figures: BenchmarkFigures) -> str:
     """``model_graded_qa/accuracy 0.62 ± 0.05``."""
     score = figures["scores"][figures["headline"]]
     value, error = score["value"], score.get("stderr")
-    number = "none" if value is None else f"{value:.4g}"
-    return f"{figures['headline']} {number}" + (f" ± {error:.2g}" if error is not None else "")
+    words = f"{figures['headline']} {'none' if value is None else f'{value:.4g}'}"
+    words += f" ± {error:.2g}" if error is not None else ""
+    return words + (f" ({unscored} without a score)" if (unscored := score.get("unscored")) else "")
 
 
 def _seal(run: Run, block: Block, table: BenchmarkTable) -> None:

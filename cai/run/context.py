@@ -246,9 +246,8 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
     if translations := want.get("translations"):
         digest_of = locations.digest(PromptSource(translations["path"]))
         want["translations"] = {**translations, "path": printable(Path(translations["path"]).name), "sha256": digest_of}
-    for task in want.get("tasks", ()):
-        task["task"] = _task(task["task"])
-    if "tasks" in want:
+    if "tasks" in want and "data" in want:  # a benchmarks block's
+        want["tasks"] = [{**task, "task": _task(task["task"])} for task in want["tasks"]]
         want["data"] = {name: _source(source) for name, source in want["data"].items()}
     if "decontaminate" in want:
         want["decontaminate"] = [locations.digest(PromptSource(path)) for path in want["decontaminate"]]

@@ -18,10 +18,23 @@ MISSING = r"ModuleNotFoundError: No module named '([\w.]+)'|pip install (\S+)"
 UNLIKELY = r"Loglikelihood is not (?:supported|available) for chat completions"
 
 
-def failure(attempt: Attempt, log: Path, cause: str) -> str:
-    """Why a model could not do a task, and what to do about it."""
+def failure(attempt: Attempt, log: Path, cause: str = "") -> str:
+    """Why a model could not do a task, and what to do about it.
+
+    Args:
+        cause: where it is known, and the program said nothing.
+    """
     text = log.read_text(errors="replace")[-LOG_BYTES:] if log.exists() else ""
-    return f"{attempt.role} could not do {attempt.task.title}: {_why(attempt, text) or cause}; the whole log is {log}"
+    why = _why(attempt, text) or cause or _last_words(text)
+    return f"{attempt.role} could not do {attempt.task.title}: {why}; the whole log is {log}"
+
+
+def _last_words(text: str) -> str:
+    """The last error of a program's output, else its last paragraph, in one line."""
+    errors = re.findall(r"^\W*(\w*(?:Error|Exception): \S.*)", text, re.MULTILINE)
+    paragraphs = [each for each in re.split(r"\n\s*\n", text) if each.strip()]
+    last = errors[-1:] or paragraphs[-1:] or ["it ended without a word"]
+    return " ".join(last[0].split())[:300].rstrip(".")
 
 
 def _why(attempt: Attempt, text: str) -> str:

@@ -25,6 +25,7 @@ from constitution.wording import count
 
 SERVICE = "cai"
 """What Inspect calls the server that it asks: ``openai-api/cai/<role>``, with its key and its address in CAI_…."""
+CACHES = ".cache"
 LARGEST = 256 * 2**20
 """Bytes of a file of figures."""
 PATIENCE = 10**6
@@ -122,7 +123,7 @@ class Attempt:
         """
         usual = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         hub = os.environ.get("HF_HOME") or str(Path(usual) / "huggingface")
-        own = self.data / ".cache"
+        own = self.data / CACHES
         caches = {
             "HF_DATASETS_CACHE": "datasets",
             "INSPECT_EVALS_CACHE_DIR": "inspect_evals",
@@ -131,8 +132,10 @@ class Attempt:
         return {"HF_HOME": hub, **{key: str(own / name) for key, name in caches.items()}}
 
     def lay_out(self) -> None:
-        """Make ready the folder where the program works, with the data that is on disk."""
+        """Make ready the folder where the program works, with the data that is on disk; what a kill left there is made anew."""
         self.data.mkdir(parents=True, exist_ok=True)
+        for owner in (each for each in self.data.iterdir() if each.name != CACHES):
+            shutil.rmtree(owner)
         for name, source in self.want.data.items():
             if "://" in name:
                 self._cache(name, Path(str(source)))
@@ -142,9 +145,9 @@ class Attempt:
     def _cache(self, address: str, file: Path) -> None:
         """A file of the web, where inspect_evals keeps what it downloaded."""
         for place in harnesses.cached_as(self.task.task, address):
-            path = self.data / ".cache" / "inspect_evals" / place
+            path = self.data / CACHES / "inspect_evals" / place
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, path)
+            shutil.copyfile(file, path)  # a copy, as what cannot be read there is downloaded again, over it
 
 
 def _lay_out(folder: Path, name: str, source: str | Mapping[str, str]) -> None:
@@ -153,14 +156,13 @@ def _lay_out(folder: Path, name: str, source: str | Mapping[str, str]) -> None:
     place = folder / owner / title
     if isinstance(source, str):
         place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.exists():
-            place.symlink_to(Path(source).resolve(), target_is_directory=True)
+        place.symlink_to(Path(source).resolve(), target_is_directory=True)
         return
     place.mkdir(parents=True, exist_ok=True)
     files = []
     for split, file in source.items():
         own = "-".join([*config, split]) + "".join(Path(file).suffixes[-2:])
-        shutil.copyfile(file, place / own)
+        (place / own).symlink_to(Path(file).resolve())
         files.append({"split": split, "path": own})
     card = place / "README.md"
     configs = json.loads(card.read_text().split("---")[1])["configs"] if card.exists() else []
@@ -183,9 +185,11 @@ def inspect_figures(header: Any) -> Reading:
         metrics = {key: each["value"] for key, each in score["metrics"].items()}
         error = metrics.pop("stderr", None) if metrics.keys() & {"accuracy", "mean"} else None
         for key, value in metrics.items():
-            scores[f"{score['name']}/{key}"] = {"value": finite(value)}
+            own = scores[f"{score['name']}/{key}"] = BenchmarkScore(value=finite(value))
             if error is not None and key in ("accuracy", "mean"):
-                scores[f"{score['name']}/{key}"]["stderr"] = finite(error)
+                own["stderr"] = finite(error)
+            if unscored := score.get("unscored_samples"):
+                own["unscored"] = unscored
     about, done = header["eval"], results.get("completed_samples", 0)
     # Where all of them failed, the log has no results, and where some did, these count the others.
     asked = len(about["dataset"].get("sample_ids") or ()) * (about["config"].get("epochs") or 1)

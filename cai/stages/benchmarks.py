@@ -64,10 +64,12 @@ class BenchmarkScore(TypedDict):
     Attributes:
         value: None where there is none, as of no samples.
         stderr: its standard error, where the program tells it.
+        unscored: samples of which the scorer could not make anything, where there are some; they are in no figure.
     """
 
     value: Figure | None
     stderr: NotRequired[Figure | None]
+    unscored: NotRequired[Count]
 
 
 class BenchmarkFigures(TypedDict):

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from cai.errors import RowError, RunError
+from cai.errors import RowError, RunError, UserError
 from cai.flow.ask import Ask
 from cai.flow.gateway import Gateway, serve
 from cai.flow.purse import Purse
@@ -81,13 +81,14 @@ def test_what_a_model_refuses_is_told_in_openai_s_words() -> None:
     assert gate.refused == {"context_too_long": 1} and gate.error is None
 
 
-def test_what_stops_a_run_is_kept_for_it() -> None:
+@pytest.mark.parametrize("kind", [RunError, UserError, ZeroDivisionError])
+def test_what_stops_a_run_is_kept_for_it(kind: type[Exception]) -> None:
     def answer(request: Request) -> str:
-        raise RunError("the budget is spent")
+        raise kind("the budget is spent")
 
     gate = gateway(answer)
     [(status, _)] = asked(gate, BODY)
-    assert status == 403 and str(gate.error) == "the budget is spent"
+    assert status == 403 and isinstance(gate.error, kind) and str(gate.error) == "the budget is spent"
 
 
 @pytest.mark.parametrize("body", ["{", "7", "[1]"])

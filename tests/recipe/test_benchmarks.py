@@ -81,6 +81,11 @@ def test_tasks_have_labels_and_their_files_are_found(write: Write, tmp_path: Pat
         ({"data": {"cards": {"test": "rows.csv"}}}, "cards: is neither owner/name"),
         ({"data": {"../x/cards": {"test": "rows.csv"}}}, "is neither owner/name"),
         ({"data": {"owner/cards": "rows.csv"}}, "say of which split the file is, such as {test: rows.csv}"),
+        ({"data": {"owner/cards": {"../test": "rows.csv"}}}, '"../test" cannot be the name of a split'),
+        (
+            {"data": {"owner/cards": ".", "owner/cards/a": {"test": "rows.csv"}}},
+            "is a folder, and one of its configurations",
+        ),
         ({"data": {"owner/cards": {"test": "gone.csv"}}}, "there is no file gone.csv"),
         ({"data": {"https://x.example/a.csv": {"test": "rows.csv"}}}, "is an address, which stands for one file"),
         ({"tasks": [{"task": "inspect_evals/cards", "arg": {}}]}, 'unknown key; did you mean "args"?'),
@@ -111,7 +116,7 @@ def test_a_judge_who_would_be_a_second_model_of_this_machine_is_said(write: Writ
 def test_a_package_that_is_not_there_is_named(write: Write, task: str, package: str, pip: str) -> None:
     here = this_machine()
     machine: Machine = replace(here, packages=here.packages - {package})
-    with pytest.raises(InputError, match=rf"needs the package {pip}; run: make install, or pip install .*\[evals\]"):
+    with pytest.raises(InputError, match=rf"needs the package {pip}; run: pip install 'cai-toolkit\[evals\]'"):
         load_recipe(recipe(write, tasks=[task]), machine=machine)
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -15,7 +16,7 @@ from rich.console import Console
 from cai.errors import UserError
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
-from cai.report import tables, transcripts
+from cai.report import inspect_logs, tables, transcripts
 from cai.report.rows import drops_of
 from cai.run.walk import start
 from cai.store.rows import Answers, Chain, Draft, Pair, Preference, Scored, Vote, decode
@@ -179,3 +180,9 @@ def test_tool_calls_are_kept() -> None:
 
 def vars_of(row: Draft) -> dict[str, Any]:
     return {"text": row.text, "model": row.model, "finish": row.finish, "seed": row.seed}
+
+
+@pytest.mark.skipif(find_spec("inspect_ai") is not None, reason="it is installed")
+def test_logs_for_inspect_name_the_package_that_they_need(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"needs the package inspect-ai; run: pip install 'cai-toolkit\[evals\]'"):
+        inspect_logs.write_logs(run, tmp_path / "logs")

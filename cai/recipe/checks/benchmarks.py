@@ -1,11 +1,12 @@
 """What can be known of a ``benchmarks`` step before anything starts: whether its programs have the tasks, a judge and the data."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cai.data import harnesses
 from cai.data.harnesses import INSPECT, INSPECT_EVALS, LM_EVAL, LM_EVAL_OPTIONS
-from cai.errors import install
+from cai.errors import pip_install
 from cai.models.machine import Machine
 from cai.models.spec import ModelSpec
 from cai.stages.benchmarks import Benchmarks, BenchmarkTask
@@ -19,8 +20,9 @@ NAMES = {INSPECT: "inspect-ai", INSPECT_EVALS: "inspect-evals", LM_EVAL: "lm-eva
 def problems(want: Benchmarks, models: Mapping[str, ModelSpec], machine: Machine) -> Problems:
     """All that is wrong with a step."""
     for task in want.tasks:
-        yield from (("tasks", f"{task.task}: {text}") for text in _task(task, want, machine))
+        yield from (("tasks", f"{task.title}: {text}") for text in _task(task, want, machine))
     yield from (("data", f"{name}: {text}") for name, source in want.data.items() for text in _data(name, source))
+    yield from _twice(want)
     judge = models.get(want.judge)
     if judge and judge.hosted and (role := next((each for each in want.models if _beside(judge, each, models)), "")):
         yield "judge", f"would have to be up on this machine beside {role}; give the judge by `endpoints`"
@@ -36,7 +38,7 @@ def _task(task: BenchmarkTask, want: Benchmarks, machine: Machine) -> Iterator[s
     place, name = harnesses.split(task.task)
     lacking = [each for each in (harnesses.program(task.task), place) if each in NAMES and each not in machine.packages]
     if lacking:
-        yield f"needs the package {NAMES[lacking[0]]}; run: {install('evals')}"
+        yield f"needs the package {NAMES[lacking[0]]}; run: {pip_install('evals')}"
     elif place.endswith(".py"):
         yield from _of_file(place, name)
     elif place in (INSPECT_EVALS, LM_EVAL):
@@ -87,3 +89,14 @@ def _data(name: str, source: str | Mapping[str, str]) -> Iterator[str]:
         yield f"say of which split the file is, such as {{test: {Path(source).name}}}"
     elif not web and isinstance(source, str) and len(parts) == 3:
         yield "a folder stands for a whole data set; take the configuration out of its name"
+    for split in (
+        (each for each in source if not re.fullmatch(r"\w+(\.\w+)*", each)) if not isinstance(source, str) else ()
+    ):
+        yield f'"{split}" cannot be the name of a split; it has letters, digits, _ and . only'
+
+
+def _twice(want: Benchmarks) -> Problems:
+    """Data sets that are a folder, and beside it files under the same name."""
+    for name, source in want.data.items():
+        if isinstance(source, str) and any(each.startswith(f"{name}/") for each in want.data):
+            yield "data", f"{name}: is a folder, and one of its configurations stands beside it; take one of them out"

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -20,12 +21,17 @@ def values(name: str) -> list[str]:
     return [line[place + 1] for place, each in enumerate(line) if each == name]
 
 
-def ask(model: str, text: str) -> str:
-    body = json.dumps({"model": model.removeprefix("openai-api/cai/"), "messages": [{"role": "user", "content": text}]})
+def ask(model: str, text: str, **more: object) -> str:
+    body = json.dumps(
+        {"model": model.removeprefix("openai-api/cai/"), "messages": [{"role": "user", "content": text}], **more}
+    )
     headers = {"Authorization": f"Bearer {os.environ['CAI_API_KEY']}", "Content-Type": "application/json"}
     request = urllib.request.Request(f"{os.environ['CAI_BASE_URL']}/chat/completions", body.encode(), headers)
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)["choices"][0]["message"]["content"]
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)["choices"][0]["message"]["content"]
+    except urllib.error.HTTPError:
+        return ""  # as where a sample fails and the others go on
 
 
 def evaluate(task: str, folder: Path) -> None:
@@ -40,7 +46,7 @@ def evaluate(task: str, folder: Path) -> None:
         [json.loads(line)["q"] for line in questions.read_text().splitlines()] if questions.exists() else ["Q1", "Q2"]
     )
     texts = texts[: int(values("--limit")[0])] if values("--limit") else texts
-    answers = [ask(model, text) for text in texts]
+    answers = [ask(model, text, **({"tools": [{}]} if name == "tooled" else {})) for text in texts]
     for grader in (each.partition("=")[2] for each in values("-T") if each.startswith("judge_llm=")):
         answers += [ask(json.loads(grader), f"GRADE {answer}") for answer in answers]
     right = sum("right" in answer for answer in answers)
