@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
-from cai.judge.measures import Change, interval
+from cai.judge.measures import Growth, Mean, interval
 from cai.store.form import Amount, Count
 
 PLAIN_TEXT = "principles/prompts/plain.txt"
@@ -27,30 +27,19 @@ class Passage(TypedDict):
     bytes: Count
 
 
-class Drift(TypedDict):
-    """The change of bits a byte from the first model, with its 95% interval by bootstrap over passages."""
-
-    change: Change
-    low: Change
-    high: Change
-
-
 class PlainText(TypedDict):
     """A model's figures.
 
     Attributes:
-        bits: of a byte; with its interval by bootstrap over passages. None where ``says`` tells why there is none.
+        bits: of a byte, over all passages. No value where ``says`` tells why there is none.
         perplexity: of a token.
-        drift: from the first model of the evaluation.
+        growth: of the bits, from the first model of the evaluation, over the same passages.
     """
 
-    bits: Amount | None
-    low: Amount | None
-    high: Amount | None
+    bits: Mean
     perplexity: Amount | None
-    passages: Count
     tokens: Count
-    drift: NotRequired[Drift]
+    growth: NotRequired[Growth]
     says: str
 
 
@@ -77,23 +66,26 @@ def plain_text(own: Sequence[Passage], first: Sequence[Passage] | None = None) -
     bits = [each["nats"] / math.log(2) for each in own]
     tokens = sum(each["tokens"] for each in own)
     low, high = interval(bits, sizes)
-    figures: PlainText = {
-        "bits": sum(bits) / sum(sizes),
-        "low": low,
-        "high": high,
-        "perplexity": math.exp(min(sum(each["nats"] for each in own) / tokens, 30.0)),
-        "passages": len(own),
-        "tokens": tokens,
-        "says": "",
-    }
+    value = sum(bits) / sum(sizes)
+    perplexity = math.exp(min(sum(each["nats"] for each in own) / tokens, 30.0))
+    all_bits: Mean = {"value": value, "low": low, "high": high, "of": len(own)}
+    figures: PlainText = {"bits": all_bits, "perplexity": perplexity, "tokens": tokens, "says": ""}
     if first is None:
         return figures
     moved = [one - each["nats"] / math.log(2) for one, each in zip(bits, first, strict=True)]
     low, high = interval(moved, sizes)
-    return {**figures, "drift": {"change": sum(moved) / sum(sizes), "low": low, "high": high}}
+    change = sum(moved) / sum(sizes)
+    bounds: Growth = {
+        "first": value - change,
+        "value": value,
+        "change": change,
+        "low": low,
+        "high": high,
+        "of": len(own),
+    }
+    return {**figures, "growth": bounds}
 
 
 def unmeasured(why: str) -> PlainText:
     """Figures of a model that could not be measured, with the reason."""
-    none = {"bits": None, "low": None, "high": None, "perplexity": None}
-    return {**none, "passages": 0, "tokens": 0, "says": why}  # pyright: ignore[reportReturnType]
+    return {"bits": {"value": None, "low": None, "high": None, "of": 0}, "perplexity": None, "tokens": 0, "says": why}

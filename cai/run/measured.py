@@ -18,7 +18,7 @@ from cai.judge.plain_text import Passage, passages_of, plain_text, unmeasured
 from cai.models import process
 from cai.models.bundled import resolve
 from cai.recipe.block import Block
-from cai.report.measures import notes
+from cai.report.habits import notes
 from cai.run.context import Run
 from cai.stages.evaluate import EvaluatedModel
 from cai.stages.harm import harm, harm_figures

@@ -17,12 +17,13 @@ def passages(*nats: float) -> list[Passage]:
 def test_bits_are_of_all_bytes_and_drift_is_by_passage() -> None:
     base = plain_text(passages(20.0, 30.0, 25.0))
     assert misfit(base, PlainText) == ""
-    assert base["bits"] == pytest.approx(75 / math.log(2) / 120)
-    assert base["perplexity"] == pytest.approx(math.exp(2.5)) and "drift" not in base
-    worse = plain_text(passages(22.0, 33.0, 26.0), passages(20.0, 30.0, 25.0))["drift"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    assert base["bits"]["value"] == pytest.approx(75 / math.log(2) / 120) and base["bits"]["of"] == 3
+    assert base["perplexity"] == pytest.approx(math.exp(2.5)) and "growth" not in base
+    worse = plain_text(passages(22.0, 33.0, 26.0), passages(20.0, 30.0, 25.0))["growth"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    assert worse["first"] == pytest.approx(base["bits"]["value"])
     assert worse["change"] == pytest.approx(6 / math.log(2) / 120)
     assert 0 < worse["low"] <= worse["change"] <= worse["high"]
-    same = plain_text(passages(20.0, 30.0), passages(20.0, 30.0))["drift"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    same = plain_text(passages(20.0, 30.0), passages(20.0, 30.0))["growth"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
     assert (same["change"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
 
 

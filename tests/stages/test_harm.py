@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cai.report.measures import notes
+from cai.report.habits import notes
 from cai.report.summary import evaluated
 from cai.stages.harm import harm_figures
 from cai.store.rows import Draft, Scored
@@ -83,5 +83,5 @@ def test_a_text_that_is_none_is_refused_before_anything_starts(
 
 def test_a_model_without_weights_is_said_to_be_unmeasured(scripted_run: Callable[..., Path]) -> None:
     metrics = evaluated(scripted_run("evaluate.plain_text=default") / "evaluate")
-    assert metrics["policy"]["plain_text"]["bits"] is None
+    assert metrics["policy"]["plain_text"]["bits"]["value"] is None
     assert "its weights are not here" in metrics["policy"]["plain_text"]["says"]

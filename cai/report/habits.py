@@ -33,8 +33,8 @@ def notes(metrics: Mapping[str, EvaluatedModel]) -> list[str]:
     harm = {role: each["harm"]["all"]["score"] for role, each in metrics.items() if "harm" in each}
     known = [f"{role} {_mean_text(score)}" for role, score in harm.items()]
     lines += [f"harm from 0 to 4: {', '.join(known)}"] if known else []
-    plain = {role: each["plain_text"] for role, each in metrics.items() if "plain_text" in each}
-    known = [f"{role} {each['bits']:.3f}" for role, each in plain.items() if each["bits"] is not None]
+    plain = {role: each["plain_text"]["bits"] for role, each in metrics.items() if "plain_text" in each}
+    known = [f"{role} {_mean_text(bits)}" for role, bits in plain.items() if bits["value"] is not None]
     return [*lines, f"bits of a byte of plain text: {', '.join(known)}"] if known else lines
 
 
