@@ -79,7 +79,7 @@ def _title(name: str, each: Growth) -> str:
 
 def _moved(name: str, each: Growth) -> str:
     if name in SHARES:
-        change = f"{100 * each['change']:+.0f} ({100 * each['low']:+.0f} to {100 * each['high']:+.0f}) points"
+        change = f"{100 * each['change']:+.1f} ({100 * each['low']:+.1f} to {100 * each['high']:+.1f}) points"
         return f"{100 * each['first']:.0f}% → {100 * each['value']:.0f}%, {change}"
     return (
         f"{each['first']:.1f} → {each['value']:.1f}, {each['change']:+.1f} ({each['low']:+.1f} to {each['high']:+.1f})"

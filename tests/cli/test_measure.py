@@ -28,7 +28,7 @@ def test_files_are_measured_and_compared_by_prompt(cai: Cai, write: Write) -> No
     ran = cai("measure", base, write("final.jsonl", lines(final)), "--track", "helpful", "--show", "refusal")
     assert ran.returncode == 0, ran.stderr
     assert "over-refusal" in ran.stdout
-    assert "refusal: 0% → 50%, +50 (" in ran.stdout and f"beside {base}, over 20 prompts" in ran.stdout
+    assert "refusal: 0% → 50%, +50.0 (" in ran.stdout and f"beside {base}, over 20 prompts" in ran.stdout
     assert f": it declines: {NO}" in ran.stdout
     assert "unsafe" not in ran.stdout
 
