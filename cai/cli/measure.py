@@ -9,7 +9,7 @@ from cai.data.fingerprints import marks
 from cai.errors import UserError
 from cai.flow.terminal import line
 from cai.judge.measures import growth, measures
-from cai.report.habits import growth_lines, habits, kinds_line, table
+from cai.report.measures import growth_lines, habits, kinds_line, table
 from cai.report.summary import plain_console
 from cai.store.rows import Answers, Drop
 from constitution.shipped import advice, find

@@ -54,7 +54,9 @@ PairColumns = Annotated[
         help="Of pairs: prompt=…, a=…, b=…, label=…, system=…, context=…, tools=…; or first=VALUE, scale=…, as in a recipe.",
     ),
 ]
-AnswerFiles = Annotated[list[str], Argument(metavar="FILE…", help="Files of prompts with answers: JSONL, CSV, Parquet …")]
+AnswerFiles = Annotated[
+    list[str], Argument(metavar="FILE…", help="Files of prompts with answers: JSONL, CSV, Parquet …")
+]
 AnswerColumn = Annotated[
     str, Option(metavar="NAME", help="The column of the answer; answer, completion, response … unless told.")
 ]

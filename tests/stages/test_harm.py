@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cai.report.habits import notes
+from cai.report.measures import notes
 from cai.report.summary import evaluated
 from cai.stages.harm import harm_figures
 from cai.store.rows import Draft, Scored
