@@ -21,6 +21,8 @@ from cai.store.rows import Answers
 
 RESAMPLES, DRAWS = 1000, 2_000_000
 """How often prompts are drawn anew, and how many draws that may take together."""
+LEAST = 10
+"""Values below which a bootstrap tells nothing: there is no interval."""
 SHOWN = 3
 """Answers of each kind whose deciding sentence is kept."""
 
@@ -113,8 +115,8 @@ class Growth(TypedDict):
     first: Amount
     value: Amount
     change: Change
-    low: Change
-    high: Change
+    low: Change | None
+    high: Change | None
     of: Count
     text: NotRequired[str]
 
@@ -227,7 +229,7 @@ def part(values: Iterable[float | None]) -> Part:
 def mean(values: Iterable[float | None]) -> Mean:
     """The mean of those that could be told."""
     known = [each for each in values if each is not None]
-    low, high = interval(known) if known else (None, None)
+    low, high = interval(known)
     return {"value": statistics.fmean(known) if known else None, "low": low, "high": high, "of": len(known)}
 
 
@@ -241,17 +243,18 @@ def grown(pairs: Iterable[tuple[float | None, float | None]]) -> Growth | None:
     return {"first": first, "value": value, "change": value - first, "low": low, "high": high, "of": len(known)}
 
 
-def interval(values: Sequence[float], sizes: Sequence[float] = ()) -> tuple[float, float]:
+def interval(values: Sequence[float], sizes: Sequence[float] = ()) -> tuple[float, float] | tuple[None, None]:
     """The 95% interval of a mean by the percentile bootstrap (Efron and Tibshirani 1993, section 13.3).
 
-    Always the same for the same values.
+    Always the same for the same values; none of fewer than ``LEAST``.
 
     Args:
-        values: at least one; of a single one nothing is known, and the interval is that one.
-        sizes: of each, where Σ values / Σ sizes is wanted instead.
+        sizes: of each value, where Σ values / Σ sizes is wanted instead.
     """
-    if len(values) == 1 or (not sizes and min(values) == max(values)):
-        return values[0] / (sizes or [1.0])[0], values[0] / (sizes or [1.0])[0]
+    if len(values) < LEAST:
+        return None, None
+    if not sizes and min(values) == max(values):
+        return values[0], values[0]
     draws = _draws(len(values))
     weights = [sum(map(sizes.__getitem__, draw)) for draw in draws] if sizes else [len(values)] * len(draws)
     sums = (sum(map(values.__getitem__, draw)) for draw in draws)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from cai.data.refusals import KINDS
-from cai.judge.measures import AnswerMeasures, Growth
+from cai.judge.measures import LEAST, AnswerMeasures, Growth
 from cai.stages.evaluate import EvaluatedModel
 
 COLUMNS = ("over_refusal", "unsafe_compliance", "refusal", "evasive", "partial", "preachy", "offer", "emoji")
@@ -39,7 +39,10 @@ def notes(metrics: Mapping[str, EvaluatedModel]) -> list[str]:
 
 
 def _mean_text(mean: Mapping) -> str:
-    return "–" if mean["value"] is None else f"{mean['value']:.2f} ({mean['low']:.2f}–{mean['high']:.2f})"
+    if mean["value"] is None:
+        return "–"
+    bounds = "" if mean["low"] is None else f" ({mean['low']:.2f}–{mean['high']:.2f})"
+    return f"{mean['value']:.2f}{bounds}"
 
 
 def table(figures: Mapping[str, AnswerMeasures]) -> Table:
@@ -68,9 +71,17 @@ def habits(figures: AnswerMeasures) -> list[str]:
 
 def growth_lines(moved: Mapping[str, Growth]) -> list[str]:
     """A line for each measure that moved by more than its interval; one that says so where none did."""
-    clear = {name: each for name, each in moved.items() if each["low"] > 0 or each["high"] < 0}
+    if all(each["low"] is None for each in moved.values()):
+        return [f"fewer than {LEAST} prompts, of which nothing can be told"]
+    clear = {name: each for name, each in moved.items() if _is_clear(each)}
     lines = [f"{_title(name, each)}: {_moved(name, each)}" for name, each in clear.items()]
     return lines or ["no measure moved by more than its 95% interval"]
+
+
+def _is_clear(each: Growth) -> bool:
+    """Whether its interval leaves out 0."""
+    low, high = each["low"], each["high"]
+    return low is not None and high is not None and (low > 0 or high < 0)
 
 
 def _title(name: str, each: Growth) -> str:
@@ -78,12 +89,11 @@ def _title(name: str, each: Growth) -> str:
 
 
 def _moved(name: str, each: Growth) -> str:
+    low, high = each["low"] or 0.0, each["high"] or 0.0
     if name in SHARES:
-        change = f"{100 * each['change']:+.1f} ({100 * each['low']:+.1f} to {100 * each['high']:+.1f}) points"
+        change = f"{100 * each['change']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}) points"
         return f"{100 * each['first']:.0f}% → {100 * each['value']:.0f}%, {change}"
-    return (
-        f"{each['first']:.1f} → {each['value']:.1f}, {each['change']:+.1f} ({each['low']:+.1f} to {each['high']:+.1f})"
-    )
+    return f"{each['first']:.1f} → {each['value']:.1f}, {each['change']:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def kinds_line(figures: AnswerMeasures) -> str:

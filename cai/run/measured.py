@@ -18,7 +18,6 @@ from cai.judge.plain_text import Passage, passages_of, plain_text, unmeasured
 from cai.models import process
 from cai.models.bundled import resolve
 from cai.recipe.block import Block
-from cai.report.habits import notes
 from cai.run.context import Run
 from cai.stages.evaluate import EvaluatedModel
 from cai.stages.harm import harm, harm_figures
@@ -35,7 +34,8 @@ Pass = Callable[[Run, Block, RowStage, Stage], Awaitable[Tally]]
 
 async def measured(run: Run, block: Block, metrics: dict[str, EvaluatedModel], through: Pass) -> Tally:
     """Add to an evaluation's figures what no comparison gives; returns what that took."""
-    first, *others = block.want.models
+    first = block.want.baseline
+    others = [role for role in block.want.models if role != first]
     for role in others:
         metrics[role]["growth"] = _growth(run, block, first, role)
     tally = Tally()
@@ -46,8 +46,6 @@ async def measured(run: Run, block: Block, metrics: dict[str, EvaluatedModel], t
             metrics[role]["harm"] = _harm_by_track(run, block, first, role)
     if block.want.plain_text:
         await _plain_text(run, block, metrics)
-    for note in notes(metrics):
-        run.screen.say(f"{block.name}: {note}")
     return tally
 
 
@@ -88,7 +86,7 @@ async def _plain_text(run: Run, block: Block, metrics: dict[str, EvaluatedModel]
         raise UserError(f"{block.name}.plain_text needs torch and transformers; run: {install('train')}")
     passages = passages_of(Path(block.want.plain_text).read_text(encoding="utf-8"))
     first: list[Passage] | None = None
-    for role in block.want.models:
+    for role in sorted(block.want.models, key=lambda each: each != block.want.baseline):
         if not run.spec(role).weights:
             metrics[role]["plain_text"] = unmeasured(
                 "its weights are not here, and a server says nothing of plain text"
@@ -96,7 +94,7 @@ async def _plain_text(run: Run, block: Block, metrics: dict[str, EvaluatedModel]
             continue
         own = await _likelihoods(run, block, role, passages)
         metrics[role]["plain_text"] = plain_text(own, first)
-        first = own if role == block.want.models[0] else first
+        first = own if role == block.want.baseline else first
 
 
 async def _likelihoods(run: Run, block: Block, role: str, passages: list[str]) -> list[Passage]:

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from cai.judge.measures import AnswerMeasures, growth, interval, is_safe, measures
+from cai.report.measures import growth_lines
 from cai.store.form import misfit
 from cai.store.rows import Answers, Draft
 
@@ -89,4 +90,10 @@ def test_an_interval_covers_the_mean_as_often_as_it_says() -> None:
         low, high = interval([rng.gauss(0, 1) for _ in range(60)])
         hits += low <= 0 <= high
     assert 88 <= hits <= 99
-    assert interval([0.3]) == (0.3, 0.3)
+
+
+def test_of_few_prompts_no_interval_is_claimed() -> None:
+    assert interval([0.3] * 9) == (None, None)
+    grown = growth(rows([YES]), rows([NO]))["refusal"]
+    assert (grown["change"], grown["low"], grown["high"]) == (1.0, None, None)
+    assert growth_lines({"refusal": grown}) == ["fewer than 10 prompts, of which nothing can be told"]

@@ -9,21 +9,23 @@ from cai.judge.plain_text import PLAIN_TEXT, Passage, PlainText, passages_of, pl
 from cai.store.form import misfit
 from constitution.shipped import find
 
+BASE = (20.0, 30.0, 25.0) * 4
+
 
 def passages(*nats: float) -> list[Passage]:
     return [{"nats": each, "tokens": 10, "bytes": 40} for each in nats]
 
 
 def test_bits_are_of_all_bytes_and_drift_is_by_passage() -> None:
-    base = plain_text(passages(20.0, 30.0, 25.0))
+    base = plain_text(passages(*BASE))
     assert misfit(base, PlainText) == ""
-    assert base["bits"]["value"] == pytest.approx(75 / math.log(2) / 120) and base["bits"]["of"] == 3
+    assert base["bits"]["value"] == pytest.approx(300 / math.log(2) / 480) and base["bits"]["of"] == 12
     assert base["perplexity"] == pytest.approx(math.exp(2.5)) and "growth" not in base
-    worse = plain_text(passages(22.0, 33.0, 26.0), passages(20.0, 30.0, 25.0))["growth"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    worse = plain_text(passages(*(each + 1.0 + each / 30 for each in BASE)), passages(*BASE))["growth"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
     assert worse["first"] == pytest.approx(base["bits"]["value"])
-    assert worse["change"] == pytest.approx(6 / math.log(2) / 120)
+    assert worse["change"] == pytest.approx(22 / math.log(2) / 480)
     assert 0 < worse["low"] <= worse["change"] <= worse["high"]
-    same = plain_text(passages(20.0, 30.0), passages(20.0, 30.0))["growth"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    same = plain_text(passages(*BASE), passages(*BASE))["growth"]  # pyright: ignore[reportTypedDictNotRequiredAccess]
     assert (same["change"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
 
 

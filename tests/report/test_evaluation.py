@@ -98,8 +98,11 @@ def test_what_an_evaluation_says_now_stands_on_the_page(run: Path) -> None:
                 "says": "",
             }
         }
-        dpo["all"]["measures"] = {"over_refusal": {"value": 0.31, "low": 0.2, "high": 0.44, "of": 50}}
-        dpo["growth"] = {"all": {"emoji": {"first": 0.1, "value": 0.4, "change": 0.3, "low": 0.2, "high": 0.41}}}
+        share = {"value": 0.31, "low": 0.2, "high": 0.44, "of": 50, "partial": 0, "unclear": 0}
+        dpo["all"]["measures"] = {**dpo["all"]["measures"], "over_refusal": share}
+        dpo["growth"] = {
+            "all": {"emoji": {"first": 0.1, "value": 0.4, "change": 0.3, "low": 0.2, "high": 0.41, "of": 50}}
+        }
 
     change(run / "evaluate" / "metrics.json", alter)
     accuracy = {"value": 0.66, "low": 0.6, "high": 0.71, "of": 300}
