@@ -14,7 +14,11 @@ View = Mapping[str, Any]
 
 def of_runs(runs: Sequence[View]) -> dict[str, object]:
     """Tables and curves of several runs; each is what the page is given of a run."""
-    return {"tables": [*_measured(runs), _settings(runs), _ledger(runs)], "curves": _curves(runs)}
+    return {
+        "compared": any(each["evaluation"].matches for of in runs for each in of["evaluations"]),
+        "tables": [*_measured(runs), _made_of(runs), *_differences(runs), _ledger(runs)],
+        "curves": _curves(runs),
+    }
 
 
 def _measured(runs: Sequence[View]) -> list[FigureTable]:
@@ -28,12 +32,19 @@ def _measured(runs: Sequence[View]) -> list[FigureTable]:
     return [measures.table("Answers to held-out prompts", columns)] if columns else []
 
 
-def _settings(runs: Sequence[View]) -> FigureTable:
+def _made_of(runs: Sequence[View]) -> FigureTable:
     """What the runs were made of."""
     keys = ("recipe", "constitution", "constitution_version", "seed", "models")
     return measures.table(
         "What the runs were made of", {of["name"]: {key: of["run"][key] for key in keys} for of in runs}
     )
+
+
+def _differences(runs: Sequence[View]) -> list[FigureTable]:
+    """The settings of stages in which the runs are not all alike."""
+    whole = measures.table("Settings that differ", {of["name"]: of["blocks"] for of in runs})
+    rows = [(name, cells) for name, cells in whole["rows"] if len(set(cells)) > 1]
+    return [{**whole, "rows": rows}] if rows else []
 
 
 def _ledger(runs: Sequence[View]) -> FigureTable:

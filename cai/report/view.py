@@ -48,6 +48,7 @@ def of_run(folder: Path, name: str, stages: list[StageState], rows: int) -> tupl
     run = run_note(folder)
     found = [evaluation.of_stage(folder / each["name"], run) for each in _done(stages, "evaluate")]
     all_tables = tables.of_run(folder, stages, found, run["seed"])
+    blocks = _blocks(folder, stages)
     view: View = {
         "key": f"run-{visible(name)}".replace(" ", "-"),
         "name": name,
@@ -56,7 +57,8 @@ def of_run(folder: Path, name: str, stages: list[StageState], rows: int) -> tupl
         "funnel": funnel.of_stages(stages),
         "totals": funnel.totals(stages),
         "spent": spent_line(folder),
-        "settings": _settings(folder, stages),
+        "blocks": blocks,
+        "settings": [measures.table(name, {"setting": block}) for name, block in blocks.items()],
         "principles": _principles(folder, run),
         "evaluations": [_evaluation(folder / of.name, of, all_tables, rows) for of in found],
         "sets": _sets(folder, stages),
@@ -102,10 +104,10 @@ def _places(view: View) -> Iterator[tuple[str, str]]:
         yield "dropped", "rows left out"
 
 
-def _settings(folder: Path, stages: Sequence[StageState]) -> list[FigureTable]:
-    """Each stage's block, as it was when it began."""
-    begun = {each["name"]: Stage(folder / each["name"]).begun for each in _done(stages, *{of["kind"] for of in stages})}
-    return [measures.table(name, {"setting": note["block"]}) for name, note in begun.items() if note and note["block"]]
+def _blocks(folder: Path, stages: Sequence[StageState]) -> dict[str, dict[str, object]]:
+    """Each finished stage's block, as it was when it began."""
+    begun = {each["name"]: Stage(folder / each["name"]).begun for each in stages if each["state"] == "done"}
+    return {name: note["block"] for name, note in begun.items() if note and note["block"]}
 
 
 def _principles(folder: Path, run: RunNote) -> dict[str, dict[str, str]]:
