@@ -10,12 +10,12 @@ from typing import Any
 
 from cai.errors import RunError, UserError
 from cai.report import beside, document
+from cai.report.card_tables import CardTable
 from cai.report.curves import Curve
 from cai.report.format import KINDS, PLOT, page
 from cai.report.headline import NAMES
 from cai.report.packing import Deflater, packed
 from cai.report.summary import StageState, stages_of
-from cai.report.tables import CardTable
 from cai.report.view import of_run
 from cai.stages import STAGES
 from cai.store import audit

@@ -8,13 +8,13 @@ from typing import Any
 
 from cai.judge.figures import position
 from cai.judge.kinds import kinds
-from cai.report import curves, evaluation, funnel, headline, measures, tables, training
+from cai.report import card_tables, curves, evaluation, funnel, headline, measures, training
+from cai.report.card_tables import CardTable, some
 from cai.report.evaluation import Evaluation
 from cai.report.measures import FigureTable
 from cai.report.packing import drawn
 from cai.report.rows import unrevised
 from cai.report.summary import StageState, spent_line
-from cai.report.tables import CardTable, some
 from cai.stages import trainers
 from cai.store.files import read_json
 from cai.store.ledger import Wins
@@ -47,7 +47,7 @@ def of_run(folder: Path, name: str, stages: list[StageState], rows: int) -> tupl
     """
     run = run_note(folder)
     found = [evaluation.of_stage(folder / each["name"], run) for each in _done(stages, "evaluate")]
-    all_tables = tables.of_run(folder, stages, found, run["seed"])
+    all_tables = card_tables.of_run(folder, stages, found, run["seed"])
     blocks = _blocks(folder, stages)
     view: View = {
         "key": f"run-{visible(name)}".replace(" ", "-"),
@@ -141,7 +141,7 @@ def _evaluation(folder: Path, of: Evaluation, all_tables: Sequence[CardTable], r
         "principles": by_id,
         "categories": categories,
         "measures": list(_measured(of)),
-        "groups": tables.selection(table, of, rows) if table else [],
+        "groups": card_tables.selection(table, of, rows) if table else [],
     }
 
 
@@ -247,7 +247,7 @@ def _votes(folder: Path, stages: Sequence[StageState], all_tables: Sequence[Card
         figures = {"position": position(stage.all_rows(Preference)), "kinds": read_as}
         table = next((of for of in all_tables if of.name == each["name"]), None)
         at_random = some(table.cards if table else (), max(rows // 2, 1) if rows else 0)
-        unsettled = filter(tables.undecided, table.cards if table else ())
+        unsettled = filter(card_tables.undecided, table.cards if table else ())
         more = [row for row in some(unsettled, rows // 4) if row not in at_random]
         labels.append({**each, **figures, "shown": [*at_random, *more]})
     return labels
