@@ -23,13 +23,14 @@ def of_runs(runs: Sequence[View]) -> dict[str, object]:
 
 def _measured(runs: Sequence[View]) -> list[FigureTable]:
     """What was counted of all models' answers, a column for each run and model."""
-    columns = {
-        f"{of['name']}: {role}": figures["all"]
-        for of in runs
-        for each in of["evaluations"]
-        for role, figures in each["evaluation"].models.items()
-    }
-    return [measures.table("Answers to held-out prompts", columns)] if columns else []
+    columns: dict[str, dict[str, dict[str, Any]]] = {}
+    for of in runs:
+        for each in of["evaluations"]:
+            for title, some in each["evaluation"].measured():
+                columns.setdefault(title, {}).update(
+                    {f"{of['name']}: {role}": figures for role, figures in some.items()}
+                )
+    return [measures.table(title, some) for title, some in columns.items()]
 
 
 def _made_of(runs: Sequence[View]) -> FigureTable:

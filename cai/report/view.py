@@ -30,10 +30,6 @@ from constitution.wording import count
 View = dict[str, Any]
 """What the template is given of one thing."""
 
-TRACKS = ("redteam", "helpful", "all")
-KNOWN = (*TRACKS, "against", "compared", "versus", "rating", "self_judged")
-"""Keys of an evaluated model that have places of their own on the page."""
-
 
 def of_run(folder: Path, name: str, stages: list[StageState], rows: int) -> tuple[View, list[CardTable]]:
     """A run, and all its rows that the page holds.
@@ -104,7 +100,7 @@ def _places(view: View) -> Iterator[tuple[str, str]]:
         yield "dropped", "rows left out"
 
 
-def _blocks(folder: Path, stages: Sequence[StageState]) -> dict[str, dict[str, object]]:
+def _blocks(folder: Path, stages: Sequence[StageState]) -> Mapping[str, Mapping[str, object]]:
     """Each finished stage's block, as it was when it began."""
     begun = {each["name"]: Stage(folder / each["name"]).begun for each in stages if each["state"] == "done"}
     return {name: note["block"] for name, note in begun.items() if note and note["block"]}
@@ -140,41 +136,8 @@ def _evaluation(folder: Path, of: Evaluation, all_tables: Sequence[CardTable], r
         "judge": [f"{headline.judge_clause(of.exam, of.own)}.", *of.judge],
         "principles": by_id,
         "categories": categories,
-        "measures": list(_measured(of)),
+        "measures": [measures.table(title, columns) for title, columns in of.measured()],
         "groups": card_tables.selection(table, of, rows) if table else [],
-    }
-
-
-def _measured(of: Evaluation) -> Iterator[FigureTable]:
-    """Tables of what was counted: by track, over all prompts, and what is of a model as a whole."""
-    models: Mapping[str, Mapping[str, Any]] = {role: {**figures} for role, figures in of.models.items()}
-    more = {role: {key: each for key, each in figures.items() if key not in KNOWN} for role, figures in models.items()}
-    for track in TRACKS:
-        columns = {
-            role: {
-                **_unwrapped(figures.get(track, {})),
-                **{key: each[track] for key, each in more[role].items() if _by_track(each, track)},
-            }
-            for role, figures in models.items()
-        }
-        if any(columns.values()):
-            yield measures.table(f"Answers to {headline.NAMES[track]}", columns)
-    whole = {role: {key: each for key, each in some.items() if not _by_track(each)} for role, some in more.items()}
-    if any(whole.values()):
-        yield measures.table("Of the models as a whole", whole)
-
-
-def _by_track(value: object, *tracks: str) -> bool:
-    """Whether a figure is given by track, and for these."""
-    return isinstance(value, dict) and bool(value) and value.keys() <= set(TRACKS) and value.keys() >= set(tracks)
-
-
-def _unwrapped(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer's figures, with those that a group of measures holds beside the others."""
-    inner = figures.get("measures")
-    return {
-        **{key: each for key, each in figures.items() if key != "measures"},
-        **(inner if isinstance(inner, dict) else {}),
     }
 
 
