@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cai.report import funnel, measures
+from cai.report import figure_tables, funnel
 from cai.report.curves import Curve, Values, frame
+from cai.report.figure_tables import FigureTable
 from cai.report.format import duration
-from cai.report.measures import FigureTable
 from cai.report.summary import StageState
 
 View = Mapping[str, Any]
@@ -30,27 +30,27 @@ def _measured(runs: Sequence[View]) -> list[FigureTable]:
                 columns.setdefault(title, {}).update(
                     {f"{of['name']}: {role}": figures for role, figures in some.items()}
                 )
-    return [measures.table(title, some) for title, some in columns.items()]
+    return [figure_tables.table(title, some) for title, some in columns.items()]
 
 
 def _made_of(runs: Sequence[View]) -> FigureTable:
     """What the runs were made of."""
     keys = ("recipe", "constitution", "constitution_version", "seed", "models")
-    return measures.table(
+    return figure_tables.table(
         "What the runs were made of", {of["name"]: {key: of["run"][key] for key in keys} for of in runs}
     )
 
 
 def _differences(runs: Sequence[View]) -> list[FigureTable]:
     """The settings of stages in which the runs are not all alike."""
-    whole = measures.table("Settings that differ", {of["name"]: of["blocks"] for of in runs})
+    whole = figure_tables.table("Settings that differ", {of["name"]: of["blocks"] for of in runs})
     rows = [(name, cells) for name, cells in whole["rows"] if len(set(cells)) > 1]
     return [{**whole, "rows": rows}] if rows else []
 
 
 def _ledger(runs: Sequence[View]) -> FigureTable:
     columns = {of["name"]: {**_rows(of["stages"]), **_totals(of)} for of in runs}
-    return measures.table("Rows in, kept and out, and what they took", columns)
+    return figure_tables.table("Rows in, kept and out, and what they took", columns)
 
 
 def _rows(stages: Sequence[StageState]) -> dict[str, str]:

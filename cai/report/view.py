@@ -8,10 +8,10 @@ from typing import Any
 
 from cai.judge.figures import position
 from cai.judge.kinds import kinds
-from cai.report import card_tables, curves, evaluation, funnel, headline, measures, training
+from cai.report import card_tables, curves, evaluation, figure_tables, funnel, headline, training
 from cai.report.card_tables import CardTable, some
 from cai.report.evaluation import Evaluation
-from cai.report.measures import FigureTable
+from cai.report.figure_tables import FigureTable
 from cai.report.packing import drawn
 from cai.report.rows import unrevised
 from cai.report.summary import StageState, spent_line
@@ -54,7 +54,7 @@ def of_run(folder: Path, name: str, stages: list[StageState], rows: int) -> tupl
         "totals": funnel.totals(stages),
         "spent": spent_line(folder),
         "blocks": blocks,
-        "settings": [measures.table(name, {"setting": block}) for name, block in blocks.items()],
+        "settings": [figure_tables.table(name, {"setting": block}) for name, block in blocks.items()],
         "principles": _principles(folder, run),
         "evaluations": [_evaluation(folder / of.name, of, all_tables, rows) for of in found],
         "sets": _sets(folder, stages),
@@ -136,7 +136,7 @@ def _evaluation(folder: Path, of: Evaluation, all_tables: Sequence[CardTable], r
         "judge": [f"{headline.judge_clause(of.exam, of.own)}.", *of.judge],
         "principles": by_id,
         "categories": categories,
-        "measures": [measures.table(title, columns) for title, columns in of.measured()],
+        "measures": [figure_tables.table(title, columns) for title, columns in of.measured()],
         "groups": card_tables.selection(table, of, rows) if table else [],
     }
 
@@ -150,7 +150,7 @@ def _sets(folder: Path, stages: Sequence[StageState]) -> list[FigureTable]:
         figures = read_json(folder / each["name"] / "metrics.json")
         if isinstance(figures, dict) and figures:
             nested = all(isinstance(value, dict) for value in figures.values())
-            found.append(measures.table(each["name"], figures if nested else {"figure": figures}))
+            found.append(figure_tables.table(each["name"], figures if nested else {"figure": figures}))
     return found
 
 

@@ -5,7 +5,7 @@ import zlib
 from base64 import b64decode
 
 from cai.report.curves import curve, frame, in_figures, thin
-from cai.report.measures import table
+from cai.report.figure_tables import table
 from cai.report.packing import drawn, packed
 
 
