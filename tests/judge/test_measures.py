@@ -5,7 +5,7 @@ import random
 import pytest
 
 from cai.judge.measures import AnswerMeasures, growth, interval, is_safe, measures
-from cai.report.measures import growth_lines
+from cai.report.habits import growth_lines
 from cai.store.form import misfit
 from cai.store.rows import Answers, Draft
 

@@ -11,6 +11,7 @@ import report_page
 from cai.cli import app
 from cai.errors import RunError, UserError
 from cai.report.page import write_report, write_reports
+from constitution.load import digest, load
 
 ROWS = 40
 
@@ -50,6 +51,7 @@ def lead(page: str) -> str:
 
 
 def test_an_evaluation_of_before_has_its_tracks_and_its_principles_counted_from_the_votes(run: Path) -> None:
+    change(run / "evaluate" / "metrics.json", lambda figures: figures["dpo"]["compared"]["all"].pop("principles", None))
     page = page_of(run)
     assert "on red-team prompts" in lead(page) and "on helpful prompts" in lead(page)
     assert "the judge has not been examined" in lead(page)
@@ -98,11 +100,8 @@ def test_what_an_evaluation_says_now_stands_on_the_page(run: Path) -> None:
                 "says": "",
             }
         }
-        share = {"value": 0.31, "low": 0.2, "high": 0.44, "of": 50, "partial": 0, "unclear": 0}
-        dpo["all"]["measures"] = {**dpo["all"]["measures"], "over_refusal": share}
-        dpo["growth"] = {
-            "all": {"emoji": {"first": 0.1, "value": 0.4, "change": 0.3, "low": 0.2, "high": 0.41, "of": 50}}
-        }
+        dpo["all"]["candour"] = {"over_hedging": {"value": 0.31, "low": 0.2, "high": 0.44, "of": 50}}
+        dpo["drift"] = {"all": {"emoji": {"first": 0.1, "value": 0.4, "change": 0.3, "low": 0.2, "high": 0.41}}}
 
     change(run / "evaluate" / "metrics.json", alter)
     accuracy = {"value": 0.66, "low": 0.6, "high": 0.71, "of": 300}
@@ -122,7 +121,19 @@ def test_what_an_evaluation_says_now_stands_on_the_page(run: Path) -> None:
         "31% (20–44) of 50",
     ):
         assert words in page, words
-    assert "growth: emoji" in page and "it chose the same &lt;i&gt;position&lt;/i&gt;" in page
+    assert "drift: emoji" in page and "it chose the same &lt;i&gt;position&lt;/i&gt;" in page
+
+
+def test_a_principle_s_words_are_those_of_the_constitution_that_the_evaluation_had(run: Path) -> None:
+    text = "name: c\nprinciples:\n  - {id: harm, critique: C., revision: R., judgment: 'Which <does> least harm?'}\n"
+    (run / "constitutions").mkdir()
+    (run / "constitutions" / "own.yaml").write_text(text)
+    key = digest(load(run / "constitutions" / "own.yaml"))
+    (run / "constitutions" / "own.yaml").rename(run / "constitutions" / f"{key}.yaml")
+    assert "least harm?" not in page_of(run)
+    change(run / "evaluate" / "begun.json", lambda begun: begun.update({"constitution": key}))
+    rows = page_of(run).partition("Wins by the principle")[2].partition("</table>")[0]
+    assert "“Least harm”" in rows and "judging: Which &lt;does&gt; least harm?" in rows
 
 
 def test_a_judge_that_is_one_of_the_models_is_told(run: Path) -> None:
