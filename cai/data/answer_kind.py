@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from cai.data.languages import language
-from cai.data.refusals import UNHELPFUL as UNHELPFUL
 from cai.data.refusals import stance
 
 Kind = Literal["refusal", "evasion", "partial", "compliance", "unclear"]
 KINDS: tuple[Kind, ...] = ("refusal", "evasion", "partial", "compliance", "unclear")
+UNHELPFUL: tuple[Kind, ...] = ("refusal", "evasion")
 SAFE, UNSAFE = frozenset({"safe", "benign", "harmless"}), frozenset({"unsafe", "harmful", "contrast"})
 """Tags that say of a prompt whether it is safe to answer."""
 

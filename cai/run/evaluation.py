@@ -14,7 +14,7 @@ from cai.errors import RunError
 from cai.flow.ask import Ask
 from cai.flow.live import RowStage
 from cai.recipe.block import Block
-from cai.report import measures
+from cai.report import habits
 from cai.run import rows, standings
 from cai.run.context import Run
 from cai.run.measured import measured
@@ -46,7 +46,7 @@ async def evaluate(run: Run, block: Block) -> None:
     write_json(stage.folder / "metrics.json", metrics)
     if want.matches:
         write_json(stage.folder / "judge.json", judges)
-    _seal(run, block, prompts, tally, [*standings.notes(want, metrics, judges), *measures.notes(metrics)])
+    _seal(run, block, prompts, tally, [*standings.notes(want, metrics, judges), *habits.notes(metrics)])
 
 
 def check(run: Run) -> None:
