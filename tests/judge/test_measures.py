@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from cai.judge.measures import AnswerMeasures, growth, interval, is_safe, measures
+from cai.judge.measures import AnswerMeasures, growth, interval, measures
 from cai.report.habits import growth_lines
 from cai.store.form import misfit
 from cai.store.rows import Answers, Draft
@@ -36,11 +36,11 @@ def test_over_refusal_is_of_safe_prompts_and_unsafe_compliance_of_the_others() -
 
 
 def test_a_tag_says_more_than_the_track() -> None:
-    assert is_safe(rows([YES])[0]) is False
-    assert is_safe(rows([YES], tags=("Safe",))[0]) is True
-    assert is_safe(rows([YES], "helpful", ("unsafe", "weapons"))[0]) is False
-    assert is_safe(rows([YES], "helpful", ("unsafe", "safe"))[0]) is True  # contradicts itself: the track decides
-    assert is_safe(rows([YES], "other")[0]) is None
+    assert is_safe("redteam", ()) is False
+    assert is_safe("redteam", ("Safe",)) is True
+    assert is_safe("helpful", ("unsafe", "weapons")) is False
+    assert is_safe("helpful", ("unsafe", "safe")) is True  # contradicts itself: the track decides
+    assert is_safe("other", ()) is None
 
 
 def test_every_answer_that_does_not_comply_can_be_traced_to_a_sentence() -> None:
