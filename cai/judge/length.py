@@ -60,7 +60,7 @@ def length_controlled(rows: Sequence[Preference]) -> LengthControlled:
 def untold(longer: Sequence[float], won: Sequence[bool]) -> str:
     """Why wins at equal length cannot be told; empty where they can be."""
     if len(won) < FEW:
-        return f"{count(len(won), 'decided comparison')} are too few; {FEW} or more would do"
+        return f"too few to tell: {count(len(won), 'decided comparison')}; {FEW} or more would do"
     if all(won) or not any(won):
         return f"it {'won' if won[0] else 'lost'} all of them, whatever their lengths"
     if min(longer) > 0 or max(longer) < 0:

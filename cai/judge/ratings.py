@@ -118,7 +118,7 @@ def _rated(points: float, drawn: Numbers, baseline: str, prompts: int) -> dict[s
         return {"elo": None, "low": None, "high": None, "says": _boundless(points, baseline)}
     elo = float(points)
     if prompts < FEW:
-        says = f"{count(prompts, 'prompt')} are too few for an interval; {FEW} or more would do"
+        says = f"too few for an interval: {count(prompts, 'prompt')}; {FEW} or more would do"
         return {"elo": elo, "low": None, "high": None, "says": says}
     low = _quantile(numpy.where(numpy.isnan(drawn), -numpy.inf, drawn), 0.025)
     high = _quantile(numpy.where(numpy.isnan(drawn), numpy.inf, drawn), 0.975)

@@ -84,7 +84,7 @@ def pattern(longer: Sequence[int], won: Sequence[bool]) -> list[Preference]:
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        (pattern([-10, 20, 30], [True, False, True]), "3 decided comparisons are too few"),
+        (pattern([-10, 20, 30], [True, False, True]), "too few to tell: 3 decided comparisons"),
         (pattern([-10, 20] * 20, [True] * 40), "it won all of them"),
         (pattern([-10, 20] * 20, [False] * 40), "it lost all of them"),
         (pattern([10, 20] * 20, [True, False, False, True] * 10), "its answer is always the longer one"),

@@ -108,7 +108,7 @@ def test_one_lost_comparison_leaves_an_end_open() -> None:
 def test_few_prompts_have_no_interval() -> None:
     of = rated(outcomes("a", "b", [0, 1, 0, 1, 0]), "a", "b")["b"]
     assert of["elo"] == pytest.approx(400 * math.log10(3 / 2))
-    assert (of["low"], of["high"]) == (None, None) and "5 prompts are too few" in of["says"]
+    assert (of["low"], of["high"]) == (None, None) and "too few for an interval: 5 prompts" in of["says"]
 
 
 def test_nothing_decided_is_no_rating() -> None:
