@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from cai.data.answer_kind import is_safe
 from cai.judge.measures import AnswerMeasures, growth, interval, measures
 from cai.report.habits import growth_lines
 from cai.store.form import misfit
