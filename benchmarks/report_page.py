@@ -117,9 +117,11 @@ def _preference(number: int, answer: int, words: Words) -> Preference:
 
 async def read(page: Path) -> dict[str, float]:
     """Seconds that a reader waits."""
-    async with browser.opened(page) as tab:
+    async with browser.opened(page, ("Performance.enable", {})) as tab:
         assert await tab.ready() == "yes", tab.said
         figures = {"load_s": await tab.value("performance.getEntriesByName('ready')[0].startTime / 1000")}
+        counters = (await tab.call("Performance.getMetrics"))["metrics"]
+        figures["load_cpu_s"] = next(each["value"] for each in counters if each["name"] == "ProcessTime")
         figures["loaded_rows"] = await tab.value("document.querySelectorAll('#rows-body tr').length")
         parts = "const [q, track, sort, after] = ['q', 'track', 'sort', 'after'].map(id => document.getElementById('rows-' + id));"
         for name, action in ACTIONS.items():

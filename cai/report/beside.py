@@ -14,26 +14,38 @@ View = Mapping[str, Any]
 
 def of_runs(runs: Sequence[View]) -> dict[str, object]:
     """Tables and curves of several runs; each is what the page is given of a run."""
-    return {"tables": [*_measured(runs), _settings(runs), _ledger(runs)], "curves": _curves(runs)}
+    return {
+        "compared": any(each["evaluation"].matches for of in runs for each in of["evaluations"]),
+        "tables": [*_measured(runs), _made_of(runs), *_differences(runs), _ledger(runs)],
+        "curves": _curves(runs),
+    }
 
 
 def _measured(runs: Sequence[View]) -> list[FigureTable]:
     """What was counted of all models' answers, a column for each run and model."""
-    columns = {
-        f"{of['name']}: {role}": figures["all"]
-        for of in runs
-        for each in of["evaluations"]
-        for role, figures in each["evaluation"].models.items()
-    }
-    return [figure_tables.table("Answers to held-out prompts", columns)] if columns else []
+    columns: dict[str, dict[str, dict[str, Any]]] = {}
+    for of in runs:
+        for each in of["evaluations"]:
+            for title, some in each["evaluation"].measured():
+                columns.setdefault(title, {}).update(
+                    {f"{of['name']}: {role}": figures for role, figures in some.items()}
+                )
+    return [figure_tables.table(title, some) for title, some in columns.items()]
 
 
-def _settings(runs: Sequence[View]) -> FigureTable:
+def _made_of(runs: Sequence[View]) -> FigureTable:
     """What the runs were made of."""
     keys = ("recipe", "constitution", "constitution_version", "seed", "models")
     return figure_tables.table(
         "What the runs were made of", {of["name"]: {key: of["run"][key] for key in keys} for of in runs}
     )
+
+
+def _differences(runs: Sequence[View]) -> list[FigureTable]:
+    """The settings of stages in which the runs are not all alike."""
+    whole = figure_tables.table("Settings that differ", {of["name"]: of["blocks"] for of in runs})
+    rows = [(name, cells) for name, cells in whole["rows"] if len(set(cells)) > 1]
+    return [{**whole, "rows": rows}] if rows else []
 
 
 def _ledger(runs: Sequence[View]) -> FigureTable:

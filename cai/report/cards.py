@@ -94,8 +94,7 @@ def of_prompt(answers: Mapping[str, Answers], comparisons: Mapping[tuple[str, st
 def of_preference(row: Preference) -> Card:
     """A pair with its votes."""
     texts = [
-        _answer(f"answer {name}, by {each.model}", each)
-        for name, each in zip("abcdefgh", row.pair.answers, strict=False)
+        _answer(f"answer {name}{_by(each)}", each) for name, each in zip("abcdefgh", row.pair.answers, strict=False)
     ]
     about = (row.id, row.pair.track, row.pair.tags)
     card = _card(about, question(row.messages), texts, [_comparison(row, "a", "b")], _principles([row]))
@@ -105,7 +104,7 @@ def of_preference(row: Preference) -> Card:
 def of_chain(row: Chain) -> Card:
     """An answer and its revisions."""
     first, *others = row.drafts
-    texts = [_answer(f"first answer, by {first.model}", first)]
+    texts = [_answer(f"first answer{_by(first)}", first)]
     texts += [_revision(number, draft) for number, draft in enumerate(others, 1)]
     flags = sorted({visible(flag).replace("_", " ") for draft in row.drafts for flag in draft.flags})
     card = _card((row.id, row.track, ()), question(row.messages), texts, [], [each.principle for each in others])
@@ -116,7 +115,7 @@ def of_scored(row: Scored) -> Card:
     """Answers with their scores."""
     texts = [
         {
-            **_answer(f"answer, by {draft.model}", draft),
+            **_answer(f"answer{_by(draft)}", draft),
             "note": "score: " + ("not read" if score is None else f"{score:.3f}"),
         }
         for draft, score in zip(row.answers, row.scores, strict=True)
@@ -175,6 +174,11 @@ def _answer(by: str, draft: Draft) -> AnswerCard:
     if draft.thinking:
         card["thought"] = shown(draft.thinking)
     return card
+
+
+def _by(draft: Draft) -> str:
+    """Whose an answer is, where that is known."""
+    return f", by {draft.model}" if draft.model else ""
 
 
 def _revision(number: int, draft: Draft) -> AnswerCard:

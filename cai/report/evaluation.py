@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from cai.errors import RunError
 from cai.judge.statistics import wilson
@@ -19,6 +19,10 @@ from cai.store.ledger import Wins
 from cai.store.rows import Answers, Preference, Vote
 from cai.store.run_folder import RunNote
 from cai.store.stage import Stage
+
+TRACKS = ("redteam", "helpful", "all")
+KNOWN = (*TRACKS, "against", "compared", "versus", "rating", "self_judged")
+"""Keys of an evaluated model that have places of their own on the page."""
 
 
 class Rating(TypedDict, total=False):
@@ -76,12 +80,44 @@ class Evaluation:
         return [line for match in reversed(mine) for line in headline.lines([match], self.exam, self._own_of(match))]
 
     @property
-    def trusted(self) -> bool:
-        """Whether the judge was examined, is better than a coin, and judged others alone."""
-        return self.exam is not None and headline.passed(self.exam) and not self.own
+    def standing(self) -> str:
+        """How far the judge is to be believed, in a few words."""
+        passed = self.exam is not None and headline.passed(self.exam)
+        words = "not examined" if self.exam is None else "better than a coin" if passed else "no better than a coin"
+        return f"{words}, and judged itself" if self.own else words
+
+    def measured(self) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+        """What was counted without comparing, by role: for each track, over all prompts, and of the models as a whole."""
+        models: Mapping[str, Mapping[str, Any]] = {role: {**figures} for role, figures in self.models.items()}
+        more = {
+            role: {key: each for key, each in figures.items() if key not in KNOWN} for role, figures in models.items()
+        }
+        for track in TRACKS:
+            columns = {
+                role: _unwrapped(figures.get(track, {}))
+                | {k: each[track] for k, each in more[role].items() if _by_track(each, track)}
+                for role, figures in models.items()
+            }
+            if any(columns.values()):
+                yield f"Answers to {headline.NAMES[track]}", columns
+        whole = {role: {key: each for key, each in some.items() if not _by_track(each)} for role, some in more.items()}
+        if any(whole.values()):
+            yield "Of the models as a whole", whole
 
     def _own_of(self, match: Match) -> list[str]:
         return [role for role in self.own if role in (match.role, match.other)]
+
+
+def _by_track(value: object, *tracks: str) -> bool:
+    """Whether a figure is given by track, and for these."""
+    return isinstance(value, dict) and bool(value) and value.keys() <= set(TRACKS) and value.keys() >= set(tracks)
+
+
+def _unwrapped(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer's figures, with those that a group of measures holds beside the others."""
+    inner = figures.get("measures")
+    own = {key: each for key, each in figures.items() if key != "measures"}
+    return own | (inner if isinstance(inner, dict) else {})
 
 
 def of_stage(folder: Path, run: RunNote) -> Evaluation:

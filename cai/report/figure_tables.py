@@ -57,11 +57,13 @@ def plain(value: object) -> str | None:
 
 
 def _interval(value: Mapping[str, object]) -> str:
-    """A share or an amount with its 95% interval, or one that changed; empty where it is neither."""
+    """A share or an amount with its 95% interval or its standard error, or one that changed; empty where it is none."""
     numbers = {key: each for key, each in value.items() if isinstance(each, int | float) and not isinstance(each, bool)}
     if all(key in numbers for key in CHANGE):
         first, now, *change = (numbers[key] for key in CHANGE)
         return f"{first:.3g} → {now:.3g}, a change of {change[0]:+.3g} ({change[1]:+.3g} to {change[2]:+.3g})"
+    if "stderr" in numbers and "value" in numbers:
+        return f"{numbers['value']:.3g} ± {numbers['stderr']:.2g}"
     if not all(key in value for key in INTERVAL):
         return ""
     if any(key not in numbers for key in INTERVAL):

@@ -30,10 +30,6 @@ from constitution.wording import count
 View = dict[str, Any]
 """What the template is given of one thing."""
 
-TRACKS = ("redteam", "helpful", "all")
-KNOWN = (*TRACKS, "against", "compared", "versus", "rating", "self_judged")
-"""Keys of an evaluated model that have places of their own on the page."""
-
 
 def of_run(folder: Path, name: str, stages: list[StageState], rows: int) -> tuple[View, list[CardTable]]:
     """A run, and all its rows that the page holds.
@@ -48,6 +44,7 @@ def of_run(folder: Path, name: str, stages: list[StageState], rows: int) -> tupl
     run = run_note(folder)
     found = [evaluation.of_stage(folder / each["name"], run) for each in _done(stages, "evaluate")]
     all_tables = card_tables.of_run(folder, stages, found, run["seed"])
+    blocks = _blocks(folder, stages)
     view: View = {
         "key": f"run-{visible(name)}".replace(" ", "-"),
         "name": name,
@@ -56,7 +53,8 @@ def of_run(folder: Path, name: str, stages: list[StageState], rows: int) -> tupl
         "funnel": funnel.of_stages(stages),
         "totals": funnel.totals(stages),
         "spent": spent_line(folder),
-        "settings": _settings(folder, stages),
+        "blocks": blocks,
+        "settings": [figure_tables.table(name, {"setting": block}) for name, block in blocks.items()],
         "principles": _principles(folder, run),
         "evaluations": [_evaluation(folder / of.name, of, all_tables, rows) for of in found],
         "sets": _sets(folder, stages),
@@ -102,12 +100,10 @@ def _places(view: View) -> Iterator[tuple[str, str]]:
         yield "dropped", "rows left out"
 
 
-def _settings(folder: Path, stages: Sequence[StageState]) -> list[FigureTable]:
-    """Each stage's block, as it was when it began."""
-    begun = {each["name"]: Stage(folder / each["name"]).begun for each in _done(stages, *{of["kind"] for of in stages})}
-    return [
-        figure_tables.table(name, {"setting": note["block"]}) for name, note in begun.items() if note and note["block"]
-    ]
+def _blocks(folder: Path, stages: Sequence[StageState]) -> Mapping[str, Mapping[str, object]]:
+    """Each finished stage's block, as it was when it began."""
+    begun = {each["name"]: Stage(folder / each["name"]).begun for each in stages if each["state"] == "done"}
+    return {name: note["block"] for name, note in begun.items() if note and note["block"]}
 
 
 def _principles(folder: Path, run: RunNote) -> dict[str, dict[str, str]]:
@@ -140,41 +136,8 @@ def _evaluation(folder: Path, of: Evaluation, all_tables: Sequence[CardTable], r
         "judge": [f"{headline.judge_clause(of.exam, of.own)}.", *of.judge],
         "principles": by_id,
         "categories": categories,
-        "measures": list(_measured(of)),
+        "measures": [figure_tables.table(title, columns) for title, columns in of.measured()],
         "groups": card_tables.selection(table, of, rows) if table else [],
-    }
-
-
-def _measured(of: Evaluation) -> Iterator[FigureTable]:
-    """Tables of what was counted: by track, over all prompts, and what is of a model as a whole."""
-    models: Mapping[str, Mapping[str, Any]] = {role: {**figures} for role, figures in of.models.items()}
-    more = {role: {key: each for key, each in figures.items() if key not in KNOWN} for role, figures in models.items()}
-    for track in TRACKS:
-        columns = {
-            role: {
-                **_unwrapped(figures.get(track, {})),
-                **{key: each[track] for key, each in more[role].items() if _by_track(each, track)},
-            }
-            for role, figures in models.items()
-        }
-        if any(columns.values()):
-            yield figure_tables.table(f"Answers to {headline.NAMES[track]}", columns)
-    whole = {role: {key: each for key, each in some.items() if not _by_track(each)} for role, some in more.items()}
-    if any(whole.values()):
-        yield figure_tables.table("Of the models as a whole", whole)
-
-
-def _by_track(value: object, *tracks: str) -> bool:
-    """Whether a figure is given by track, and for these."""
-    return isinstance(value, dict) and bool(value) and value.keys() <= set(TRACKS) and value.keys() >= set(tracks)
-
-
-def _unwrapped(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer's figures, with those that a group of measures holds beside the others."""
-    inner = figures.get("measures")
-    return {
-        **{key: each for key, each in figures.items() if key != "measures"},
-        **(inner if isinstance(inner, dict) else {}),
     }
 
 

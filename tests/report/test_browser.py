@@ -166,6 +166,27 @@ def test_nothing_that_a_model_says_runs_or_becomes_markup(page: Path, read: Read
     read(page, look)
 
 
+def test_markup_that_got_in_all_the_same_is_stopped_by_the_policy(page: Path, tmp_path: Path, read: Reader) -> None:
+    """Should escaping ever fail: scripts, handlers, addresses and styles of others, and our own script writing markup."""
+    let_in = HOSTILE.removeprefix("</script>").partition("<meta")[0]
+    text = page.read_text(encoding="utf-8").replace("<main ", f"{let_in}<main ", 1)
+    (tmp_path / "let-in.html").write_text(text, encoding="utf-8")
+
+    async def look(tab: browser.Tab) -> None:
+        assert await tab.ready() == "yes"
+        assert (
+            await tab.value("document.querySelectorAll('img[onerror], svg[onload], a[href^=javascript]').length") == 3
+        )
+        await tab.value("document.querySelector('a[href^=javascript]').click()")
+        write = "(() => { try { document.body.innerHTML += '<b>x</b>' } catch (error) { return error.name } })()"
+        assert await tab.value(write) == "TypeError"
+        assert await tab.value("document.documentElement.dataset.taken || 0") == 0
+        assert await tab.value("getComputedStyle(document.querySelector('main')).display") == "block"
+        assert any("Content Security Policy" in each for each in tab.said)
+
+    read(tmp_path / "let-in.html", look, quiet=False)
+
+
 def test_rows_are_searched_filtered_sorted_paged_and_sent_on(page: Path, read: Reader) -> None:
     """By hand and by keyboard; the address alone brings another reader to the same row."""
 

@@ -50,6 +50,7 @@ def lead(page: str) -> str:
 
 
 def test_an_evaluation_of_before_has_its_tracks_and_its_principles_counted_from_the_votes(run: Path) -> None:
+    change(run / "evaluate" / "metrics.json", lambda figures: figures["dpo"]["compared"]["all"].pop("principles", None))
     page = page_of(run)
     assert "on red-team prompts" in lead(page) and "on helpful prompts" in lead(page)
     assert "the judge has not been examined" in lead(page)
@@ -98,8 +99,8 @@ def test_what_an_evaluation_says_now_stands_on_the_page(run: Path) -> None:
                 "says": "",
             }
         }
-        dpo["all"]["measures"] = {"over_refusal": {"value": 0.31, "low": 0.2, "high": 0.44, "of": 50}}
-        dpo["growth"] = {"all": {"emoji": {"first": 0.1, "value": 0.4, "change": 0.3, "low": 0.2, "high": 0.41}}}
+        dpo["all"]["candour"] = {"over_hedging": {"value": 0.31, "low": 0.2, "high": 0.44, "of": 50}}
+        dpo["drift"] = {"all": {"emoji": {"first": 0.1, "value": 0.4, "change": 0.3, "low": 0.2, "high": 0.41}}}
 
     change(run / "evaluate" / "metrics.json", alter)
     accuracy = {"value": 0.66, "low": 0.6, "high": 0.71, "of": 300}
@@ -119,7 +120,7 @@ def test_what_an_evaluation_says_now_stands_on_the_page(run: Path) -> None:
         "31% (20–44) of 50",
     ):
         assert words in page, words
-    assert "growth: emoji" in page and "it chose the same &lt;i&gt;position&lt;/i&gt;" in page
+    assert "drift: emoji" in page and "it chose the same &lt;i&gt;position&lt;/i&gt;" in page
 
 
 def test_a_judge_that_is_one_of_the_models_is_told(run: Path) -> None:

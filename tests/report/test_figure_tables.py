@@ -18,6 +18,7 @@ def test_figures_of_any_name_become_rows() -> None:
                 "answers": 1200,
                 "over_refusal": {"value": None, "low": 0.0, "high": 1.0},
                 "growth": {"emoji": {"first": 0.1, "value": 0.4, "change": 0.3, "low": 0.2, "high": 0.41}},
+                "score": {"value": 0.5, "stderr": 0.25},
                 "flag": True,
                 "list": [1, 2],
             },
@@ -27,6 +28,7 @@ def test_figures_of_any_name_become_rows() -> None:
     assert rows["answers"] == ["60", "1,200"]
     assert rows["over refusal"] == ["31% (20–44) of 50", "–"]
     assert rows["growth: emoji"] == ["–", "0.1 → 0.4, a change of +0.3 (+0.2 to +0.41)"]
+    assert rows["score"] == ["–", "0.5 ± 0.25"]
     assert rows["flag"] == ["–", "yes"]
     assert "list" not in rows
 

@@ -115,6 +115,9 @@ function explorer(book, rows) {
       part("track").dataset.of = of.name;
       const distinct = (values) => [...new Set(values)].filter((value) => value).sort();
       const title = (id) => (principles[id] ? principles[id].title : id);
+      const table = part("body").closest("table");
+      table.classList.toggle("without-principle", !of.rows.some((row) => row.principles.length));
+      table.classList.toggle("without-sure", !of.rows.some((row) => row.sure !== null));
       choices("track", distinct(of.rows.map((row) => row.track)));
       choices("outcome", distinct(of.rows.flatMap((row) => row.outcomes)));
       choices("principle", distinct(of.rows.flatMap((row) => row.principles)), title);

@@ -1,10 +1,10 @@
 // What happens when the page is opened, and when it is printed.
 
-/** Unfolds everything for the printer, in the colors of paper, and folds it again behind it. */
+/** Unfolds everything but tables of curves for the printer, in the colors of paper, and folds it again behind it. */
 function printing(drawAll) {
   let folded = [];
   window.addEventListener("beforeprint", () => {
-    folded = [...document.querySelectorAll("details:not([open])")];
+    folded = [...document.querySelectorAll("details:not([open])")].filter((each) => !each.closest("figcaption"));
     folded.forEach((each) => { each.open = true; });
     document.documentElement.classList.add("paper");
     drawAll();
