@@ -6,7 +6,6 @@ from typing import TypedDict
 from constitution.visible import visible
 
 INTERVAL = ("value", "low", "high")
-CHANGE = ("first", "value", "change", "low", "high")
 
 
 class FigureTable(TypedDict):
@@ -59,16 +58,23 @@ def plain(value: object) -> str | None:
 def _interval(value: Mapping[str, object]) -> str:
     """A share or an amount with its 95% interval or its standard error, or one that changed; empty where it is none."""
     numbers = {key: each for key, each in value.items() if isinstance(each, int | float) and not isinstance(each, bool)}
-    if all(key in numbers for key in CHANGE):
-        first, now, *change = (numbers[key] for key in CHANGE)
-        return f"{first:.3g} → {now:.3g}, a change of {change[0]:+.3g} ({change[1]:+.3g} to {change[2]:+.3g})"
     if "stderr" in numbers and "value" in numbers:
         return f"{numbers['value']:.3g} ± {numbers['stderr']:.2g}"
     if not all(key in value for key in INTERVAL):
         return ""
-    if any(key not in numbers for key in INTERVAL):
+    if "value" not in numbers:
         return "–"
     of = f" of {plain(value['of'])}" if "of" in numbers else ""
-    if all(0 <= numbers[key] <= 1 for key in INTERVAL):
+    if "first" in numbers and "change" in numbers:
+        change = f"{numbers['first']:.3g} → {numbers['value']:.3g}, a change of {numbers['change']:+.3g}"
+        return f"{change} ({_ends(numbers, '+.3g')}){of}"
+    if "low" in numbers and "high" in numbers and all(0 <= numbers[key] <= 1 for key in INTERVAL):
         return f"{100 * numbers['value']:.0f}% ({100 * numbers['low']:.0f}–{100 * numbers['high']:.0f}){of}"
-    return f"{numbers['value']:.3g} ({numbers['low']:.3g} to {numbers['high']:.3g}){of}"
+    return f"{numbers['value']:.3g} ({_ends(numbers, '.3g')}){of}"
+
+
+def _ends(numbers: Mapping[str, float], form: str) -> str:
+    """The ends of an interval, where there is one."""
+    if "low" not in numbers or "high" not in numbers:
+        return "too few for an interval"
+    return f"{numbers['low']:{form}} to {numbers['high']:{form}}"

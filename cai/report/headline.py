@@ -11,6 +11,7 @@ from typing import Literal
 from cai.judge.exam_result import ExamResult
 from cai.judge.wins import JudgedWins
 from cai.store.ledger import Wins
+from constitution.wording import count
 
 Finding = Literal["won", "lost", "nothing", "undecided"]
 NAMES = {"redteam": "red-team prompts", "helpful": "helpful prompts", "all": "all prompts"}
@@ -111,12 +112,12 @@ def _marks(exam: ExamResult) -> str:
     accuracy = exam["accuracy"]
     if accuracy["value"] is None:
         return "the judge's exam had nothing to be right about, so this is its opinion and no more"
-    share = f"{100 * accuracy['value']:.0f}% ({_end(accuracy['low'])}–{_end(accuracy['high'])}) of {accuracy['of']} pairs right"
+    share = f"{100 * accuracy['value']:.0f}% ({_end(accuracy['low'])}–{_end(accuracy['high'])}) of {count(accuracy['of'], 'pair')} right"
     if passed(exam):
         return f"the judge is better than a coin ({share})"
     if accuracy["high"] < 0.5:
         return f"the judge is worse than a coin ({share}), so nothing can be told of the answers"
-    return f"the judge is no better than a coin ({share}), so nothing can be told of the answers"
+    return f"the judge is no better than a coin, or the pairs too few to tell ({share}), so nothing can be told of the answers"
 
 
 def passed(exam: ExamResult) -> bool:

@@ -19,6 +19,8 @@ def test_figures_of_any_name_become_rows() -> None:
                 "over_refusal": {"value": None, "low": 0.0, "high": 1.0},
                 "growth": {"emoji": {"first": 0.1, "value": 0.4, "change": 0.3, "low": 0.2, "high": 0.41}},
                 "score": {"value": 0.5, "stderr": 0.25},
+                "few": {"value": 0.4, "low": None, "high": None, "of": 5},
+                "moved": {"first": 0.0, "value": 0.4, "change": 0.4, "low": None, "high": None},
                 "flag": True,
                 "list": [1, 2],
             },
@@ -29,6 +31,8 @@ def test_figures_of_any_name_become_rows() -> None:
     assert rows["over refusal"] == ["31% (20–44) of 50", "–"]
     assert rows["growth: emoji"] == ["–", "0.1 → 0.4, a change of +0.3 (+0.2 to +0.41)"]
     assert rows["score"] == ["–", "0.5 ± 0.25"]
+    assert rows["few"] == ["–", "0.4 (too few for an interval) of 5"]
+    assert rows["moved"] == ["–", "0 → 0.4, a change of +0.4 (too few for an interval)"]
     assert rows["flag"] == ["–", "yes"]
     assert "list" not in rows
 
