@@ -112,7 +112,8 @@ def _marks(exam: ExamResult) -> str:
     accuracy = exam["accuracy"]
     if accuracy["value"] is None:
         return "the judge's exam had nothing to be right about, so this is its opinion and no more"
-    share = f"{100 * accuracy['value']:.0f}% ({_end(accuracy['low'])}–{_end(accuracy['high'])}) of {count(accuracy['of'], 'pair')} right"
+    ends = f"{_end(accuracy['low'])}–{_end(accuracy['high'])}"
+    share = f"{100 * accuracy['value']:.0f}% ({ends}) of {count(accuracy['of'], 'pair')} right"
     if passed(exam):
         return f"the judge is better than a coin ({share})"
     if accuracy["high"] < 0.5:

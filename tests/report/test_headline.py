@@ -80,7 +80,7 @@ def test_no_sentence_prefers_a_model_whose_interval_holds_one_half(seed: int) ->
         (
             exam(155, 300),
             [],
-            "the judge is no better than a coin, or the pairs too few to tell (52% (46–57) of 300 pairs right), so nothing can be told",
+            "the judge is no better than a coin, or the pairs too few to tell (52% (46–57) of 300 pairs right), so nothing",
         ),
         (exam(100, 300), [], "the judge is worse than a coin"),
         (exam(198, 300), ["dpo"], "the judge judged its own answers (dpo)"),
