@@ -23,6 +23,7 @@ from cai.store.run_folder import RunNote, former_constitution, run_note
 from cai.store.stage import Stage
 from constitution import diff
 from constitution import read as reading
+from constitution.model import Principle
 from constitution.source import InputError
 from constitution.visible import visible
 from constitution.wording import count
@@ -55,7 +56,7 @@ def of_run(folder: Path, name: str, stages: list[StageState], rows: int) -> tupl
         "spent": spent_line(folder),
         "blocks": blocks,
         "settings": [figure_tables.table(name, {"setting": block}) for name, block in blocks.items()],
-        "principles": _principles(folder, run),
+        "principles": _principles(folder, run, stages),
         "evaluations": [_evaluation(folder / of.name, of, all_tables, rows) for of in found],
         "sets": _sets(folder, stages),
         "rounds": _rounds(stages),
@@ -106,16 +107,24 @@ def _blocks(folder: Path, stages: Sequence[StageState]) -> Mapping[str, Mapping[
     return {name: note["block"] for name, note in begun.items() if note and note["block"]}
 
 
-def _principles(folder: Path, run: RunNote) -> dict[str, dict[str, str]]:
-    """Title and words of each principle; titles alone where the run no longer has its constitution."""
-    texts: dict[str, str] = {}
-    with suppress(InputError):
-        for id, principle in former_constitution(folder, run["constitution_digest"]).by_id.items():
-            asked = {"judging": principle.judgment, "criticising": principle.critique, "revising": principle.revision}
-            texts[id] = visible("\n".join(f"{use}: {text}" for use, text in asked.items() if text))
-    return {
-        visible(id): {"title": visible(title), "text": texts.get(id, "")} for id, title in run["principles"].items()
-    }
+def _principles(folder: Path, run: RunNote, stages: Sequence[StageState]) -> dict[str, dict[str, str]]:
+    """Title and words of each principle, of the run and of stages that had another constitution.
+
+    Titles alone where the run no longer has its constitution.
+    """
+    principles = {visible(id): {"title": visible(title), "text": ""} for id, title in run["principles"].items()}
+    begun = [note for each in stages if (note := Stage(folder / each["name"]).begun)]
+    for digest in dict.fromkeys([run["constitution_digest"], *(note["constitution"] for note in begun)]):
+        with suppress(InputError):
+            for id, principle in former_constitution(folder, digest).by_id.items():
+                known = principles.setdefault(visible(id), {"title": visible(principle.title), "text": ""})
+                known["text"] = known["text"] or _words(principle)
+    return principles
+
+
+def _words(principle: Principle) -> str:
+    asked = {"judging": principle.judgment, "criticising": principle.critique, "revising": principle.revision}
+    return visible("\n".join(f"{use}: {text}" for use, text in asked.items() if text))
 
 
 def _evaluation(folder: Path, of: Evaluation, all_tables: Sequence[CardTable], rows: int) -> View:

@@ -11,6 +11,7 @@ import report_page
 from cai.cli import app
 from cai.errors import RunError, UserError
 from cai.report.page import write_report, write_reports
+from constitution.load import digest, load
 
 ROWS = 40
 
@@ -128,6 +129,18 @@ def test_what_an_evaluation_says_now_stands_on_the_page(run: Path) -> None:
     ):
         assert words in page, words
     assert "drift: emoji" in page and "it chose the same &lt;i&gt;position&lt;/i&gt;" in page
+
+
+def test_a_principle_s_words_are_those_of_the_constitution_that_the_evaluation_had(run: Path) -> None:
+    text = "name: c\nprinciples:\n  - {id: harm, critique: C., revision: R., judgment: 'Which <does> least harm?'}\n"
+    (run / "constitutions").mkdir()
+    (run / "constitutions" / "own.yaml").write_text(text)
+    key = digest(load(run / "constitutions" / "own.yaml"))
+    (run / "constitutions" / "own.yaml").rename(run / "constitutions" / f"{key}.yaml")
+    assert "least harm?" not in page_of(run)
+    change(run / "evaluate" / "begun.json", lambda begun: begun.update({"constitution": key}))
+    rows = page_of(run).partition("Wins by the principle")[2].partition("</table>")[0]
+    assert "“Least harm”" in rows and "judging: Which &lt;does&gt; least harm?" in rows
 
 
 def test_a_judge_that_is_one_of_the_models_is_told(run: Path) -> None:
