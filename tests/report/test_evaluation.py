@@ -20,7 +20,7 @@ ROWS = 40
 def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose evaluation says no more than those of before did."""
     folder = tmp_path_factory.mktemp("before") / "run"
-    report_page.made(folder, ROWS, 12, report_page.Words([Path(__file__)]))
+    report_page.made(folder, ROWS, 12, report_page.Words([Path(report_page.__file__)]))
     return folder
 
 
