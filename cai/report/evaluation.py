@@ -4,17 +4,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from cai.errors import RunError
+from cai.judge.bouts import Rating
+from cai.judge.exam_result import ExamResult
 from cai.judge.statistics import wilson
 from cai.report import cards, headline
-from cai.report.headline import Exam, Match, WinsByWhat
+from cai.report.headline import Match
 from cai.report.packing import ROWS, drawn
-from cai.report.summary import evaluated
+from cai.report.summary import evaluated, judged
 from cai.stages.evaluate import EvaluatedModel
-from cai.store.files import read_form
-from cai.store.form import Count
 from cai.store.ledger import Wins
 from cai.store.rows import Answers, Preference, Vote
 from cai.store.run_folder import RunNote
@@ -23,33 +23,6 @@ from cai.store.stage import Stage
 TRACKS = ("redteam", "helpful", "all")
 KNOWN = (*TRACKS, "against", "compared", "versus", "rating", "self_judged")
 """Keys of an evaluated model that have places of their own on the page."""
-
-
-class Rating(TypedDict, total=False):
-    """Points above the model compared with, and their interval; None where an end is open."""
-
-    elo: float | None
-    low: float | None
-    high: float | None
-    comparisons: Count
-    says: str
-
-
-class Comparisons(TypedDict, total=False):
-    """What an evaluation says of a model beside its answers' figures; of a run of before, part of it."""
-
-    against: str
-    compared: dict[str, WinsByWhat]
-    versus: dict[str, dict[str, WinsByWhat]]
-    rating: dict[str, Rating]
-    self_judged: bool
-
-
-class JudgeNote(TypedDict, total=False):
-    """What an evaluation says of its judge, see ``judge.json``."""
-
-    exam: Exam
-    says: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +42,7 @@ class Evaluation:
     matches: Sequence[Match]
     against: str
     ratings: Mapping[str, Mapping[str, Rating]]
-    exam: Exam | None
+    exam: ExamResult | None
     own: Sequence[str]
     judge: Sequence[str]
 
@@ -126,17 +99,16 @@ def of_stage(folder: Path, run: RunNote) -> Evaluation:
     Raises:
         RunError: its figures are gone, or damaged.
     """
-    models = evaluated(folder)
-    more = read_form(folder / "metrics.json", dict[str, Comparisons]) or {}
-    note: JudgeNote = read_form(folder / "judge.json", JudgeNote) or {}
-    against = next((of["against"] for of in more.values() if "against" in of), next(iter(models)))
-    matches = sorted(_matches(more), key=lambda match: match.other != against)
-    own = [role for role, of in more.items() if of.get("self_judged")] or _own(folder, run, list(models))
-    ratings = {role: of["rating"] for role, of in more.items() if "rating" in of}
-    return Evaluation(folder.name, models, matches, against, ratings, note.get("exam"), own, note.get("says", []))
+    models, note = evaluated(folder), judged(folder)
+    against = next((of["against"] for of in models.values() if "against" in of), next(iter(models)))
+    matches = sorted(_matches(models), key=lambda match: match.other != against)
+    own = [role for role, of in models.items() if of.get("self_judged")] or _own(folder, run, list(models))
+    ratings = {role: of["rating"] for role, of in models.items() if "rating" in of}
+    exam, says = (note.get("exam"), note["says"]) if note else (None, [])
+    return Evaluation(folder.name, models, matches, against, ratings, exam, own, says)
 
 
-def _matches(models: Mapping[str, Comparisons]) -> Iterator[Match]:
+def _matches(models: Mapping[str, EvaluatedModel]) -> Iterator[Match]:
     for role, of in models.items():
         pairs = of.get("versus") or ({of["against"]: of["compared"]} if "compared" in of and "against" in of else {})
         for other, tracks in pairs.items():

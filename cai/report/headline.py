@@ -6,49 +6,15 @@ ones, each for itself: of twenty comparisons of equal models, one is expected to
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal
 
-from cai.store.form import Count, Share
+from cai.judge.exam_result import ExamResult
+from cai.judge.wins import JudgedWins
 from cai.store.ledger import Wins
 from constitution.wording import count
 
 Finding = Literal["won", "lost", "nothing", "undecided"]
 NAMES = {"redteam": "red-team prompts", "helpful": "helpful prompts", "all": "all prompts"}
-
-
-class Accuracy(TypedDict):
-    """How often a judge agreed with people, with its interval."""
-
-    value: Share | None
-    low: Share
-    high: Share
-    of: Count
-
-
-class Exam(TypedDict):
-    """A judge's marks on pairs that people compared; ``data`` names them."""
-
-    data: str
-    pairs: Count
-    accuracy: Accuracy
-    by_track: NotRequired[dict[str, Accuracy]]
-
-
-class LengthControlled(TypedDict, total=False):
-    """The share of wins that there would be at equal lengths; ``says`` why there is none."""
-
-    win_rate: float | None
-    low: float
-    high: float
-    says: str
-
-
-class WinsByWhat(Wins, total=False):
-    """Wins, also by principle and by category, and with the length of answers taken out of account."""
-
-    principles: dict[str, Wins]
-    categories: dict[str, Wins]
-    length_controlled: LengthControlled
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +23,7 @@ class Match:
 
     role: str
     other: str
-    tracks: Mapping[str, WinsByWhat]
+    tracks: Mapping[str, JudgedWins]
 
     def tracks_told(self) -> list[str]:
         """The tracks, or all prompts where there are none."""
@@ -130,7 +96,7 @@ def _rest(match: Match) -> str:
     return f", of the {decided} of {compared} comparisons that had a winner" if 0 < decided < compared / 2 else ""
 
 
-def judge_clause(exam: Exam | None, own: Sequence[str]) -> str:
+def judge_clause(exam: ExamResult | None, own: Sequence[str]) -> str:
     """How far a judge is to be believed.
 
     Args:
@@ -142,7 +108,7 @@ def judge_clause(exam: Exam | None, own: Sequence[str]) -> str:
     return "; ".join(clauses)
 
 
-def _marks(exam: Exam) -> str:
+def _marks(exam: ExamResult) -> str:
     accuracy = exam["accuracy"]
     if accuracy["value"] is None:
         return "the judge's exam had nothing to be right about, so this is its opinion and no more"
@@ -155,12 +121,12 @@ def _marks(exam: Exam) -> str:
     return f"the judge is no better than a coin, or the pairs too few to tell ({share}), so nothing can be told of the answers"
 
 
-def passed(exam: Exam) -> bool:
+def passed(exam: ExamResult) -> bool:
     """Whether a judge is better than a coin."""
     return exam["accuracy"]["value"] is not None and exam["accuracy"]["low"] > 0.5
 
 
-def lines(matches: Iterable[Match], exam: Exam | None, own: Sequence[str]) -> Iterator[str]:
+def lines(matches: Iterable[Match], exam: ExamResult | None, own: Sequence[str]) -> Iterator[str]:
     """A sentence for each match, each with its judge: none can be quoted without it.
 
     A judge that failed its exam comes first: what it preferred is then no news of the models.

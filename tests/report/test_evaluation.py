@@ -105,11 +105,18 @@ def test_what_an_evaluation_says_now_stands_on_the_page(run: Path) -> None:
 
     change(run / "evaluate" / "metrics.json", alter)
     accuracy = {"value": 0.66, "low": 0.6, "high": 0.71, "of": 300}
+    judge = {
+        "judges": {},
+        "method": "cot",
+        "constitution": "c",
+        "principles": [],
+        "against": "policy",
+        "compared": 9,
+        "undecided": 0.1,
+    }
     exam = {"data": "hh.jsonl", "pairs": 300, "accuracy": accuracy, "by_track": {}, "where": "here"}
-    change(
-        run / "evaluate" / "judge.json",
-        lambda note: note.update({"exam": exam, "says": ["it chose the same <i>position</i>"]}),
-    )
+    says = ["it chose the same <i>position</i>"]
+    change(run / "evaluate" / "judge.json", lambda note: note.update(judge | {"exam": exam, "says": says}))
     page = page_of(run)
     assert "the judge is better than a coin (66% (60–71) of 300 pairs right)" in lead(page)
     for words in (

@@ -5,8 +5,9 @@ from typing import Any, cast
 
 import pytest
 
+from cai.judge.exam_result import ExamResult
 from cai.judge.statistics import wilson
-from cai.report.headline import Exam, Match, finding, judge_clause, lines, sentence
+from cai.report.headline import Match, finding, judge_clause, lines, sentence
 from cai.store.ledger import Wins
 
 
@@ -25,9 +26,15 @@ def wins(won: int, decided: int, compared: int | None = None) -> Wins:
     }
 
 
-def exam(right: int, of: int) -> Exam:
+def exam(right: int, of: int) -> ExamResult:
     low, high = wilson(right, of)
-    return {"data": "pairs.jsonl", "pairs": of, "accuracy": {"value": right / of, "low": low, "high": high, "of": of}}
+    return {
+        "data": "pairs.jsonl",
+        "pairs": of,
+        "accuracy": {"value": right / of, "low": low, "high": high, "of": of},
+        "by_track": {},
+        "where": "here",
+    }
 
 
 def test_each_track_is_told_by_itself() -> None:
@@ -79,7 +86,7 @@ def test_no_sentence_prefers_a_model_whose_interval_holds_one_half(seed: int) ->
         (exam(198, 300), ["dpo"], "the judge judged its own answers (dpo)"),
     ],
 )
-def test_no_sentence_stands_without_how_good_its_judge_is(marks: Exam | None, own: list[str], words: str) -> None:
+def test_no_sentence_stands_without_how_good_its_judge_is(marks: ExamResult | None, own: list[str], words: str) -> None:
     assert words in judge_clause(marks, own)
     for line in lines([Match("dpo", "policy", {"all": wins(150, 200)})] * 2, marks, own):
         assert words[1:] in line
@@ -87,7 +94,7 @@ def test_no_sentence_stands_without_how_good_its_judge_is(marks: Exam | None, ow
 
 def test_a_judge_whose_exam_had_no_right_answers_is_not_examined() -> None:
     empty: Any = {"data": "d", "pairs": 0, "accuracy": {"value": None, "low": 0.0, "high": 1.0, "of": 0}}
-    assert "nothing to be right about" in judge_clause(cast("Exam", empty), [])
+    assert "nothing to be right about" in judge_clause(cast("ExamResult", empty), [])
 
 
 def test_a_judge_that_failed_comes_before_what_it_preferred() -> None:
