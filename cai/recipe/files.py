@@ -76,7 +76,9 @@ class Files:
             if place.endswith(".py") and (file := self.file((*keys, number), place)):
                 entry = {**entry, "task": f"{file.resolve()}{name and '@'}{name}"}
             label = entry.get("as") or re.sub(r"[^a-z0-9_-]+", "-", (name or Path(place).stem).lower()).strip("-")
-            if label in (each.label for each in tasks):
+            if not label:
+                self.wrong((*keys, number), "its name has no letter or digit for a folder; give it one with `as:`")
+            elif label in (each.label for each in tasks):
                 self.wrong(
                     (*keys, number), f'there is already a task "{label}"; give this one a name of its own with `as:`'
                 )

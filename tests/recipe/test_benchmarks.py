@@ -30,6 +30,7 @@ def files(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write("s.yaml", '- {say: ["It is."]}')
     write("mine.py", "from inspect_ai import task\n\n@task\ndef one(a=1): ...\n\n@task\ndef two(): ...\n")
     write("empty.py", "")
+    write("日本.py", "from inspect_ai import task\n\n@task\ndef one(): ...\n")
     write("rows.csv", "q\n1\n")
 
 
@@ -67,6 +68,7 @@ def test_tasks_have_labels_and_their_files_are_found(write: Write, tmp_path: Pat
         ({"tasks": ["gone.py@one"]}, "there is no file gone.py"),
         ({"tasks": ["empty.py"]}, "has no function with Inspect's decorator @task"),
         ({"tasks": ["mine.py"]}, "has several tasks; name one: mine.py@one, mine.py@two"),
+        ({"tasks": ["日本.py"]}, "its name has no letter or digit for a folder; give it one with `as:`"),
         ({"tasks": ["mine.py@on"]}, 'has no task "on"; did you mean "one"?'),
         ({"tasks": ["inspect_evals/cards", "inspect_evals/cards"]}, 'there is already a task "cards"'),
         (
