@@ -77,7 +77,8 @@ class Structured(Mute):
         decision = self.decides(request.messages[-2]["content"])
         if isinstance(decision, Exception):
             raise decision
-        return Reply((Sample(str(decision)),), tokens_in=9, tokens_out=1)
+        sample = decision if isinstance(decision, Sample) else Sample(str(decision))
+        return Reply((sample,), tokens_in=9, tokens_out=1)
 
 
 class Thinker(Scripted):
@@ -244,6 +245,7 @@ def test_who_refuses_or_is_cut_off_is_not_asked_again(says: str, counted: str) -
         ("None", "undecided"),
         ("C", "unread"),
         ("I'm sorry, I can't say.", "refused"),
+        (Sample("A", finish="content_filter"), "refused"),
         (RowError("context_too_long", "5000 tokens"), "unread"),
     ],
 )

@@ -107,11 +107,13 @@ async def _decided(request: Request, form: Form, ask: Ask) -> SampleReading:
     except RowError:
         return SampleReading(why=UNREAD)
     text, finish = reply.texts[0].strip(), reply.finishes[0]
+    if finish == "content_filter":
+        return SampleReading(why="refused")
     if text == request.options[-1]:
         return SampleReading(why="undecided")
     if text in form.choices:
         return SampleReading(text, structured=True)
-    return SampleReading(why="refused" if finish == "content_filter" or read.is_refusal(text) else UNREAD)
+    return SampleReading(why="refused" if read.is_refusal(text) else UNREAD)
 
 
 def _both(form: Form) -> tuple[Form, Form]:
