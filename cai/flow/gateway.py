@@ -63,7 +63,7 @@ class Gateway:
             return _refusal(401, "the key is not this server's", "invalid_api_key")
         try:
             name, asked = self._read(await request.json())
-        except ValueError as error:
+        except (ValueError, LookupError, RecursionError) as error:  # no JSON, in no known encoding, or without end
             self.refused["unfit_request"] += 1
             return _refusal(400, str(error), "unfit_request")
         try:
@@ -86,7 +86,7 @@ class Gateway:
 
     def _read(self, body: Any) -> tuple[str, Request]:
         """The name under which a model is asked, and what; raises ValueError where that cannot be."""
-        if not isinstance(body, dict) or body.get("model") not in self.asks:
+        if not isinstance(body, dict) or body.get("model") not in list(self.asks):
             raise UnfitBody(f"there is no model of this name; there are: {', '.join(self.asks)}")
         return body["model"], chat_body.read(body, self.most, self.asks[body["model"]].model.format)
 

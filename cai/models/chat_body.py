@@ -76,7 +76,7 @@ def _conversation(data: object) -> tuple[list[Message], str]:
 
 
 def _message(data: object) -> Message:
-    if not isinstance(data, dict) or data.get("role") not in ROLES:
+    if not isinstance(data, dict) or data.get("role") not in list(ROLES):
         role = data.get("role") if isinstance(data, dict) else data
         raise UnfitBody(f"a message of the role {role!r} cannot be passed on")
     if data.get("tool_calls") or data.get("function_call"):

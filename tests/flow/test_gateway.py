@@ -91,12 +91,23 @@ def test_what_stops_a_run_is_kept_for_it(kind: type[Exception]) -> None:
     assert status == 403 and isinstance(gate.error, kind) and str(gate.error) == "the budget is spent"
 
 
-@pytest.mark.parametrize("body", ["{", "7", "[1]"])
-def test_what_is_no_body_is_no_traceback(body: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("{", "application/json"),
+        ("7", "application/json"),
+        ("[1]", "application/json"),
+        pytest.param("[" * 100_000, "application/json", id="deep"),
+        ("{}", "application/json; charset=nothing"),
+        ('{"model": []}', "application/json"),
+        ('{"model": "policy", "messages": [{"role": {}, "content": "a"}]}', "application/json"),
+    ],
+)
+def test_what_is_no_body_is_no_traceback(body: str, kind: str) -> None:
     gate = gateway(lambda request: "It is.")
 
     async def post() -> int:
-        headers = {"Authorization": f"Bearer {gate.key}"}
+        headers = {"Authorization": f"Bearer {gate.key}", "Content-Type": kind}
         async with serve(gate), aiohttp.ClientSession() as http:
             return (await http.post(f"{gate.url}/chat/completions", data=body, headers=headers)).status
 
