@@ -103,7 +103,8 @@ class Attempt:
         line += ["--model_args", ",".join(f"{key}={value}" for key, value in model.items())]
         line += ["--output_path", str(self.folder), "--log_samples", "--seed", str(self.seed)]
         line += ["--limit", str(self.want.limit)] if self.want.limit else []
-        for key, value in self.task.args.items():
+        here = {key: str(Path(self.task.args[key]).resolve()) for key in self.task.args.keys() & {"include_path"}}
+        for key, value in {**self.task.args, **here}.items():
             line += (
                 [f"--{key}"] if value is True else [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
             )

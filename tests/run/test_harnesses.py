@@ -1,12 +1,15 @@
 """What Inspect's and lm-eval's own logs say, read from their forms."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cai.errors import RunError
-from cai.run.harnesses import inspect_figures, lm_eval_figures
+from cai.flow.gateway import Gateway
+from cai.run.harnesses import Attempt, inspect_figures, lm_eval_figures
+from cai.stages.benchmarks import Benchmarks, BenchmarkTask
 
 
 def header(**results: Any) -> dict[str, Any]:
@@ -67,3 +70,12 @@ def test_a_group_of_lm_eval_has_its_own_figures_first() -> None:
     assert (reading["headline"], reading["samples"], reading["version"]) == ("mmlu/acc", 100, "2")
     assert reading["scores"]["mmlu/acc"] == {"value": 0.5, "stderr": None}
     assert reading["scores"]["algebra/acc"] == {"value": 0.25, "stderr": 0.01}
+
+
+def test_tasks_of_one_s_own_are_found_from_where_lm_eval_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = BenchmarkTask("lm_eval/mine", "mine", {"include_path": "tasks", "num_fewshot": 2})
+    attempt = Attempt("policy", task, Benchmarks(("policy",), (task,)), tmp_path / "policy" / "mine", 0)
+    line = attempt.line(Gateway({}, 1), 1)
+    assert line[line.index("--include_path") + 1] == str(tmp_path / "tasks")
+    assert line[line.index("--num_fewshot") + 1] == "2"
