@@ -220,7 +220,9 @@ def export(
     stage: Annotated[str, typer.Option(metavar="STAGE", help="Which stage; inspect takes all unless told.")] = "",
     table: Annotated[
         str,
-        typer.Option(metavar="TABLE", help="Of a stage rows, answers, votes, drops or metrics; or the run's ledger."),
+        typer.Option(
+            metavar="TABLE", help="Of a stage rows, answers, votes, harm, drops or metrics; or the run's ledger."
+        ),
     ] = "rows",
     out: Annotated[
         Path | None, typer.Option(metavar="PATH", help="A file, or inspect's folder; stdout, or RUN/logs/inspect else.")

@@ -7,6 +7,7 @@ Logs of benchmarks that Inspect wrote are copied as they are. The files are writ
 import hashlib
 import importlib
 import importlib.util
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def _subjects(folder: Path, note: StageNote) -> Iterator[Subject]:
     stage = Stage(folder / note["name"], note["name"])
     if note["kind"] in ("revise", "label", "score"):
         yield Subject(note["name"], note["kind"], stage)
-    elif note["kind"] == "evaluate":
+    elif note["kind"] in ("evaluate", "robustness"):
         for kind in ("answers", "votes"):
             for path in sorted(stage.folder.glob(f"{kind}-*")):
                 yield Subject(f"{note['name']}-{path.name}", kind, Stage(path, f"{note['name']}/{path.name}"))
@@ -176,10 +177,16 @@ def _scores(samples: list[Plain]) -> list[Plain]:
 def _write(log: Plain, subject: Subject, out: Path, number: int) -> Path:
     """A log through Inspect's own types, whole or not there."""
     inspect = importlib.import_module("inspect_ai.log")
-    title = f"{subject.title}-{number}" if number else subject.title
-    stamp = _created(subject.stage).strftime("%Y-%m-%dT%H-%M-%S+00-00")
-    path = out / f"{stamp}_{title.replace('_', '-').replace('/', '-')}_{log['eval']['eval_id'].replace('_', '-')}.eval"
+    path = path_of(log, subject, out, number)
     out.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}")
     inspect.write_eval_log(inspect.EvalLog.model_validate(log), str(aside), format="eval")
     return aside.replace(path)
+
+
+def path_of(log: Plain, subject: Subject, out: Path, number: int) -> Path:
+    """Where a log is written: in the folder itself, whatever a run's own files say that the run is called."""
+    title = f"{subject.title}-{number}" if number else subject.title
+    stamp = _created(subject.stage).strftime("%Y-%m-%dT%H-%M-%S+00-00")
+    names = (re.sub(r"[^A-Za-z0-9.-]", "-", each) for each in (title, log["eval"]["eval_id"]))
+    return out / f"{'_'.join((stamp, *names))}.eval"

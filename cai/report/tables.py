@@ -12,8 +12,10 @@ from itertools import islice
 from pathlib import Path
 
 from cai.errors import UserError
+from cai.report.robustness import robust
 from cai.report.rows import Row, drops_of, rows_of
 from cai.report.summary import benchmarked, evaluated, stages_of
+from cai.report.verification import verified
 from cai.stages import trainers
 from cai.store import audit
 from cai.store.rows import encode
@@ -21,7 +23,7 @@ from cai.store.run_folder import StageNote, run_note
 from cai.store.stage import Stage
 from constitution.source import nearest
 
-TABLES = ("rows", "answers", "votes", "drops", "metrics", "ledger")
+TABLES = ("rows", "answers", "votes", "harm", "drops", "metrics", "ledger")
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a formula begins with, in both widths."""
 
@@ -68,14 +70,25 @@ def _drops(stage: Stage, note: StageNote) -> Rows:
 
 
 def _answers(stage: Stage, note: StageNote) -> Rows:
-    """An evaluation's answers, each with the role that gave it."""
+    """Answers of an evaluation or a test of robustness, each with the role that gave it, and to which variation."""
+    return lambda: _by_role(stage, "answers", note["kind"] == "robustness")
 
-    def answers() -> Iterator[Row]:
-        for folder in sorted(stage.folder.glob("answers-*")):
-            for row in rows_of(Stage(folder)):
-                yield {"role": folder.name.removeprefix("answers-"), **row}
 
-    return answers
+def _harm(stage: Stage, note: StageNote) -> Rows:
+    """The harm of an evaluation's answers, each with the role that gave it."""
+    return lambda: _by_role(stage, "harm")
+
+
+def _by_role(stage: Stage, name: str, varied: bool = False) -> Iterator[Row]:
+    """The rows of all folders ``<name>-<role>``, or ``<name>-<role>-<variation>``."""
+    models = stage.begun["block"].get("models") if stage.begun else ()
+    roles = sorted(models if isinstance(models, list) else (), key=len, reverse=True)
+    for folder in sorted(stage.folder.glob(f"{name}-*")):
+        role = whole = folder.name.removeprefix(f"{name}-")
+        if varied:
+            role = next((each for each in roles if whole.startswith(f"{each}-")), whole)
+        about = {"role": role} | ({"variation": whole[len(role) + 1 :]} if varied else {})
+        yield from ({**about, **row} for row in rows_of(Stage(folder)))
 
 
 def _votes(stage: Stage, note: StageNote) -> Rows:
@@ -94,7 +107,7 @@ def _metrics(stage: Stage, note: StageNote) -> Rows:
     """A line for each figure of each model, or a trainer's for each step."""
 
     def figures() -> Iterator[Row]:
-        readers = {"evaluate": evaluated, "benchmarks": benchmarked}
+        readers = {"evaluate": evaluated, "benchmarks": benchmarked, "robustness": robust, "verify": verified}
         if note["kind"] in trainers():
             for _ in audit.unchanged(stage, [*stage.folder.glob("metrics.jsonl")]):
                 yield from stage.metrics()
@@ -110,6 +123,7 @@ _OF: Mapping[str, Callable[[Stage, StageNote], Rows]] = {
     "rows": _rows,
     "answers": _answers,
     "votes": _votes,
+    "harm": _harm,
     "drops": _drops,
     "metrics": _metrics,
 }

@@ -68,6 +68,43 @@ def test_votes_answers_metrics_and_the_ledger_are_tables(run: Path) -> None:
     assert [each["name"] for each in tables.table(run, "", "ledger")()][:2] == ["prompts", "revise"]
 
 
+def test_tests_of_robustness_and_exams_and_harm_are_tables(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    (tmp_path / "s.yaml").write_text(
+        '- {say: ["The rating is: 2", "No."], choose: {"0": 0.1, "2": 0.8, A: 0.7, B: 0.2}}'
+    )
+    recipe.write_text(RECIPE)
+    folder = tmp_path / "r"
+    start(load_recipe(recipe), folder, Screen(Console(quiet=True)))
+    answers = [*tables.table(folder, "robustness", "answers")()]
+    assert {(each["role"], each["variation"]) for each in answers} == {
+        *((role, name) for role in ("m", "m-2") for name in ("plain", "persona"))
+    }
+    harm = [*tables.table(folder, "evaluate", "harm")()]
+    assert {each["role"] for each in harm} == {"m", "m-2"} and all(each["scores"] for each in harm)
+    for stage in ("robustness", "verify"):
+        assert {each["model"] for each in tables.table(folder, stage, "metrics")()} == {"m", "m-2"}
+
+
+RECIPE = """
+name: r
+constitution: principles/harmless.yaml
+models: {m: {scripted: s.yaml, model: one}, m-2: {scripted: s.yaml, model: two}}
+stages:
+  - prompts: {redteam: {path: principles/prompts/redteam.jsonl, limit: 4}, heldout: 0.5}
+  - evaluate: {models: [m, m-2], judge: m, harm: m}
+  - robustness: {models: [m, m-2], variations: [persona]}
+  - verify: {models: [m, m-2]}
+"""
+
+
+@pytest.mark.parametrize("recipe", ["../../x", "a/b", "/x"])
+def test_logs_stand_in_their_folder_whatever_a_run_is_called(recipe: str, tmp_path: Path) -> None:
+    subject = inspect_logs.Subject("label", "label", Stage(tmp_path / "label"))
+    path = inspect_logs.path_of({"eval": {"eval_id": f"{recipe}-label-0"}}, subject, tmp_path, 0)
+    assert path.parent == tmp_path and path.resolve().parent == tmp_path.resolve()
+
+
 @pytest.mark.parametrize(
     ("text", "cell"),
     [
