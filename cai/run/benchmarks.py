@@ -12,8 +12,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -150,14 +150,26 @@ async def _reading(attempt: Attempt) -> tuple[Reading, Path]:
     """What the program's log says, and where it is; raises RunError."""
     if attempt.by_lm_eval:
         file = newest([*attempt.folder.rglob("results_*.json")])
-        return lm_eval_figures(read_json(file), harnesses.split(attempt.task.task)[1]), file
+        with _readable(file):
+            return lm_eval_figures(read_json(file), harnesses.split(attempt.task.task)[1]), file
     file = newest([*attempt.folder.glob("*.eval"), *attempt.folder.glob("*.json")])
     line = [sys.executable, "-P", "-m", "inspect_ai", "log", "dump", "--header-only", str(file)]
     dump = await asyncio.to_thread(subprocess.run, line, capture_output=True, text=True, cwd=attempt.data)
-    try:
+    with _readable(file, dump.stderr[-200:]):
         return inspect_figures(json.loads(dump.stdout)), file
+
+
+@contextmanager
+def _readable(file: Path, said: str = "") -> Iterator[None]:
+    """Raises RunError where a program's log is of no form that is known.
+
+    Args:
+        said: why, where the error itself tells nothing.
+    """
+    try:
+        yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"its log {file} cannot be read ({error or dump.stderr[-200:]})") from None
+        raise RunError(f"its log {file} cannot be read ({error or said})") from None
 
 
 def _figures(run: Run, attempt: Attempt, reading: Reading, gateway: Gateway) -> BenchmarkFigures:

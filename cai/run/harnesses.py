@@ -103,7 +103,7 @@ class Attempt:
         line += ["--model_args", ",".join(f"{key}={value}" for key, value in model.items())]
         line += ["--output_path", str(self.folder), "--log_samples", "--seed", str(self.seed)]
         line += ["--limit", str(self.want.limit)] if self.want.limit else []
-        here = {key: str(Path(self.task.args[key]).resolve()) for key in self.task.args.keys() & {"include_path"}}
+        here = {key: str(Path(str(self.task.args[key])).resolve()) for key in self.task.args.keys() & {"include_path"}}
         for key, value in {**self.task.args, **here}.items():
             line += (
                 [f"--{key}"] if value is True else [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
@@ -135,8 +135,11 @@ class Attempt:
     def lay_out(self) -> None:
         """Make ready the folder where the program works, with the data that is on disk; what a kill left there is made anew."""
         self.data.mkdir(parents=True, exist_ok=True)
-        for owner in (each for each in self.data.iterdir() if each.name != CACHES):
-            shutil.rmtree(owner)
+        for left in (each for each in self.data.iterdir() if each.name != CACHES):
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()  # a program may write files where it works
         for name, source in self.want.data.items():
             if "://" in name:
                 self._cache(name, Path(str(source)))

@@ -79,3 +79,13 @@ def test_tasks_of_one_s_own_are_found_from_where_lm_eval_works(tmp_path: Path, m
     line = attempt.line(Gateway({}, 1), 1)
     assert line[line.index("--include_path") + 1] == str(tmp_path / "tasks")
     assert line[line.index("--num_fewshot") + 1] == "2"
+
+
+def test_what_programs_left_where_they_worked_is_in_nobody_s_way(tmp_path: Path) -> None:
+    task = BenchmarkTask("lm_eval/mine", "mine")
+    attempt = Attempt("policy", task, Benchmarks(("policy",), (task,)), tmp_path / "policy" / "mine", 0)
+    (attempt.data / "folder").mkdir(parents=True)
+    (attempt.data / "file").touch()
+    (attempt.data / "link").symlink_to(tmp_path)
+    attempt.lay_out()
+    assert not [*attempt.data.iterdir()] and tmp_path.is_dir()

@@ -1,4 +1,4 @@
-"""``lm_eval run``, as far as a run calls it; the task ``hellaswag`` asks for likelihoods."""
+"""``lm_eval run``, as far as a run calls it; ``hellaswag`` asks for likelihoods, ``formless`` has no figures."""
 
 import json
 import os
@@ -30,6 +30,8 @@ results = {
     "versions": {"ifeval": 4.0},
     "n-samples": {"ifeval": {"original": 541, "effective": 1}},
 }
+if options["--tasks"] == "formless":
+    results = {"results": {"formless": 1}, "n-samples": {}}
 folder = Path(options["--output_path"]) / model["model"]
 folder.mkdir(parents=True)
 (folder / "results_2026-01-01T00-00-00.json").write_text(json.dumps(results))
