@@ -45,4 +45,4 @@ def _write(lines: Iterator[str], out: Path | None) -> None:
         if sys.stdout.isatty():
             line(each)
         else:
-            sys.stdout.write(f"{each}\n")
+            sys.stdout.buffer.write(f"{each}\n".encode())  # as a file has it, whatever the terminal's encoding

@@ -20,6 +20,8 @@ BATCH_SHARE = 0.5
 """What batches cost of it, at OpenAI and Anthropic."""
 FRAME = 64
 """Tokens at the most that a template puts around a conversation, and around each of its messages."""
+BINDING = 1000
+"""Tokens at the most by which a server tells a model of a form or a tool that it is bound to."""
 
 
 def cost(price: Price, tokens: Sequence[int]) -> float:
@@ -52,6 +54,7 @@ def most(price: Price, request: Request, model: Model, density: float = 1.0) -> 
         density: tokens of a byte at the most.
     """
     tokens_in = math.ceil(size(request) * density) + FRAME * (1 + len(request.messages))
+    tokens_in += BINDING + len(str(request.options).encode()) if request.options else 0
     out = 0 if request.score else 1 if request.choices else request.max_tokens
     if out > 1 and (thought := _thought(request, model)):
         tokens_in, out = 2 * tokens_in + thought, 2 * out + thought

@@ -82,7 +82,8 @@ def _harm(stage: Stage, note: StageNote) -> Rows:
 def _by_role(stage: Stage, name: str, varied: bool = False) -> Iterator[Row]:
     """The rows of all folders ``<name>-<role>``, or ``<name>-<role>-<variation>``."""
     models = stage.begun["block"].get("models") if stage.begun else ()
-    roles = sorted(models if isinstance(models, list) else (), key=lambda each: len(str(each)), reverse=True)
+    names = [each for each in models if isinstance(each, str)] if isinstance(models, list) else []
+    roles = sorted(names, key=len, reverse=True)
     for folder in sorted(stage.folder.glob(f"{name}-*")):
         role = whole = folder.name.removeprefix(f"{name}-")
         if varied:

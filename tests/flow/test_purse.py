@@ -33,6 +33,10 @@ def test_no_request_costs_more_than_was_set_aside(text: str) -> None:
     """A token is one byte at the least, whatever the language."""
     asked = Request(({"role": "user", "content": text},), n=3, max_tokens=50)
     assert most(PRICE, asked, MODEL) >= cost(PRICE, (3 * len(text.encode()), 0, 3 * 50))
+    bound = replace(
+        ASKED, options=("A", "B", "None"), max_tokens=10
+    )  # by a tool, of which a server tells in its own words
+    assert most(PRICE, bound, MODEL) >= cost(PRICE, (800, 0, 10))
     verdict = replace(ASKED, choices=("A", "B"), begin="(", thought=text)
     assert most(PRICE, verdict, MODEL) >= cost(PRICE, (len(text.encode()), 0, 1))
 

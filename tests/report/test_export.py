@@ -4,6 +4,9 @@ import csv
 import io
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -150,6 +153,12 @@ def test_the_command_writes_to_a_file_or_a_pipe(
     assert [json.loads(line)["id"] for line in piped.stdout.splitlines()] == ["rt-violence-02", "rt-violence-03"]
     wrong = cai("export", run, "--to", "xls")
     assert wrong.returncode == 2 and 'there is no "xls"' in wrong.stderr
+
+
+def test_a_pipe_gets_what_a_file_would_whatever_the_terminal_s_encoding() -> None:
+    line = [sys.executable, "-c", "from cai.cli.export import _write; _write(iter(['naïve 麦']), None)"]
+    out = subprocess.run(line, env={**os.environ, "PYTHONIOENCODING": "ascii:backslashreplace"}, capture_output=True)
+    assert out.stdout.decode() == "naïve 麦\n"
 
 
 def draft(text: str, **more: Any) -> Draft:
