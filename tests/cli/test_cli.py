@@ -32,7 +32,10 @@ def done(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "scripted"))
 
 
-@pytest.mark.parametrize("command", ["run", "check", "test", "try", "diff", "status", "show", "report", "init", "chat", "measure", "verify", "export"])
+@pytest.mark.parametrize(
+    "command",
+    ["run", "check", "test", "try", "diff", "status", "show", "report", "init", "chat", "measure", "verify", "export"],
+)
 def test_every_command_has_help(cai: Cai, command: str) -> None:
     shown = cai(command, "--help")
     assert shown.returncode == 0
