@@ -79,8 +79,7 @@ def judge_notes(
         judges: as of ``names_of``.
         themselves: role → the models evaluated that are the judge's own.
     """
-    of_any = list(dict.fromkeys(own for each in themselves.values() for own in each))
-    return {role: _note(of_judge(rows, name), name, themselves.get(role, of_any)) for role, name in judges.items()}
+    return {role: _note(of_judge(rows, name), name, themselves.get(role, [])) for role, name in judges.items()}
 
 
 def _note(rows: Sequence[Preference], name: str, own: list[str]) -> JudgeNote:
