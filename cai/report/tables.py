@@ -12,8 +12,10 @@ from itertools import islice
 from pathlib import Path
 
 from cai.errors import UserError
+from cai.report.robustness import robust
 from cai.report.rows import Row, drops_of, rows_of
 from cai.report.summary import benchmarked, evaluated, stages_of
+from cai.report.verification import verified
 from cai.stages import trainers
 from cai.store import audit
 from cai.store.rows import encode
@@ -94,7 +96,7 @@ def _metrics(stage: Stage, note: StageNote) -> Rows:
     """A line for each figure of each model, or a trainer's for each step."""
 
     def figures() -> Iterator[Row]:
-        readers = {"evaluate": evaluated, "benchmarks": benchmarked}
+        readers = {"evaluate": evaluated, "benchmarks": benchmarked, "verify": verified, "robustness": robust}
         if note["kind"] in trainers():
             for _ in audit.unchanged(stage, [*stage.folder.glob("metrics.jsonl")]):
                 yield from stage.metrics()
