@@ -292,6 +292,12 @@ def test_votes_that_were_about_to_be_set_aside_are_and_the_evaluation_is_done_ag
     assert all(again[name][1] > when for name, (_, when) in whole.items())
 
 
+def test_the_judge_of_a_model_alone_sits_no_exam(go: Go, write: Write) -> None:
+    write("people.jsonl", "".join(json.dumps(row) + "\n" for row in PEOPLE))
+    folder = go("evaluate.models=[base]", "evaluate.exam=people.jsonl")
+    assert evaluated(folder / "evaluate").keys() == {"base"} and judged(folder / "evaluate") is None
+
+
 def test_what_is_judged_no_more_leaves_nothing_behind(go: Go, write: Write) -> None:
     """Pairs of an exam that was larger, plain text that was another, and the judges of comparisons that there were."""
     rows = ({"prompt": f"{n}?", "a": f"Best {n}.", "b": "Base.", "preferred": "a"} for n in range(600))
