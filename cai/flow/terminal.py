@@ -24,3 +24,11 @@ class Terminal(Console):
 def line(text: object, error: bool = False) -> None:
     """One plain line, on stderr where it is an error."""
     print(visible(str(text)), file=sys.stderr if error else sys.stdout)
+
+
+def data_line(text: str) -> None:
+    """One line of data on stdout: as it is where a program or a file takes it, as ``line`` on a terminal."""
+    if sys.stdout.isatty():
+        line(text)
+    else:
+        sys.stdout.write(f"{text}\n")
