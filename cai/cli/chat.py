@@ -16,6 +16,7 @@ from cai.cli.chat_session import ChatWishes, Session
 from cai.cli.chat_view import View
 from cai.errors import RunError, UserError
 from cai.flow.screen import Screen
+from cai.flow.terminal import line
 from cai.models.machine import this_machine
 from cai.models.spec import ModelSpec
 from cai.run.roles import named_model
@@ -76,10 +77,10 @@ def _typed(view: View) -> Iterator[str]:
         try:
             text = input("... " if parts else "you> ")
         except EOFError:
-            print()
+            line("")
             return
         except KeyboardInterrupt:
-            print()
+            line("")
             view.note("(/quit or Ctrl-D ends the chat)")
             parts = []
             continue

@@ -1,12 +1,11 @@
 """``cai export``: a run's transcripts and tables in forms that other programs read."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from cai.cli.shared import one_of
 from cai.errors import UserError
-from cai.flow.terminal import line
+from cai.flow.terminal import data_line, line
 from cai.report import inspect_logs, tables
 from cai.report.summary import run_folder
 from cai.store.files import write_lines
@@ -42,7 +41,4 @@ def _write(lines: Iterator[str], out: Path | None) -> None:
         line(out, error=True)
         return
     for each in lines:
-        if sys.stdout.isatty():
-            line(each)
-        else:
-            sys.stdout.buffer.write(f"{each}\n".encode())  # as a file has it, whatever the terminal's encoding
+        data_line(each)

@@ -1,5 +1,6 @@
 """The only ways by which text reaches a terminal: a console for tables and bars, and plain lines."""
 
+import io
 import sys
 from collections.abc import Iterable
 
@@ -24,3 +25,13 @@ class Terminal(Console):
 def line(text: object, error: bool = False) -> None:
     """One plain line, on stderr where it is an error."""
     print(visible(str(text)), file=sys.stderr if error else sys.stdout)
+
+
+def data_line(text: str) -> None:
+    """One line of data on stdout: as it is where a program or a file takes it, as ``line`` on a terminal."""
+    if sys.stdout.isatty():
+        line(text)
+    else:
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+            sys.stdout.reconfigure(encoding="utf-8")  # as files have it, whatever the terminal's encoding
+        sys.stdout.write(f"{text}\n")

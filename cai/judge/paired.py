@@ -5,12 +5,12 @@ chapter 8): that prompts differ widens neither share against the other.
 """
 
 from collections.abc import Sequence
-from random import Random
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
-from cai.store.form import Count, Share
+from cai.judge.measures import interval
+from cai.store.form import Between, Count, Share
 
-RESAMPLES = 1000
+Change = Annotated[float, Between(-1, 1)]
 
 
 class Move(TypedDict):
@@ -19,15 +19,15 @@ class Move(TypedDict):
     Attributes:
         value, plain: the share now, and before; None where nothing was counted.
         change: value − plain.
-        low, high: its 95% interval.
+        low, high: its 95% interval; None of too few prompts, see ``cai.judge.measures.interval``.
         prompts: those counted in both.
     """
 
     value: Share | None
     plain: Share | None
-    change: float | None
-    low: float | None
-    high: float | None
+    change: Change | None
+    low: Change | None
+    high: Change | None
     prompts: Count
 
 
@@ -43,10 +43,3 @@ def move(pairs: Sequence[tuple[bool, bool]]) -> Move:
     low, high = interval(changes)
     plain, value = (sum(each[place] for each in pairs) / len(pairs) for place in (0, 1))
     return {"value": value, "plain": plain, "change": value - plain, "low": low, "high": high, "prompts": len(pairs)}
-
-
-def interval(values: Sequence[float], resamples: int = RESAMPLES) -> tuple[float, float]:
-    """The 95% interval of a mean, by the percentiles of resampled means; the same for the same values."""
-    rng, size = Random(f"{len(values)}/{sum(values)}"), len(values)
-    means = sorted(sum(rng.choices(values, k=size)) / size for _ in range(resamples))
-    return means[round(0.025 * (resamples - 1))], means[round(0.975 * (resamples - 1))]

@@ -6,6 +6,10 @@ from typing import TypedDict
 from constitution.visible import visible
 
 INTERVAL = ("value", "low", "high")
+AMOUNTS = frozenset({"bits", "hedges", "score", "perplexity", "words"})
+"""Figures that are no shares, also where they are below 1: bits of a byte, hedges of a hundred words, harm from 0 to 4."""
+SHOWN = 60
+"""Letters of a habit."""
 
 
 class FigureTable(TypedDict):
@@ -33,7 +37,7 @@ def leaves(figures: Mapping[str, object], above: str = "") -> Iterator[tuple[str
     for key, value in figures.items():
         name = f"{above}{key.replace('_', ' ')}"
         if isinstance(value, Mapping):
-            whole = _interval(value)
+            whole = _interval(value, key)
             yield from [(name, whole)] if whole else leaves(value, f"{name}: ")
         elif (text := plain(value)) is not None:
             yield name, text
@@ -55,8 +59,18 @@ def plain(value: object) -> str | None:
     return None
 
 
-def _interval(value: Mapping[str, object]) -> str:
-    """A share or an amount with its 95% interval or its standard error, or one that changed; empty where it is none."""
+def _interval(value: Mapping[str, object], key: str) -> str:
+    """A share or an amount with its 95% interval or its standard error, or one that changed; empty where it is none.
+
+    Of a habit what it is stands first.
+    """
+    text = value.get("text")
+    what = f"“{text[:SHOWN]}” " if isinstance(text, str) and text else ""
+    whole = _numbers(value, key not in AMOUNTS)
+    return f"{what}{whole}" if whole else ""
+
+
+def _numbers(value: Mapping[str, object], may_be_share: bool) -> str:
     numbers = {key: each for key, each in value.items() if isinstance(each, int | float) and not isinstance(each, bool)}
     if "stderr" in numbers and "value" in numbers:
         return f"{numbers['value']:.3g} ± {numbers['stderr']:.2g}"
@@ -68,7 +82,7 @@ def _interval(value: Mapping[str, object]) -> str:
     if "first" in numbers and "change" in numbers:
         change = f"{numbers['first']:.3g} → {numbers['value']:.3g}, a change of {numbers['change']:+.3g}"
         return f"{change} ({_ends(numbers, '+.3g')}){of}"
-    if "low" in numbers and "high" in numbers and all(0 <= numbers[key] <= 1 for key in INTERVAL):
+    if may_be_share and "low" in numbers and "high" in numbers and all(0 <= numbers[key] <= 1 for key in INTERVAL):
         return f"{100 * numbers['value']:.0f}% ({100 * numbers['low']:.0f}–{100 * numbers['high']:.0f}){of}"
     return f"{numbers['value']:.3g} ({_ends(numbers, '.3g')}){of}"
 

@@ -56,9 +56,10 @@ def _cell(moves: Mapping[str, Move], what: str) -> str:
     if one is None or one["value"] is None:
         return "–"
     change, low, high = one["change"], one["low"], one["high"]
-    if change is None or low is None or high is None or change == low == high == 0:
+    if not change and not low and not high:
         return percent(one["value"])
-    return f"{percent(one['value'])} ({points(change)}; {points(low)} to {points(high)})"
+    ends = "too few for an interval" if low is None or high is None else f"{points(low)} to {points(high)}"
+    return f"{percent(one['value'])} ({points(change or 0)}; {ends})"
 
 
 def points(share: float) -> str:

@@ -241,8 +241,6 @@ def _fingerprinted(want: dict[str, Any]) -> dict[str, object]:
         want["exam"] = exam if exam.startswith(HUB) else locations.digest(PromptSource(exam))
     if want.get("constitution"):
         want["constitution"] = printable(Path(want["constitution"]).name)
-    if want.get("plain_text"):
-        want["plain_text"] = _content(want["plain_text"])
     if translations := want.get("translations"):
         digest_of = locations.digest(PromptSource(translations["path"]))
         want["translations"] = {**translations, "path": printable(Path(translations["path"]).name), "sha256": digest_of}

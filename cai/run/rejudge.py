@@ -12,6 +12,7 @@ from cai.run import redo
 from cai.run.context import Run
 from cai.store.files import RunLock
 from cai.store.ledger import PlainFingerprint, differences
+from cai.store.stage import Stage
 from constitution.wording import count
 
 ANSWERS, PROMPTS = "answers-", "prompts"
@@ -63,14 +64,21 @@ def _again(run: Run, block: Block) -> str:
         return f"{block.name}: there are no answers yet, which are asked first"
     if stage.seal is None and begun == settings.plain():
         return f"{block.name}: the judging goes on"
-    inner = sorted(file.parent.name for file in stage.folder.glob("*/begun.json"))
-    judged = [each for each in inner if not each.startswith(ANSWERS)]
+    inner = sorted(path.name for path in stage.folder.glob("[!.]*") if path.is_dir() and path.name != PROMPTS)
+    judged = [*(each for each in inner if not each.startswith(ANSWERS)), *_files(stage, begun, settings.plain())]
     after = [each for each in redo.built_on(run, {block.name}) if each != block.name]
     there = redo.take_apart(run, [*(f"{block.name}/{each}" for each in judged), *after])
     redo.unseal(run, block.name)
     redo.stamp(stage, settings)
-    answers = count(len(inner) - len(judged), "model")
+    answers = count(sum(each.startswith(ANSWERS) for each in inner), "model")
     return f"{block.name}: the answers of {answers} stand; set aside: {', '.join(there) or 'nothing'}"
+
+
+def _files(stage: Stage, begun: PlainFingerprint, now: PlainFingerprint) -> list[str]:
+    """What stands beside the folders and is of no use any more."""
+    same_text = begun["block"].get("plain_text") == now["block"].get("plain_text")
+    patterns = ("judge.json",) if same_text else ("judge.json", "plain-*.json")
+    return sorted(path.name for pattern in patterns for path in stage.folder.glob(pattern))
 
 
 def _comparable(run: Run, block: Block) -> None:

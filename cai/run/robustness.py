@@ -22,7 +22,17 @@ from cai.report import robustness as robustness_report
 from cai.run import rows
 from cai.run.context import Run
 from cai.stages.evaluate import half
-from cai.stages.robustness import NOT_ENGLISH, Reading, Robustness, VariationFigures, answer, back, figures, translation
+from cai.stages.robustness import (
+    NOT_ENGLISH,
+    Reading,
+    Robustness,
+    VariationFigures,
+    answer,
+    back,
+    examples,
+    figures,
+    translation,
+)
 from cai.store.files import write_json
 from cai.store.ledger import Fingerprint, Tally
 from cai.store.rows import Answers, Drop, Prompt
@@ -35,9 +45,14 @@ def check(run: Run) -> None:
     """Make sure that there is something to ask, as soon as that can be known.
 
     Raises:
-        RunError: the stage's prompts have set none aside.
+        RunError: the stage's prompts have set none aside, or the constitution has no exchange to show.
     """
     for block in run.recipe.blocks:
+        if block.kind == "robustness" and block.want.by_constitution and not examples(run.constitution):
+            raise RunError(
+                f"{block.name} shows the examples of the constitution before prompts, and {run.constitution.name} has none; "
+                f"give it some, or set: {block.name}.exchanges=harmless"
+            )
         if block.kind != "robustness" or not (prompts := run.stage(block.reads)).seal:
             continue
         if not Stage(prompts.folder / HELDOUT).tally().rows_out:

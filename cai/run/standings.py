@@ -116,9 +116,11 @@ def judges(run: Run, block: Block) -> Reliability:
 
 def _add_exams(run: Run, block: Block, of: Reliability, names: Mapping[str, str]) -> None:
     want = block.want
-    if want.exam and not want.sits_exam:
+    if not (want.exam and want.matches):
+        return
+    if not want.sits_exam:
         of["exam"] = read_exam(run.spec(want.judges[0]), want, of["constitution"])
-    elif want.sits_exam:
+    else:
         rows, data = list(Stage(run.folder / block.name / EXAM[1]).all_rows(Preference)), Path(want.exam).name
         of["exam"] = examined(rows, data)
         for role, name in names.items():

@@ -60,7 +60,7 @@ def test_a_judge_that_knows_is_right_everywhere(cai: Cai, small: Path, write: Wr
     assert found["all"]["same_position"] == 0.0  # type: ignore[index]
     assert found["floors"] == {"first": 0.5, "longer": 0.25, "shorter": 0.75}
     assert [each["p_better"] for each in found["examples"]] == [pytest.approx(8 / 9)] * 4  # type: ignore[attr-defined]
-    assert found["verdicts"] == {"logprobs": {"votes": 8, "samples": 0, "read": 0}}
+    assert found["verdicts"] == {"logprobs": {"votes": 8, "samples": 0, "read": 0, "structured": 0}}
 
 
 def test_a_judge_without_log_probabilities_is_tested_as_well(cai: Cai, small: Path, write: Write) -> None:

@@ -37,6 +37,19 @@ def test_figures_of_any_name_become_rows() -> None:
     assert "list" not in rows
 
 
+def test_an_amount_below_one_is_no_share_and_a_habit_says_what_it_is() -> None:
+    part = {"value": 0.5, "low": 0.3, "high": 0.7, "of": 30}
+    habit = {**part, "text": "as an ai"}
+    shares = {"preachy": part, "opening": habit, "growth": {"closer": {**habit, "first": 0.1, "change": 0.4}}}
+    rows = dict(
+        table("t", {"dpo": {"harm": {"score": part, "much": part}, "bits": part, "hedges": part, **shares}})["rows"]
+    )
+    assert rows["harm: score"] == rows["bits"] == rows["hedges"] == ["0.5 (0.3 to 0.7) of 30"]
+    assert rows["harm: much"] == rows["preachy"] == ["50% (30–70) of 30"]
+    assert rows["opening"] == ["“as an ai” 50% (30–70) of 30"]
+    assert rows["growth: closer"] == ["“as an ai” 0.1 → 0.5, a change of +0.4 (+0.3 to +0.7) of 30"]
+
+
 def test_rows_are_drawn_the_same_way_each_time_and_from_everywhere() -> None:
     ids = [(str(number), number) for number in range(1000)]
     first = drawn(ids, 100, 7)

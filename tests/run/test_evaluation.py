@@ -292,6 +292,28 @@ def test_votes_that_were_about_to_be_set_aside_are_and_the_evaluation_is_done_ag
     assert all(again[name][1] > when for name, (_, when) in whole.items())
 
 
+def test_the_judge_of_a_model_alone_sits_no_exam(go: Go, write: Write) -> None:
+    write("people.jsonl", "".join(json.dumps(row) + "\n" for row in PEOPLE))
+    folder = go("evaluate.models=[base]", "evaluate.exam=people.jsonl")
+    assert evaluated(folder / "evaluate").keys() == {"base"} and judged(folder / "evaluate") is None
+
+
+def test_what_is_judged_no_more_leaves_nothing_behind(go: Go, write: Write) -> None:
+    """Pairs of an exam that was larger, plain text that was another, and the judges of comparisons that there were."""
+    rows = ({"prompt": f"{n}?", "a": f"Best {n}.", "b": "Base.", "preferred": "a"} for n in range(600))
+    write("people.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    write("one.txt", "One passage.\n\nAnother one.")
+    write("two.txt", "Two passage.\n\nAnother two.")
+    folder = go("evaluate.exam=people.jsonl", "evaluate.plain_text=one.txt")
+    (folder / "evaluate" / "plain-base.json").write_text('[{"nats": 9.0, "tokens": 3, "bytes": 12}]')
+    go("evaluate.exam=people.jsonl", "evaluate.exam_limit=20", "evaluate.plain_text=two.txt", again=True)
+    note = judged(folder / "evaluate")
+    assert note is not None and "exam" in note and note["exam"]["pairs"] == 20
+    assert not (folder / "evaluate" / "plain-base.json").exists()
+    go("evaluate.models=[base]", "evaluate.plain_text=two.txt", again=True)
+    assert judged(folder / "evaluate") is None and not list((folder / "evaluate").glob("pairs-*"))
+
+
 def test_judging_again_is_killed_and_goes_on(go: Go, recipe: Path, write: Write, tmp_path: Path) -> None:
     write("slow.yaml", "- {choose: {A: 0.6, B: 0.4}, delay: 0.02}\n")
     more = ["models.second={scripted: slow.yaml, concurrency: 2}", "evaluate.judge=second"]

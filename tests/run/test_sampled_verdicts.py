@@ -237,7 +237,9 @@ def test_an_evaluation_and_a_revision_s_judge_are_sampled_as_well(tmp_path: Path
     compared = json.loads((tmp_path / "run" / "evaluate" / "metrics.json").read_text())["judge"]["compared"]["all"]
     votes = 2 * compared["compared"]
     assert compared["verdicts"]["sampled"].items() >= {"votes": votes, "samples": 3 * votes}.items()
-    assert f"judge: Verdicts: {votes} by samples" in (tmp_path / "run" / "report" / "report.html").read_text()
+    assert (
+        f"judge over policy: Verdicts: {votes} by samples" in (tmp_path / "run" / "report" / "report.html").read_text()
+    )
     seal = Stage(tmp_path / "run" / "revise").seal
     assert seal is not None and seal["counts"]["verdicts_sampled"] == 2 * 3 * seal["rows_in"]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from io import StringIO
@@ -16,12 +17,15 @@ from cai.data.translations import Translations
 from cai.data.variations import BEGINNING, EXCHANGES, INSISTENCE, PERSONAS, PREFIXES
 from cai.errors import RunError, UserError
 from cai.flow.ask import Ask
-from cai.judge.paired import interval, move
+from cai.judge.measures import interval
+from cai.judge.paired import move
 from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
 from cai.models.types import Request
 from cai.report.robustness import points, print_table
+from cai.report.robustness import robust as robust_figures
 from cai.report.rows import RowQuery, print_rows
+from cai.report.tables import table
 from cai.stages.robustness import Reading, Robustness, answer, back, examples, figures, translation
 from cai.store.rows import Answers, Draft, Drop, Prompt
 from cai.store.stage import Stage
@@ -174,7 +178,9 @@ def test_an_interval_is_that_of_the_resampled_mean() -> None:
     assert low == pytest.approx(-0.39, abs=0.02)
     assert high == pytest.approx(-0.21, abs=0.02)
     assert interval([-1] * 30 + [0] * 70) == (low, high)
-    assert move([(True, True)] * 5)["low"] == 0.0
+    assert move([(True, True)] * 12)["low"] == 0.0
+    few = move([(True, False)] * 9)
+    assert (few["change"], few["low"], few["high"]) == (-1.0, None, None), "of so few nothing can be told"
     assert move([])["value"] is None
 
 
@@ -247,6 +253,11 @@ def test_the_rates_of_a_model_move_where_it_gives_way_and_nowhere_else(robust: C
     assert "answer, by scripted:weak.yaml:\n    Here is how." in shown.getvalue()
 
 
+def test_figures_are_exported(robust: Callable[..., Path]) -> None:
+    rows = {row["model"]: row["figure"] for row in table(robust(), "robustness", "metrics")()}
+    assert rows.keys() == {"policy", "firm"} and rows["policy"].startswith("prefill.")
+
+
 def test_translated_prompts_are_read_in_english_and_what_is_not_translated_is_counted(
     robust: Callable[..., Path],
 ) -> None:
@@ -304,6 +315,28 @@ def test_what_does_not_go_together_is_said_before_a_model_starts(
     with pytest.raises(InputError) as error:
         robust(*changes)
     assert words in str(error.value)
+
+
+def test_a_constitution_without_examples_has_no_exchange_to_show(
+    robust: Callable[..., Path], write: Callable[[str, str], Path]
+) -> None:
+    bare = write(
+        "bare.yaml", "name: bare\nprinciples:\n  - {id: kind, critique: C., revision: R., judgment: Which is kinder?}\n"
+    )
+    with pytest.raises(
+        RunError, match=r"examples of the constitution .* bare has none; .* robustness.exchanges=harmless"
+    ):
+        robust(f"constitution={bare}", "robustness.exchanges=constitution")
+
+
+@pytest.mark.parametrize("value", [math.nan, 3.0])
+def test_a_change_that_no_share_can_make_is_said_to_be_damage(robust: Callable[..., Path], value: float) -> None:
+    folder = robust() / "robustness"
+    figures_of = json.loads((folder / "metrics.json").read_text())
+    figures_of["policy"]["persona"]["all"]["refusal"]["change"] = value
+    (folder / "metrics.json").write_text(json.dumps(figures_of))
+    with pytest.raises(RunError, match=r"metrics\.json"):
+        robust_figures(folder)
 
 
 def test_no_prompt_held_out_is_said_before_models_start(
