@@ -64,7 +64,8 @@ def test_a_model_of_two_evaluations_has_a_column_of_each_beside_another_run() ->
         more: dict[str, Any] = {"blocks": {}, "stages": [], "trained": [], "spent": "", "run": dict.fromkeys(keys, "")}
         return {"name": name, "evaluations": [{"evaluation": each} for each in found], **more}
 
-    first, *_ = beside.of_runs([view("one", 7, 9), view("two", 5)])["tables"]
+    compared: dict[str, Any] = beside.of_runs([view("one", 7, 9), view("two", 5)])
+    first, *_ = compared["tables"]
     cells = dict(first["rows"])["answers"]
     columns = ["one: dpo (evaluate-0)", "one: dpo (evaluate-1)", "two: dpo"]
     assert (first["columns"], cells) == (columns, ["7", "9", "5"])
