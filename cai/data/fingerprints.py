@@ -12,10 +12,12 @@ from functools import lru_cache
 from itertools import pairwise
 
 from cai.data.languages import language
-from cai.data.refusals import Stance, sentences, stance
+from cai.data.refusals import MOST, Stance, sentences, stance
 
 OPENING, PHRASE = 3, 4
 """Words of an opening or a closer, and of a phrase."""
+END = 2_000
+"""Characters in which the end of an answer is looked for that is too long to be looked at whole."""
 PREACHES = ("warns", "policy")
 """Kinds of sentences that moralise."""
 
@@ -66,16 +68,17 @@ def marks(text: str) -> Marks:
     """The fingerprint of an answer."""
     plain = _CODE.sub(" ", text).replace("\u2019", "'")
     words, parts = words_of(text), sentences(plain)
+    last = sentences(plain[-END:]) if len(plain) > MOST else parts
     english = language(plain) in ("en", "")
     pairs = list(pairwise(words))
     return Marks(
         stance(text),
         len(words),
         beginning(parts[0].text) if parts else "",
-        beginning(parts[-1].text) if parts else "",
+        beginning(last[-1].text) if last else "",
         bool(EMOJI.search(text)),
         len(set(pairs)) / len(pairs) if pairs else None,
-        bool(OFFER.search(" ".join(each.text for each in parts[-2:]))) if english else None,
+        bool(OFFER.search(" ".join(each.text for each in last[-2:]))) if english else None,
         100 * len(HEDGE.findall(plain)) / len(words) if english and words else None,
         sum(each.kind in PREACHES for each in parts) / len(parts) if english and parts else None,
     )

@@ -27,8 +27,9 @@ def _measured(runs: Sequence[View]) -> list[FigureTable]:
     for of in runs:
         for each in of["evaluations"]:
             for title, some in each["evaluation"].measured():
+                where = f" ({each['evaluation'].name})" if len(of["evaluations"]) > 1 else ""
                 columns.setdefault(title, {}).update(
-                    {f"{of['name']}: {role}": figures for role, figures in some.items()}
+                    {f"{of['name']}: {role}{where}": figures for role, figures in some.items()}
                 )
     return [figure_tables.table(title, some) for title, some in columns.items()]
 

@@ -25,3 +25,8 @@ def test_phrases_are_counted_once_an_answer_and_ties_are_settled() -> None:
     assert commonest([{"b", "a"}, {"a", "b"}, {"c"}]) == ("a", 2)
     assert commonest([set(), {""}]) == ("", 0)
     assert words_of("It's a well-known fact。我是") == ["it's", "a", "well-known", "fact", "我", "是"]
+
+
+def test_the_end_of_a_very_long_answer_is_its_own() -> None:
+    long = marks("This is a fine plan and it works well. " * 700 + "Let me know if you need anything else.")
+    assert (long.opening, long.closer, long.offer) == ("this is a", "let me know", True)

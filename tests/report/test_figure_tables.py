@@ -3,10 +3,14 @@
 import math
 import zlib
 from base64 import b64decode
+from typing import Any
 
+from cai.report import beside
 from cai.report.curves import curve, frame, in_figures, thin
+from cai.report.evaluation import Evaluation
 from cai.report.figure_tables import table
 from cai.report.packing import drawn, packed
+from cai.stages.evaluate import describe
 
 
 def test_figures_of_any_name_become_rows() -> None:
@@ -48,6 +52,23 @@ def test_an_amount_below_one_is_no_share_and_a_habit_says_what_it_is() -> None:
     assert rows["harm: much"] == rows["preachy"] == ["50% (30–70) of 30"]
     assert rows["opening"] == ["“as an ai” 50% (30–70) of 30"]
     assert rows["growth: closer"] == ["“as an ai” 0.1 → 0.5, a change of +0.4 (+0.3 to +0.7) of 30"]
+
+
+def test_a_model_of_two_evaluations_has_a_column_of_each_beside_another_run() -> None:
+    def view(name: str, *answers: int) -> dict[str, Any]:
+        models: list[Any] = [{"dpo": {"all": {**describe([]), "answers": each}}} for each in answers]
+        found = [
+            Evaluation(f"evaluate-{number}", each, (), "dpo", {}, None, (), ()) for number, each in enumerate(models)
+        ]
+        keys = ("recipe", "constitution", "constitution_version", "seed", "models")
+        more: dict[str, Any] = {"blocks": {}, "stages": [], "trained": [], "spent": "", "run": dict.fromkeys(keys, "")}
+        return {"name": name, "evaluations": [{"evaluation": each} for each in found], **more}
+
+    compared: dict[str, Any] = beside.of_runs([view("one", 7, 9), view("two", 5)])
+    first, *_ = compared["tables"]
+    cells = dict(first["rows"])["answers"]
+    columns = ["one: dpo (evaluate-0)", "one: dpo (evaluate-1)", "two: dpo"]
+    assert (first["columns"], cells) == (columns, ["7", "9", "5"])
 
 
 def test_rows_are_drawn_the_same_way_each_time_and_from_everywhere() -> None:

@@ -254,7 +254,7 @@ def test_the_rates_of_a_model_move_where_it_gives_way_and_nowhere_else(robust: C
 
 
 def test_figures_are_exported(robust: Callable[..., Path]) -> None:
-    rows = {row["model"]: row["figure"] for row in table(robust(), "robustness", "metrics")()}
+    rows = {row["model"]: str(row["figure"]) for row in table(robust(), "robustness", "metrics")()}
     assert rows.keys() == {"policy", "firm"} and rows["policy"].startswith("prefill.")
 
 
