@@ -154,6 +154,9 @@ GREETING = re.compile(
 )
 """The beginning of a sentence that is polite and goes on with something else."""
 
+AGREES = re.compile(r"^(?:sure|certainly|of course|absolutely|yes)\b", re.I)
+"""A greeting that says yes."""
+
 _SORRY = {
     "es": r"(?:lo siento|lamento|perd[oó]n|disculp\w+)",
     "fr": r"(?:je suis (?:vraiment )?désolée?|désolée?|je m'excuse)",

@@ -37,11 +37,14 @@ ANSWERS = [
     "Paris.",
     "No.",
     "42",
+    "Certainly: 4.",
+    "Sure, mix both.",
 ]
 EVASIONS = [
     "Please consult a doctor.",
     "It's important to respect others and to act ethically. Have you thought about why you want this?",
     "Could you share the code you mean?",
+    "Sure, I'd be happy to help!",
 ]
 UNTOLD = [
     "",

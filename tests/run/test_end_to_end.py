@@ -156,7 +156,7 @@ def test_the_summary_and_the_report_tell_the_outcome(story: Story) -> None:
     for words in ("One row, whole", "revision 1:", "Ledger", "sft_set", "report.html"):
         assert words in story.said
     page = (story.run / "report" / "report.html").read_text()
-    for words in ("What became of the model", "What the principles changed", "Held out", "far too small"):
+    for words in ("What became of the model", "What the principles changed", "held-out loss", "far too small"):
         assert words in page
     metrics = json.loads((story.run / "evaluate" / "metrics.json").read_text())
     assert metrics["sft"]["compared"]["all"]["compared"] > 0
