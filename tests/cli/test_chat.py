@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -205,15 +206,23 @@ def test_a_pipe_gets_answers_alone_and_an_exit_code() -> None:
     assert (sent["temperature"], sent["max_tokens"]) == (0.5, 9)
 
 
-def read_until(screen: int, words: str) -> str:
-    text = ""
-    while words not in text:
-        text += os.read(screen, 4096).decode()
-    return text
+class Shown:
+    """What a terminal shows; what was waited for is behind."""
+
+    def __init__(self, screen: int) -> None:
+        self.screen, self.rest = screen, ""
+
+    def until(self, words: str) -> None:
+        """Read on until these words; fails where nothing comes for a minute."""
+        while words not in self.rest:
+            assert select.select([self.screen], [], [], 60)[0], f"no {words!r} after {self.rest!r}"
+            self.rest += os.read(self.screen, 4096).decode(errors="replace")
+        self.rest = self.rest.partition(words)[2]
 
 
 def test_in_a_terminal_ctrl_c_ends_an_answer_and_not_the_chat() -> None:
     own, other = pty.openpty()
+    shown = Shown(own)
     with server() as (url, asked, mock):
         line = [sys.executable, "-m", "cai.cli", "chat", f"{url}#mock"]
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
@@ -221,21 +230,22 @@ def test_in_a_terminal_ctrl_c_ends_an_answer_and_not_the_chat() -> None:
             line, stdin=other, stdout=other, stderr=other, cwd=ROOT, env=environment, start_new_session=True
         ) as ran:
             os.close(other)
-            read_until(own, "you> ")
+            shown.until("you> ")
             os.write(own, b"Hi.\n")
-            read_until(own, "Word")
+            shown.until("Word")
             mock.held, before = True, len(asked)
             os.write(own, b"Once more?\n")
-            read_until(own, "0:00:01")  # a sign of life
+            shown.until("0:00:01")  # a sign of life
             ran.send_signal(2)
-            read_until(own, "/retry asks again")
+            shown.until("/retry asks again")
             mock.held = False
             os.write(own, b"/retry\n")
-            read_until(own, "Word")
+            shown.until("Word")
             os.write(own, b"/foo\n")
-            read_until(own, "there is no command /foo")
+            shown.until("there is no command /foo")
+            shown.until("you> ")  # a Ctrl-D that comes before the terminal is read by keys is no end
             os.write(own, b"\x04")
-            assert ran.wait() == 0
+            assert ran.wait(60) == 0
     assert len(asked) > before
     os.close(own)
 
