@@ -2,6 +2,7 @@
 
 import re
 
+_LETTER = re.compile(r"\w")
 _LABEL = re.compile(r"^\s*(?:\*\*)?(?:critique|revision|revised answer|assistant)(?:\*\*)?\s*:\s*(?:\*\*)?", re.I)
 _REFUSAL = re.compile(
     r"\W*(?:"
@@ -46,4 +47,4 @@ def is_refusal(text: str) -> bool:
 
 def _body(text: str) -> str | None:
     body = _LABEL.sub("", text, count=1).strip()
-    return body if re.search(r"\w", body) else None
+    return body if _LETTER.search(body) else None

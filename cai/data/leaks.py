@@ -9,6 +9,8 @@ from cai.data.clean import LEAKED, shingles
 def leaks(text: str, texts: Sequence[str], conversation: str) -> bool:
     """Whether a text repeats eight words of others that its writer was shown, and not of its own conversation."""
     grams, openings = _all_shingles(tuple(texts))
+    if not grams:
+        return False
     words = text.lower().split()
     if openings.isdisjoint(zip(words, words[1:], words[2:], strict=False)):  # nearly all texts, at a third of the time
         return False

@@ -58,8 +58,10 @@ class Ask:
             if purse is not None:
                 self._pay(request, reply, purse)
         self.steps += 1
-        for place, count in enumerate(reply.spent):
-            self.tokens[place] += count
+        tokens = self.tokens
+        tokens[0] += reply.tokens_in
+        tokens[1] += reply.tokens_cached
+        tokens[2] += reply.tokens_out
         if reply.counts:
             self.counts.update(reply.counts)
         if reply.tokens_thought:

@@ -79,8 +79,8 @@ class Bar:
             self.screen.say(f"{text}, about {left} left" if left else text)
 
     def _spend(self, tokens: Sequence[int]) -> None:
-        for place, number in enumerate(tokens):
-            self.tokens[place] += number
+        for place in (0, 1, 2):
+            self.tokens[place] += tokens[place]
 
     def note(self) -> str:
         """Rates so far, cache hits, money spent, requests in flight and waiting, drops by reason."""

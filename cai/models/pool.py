@@ -22,7 +22,7 @@ from cai.models.replica import Replica
 from cai.models.replies import Unreadable, failure
 from cai.models.retries import Transient
 from cai.models.spec import ModelSpec
-from cai.models.transport import get, post
+from cai.models.transport import get, post, to_json
 from cai.models.types import Reply, Request
 
 PROBE_SECONDS = 2.0
@@ -74,6 +74,7 @@ class Pool:
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=self.spec.timeout),
             headers=headers(self.spec, self.dialect),
+            json_serialize=to_json,
         )
 
     def once(self, request: Request, server: Replica | None = None) -> Awaitable[Reply]:

@@ -9,6 +9,7 @@ from typing import TypedDict
 from urllib.parse import urljoin
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from cai.errors import RunError
@@ -24,6 +25,7 @@ SILENCE = aiohttp.ClientTimeout(total=None, sock_connect=60, sock_read=600)
 BOUNDARY = "=====a file of requests====="
 MOST_WORDS = 500
 MOST_HOPS = 3
+_DECODER, _ENCODER = msgspec.json.Decoder(), msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,10 @@ class Page:
         Raises:
             ValueError, RecursionError: it is none.
         """
-        return json.loads(self.data)
+        try:
+            return _DECODER.decode(self.data)
+        except msgspec.DecodeError:  # as of NaN, of half a letter and of other charsets, which Python's own reads
+            return json.loads(self.data)
 
     def words(self) -> str:
         """What the page says of an error, on one line."""
@@ -64,19 +69,28 @@ class Content(TypedDict, total=False):
     data: bytes
 
 
-async def get(http: aiohttp.ClientSession, url: str, seconds: float) -> Page:
+def to_json(body: object) -> str:
+    """A request's body; raises TypeError where it is no data."""
+    try:
+        text = _ENCODER.encode(body).decode()
+    except (TypeError, ValueError):  # a key that is neither text nor number, half a letter
+        return json.dumps(body)
+    return json.dumps(body) if "null" in text else text  # which may be a NaN, as a role's ``body`` may hold
+
+
+def get(http: aiohttp.ClientSession, url: str, seconds: float) -> Awaitable[Page]:
     """A page by its URL; raises as ``post``."""
-    return await _page(http, "GET", url, {"timeout": aiohttp.ClientTimeout(total=seconds)})
+    return _page(http, "GET", url, {"timeout": aiohttp.ClientTimeout(total=seconds)})
 
 
-async def post(http: aiohttp.ClientSession, url: str, body: Mapping[str, object]) -> Page:
+def post(http: aiohttp.ClientSession, url: str, body: Mapping[str, object]) -> Awaitable[Page]:
     """The answer to a body of JSON.
 
     Raises:
         Transient: the server could not be reached, or sent more than may be.
         RunError: it sends its visitors to another origin.
     """
-    return await _page(http, "POST", url, {"json": body})
+    return _page(http, "POST", url, {"json": body})
 
 
 async def upload(http: aiohttp.ClientSession, url: str, file: bytes, fields: Mapping[str, str]) -> Page:

@@ -14,6 +14,8 @@ from functools import cache
 from itertools import combinations
 from typing import Any, Literal, TypeVar, cast, get_type_hints
 
+import msgspec
+
 from cai.store.form import Count, Reader, Share, conversation, reader
 from cai.store.votes import Status as Status
 from cai.store.votes import Vote as Vote
@@ -234,7 +236,12 @@ def pairs_of(row: Pair) -> list[Pair]:
 
 def encode(row: object) -> str:
     """One line of JSON; the same row always gives the same bytes."""
-    return _JSON.encode(row)
+    try:
+        line = _FAST.encode(row).decode()
+    except (TypeError, ValueError):
+        return _JSON.encode(row)
+    # Which may be a NaN or an infinity, that are to stay what they are.
+    return _JSON.encode(row) if "null" in line else line
 
 
 def shallow(row: object) -> dict[str, object]:
@@ -243,6 +250,7 @@ def shallow(row: object) -> dict[str, object]:
 
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=shallow)
+_FAST = msgspec.json.Encoder(enc_hook=shallow)
 
 
 def plain(row: object) -> dict[str, Any]:
