@@ -3,23 +3,30 @@
     python benchmarks/result.py PAIRS OUT --prompts redteam.jsonl [--helpful helpful.jsonl] [--seeds 3] [KEY=VALUE …]
 
 PAIRS is a file of comparisons by people. Two reward models are trained on it, each on the conversations of one half: one
-labels what the policies learn from, the other, which they never met, says how they did. What is learnt from its labels stands
-beside the same training on labels drawn by a coin and on "the shorter answer", and, with ``--larger MODEL``, on that model's answer
-over the policy's own (delta pairs: no judge at all). Each seed is a run of its own under OUT, killed or not, and goes on where it
-was. Printed are the wins of each model over the base by track, as the examiner sees them, with the seeds beside each
-other: their spread is what another seed may give. Further arguments are overrides of the seeds' recipe.
+labels what the policies learn from, the other, which they never met, says how they did; how far it is to be believed shows
+its exam on pairs of the half that it never saw. What is learnt from the first one's labels stands beside the same training on
+labels drawn by a coin and on "the shorter answer", and, with ``--larger MODEL``, on that model's answer over the policy's own
+(delta pairs: no judge at all). Each seed is a run of its own under OUT, killed or not, and goes on where it was.
+
+Printed, and kept in OUT/result.json, are the wins of each model over the base by track, as the examiner sees them: a seed each,
+whose spread is what another seed may give, and all together, with a bootstrap over prompts; and the measures that ask no judge.
+Each seed's page is OUT/seed-N/evaluation/report.html. Further arguments are overrides of the seeds' recipe.
 """
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from recipes import finished
 
-from cai.store.files import read_json
-from cai.store.rows import Pair
+from cai.judge.measures import interval
+from cai.run.standings import TRACKS
+from cai.store.files import read_json, write_json
+from cai.store.rows import Pair, Preference
 from cai.store.stage import Stage
 
 LABELS: Mapping[str, Mapping[str, Any]] = {
@@ -31,6 +38,9 @@ LABELS: Mapping[str, Mapping[str, Any]] = {
 DPOS = tuple(f"dpo_{name}" for name in LABELS)
 HALVES = {"labeler": "search", "examiner": "held_out"}
 CONSTITUTION = "principles/harmless.yaml"
+MEASURES = ("refusal", "over_refusal", "unsafe_compliance", "evasive", "preachy")
+COUNTS = ("answers", "truncated", "mean_words")
+EXAM_PAIRS = 200
 
 
 def rewards(given: argparse.Namespace) -> dict[str, Any]:
@@ -46,10 +56,20 @@ def rewards(given: argparse.Namespace) -> dict[str, Any]:
     return {"name": "result-rewards", "constitution": CONSTITUTION, "stages": stages}
 
 
+def exam(trained: Path, out: Path) -> None:
+    """Write pairs that the examiner never saw, with what people chose: some of the other half's."""
+    lines = []
+    for row in islice(Stage(trained / "pairs_labeler").all_rows(Pair), EXAM_PAIRS):
+        better, worse = (row.a, row.b) if row.people[0] > 0.5 else (row.b, row.a)
+        lines.append(json.dumps({"prompt": row.messages, "chosen": better.text, "rejected": worse.text}))
+    out.write_text("".join(f"{line}\n" for line in lines))
+
+
 def prompts(given: argparse.Namespace) -> dict[str, Any]:
     """The same block in every recipe, so that the same prompts are held out."""
-    helpful = {"helpful": str(given.helpful.resolve())} if given.helpful else {}
-    return {"prompts": {"redteam": str(given.prompts.resolve()), **helpful, "heldout": given.heldout}}
+    files = {"redteam": given.prompts, "helpful": given.helpful}
+    sources = {track: {"path": str(path.resolve()), "limit": given.limit} for track, path in files.items() if path}
+    return {"prompts": {**sources, "heldout": given.heldout}}
 
 
 def sample(given: argparse.Namespace, model: str) -> dict[str, Any]:
@@ -108,14 +128,15 @@ def from_deltas(seed: int, pairs: Path, base: Path) -> dict[str, Any]:
 
 
 def evaluation(given: argparse.Namespace, seed: int, models: Mapping[str, str], examiner: Path) -> dict[str, Any]:
-    """All models on the held-out prompts, against the base."""
+    """All models on the held-out prompts, against the base, and the page."""
     roles = {name: {"vllm": path} for name, path in models.items()} | {"examiner": {"reward": str(examiner)}}
     block = {"models": list(models), "judge": "examiner", "method": "reward", "max_tokens": given.max_tokens}
-    return recipe("evaluation", seed, roles, [prompts(given), {"evaluate": block}])
+    block["exam"] = str((given.out / "exam.jsonl").resolve())
+    return recipe("evaluation", seed, roles, [prompts(given), {"evaluate": block}, {"report": {}}])
 
 
-def one_seed(given: argparse.Namespace, seed: int, trained: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    """Train and evaluate one seed's models; what was done before is not done again."""
+def one_seed(given: argparse.Namespace, seed: int, trained: Mapping[str, Path]) -> Path:
+    """Train and evaluate one seed's models; what was done before is not done again. Returns the evaluation's folder."""
     folder = (given.out / f"seed-{seed}").resolve()
     with finished(learning(given, seed, trained["labeler"]), given.overrides, folder / "learning") as run:
         models = {"policy": given.policy, **{name: str(run / name) for name in ("sft", *DPOS, "ppo")}}
@@ -127,27 +148,59 @@ def one_seed(given: argparse.Namespace, seed: int, trained: Mapping[str, Path]) 
         with finished(recipe_of_deltas, overrides, folder / "delta") as run:
             models["dpo_delta"] = str(run / "dpo_delta")
     with finished(evaluation(given, seed, models, trained["examiner"]), [], folder / "evaluation") as run:
-        return wins(run)
+        return run / "evaluate"
 
 
-def wins(folder: Path) -> dict[str, dict[str, list[float | None]]]:
-    """Each model's wins over the base by track: the share, and its interval."""
-    figures = read_json(folder / "evaluate" / "metrics.json")
+def outcomes(evaluations: Sequence[Path], role: str, track: str) -> tuple[list[float], list[float]]:
+    """Of each prompt, over the seeds: how often the role won over the base, and how often that was decided."""
+    won, decided = Counter[str](), Counter[str]()
+    for folder in evaluations:
+        for row in Stage(folder / f"votes-{role}").all_rows(Preference):
+            if row.status == "ok" and row.p_a is not None and row.pair.track == track:
+                decided[row.pair.prompt_id] += 1
+                won[row.pair.prompt_id] += row.p_a < 0.5
+    return [won[each] for each in decided], list(decided.values())
+
+
+def together(evaluations: Sequence[Path], role: str, track: str) -> dict[str, Any]:
+    """The wins of all seeds, with an interval over prompts: the seeds of a prompt are no independent evidence."""
+    won, decided = outcomes(evaluations, role, track)
+    low, high = interval(won, decided)
+    return {"win_rate": sum(won) / sum(decided) if decided else None, "low": low, "high": high, "of": sum(decided)}
+
+
+def wins(evaluations: Sequence[Path]) -> dict[str, Any]:
+    """Each model's wins over the base by track: all seeds together, and each with its interval."""
+    figures = [read_json(folder / "metrics.json") for folder in evaluations]
+    roles = [role for role, of in figures[0].items() if "compared" in of]
     return {
-        role: {track: [each["win_rate"], each["low"], each["high"]] for track, each in of_role["compared"].items()}
-        for role, of_role in figures.items()
-        if "compared" in of_role
+        role: {
+            track: {
+                **together(evaluations, role, track),
+                "seeds": [
+                    [each[role]["compared"][track][key] for key in ("win_rate", "low", "high")] for each in figures
+                ],
+            }
+            for track in TRACKS
+            if track in figures[0][role]["compared"]
+        }
+        for role in roles
     }
 
 
-def rows(by_seed: Mapping[int, Mapping[str, Mapping[str, Sequence[float | None]]]]) -> list[dict[str, Any]]:
-    """A line for each model and track: the share of wins with its interval, a seed each."""
-    first = next(iter(by_seed.values()))
-    return [
-        {"model": role, "track": track, "wins": {seed: each[role].get(track) for seed, each in by_seed.items()}}
-        for role, tracks in first.items()
-        for track in tracks
-    ]
+def measures(evaluations: Sequence[Path]) -> dict[str, Any]:
+    """What is counted of each model's answers without a judge, by track; a share for each seed."""
+    figures = [read_json(folder / "metrics.json") for folder in evaluations]
+    return {
+        role: {track: _measured([each[role][track] for each in figures]) for track in TRACKS if track in of}
+        for role, of in figures[0].items()
+    }
+
+
+def _measured(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    parts = {name: [each["measures"].get(name) for each in seeds] for name in MEASURES}
+    shares = {name: [part["value"] for part in of] for name, of in parts.items() if all(of)}
+    return {**shares, **{name: [each[name] for each in seeds] for name in COUNTS}}
 
 
 def main() -> None:
@@ -160,6 +213,7 @@ def main() -> None:
     parser.add_argument("--policy", default="bundled/smollm2-135m")
     parser.add_argument("--larger", help="a larger model, for delta pairs")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--limit", type=int, help="prompts to take from the front of each file")
     parser.add_argument("--heldout", type=float, default=0.3)
     parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--rewards", nargs="*", default=[], help="overrides of the reward models' recipe")
@@ -168,8 +222,11 @@ def main() -> None:
     with finished(rewards(given), given.rewards, given.out / "rewards") as folder:
         trained = {name: (folder / name).resolve() for name in HALVES}
         exams = {name: read_json(folder / name / "manifest.json")["held_out"]["accuracy"] for name in HALVES}
-    by_seed = {seed: one_seed(given, seed, trained) for seed in range(given.seeds)}
-    print(json.dumps({"reward_models": exams, "wins_over_base": rows(by_seed)}, indent=2))
+    exam(folder, given.out / "exam.jsonl")
+    evaluations = [one_seed(given, seed, trained) for seed in range(given.seeds)]
+    result = {"reward_models": exams, "wins_over_base": wins(evaluations), "measures": measures(evaluations)}
+    write_json(given.out / "result.json", result)
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":
