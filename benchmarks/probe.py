@@ -25,7 +25,8 @@ from typing import Any
 from unittest.mock import patch
 
 from aiohttp import web
-from servers import SERVERS, Body, Server, answered, running
+from exchanges.forms import Body, Server, answered
+from servers import SERVERS, running
 
 from cai.errors import CaiError
 from cai.flow.ask import Ask, Up

@@ -56,6 +56,11 @@ def rewards(given: argparse.Namespace) -> dict[str, Any]:
     return {"name": "result-rewards", "constitution": CONSTITUTION, "stages": stages}
 
 
+def saved(run: Path, name: str) -> Path:
+    """Where a training stage leaves its model."""
+    return (run / name / "model").resolve()
+
+
 def exam(trained: Path, out: Path) -> None:
     """Write pairs that the examiner never saw, with what people chose: some of the other half's."""
     lines = []
@@ -139,14 +144,14 @@ def one_seed(given: argparse.Namespace, seed: int, trained: Mapping[str, Path]) 
     """Train and evaluate one seed's models; what was done before is not done again. Returns the evaluation's folder."""
     folder = (given.out / f"seed-{seed}").resolve()
     with finished(learning(given, seed, trained["labeler"]), given.overrides, folder / "learning") as run:
-        models = {"policy": given.policy, **{name: str(run / name) for name in ("sft", *DPOS, "ppo")}}
+        models = {"policy": given.policy, **{name: str(saved(run, name)) for name in ("sft", *DPOS, "ppo")}}
     if given.larger:
         with finished(larger(given, seed), [], folder / "larger") as better:
             deltas(better, folder / "learning", folder / "deltas.jsonl")
         overrides = [each.replace("dpo_judge.", "dpo_delta.") for each in given.overrides if "dpo_judge." in each]
-        recipe_of_deltas = from_deltas(seed, folder / "deltas.jsonl", folder / "learning" / "sft")
+        recipe_of_deltas = from_deltas(seed, folder / "deltas.jsonl", saved(folder / "learning", "sft"))
         with finished(recipe_of_deltas, overrides, folder / "delta") as run:
-            models["dpo_delta"] = str(run / "dpo_delta")
+            models["dpo_delta"] = str(saved(run, "dpo_delta"))
     with finished(evaluation(given, seed, models, trained["examiner"]), [], folder / "evaluation") as run:
         return run / "evaluate"
 
@@ -220,7 +225,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     given = parser.parse_intermixed_args()
     with finished(rewards(given), given.rewards, given.out / "rewards") as folder:
-        trained = {name: (folder / name).resolve() for name in HALVES}
+        trained = {name: saved(folder, name) for name in HALVES}
         exams = {name: read_json(folder / name / "manifest.json")["held_out"]["accuracy"] for name in HALVES}
     exam(folder, given.out / "exam.jsonl")
     evaluations = [one_seed(given, seed, trained) for seed in range(given.seeds)]

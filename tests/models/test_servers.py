@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from servers import (
+from exchanges.forms import (
     ALL,
     BUSY,
     CALL,
@@ -22,7 +22,6 @@ from servers import (
     ON,
     PASSING,
     PLAIN,
-    SERVERS,
     TOKENS,
     TURNS,
     USE,
@@ -34,9 +33,9 @@ from servers import (
     blocks,
     chat,
     claude,
-    running,
     told,
 )
+from servers import SERVERS, running
 
 import cai.models.probe as probe
 import cai.models.retries as retries
