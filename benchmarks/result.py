@@ -136,7 +136,7 @@ def evaluation(given: argparse.Namespace, seed: int, models: Mapping[str, str], 
     """All models on the held-out prompts, against the base, and the page."""
     roles = {name: {"vllm": path} for name, path in models.items()} | {"examiner": {"reward": str(examiner)}}
     block = {"models": list(models), "judge": "examiner", "method": "reward", "max_tokens": given.max_tokens}
-    block["exam"] = str((given.out / "exam.jsonl").resolve())
+    block |= {"temperature": 0.7, "top_p": 0.9, "exam": str((given.out / "exam.jsonl").resolve())}
     return recipe("evaluation", seed, roles, [prompts(given), {"evaluate": block}, {"report": {}}])
 
 
