@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import TypedDict
 
+from cai.judge.measures import LEAST
+from cai.report.habits import EQUAL
 from constitution.visible import visible
 
 INTERVAL = ("value", "low", "high")
@@ -78,9 +80,11 @@ def _numbers(value: Mapping[str, object], may_be_share: bool) -> str:
         return ""
     if "value" not in numbers:
         return "–"
-    of = f" of {plain(value['of'])}" if "of" in numbers else ""
-    if "first" in numbers and "change" in numbers:
-        change = f"{numbers['first']:.3g} → {numbers['value']:.3g}, a change of {numbers['change']:+.3g}"
+    cases = numbers.get("of", numbers.get("prompts"))
+    of = "" if cases is None else f" of {plain(cases)}"
+    first = numbers.get("first", numbers.get("plain"))
+    if first is not None and "change" in numbers:
+        change = f"{first:.3g} → {numbers['value']:.3g}, a change of {numbers['change']:+.3g}"
         return f"{change} ({_ends(numbers, '+.3g')}){of}"
     if may_be_share and "low" in numbers and "high" in numbers and all(0 <= numbers[key] <= 1 for key in INTERVAL):
         return f"{100 * numbers['value']:.0f}% ({100 * numbers['low']:.0f}–{100 * numbers['high']:.0f}){of}"
@@ -88,7 +92,7 @@ def _numbers(value: Mapping[str, object], may_be_share: bool) -> str:
 
 
 def _ends(numbers: Mapping[str, float], form: str) -> str:
-    """The ends of an interval, where there is one."""
+    """The ends of an interval, where there is one; of a mean of many values there is none where they are equal."""
     if "low" not in numbers or "high" not in numbers:
-        return "too few for an interval"
+        return "too few for an interval" if numbers.get("of", 0) < LEAST else EQUAL
     return f"{numbers['low']:{form}} to {numbers['high']:{form}}"
