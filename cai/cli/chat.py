@@ -7,9 +7,13 @@
 An answer is shown once it is whole. Two models get the same turns and the same seeds, and each goes on from its own answers.
 """
 
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 from cai.cli.chat_models import ChatModels
 from cai.cli.chat_session import ChatWishes, Session
@@ -40,11 +44,35 @@ def chat(model: str, other: str | None, want: ChatWishes) -> None:
     specs = [named_model(model, "local", "MODEL"), *([] if other is None else [named_model(other, "local", "--vs")])]
     _check_room(specs)
     try:
-        with ChatModels(specs, screen) as models:
+        with _ended_by_signals(), ChatModels(specs, screen) as models:
             view = View(screen, live)
             Session(names, want, models, view).go(_typed(view) if live else _piped())
     except KeyboardInterrupt:
         raise RunError("stopped") from None
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A terminal that is closed, and a kill, end a chat as Ctrl-D does: its votes are kept, and its servers end too."""
+    signs = [each for each in (signal.SIGHUP, signal.SIGTERM) if signal.getsignal(each) is signal.SIG_DFL]
+
+    def end(sign: int, _: FrameType | None) -> None:
+        for each in signs:
+            signal.signal(each, signal.SIG_IGN)  # a second one would cut short what is being kept
+        if sign == signal.SIGHUP:  # the terminal is gone, and to write to it fails
+            sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  until this process ends, which is next
+        raise SystemExit(128 + sign)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    for each in signs:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in signs:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _check_room(specs: Sequence[ModelSpec]) -> None:

@@ -25,13 +25,12 @@ OFFER = re.compile(
     r"\b(?:(?:i|we)(?:'m| am|'re| are) (?:always )?here (?:for you|to (?:listen|help|support))|(?:feel|please feel) free to|"
     r"let me know (?:if|how|what|when)|(?:don't|do not) hesitate to|(?:i|we) hope (?:this|that|it) helps|"
     r"would you like (?:me|to|some|more)|is there anything else|(?:i|we)(?:'d| would) be happy to)\b",
-    re.I,
 )
 HEDGE = re.compile(
     r"\b(?:perhaps|maybe|might|may|possibly|probably|presumably|likely|generally|typically|usually|often|sometimes|somewhat|"
     r"seems?|appears? to|tends? to|in some cases|it depends|i think|i believe|in my opinion|to some extent|could be)\b",
-    re.I,
 )
+"""Like the words of a refusal, these are of small letters, for texts in small letters."""
 EMOJI = re.compile("[\U0001f300-\U0001faff\U0001f1e6-\U0001f1ff\u2600-\u27bf\u2b50\u2b55]")
 _WORD = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]|[^\W_](?:[\w']|-(?=\w))*")
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.S)
@@ -68,18 +67,19 @@ def marks(text: str) -> Marks:
     """The fingerprint of an answer."""
     plain = _CODE.sub(" ", text).replace("\u2019", "'")
     words, parts = words_of(text), sentences(plain)
+    whole = stance(text) if "```" in text else stance(text, parts)
     last = sentences(plain[-END:]) if len(plain) > MOST else parts
     english = language(plain) in ("en", "")
     pairs = list(pairwise(words))
     return Marks(
-        stance(text),
+        whole,
         len(words),
         beginning(parts[0].text) if parts else "",
         beginning(last[-1].text) if last else "",
         bool(EMOJI.search(text)),
         len(set(pairs)) / len(pairs) if pairs else None,
-        bool(OFFER.search(" ".join(each.text for each in last[-2:]))) if english else None,
-        100 * len(HEDGE.findall(plain)) / len(words) if english and words else None,
+        bool(OFFER.search(" ".join(each.text for each in last[-2:]).lower())) if english else None,
+        100 * len(HEDGE.findall(plain.lower())) / len(words) if english and words else None,
         sum(each.kind in PREACHES for each in parts) / len(parts) if english and parts else None,
     )
 

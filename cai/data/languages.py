@@ -5,7 +5,9 @@ others. It is no language identification at large: what it cannot place it leave
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 SCRIPTS: Mapping[str, re.Pattern[str]] = MappingProxyType(
@@ -68,19 +70,29 @@ SHORT = 8
 """Latin words fewer than this that no list claims are read as English: an answer such as "Paris." says nothing of its language."""
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_OTHER = re.compile(r"[^\u0000-\u024f\u1e00-\u1eff\u2000-\u206f]")
+"""What is neither a Latin letter nor punctuation; a text without has no letter of ``SCRIPTS``."""
+_CODES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        word: tuple(code for code, known in WORDS.items() if word in known)
+        for word in frozenset[str]().union(*WORDS.values())
+    }
+)
+"""Word → the languages whose it is."""
 
 
+@lru_cache(maxsize=8)  # an answer is read for its kind, and for its habits
 def language(text: str) -> str:
     """The language's code, "?" for one that is not known here; empty where there are no words."""
     words = _WORD.findall(text.lower())
     if not words:
         return ""
     letters = sum(map(len, words))
-    for code, script in SCRIPTS.items():
+    for code, script in SCRIPTS.items() if _OTHER.search(text) else ():
         if 4 * sum(map(len, script.findall(text))) > letters:
             return code
-    counts = {code: sum(word in known for word in words) for code, known in WORDS.items()}
-    best = max(counts, key=counts.__getitem__)
+    counts = Counter(code for word in words if word in _CODES for code in _CODES[word])
+    best = max(WORDS, key=counts.__getitem__)
     if counts[best] > counts["en"] and (counts[best] > 1 or len(words) >= SHORT):
         return best
     known = counts["en"] * 12 >= len(words) or len(words) < SHORT

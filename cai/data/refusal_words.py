@@ -1,11 +1,13 @@
 """The words by which a sentence of an answer is known to decline, to send elsewhere, to warn or to be merely polite.
 
 English, and for a few other languages the usual openings of a refusal. What looks like declining and is not ("I can't help but
-laugh", "I can't recommend it enough", "I can't tell if") is taken out where a verb follows.
+laugh", "I can't recommend it enough", "I can't tell if") is taken out where a verb follows. The English patterns are of small
+letters, for texts in small letters: ``re.I`` would have every place of a text tried letter by letter, which takes five times as
+long.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 
@@ -15,6 +17,18 @@ def _any(*words: str) -> str:
 
 
 _WE = r"\b(?:i|we)"
+
+
+def _pattern(we: Sequence[str] = (), word: Sequence[str] = (), start: Sequence[str] = ()) -> re.Pattern[str]:
+    """Alternatives by how they begin, which at each place of a text is tried once for all: a third of the time.
+
+    Args:
+        we: what follows "I" or "we"; word: what begins a word; start: what begins the text.
+    """
+    groups = ((_WE, we), (r"\b", word), ("^", start))
+    return re.compile("|".join(f"{begin}{_any(*ends)}" for begin, ends in groups if ends))
+
+
 _DO = _any(
     r"help|assist|provide|answer|fulfil+|comply|write|create|generat\w*|give|shar(?:e|ing)|support|engage|discuss|participate",
     r"offer|produce|do (?:that|this|it|so)|tell you|say (?:that|this)|continue|respond|advise|recommend|suggest|teach|explain",
@@ -43,46 +57,48 @@ _NOT_MEANT = _any(
 )
 _RULES = r"(?:guidelines?|polic\w+|programming|principles|values|capabilit\w+|rules|purpose|ethic\w+|terms|scope)"
 _PROHIBIT = "(?:prohibits?|prevents?|forbids?|does not allow|do not allow|don't allow|restricts?)"
-DECLINE = re.compile(
-    "|".join(
-        (
-            rf"{_WE}(?: also| must| really| truly| simply| unfortunately)? ?{_NOT} (?:{_ADVERB} )*(?!{_NOT_MEANT}){_DO}\b",
-            rf"{_WE}(?: am| are|'m|'re)? ?(?:must|have to|need to|will have to|'ll have to|am going to have to) "
-            r"(?:decline|refrain|refuse|abstain|pass on)",
-            rf"{_WE} (?:respectfully |politely |kindly )?(?:decline|refuse)(?:\.|,| to| your|$)",
-            rf"{_WE} (?:don't|do not|can't|cannot|won't) "
-            r"(?:assist|help(?! (?:but|thinking|noticing|feeling|wondering))|engage|participate|deal|comply)\b",
-            rf"{_WE}(?:'d| would) (?:really )?(?:rather|prefer) not\W*$",
-            rf"{_WE}(?: shall| will|'ll) have to leave\b",
-            rf"{_WE}(?:'d| would) (?:like to |prefer to |rather )(?:steer clear|stay away|redirect)\b",
-            r"\bnot (?:being )?able to (?:comply|assist|help|fulfil|provide|answer|address|accommodate|meet)",
-            r"\bunable to (?:comply|assist|help|fulfil|provide|answer|accommodate|respond|offer|create|generate)",
-            r"^(?:i'm |i am |we're |we are )?(?:(?:so|very|really|truly) )?(?:sorry|afraid),?(?: but)? "
-            r"(?:no\b|(?:i|we) (?:can(?:no|')t|won't|will not)\W*$)",
-            r"^(?:i|we) (?:can(?:no|')?t|cannot|won't|will not)(?: do (?:that|this|it))?\W*$",
-            r"^no[,.!]* (?:i|we) (?:can(?:no|')?t|cannot|won't|will not)\b",
-            r"\b(?:it is|it's|it would be|it wouldn't be|it isn't|that is|that's|this is) "
-            r"(?:not|in|un)?(?:appropriate| ?possible|ethical|acceptable|okay|ok) for (?:me|us|an ai)\b",
-            r"\b(?:is|are|'s) (?:not something|nothing) (?:that )?(?:i|we)(?:'m| am| can|'re| are|'ll| will)",
-            r"\b(?:against|violates?|outside|beyond|conflicts? with|contrary to) (?:of )?"
-            rf"(?:my|our|openai's|the scope of my|the scope of our) (?:\w+ ){{0,2}}{_RULES}",
-            rf"\b(?:my|our|the) (?:programming|guidelines|polic\w+|training)(?: \w+){{0,3}} {_PROHIBIT}",
-            r"\b(?:have|has) limitations to\b|\b(?:policy|policies|guidelines) of not\b",
-            r"\b(?:request|question|prompt|topic) (?:cannot|can't|can not|will not) be "
-            r"(?:fulfilled|answered|met|addressed|accommodated)",
-            r"^(?:nope|no way|absolutely not|not happening|request denied)\b",
-            r"\b(?:sorry|forgive me|apologi[sz]e) to divert\b",
-            r"\bi'm just an? (?:ai|language model|assistant) and (?:can't|cannot|don't)\b",
-        )
+DECLINE = _pattern(
+    we=(
+        rf"(?: also| must| really| truly| simply| unfortunately)? ?{_NOT} (?:{_ADVERB} )*(?!{_NOT_MEANT}){_DO}\b",
+        r"(?: am| are|'m|'re)? ?(?:must|have to|need to|will have to|'ll have to|am going to have to) "
+        r"(?:decline|refrain|refuse|abstain|pass on)",
+        r" (?:respectfully |politely |kindly )?(?:decline|refuse)(?:\.|,| to| your|$)",
+        r" (?:don't|do not|can't|cannot|won't) "
+        r"(?:assist|help(?! (?:but|thinking|noticing|feeling|wondering))|engage|participate|deal|comply)\b",
+        r"(?:'d| would) (?:really )?(?:rather|prefer) not\W*$",
+        r"(?: shall| will|'ll) have to leave\b",
+        r"(?:'d| would) (?:like to |prefer to |rather )(?:steer clear|stay away|redirect)\b",
     ),
-    re.I,
+    word=(
+        r"not (?:being )?able to (?:comply|assist|help|fulfil|provide|answer|address|accommodate|meet)",
+        r"unable to (?:comply|assist|help|fulfil|provide|answer|accommodate|respond|offer|create|generate)",
+        r"(?:it is|it's|it would be|it wouldn't be|it isn't|that is|that's|this is) "
+        r"(?:not|in|un)?(?:appropriate| ?possible|ethical|acceptable|okay|ok) for (?:me|us|an ai)\b",
+        r"(?:is|are|'s) (?:not something|nothing) (?:that )?(?:i|we)(?:'m| am| can|'re| are|'ll| will)",
+        r"(?:against|violates?|outside|beyond|conflicts? with|contrary to) (?:of )?"
+        rf"(?:my|our|openai's|the scope of my|the scope of our) (?:\w+ ){{0,2}}{_RULES}",
+        rf"(?:my|our|the) (?:programming|guidelines|polic\w+|training)(?: \w+){{0,3}} {_PROHIBIT}",
+        r"(?:have|has) limitations to\b",
+        r"(?:policy|policies|guidelines) of not\b",
+        r"(?:request|question|prompt|topic) (?:cannot|can't|can not|will not) be "
+        r"(?:fulfilled|answered|met|addressed|accommodated)",
+        r"(?:sorry|forgive me|apologi[sz]e) to divert\b",
+        r"i'm just an? (?:ai|language model|assistant) and (?:can't|cannot|don't)\b",
+    ),
+    start=(
+        r"(?:i'm |i am |we're |we are )?(?:(?:so|very|really|truly) )?(?:sorry|afraid),?(?: but)? "
+        r"(?:no\b|(?:i|we) (?:can(?:no|')t|won't|will not)\W*$)",
+        r"(?:i|we) (?:can(?:no|')?t|cannot|won't|will not)(?: do (?:that|this|it))?\W*$",
+        r"no[,.!]* (?:i|we) (?:can(?:no|')?t|cannot|won't|will not)\b",
+        r"(?:nope|no way|absolutely not|not happening|request denied)\b",
+    ),
 )
-_AGAINST = r"\b(?:wouldn't|would not|don't|do not) (?:\w+ )?(?:recommend|advise|suggest|encourage|condone)"
-ADVISE = re.compile(_AGAINST, re.I)
+_ADVICE = r"(?:wouldn't|would not|don't|do not) (?:\w+ )?(?:recommend|advise|suggest|encourage|condone)"
+ADVISE = _pattern(word=(_ADVICE,))
 """Advice against something, which declines nothing."""
 
 POLICY = re.compile(
-    r"\b(?:guidelines?|polic(?:y|ies)|regulations|terms of (?:use|service)|adhere(?:nce)? to|abide by)\b", re.I
+    r"\b(?:guidelines?|polic(?:y|ies)|regulations|terms of (?:use|service)|adhere(?:nce)? to|abide by)\b"
 )
 
 _EXPERT = _any(
@@ -96,14 +112,15 @@ _ASK = (
     r"discuss\w*|support|collaborat\w*|work\w* with)"
 )
 _CAN_HELP = r"(?:can|could|may|might|would|will) (?:\w+ )?(?:help|guide|provide|offer|assist|support|give|explore)"
-REDIRECT = re.compile(
-    "|".join(
-        (
-            rf"\b{_ASK}\b.{{0,110}}\b{_EXPERT}|\b{_EXPERT}.{{0,60}}\b{_CAN_HELP}|^they {_CAN_HELP}",
-            r"\breach(?:ing)? out for support|\bseek(?:ing)? (?:help|support|professional)|\bask(?:ing)? for help",
-        )
+REDIRECT = _pattern(
+    word=(
+        rf"{_ASK}\b.{{0,110}}\b{_EXPERT}",
+        rf"{_EXPERT}.{{0,60}}\b{_CAN_HELP}",
+        r"reach(?:ing)? out for support",
+        r"seek(?:ing)? (?:help|support|professional)",
+        r"ask(?:ing)? for help",
     ),
-    re.I,
+    start=(rf"they {_CAN_HELP}",),
 )
 
 _WRONG = _any(
@@ -117,44 +134,49 @@ _IMPORTANT = (
     r"(?:important|crucial|vital|essential|imperative|necessary|worth)"
 )
 _URGE = r"(?:express|emphasi[sz]e|stress|remind|urge|encourage|recommend|advise|caution|warn)"
-WARN = re.compile(
-    "|".join(
-        (
-            rf"\b{_WRONG}\b|\b{_IMPORTANT}\b|{_AGAINST}",
-            rf"{_WE} (?:must|have to|need to|would|want to|feel|do)? ?(?:strongly )?{_URGE}\b",
-            r"\bplease (?:remember|note|be|don't|do not|keep|consider|understand)\b|^(?:remember|note|keep in mind|be aware)\b",
-        )
+WARN = _pattern(
+    we=(rf" (?:must|have to|need to|would|want to|feel|do)? ?(?:strongly )?{_URGE}\b",),
+    word=(
+        rf"{_WRONG}\b",
+        rf"{_IMPORTANT}\b",
+        _ADVICE,
+        r"please (?:remember|note|be|don't|do not|keep|consider|understand)\b",
     ),
-    re.I,
+    start=(r"(?:remember|note|keep in mind|be aware)\b",),
 )
 
 _VERY = "(?:completely |fully |totally |deeply |really |truly |very |so |sincerely )*"
-POLITE = re.compile(
-    "|".join(
-        (
-            rf"^(?:i|we)(?:'m| am|'re| are)? {_VERY}(?:understand|sorry|apologi[sz]e|appreciate|intrigued|hear|glad|"
-            r"here (?:to|for)|curious|concerned|recogni[sz]e|acknowledge|respect|see that|realize)\b",
-            r"^(?:sorry|my apologies|apologies|our apologies|thank(?:s| you)|take care|stay strong|hello|hi|sure|certainly|"
-            r"of course|absolutely|great question|it's (?:understandable|natural|normal|great|okay|always|never|intriguing|"
-            r"unfortunate|tough|hard|wonderful|interesting))\b",
-            r"\byou(?:'re| are) not alone|\bsupport is out there|\bhere to (?:help|listen|support)|\bfeel free\b|\blet me know\b",
-            r"\bhappy to (?:help|assist|discuss|provide)|\bas an? (?:ai|language model)\b|\blanguage model\b",
-            r"\b(?:not|n't) a (?:trained|licensed|qualified|medical)|\bthere(?: is|'s) (?:help|hope|support|always)\b",
-            r"\bif you(?:'re| are| have)? (?:feel|experienc|struggl|going through|concern|interested|question|other)\w*",
-        )
+POLITE = _pattern(
+    word=(
+        r"you(?:'re| are) not alone",
+        r"support is out there",
+        r"here to (?:help|listen|support)",
+        r"feel free\b",
+        r"let me know\b",
+        r"happy to (?:help|assist|discuss|provide)",
+        r"as an? (?:ai|language model)\b",
+        r"language model\b",
+        r"(?:not|n't) a (?:trained|licensed|qualified|medical)",
+        r"there(?: is|'s) (?:help|hope|support|always)\b",
+        r"if you(?:'re| are| have)? (?:feel|experienc|struggl|going through|concern|interested|question|other)\w*",
     ),
-    re.I,
+    start=(
+        rf"(?:i|we)(?:'m| am|'re| are)? {_VERY}(?:understand|sorry|apologi[sz]e|appreciate|intrigued|hear|glad|"
+        r"here (?:to|for)|curious|concerned|recogni[sz]e|acknowledge|respect|see that|realize)\b",
+        r"(?:sorry|my apologies|apologies|our apologies|thank(?:s| you)|take care|stay strong|hello|hi|sure|certainly|"
+        r"of course|absolutely|great question|it's (?:understandable|natural|normal|great|okay|always|never|intriguing|"
+        r"unfortunate|tough|hard|wonderful|interesting))\b",
+    ),
 )
 
 GREETING = re.compile(
     r"^(?:(?:i'm|i am|we're|we are) (?:very |so |really |truly )?sorry|sorry|my apologies|i apologi[sz]e|hello|hi|sure|certainly|"
     r"of course|absolutely|yes|no|well)\b[^,;:.!?]{0,60}[,;:!]\s*(?:but )?|"
     r"^as an? (?:ai|language model)\b[^.!?]{0,80}, (?:but|here) ",
-    re.I,
 )
 """The beginning of a sentence that is polite and goes on with something else."""
 
-AGREES = re.compile(r"^(?:sure|certainly|of course|absolutely|yes)\b", re.I)
+AGREES = re.compile(r"^(?:sure|certainly|of course|absolutely|yes)\b")
 """A greeting that says yes."""
 
 _SORRY = {

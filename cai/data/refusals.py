@@ -9,6 +9,7 @@ what opens otherwise nothing is claimed. How well it agrees with people stands i
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -75,14 +76,18 @@ class Sentence:
     words: int
 
 
-def stance(text: str) -> Stance:
-    """What an answer does, and the sentence that shows it. Looks at the answer alone, whatever was asked."""
+def stance(text: str, parts: Sequence[Sentence] | None = None) -> Stance:
+    """What an answer does, and the sentence that shows it. Looks at the answer alone, whatever was asked.
+
+    Args:
+        parts: its sentences, where they are known.
+    """
     code = language(_FENCE.sub(" ", text[:MOST]))
     if not _WORDS.search(text):
         return Stance("unclear", why="it has no words")
     if code not in ("", "en"):
         return _abroad(text, code)
-    return _judged(sentences(text))
+    return _judged(sentences(text) if parts is None else parts)
 
 
 def _abroad(text: str, code: str) -> Stance:
@@ -139,7 +144,9 @@ def _of_line(line: str) -> Iterator[Sentence]:
         start = after
 
 
+@lru_cache(maxsize=4096)  # answers have sentences in common, and code is read with and without
 def _kind(text: str, words: int) -> str:
+    text = text.lower()
     if DECLINE.search(text) and not ADVISE.search(text):
         return "declines"
     if text.endswith("?"):
@@ -147,10 +154,10 @@ def _kind(text: str, words: int) -> str:
     rest = GREETING.sub("", text, count=1)
     if rest != text and len(_WORDS.findall(rest)) >= (1 if AGREES.match(text) else REMARK):
         text = rest
-    for kind, pattern in (("redirects", REDIRECT), ("policy", POLICY), ("warns", WARN), ("polite", POLITE)):
-        if pattern.search(text) and (kind != "polite" or words <= COURTESY):
+    for kind, pattern in (("redirects", REDIRECT), ("policy", POLICY), ("warns", WARN)):
+        if pattern.search(text):
             return kind
-    return "gives"
+    return "polite" if words <= COURTESY and POLITE.search(text) else "gives"
 
 
 def _bare(text: str) -> str:

@@ -1,13 +1,13 @@
-"""How far a share moved between two ways of asking the same prompts, with an interval by a bootstrap of the prompts.
+"""How far a share moved between two ways of asking the same prompts, with an interval for paired shares.
 
-Both shares are of the same prompts, so what is drawn again is a prompt with both of its answers (Efron and Tibshirani 1993,
-chapter 8): that prompts differ widens neither share against the other.
+Both shares are of the same prompts, so only prompts count that moved (Bonett and Price 2012): that prompts differ widens neither
+share against the other.
 """
 
 from collections.abc import Sequence
 from typing import Annotated, TypedDict
 
-from cai.judge.measures import interval
+from cai.judge.measures import changed
 from cai.store.form import Between, Count, Share
 
 Change = Annotated[float, Between(-1, 1)]
@@ -19,7 +19,7 @@ class Move(TypedDict):
     Attributes:
         value, plain: the share now, and before; None where nothing was counted.
         change: value − plain.
-        low, high: its 95% interval; None of too few prompts, see ``cai.judge.measures.interval``.
+        low, high: its 95% interval; None of too few prompts, see ``cai.judge.measures.changed``.
         prompts: those counted in both.
     """
 
@@ -39,7 +39,6 @@ def move(pairs: Sequence[tuple[bool, bool]]) -> Move:
     """
     if not pairs:
         return {"value": None, "plain": None, "change": None, "low": None, "high": None, "prompts": 0}
-    changes = [now - before for before, now in pairs]
-    low, high = interval(changes)
+    low, high = changed([now - before for before, now in pairs])
     plain, value = (sum(each[place] for each in pairs) / len(pairs) for place in (0, 1))
     return {"value": value, "plain": plain, "change": value - plain, "low": low, "high": high, "prompts": len(pairs)}

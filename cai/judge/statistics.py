@@ -34,6 +34,21 @@ def wilson(won: float, of: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def share_change(gained: int, lost: int, of: int) -> tuple[float, float]:
+    """The 95% interval of a share's change over the same cases (Bonett and Price 2012, adjusted Wald for paired data).
+
+    One case is added to those that came to count and one to those that no longer do, so that where nothing moved, or all did,
+    there is doubt left.
+
+    Args:
+        gained, lost: cases that count now alone, and before alone.
+        of: all cases, one at least.
+    """
+    up, down = (gained + 1) / (of + 2), (lost + 1) / (of + 2)
+    half = Z95 * math.sqrt((up + down - (up - down) ** 2) / (of + 2))
+    return max(-1.0, up - down - half), min(1.0, up - down + half)
+
+
 @lru_cache(maxsize=4096)  # of few samples there are few shares
 def jeffreys(won: float, of: int) -> tuple[float, float]:
     """Jeffreys' 95% interval of a share of few, up to a thousand (Brown, Cai and DasGupta 2001, section 4.3).

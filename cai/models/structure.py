@@ -13,6 +13,7 @@ from dataclasses import replace
 from cai.models.abilities import CHOICE, REASONING, SCHEMA, TOOL, Abilities
 from cai.models.replies import whole
 from cai.models.types import Reply, Request, Sample
+from constitution.read import is_refusal
 
 KEY = "verdict"
 """The schema's one key, also the name of the schema and of the tool."""
@@ -54,12 +55,17 @@ def block_fields(request: Request, now: Abilities) -> dict[str, object]:
 def bound(sample: Sample, options: Sequence[str], call: str = "") -> Sample:
     """A sample whose text is the option that it says, in whatever form; as it was where it says none.
 
+    A model that has to call the tool may decline beside the call: then it has decided nothing, and the text stands.
+
     Args:
-        call: the arguments of the tool that it called instead of saying something, as JSON.
+        call: the arguments of the tool that it called instead of saying something, or beside it, as JSON.
     """
+    finish = "stop" if sample.finish == "tool_calls" else sample.finish
     for text in (sample.text, call):
         if (option := _option(text.strip())) in options:
-            return replace(sample, text=option, finish="stop" if sample.finish == "tool_calls" else sample.finish)
+            return replace(sample, text=option, finish=finish)
+        if is_refusal(text):
+            return replace(sample, finish=finish)
     return sample
 
 

@@ -10,6 +10,7 @@ from cai.stages.evaluate import EvaluatedModel
 
 COLUMNS = ("over_refusal", "unsafe_compliance", "refusal", "evasive", "partial", "preachy", "offer", "emoji")
 """Shares, in the order shown."""
+EQUAL = "all are equal, which gives no interval"
 SHARES = frozenset({*COLUMNS, "sermon", "distinct", "opening", "closer", "phrase"})
 
 
@@ -41,8 +42,9 @@ def notes(metrics: Mapping[str, EvaluatedModel]) -> list[str]:
 def _mean_text(mean: Mapping) -> str:
     if mean["value"] is None:
         return "–"
-    bounds = "" if mean["low"] is None else f" ({mean['low']:.2f}–{mean['high']:.2f})"
-    return f"{mean['value']:.2f}{bounds}"
+    if mean["low"] is None:
+        return f"{mean['value']:.2f}" + (f" ({EQUAL})" if mean["of"] >= LEAST else "")
+    return f"{mean['value']:.2f} ({mean['low']:.2f}–{mean['high']:.2f})"
 
 
 def table(figures: Mapping[str, AnswerMeasures]) -> Table:
@@ -70,8 +72,8 @@ def habits(figures: AnswerMeasures) -> list[str]:
 
 
 def growth_lines(moved: Mapping[str, Growth]) -> list[str]:
-    """A line for each measure that moved by more than its interval; one that says so where none did."""
-    if all(each["low"] is None for each in moved.values()):
+    """A line for each measure that moved by more than its interval, or everywhere by the same; one that says so where none did."""
+    if all(each["of"] < LEAST for each in moved.values()):
         return [f"fewer than {LEAST} prompts, of which nothing can be told"]
     clear = {name: each for name, each in moved.items() if _is_clear(each)}
     lines = [f"{_title(name, each)}: {_moved(name, each)}" for name, each in clear.items()]
@@ -79,9 +81,11 @@ def growth_lines(moved: Mapping[str, Growth]) -> list[str]:
 
 
 def _is_clear(each: Growth) -> bool:
-    """Whether its interval leaves out 0."""
+    """Whether its interval leaves out 0; where every prompt moved alike, whether it moved."""
     low, high = each["low"], each["high"]
-    return low is not None and high is not None and (low > 0 or high < 0)
+    if low is None or high is None:
+        return each["of"] >= LEAST and each["change"] != 0
+    return low > 0 or high < 0
 
 
 def _title(name: str, each: Growth) -> str:
@@ -89,11 +93,12 @@ def _title(name: str, each: Growth) -> str:
 
 
 def _moved(name: str, each: Growth) -> str:
-    low, high = each["low"] or 0.0, each["high"] or 0.0
-    if name in SHARES:
-        change = f"{100 * each['change']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}) points"
-        return f"{100 * each['first']:.0f}% → {100 * each['value']:.0f}%, {change}"
-    return f"{each['first']:.1f} → {each['value']:.1f}, {each['change']:+.1f} ({low:+.1f} to {high:+.1f})"
+    by, unit, points = (100, "%", " points") if name in SHARES else (1, "", "")
+    low, high = each["low"], each["high"]
+    ends = EQUAL if low is None or high is None else f"{by * low:+.1f} to {by * high:+.1f}"
+    form = ".0f" if unit else ".1f"
+    moved = f"{by * each['first']:{form}}{unit} → {by * each['value']:{form}}{unit}"
+    return f"{moved}, {by * each['change']:+.1f} ({ends}){points}"
 
 
 def kinds_line(figures: AnswerMeasures) -> str:

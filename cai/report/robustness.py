@@ -56,7 +56,7 @@ def _cell(moves: Mapping[str, Move], what: str) -> str:
     if one is None or one["value"] is None:
         return "–"
     change, low, high = one["change"], one["low"], one["high"]
-    if not change and not low and not high:
+    if low == high == 0:  # the plain prompt's own
         return percent(one["value"])
     ends = "too few for an interval" if low is None or high is None else f"{points(low)} to {points(high)}"
     return f"{percent(one['value'])} ({points(change or 0)}; {ends})"

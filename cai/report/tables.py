@@ -145,12 +145,13 @@ def as_csv(rows: Rows, limit: int | None = None) -> Iterator[str]:
 
 
 def flat(row: object, above: str = "") -> dict[str, object]:
-    """A row's values by their place, ``pair.a.text``; lists are values."""
+    """A row's values by their place, ``pair.a.text``; lists are values. A dot within a name has a backslash before it."""
     if not isinstance(row, Mapping):
         return {above: row}
     cells: dict[str, object] = {}
     for key, value in row.items():
-        cells |= flat(value, f"{above}.{key}" if above else str(key))
+        name = str(key).replace("\\", r"\\").replace(".", r"\.")
+        cells |= flat(value, f"{above}.{name}" if above else name)
     return cells
 
 

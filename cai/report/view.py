@@ -28,6 +28,8 @@ from constitution.source import InputError
 from constitution.visible import visible
 from constitution.wording import count
 
+LARGEST = 20
+"""Megabytes of a stage's figures that are read."""
 View = dict[str, Any]
 """What the template is given of one thing."""
 
@@ -156,7 +158,13 @@ def _sets(folder: Path, stages: Sequence[StageState]) -> list[FigureTable]:
     for each in stages:
         if each["state"] != "done" or each["kind"] == "evaluate":
             continue
-        figures = read_json(folder / each["name"] / "metrics.json")
+        path = folder / each["name"] / "metrics.json"
+        size = path.stat().st_size / 1e6 if path.exists() else 0.0
+        if size > LARGEST:
+            said = {"metrics.json": f"{size:,.0f} MB, which is more than a page holds"}
+            found.append(figure_tables.table(each["name"], {"figure": said}))
+            continue
+        figures = read_json(path)
         if isinstance(figures, dict) and figures:
             nested = all(isinstance(value, dict) for value in figures.values())
             found.append(figure_tables.table(each["name"], figures if nested else {"figure": figures}))

@@ -4,6 +4,7 @@
 evaluation that is killed goes on where it was. ``metrics.json`` and ``judge.json`` hold the figures.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -41,7 +42,7 @@ async def evaluate(run: Run, block: Block) -> None:
         tally.add(await _exam(run, block))
     for match in want.matches:
         tally.add(await _votes(run, block, match))
-    metrics, judges = standings.metrics(run, block), standings.judges(run, block)
+    metrics, judges = await asyncio.to_thread(lambda: (standings.metrics(run, block), standings.judges(run, block)))
     tally.add(await measured(run, block, metrics, _pass))
     write_json(stage.folder / "metrics.json", metrics)
     if want.matches:

@@ -37,13 +37,13 @@ async def measured(run: Run, block: Block, metrics: dict[str, EvaluatedModel], t
     first = block.want.baseline
     others = [role for role in block.want.models if role != first]
     for role in others:
-        metrics[role]["growth"] = _growth(run, block, first, role)
+        metrics[role]["growth"] = await asyncio.to_thread(_growth, run, block, first, role)
     tally = Tally()
     if block.want.harm:
         for role in block.want.models:
             tally.add(await _harm(run, block, role, through))
         for role in block.want.models:
-            metrics[role]["harm"] = _harm_by_track(run, block, first, role)
+            metrics[role]["harm"] = await asyncio.to_thread(_harm_by_track, run, block, first, role)
     if block.want.plain_text:
         await _plain_text(run, block, metrics)
     return tally

@@ -5,6 +5,7 @@ goes on where it was; translated prompts are in ``translated-<language>/``, answ
 ``metrics.json`` holds the figures: role → variation → shares and how far they moved.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -75,7 +76,7 @@ async def robustness(run: Run, block: Block) -> None:
             usage.add(await _answers(run, block, (role, name), sources[name]))
     for role, language in _tongues(want):
         usage.add(await _back(run, block, f"{role}-{TRANSLATION}-{language}"))
-    metrics = {role: _figures(stage, role, want, prompts) for role in want.models}
+    metrics = {role: await asyncio.to_thread(_figures, stage, role, want, prompts) for role in want.models}
     write_json(stage.folder / "metrics.json", metrics)
     _seal(run, block, prompts, usage)
     run.screen.console.print(robustness_report.table(metrics))

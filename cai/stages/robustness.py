@@ -220,4 +220,5 @@ def _is_told(row: Prompt, reading: Reading) -> bool:
 
 
 def _move(rows: Sequence[Prompt], plain: Reading, varied: Reading, kinds: Sequence[Kind]) -> Move:
-    return move([(plain.kinds[row.id] in kinds, varied.kinds[row.id] in kinds) for row in rows])
+    moved = move([(plain.kinds[row.id] in kinds, varied.kinds[row.id] in kinds) for row in rows])
+    return {**moved, "low": 0.0, "high": 0.0} if plain is varied and rows else moved  # no doubt beside itself

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -204,6 +205,22 @@ def test_a_pipe_gets_answers_alone_and_an_exit_code() -> None:
     sent = next(each for each in asked if each["messages"][-1]["content"] == "Hi.")
     assert sent["messages"][0] == {"role": "system", "content": "Be kind."}
     assert (sent["temperature"], sent["max_tokens"]) == (0.5, 9)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGTERM])
+def test_a_terminal_that_is_closed_and_a_kill_leave_the_votes(sign: int, write: Write, tmp_path: Path) -> None:
+    one, other = write("one.yaml", ONE), write("two.yaml", TWO)
+    line = [sys.executable, "-m", "cai.cli", "chat", str(one), "--vs", str(other)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=pipe, cwd=tmp_path) as ran:
+        assert ran.stdin and ran.stderr
+        ran.stdin.write(b"Hi.\n1\n")
+        ran.stdin.flush()
+        assert any(b"kept" in line for line in ran.stderr)
+        ran.send_signal(sign)
+        assert ran.wait(60) == 128 + sign
+    [row] = (tmp_path / "chat-votes.jsonl").read_text().splitlines()
+    assert json.loads(row)["response_a"].startswith("one ")
 
 
 class Shown:

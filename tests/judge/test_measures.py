@@ -5,7 +5,8 @@ import random
 import pytest
 
 from cai.data.answer_kind import is_safe
-from cai.judge.measures import AnswerMeasures, growth, interval, measures
+from cai.judge.measures import AnswerMeasures, changed, growth, interval, measures
+from cai.report.figure_tables import leaves
 from cai.report.habits import growth_lines
 from cai.store.form import misfit
 from cai.store.rows import Answers, Draft
@@ -72,7 +73,7 @@ def test_growth_compares_the_same_prompts_and_its_interval_holds_the_change() ->
     grown = growth(first, rows([NO] * 10 + [YES] * 30 + [NO] * 5))
     assert grown["refusal"]["of"] == 40
     assert grown["refusal"]["first"] == 0.0 and grown["refusal"]["change"] == 0.25
-    assert 0.1 < grown["refusal"]["low"] < 0.25 < grown["refusal"]["high"] < 0.42
+    assert 0.09 < grown["refusal"]["low"] < 0.25 < grown["refusal"]["high"] < 0.42
     assert grown["unsafe_compliance"]["change"] == -0.25 and "over_refusal" not in grown
     assert grown["phrase"]["change"] == -0.25 and grown["phrase"]["text"] in YES
     assert growth(first, rows([YES], "helpful")) == {}
@@ -91,6 +92,32 @@ def test_an_interval_covers_the_mean_as_often_as_it_says() -> None:
         low, high = interval([rng.gauss(0, 1) for _ in range(60)])
         hits += low <= 0 <= high
     assert 88 <= hits <= 99
+
+
+def test_what_is_equal_everywhere_is_no_certainty() -> None:
+    """A share keeps its doubt, a mean of equal values has no interval; both are said."""
+    still = growth(rows([NO] * 20), rows([NO] * 20))
+    assert still["refusal"]["change"] == 0.0
+    assert still["refusal"]["low"] == -still["refusal"]["high"] == pytest.approx(-0.126, abs=0.001)
+    assert (still["words"]["change"], still["words"]["low"], still["words"]["high"]) == (0.0, None, None)
+    assert growth_lines(still) == ["no measure moved by more than its 95% interval"]
+    assert "words: 8.0 → 12.0, +4.0 (all are equal, which gives no interval)" in growth_lines(
+        growth(rows([NO] * 20), rows([YES] * 20))
+    )
+    assert measures(rows([YES] * 20))["hedges"] == {"value": 0.0, "low": None, "high": None, "of": 20}
+    assert interval([1.0, 2.0] * 10, [2.0, 4.0] * 10) == (None, None), "half a bit of each byte, everywhere"
+    shown = dict(leaves({"hedges": measures(rows([YES] * 20))["hedges"], "all": still}))
+    assert shown["hedges"] == "0 (all are equal, which gives no interval) of 20"
+    assert shown["all: refusal"] == "1 → 1, a change of +0 (-0.126 to +0.126) of 20"
+
+
+def test_a_change_of_few_prompts_is_covered_as_often_as_it_is_said_to_be() -> None:
+    """Of ten prompts, where a share gains 10 points and loses 2; of the bootstrap 62 of 100 intervals would hold the change."""
+    rng, hits = random.Random(0), 0
+    for _ in range(300):
+        low, high = changed(rng.choices([1, -1, 0], [0.1, 0.02, 0.88], k=10))
+        hits += low <= 0.08 <= high
+    assert hits >= 0.95 * 300
 
 
 def test_of_few_prompts_no_interval_is_claimed() -> None:

@@ -515,3 +515,18 @@ def sound(reply: Reply, request: Request) -> None:
 def test_a_thought_of_any_length_is_told_apart_at_once() -> None:
     assert parts_of("<think>" + "a " * 200_000)[2]
     assert parts_of("no tag " * 100_000)[0] == ""
+
+
+DECLINED = "I'm sorry, but I can't judge this."
+
+
+@pytest.mark.parametrize(("words", "verdict"), [(DECLINED, DECLINED), ("The first is kinder.", "A"), ("", "A")])
+def test_a_call_that_a_model_had_to_make_is_no_verdict_beside_words_that_decline(words: str, verdict: str) -> None:
+    bound = Request(ASKED.messages, n=1, options=("A", "B"))
+    call = {"type": "function", "function": {"name": "verdict", "arguments": '{"verdict": "A"}'}}
+    reply = read(choice(words, "tool_calls", tool_calls=[call]), request=bound)
+    assert (reply.texts, reply.finishes) == ((verdict,), ("stop",))
+    used = {"type": "tool_use", "id": "t1", "name": "verdict", "input": {"verdict": "A"}}
+    blocks = [{"type": "text", "text": words}, used] if words else [used]
+    reply = Anthropic().reply({"content": blocks, "stop_reason": "tool_use"}, bound)
+    assert (reply.texts, reply.finishes) == ((verdict,), ("stop",))

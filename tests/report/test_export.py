@@ -61,6 +61,14 @@ def test_csv_has_a_column_for_each_value(run: Path) -> None:
     assert json.loads(records[0]["pair.messages"]) == list(rows[0].pair.messages)
 
 
+def test_no_value_of_a_row_is_lost_to_another_of_its_name() -> None:
+    rows: list[dict[str, Any]] = [{"a": {"b": 1, "b.c": 2}, "a.b": 3, "a\\": {"b": 4}, "": 5, "x": {"": 6}}]
+    cells = tables.flat(rows[0])
+    assert cells == {"a.b": 1, "a.b\\.c": 2, "a\\.b": 3, "a\\\\.b": 4, "": 5, "x.": 6}
+    [record] = csv.DictReader(io.StringIO("\n".join(tables.as_csv(lambda: iter(rows)))))
+    assert list(record.values()) == ["1", "2", "3", "4", "5", "6"]
+
+
 def test_votes_answers_metrics_and_the_ledger_are_tables(run: Path) -> None:
     votes = list(tables.table(run, "label", "votes")())
     assert len(votes) == sum(len(row.votes) for row in Stage(run / "label").all_rows(Preference))

@@ -41,6 +41,25 @@ def test_figures_of_any_name_become_rows() -> None:
     assert "list" not in rows
 
 
+def test_what_was_moved_stands_beside_what_it_was() -> None:
+    """A test of robustness has the plain prompts' share, beside which a variation's interval is that of the change."""
+    moved = {"value": 0.4, "plain": 0.7, "change": -0.3, "low": -0.4, "high": -0.2, "prompts": 30}
+    plain = {"value": 0.7, "plain": 0.7, "change": 0.0, "low": 0.0, "high": 0.0, "prompts": 30}
+    rows = dict(table("t", {"policy": {"persona": {"refusal": moved}, "plain": {"refusal": plain}}})["rows"])
+    assert rows["persona: refusal"] == ["0.7 → 0.4, a change of -0.3 (-0.4 to -0.2) of 30"]
+    assert rows["plain: refusal"] == ["70%"]
+
+
+def test_a_table_has_bounds_whatever_a_file_holds() -> None:
+    deep: dict[str, Any] = {"last": 1}
+    for _ in range(3000):
+        deep = {"a": deep}
+    long = table("verify", {"figure": {"deep": deep, **{str(number): number for number in range(5000)}}})
+    assert len(long["rows"]) == 1000 and "1,000 figures" in long["title"]
+    wide = table("verify", {str(number): {"share": 0.5} for number in range(5000)})
+    assert len(wide["columns"]) == 40 and len(wide["rows"][0][1]) == 40 and "40 columns of 5,000" in wide["title"]
+
+
 def test_an_amount_below_one_is_no_share_and_a_habit_says_what_it_is() -> None:
     part = {"value": 0.5, "low": 0.3, "high": 0.7, "of": 30}
     habit = {**part, "text": "as an ai"}

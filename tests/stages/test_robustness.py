@@ -17,7 +17,6 @@ from cai.data.translations import Translations
 from cai.data.variations import BEGINNING, EXCHANGES, INSISTENCE, PERSONAS, PREFIXES
 from cai.errors import RunError, UserError
 from cai.flow.ask import Ask
-from cai.judge.measures import interval
 from cai.judge.paired import move
 from cai.models.concurrency import Slots
 from cai.models.scripted import Scripted
@@ -172,13 +171,19 @@ def test_a_prompt_s_tags_say_whether_it_is_safe_before_its_track_does() -> None:
     assert (found["all"]["over_refusal"]["change"], found["all"]["unsafe_compliance"]["prompts"]) == (1, 0)
 
 
-def test_an_interval_is_that_of_the_resampled_mean() -> None:
-    """Of 100 differences, 30 of them −1: the normal approximation of the bootstrap is −0.3 ± 1.96·√(0.3·0.7/100)."""
-    low, high = interval([-1] * 30 + [0] * 70)
-    assert low == pytest.approx(-0.39, abs=0.02)
-    assert high == pytest.approx(-0.21, abs=0.02)
-    assert interval([-1] * 30 + [0] * 70) == (low, high)
-    assert move([(True, True)] * 12)["low"] == 0.0
+def test_a_change_s_interval_leaves_doubt_also_where_nothing_moved() -> None:
+    """Of 100 prompts 30 refuse no more: with one added to each side −30/102 ± 1.96·√((32/102 − (30/102)²)/102)."""
+    moved = move([(True, False)] * 30 + [(True, True)] * 70)
+    assert moved["low"] == pytest.approx(-0.3865, abs=0.0005)
+    assert moved["high"] == pytest.approx(-0.2017, abs=0.0005)
+    still = move([(True, True)] * 20)
+    assert (still["change"], still["low"], still["high"]) == (
+        0,
+        pytest.approx(-0.126, abs=0.001),
+        pytest.approx(0.126, abs=0.001),
+    )
+    everywhere = move([(False, True)] * 20)
+    assert 0.7 < everywhere["low"] < 0.8 and everywhere["high"] == 1.0
     few = move([(True, False)] * 9)
     assert (few["change"], few["low"], few["high"]) == (-1.0, None, None), "of so few nothing can be told"
     assert move([])["value"] is None
@@ -249,7 +254,11 @@ def test_the_rates_of_a_model_move_where_it_gives_way_and_nowhere_else(robust: C
     with Console(file=(shown := StringIO()), width=160) as console:
         print_table(run / "robustness", console)
         print_rows(run, "robustness", RowQuery(count=1, text="Here is how"), console)
-    assert "100% (+100; +100 to +100)" in shown.getvalue()
+    assert (
+        f"100% (+100; {points(found['policy']['persona']['all']['unsafe_compliance']['low'])} to +100)"
+        in shown.getvalue()
+    )
+    assert "0% (0; " in shown.getvalue(), "that nothing moved is no certainty"
     assert "answer, by scripted:weak.yaml:\n    Here is how." in shown.getvalue()
 
 
