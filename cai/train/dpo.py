@@ -98,7 +98,7 @@ def main() -> None:
     args, soft = arguments(job), job.want.soft_labels
     template = conversations.template(job, loading.tokenizer(job))
     rows = loading.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
-    train, test, refusals = conversations.fitting(rows, conversations.learnable(template))
+    train, test, refusals = conversations.fitting(rows, conversations.learnable(template, args.max_length))
     trainer = (SoftDPOTrainer if soft else DPOTrainer)(
         model=job.base,
         ref_model=loading.reference(job, args),
@@ -109,8 +109,7 @@ def main() -> None:
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
-    counts = {**fit.row_counts(trainer, train, test), **refusals}
-    saving.save(trainer, job, fit.train(trainer, job), counts)
+    saving.save(trainer, job, fit.train(trainer, job), fit.row_counts(trainer, train, test, refusals))
 
 
 def arguments(job: jobs.Job[Dpo]) -> DPOConfig:

@@ -71,7 +71,7 @@ def main() -> None:
         peft_config=loading.lora(job, "SEQ_CLS", ["score"]),
         callbacks=[fit.Progress(job.out)],
     )
-    rows = {**fit.row_counts(trainer, train, test), **refusals}
+    rows = fit.row_counts(trainer, train, test, refusals)
     metrics = fit.train(trainer, job)
     before = scoring.probe(trainer, job)
     saving.save(trainer, job, metrics, rows, lambda folder: scoring.check(folder, before, job))
