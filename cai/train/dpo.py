@@ -19,7 +19,7 @@ from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsag
 from cai.stages.dpo import Dpo
 from cai.train.shared import conversations, fit, loading, saving
 from cai.train.shared import job as jobs
-from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_prob, log_brier, soft_term
+from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_column, log_brier, soft_term
 
 COLUMNS = ["prompt", "chosen", "rejected"]
 
@@ -29,7 +29,7 @@ class SoftDPOTrainer(DPOTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        keep_prob(self)
+        keep_column(self, PROB)
         self.sigmoid_weight = sum(
             weight for name, weight in zip(self.loss_types, self.loss_weights, strict=True) if name == "sigmoid"
         )
