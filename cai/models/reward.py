@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from cai.errors import RowError, UserError
 from cai.models.batches import BATCH, Batches
@@ -13,7 +13,7 @@ from cai.models.dialect import writes_nothing
 from cai.models.spec import ModelSpec
 from cai.models.templates import ChatTemplate
 from cai.models.types import Reply, Request
-from cai.models.weights import load
+from cai.models.weights import load_scorer
 
 
 class Reward:
@@ -22,7 +22,7 @@ class Reward:
     format, continues = "chat", False
 
     def __init__(self, spec: ModelSpec) -> None:
-        model, self.tokenizer = load(spec, AutoModelForSequenceClassification, "right")
+        model, self.tokenizer = load_scorer(spec)
         if model.config.num_labels != 1:
             raise UserError(
                 f"models.{spec.role}.reward: {spec.reward} has {model.config.num_labels} outputs; a reward model has one"
@@ -51,7 +51,7 @@ class Reward:
         return Reply(tokens_in=tokens, model=self.name, score=score)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # weights that are spread over processes cannot be read in inference mode
 def scores(model: PreTrainedModel, tokenizer: Any, conversations: Sequence[list[int]]) -> list[float]:
     """The raw score of each conversation: the classifier's one logit, without an activation.
 

@@ -3,10 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 from transformers.integrations.deepspeed import (
     is_deepspeed_zero3_enabled,
     set_hf_deepspeed_config,
@@ -44,6 +47,48 @@ def load(spec: ModelSpec, auto: Any, padding_side: str) -> tuple[Any, Any]:
     except Exception as error:  # by files that are damaged or meant to harm, as every library has errors of its own
         raise UserError(f"models.{spec.role}.{spec.kind}: {name} {own_code.reason(error)}") from error
     return model, tokenizer
+
+
+def load_scorer(spec: ModelSpec) -> tuple[Any, Any]:
+    """A model that scores, its head in float32 whatever the weights below are in, and its tokenizer; raises as ``load``."""
+    model, tokenizer = load(spec, AutoModelForSequenceClassification, "right")
+    exact_head(model)
+    _head_as_saved(model, Path(resolve(getattr(spec, spec.kind))))
+    return model, tokenizer
+
+
+class ExactLinear(nn.Linear):
+    """A linear layer that computes in float32, within autocast too."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """As the parent; shape (…, inputs) → (…, outputs)."""
+        with torch.autocast(input.device.type, enabled=False):
+            bias = None if self.bias is None else self.bias.float()
+            return nn.functional.linear(input.float(), self.weight.float(), bias)
+
+
+def exact_head(model: PreTrainedModel) -> None:
+    """Let a classifier's head compute in float32: bfloat16 has steps of 1/32 between four and eight, in which scores tie."""
+    for part in _head(model).values():
+        for each in part.modules():
+            if type(each) is nn.Linear:
+                each.__class__ = ExactLinear
+                if not is_deepspeed_zero3_enabled():  # which holds the weights elsewhere, in what it was told
+                    each.float()
+
+
+def _head(model: PreTrainedModel) -> dict[str, nn.Module]:
+    """What a classifier has beside its body, by name."""
+    return {name: part for name, part in model.named_children() if name != model.base_model_prefix}
+
+
+def _head_as_saved(model: PreTrainedModel, folder: Path) -> None:
+    """Read the head's weights anew, which were rounded to what the body is in; a folder that is none of ours is left."""
+    weights = {f"{name}.{key}": each for name, part in _head(model).items() for key, each in part.named_parameters()}
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as tensors, torch.no_grad():
+            for name in weights.keys() & tensors.keys():
+                weights[name].copy_(tensors.get_tensor(name))
 
 
 @contextmanager

@@ -27,6 +27,9 @@ from cai.train.launch import guards, memory
 from cai.train.launch.start import Manifest, MetricsLine, Where, job, train
 from constitution.load import digest
 
+TRAINED_ON = ("repeated", "cut")
+"""What a manifest counts of rows beside those that were left out: trained on more than once, or without their end."""
+
 
 async def training(run: Run, block: Block) -> None:
     answerable(run, block)
@@ -53,8 +56,8 @@ async def training(run: Run, block: Block) -> None:
     manifest = read_form(file, Manifest)
     assert manifest is not None, "a training that ends well leaves its manifest"
     rows = manifest["rows"]
-    left_out = {reason: count for reason, count in rows.items() if reason not in ("train", "test", "repeated")}
-    dropped, counts = +Counter(left_out), +Counter(repeated=rows.get("repeated", 0))
+    left_out = {reason: count for reason, count in rows.items() if reason not in ("train", "test", *TRAINED_ON)}
+    dropped, counts = +Counter(left_out), +Counter({each: rows.get(each, 0) for each in TRAINED_ON})
     size = rows.get("train", 0) + rows.get("test", 0)
     tally = Tally(
         size + dropped.total(),

@@ -19,7 +19,7 @@ from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsag
 from cai.stages.dpo import Dpo
 from cai.train.shared import conversations, fit, loading, saving
 from cai.train.shared import job as jobs
-from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_prob, log_brier, soft_term
+from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_column, log_brier, soft_term
 
 COLUMNS = ["prompt", "chosen", "rejected"]
 
@@ -29,7 +29,7 @@ class SoftDPOTrainer(DPOTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        keep_prob(self)
+        keep_column(self, PROB)
         self.sigmoid_weight = sum(
             weight for name, weight in zip(self.loss_types, self.loss_weights, strict=True) if name == "sigmoid"
         )
@@ -98,7 +98,7 @@ def main() -> None:
     args, soft = arguments(job), job.want.soft_labels
     template = conversations.template(job, loading.tokenizer(job))
     rows = loading.load(job, [*COLUMNS, PROB] if soft else COLUMNS)
-    train, test, refusals = conversations.fitting(rows, conversations.learnable(template))
+    train, test, refusals = conversations.fitting(rows, conversations.learnable(template, args.max_length))
     trainer = (SoftDPOTrainer if soft else DPOTrainer)(
         model=job.base,
         ref_model=loading.reference(job, args),
@@ -109,8 +109,7 @@ def main() -> None:
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
-    counts = {**fit.row_counts(trainer, train, test), **refusals}
-    saving.save(trainer, job, fit.train(trainer, job), counts)
+    saving.save(trainer, job, fit.train(trainer, job), fit.row_counts(trainer, train, test, refusals))
 
 
 def arguments(job: jobs.Job[Dpo]) -> DPOConfig:

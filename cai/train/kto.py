@@ -20,7 +20,7 @@ def main() -> None:
     args = arguments(job)
     template = conversations.template(job, loading.tokenizer(job))
     rows = loading.load(job, ["prompt", "completion", "label"])
-    train, test, refusals = conversations.fitting(rows, conversations.learnable(template))
+    train, test, refusals = conversations.fitting(rows, conversations.learnable(template, args.max_length))
     check_both(train)
     # TRL estimates the divergence from answers to the other prompts of a batch, and takes the rows in their order, in which
     # the answers to one prompt stand together: without a shuffle the others would be answers to the same prompt.
@@ -35,8 +35,7 @@ def main() -> None:
         peft_config=loading.lora(job, "CAUSAL_LM"),
         callbacks=[fit.Progress(job.out)],
     )
-    counts = {**fit.row_counts(trainer, train, test), **refusals}
-    saving.save(trainer, job, fit.train(trainer, job), counts)
+    saving.save(trainer, job, fit.train(trainer, job), fit.row_counts(trainer, train, test, refusals))
 
 
 def arguments(job: jobs.Job[Kto]) -> KTOConfig:

@@ -23,6 +23,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from cai.models import weights
 from cai.stages.ppo import Ppo
 from cai.store.files import append_to
 from cai.store.rows import Prompt
@@ -161,6 +162,7 @@ def _models(job: Job[Ppo], device: torch.device) -> tuple[PreTrainedModel, PreTr
     )
     if source == job.base:
         torch.nn.init.zeros_(critic.get_parameter("score.weight"))  # a critic that knows nothing expects nothing
+    weights.exact_head(critic)
     return devices.placed(policy, device), devices.placed(critic, device), tokenizer
 
 

@@ -10,23 +10,61 @@ softmax(r_chosen, r_rejected) against (p, 1 − p) (Lee et al. 2023, section 2.2
 
 from typing import Any
 
+import torch
 from torch import nn
 from trl import RewardConfig, RewardTrainer  # pyright: ignore[reportPrivateImportUsage]
 
+from cai.models.weights import exact_head
 from cai.stages.reward import Reward
+from cai.train import adapters
 from cai.train.shared import conversations, fit, loading, saving, scoring
 from cai.train.shared import job as jobs
-from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_prob, log_brier, soft_term
+from cai.train.shared.soft import PROB, Count, Inputs, Loss, keep_column, log_brier, soft_term
 
 SHOWN = ["prompt", "chosen", "rejected"]
+NUMBER = "number"
+"""The column that tells held-out pairs apart."""
 
 
-class SoftRewardTrainer(RewardTrainer):
+class ScoreKeeper(RewardTrainer):
+    """``RewardTrainer`` that keeps what its last evaluation gave each held-out pair, whichever process scored it.
+
+    The head computes in float32, and learns in it.
+
+    Attributes:
+        held_out: the number of a row → the scores of its chosen answer and its rejected one, in logits.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        keep_column(self, NUMBER, absent=-1)
+        self.held_out: dict[int, scoring.Rewards] = {}
+        assert isinstance(self.model, nn.Module)
+        exact_head(adapters.under(self.model))
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Inputs, return_outputs: bool = False, num_items_in_batch: Count = None
+    ) -> Loss:
+        """The parent's loss."""
+        numbers = inputs.pop(NUMBER)  # what stays in the inputs goes to the model
+        result: Any = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
+        if not self.model.training:
+            self._keep(numbers, *result[1].logits.squeeze(-1).chunk(2))
+        return result if return_outputs else result[0]
+
+    def _keep(self, *columns: torch.Tensor) -> None:
+        """Rows' numbers and both scores of each, all of shape (pairs,)."""
+        table = torch.stack([each.detach().double() for each in columns], 1)
+        rows = self.accelerator.gather(table).tolist()
+        self.held_out |= {int(number): (chosen, rejected) for number, chosen, rejected in rows}
+
+
+class SoftRewardTrainer(ScoreKeeper):
     """``RewardTrainer`` whose rows hold ``chosen_prob``; logs the Brier score of σ(d) against it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        keep_prob(self)
+        keep_column(self, PROB)
 
     def compute_loss(
         self, model: nn.Module, inputs: Inputs, return_outputs: bool = False, num_items_in_batch: Count = None
@@ -61,8 +99,10 @@ def main() -> None:
     keys, want = columns(job.want), job.want
     centred = {"center_rewards_coefficient": want.center_rewards_coefficient}
     template = conversations.template(job, loading.tokenizer(job))
-    train, test, refusals = conversations.fitting(loading.load(job, keys), conversations.scorable(template))
-    trainer = (SoftRewardTrainer if PROB in keys else RewardTrainer)(
+    train, test = loading.load(job, keys)
+    numbered = test and test.add_column(NUMBER, list(range(len(test))))  # pyright: ignore
+    train, test, refusals = conversations.fitting((train, numbered), conversations.scorable(template))
+    trainer = (SoftRewardTrainer if PROB in keys else ScoreKeeper)(
         model=job.base,
         args=fit.arguments(job, RewardConfig, max_length=want.max_length, **centred),
         train_dataset=train,
@@ -71,10 +111,12 @@ def main() -> None:
         peft_config=loading.lora(job, "SEQ_CLS", ["score"]),
         callbacks=[fit.Progress(job.out)],
     )
-    rows = {**fit.row_counts(trainer, train, test), **refusals}
+    rows = fit.row_counts(trainer, train, test, refusals)
     metrics = fit.train(trainer, job)
-    before = scoring.probe(trainer, job)
-    saving.save(trainer, job, metrics, rows, lambda folder: scoring.check(folder, before, job))
+    probe, held_out = scoring.probe(trainer), scoring.held_out(job, trainer.held_out)
+    saving.save(
+        trainer, job, metrics, rows, lambda folder: {"held_out": held_out, "reloaded": scoring.check(folder, probe)}
+    )
 
 
 if __name__ == "__main__":

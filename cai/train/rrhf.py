@@ -127,18 +127,16 @@ def losses(
     return margins.clamp(min=0).sum(), -logps[scores.argmax()], (margins < 0).float().mean()
 
 
-def encode_rows(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
-    """Rankings as token ids: answers are cut at ``max_length``, prompts that leave them no room are left out."""
+def encode_rows(rows: Dataset, template: ChatTemplate) -> Dataset:
+    """Rankings as token ids."""
 
     def encode(row: conversations.Row) -> dict[str, list[list[int]]]:
         lessons = [
             lesson(template.with_options(row.get("tools")), row["prompt"], each[-1]) for each in row["completions"]
         ]
-        answers = [each.answer[: max(max_length - len(each.prompt), 0)] for each in lessons]
-        return {"prompt_ids": [each.prompt for each in lessons], "answer_ids": answers}
+        return {"prompt_ids": [each.prompt for each in lessons], "answer_ids": [each.answer for each in lessons]}
 
-    rankings = rows.map(encode, remove_columns=[each for each in rows.column_names if each != "scores"])
-    return rankings.filter(lambda row: all(row["answer_ids"]))
+    return rows.map(encode, remove_columns=[each for each in rows.column_names if each != "scores"])
 
 
 def settings(job: jobs.Job[Rrhf]) -> TrainingArguments:
@@ -155,12 +153,12 @@ def main() -> None:
     tokenizer = loading.tokenizer(job)
     template = conversations.template(job, tokenizer)
     rows = loading.load(job, ["prompt", "completions", "scores"])
-    train, test, refusals = conversations.fitting(rows, conversations.learnable(template))
+    train, test, refusals = conversations.fitting(rows, conversations.learnable(template, job.want.max_length))
     set_seed(job.seed)  # adapters begin with random weights
     model, adapter = loading.model(job, args), loading.lora(job, "CAUSAL_LM")
     if adapter and args.gradient_checkpointing:
         model.enable_input_require_grads()
-    splits = [encode_rows(each, template, job.want.max_length) if each else None for each in (train, test)]
+    splits = [encode_rows(each, template) if each else None for each in (train, test)]
     trainer = RrhfTrainer(
         model=get_peft_model(model, adapter) if adapter else model,
         args=args,
@@ -171,8 +169,7 @@ def main() -> None:
         callbacks=[fit.Progress(job.out)],
         rank_weight=job.want.rank_weight,
     )
-    counts = {**fit.row_counts(trainer, train, test), **refusals}
-    saving.save(trainer, job, fit.train(trainer, job), counts)
+    saving.save(trainer, job, fit.train(trainer, job), fit.row_counts(trainer, train, test, refusals))
 
 
 if __name__ == "__main__":

@@ -56,11 +56,11 @@ def main() -> None:
         trainer.train_dataset = without_thoughts(fit.train_rows(trainer), train, template)
         trainer.eval_dataset = without_thoughts(fit.eval_rows(trainer), test, template) if test else None
     learnable = fit.train_rows(trainer)
-    cut = check_turn_ends(learnable, templates.token_id(base.tokenizer, base.end), base.end, args.max_length)
-    rows = {**row_counts(learnable, len(train), order), "test": len(test) if test else 0, **refusals}
+    cut, examples = check_turn_ends(learnable, templates.token_id(base.tokenizer, base.end), base.end, args.max_length)
+    rows = {**row_counts(learnable, len(train), order), "test": len(test) if test else 0, "cut": cut, **refusals}
     templates.stop_at(trainer, base.end)
     metrics = fit.train(trainer, job)
-    saving.save(trainer, job, metrics, rows, turn_end={"token": base.end, "cut_share": cut})
+    saving.save(trainer, job, metrics, rows, turn_end={"token": base.end, "cut_share": round(cut / examples, 4)})
 
 
 def arguments(job: jobs.Job[Sft], machine: Machine) -> SFTConfig:
@@ -140,7 +140,7 @@ def without_thoughts(data: Dataset, rows: Dataset, template: ChatTemplate) -> Da
     return data.map(masked)
 
 
-def check_turn_ends(rows: Dataset, number: int, end: str, longest: int | None) -> float:
+def check_turn_ends(rows: Dataset, number: int, end: str, longest: int | None) -> tuple[int, int]:
     """Every example must train the token that ends the assistant's turn, unless ``max_length`` cut it off.
 
     Args:
@@ -149,7 +149,7 @@ def check_turn_ends(rows: Dataset, number: int, end: str, longest: int | None) -
         longest: the trainer's ``max_length``.
 
     Returns:
-        the share of examples that were cut.
+        examples that were cut, and all.
 
     Raises:
         ValueError: examples that were not cut train no such token, or all were cut.
@@ -167,7 +167,7 @@ def check_turn_ends(rows: Dataset, number: int, end: str, longest: int | None) -
         )
     if cut == total:
         raise ValueError(f"max_length {longest} cuts every example before the end of the turn ({end}); raise it")
-    return round(cut / total, 4)
+    return cut, total
 
 
 def _examples(rows: Any) -> Iterator[list[int]]:

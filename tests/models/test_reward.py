@@ -51,6 +51,38 @@ def test_scores_are_those_of_one_at_a_time(scorer: Path) -> None:
     assert len(set(found)) == 3
 
 
+def test_in_bfloat16_the_head_is_in_float32_still(scorer: Path, tokenizer: Any, tmp_path: Path) -> None:
+    """Bfloat16 has steps of 1/32 between four and eight: answers would be tied, or ordered otherwise, that are not."""
+    import torch
+    from transformers import LlamaForSequenceClassification
+
+    from cai.models.reward import Reward
+
+    whole: Any = LlamaForSequenceClassification.from_pretrained(scorer)
+    with torch.no_grad():
+        whole.score.weight.mul_(0.2).add_(0.8 * torch.randn(16, generator=torch.manual_seed(1)).sign())
+    whole.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = Reward(ModelSpec("rm", reward=str(tmp_path), dtype="bfloat16"))
+    texts = [f"No. {number}" for number in range(40)]
+
+    async def scores() -> list[float]:
+        return [(await model.ask(said(text), "r")).score for text in texts]
+
+    found, wanted = asyncio.run(scores()), []
+    for text in texts:
+        ids = torch.tensor([model.template.score_ids(said(text).messages)])
+        with torch.inference_mode():
+            wanted.append(
+                (model.model.model(ids).last_hidden_state[0, -1].double() @ whole.score.weight[0].double()).item()
+            )
+    assert model.model.model.dtype == torch.bfloat16
+    assert found == pytest.approx(wanted, rel=1e-4)
+    order = sorted(range(40), key=wanted.__getitem__)
+    assert sorted(range(40), key=found.__getitem__) == order
+    assert len(set(torch.tensor(wanted).bfloat16().tolist())) < len(set(found))
+
+
 def test_what_is_too_long_is_the_row_s_error(scorer: Path) -> None:
     from cai.models.reward import Reward
 

@@ -147,7 +147,7 @@ def test_orpo_and_simpo_train_on_the_same(
     folder = model(name)
     trainer_type, settings = experimental.load(module, kind)
     of = template(job(config, folder), reads(folder))
-    pairs = experimental.as_text(Dataset.from_list([{"prompt": PROMPT, "chosen": YES, "rejected": NO}]), of, 512)
+    pairs = experimental.as_text(Dataset.from_list([{"prompt": PROMPT, "chosen": YES, "rejected": NO}]), of)
     before = of.tokenizer.bos_token, of.tokenizer.eos_token
     with experimental.plain(of):
         trainer = experimental.exact(trainer_type, of)(
@@ -177,7 +177,7 @@ def test_what_a_template_would_lose_is_left_out_and_counted(model: Callable[[str
     assert [row["completion"][0]["content"] for row in train] == ["Yes.", "Yo, no."]
     assert test is None
     assert counts == {"changed_by_template": 1, "several_messages": 1}
-    with pytest.raises(ValueError, match="the chat template takes none of 1 row: the chat template shows another"):
+    with pytest.raises(ValueError, match="none of 1 row can be trained on: the chat template shows another"):
         fitting((rows.select([1]), None), learnable(of))
 
 

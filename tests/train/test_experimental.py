@@ -25,7 +25,7 @@ def test_a_recipe_says_before_it_starts_that_this_trl_has_the_trainer_no_longer(
     assert "Traceback" not in said
 
 
-def test_an_answer_ends_once_and_prompts_without_room_are_left_out(tiny: Path) -> None:
+def test_an_answer_ends_once(tiny: Path) -> None:
     from datasets import Dataset
     from transformers import AutoTokenizer
 
@@ -33,10 +33,9 @@ def test_an_answer_ends_once_and_prompts_without_room_are_left_out(tiny: Path) -
     from cai.train.shared.experimental import as_text
 
     tokenizer = AutoTokenizer.from_pretrained(tiny)
-    asked = [[{"role": "user", "content": text}] for text in ("Short?", "Long? " * 50)]
-    said = [[{"role": "assistant", "content": "Yes."}]] * 2
-    rows = Dataset.from_dict({"prompt": asked, "chosen": said, "rejected": said})
-    [row] = as_text(rows, ChatTemplate(tokenizer), 64)
+    said = [[{"role": "assistant", "content": "Yes."}]]
+    rows = Dataset.from_dict({"prompt": [[{"role": "user", "content": "Short?"}]], "chosen": said, "rejected": said})
+    [row] = as_text(rows, ChatTemplate(tokenizer))
     assert row["chosen"] == f"Yes.{tokenizer.eos_token}"
     assert row["prompt"].endswith("<|im_start|>assistant\n")
     assert "Short?" in row["prompt"]
@@ -57,37 +56,6 @@ def test_weights_are_trained_in_float32_unless_told(tiny: Path, tmp_path: Path) 
     given = Job("orpo", Orpo(str(tmp_path / "half")), tmp_path, tmp_path, 0)
     assert loading.model(given, SimpleNamespace(model_init_kwargs=None)).dtype == torch.float32
     assert loading.model(given, SimpleNamespace(model_init_kwargs={"dtype": "bfloat16"})).dtype == torch.bfloat16
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["orpo", "simpo"])
-def test_a_pair_too_long_is_counted_and_the_loss_stays_a_number(
-    sets: Path,
-    tiny: Path,
-    tmp_path: Path,
-    job: Callable[..., Path],
-    train_here: Callable[[str, Path], dict[str, Any]],
-    kind: str,
-) -> None:
-    """TRL cuts all of an answer whose prompt fills max_length, and divides by its length."""
-    from datasets import load_dataset
-    from transformers import AutoTokenizer
-
-    from cai.models.lessons import lesson
-    from cai.models.templates import ChatTemplate
-
-    template = ChatTemplate(AutoTokenizer.from_pretrained(tiny))
-    lengths = sorted(
-        len(lesson(template, row["prompt"], row["chosen"][0]).prompt)
-        for split in load_dataset(str(sets / "prefs"), cache_dir=str(tmp_path / "cache")).values()
-        for row in split
-    )
-    most = lengths[len(lengths) // 2]
-    manifest = train_here(kind, job(kind, sets / "prefs", tmp_path / "out", max_steps=3, max_length=most))
-    long = sum(length >= most for length in lengths)
-    assert 0 < long < len(lengths)
-    assert manifest["rows"]["too_long"] == long
-    assert math.isfinite(manifest["metrics"]["eval_loss"])
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -22,7 +22,7 @@ def manifest(out: Path) -> dict[str, Any]:
 def test_held_out_figures_are_those_of_the_saved_model(
     scripted_run: Callable[..., Path], tmp_path: Path, job: Job, train_here: TrainHere
 ) -> None:
-    """The figures can be had again by asking the saved model through the very role that a recipe uses."""
+    """They can be had again from the saved model by the very role that a recipe uses, and nothing was scored twice for them."""
     import asyncio
 
     from pyarrow import parquet
@@ -32,10 +32,11 @@ def test_held_out_figures_are_those_of_the_saved_model(
     from cai.models.types import Request
 
     data = scripted_run("prefs.test=0.5") / "prefs"
-    file = job("reward", data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2, bf16=True)
+    rows = parquet.read_table(data / "test.parquet").to_pylist()
+    more = {"trl": {"per_device_eval_batch_size": len(rows)}}
+    file = job("reward", data, tmp_path / "rm", max_steps=4, lora=4, learning_rate=1e-2, **more)
     train_here("reward", file)
     held = manifest(tmp_path / "rm")["held_out"]
-    rows = parquet.read_table(data / "test.parquet").to_pylist()
     model = Reward(ModelSpec("rm", reward=str(tmp_path / "rm" / "model")))
 
     async def score(row: dict, side: str) -> float:
@@ -50,12 +51,12 @@ def test_held_out_figures_are_those_of_the_saved_model(
     assert held["pairs"] == len(rows) > 4
     assert held["accuracy"]["value"] == pytest.approx(asyncio.run(share()))
     assert held["accuracy"]["low"] < held["accuracy"]["value"] < held["accuracy"]["high"]
-    assert held["brier"]["value"] == pytest.approx(manifest(tmp_path / "rm")["metrics"]["eval_brier"], abs=0.05)
+    assert held["brier"]["value"] == pytest.approx(manifest(tmp_path / "rm")["metrics"]["eval_brier"], abs=1e-6)
     assert sum(point["pairs"] for point in held["curve"]) == len(rows)
     assert held["by_track"].keys() == {row["track"] for row in rows}
     assert held["by_principle"].keys() == {name for row in rows for name in row["principles"]}
     assert -1 <= held["reward_and_length"]["spearman"] <= 1
-    assert manifest(tmp_path / "rm")["reloaded"]["apart"] < 1e-4
+    assert manifest(tmp_path / "rm")["reloaded"] == {"pairs": 8, "apart": pytest.approx(0, abs=1e-4)}
 
 
 def test_a_lost_head_is_noticed(tiny: Path, tmp_path: Path) -> None:
@@ -64,25 +65,24 @@ def test_a_lost_head_is_noticed(tiny: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from cai.stages.reward import Reward
-    from cai.train.shared import scoring
-    from cai.train.shared.job import Job
+    from cai.models.reward import scores
+    from cai.train.shared.scoring import Probe, check
 
     tokenizer = AutoTokenizer.from_pretrained(tiny)
     model = AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=1, dtype=torch.float32).eval()
     model.config.pad_token_id = tokenizer.pad_token_id
-    out = tmp_path / "rm"
-    data = written(tmp_path / "data")
-    job = Job("reward", Reward(str(tiny), max_length=256), data, out, 0)
-    before = scoring.rewards(model, tokenizer, scoring.rows(job, "train"))
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    assert scoring.check(out, before, job)["reloaded"] == {"pairs": 3, "apart": pytest.approx(0, abs=1e-5)}
-    weights = load_file(out / "model.safetensors")
+    said = [tokenizer(text)["input_ids"] for text in ("A kind answer.", "A rude one.")]
+    before = Probe(said, scores(model, tokenizer, said), torch.float32)
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert check(tmp_path, before) == {"pairs": 1, "apart": pytest.approx(0, abs=1e-5)}
+    with pytest.raises(ValueError, match="no pair was scored before"):
+        check(tmp_path, Probe([], [], torch.float32))
+    weights = load_file(tmp_path / "model.safetensors")
     del weights["score.weight"]
-    save_file(weights, out / "model.safetensors", {"format": "pt"})
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match=r"the saved reward model is not the trained one: .* head was lost"):
-        scoring.check(out, before, job)
+        check(tmp_path, before)
 
 
 def written(folder: Path) -> Path:
@@ -108,6 +108,20 @@ def written(folder: Path) -> Path:
     ]
     dataset.write(folder, rows, {"3", "4", "5"})
     return folder
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_rewards_are_not_rounded_where_the_rest_is_computed_in_bfloat16(
+    tmp_path: Path, job: Job, train_here: TrainHere
+) -> None:
+    """And the held-out figures are made of what the trainer's own evaluation gave, not of another in float32."""
+    import torch
+
+    train_here("reward", job("reward", written(tmp_path / "data"), tmp_path / "rm", max_steps=1, bf16=True))
+    first = json.loads((tmp_path / "rm" / "metrics.jsonl").read_text().splitlines()[0])
+    assert torch.tensor(first["min_reward"]).bfloat16().item() != first["min_reward"]
+    done = manifest(tmp_path / "rm")
+    assert done["held_out"]["brier"]["value"] == pytest.approx(done["metrics"]["eval_brier"], abs=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore")

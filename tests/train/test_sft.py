@@ -100,7 +100,7 @@ def test_a_base_model_gets_chatml_with_its_tokens(base: Path, tmp_path: Path, tr
     assert len(ids) == 2
     assert max(ids) < model.get_input_embeddings().num_embeddings
     assert model.generation_config.eos_token_id in (ids[1], [ids[1]])
-    assert manifest["rows"] == {"train": 8, "too_long": 0, "not_in_mix": 4, "repeated": 4, "test": 0}
+    assert manifest["rows"] == {"train": 8, "too_long": 0, "not_in_mix": 4, "repeated": 4, "test": 0, "cut": 0}
     assert manifest["turn_end"] == {"token": "<|im_end|>", "cut_share": 0.0}
 
 
@@ -154,7 +154,7 @@ def test_packed_examples_are_looked_at_one_by_one() -> None:
     def packed(labels: list[int]) -> Dataset:
         return Dataset.from_list([{"labels": labels, "seq_lengths": [3, 2]}])
 
-    assert check_turn_ends(packed([-100, 5, 9, 6, 9]), 9, "<end>", 64) == 0
+    assert check_turn_ends(packed([-100, 5, 9, 6, 9]), 9, "<end>", 64) == (0, 2)
     with pytest.raises(ValueError, match=r"50% of the examples \(1 of 2\) do not train"):
         check_turn_ends(packed([9, 5, 9, 6, 7]), 9, "<end>", 64)
 

@@ -94,6 +94,49 @@ def test_each_trainer_learns_and_leaves_a_model_that_loads(whole: Callable[[str]
     assert model.generate(said, max_new_tokens=2, do_sample=False).shape[1] > said.shape[1]
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", DATA)
+def test_no_answer_is_cut_unsaid(
+    sets: Path, tiny: Path, tmp_path: Path, job: Job, train_here: Train, kind: str
+) -> None:
+    """A cut answer has lost its end: such rows are left out, or, where a trainer keeps them, counted as cut."""
+    lengths = row_lengths(sets / DATA[kind], tiny, kind, tmp_path)
+    most = sorted(lengths)[len(lengths) * 2 // 3]
+    rows = train_here(kind, job(kind, sets / DATA[kind], tmp_path / "out", max_steps=1, max_length=most))["rows"]
+    long = sum(length > most for length in lengths)
+    assert 0 < long < len(lengths)
+    if kind == "sft":
+        long = sum(length > most for length in lengths[: rows["train"]])
+        assert (rows["train"], rows["test"], rows["cut"], rows["too_long"]) == (12, 3, long, 0)
+    else:
+        assert (rows["train"] + rows["test"], rows["too_long"]) == (len(lengths) - long, long)
+
+
+def row_lengths(data: Path, base: Path, kind: str, scratch: Path) -> list[int]:
+    """Of each row, those of the training side first, the tokens of its longest conversation."""
+    from datasets import load_dataset
+    from transformers import AutoTokenizer
+
+    from cai.models.lessons import lesson
+    from cai.models.templates import ChatTemplate
+
+    template = ChatTemplate(AutoTokenizer.from_pretrained(base))
+
+    def length(prompt: list[Any], answer: list[Any]) -> int:
+        if kind == "reward":
+            return len(template.score_ids(prompt + answer))
+        whole = lesson(template, prompt, answer[0])
+        return len(whole.prompt + whole.answer)
+
+    splits = load_dataset(str(data), cache_dir=str(scratch / "lengths"))
+    rows = [row for split in ("train", "test") for row in splits[split]]
+    answers = [
+        row.get("completions") or [row[key] for key in ("completion", "chosen", "rejected") if key in row]
+        for row in rows
+    ]
+    return [max(length(row["prompt"], each) for each in several) for row, several in zip(rows, answers, strict=True)]
+
+
 def weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 

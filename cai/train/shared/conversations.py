@@ -13,7 +13,7 @@ from datasets import Dataset
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from cai.errors import RowError
-from cai.models.lessons import lesson, texts
+from cai.models.lessons import Lesson, lesson, texts
 from cai.models.templates import ChatTemplate
 from cai.stages.train import Train
 from cai.train.shared.job import Job
@@ -37,13 +37,13 @@ def template(job: Job[Train], tokenizer: PreTrainedTokenizerBase) -> ChatTemplat
 def fitting(
     rows: tuple[Dataset, Dataset | None], takes: Callable[[Row], object]
 ) -> tuple[Dataset, Dataset | None, dict[str, int]]:
-    """The rows that the chat template takes, and how many it does not, by their reason.
+    """The rows that can be trained on, and how many cannot, by their reason.
 
     Args:
-        takes: raises RowError where it does not.
+        takes: raises RowError where one cannot.
 
     Raises:
-        ValueError: it takes none of the training rows.
+        ValueError: none of the training rows can.
     """
     counts: Counter[str] = Counter()
     reasons: dict[str, str] = {}
@@ -59,18 +59,34 @@ def fitting(
 
     splits = [each and each.select([n for n, row in enumerate(each) if fits(row)]) for each in rows]
     if not splits[0]:
-        raise ValueError(f"the chat template takes none of {count(len(rows[0]), 'row')}: {'; '.join(reasons.values())}")
+        raise ValueError(f"none of {count(len(rows[0]), 'row')} can be trained on: {'; '.join(reasons.values())}")
     return splits[0], splits[1] or None, dict(counts)
 
 
-def learnable(template: ChatTemplate) -> Callable[[Row], object]:
-    """For ``fitting``: whether each answer of a row can be learnt."""
+def learnable(template: ChatTemplate, most: int | None = None) -> Callable[[Row], object]:
+    """For ``fitting``: whether each answer of a row can be learnt.
 
-    def takes(row: Row) -> object:
-        answers = [row[key] for key in ANSWERS if key in row] + list(row.get("completions", ()))
-        return [texts(template.with_options(row.get("tools")), row["prompt"], only(each)) for each in answers]
+    Args:
+        most: tokens of a conversation with its answer; None for any number. A trainer would cut the others, and with its end
+            an answer loses the token by which a model learns to stop.
+    """
+
+    def takes(row: Row) -> None:
+        own = template.with_options(row.get("tools"))
+        for answer in [row[key] for key in ANSWERS if key in row] + list(row.get("completions", ())):
+            if most is None:
+                texts(own, row["prompt"], only(answer))
+            else:
+                _check_length(lesson(own, row["prompt"], only(answer)), most)
 
     return takes
+
+
+def _check_length(whole: Lesson, most: int) -> None:
+    if (length := len(whole.prompt) + len(whole.answer)) > most:
+        raise RowError(
+            "too_long", f"a conversation with its answer has {length} tokens, and max_length is {most}; raise it"
+        )
 
 
 def scorable(template: ChatTemplate) -> Callable[[Row], object]:

@@ -1,8 +1,7 @@
 """What orpo and simpo share: trainers that TRL calls experimental, and can take out in any release.
 
 They are imported when they are needed. What those trainers leave to their callers is done here: the model is loaded in
-float32 (by its path they take the checkpoint's own type, and in bfloat16 steps of 1e-6 are rounded away), and prompts that
-fill ``max_length`` alone are left out and counted (with no token of an answer left their loss is not a number). They tokenize
+float32 (by its path they take the checkpoint's own type, and in bfloat16 steps of 1e-6 are rounded away). They tokenize
 anew what was put together here, put the tokenizer's first token before it and its last behind it where they are not there; so
 they are shown a tokenizer that has no such tokens but those of the chat template.
 """
@@ -50,9 +49,9 @@ def run(module: str, name: str, job: Job[Train], **settings: object) -> None:
     trainer_type, config = load(module, name)
     template = conversations.template(job, loading.tokenizer(job))
     rows = loading.load(job, ["prompt", "chosen", "rejected"])
-    train, test, refusals = conversations.fitting(rows, conversations.learnable(template))
     args = fit.arguments(job, config, max_length=job.want.max_length, **settings)
-    splits = [as_text(each, template, args.max_length) if each is not None else None for each in (train, test)]
+    train, test, refusals = conversations.fitting(rows, conversations.learnable(template, args.max_length))
+    splits = [as_text(each, template) if each is not None else None for each in (train, test)]
     with plain(template):
         trainer = exact(trainer_type, template)(
             model=loading.model(job, args),
@@ -63,12 +62,11 @@ def run(module: str, name: str, job: Job[Train], **settings: object) -> None:
             peft_config=loading.lora(job, "CAUSAL_LM"),
             callbacks=[fit.Progress(job.out)],
         )
-    counts = {**fit.row_counts(trainer, train, test), **refusals}
-    saving.save(trainer, job, fit.train(trainer, job), counts)
+    saving.save(trainer, job, fit.train(trainer, job), fit.row_counts(trainer, train, test, refusals))
 
 
-def as_text(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
-    """Pairs as plain texts, without those whose prompt leaves no room for an answer."""
+def as_text(rows: Dataset, template: ChatTemplate) -> Dataset:
+    """Pairs as plain texts."""
 
     def rendered(row: conversations.Row) -> dict[str, str]:
         chosen, rejected = (
@@ -77,8 +75,7 @@ def as_text(rows: Dataset, template: ChatTemplate, max_length: int) -> Dataset:
         )
         return {"prompt": chosen.prompt_text, "chosen": chosen.answer_text, "rejected": rejected.answer_text}
 
-    plain = rows.map(rendered, remove_columns=rows.column_names)
-    return plain.filter(lambda row: len(template.ids(row["prompt"])) < max_length)
+    return rows.map(rendered, remove_columns=rows.column_names)
 
 
 @contextmanager

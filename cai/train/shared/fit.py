@@ -81,11 +81,12 @@ def eval_rows(trainer: Trainer) -> Dataset:
     return trainer.eval_dataset
 
 
-def row_counts(trainer: Trainer, train: Dataset, test: Dataset | None) -> dict[str, int]:
-    """Rows that a trainer took and those that it left out as too long, for ``save``.
+def row_counts(trainer: Trainer, train: Dataset, test: Dataset | None, refusals: Mapping[str, int]) -> dict[str, int]:
+    """Rows that a trainer took and those that were left out, for ``save``.
 
     Args:
-        train, test: what it was given.
+        train, test: what it was given; what it then has no longer was too long for it.
+        refusals: those that it was not given, by their reason.
 
     Raises:
         ValueError: it took none.
@@ -93,7 +94,8 @@ def row_counts(trainer: Trainer, train: Dataset, test: Dataset | None) -> dict[s
     counts = {"train": len(train_rows(trainer)), "test": len(eval_rows(trainer)) if test else 0}
     if not counts["train"]:
         raise ValueError(f"max_length leaves none of the {len(train)} training rows; raise it")
-    return {**counts, "too_long": len(train) + len(test or ()) - sum(counts.values())}
+    too_long = len(train) + len(test or ()) - sum(counts.values()) + refusals.get("too_long", 0)
+    return {**counts, **refusals, "too_long": too_long}
 
 
 class Progress(TrainerCallback):

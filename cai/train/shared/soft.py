@@ -20,23 +20,24 @@ Row = dict[str, object]
 PROB = "chosen_prob"
 
 
-class WithProb:
-    """A collator that keeps ``chosen_prob`` beside what TRL's own collator makes."""
+class WithNumbers:
+    """A collator that keeps a column of numbers beside what another makes; ``absent``, if given, is for rows that have none."""
 
-    def __init__(self, inner: Callable[[list[Row]], Inputs]) -> None:
-        self.inner = inner
+    def __init__(self, inner: Callable[[list[Row]], Inputs], column: str, absent: int | None) -> None:
+        self.inner, self.column, self.absent = inner, column, absent
 
     def __call__(self, examples: list[Row]) -> Inputs:
         batch = self.inner(examples)
-        batch[PROB] = torch.tensor([example[PROB] for example in examples])
+        values = [each[self.column] if self.absent is None else each.get(self.column, self.absent) for each in examples]
+        batch[self.column] = torch.tensor(values)
         return batch
 
 
-def keep_prob(trainer: Trainer) -> None:
-    """Let ``chosen_prob`` through to a TRL trainer's batches, as one more column that it keeps."""
-    trainer.data_collator = WithProb(trainer.data_collator)
+def keep_column(trainer: Trainer, column: str, absent: int | None = None) -> None:
+    """Let a column of numbers through to a TRL trainer's batches, as one more that it keeps."""
+    trainer.data_collator = WithNumbers(trainer.data_collator, column, absent)
     trainer._set_signature_columns_if_needed()
-    trainer._signature_columns = [*(trainer._signature_columns or ()), PROB]
+    trainer._signature_columns = [*(trainer._signature_columns or ()), column]
 
 
 def soft_term(delta: torch.Tensor, prob: torch.Tensor) -> torch.Tensor:
