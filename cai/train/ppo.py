@@ -7,6 +7,7 @@ A training that was killed goes on from its last checkpoint and ends with the sa
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -145,6 +146,8 @@ def _steps(job: Job[Ppo], loop: Loop, start: int, lookout: PpoMonitor) -> tuple[
 
 def _over(want: Ppo, figures: Mapping[str, float]) -> str:
     """Why the training ends before its last step; empty where it goes on."""
+    if not math.isfinite(figures.get("kl", 0.0)):  # such a one is over no limit
+        return f"the KL of an answer to the reference was {figures['kl']}: the policy is broken"
     if want.kl_limit is not None and figures.get("kl", 0.0) > want.kl_limit:
         return f"the KL of an answer to the reference was {figures['kl']:.2f} nats, over kl_limit ({want.kl_limit:g})"
     return ""
@@ -207,7 +210,8 @@ def _resume(job: Job[Ppo], loop: Loop) -> int:
     checkpoint = checkpoints.last_checkpoint(job.out / "checkpoints")
     step = checkpoints.step_of(checkpoint) if checkpoint else 0
     if checkpoint:
-        load_state(loop, torch.load(checkpoint / "state.pt", map_location=loop.processes.device, weights_only=True))
+        # From the file, tensor by tensor: a second copy of all weights may not fit beside the first.
+        load_state(loop, torch.load(checkpoint / "state.pt", map_location="cpu", weights_only=True, mmap=True))
     if loop.processes.first:
         checkpoints.rewind(job.out / "metrics.jsonl", step)
         checkpoints.rewind(job.out / "answers.jsonl", step)

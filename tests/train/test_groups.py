@@ -17,6 +17,7 @@ SETTINGS = {
     "per_device_train_batch_size": 32,
     "num_generations": 8,
     "max_completion_length": 6,
+    "missing_eos_penalty": 0.0,
     "eval_prompts": 4,
     "bf16": False,
     "guards": {"every": 0},

@@ -7,6 +7,7 @@ from cai.models.machine import Machine
 from cai.models.spec import ModelSpec
 from cai.recipe.block import Block
 from cai.stages.online import Online
+from cai.stages.ppo import Ppo
 from cai.stages.train import Aligned
 from cai.train.launch import guards
 
@@ -47,10 +48,12 @@ def _judge(want: Aligned) -> Iterator[str]:
         yield f"the method {method} asks no model; take judge out"
     elif method and METHODS[method].model_kind and not judge:
         yield f"no judge is named for the method {method}; give a role under `judge`"
-    if want.guards.get("every") == 0 and len(want.guards) > 1:
+    if want.guards.get("every") == 0 and want.guards.keys() - {"every", "drawn"}:
         yield "every: 0 looks never, so that all else here does nothing; take one of them out"
     if "chosen" in want.guards and isinstance(want, Online):
         yield f"chosen is for trainers that learn from pairs, and {type(want).__name__.lower()} has none; take it out"
+    if "drawn" in want.guards and not (isinstance(want, Ppo) and want.rollouts):
+        yield "drawn is for ppo whose answers are sampled by servers (rollouts); take it out"
     if want.guards.get("rules") and method != "rules":
         yield "rules are for the method rules; take them out, or set `method: rules`"
     if judge and isinstance(want, Online) and judge == want.reward:

@@ -27,10 +27,12 @@ class Measure:
     Attributes:
         about: what it is, with its unit.
         warn: the bounds outside which it is told, unless a recipe says otherwise.
+        stop: those outside which the training ends; most have none unless a recipe says so.
     """
 
     about: str
     warn: Bounds
+    stop: Bounds | None = None
 
 
 MEASURES: Mapping[str, Measure] = MappingProxyType(
@@ -45,6 +47,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
         "chosen": Measure(
             "log-probability of chosen answers: change since the beginning, as a share of it", (-0.25, None)
         ),
+        # Servers in bfloat16 are some thousandths from a policy with the same weights.
+        "drawn": Measure("KL of what sampled the answers to the policy, in nats a token", (None, 0.02), (None, 0.1)),
     }
 )
 
@@ -97,8 +101,9 @@ def parse(block: Mapping[str, object]) -> Guards:
             assert isinstance(bounds, Mapping)
             for act, bound in bounds.items():
                 limits[act][name] = _bounds(name, bound)
-    usual = {name: each.warn for name, each in MEASURES.items()}
-    return replace(Guards(), **settings, warn={**usual, **limits["warn"]}, stop=limits["stop"])
+    warn = {name: each.warn for name, each in MEASURES.items()}
+    stop = {name: each.stop for name, each in MEASURES.items() if each.stop}
+    return replace(Guards(), **settings, warn=warn | limits["warn"], stop=stop | limits["stop"])
 
 
 def scoring(block: Mapping[str, object]) -> str:

@@ -1,17 +1,21 @@
 """What PPO trains: the policy and its critic, with the reference that the policy is held to.
 
 With LoRA the reference is the policy with its adapter switched off; without, a frozen copy. The critic is a sequence
-classifier read at every token. Dropout is off everywhere: the policy that learns has to be the one that sampled.
+classifier read at every token. Nothing is drawn within them, neither dropout nor a router's noise: the policy that learns has to
+be the one that sampled.
 """
 
 import copy
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel, Trainer
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from cai.train import adapters
 from cai.train.rl import kl
@@ -34,6 +38,16 @@ class Batch:
     def rows(self, which: Tensor | slice) -> "Batch":
         """Some of the rows."""
         return Batch(self.ids[which], self.attention[which], self.mask[which])
+
+    def trimmed(self) -> "Batch":
+        """Without the columns that no row needs: padding left of all prompts, and what is right of the longest answer."""
+        width, answer = self.mask.shape[1], max(int(self.mask.sum(1).max()), 1)
+        columns = slice(int(self.attention[:, :-width].amax(0).argmax()), self.ids.shape[1] - width + answer)
+        return Batch(self.ids[:, columns], self.attention[:, columns], self.mask[:, :answer])
+
+    def by_length(self) -> Tensor:
+        """The places of the rows, shortest first: neighbours are then of about one length, and little of them is padding."""
+        return self.attention.sum(1).argsort(stable=True)
 
     @property
     def tokens(self) -> Tensor:
@@ -61,17 +75,43 @@ class Actor:
         self.reference = None if lora else _frozen(policy)
         self.policy = adapters.with_adapters(policy, lora, "CAUSAL_LM") if lora else policy
         self.critic = adapters.with_adapters(critic, lora, "SEQ_CLS", ["score"]) if lora else critic
-        for model in (self.policy, self.critic):
-            _without_dropout(model)
+        self._compute_as_read()
+        self.train(False)
 
     def train(self, training: bool) -> None:
-        """Switch both models between learning, with gradient checkpointing where asked, and being read."""
-        self.policy.train(training)
-        self.critic.train(training)
+        """Switch both models between learning, with gradient checkpointing where asked, and being read.
 
-    def logprobs(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of the answers' tokens and the entropy before each, in nats, shape (rows, answer)."""
-        return logprobs(self.policy, batch, self.temperature)
+        Only what is computed twice knows that it learns, and only until it computes: dropout, the noise of routers and layers
+        left out go by this in every architecture, whatever their settings are called.
+        """
+        self.learning = training
+        self.policy.eval()
+        self.critic.eval()
+        for layer in self._layers():
+            layer.training = training and layer.gradient_checkpointing
+
+    def _layers(self) -> Iterator[GradientCheckpointingLayer]:
+        modules = chain(self.policy.modules(), self.critic.modules())
+        return (each for each in modules if isinstance(each, GradientCheckpointingLayer))
+
+    def _compute_as_read(self) -> None:
+        def before(layer: nn.Module, _: object) -> None:
+            layer.training = False
+
+        def after(layer: GradientCheckpointingLayer, *_: object) -> None:
+            layer.training = self.learning and layer.gradient_checkpointing
+
+        for layer in self._layers():
+            layer.register_forward_pre_hook(before)
+            layer.register_forward_hook(after, always_call=True)  # torch ends what it computes again by an exception
+
+    def logprobs(self, batch: Batch, learns_entropy: bool = True) -> tuple[Tensor, Tensor]:
+        """Log-probabilities of the answers' tokens and the entropy before each, in nats, shape (rows, answer).
+
+        Args:
+            learns_entropy: whether the entropy has gradients, which takes memory of the size of the logits.
+        """
+        return logprobs(self.policy, batch, self.temperature, learns_entropy)
 
     @torch.no_grad()
     def beside_reference(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,11 +156,12 @@ class Actor:
                     parameters[key].copy_(value)
 
 
-def logprobs(model: nn.Module, batch: Batch, temperature: float) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of the answers' tokens under a model and the entropy before each, in nats, shape (rows, answer)."""
+def logprobs(model: nn.Module, batch: Batch, temperature: float, learns_entropy: bool = True) -> tuple[Tensor, Tensor]:
+    """See ``Actor.logprobs``; under any model."""
     spread = distributions(model, batch, temperature)
     logps = spread.gather(-1, batch.tokens.unsqueeze(-1)).squeeze(-1)
-    return logps, -(spread.exp() * spread).sum(-1)
+    with torch.set_grad_enabled(learns_entropy and torch.is_grad_enabled()):
+        return logps, -(spread.exp() * spread).sum(-1)
 
 
 def distributions(model: nn.Module, batch: Batch, temperature: float) -> Tensor:
@@ -150,11 +191,3 @@ def reference_of(trainer: Trainer, model: nn.Module) -> nn.Module | None:
 def _frozen(model: PreTrainedModel) -> nn.Module:
     reference = copy.deepcopy(model).eval()
     return reference.requires_grad_(False)
-
-
-def _without_dropout(model: nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        elif "attention_dropout" in vars(module):
-            vars(module)["attention_dropout"] = 0.0

@@ -23,7 +23,9 @@ def over_all_tokens(policy: Tensor, reference: Tensor) -> Tensor:
     Returns:
         Nats, shape (…).
     """
-    return (policy.exp() * (policy - reference)).sum(-1)
+    # A token that cannot come adds nothing, where the product would be no number.
+    ratio = (policy - reference).masked_fill(policy.isneginf(), 0)
+    return (policy.exp() * ratio).sum(-1)
 
 
 def never_negative(policy: Tensor, reference: Tensor) -> Tensor:

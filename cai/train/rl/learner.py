@@ -14,6 +14,9 @@ from cai.train.rl import kl, losses
 from cai.train.rl.actor import Actor, Batch
 from cai.train.rl.processes import Processes
 
+AGREEMENT = 1e-3
+"""Nats a token by which a policy that has learnt nothing yet may differ from itself, as in bfloat16 it does a little."""
+
 
 @dataclass(frozen=True, slots=True)
 class PpoBatch:
@@ -30,6 +33,12 @@ class PpoBatch:
     values: Tensor
     advantages: Tensor
     returns: Tensor
+
+    def rows(self, which: Tensor) -> "PpoBatch":
+        """Some of the rows, without the columns that none of them needs."""
+        batch = self.batch.rows(which).trimmed()
+        rest = (self.old, self.values, self.advantages, self.returns)
+        return PpoBatch(batch, *(each[which, : batch.mask.shape[1]] for each in rest))
 
 
 class LearnerState(TypedDict):
@@ -59,6 +68,7 @@ class Learner:
             name: get_scheduler(want.lr_scheduler_type, each, want.warmup_steps, steps)
             for name, each in self.optimizers.items()
         }
+        self.moved = False
 
     def learn(self, lesson: PpoBatch, rows: int, seed: int) -> dict[str, float]:
         """All passes over a batch; returns figures by their names in ``metrics.jsonl``.
@@ -66,12 +76,16 @@ class Learner:
         Args:
             rows: of the batch over all processes, of which the lesson has this process's share.
             seed: of the order in which rows are taken.
+
+        Raises:
+            ValueError: a gradient is no number, or the policy that learns is not the one that was read.
         """
         self.actor.train(True)
         total: dict[str, float] = {}
         passes = 0
         for mini in self._minis(rows, seed):
             figures = self._gradients(lesson, mini)
+            self._check(figures)
             if self._far(figures):
                 break
             self._step()
@@ -109,6 +123,8 @@ class Learner:
         """Gradients of a mini-batch in micro-batches, and what was seen on the way, as sums over all processes."""
         count = self.processes.sums({"tokens": lesson.batch.mask[mini].sum()})["tokens"]
         sums: dict[str, Tensor | float] = {}
+        mini = mini[lesson.batch.mask[mini].any(1)]  # of others there is nothing to be learnt
+        mini = mini[lesson.batch.rows(mini).by_length()]
         for micro in mini.split(self.want.per_device_train_batch_size) if len(mini) else ():
             for name, value in self._micro(lesson, micro, max(count, 1.0)).items():
                 sums[name] = sums.get(name, 0.0) + value
@@ -118,17 +134,16 @@ class Learner:
 
     def _micro(self, lesson: PpoBatch, rows: Tensor, count: float) -> dict[str, Tensor]:
         """Add a micro-batch's gradients: the policy's first and then the critic's, so that one graph is held at a time."""
-        want, batch, old = self.want, lesson.batch.rows(rows), lesson.old[rows]
+        want, lesson = self.want, lesson.rows(rows)
+        batch, old = lesson.batch, lesson.old
         with self.processes.accelerator.autocast():
-            new, entropy = self.actor.logprobs(batch)
-        policy = losses.policy_loss(new, old, lesson.advantages[rows], batch.mask, want.cliprange, count)
+            new, entropy = self.actor.logprobs(batch, learns_entropy=want.entropy_coef > 0)
+        policy = losses.policy_loss(new, old, lesson.advantages, batch.mask, want.cliprange, count)
         spread = (entropy * batch.mask).sum()
         (policy - want.entropy_coef * spread / count).backward()
         with self.processes.accelerator.autocast():
             values = self.actor.values(batch)
-        value = losses.value_loss(
-            values, lesson.values[rows], lesson.returns[rows], batch.mask, want.cliprange_value, count
-        )
+        value = losses.value_loss(values, lesson.values, lesson.returns, batch.mask, want.cliprange_value, count)
         value.backward()
         new = new.detach()
         return {
@@ -138,6 +153,15 @@ class Learner:
             "approx_kl": (kl.never_negative(old, new) * batch.mask).sum(),
             "clipped": losses.clipped_share(new, old, batch.mask, want.cliprange),
         }
+
+    def _check(self, figures: dict[str, float]) -> None:
+        """See that a policy which has not learnt yet learns as it was read: no dropout is left on, no other noise."""
+        apart = figures["approx_kl"] / max(figures["tokens"], 1.0)
+        if not self.moved and not apart <= AGREEMENT:
+            raise ValueError(
+                f"the policy is {apart:.2g} nats a token from itself before it learns anything, over {AGREEMENT:g}: as it learns "
+                "it computes other probabilities than as it samples; set bf16: false, or take a model without noise of its own"
+            )
 
     def _far(self, figures: dict[str, float]) -> bool:
         """Whether the policy is too far from the one that sampled, or nothing is to be learnt.
@@ -152,6 +176,7 @@ class Learner:
         return True
 
     def _step(self) -> None:
+        self.moved = True
         for name, each in self.optimizers.items():
             self.processes.add_gradients(self.parameters[name])
             norm = torch.nn.utils.clip_grad_norm_(self.parameters[name], self.want.max_grad_norm)

@@ -10,6 +10,8 @@ from cai.train.rl.rollout import Rollout, SeededPrompt
 
 POLICY = ("entropy", "kl")
 """Figures of a step that its answers' texts do not tell."""
+DRAWN = "drawn"
+"""One more, where servers sample the answers."""
 
 
 class PpoMonitor:
@@ -39,7 +41,7 @@ class PpoMonitor:
         if not self.guards.every:
             return {}, ""
         measures = guards.text_measures(self.loop.processes.all(rollout.texts))
-        current = measures | {name: figures[name] for name in POLICY if name in figures}
+        current = measures | {name: figures[name] for name in (*POLICY, DRAWN) if name in figures}
         if self.before is None and set(POLICY) <= current.keys():  # a step whose answers all went unread tells little
             self.before = current
         alarms = guards.alarms(guards.measures(current, self.before or {}), self.guards)

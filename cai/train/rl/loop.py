@@ -7,6 +7,7 @@ exactly, and one process draws what two would.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -14,23 +15,22 @@ from typing import TypedDict
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cai.stages.ppo import Ppo
 from cai.store.rows import Prompt
-from cai.train.rl import advantages, kl
-from cai.train.rl.actor import Actor
+from cai.train.launch import guards
+from cai.train.rl import advantages, drift, kl
+from cai.train.rl.actor import Actor, Batch
 from cai.train.rl.learner import Learner, LearnerState, PpoBatch
 from cai.train.rl.processes import Processes
+from cai.train.rl.rewards import with_ends
 from cai.train.rl.rollout import ChatTokens, Rollout, Sampler, SeededPrompt
 
 Score = Callable[[Sequence[SeededPrompt], Sequence[str]], Sequence[float | None]]
 """Answers → their scores; None where one cannot be read, which leaves the answer out."""
-
-
 ALIKE = 1e-6
 """A standard deviation of scores that is none."""
-MOST_WEIGHT = 2.0
-"""Of a token that another computation drew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,10 @@ class Experience:
     """What is learnt from: a batch as policy, reference and critic see it; shapes (rows, answer), scores (rows,).
 
     Attributes:
+        mask: true for the tokens of answers that are learnt from.
         kl: the KL of the policy to the reference before each token, in nats.
-        weights: π/π_drawn of each token, at most ``MOST_WEIGHT``; ones where the policy itself drew it.
+        weights: of each token, see ``drift.importance``; ones where the policy itself drew it.
+        read: whether each answer's score could be read, shape (rows,).
     """
 
     mask: Tensor
@@ -49,11 +51,11 @@ class Experience:
     values: Tensor
     scores: Tensor
     weights: Tensor
+    read: Tensor
 
     def readable_scores(self) -> list[float | None]:
         """The answers' scores; None where one could not be read."""
-        has_score = self.mask.any(1).tolist()
-        return [score if each else None for score, each in zip(self.scores.tolist(), has_score, strict=True)]
+        return [score if each else None for score, each in zip(self.scores.tolist(), self.read.tolist(), strict=True)]
 
 
 class Loop:
@@ -70,18 +72,25 @@ class Loop:
         self.task, self.want, self.processes = task, task.want, processes
         self.learner = Learner(actor, task.want, task.steps, processes)
         self.coefficient = kl.Coefficient(task.want.kl_coef, task.want.kl_target, task.want.kl_horizon)
+        self.most_drawn = guards.parse(task.want.guards).stop["drawn"][1]
         self.stopped = ""
         actor.train(False)
 
     def step(self, number: int) -> tuple[dict[str, float], Rollout, Experience]:
-        """One step, numbered from 1; returns its figures, and this process's answers with the experience in them."""
+        """One step, numbered from 1; returns its figures, and this process's answers with the experience in them.
+
+        Raises:
+            ValueError: the answers are not the policy's, see ``drift.check``, or what is computed of them is no number.
+        """
         rollout = self.rollout(self.processes.mine(self.task.batch(number)))
         experience = self.experience(rollout)
+        figures = self.figures(rollout, experience)
+        drift.check(figures, self.most_drawn)
         lesson, variance = self._lesson(rollout, experience)
-        figures = {**self.figures(rollout, experience), **variance, "kl_coef": self.coefficient.value}
+        figures |= {**variance, "kl_coef": self.coefficient.value}
         figures |= self.learner.learn(lesson, self.want.batch_size, draw_seed(self.task.seed, "order", number, 0))
         self.writer.new_weights()
-        if figures["unread"] < 1:
+        if math.isfinite(figures.get("kl", math.nan)):
             self.coefficient.adapt(figures["kl"], self.want.batch_size)
         return figures, rollout, experience
 
@@ -94,19 +103,36 @@ class Loop:
     @torch.no_grad()
     def experience(self, rollout: Rollout) -> Experience:
         """Score the answers, and read their probabilities and values in micro-batches."""
-        raw = self.score(rollout.prompts, rollout.texts)
-        device = self.processes.device
+        raw, device = self._scores(rollout), self.processes.device
         has_score = torch.tensor([each is not None for each in raw], device=device)
         scores = torch.tensor([0.0 if each is None else float(each) for each in raw], device=device)
-        scores = scores - self.want.missing_eos_penalty * (~rollout.ended)
-        parts: list[tuple[Tensor, ...]] = []
-        for start in range(0, len(rollout.texts), self.want.per_device_train_batch_size):
-            batch = rollout.batch.rows(slice(start, start + self.want.per_device_train_batch_size))
+        old, reference, divergence, values = self._passes(rollout.batch)
+        mask, weights = rollout.batch.mask & has_score.unsqueeze(1), torch.ones_like(old)
+        if (sampler := rollout.sampler_logps) is not None:
+            weights = drift.importance(old, sampler)
+            mask = mask & drift.near(old, sampler, rollout.batch.mask).unsqueeze(1)
+        return Experience(mask, old, reference, divergence, values, scores, weights, has_score)
+
+    def _scores(self, rollout: Rollout) -> list[float | None]:
+        """The answers' scores; of those that a server refused to write, nobody is asked."""
+        written = rollout.batch.mask.any(1).tolist()
+        parts = zip(rollout.prompts, rollout.texts, written, strict=True)
+        some = [(prompt, text) for prompt, text, each in parts if each]
+        scores = iter(self.score([prompt for prompt, _ in some], [text for _, text in some]))
+        return with_ends(
+            [next(scores) if each else None for each in written], rollout.ended.tolist(), self.want.missing_eos_penalty
+        )
+
+    def _passes(self, batch: Batch) -> list[Tensor]:
+        """What ``Actor.beside_reference`` and ``Actor.values`` say, shape (rows, answer), zero where the passes were shorter."""
+        order, width = batch.by_length(), batch.mask.shape[1]
+        parts: list[list[Tensor]] = []
+        for some in order.split(self.want.per_device_train_batch_size):
+            micro = batch.rows(some).trimmed()
             with self.processes.accelerator.autocast():
-                parts.append((*self.actor.beside_reference(batch), self.actor.values(batch)))
-        old, reference, divergence, values = (torch.cat(each) for each in zip(*parts, strict=True))
-        mask = rollout.batch.mask & has_score.unsqueeze(1)
-        return Experience(mask, old, reference, divergence, values, scores, importance(old, rollout.sampler_logps))
+                columns = (*self.actor.beside_reference(micro), self.actor.values(micro))
+            parts.append([functional.pad(each, (0, width - each.shape[1])) for each in columns])
+        return [torch.cat(each)[order.argsort()] for each in zip(*parts, strict=True)]
 
     def _lesson(self, rollout: Rollout, experience: Experience) -> tuple[PpoBatch, dict[str, float]]:
         mask, total = experience.mask, self.processes.sum
@@ -133,31 +159,25 @@ class Loop:
         return rewards + at_end * experience.mask
 
     def figures(self, rollout: Rollout, experience: Experience) -> dict[str, float]:
-        """The figures of a batch, over all processes: means over the answers that have a score; none where none has."""
-        rows = experience.mask.any(1)
+        """The figures of a batch, over all processes: means over the answers that are learnt from; none where none is."""
+        rows, more = experience.mask.any(1), dict[str, float]()
         divergences = {"kl": experience.kl, "kl_sampled": kl.tokenwise(experience.old, experience.reference)}
         if rollout.sampler_logps is not None:
-            divergences["kl_drawn"] = kl.never_negative(rollout.sampler_logps, experience.old)
+            both = experience.old, experience.reference
+            more = drift.figures(self.processes.sums(drift.sums(*both, rollout.sampler_logps, rollout.batch.mask)))
         sums: dict[str, Tensor | float] = {"answers": float(len(rows)), "known": rows.sum()}
+        sums["unread"] = (~experience.read).sum()
         sums |= {name: each.masked_fill(~experience.mask, 0).sum() for name, each in divergences.items()}
         sums |= {"reward": (experience.scores * rows).sum(), "square": (experience.scores.square() * rows).sum()}
         sums |= {"length": experience.mask.sum(), "ended": (rollout.ended & rows).sum()}
         totals = self.processes.sums(sums)
         count, answers = totals.pop("known"), totals.pop("answers")
+        more["unread"] = totals.pop("unread") / answers
         if not count:
-            return {"unread": 1.0}
+            return more
         square = totals.pop("square") / count
         means = {name: value / count for name, value in totals.items()}
-        return {**means, "reward_std": max(square - means["reward"] ** 2, 0.0) ** 0.5, "unread": 1 - count / answers}
-
-
-def importance(policy: Tensor, sampler: Tensor | None) -> Tensor:
-    """Importance weights of tokens that were drawn in other numbers than the policy's, such as a server's, truncated.
-
-    Even with the same weights a server computes a little differently, and what it draws is a little off-policy
-    (truncated importance sampling: Ionides 2008; for RLHF, Yao et al. 2025).
-    """
-    return torch.ones_like(policy) if sampler is None else (policy - sampler).exp().clamp_max(MOST_WEIGHT)
+        return {**means, "reward_std": max(square - means["reward"] ** 2, 0.0) ** 0.5, **more}
 
 
 @dataclass(frozen=True, slots=True)

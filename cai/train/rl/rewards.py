@@ -72,6 +72,11 @@ class Scoring:
         return decode(cls, data)
 
 
+def with_ends(scores: Sequence[float | None], ended: Sequence[bool], penalty: float) -> list[float | None]:
+    """Scores, less the penalty where an answer does not end; the same for all that learn from scores."""
+    return [score if score is None or end else score - penalty for score, end in zip(scores, ended, strict=True)]
+
+
 class Rewards:
     """Scores answers; its model is opened with the first of them, in the loop that asks."""
 

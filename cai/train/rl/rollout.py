@@ -45,7 +45,7 @@ class Rollout:
     """A batch of answers.
 
     Attributes:
-        texts: what the answers say, without the end token and without their thoughts.
+        texts: what the answers say, see ``ChatTokens.words``.
         ended: whether each ended, shape (rows,).
         sampler_logps: log-probabilities with which the tokens were drawn, shape (rows, answer); None where the policy itself
             drew them.
@@ -63,7 +63,7 @@ class Sample:
     """An answer as it was sampled.
 
     Attributes:
-        tokens: its end token included where it ended.
+        tokens: its end token included where it ended; none where it could not be written, which leaves the prompt out.
         logprobs: with which each was drawn, where another than the policy's own computation drew them.
     """
 
@@ -175,7 +175,7 @@ def left_padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor
 def together(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], pad: int) -> Batch:
     """Prompts and answers as one batch."""
     ids, attention = left_padded(prompts, pad)
-    longest = max(map(len, answers))
+    longest = max(1, *map(len, answers))
     after = torch.tensor([[*answer, *[pad] * (longest - len(answer))] for answer in answers])
     mask = torch.tensor([[True] * len(answer) + [False] * (longest - len(answer)) for answer in answers])
     return Batch(torch.cat([ids, after], 1), torch.cat([attention, mask.long()], 1), mask)
@@ -207,6 +207,17 @@ class ChatTokens:
         """The tokens of a conversation, up to where the answer begins."""
         return self.template.ids(self.template.prompt(messages))
 
+    def words(self, prompt: str, tokens: Sequence[int]) -> str:
+        """What an answer's tokens say, without its thought and the token that ends it.
+
+        Special tokens within it are shown: whoever learns from the answer's score could else write them unseen.
+
+        Args:
+            prompt: as the template shows it, with a thought opened or not.
+        """
+        whole = tokens[:-1] if tokens and tokens[-1] in self.ends else tokens
+        return answer_to(prompt, self.template.tokenizer.decode(whole))
+
     def rollout(self, prompts: Sequence[SeededPrompt], writer: Sampler, device: torch.device) -> Rollout:
         """Answers to a batch of prompts."""
         renderings = [self.template.prompt(each.messages) for each in prompts]
@@ -215,7 +226,7 @@ class ChatTokens:
         answers = [each.tokens for each in samples]
         batch = together(ids, answers, self.pad)
         on_device = Batch(batch.ids.to(device), batch.attention.to(device), batch.mask.to(device))
-        texts = list(map(answer_to, renderings, map(self.template.text, answers)))
+        texts = list(map(self.words, renderings, answers))
         ended = torch.tensor([bool(answer) and answer[-1] in self.ends for answer in answers], device=device)
         return Rollout(prompts, on_device, texts, ended, sampler_logps(samples, device))
 
@@ -225,5 +236,5 @@ def sampler_logps(samples: Sequence[Sample], device: torch.device) -> Tensor | N
     logprobs = [each.logprobs for each in samples if each.logprobs is not None]
     if len(logprobs) < len(samples):
         return None
-    longest = max(map(len, logprobs))
+    longest = max(1, *map(len, logprobs))
     return torch.tensor([[*each, *[0.0] * (longest - len(each))] for each in logprobs], device=device)

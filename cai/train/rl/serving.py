@@ -8,7 +8,7 @@ The first process starts the servers, all processes ask them.
 import asyncio
 import shutil
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
+from cai.errors import RowError
 from cai.models.endpoint import Endpoint
 from cai.models.launch import DEV_MODE
 from cai.models.spec import ModelSpec
@@ -140,7 +141,10 @@ class Serving:
         request = Request(
             tokens=tuple(prompt), max_tokens=limits.max_new_tokens, temperature=limits.temperature, seed=seed
         )
-        reply = await self.endpoint.ask(request, str(seed))
+        try:
+            reply = await self.endpoint.ask(request, str(seed))
+        except RowError:
+            return Sample((), ())
         tokens = cut(reply.tokens, self.talk.ends)
         return Sample(tokens, reply.logprobs[: len(tokens)])
 
@@ -169,15 +173,15 @@ class Weights:
         folder.mkdir(parents=True)
         base = under(self.policy)
         # By transformers, which knows of tied weights: a server reads the first of the two names and no other.
-        base.save_pretrained(
-            folder, state_dict={key: each.to(self.dtype) for key, each in merged_weights(base).items()}
-        )
+        base.save_pretrained(folder, state_dict=dict(merged_weights(base, self.dtype, self.number)))
         # No settings of the model's own for sampling, see ``rollout.neutral``; only what ends an answer.
         GenerationConfig(eos_token_id=self.talk.ends, pad_token_id=self.talk.pad).save_pretrained(folder)
         self.talk.tokenizer.save_pretrained(folder)
         link = self.folder / "next"
         link.symlink_to(folder.resolve())
         link.replace(self.current)
+        if torch.cuda.is_available():  # what one tensor after the other took is the servers' to have
+            torch.cuda.empty_cache()
 
     def thin(self) -> None:
         """Delete all but the newest."""
@@ -195,14 +199,34 @@ class DeltaLayer(Protocol):
         ...
 
 
-def merged_weights(base: PreTrainedModel) -> dict[str, Tensor]:
-    """A model's weights by their own names, with what its adapters add.
+def merged_weights(base: PreTrainedModel, dtype: torch.dtype, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """A model's weights by their own names, with what its adapters add: one after the other, each on the CPU.
 
-    Merging in place and taking the adapters out again, as peft does it, would change the weights a little each time.
+    Merging in place and taking the adapters out again, as peft does it, would change the weights a little each time; all at once
+    would be a second model where the first one trains.
+
+    Args:
+        seed: of ``rounded``.
     """
-    weights = {key.replace(".base_layer", ""): each for key, each in base.state_dict().items() if ".lora_" not in key}
-    for name, module in base.named_modules():
-        if isinstance(module, LoraLayer) and isinstance(module, DeltaLayer):
-            delta = module.get_delta_weight(module.active_adapters[0])
-            weights[f"{name}.weight"] = weights[f"{name}.weight"] + delta
-    return weights
+    modules = base.named_modules()
+    adapted = {f"{name}.weight": each for name, each in modules if isinstance(each, LoraLayer)}
+    for key, each in base.state_dict().items():
+        name, draw = key.replace(".base_layer", ""), torch.Generator(each.device).manual_seed(seed)
+        layer = adapted.get(name)
+        if layer is not None and isinstance(layer, DeltaLayer):
+            each = rounded(each + layer.get_delta_weight(layer.active_adapters[0]), dtype, draw)
+        if ".lora_" not in key:
+            yield name, each.to(dtype).cpu()
+
+
+def rounded(weights: Tensor, dtype: torch.dtype, draw: torch.Generator) -> Tensor:
+    """Weights in another type; in bfloat16 up or down by chance, so that in the mean they are what they were.
+
+    What adapters learn in a few steps is less than bfloat16 tells from nothing: rounded to the nearest, all of it would be lost,
+    and the servers would go on with the weights that they began with (Gupta et al. 2015, section 4).
+    """
+    if dtype != torch.bfloat16:
+        return weights.to(dtype)
+    bits = weights.float().view(torch.int32)
+    noise = torch.randint(0, 1 << 16, bits.shape, dtype=torch.int32, device=bits.device, generator=draw)
+    return ((bits + noise) & -(1 << 16)).view(torch.float32).to(dtype)

@@ -124,6 +124,23 @@ class Progress(TrainerCallback):
             (folder / checkpoints.COMPLETE).touch()
 
 
+class NothingLeft(Exception):
+    """A training goes on from its last step."""
+
+
+class LastStep(TrainerCallback):
+    """Ends a training that has done all its steps; transformers 5.17 does one more where they end within an epoch.
+
+    It has to be the last callback, for the others are to see that the training begins.
+    """
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        if state.global_step >= state.max_steps:
+            raise NothingLeft
+
+
 def train(trainer: Trainer, job: Job[Train]) -> Figures:
     """Train from the last complete checkpoint, or from the start; returns the metrics on the held-out split."""
     if trainer.is_world_process_zero():
@@ -136,7 +153,12 @@ def train(trainer: Trainer, job: Job[Train]) -> Figures:
     devices.check_reference(trainer)
     start_time = time.monotonic()
     watch = monitor(trainer, job)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.add_callback(LastStep())
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except NothingLeft:
+        trainer.is_in_train = False
+        trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
     metrics = trainer.evaluate() if trainer.eval_dataset is not None else {}
     return {
         **metrics,

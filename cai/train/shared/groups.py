@@ -2,7 +2,7 @@
 
 The reward is ``cai.train.rl.rewards``: a reward model's, a judge's under the constitution (direct RLAIF, Lee et al. 2023, section
 2.2.2), or that of rules. TRL is given a function, never a model, because it would pass a whole batch through that at once.
-An answer without a score is left out of its group.
+An answer without a score is left out of its group; one that does not end costs what it costs in PPO.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from torch import nn
 from transformers import TrainerCallback, TrainerState
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
-from cai.models.thoughts import answer_to
 from cai.stages.grpo import Grpo
 from cai.stages.rloo import Rloo
 from cai.store.rows import Prompt
@@ -26,7 +25,7 @@ from cai.train.rl.held_out import HeldOutAnswer
 from cai.train.rl.loop import draw_seed
 from cai.train.rl.loop import held_out as held_out_prompts
 from cai.train.rl.processes import Processes
-from cai.train.rl.rewards import Rewards
+from cai.train.rl.rewards import Rewards, with_ends
 from cai.train.rl.rollout import ChatTokens, Generate, Limits, Rollout, SeededPrompt
 from cai.train.shared import conversations, fit, loading, questions, saving
 from cai.train.shared.job import Job
@@ -123,6 +122,7 @@ class GroupReward:
     def __init__(self, job: Job[Grouped], prompts: Sequence[Prompt], talk: ChatTokens) -> None:
         self.talk = talk
         self.prompts, self.seed, self.file = prompts, job.seed, job.out / "answers.jsonl"
+        self.penalty = job.want.missing_eos_penalty
         assert job.scoring is not None
         self.rewards = Rewards(job.scoring)
         self.__name__ = self.rewards.scoring.method  # by which TRL names its figures
@@ -138,8 +138,9 @@ class GroupReward:
         step = trainer_state.global_step
         prompts = [self._seeded(self.prompts[each], step) for each in number]
         renderings = [self.talk.template.prompt(each.messages) for each in prompts]
-        texts = list(map(answer_to, renderings, map(self.talk.template.text, completion_ids)))
-        scores = await self.rewards.score(prompts, texts)
+        texts = list(map(self.talk.words, renderings, completion_ids))
+        ended = [bool(each) and each[-1] in self.talk.ends for each in completion_ids]
+        scores = with_ends(await self.rewards.score(prompts, texts), ended, self.penalty)
         if trainer_state.is_world_process_zero:
             questions.show(self.file, step + 1, prompts, texts, scores)
         return scores
@@ -191,6 +192,7 @@ class HeldOutLook(TrainerCallback):
         rollout = self.talk.rollout(prompts, Generate(model, self.talk.pad, self.talk.ends, self.limits), device)
         scoring = self.reward.rewards.score(rollout.prompts, rollout.texts)
         scores = asyncio.run_coroutine_threadsafe(scoring, self.trainer.async_loop).result()
+        scores = with_ends(scores, rollout.ended.tolist(), self.reward.penalty)
         replies = held_out.rows(rollout, scores, self._kl(model, rollout))
         model.train(training)
         return replies
@@ -202,7 +204,7 @@ class HeldOutLook(TrainerCallback):
             return [None] * len(rollout.texts)
         sums: list[float] = []
         for start in range(0, len(rollout.texts), READ_AT_ONCE):
-            batch = rollout.batch.rows(slice(start, start + READ_AT_ONCE))
+            batch = rollout.batch.rows(slice(start, start + READ_AT_ONCE)).trimmed()
             divergence = kl.over_all_tokens(*beside(model, reference, batch, self.limits.temperature))
             sums += (divergence * batch.mask).sum(1).tolist()
         return sums

@@ -101,6 +101,10 @@ def test_answers_with_line_separators_of_other_kinds_are_rewound(tmp_path: Path)
             "grpo: {base: m, method: rules, guards: {chosen: {stop: -1}}}",
             "chosen is for trainers that learn from pairs",
         ),
+        (
+            "ppo: {base: m, method: rules, guards: {every: 0, drawn: {stop: 0.5}}}",
+            "drawn is for ppo whose answers are sampled by servers (rollouts)",
+        ),
         ("ppo: {base: m, method: rules, kl_target: 6, kl_limit: 3}", "kl_limit: must be above kl_target (6), found 3"),
         ("dpo: {as: m, base: v}", 'makes a model called "m", and `models` has one'),
         ("ppo: {base: m, reward: j}", '"j" is no reward model; name one, or set `method: score`'),

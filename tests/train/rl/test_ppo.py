@@ -212,7 +212,7 @@ def test_scores_that_are_all_the_same_are_not_blown_up() -> None:
 
 
 def said(answer: tuple[int, ...]) -> str:
-    return " ".join(WORDS[token] for token in answer if token > 1)
+    return " ".join(WORDS[token] for token in answer if token != END)
 
 
 @pytest.mark.parametrize(("steps", "within"), [(25, 0.1), pytest.param(100, 0.02, marks=pytest.mark.slow)])

@@ -1,24 +1,28 @@
 """Answers from a vLLM server while the policy learns: the weights it is given are the policy's, and so are its samples."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from accelerate import Accelerator
+from aiohttp import web
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
-from toy import END, loop, settings, shape, tokenizer
+from toy import END, shape, tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from cai.models.spec import ModelSpec
 from cai.models.vllm import START_SECONDS, VllmEndpoint
-from cai.train.rl.actor import Actor, Batch, logprobs
-from cai.train.rl.loop import MOST_WEIGHT, importance
+from cai.train.rl.actor import Batch, logprobs
+from cai.train.rl.drift import MOST_WEIGHT, importance
 from cai.train.rl.processes import Processes
-from cai.train.rl.rollout import ChatTokens, Limits, Sample, Sampler, sampler_logps, together
+from cai.train.rl.rollout import ChatTokens, Limits, Sample, sampler_logps, together
 from cai.train.rl.serving import ServerSettings, Serving, Weights, merged_weights
 
 
@@ -67,15 +71,31 @@ def test_the_newest_weights_are_the_current_ones_and_older_ones_go(tmp_path: Pat
     assert sorted(each.name for each in weights.folder.iterdir()) == ["3", "current"]
 
 
-def test_all_weights_are_there_without_adapters_too() -> None:
+def test_all_weights_are_there_without_adapters_too_one_after_the_other() -> None:
     policy = LlamaForCausalLM(shape())
-    assert merged_weights(policy).keys() == policy.state_dict().keys()
+    weights = merged_weights(policy, torch.float32)
+    assert iter(weights) is weights
+    assert dict(weights).keys() == policy.state_dict().keys()
+
+
+def test_what_adapters_have_learnt_in_a_few_steps_reaches_a_server_in_bfloat16() -> None:
+    torch.manual_seed(0)
+    plain = LlamaForCausalLM(shape()).bfloat16()
+    before = {key: each.clone().float() for key, each in plain.state_dict().items()}
+    policy = adapted(plain)
+    for name, each in policy.named_parameters():
+        if "lora_" in name:
+            each.data = torch.full_like(each, 1e-3, dtype=torch.float32)  # adds 8e-6, a tenth of what bfloat16 can tell
+    served = dict(merged_weights(policy.get_base_model(), torch.bfloat16))
+    gains = {key: (each.float() - before[key]).mean().item() for key, each in served.items()}
+    assert {key for key, gain in gains.items() if gain} == {key for key in before if "_proj" in key}
+    assert all(gain == pytest.approx(8e-6, rel=0.5) for key, gain in gains.items() if "_proj" in key)
+    assert {each.dtype for each in served.values()} == {torch.bfloat16}
 
 
 def test_tokens_drawn_by_another_computation_are_weighted() -> None:
     policy, sampler = torch.tensor([[-1.0, -2.0, -3.0]]), torch.tensor([[-1.0, -1.5, -9.0]])
     assert importance(policy, sampler).tolist()[0] == pytest.approx([1.0, 0.6065, MOST_WEIGHT], abs=1e-4)
-    assert importance(policy, None).tolist() == [[1.0, 1.0, 1.0]]
     assert sampler_logps([Sample([4, 5], [-1.0, -2.0]), Sample([4], [-3.0])], "cpu") is not None
     assert sampler_logps([Sample([4, 5])], "cpu") is None
 
@@ -86,44 +106,45 @@ def test_all_processes_wait_for_a_server_as_long_as_the_first_does() -> None:
     assert (there.timeout, there.patience, there.endpoints) == (3600.0, START_SECONDS, ("http://one",))
 
 
-class Elsewhere:
-    """Writes as the policy does, with probabilities of its own; counts what it is told."""
+@pytest.fixture
+def choosy() -> Iterator[str]:
+    """A server that refuses prompts of more than three tokens and goes on with the others' own; gives its URL."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
 
-    def __init__(self, inner: Sampler, off: float) -> None:
-        self.inner, self.off, self.told = inner, off, 0
-        self.actor: Actor | None = None
+    async def complete(request: web.Request) -> web.Response:
+        tokens = (await request.json())["prompt"]
+        if len(tokens) > 3:
+            return web.Response(status=400, text="This model's maximum context length is 3 tokens.")
+        choice = {"text": "", "finish_reason": "stop", "token_ids": [*tokens, END]}
+        return web.json_response({"choices": [{**choice, "logprobs": {"token_logprobs": [-1.0] * (len(tokens) + 1)}}]})
 
-    def write(self, prompts: Any, seeds: Any) -> list[Sample]:
-        found = self.inner.write(prompts, seeds)
-        batch = together(prompts, [each.tokens for each in found], 0)
-        assert self.actor is not None
-        with torch.no_grad():
-            known = self.actor.logprobs(batch)[0]
-        return [
-            Sample(each.tokens, (row[: len(each.tokens)] - self.off).tolist())
-            for each, row in zip(found, known, strict=True)
-        ]
+    async def models(_: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": "policy", "owned_by": "vllm"}]})
 
-    def new_weights(self) -> None:
-        self.told += 1
+    async def begin() -> web.AppRunner:
+        app = web.Application()
+        app.add_routes([web.post("/v1/completions", complete), web.get("/v1/models", models)])
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner
 
-    def close(self) -> None: ...
+    runner = asyncio.run_coroutine_threadsafe(begin(), loop).result()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
-def test_a_step_tells_how_far_the_server_is_from_the_policy_and_gives_it_the_new_weights() -> None:
-    def stepped(off: float) -> tuple[dict[str, float], Elsewhere]:
-        one = loop(settings(), lambda asked, texts: [float(len(text)) for text in texts], 4)
-        elsewhere = Elsewhere(one.writer, off)
-        elsewhere.actor, one.writer = one.actor, elsewhere
-        return one.step(1)[0], elsewhere
-
-    plain = loop(settings(), lambda asked, texts: [float(len(text)) for text in texts], 4).step(1)[0]
-    same, told = stepped(0.0)
-    assert same["kl_drawn"] == pytest.approx(0.0, abs=1e-5)
-    assert told.told == 1
-    assert "kl_drawn" not in plain
-    assert {key: same[key] for key in plain} == pytest.approx(plain, abs=1e-5)
-    assert stepped(0.3)[0]["kl_drawn"] > 0.01
+def test_a_prompt_that_a_server_refuses_ends_no_training(choosy: str, tmp_path: Path) -> None:
+    second: Any = SimpleNamespace(first=False, all=lambda urls: [choosy])  # which asks what the first has started
+    policy, settings = LlamaForCausalLM(shape()), ServerSettings(ModelSpec("policy", vllm="m"), "logs", 64)
+    server = Serving(policy, ChatTokens(tokenizer()), Limits(4), settings, (tmp_path, torch.float32), second)
+    assert server.write([[4, 5], [4, 5, 6, 2]], [1, 2]) == [Sample([4, 5, END], (-1.0, -1.0, -1.0)), Sample((), ())]
+    server.close()
 
 
 @pytest.fixture

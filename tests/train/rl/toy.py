@@ -68,9 +68,9 @@ def settings(**more: object) -> Ppo:
     return Ppo(**{**usual, **more})
 
 
-def loop(want: Ppo, score: Score, steps: int, accelerator: Accelerator | None = None, prompts: int = 4) -> Loop:
-    processes = Processes(accelerator or Accelerator(cpu=True))
-    actor = Actor(*models(), want.lora, want.temperature)
+def loop(want: Ppo, score: Score, steps: int, prompts: int = 4, actor: Actor | None = None) -> Loop:
+    processes = Processes(Accelerator(cpu=True))
+    actor = actor or Actor(*models(), want.lora, want.temperature)
     talk = ChatTokens(tokenizer())
     limits = Limits(want.max_new_tokens, want.temperature, want.generate_batch_size)
     writer = Generate(actor.policy, talk.pad, talk.ends, limits)
