@@ -3,7 +3,7 @@
 import sys
 import termios
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -109,7 +109,8 @@ def _no_echo() -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(place, termios.TCSADRAIN, former)
+        with suppress(termios.error):  # a terminal that was closed meanwhile
+            termios.tcsetattr(place, termios.TCSADRAIN, former)
 
 
 def heading(talk: Talk, column: int) -> str:

@@ -25,6 +25,8 @@ FEW = 20
 SCALE = 400 / numpy.log(10)
 MOST_STEPS, EXACT = 100_000, 1e-9
 """Of evalica's iteration."""
+ALIKE = 1e-4
+"""Points, of which the iteration knows no fewer."""
 
 
 def ratings(
@@ -116,12 +118,17 @@ def _rated(points: float, drawn: Numbers, baseline: str, prompts: int) -> dict[s
     """The numbers that can be told, and why others cannot."""
     if not numpy.isfinite(points):
         return {"elo": None, "low": None, "high": None, "says": _boundless(points, baseline)}
-    elo = float(points)
+    elo = float(points) if abs(points) > ALIKE else 0.0
     if prompts < FEW:
         says = f"too few for an interval: {count(prompts, 'prompt')}; {FEW} or more would do"
         return {"elo": elo, "low": None, "high": None, "says": says}
     low = _quantile(numpy.where(numpy.isnan(drawn), -numpy.inf, drawn), 0.025)
     high = _quantile(numpy.where(numpy.isnan(drawn), numpy.inf, drawn), 0.975)
+    if low is not None and high is not None and high - low < ALIKE:
+        says = (
+            "no interval: every comparison says the same, so that none of these prompts shows how far others may differ"
+        )
+        return {"elo": elo, "low": None, "high": None, "says": says}
     ends = [word for word, end in (("lower", low), ("upper", high)) if end is None]
     says = f"its interval has no {' and no '.join(ends)} end: too few comparisons went the other way" if ends else ""
     return {"elo": elo, "low": low, "high": high, "says": says}

@@ -47,7 +47,7 @@ def page(name: str, **content: object) -> str:
         loader=PackageLoader("cai.report", ""), autoescape=True, undefined=StrictUndefined, finalize=_shown
     )
     pages.filters |= {"words": counts_text, "percent": percent, "interval": interval, "number": number, "money": money}
-    pages.filters |= {"question": question, "counted": count, "duration": duration, "points": points}
+    pages.filters |= {"question": question, "counted": count, "duration": duration, "points": points, "ends": ends}
     pages.filters |= {"preferred": headline.figures, "told": told, "in_figures": in_figures, "by_track": by_track}
     return pages.get_template(name).render(content)
 
@@ -90,8 +90,16 @@ def duration(seconds: float) -> str:
 
 
 def points(value: float | None) -> str:
-    """``+74``; an open end is none."""
-    return "open" if value is None else f"{value:+.0f}"
+    """``+74``."""
+    return "–" if value is None else f"{value:+.0f}"
+
+
+def ends(rating: Mapping[str, object]) -> str:
+    """``+12 to +74`` or ``+12 to open``; of a rating without an interval nothing is open."""
+    low, high = (value if isinstance(value := rating.get(key), int | float) else None for key in ("low", "high"))
+    if low is None and high is None:
+        return "–"
+    return " to ".join("open" if each is None else points(each) for each in (low, high))
 
 
 TOLD = {

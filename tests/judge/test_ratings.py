@@ -105,6 +105,19 @@ def test_one_lost_comparison_leaves_an_end_open() -> None:
     assert of["high"] is None and "no upper end" in of["says"]
 
 
+def test_what_every_comparison_says_alike_is_no_certainty() -> None:
+    tied = rated(outcomes("base", "same", [0.5] * 30), "base", "same")["same"]
+    assert (tied["elo"], tied["low"], tied["high"]) == (0.0, None, None)
+    assert "every comparison says the same" in tied["says"]
+    three = played({"base": 0.0, "best": 180.0}, 40, 0)
+    three += [Bout(each.prompt, "redteam", "same", each.second, each.won) for each in three]
+    three += [Bout(f"{number}", "redteam", "base", "same", 0.5) for number in range(40)]
+    found = rated(three, "base", "best", "same")
+    assert math.copysign(1, found["same"]["elo"] or 0.0) == 1.0 and found["same"]["elo"] == 0.0
+    assert (found["same"]["low"], found["same"]["high"]) == (None, None)
+    assert found["best"]["low"] is not None
+
+
 def test_few_prompts_have_no_interval() -> None:
     of = rated(outcomes("a", "b", [0, 1, 0, 1, 0]), "a", "b")["b"]
     assert of["elo"] == pytest.approx(400 * math.log10(3 / 2))

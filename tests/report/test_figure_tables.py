@@ -9,6 +9,7 @@ from cai.report import beside
 from cai.report.curves import curve, frame, in_figures, thin
 from cai.report.evaluation import Evaluation
 from cai.report.figure_tables import table
+from cai.report.format import ends, points
 from cai.report.packing import drawn, packed
 from cai.stages.evaluate import describe
 
@@ -39,6 +40,12 @@ def test_figures_of_any_name_become_rows() -> None:
     assert rows["moved"] == ["–", "0 → 0.4, a change of +0.4 (too few for an interval)"]
     assert rows["flag"] == ["–", "yes"]
     assert "list" not in rows
+
+
+def test_a_rating_without_an_interval_has_no_open_ends() -> None:
+    assert ends({"elo": 30.2, "low": 12.3, "high": None}) == "+12 to open"
+    assert ends({"elo": 30.2, "low": None, "high": None, "says": "too few"}) == "–"
+    assert (ends({"low": -3.0, "high": 4.0}), points(None)) == ("-3 to +4", "–")
 
 
 def test_what_was_moved_stands_beside_what_it_was() -> None:
