@@ -24,7 +24,7 @@ from cai.flow.terminal import line
 from cai.models.machine import this_machine
 from cai.models.spec import ModelSpec
 from cai.run.roles import named_model
-from cai.store.rows import is_text
+from cai.store.identity import is_text
 
 
 def chat(model: str, other: str | None, want: ChatWishes) -> None:

@@ -12,7 +12,8 @@ from cai.cli.chat_talk import VOTES, Talk, Turn, count_pairs, rows
 from cai.cli.chat_view import HELP, View, heading
 from cai.errors import RunError, UserError
 from cai.store.files import write_lines
-from cai.store.rows import encode, is_text
+from cai.store.identity import is_text
+from cai.store.rows import encode
 from constitution.source import nearest
 from constitution.wording import count
 

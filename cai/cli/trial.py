@@ -21,7 +21,8 @@ from cai.recipe.models import command_model
 from cai.report.differences import difference
 from cai.report.requests import lines_of
 from cai.stages.revise import Revise, answer, chosen, revised_under
-from cai.store.rows import Draft, Prompt, content_id, is_text
+from cai.store.identity import content_id, is_text
+from cai.store.rows import Draft, Prompt
 from constitution import draw
 from constitution.load import load
 from constitution.model import Constitution, Principle

@@ -16,7 +16,8 @@ from cai.data.prompt_source import PROMPT, TRACKS, PromptSource
 from cai.data.questions import MESSAGES, at
 from cai.data.values import absent, blank
 from cai.errors import UserError
-from cai.store.rows import Answers, Draft, Drop, Message, content_id
+from cai.store.identity import content_id
+from cai.store.rows import Answers, Draft, Drop, Message
 
 ANSWERS = ("answer", "completion", "response", "reply", "output", "generation")
 """Columns that an answer is looked for in, in this order."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from cai.data.prompts import PromptSource, read
 from cai.errors import UserError, install
-from cai.store.rows import Drop, Message, Prompt, content_key
+from cai.store.identity import content_key
+from cai.store.rows import Drop, Message, Prompt
 from constitution.tools import everything
 
 LEAKED = 8

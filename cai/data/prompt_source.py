@@ -18,8 +18,9 @@ from cai.data.questions import COMPANIONS, MESSAGES, at, question, with_fields
 from cai.data.records import Entry, Record
 from cai.data.values import absent, blank, kind, word
 from cai.errors import UserError
+from cai.store.identity import content_id, content_key
 from cai.store.ledger import ADDED
-from cai.store.rows import Drop, Prompt, content_id, content_key
+from cai.store.rows import Drop, Prompt
 from constitution.tools import RESULT
 
 TRACKS = ("redteam", "helpful")

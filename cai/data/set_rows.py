@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from cai.data.labels import number_of, value_of
-from cai.store.rows import is_text
+from cai.store.identity import is_text
 
 _PANDALM = {"0": "tie", "1": "response1", "2": "response2"}
 THREE = "annotator1, annotator2, annotator3"

@@ -10,7 +10,8 @@ from cai.data.prompt_source import PROMPT, PromptSource
 from cai.data.questions import at, question, with_fields
 from cai.data.variations import with_words, words_of
 from cai.errors import UserError
-from cai.store.rows import Drop, Prompt, content_key
+from cai.store.identity import content_key
+from cai.store.rows import Drop, Prompt
 
 NOT_TRANSLATED = "not_translated"
 

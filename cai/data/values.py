@@ -3,7 +3,7 @@
 import math
 
 from cai.data.notation import Unusable
-from cai.store.rows import is_text
+from cai.store.identity import is_text
 from constitution.visible import invisible
 
 NOTHING = ("nan", "nat", "none", "null", "<na>", "n/a", "na", "noinput", "<noinput>", "no input", "<no input>")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from cai.data.dataset import PreferenceRow
 from cai.judge.figures import JudgedPair, by, calibration, floors, length, mean, right
 from cai.judge.statistics import Z95, sigmoid
-from cai.store.rows import Draft, Pair, Preference, content_id, plain
+from cai.store.identity import content_id
+from cai.store.rows import Draft, Pair, Preference, plain
 
 FEWEST = 3
 """A correlation of fewer answers says nothing."""

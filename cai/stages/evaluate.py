@@ -22,8 +22,9 @@ from cai.models.types import Request
 from cai.stages.harm import Harm, HarmFigures
 from cai.stages.label import Label
 from cai.store.form import Amount, Count
+from cai.store.identity import content_key
 from cai.store.ledger import ADDED
-from cai.store.rows import Answers, Draft, Drop, Pair, Prompt, content_key
+from cai.store.rows import Answers, Draft, Drop, Pair, Prompt
 from constitution import ask as asking
 from constitution.naming import LETTERS
 

@@ -21,8 +21,9 @@ from cai.data.questions import COMPANIONS, with_fields
 from cai.data.records import Entry
 from cai.data.survey import Survey, survey
 from cai.errors import UserError
+from cai.store.identity import content_id
 from cai.store.ledger import ADDED
-from cai.store.rows import Draft, Drop, Message, Pair, content_id
+from cai.store.rows import Draft, Drop, Message, Pair
 
 HALVES = ("search", "held_out")
 

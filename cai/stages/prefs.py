@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from cai.data.clean import Cleaner
 from cai.data.dataset import PreferenceRow
 from cai.data.endings import cut
-from cai.store.rows import Draft, Drop, Preference, content_key
+from cai.store.identity import content_key
+from cai.store.rows import Draft, Drop, Preference
 
 MARGINS = (0.95, 0.8, 0.65)
 

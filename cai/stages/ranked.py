@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from cai.data.clean import Cleaner
 from cai.data.dataset import RankedRow
 from cai.stages.scored import candidates, completion
-from cai.store.rows import Drop, Scored, content_key
+from cai.store.identity import content_key
+from cai.store.rows import Drop, Scored
 
 
 @dataclass(frozen=True, slots=True)

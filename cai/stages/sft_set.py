@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from cai.data.clean import CHECKS, USUAL, Cleaner, Exchange
 from cai.data.dataset import CompletionRow
 from cai.data.endings import cut
+from cai.store.identity import content_key
 from cai.store.ledger import ADDED
-from cai.store.rows import Chain, Drop, content_key
+from cai.store.rows import Chain, Drop
 
 STOOD = {"fine": "found_fine", "not_better": "not_better"}
 """Flag of a draft that is no revision → the reason that is counted."""

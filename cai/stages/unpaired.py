@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from cai.data.clean import Cleaner
 from cai.data.dataset import MarkedRow
 from cai.stages.scored import Candidate, candidates, completion
-from cai.store.rows import Drop, Scored, content_key
+from cai.store.identity import content_key
+from cai.store.rows import Drop, Scored
 
 
 @dataclass(frozen=True, slots=True)

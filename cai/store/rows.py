@@ -4,11 +4,8 @@ A row is frozen and only grows: a chain's ``drafts[0]`` is the answer and each r
 never by their text.
 """
 
-import hashlib
 import json
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import combinations
@@ -20,12 +17,11 @@ from cai.store.form import Count, Reader, Share, conversation, reader
 from cai.store.votes import Status as Status
 from cai.store.votes import Vote as Vote
 from constitution.model import About
-from constitution.tools import everything, features
+from constitution.tools import features
 
 Message = dict[str, str]
 Track = Literal["redteam", "helpful"]
 T = TypeVar("T")
-_UNSEEN = re.compile("[\u00ad\u180e\u200b\u200e\u200f\u2060-\u2064\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,29 +276,3 @@ def _readers(kind: type) -> dict[str, Reader]:
     hints = get_type_hints(kind, include_extras=True)
     readers = {each.name: reader(hints[each.name], decode) for each in fields(kind)}  # pyright: ignore[reportArgumentType]
     return readers | ({"messages": conversation} if "messages" in readers else {})
-
-
-def is_text(text: str) -> bool:
-    """Whether it can be written and sent: JSON and a command line can hold lone surrogates, which are no text."""
-    return text == text.encode(errors="ignore").decode()
-
-
-def content_key(messages: Sequence[Message]) -> int:
-    """What two prompts that say the same have in common, whatever their ids, case, spaces and Unicode forms.
-
-    A hash of 64 bits: among a million prompts two that differ share one with a probability of 3 in a hundred million.
-    """
-    text = "\n".join(f"{each['role']} {_bare(everything(each))}" for each in messages)
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
-
-
-def _bare(text: str) -> str:
-    """A text in one line, case and Unicode forms folded, without what nobody sees and no word needs."""
-    plain_form = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(_UNSEEN.sub("", plain_form).split())
-
-
-def content_id(messages: Sequence[Message]) -> str:
-    """The id of a prompt that came without one: a hash of what it says."""
-    text = json.dumps(list(messages), ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -12,7 +12,8 @@ from cai.data.clean import CHECKS, USUAL, Cleaner, Exchange
 from cai.data.leaks import leaks
 from cai.errors import UserError
 from cai.stages.sft_set import SftSet, sft_set
-from cai.store.rows import Chain, Draft, Drop, content_key
+from cai.store.identity import content_key
+from cai.store.rows import Chain, Draft, Drop
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "How do I get a stain of red wine out of a wool carpet?"

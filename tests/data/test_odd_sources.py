@@ -24,7 +24,8 @@ from cai.data.prompts import PromptSource, read
 from cai.errors import UserError
 from cai.stages import pairs
 from cai.stages.pairs import Pairs
-from cai.store.rows import Drop, Message, Pair, Prompt, encode, is_text
+from cai.store.identity import is_text
+from cai.store.rows import Drop, Message, Pair, Prompt, encode
 
 COUNT = int(os.environ.get("CAI_ODD_SOURCES", "60"))
 MOST_SECONDS = 5

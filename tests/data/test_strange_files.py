@@ -12,7 +12,8 @@ from cai.data.prompt_source import PromptSource
 from cai.data.prompts import with_keys
 from cai.errors import UserError
 from cai.stages.pairs import Pairs, read
-from cai.store.rows import Drop, Pair, content_key
+from cai.store.identity import content_key
+from cai.store.rows import Drop, Pair
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n"
 PAGE = "\n<!DOCTYPE html>\n<html><head><title>A set</title></head></html>\n"

@@ -17,7 +17,8 @@ from cai.errors import UserError
 from cai.flow.screen import Screen
 from cai.recipe.read import load_recipe
 from cai.run.walk import start
-from cai.store.rows import Drop, content_key, encode
+from cai.store.identity import content_key
+from cai.store.rows import Drop, encode
 from cai.store.stage import Stage
 
 Write = Callable[[str, str], Path]

@@ -27,7 +27,8 @@ from cai.data.prompts import HELDOUT
 from cai.stages.online import Online
 from cai.stages.train import Aligned, Train
 from cai.store.files import append_to, read_form, write_json
-from cai.store.rows import Prompt, content_id
+from cai.store.identity import content_id
+from cai.store.rows import Prompt
 from cai.store.stage import Stage
 from cai.train.adapters import under
 from cai.train.launch import guards
