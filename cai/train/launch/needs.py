@@ -39,7 +39,7 @@ def doubtful(stage: str, want: Train) -> str:
 
     Adapters learn best at about ten times the rate of full weights (Schulman et al. 2025, "LoRA Without Regret").
     """
-    usual = next(each.default for each in fields(want) if each.name == "learning_rate")
+    usual = float(next(each.default for each in fields(want) if each.name == "learning_rate"))  # pyright: ignore
     if not want.lora or want.learning_rate != usual:
         return ""
     return (
