@@ -17,21 +17,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from cai.cli import plan_table
+from cai.cli.plan_memory import memory_needs
 from cai.cli.plan_table import Estimate, Plan
 from cai.data.prompts import PromptSource, read
 from cai.errors import RunError, UserError
 from cai.flow.screen import Screen
 from cai.flow.terminal import line
-from cai.models.bundled import resolve
 from cai.models.concurrency import Slots
-from cai.models.spec import ModelSpec
 from cai.recipe.block import Block, asks_reward_model, named_roles
 from cai.recipe.read import load_recipe
 from cai.recipe.recipe import Recipe
 from cai.run.context import Run
 from cai.run.walk import walk
-from cai.stages.ppo import SERVER_SHARE, Ppo
-from cai.stages.train import Train
 from cai.store.files import write_lines
 from cai.store.rows import Prompt, encode, shallow
 from cai.train.launch import memory
@@ -135,29 +132,6 @@ def plan(recipe: Recipe, folder: Path, sample: int, prompts: int | None, replica
     short = [memory.too_small(each, recipe.block(each.stage).want) for each in trainers]
     unmeasured = tuple(f"{name} is not measured: {why}" for name, why in left_out(recipe).items())
     return Plan(prompts or whole, size, replicas, flying, stages, trainers, tuple(filter(None, short)), unmeasured)
-
-
-def memory_needs(recipe: Recipe) -> list[memory.Need]:
-    """What each trainer of a recipe takes; those whose base is not on this machine are left out."""
-    needs = []
-    for block in recipe.blocks:
-        if block.table.shape != "train":
-            continue
-        base = block.want.base
-        while (trained := recipe.trains(base)) is not None:
-            base = trained.want.base
-        weights = recipe.models[base].weights if base in recipe.models else base
-        if (size := memory.size(Path(resolve(weights)))) is not None:
-            each = memory.need(block.name, block.kind, block.want, size, recipe.hardware)
-            needs.append(replace(each, there=int(each.there * _training_share(each, block.want, recipe.models))))
-    return needs
-
-
-def _training_share(each: memory.Need, want: Train, models: Mapping[str, ModelSpec]) -> float:
-    """The share of a GPU that the server which samples PPO's answers leaves to the training."""
-    if each.device == "CPU" or not isinstance(want, Ppo) or not want.rollouts:
-        return 1.0
-    return 1 - (models[want.rollouts].gpu_memory or SERVER_SHARE)
 
 
 def _draw(block: Block, sample: int, seed: int, file: Path) -> int:

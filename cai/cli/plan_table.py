@@ -104,7 +104,7 @@ def table(plan: Plan) -> Table:
 def memory_table(plan: Plan) -> Table:
     """A row for each trainer: what it takes on each device, and what that has."""
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    parts = ("weights", "gradients", "optimizer", "reference", "activations", "logits", "process")
+    parts = ("weights", "gradients", "optimizer", "reference", "scorers", "activations", "logits", "process")
     for name in ("training", *parts, "all", "there is"):
         grid.add_column(name, justify="left" if name == "training" else "right", no_wrap=True)
     for each in plan.trainers:

@@ -23,7 +23,7 @@ from cai.store.files import read_form
 from cai.store.ledger import Tally
 from cai.store.rows import plain
 from cai.store.spending import SPENT
-from cai.train.launch import guards, memory
+from cai.train.launch import guards, memory, needs
 from cai.train.launch.start import Manifest, MetricsLine, Where, job, train
 from constitution.load import digest
 
@@ -146,6 +146,8 @@ def _scorer(run: Run, role: str) -> dict[str, object]:
 
 async def _train(run: Run, block: Block, job_file: Path, servers: Mapping[str, str]) -> None:
     run.screen.say(f"training {block.name} in {run.recipe.hardware.dtype(block.want.bf16)} …")
+    if advice := needs.doubtful(block.name, block.want):
+        run.screen.say(advice)
     bars: list[Bar] = []
 
     def on_metrics(line: MetricsLine) -> None:

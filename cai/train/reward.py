@@ -48,6 +48,7 @@ class ScoreKeeper(RewardTrainer):
         """The parent's loss."""
         numbers = inputs.pop(NUMBER)  # what stays in the inputs goes to the model
         result: Any = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
+        assert self.model is not None
         if not self.model.training:
             self._keep(numbers, *result[1].logits.squeeze(-1).chunk(2))
         return result if return_outputs else result[0]
@@ -55,8 +56,8 @@ class ScoreKeeper(RewardTrainer):
     def _keep(self, *columns: torch.Tensor) -> None:
         """Rows' numbers and both scores of each, all of shape (pairs,)."""
         table = torch.stack([each.detach().double() for each in columns], 1)
-        rows = self.accelerator.gather(table).tolist()
-        self.held_out |= {int(number): (chosen, rejected) for number, chosen, rejected in rows}
+        rows: Any = self.accelerator.gather(table)
+        self.held_out |= {int(number): (chosen, rejected) for number, chosen, rejected in rows.tolist()}
 
 
 class SoftRewardTrainer(ScoreKeeper):

@@ -83,6 +83,25 @@ def test_in_bfloat16_the_head_is_in_float32_still(scorer: Path, tokenizer: Any, 
     assert len(set(torch.tensor(wanted).bfloat16().tolist())) < len(set(found))
 
 
+def test_autocast_leaves_a_head_in_float32(scorer: Path) -> None:
+    """Also the copy of it that adapters train, as of PPO's critic."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaForSequenceClassification
+
+    from cai.models.weights import exact_head
+
+    model: Any = LlamaForSequenceClassification.from_pretrained(scorer)
+    exact_head(model)
+    get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", task_type="SEQ_CLS", modules_to_save=["score"]))
+    hidden = torch.randn(5, 16, generator=torch.manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        values = model.get_submodule("score")(hidden).flatten()
+    weight = next(each for name, each in model.named_parameters() if "score.modules_to_save" in name)
+    assert values.dtype == torch.float32
+    assert values.tolist() == pytest.approx((hidden @ weight[0].detach()).tolist(), abs=1e-6)
+
+
 def test_what_is_too_long_is_the_row_s_error(scorer: Path) -> None:
     from cai.models.reward import Reward
 

@@ -101,6 +101,7 @@ def test_a_base_model_gets_chatml_with_its_tokens(base: Path, tmp_path: Path, tr
     assert max(ids) < model.get_input_embeddings().num_embeddings
     assert model.generation_config.eos_token_id in (ids[1], [ids[1]])
     assert manifest["rows"] == {"train": 8, "too_long": 0, "not_in_mix": 4, "repeated": 4, "test": 0, "cut": 0}
+    assert manifest["decided"] == {"bf16": False, "weights": "float32", "packing": False}
     assert manifest["turn_end"] == {"token": "<|im_end|>", "cut_share": 0.0}
 
 

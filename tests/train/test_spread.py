@@ -1,5 +1,6 @@
 """Weights spread over two processes by our own ``fsdp2`` and ``zero3`` files: PyTorch and DeepSpeed for real, on CPUs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def sharp(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-CASES = {"fsdp2": (("dpo", None), ("dpo", 4)), "zero3": (("dpo", None), ("reward", 4))}
+CASES = {"fsdp2": (("dpo", None), ("dpo", 4), ("reward", 4)), "zero3": (("dpo", None), ("reward", 4))}
 """What is trained on two processes, one after the other: a kind and a rank of LoRA."""
 
 
@@ -95,6 +96,11 @@ def test_two_processes_that_share_the_weights_train_what_one_does(
         assert first["rewards/chosen"] == pytest.approx(0, abs=1e-3)  # the policy is its reference
     one, two = (load_file(file.parent / "model" / "model.safetensors") for file in (alone, together))
     assert all(torch.allclose(one[name], two[name], atol=2e-4) for name in one)
+    if case[0] == "reward":
+        by_two, by_one = (json.loads((each.parent / "manifest.json").read_text()) for each in (together, alone))
+        assert by_two["reloaded"] == {"pairs": 8, "apart": pytest.approx(0, abs=1e-3)}
+        assert by_two["held_out"]["pairs"] == by_one["held_out"]["pairs"] > 0
+        assert by_two["held_out"]["brier"]["value"] == pytest.approx(by_one["held_out"]["brier"]["value"], abs=1e-3)
     before = load_file(sharp / "model.safetensors")
     assert max((two[name] - before[name]).abs().max().item() for name in two.keys() & before.keys()) > 1e-3
 

@@ -112,6 +112,26 @@ def test_no_answer_is_cut_unsaid(
         assert (rows["train"] + rows["test"], rows["too_long"]) == (len(lengths) - long, long)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["dpo", "sft", "rrhf", "reward"])
+def test_adapters_learn_in_float32_above_a_base_in_bfloat16(
+    sets: Path, tiny: Path, tmp_path: Path, job: Job, train_here: Train, kind: str
+) -> None:
+    """And the base comes out as it is on disk, with what the adapters learnt added to it, not rounded."""
+    import torch
+    from safetensors.torch import load_file
+
+    settings = {"max_steps": 1, "lora": 4, "learning_rate": 1e-3}
+    manifest = train_here(kind, job(kind, sets / DATA[kind], tmp_path / "out", bf16=True, **settings))
+    packing = {"packing": False} if kind == "sft" else {}
+    assert manifest["decided"] == {"bf16": True, "weights": "bfloat16", **packing}
+    before, after = load_file(tiny / "model.safetensors"), weights(tmp_path / "out")
+    assert {each.dtype for each in after.values()} == {torch.float32}
+    for name in before.keys() & after.keys():
+        moved = (after[name] - before[name]).abs().max().item()
+        assert moved == 0 if "norm" in name or "embed" in name or "bias" in name else 0 < moved < 0.02, name
+
+
 def row_lengths(data: Path, base: Path, kind: str, scratch: Path) -> list[int]:
     """Of each row, those of the training side first, the tokens of its longest conversation."""
     from datasets import load_dataset

@@ -2,18 +2,23 @@
 
 Of N parameters, T of them trained (all, or rank · Σ(rows + columns) of the linear layers with LoRA), on each process:
 
-- weights 4N bytes, as TRL loads float32; 2N more for autocast's copies in bfloat16; 2N where ``trl.model_init_kwargs`` says
-  so; about N/2 with four bits
-- gradients 4T, AdamW's two moments 8T
-- a reference 4N, where the method has one and no LoRA (with LoRA it is the model without its adapters)
+- weights 4N bytes, and 2N more for autocast's copies in bfloat16 of what is trained; with LoRA 4T for the adapters, and below
+  them 2N where the trainer computes in bfloat16, as ``cai.train.shared.loading.base_dtype`` says, else 4N; 2N where
+  ``trl.model_init_kwargs`` says so; about N/2 with four bits
+- gradients 4T, AdamW's two moments 8T; where several processes have copies, what they send one another once more: DDP's buckets
+  4T; PPO's flat gradients of one of its two models and their sum 8T
+- a reference 4N, where the method has one and no LoRA (with LoRA it is the model without its adapters), and is asked meanwhile;
+  a reference of its own beside LoRA as the base
 - PPO's critic: once more what the policy has
+- reward models that each process loads to score answers: 2N on a GPU, 4N on a CPU, of their own N
 - activations: for each token and layer what autograd keeps of a Llama block: 11h + 4i numbers (h the hidden size, i that of
   the feed-forward layer: two norms 4h, attention 6h with keys and values repeated for all heads, the feed-forward layer
   h + 4i), 4 bytes each, or 2 but for the norms' in bfloat16; with gradient checkpointing h for each layer, and one whole.
   With LoRA the norms keep 2h, for their weights are not trained. What autograd keeps of the bundled model was counted, and
   is this within 3%; a CPU's allocator holds half as much again
-- logits: TRL's own trainers make them in pieces of 4,096 tokens by 32,768 words; ORPO, SimPO, RRHF and PPO hold all; both
-  three times over. A reward model has none
+- logits: TRL's own trainers make them in a buffer of up to 4,096 tokens by 32,768 words, however few words there are; on a CPU
+  they work on copies of it, seven at once. ORPO, SimPO, RRHF and PPO hold all, as often as ``COPIES`` says. A reward model has
+  none
 - the process itself: what Python, torch and TRL take before a model is there
 
 A step is taken as full: as many sequences as the batch has, each of ``max_length``. Where weights are spread (fsdp2, zero3),
@@ -49,9 +54,10 @@ PIECE = (4096, 32768)
 SIDES = {"dpo": 2, "orpo": 2, "simpo": 2, "reward": 2}
 """Sequences of one example, where they are more than one."""
 REFERENCE = ("dpo", "kto", "grpo", "rloo", "ppo")
-WHOLE_LOGITS = ("orpo", "simpo", "rrhf", "ppo")
-COPIES = 3
-"""The logits, their log-probabilities, and the gradient of these."""
+WORKED_ON = 7
+"""Copies of a piece that are there at once where no kernel works in place."""
+COPIES = {"orpo": 5, "simpo": 4, "rrhf": 3, "ppo": 5}
+"""All logits in float32 that are there at once at the peak of a step, its backward pass, as measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class Need:
     """What one trainer takes on each process, in bytes.
 
     Attributes:
+        scorers: the reward models that score answers.
         there: what the device has; on a CPU the machine's memory, shared out among the processes.
         device: "GPU" or "CPU".
     """
@@ -85,6 +92,7 @@ class Need:
     gradients: int
     optimizer: int
     reference: int
+    scorers: int
     activations: int
     logits: int
     process: int
@@ -94,7 +102,7 @@ class Need:
     @property
     def all(self) -> int:
         """The sum."""
-        state = self.weights + self.gradients + self.optimizer + self.reference
+        state = self.weights + self.gradients + self.optimizer + self.reference + self.scorers
         return state + self.activations + self.logits + self.process
 
 
@@ -117,23 +125,26 @@ def size(folder: Path) -> Size | None:
     return Size(sum(map(math.prod, tensors.values())), sum(map(sum, linear)), *(config[key] for key in keys))
 
 
-def need(stage: str, kind: str, want: Train, base: Size, hardware: Hardware) -> Need:
-    """What a training takes on each process; see the head of this file for the formula."""
+def need(stage: str, kind: str, want: Train, base: Size, hardware: Hardware, scorers: int = 0) -> Need:
+    """What a training takes on each process; see the head of this file for the formula.
+
+    Args:
+        scorers: bytes of the reward models that each process loads.
+    """
     count = base.parameters
     trained = want.lora * base.sides if want.lora else count
     models = 2 if kind == "ppo" else 1
     share = hardware.count if hardware.sharded else 1
     device, half = hardware.device, hardware.dtype(want.bf16) == "bfloat16"
-    reference = 4 * count if kind in REFERENCE and not want.lora and getattr(want, "beta", 1) != 0 else 0
-    tokens = want.per_device_train_batch_size * SIDES.get(kind, 1) * want.max_length
     return Need(
         stage=stage,
-        weights=models * _weight_bytes(want, half) * count // 2 // share,
-        gradients=models * 4 * trained // share,
+        weights=models * _weights(kind, want, base, hardware) // share,
+        gradients=models * 4 * trained // share + _sent(kind, trained, hardware),
         optimizer=models * 8 * trained // share,
-        reference=reference // share,
-        activations=int(tokens * _activations(base, half, want) * (1 if device == "GPU" else LOOSE)),
-        logits=_logits(kind, want, base, tokens),
+        reference=_reference(kind, want, base, hardware) // share,
+        scorers=scorers,
+        activations=int(_tokens(kind, want) * _activations(base, half, want) * (1 if device == "GPU" else LOOSE)),
+        logits=_logits(kind, want, base, hardware),
         process=PROCESS,
         there=_capacity(device) // (hardware.count if device == "CPU" else 1),
         device=device,
@@ -205,14 +216,40 @@ def _text(path: str) -> str:
         return ""
 
 
-def _weight_bytes(want: Train, half: bool) -> int:
-    """Twice the bytes that a weight takes: four bits are half of one."""
+def _weights(kind: str, want: Train, base: Size, hardware: Hardware) -> int:
+    """Bytes of one model that is trained, its adapters and autocast's copies among them."""
+    half = hardware.dtype(want.bf16) == "bfloat16"
+    if want.lora:
+        adapters = 4 * want.lora * base.sides
+        return adapters + int(_base_bytes(kind, want, hardware) * base.parameters)
+    held = _base_bytes(kind, want, hardware)
+    return int((held + (2 if half and held == 4 else 0)) * base.parameters)
+
+
+def _base_bytes(kind: str, want: Train, hardware: Hardware) -> float:
+    """Bytes in which a weight of the base is held."""
     if getattr(want, "quantization", None) == "4bit":
-        return 1
-    dtype = want.init_kwargs.get("dtype")
-    if dtype in ("bfloat16", "float16"):
-        return 4
-    return 12 if half else 8
+        return 0.5
+    if dtype := want.init_kwargs.get("dtype"):
+        return 2 if dtype in ("bfloat16", "float16") else 4
+    half = hardware.dtype(want.bf16) == "bfloat16" and not hardware.sharded and not want.trl.get("use_vllm")
+    return 2 if want.lora and half and (kind != "ppo" or hardware.device == "GPU") else 4
+
+
+def _reference(kind: str, want: Train, base: Size, hardware: Hardware) -> int:
+    """Bytes of the model that a policy is held to, where it is another one than the policy without its adapters."""
+    other = bool(getattr(want, "reference", ""))
+    asked = kind in REFERENCE and getattr(want, "beta", 1) != 0 and not getattr(want, "precompute_ref_log_probs", False)
+    if not asked or (want.lora and not other):
+        return 0
+    return int(_base_bytes(kind, want, hardware) * base.parameters)
+
+
+def _sent(kind: str, trained: int, hardware: Hardware) -> int:
+    """Bytes of the gradients that processes with copies of a model send one another."""
+    if hardware.count == 1 or hardware.sharded:
+        return 0
+    return (8 if kind == "ppo" else 4) * trained
 
 
 def _activations(base: Size, half: bool, want: Train) -> int:
@@ -222,14 +259,22 @@ def _activations(base: Size, half: bool, want: Train) -> int:
     return layer + 4 * base.hidden * base.layers if want.gradient_checkpointing else layer * base.layers
 
 
-def _logits(kind: str, want: Train, base: Size, tokens: int) -> int:
+def _tokens(kind: str, want: Train) -> int:
+    """Of a full batch."""
+    return want.per_device_train_batch_size * SIDES.get(kind, 1) * want.max_length
+
+
+def _logits(kind: str, want: Train, base: Size, hardware: Hardware) -> int:
     """Bytes of the logits that are there at once, with what is made of them."""
+    tokens = _tokens(kind, want)
     if kind == "reward":
         return 0
-    if kind not in WHOLE_LOGITS:
-        return COPIES * 4 * min(tokens, PIECE[0]) * min(base.vocabulary, PIECE[1])
+    if kind not in COPIES:
+        buffer = (2 if hardware.dtype(want.bf16) == "bfloat16" else 4) * PIECE[1]
+        copies = WORKED_ON * 4 * min(base.vocabulary, PIECE[1]) if hardware.device == "CPU" else 0
+        return min(tokens, PIECE[0]) * (buffer + copies)
     answers = tokens * want.max_new_tokens // want.max_length if isinstance(want, Ppo) else tokens
-    return COPIES * 4 * answers * base.vocabulary
+    return COPIES[kind] * 4 * answers * base.vocabulary
 
 
 def _capacity(device: str) -> int:

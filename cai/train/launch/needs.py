@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 from cai.errors import install
@@ -31,6 +32,20 @@ def problems(want: Train, machine: Machine) -> Problems:
     """What a machine cannot do of a training block."""
     if isinstance(want, Sft):
         yield from unable(want, machine)
+
+
+def doubtful(stage: str, want: Train) -> str:
+    """What is allowed of a training block and seldom meant, in a sentence; empty where nothing is.
+
+    Adapters learn best at about ten times the rate of full weights (Schulman et al. 2025, "LoRA Without Regret").
+    """
+    usual = float(next(each.default for each in fields(want) if each.name == "learning_rate"))  # pyright: ignore
+    if not want.lora or want.learning_rate != usual:
+        return ""
+    return (
+        f"{stage} trains adapters (lora: {want.lora}) at the learning rate of full weights, {usual:g}, from which they hardly "
+        f"move; about ten times that is usual for them: learning_rate: {10 * usual:g}"
+    )
 
 
 def untemplated(want: Train, weights: str) -> str:

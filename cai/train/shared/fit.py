@@ -16,9 +16,8 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from cai.stages.train import Train
 from cai.store.files import append_to
 from cai.train.launch import checkpoints
-from cai.train.shared import devices, trackers
+from cai.train.shared import devices, loading, trackers
 from cai.train.shared.job import Figures, Job
-from cai.train.shared.loading import half
 from cai.train.shared.watch import monitor
 
 C = TypeVar("C")
@@ -37,7 +36,7 @@ def arguments(job: Job[Train], config: Callable[..., C], **settings: object) -> 
         "output_dir": str(job.out / "checkpoints"),
         "seed": job.seed,
         "use_cpu": not gpu,
-        "bf16": half(job),
+        "bf16": loading.half(job),
         "dataloader_pin_memory": gpu,
         "logging_steps": 1,
         "ddp_timeout": PATIENCE,
@@ -51,7 +50,10 @@ def arguments(job: Job[Train], config: Callable[..., C], **settings: object) -> 
     }
     omissions = {each.name for each in fields(job.want)} & signature(config).parameters.keys() - values.keys()
     assert not omissions, f"{job.kind} does not hand on {omissions}"  # the user's word would count for nothing
-    return config(**values)
+    args = config(**values)
+    if isinstance(args, loading.ModelArguments) and (dtype := loading.base_dtype(job, args)) != "float32":
+        args.model_init_kwargs = {"dtype": dtype, **loading.init_kwargs(args)}
+    return args
 
 
 def _shared(want: Train) -> dict[str, object]:

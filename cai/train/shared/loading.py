@@ -1,5 +1,6 @@
 """What a training begins with: its models, their precision and adapters, and its rows."""
 
+import os
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -41,8 +42,23 @@ def lora(job: Job[Train], task: str, modules_to_save: list[str] | None = None) -
     return adapters.config(job.want.lora, task, modules_to_save) if job.want.lora else None
 
 
+def base_dtype(job: Job[Train], args: object) -> str:
+    """What the base is held in: bfloat16 below adapters where the trainer computes in it, for weights that learn need float32.
+
+    Float32, too, where each process has but a part of it; and where its adapters are merged into it and taken out again at
+    each step, for a server that samples: their rounding would add up.
+
+    Args:
+        args: the job's config.
+    """
+    want = job.want
+    sharded = any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
+    whole = sharded or want.trl.get("use_vllm") or getattr(want, "quantization", None)
+    return "bfloat16" if want.lora and getattr(args, "bf16", False) and not whole else "float32"
+
+
 def model(job: Job[Train], args: object) -> PreTrainedModel:
-    """The causal language model to train, in float32 unless ``model_init_kwargs`` says otherwise.
+    """The causal language model to train, in what ``base_dtype`` says unless ``model_init_kwargs`` says otherwise.
 
     Args:
         args: the job's config; its ``model_init_kwargs``, where it has such, are used up.
@@ -50,7 +66,8 @@ def model(job: Job[Train], args: object) -> PreTrainedModel:
     kwargs = init_kwargs(args)
     if isinstance(args, ModelArguments):
         args.model_init_kwargs = None  # a trainer that is given a model refuses them
-    return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": "float32", "trust_remote_code": False, **kwargs})
+    settings = {"dtype": base_dtype(job, args), "trust_remote_code": False, **kwargs}
+    return AutoModelForCausalLM.from_pretrained(job.base, **settings)
 
 
 def init_kwargs(args: object) -> dict[str, object]:
@@ -76,13 +93,10 @@ def reference(job: Job[Dpo | Kto], args: TrainingArguments) -> PreTrainedModel |
     Args:
         args: the job's config; its ``model_init_kwargs`` are for this model, too.
     """
-    kwargs = init_kwargs(args)
-    weights = job.want.reference
-    return (
-        AutoModelForCausalLM.from_pretrained(weights, **{"dtype": "float32", "trust_remote_code": False, **kwargs})
-        if weights
-        else None
-    )
+    if not (weights := job.want.reference):
+        return None
+    settings = {"dtype": base_dtype(job, args), "trust_remote_code": False, **init_kwargs(args)}
+    return AutoModelForCausalLM.from_pretrained(weights, **settings)
 
 
 def load(job: Job[Train], columns: list[str]) -> tuple[Dataset, Dataset | None]:

@@ -1,7 +1,8 @@
 """QLoRA (Dettmers et al. 2023): the base in four bits while its adapters are trained, and whole again when they are merged.
 
 Merged into the four-bit weights, the result would carry their rounding and could not be loaded as a plain checkpoint. So
-the adapters are saved, the base is read again in bfloat16, and they are merged into that.
+the adapters are saved, the base is read again in bfloat16, and they are merged into that. The same is done, in float32, where
+adapters were trained on a base in bfloat16 or on one that was spread.
 """
 
 import shutil
@@ -11,6 +12,8 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, BitsAndBytesConfig, PreTrainedModel
+
+from cai.train.adapters import under
 
 
 def config(quantization: str | None) -> BitsAndBytesConfig | None:
@@ -49,4 +52,8 @@ def merge(
     whole = kind.from_pretrained(base, dtype=dtype, trust_remote_code=False, **more)
     result = PeftModel.from_pretrained(whole, str(scratch)).merge_and_unload()  # pyright: ignore
     shutil.rmtree(scratch)
+    trained = under(model)  # what was set for the training stays: where it ends, and what pads
+    if not scores:
+        result.generation_config = trained.generation_config
+    result.config.get_text_config().pad_token_id = trained.config.get_text_config().pad_token_id
     return result

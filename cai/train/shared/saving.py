@@ -10,13 +10,15 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from peft import PeftModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 from cai.models.weights import whole
 from cai.stages.train import Train
 from cai.store.files import write_json
 from cai.store.ledger import versions
+from cai.train.adapters import under
+from cai.train.launch import needs
 from cai.train.shared import devices, quantized
 from cai.train.shared.job import Figures, Job
 
@@ -42,10 +44,27 @@ def save(
         return
     model, tokenizer = trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class
     assert isinstance(model, PreTrainedModel | PeftModel) and isinstance(tokenizer, PreTrainedTokenizerBase)
+    decided = _decided(trainer, job, model)
     with whole():  # by this process alone
         more |= save_model(model, tokenizer, job, check, state)
-    more |= {"steps": trainer.state.global_step, "tokens": int(getattr(trainer, "_total_train_tokens", 0))}
+    more |= {
+        "decided": decided,
+        "steps": trainer.state.global_step,
+        "tokens": int(getattr(trainer, "_total_train_tokens", 0)),
+    }
     manifest(job, metrics, rows, more)
+
+
+def _decided(trainer: Trainer, job: Job[Train], model: nn.Module) -> dict[str, object]:
+    """What the recipe leaves open: what was computed in, what the base was held in, whether rows were packed; and advice."""
+    dtype = "4bit" if quantized.is_quantized(model) else str(under(model).dtype).removeprefix("torch.")
+    packing, advice = getattr(trainer.args, "packing", None), needs.doubtful(job.kind, job.want)
+    return {
+        "bf16": trainer.args.bf16,
+        "weights": dtype,
+        **({} if packing is None else {"packing": packing}),
+        **({"advice": advice} if advice else {}),
+    }
 
 
 def save_model(
@@ -64,7 +83,7 @@ def save_model(
         scratch = job.out / ".adapter"
         if quantized.is_quantized(model):
             model = quantized.merge(model, job.base, scratch, state=state)
-        elif state is not None:
+        elif state is not None or under(model).dtype != torch.float32:
             model, state = quantized.merge(model, job.base, scratch, torch.float32, state), None
         else:
             model = model.merge_and_unload()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from pyarrow import parquet
@@ -64,13 +65,13 @@ def probe(trainer: Trainer) -> Probe:
     """The scores of the first pairs by the model as trained; where its weights are spread, all processes have to ask."""
     tokenizer = trainer.processing_class
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
-    rows = islice(fit.train_rows(trainer), PROBED)
+    rows: Any = islice(fit.train_rows(trainer), PROBED)
     conversations = [row[side] for row in rows for side in ("chosen_ids", "rejected_ids")]
     spread = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     # Without the autocast of training, whose bfloat16 would hide or feign a difference; spread weights are in it themselves.
     plain = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     dtype = torch.bfloat16 if spread and trainer.args.bf16 else under(plain).dtype
-    model = trainer.model_wrapped if spread else plain
+    model: Any = trainer.model_wrapped if spread else plain
     return Probe(conversations, scores(model.eval(), tokenizer, conversations), dtype)
 
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cai.cli.plan import memory_needs
+from cai.cli.plan_memory import memory_needs
 from cai.models import bundled
 from cai.recipe.read import load_recipe
 from cai.stages import STAGES
@@ -46,6 +46,49 @@ def test_weights_are_counted_without_loading_them(base: memory.Size) -> None:
     found = need(base, "dpo", lora=16)
     assert (found.gradients, found.optimizer, found.reference) == (4 * trained, 8 * trained, 0)
     assert need(base, "dpo").reference == need(base, "dpo").weights == 4 * base.parameters
+
+
+def test_adapters_stand_on_a_base_of_two_bytes(base: memory.Size, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setattr(memory, "_capacity", lambda device: 80 * 10**9)
+
+    def on(where: str, kind: str, **given: object) -> memory.Need:
+        want = STAGES[kind].want(base="b", **{"bf16": True, "lora": 16, **given})
+        return memory.need(kind, kind, want, base, Hardware(where), 123)
+
+    count, trained = base.parameters, 16 * base.sides
+    assert on("auto", "dpo").weights == 2 * count + 4 * trained
+    assert on("auto", "dpo", bf16=False).weights == 4 * count + 4 * trained
+    assert on("auto", "dpo", trl={"model_init_kwargs": {"dtype": "float32"}}).weights == 4 * count + 4 * trained
+    assert on("auto", "sft", quantization="4bit").weights == count // 2 + 4 * trained
+    assert on("auto", "grpo", trl={"use_vllm": True}).weights == 4 * count + 4 * trained
+    assert on("fsdp2", "dpo").weights == (4 * count + 4 * trained) // 2
+    assert on("auto", "dpo", lora=None).weights == 6 * count  # and autocast's copies of all that is trained
+    assert (on("auto", "dpo").reference, on("auto", "dpo", reference="other").reference) == (0, 2 * count)
+    assert on("auto", "dpo", lora=None, precompute_ref_log_probs=True).reference == 0
+    ppo = on("auto", "ppo")
+    assert ppo.weights == 2 * (2 * count + 4 * trained)  # the critic is another
+    assert ppo.all - ppo.process - ppo.activations - ppo.logits == 4 * count + 2 * 16 * trained + 123
+    assert on("ddp", "ppo").gradients - ppo.gradients == 8 * trained
+    assert on("ddp", "dpo").gradients - on("auto", "dpo").gradients == 4 * trained
+
+
+@pytest.mark.parametrize(("role", "models"), [("policy", 0), ("rm", 1), ("both", 2), ("far", 0)])
+def test_reward_models_in_the_training_s_processes_count(
+    base: memory.Size, write: Write, role: str, models: int
+) -> None:
+    """Two steps of reward models that are yet to be trained, alone and together; a judge elsewhere takes nothing here."""
+    text = (
+        f"name: p\nconstitution: {ROOT}/principles/harmless.yaml\nhardware: cpu\nmodels:\n"
+        "  policy: {local: bundled/smollm2-135m}\n  far: {endpoints: ['http://localhost:1/v1'], model: big, scores: true}\n"
+        "  both: {rewards: {rm: 1.0, other: 1.0}}\nstages:\n"
+        f"  - prompts: {{redteam: {ROOT}/principles/prompts/redteam.jsonl}}\n"
+        "  - sample: {model: policy}\n  - label: {model: policy}\n  - prefs: {}\n"
+        "  - reward: {as: rm, base: policy}\n  - reward: {as: other, base: policy, from: prefs}\n"
+        f"  - ppo: {{base: policy, from: prompts, {'method: rules' if role == 'policy' else f'reward: {role}'}}}\n"
+    )
+    *_, ppo = memory_needs(load_recipe(write("r.yaml", text)))
+    assert ppo.scorers == models * 4 * base.parameters
 
 
 @pytest.mark.parametrize("lora", [None, 8])
