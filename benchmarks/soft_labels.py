@@ -97,19 +97,20 @@ def tiny(folder: Path, seed: int) -> Path:
 
 def brier(model_folder: Path, held_out: Sequence[Case]) -> float:
     """The mean squared distance of σ(r_a − r_b) from the true probability."""
-    from transformers import AutoModelForSequenceClassification
-
+    from cai.models.reward import scores
     from cai.models.spec import ModelSpec
-    from cai.models.weights import load
-    from cai.train.shared.scoring import rewards
+    from cai.models.templates import ChatTemplate
+    from cai.models.weights import load_scorer
 
-    spec = ModelSpec("reward", reward=str(model_folder), dtype="float32")
-    model, tokenizer = load(spec, AutoModelForSequenceClassification, "right")
+    model, tokenizer = load_scorer(ModelSpec("reward", reward=str(model_folder), dtype="float32"))
+    template = ChatTemplate(tokenizer)
     rows: list[Any] = list(
         labelled(Random(0), [Case(each.a, each.b, 1.0) for each in held_out], False, 0.0)
     )  # a stands as chosen
-    found = rewards(model, tokenizer, rows)
-    return statistics.mean((sigmoid(a - b) - case.p) ** 2 for (a, b), case in zip(found, held_out, strict=True))
+    answers = [[*row["prompt"], *row[side]] for row in rows for side in ("chosen", "rejected")]
+    found = scores(model, tokenizer, list(map(template.score_ids, answers)))
+    pairs = zip(found[::2], found[1::2], held_out, strict=True)
+    return statistics.mean((sigmoid(a - b) - case.p) ** 2 for a, b, case in pairs)
 
 
 def trained(folder: Path, seed: int, some: Sequence[Case], soft: bool, args: argparse.Namespace) -> Path:
