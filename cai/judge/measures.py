@@ -271,8 +271,8 @@ def interval(values: Sequence[float], sizes: Sequence[float] = ()) -> tuple[floa
     Args:
         sizes: of each value, where Σ values / Σ sizes is wanted instead.
     """
-    each_by_itself = [value / size for value, size in zip(values, sizes, strict=True)] if sizes else values
-    if len(values) < LEAST or min(each_by_itself) == max(each_by_itself):
+    each_by_itself = [value / size for value, size in zip(values, sizes, strict=True) if size] if sizes else values
+    if len(values) < LEAST or not each_by_itself or min(each_by_itself) == max(each_by_itself):
         return None, None
     draws = _draws(len(values))
     weights = [sum(draw(sizes)) for draw in draws] if sizes else [len(values)] * len(draws)

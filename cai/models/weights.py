@@ -70,11 +70,11 @@ class ExactLinear(nn.Linear):
 def exact_head(model: PreTrainedModel) -> None:
     """Let a classifier's head compute in float32: bfloat16 has steps of 1/32 between four and eight, in which scores tie."""
     for part in _head(model).values():
+        if not is_deepspeed_zero3_enabled():  # which holds the weights elsewhere, in what it was told
+            part.float()
         for each in part.modules():
             if type(each) is nn.Linear:
                 each.__class__ = ExactLinear
-                if not is_deepspeed_zero3_enabled():  # which holds the weights elsewhere, in what it was told
-                    each.float()
 
 
 def _head(model: PreTrainedModel) -> dict[str, nn.Module]:

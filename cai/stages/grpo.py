@@ -1,9 +1,8 @@
 """Group-relative policy optimisation (Shao et al. 2024): answers compared with others to the same prompt, no critic."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cai.stages.online import Online
-from cai.store.ledger import ADDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +22,4 @@ class Grpo(Online):
     num_generations: int = 8
     max_completion_length: int = 256
     beta: float = 0.04
-    missing_eos_penalty: float = field(default=1.0, metadata=ADDED)
+    missing_eos_penalty: float = 1.0

@@ -1,9 +1,8 @@
 """REINFORCE with a leave-one-out baseline (Ahmadian et al. 2024): the KL in the reward, clipping by answer, no critic."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cai.stages.online import Online
-from cai.store.ledger import ADDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +22,4 @@ class Rloo(Online):
     num_generations: int = 4
     max_completion_length: int = 256
     beta: float = 0.05
-    missing_eos_penalty: float = field(default=1.0, metadata=ADDED)
+    missing_eos_penalty: float = 1.0

@@ -161,7 +161,8 @@ def logprobs(model: nn.Module, batch: Batch, temperature: float, learns_entropy:
     spread = distributions(model, batch, temperature)
     logps = spread.gather(-1, batch.tokens.unsqueeze(-1)).squeeze(-1)
     with torch.set_grad_enabled(learns_entropy and torch.is_grad_enabled()):
-        return logps, -(spread.exp() * spread).sum(-1)
+        known = spread.masked_fill(spread.isneginf(), 0.0)  # of what is never drawn, 0 · log 0
+        return logps, -(spread.exp() * known).sum(-1)
 
 
 def distributions(model: nn.Module, batch: Batch, temperature: float) -> Tensor:

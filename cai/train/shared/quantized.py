@@ -6,7 +6,9 @@ adapters were trained on a base in bfloat16 or on one that was spread.
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from peft import PeftModel
@@ -39,17 +41,19 @@ def merge(
     scratch: Path,
     dtype: torch.dtype = torch.bfloat16,
     state: dict[str, Tensor] | None = None,
+    read: Mapping[str, object] = MappingProxyType({}),
 ) -> PreTrainedModel:
     """The adapters merged into the base as it is on disk.
 
     Args:
+        read: with what else the base was read, such as a revision.
         scratch: a folder for the adapters; it is removed.
         state: the model's weights, where they are spread over processes and were gathered.
     """
     model.save_pretrained(str(scratch), state_dict=state)
     scores = model.active_peft_config.task_type == "SEQ_CLS"
     kind, more = (AutoModelForSequenceClassification, {"num_labels": 1}) if scores else (AutoModelForCausalLM, {})
-    whole = kind.from_pretrained(base, dtype=dtype, trust_remote_code=False, **more)
+    whole = kind.from_pretrained(base, **{**read, "dtype": dtype, "trust_remote_code": False, **more})
     result = PeftModel.from_pretrained(whole, str(scratch)).merge_and_unload()  # pyright: ignore
     shutil.rmtree(scratch)
     trained = under(model)  # what was set for the training stays: where it ends, and what pads

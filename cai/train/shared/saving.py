@@ -80,11 +80,11 @@ def save_model(
         state: its weights, where they were gathered from several processes.
     """
     if isinstance(model, PeftModel):
-        scratch = job.out / ".adapter"
+        scratch, read = job.out / ".adapter", job.want.init_kwargs
         if quantized.is_quantized(model):
-            model = quantized.merge(model, job.base, scratch, state=state)
+            model = quantized.merge(model, job.base, scratch, state=state, read=read)
         elif state is not None or under(model).dtype != torch.float32:
-            model, state = quantized.merge(model, job.base, scratch, torch.float32, state), None
+            model, state = quantized.merge(model, job.base, scratch, torch.float32, state, read), None
         else:
             model = model.merge_and_unload()
     aside, target = job.out / ".model.tmp", job.out / "model"
