@@ -37,7 +37,6 @@ LABELS: Mapping[str, Mapping[str, Any]] = {
 """Who says which of two answers is the better, and the two who have not read them."""
 DPOS = tuple(f"dpo_{name}" for name in LABELS)
 HALVES = {"labeler": "search", "examiner": "held_out"}
-CONSTITUTION = "principles/harmless.yaml"
 MEASURES = ("refusal", "over_refusal", "unsafe_compliance", "evasive", "preachy")
 COUNTS = ("answers", "truncated", "mean_words")
 EXAM_PAIRS = 200
@@ -53,7 +52,7 @@ def rewards(given: argparse.Namespace) -> dict[str, Any]:
             {"prefs": {"as": f"prefs_{name}", "from": f"label_{name}", "test": 0.2}},
             {"reward": {"as": name, "from": f"prefs_{name}", "base": given.policy, "soft_labels": False}},
         ]
-    return {"name": "result-rewards", "constitution": CONSTITUTION, "stages": stages}
+    return {"name": "result-rewards", "constitution": given.constitution, "stages": stages}
 
 
 def saved(run: Path, name: str) -> Path:
@@ -91,9 +90,12 @@ def preferences(name: str, label: Mapping[str, Any], base: str, source: str = "s
     ]
 
 
-def recipe(name: str, seed: int, models: Mapping[str, Any], stages: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def recipe(
+    given: argparse.Namespace, name: str, seed: int, models: Mapping[str, Any], stages: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     """A recipe of these stages."""
-    return {"name": name, "seed": seed, "constitution": CONSTITUTION, "models": dict(models), "stages": list(stages)}
+    about = {"name": name, "seed": seed, "constitution": given.constitution}
+    return {**about, "models": dict(models), "stages": list(stages)}
 
 
 def learning(given: argparse.Namespace, seed: int, labeler: Path) -> dict[str, Any]:
@@ -107,12 +109,14 @@ def learning(given: argparse.Namespace, seed: int, labeler: Path) -> dict[str, A
         *(stage for name, label in LABELS.items() for stage in preferences(name, label, "sft")),
         {"ppo": {"base": "sft", "reward": "labeler", "max_new_tokens": given.max_tokens}},
     ]
-    return recipe("learning", seed, {"policy": {"vllm": given.policy}, "labeler": {"reward": str(labeler)}}, stages)
+    return recipe(
+        given, "learning", seed, {"policy": {"vllm": given.policy}, "labeler": {"reward": str(labeler)}}, stages
+    )
 
 
 def larger(given: argparse.Namespace, seed: int) -> dict[str, Any]:
     """The larger model's answers to the same prompts."""
-    return recipe("larger", seed, {"larger": {"vllm": given.larger}}, [prompts(given), sample(given, "larger")])
+    return recipe(given, "larger", seed, {"larger": {"vllm": given.larger}}, [prompts(given), sample(given, "larger")])
 
 
 def deltas(better: Path, worse: Path, out: Path) -> None:
@@ -126,10 +130,10 @@ def deltas(better: Path, worse: Path, out: Path) -> None:
     out.write_text("".join(f"{line}\n" for line in lines))
 
 
-def from_deltas(seed: int, pairs: Path, base: Path) -> dict[str, Any]:
+def from_deltas(given: argparse.Namespace, seed: int, pairs: Path, base: Path) -> dict[str, Any]:
     """What is learnt from them."""
     stages = [{"pairs": {"path": str(pairs)}}, *preferences("delta", {"method": "people"}, "sft", "pairs")]
-    return recipe("delta", seed, {"sft": {"vllm": str(base)}}, stages)
+    return recipe(given, "delta", seed, {"sft": {"vllm": str(base)}}, stages)
 
 
 def evaluation(given: argparse.Namespace, seed: int, models: Mapping[str, str], examiner: Path) -> dict[str, Any]:
@@ -137,7 +141,7 @@ def evaluation(given: argparse.Namespace, seed: int, models: Mapping[str, str], 
     roles = {name: {"vllm": path} for name, path in models.items()} | {"examiner": {"reward": str(examiner)}}
     block = {"models": list(models), "judge": "examiner", "method": "reward", "max_tokens": given.max_tokens}
     block |= {"temperature": 0.7, "top_p": 0.9, "exam": str((given.out / "exam.jsonl").resolve())}
-    return recipe("evaluation", seed, roles, [prompts(given), {"evaluate": block}, {"report": {}}])
+    return recipe(given, "evaluation", seed, roles, [prompts(given), {"evaluate": block}, {"report": {}}])
 
 
 def one_seed(given: argparse.Namespace, seed: int, trained: Mapping[str, Path]) -> Path:
@@ -149,7 +153,7 @@ def one_seed(given: argparse.Namespace, seed: int, trained: Mapping[str, Path]) 
         with finished(larger(given, seed), [], folder / "larger") as better:
             deltas(better, folder / "learning", folder / "deltas.jsonl")
         overrides = [each.replace("dpo_judge.", "dpo_delta.") for each in given.overrides if "dpo_judge." in each]
-        recipe_of_deltas = from_deltas(seed, folder / "deltas.jsonl", saved(folder / "learning", "sft"))
+        recipe_of_deltas = from_deltas(given, seed, folder / "deltas.jsonl", saved(folder / "learning", "sft"))
         with finished(recipe_of_deltas, overrides, folder / "delta") as run:
             models["dpo_delta"] = str(saved(run, "dpo_delta"))
     with finished(evaluation(given, seed, models, trained["examiner"]), [], folder / "evaluation") as run:
@@ -215,6 +219,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--prompts", type=Path, required=True, help="red-team prompts")
     parser.add_argument("--helpful", type=Path)
+    parser.add_argument("--constitution", default="principles/harmless.yaml")
     parser.add_argument("--policy", default="bundled/smollm2-135m")
     parser.add_argument("--larger", help="a larger model, for delta pairs")
     parser.add_argument("--seeds", type=int, default=3)
