@@ -233,7 +233,8 @@ def _base_bytes(kind: str, want: Train, hardware: Hardware) -> float:
     if dtype := want.init_kwargs.get("dtype"):
         return 2 if dtype in ("bfloat16", "float16") else 4
     half = hardware.dtype(want.bf16) == "bfloat16" and not hardware.sharded and not want.trl.get("use_vllm")
-    return 2 if want.lora and half and (kind != "ppo" or hardware.device == "GPU") else 4
+    whole = kind == "reward" or (kind == "ppo" and hardware.device != "GPU")
+    return 2 if want.lora and half and not whole else 4
 
 
 def _reference(kind: str, want: Train, base: Size, hardware: Hardware) -> int:

@@ -45,15 +45,16 @@ def lora(job: Job[Train], task: str, modules_to_save: list[str] | None = None) -
 def base_dtype(job: Job[Train], args: object) -> str:
     """What the base is held in: bfloat16 below adapters where the trainer computes in it, for weights that learn need float32.
 
-    Float32, too, where each process has but a part of it; and where its adapters are merged into it and taken out again at
-    each step, for a server that samples: their rounding would add up.
+    Float32, too, where each process has but a part of it; where its adapters are merged into it and taken out again at each
+    step, for a server that samples: their rounding would add up; and of a reward model, which is held beside the saved one to see
+    that its head was not lost.
 
     Args:
         args: the job's config.
     """
     want = job.want
     sharded = any(os.environ.get(f"ACCELERATE_USE_{name}") == "true" for name in ("FSDP", "DEEPSPEED"))
-    whole = sharded or want.trl.get("use_vllm") or getattr(want, "quantization", None)
+    whole = sharded or want.trl.get("use_vllm") or getattr(want, "quantization", None) or job.kind == "reward"
     return "bfloat16" if want.lora and getattr(args, "bf16", False) and not whole else "float32"
 
 
