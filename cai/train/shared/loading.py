@@ -67,8 +67,8 @@ def model(job: Job[Train], args: object) -> PreTrainedModel:
     kwargs = init_kwargs(args)
     if isinstance(args, ModelArguments):
         args.model_init_kwargs = None  # a trainer that is given a model refuses them
-    settings = {"dtype": base_dtype(job, args), "trust_remote_code": False, **kwargs}
-    return AutoModelForCausalLM.from_pretrained(job.base, **settings)
+    dtype = base_dtype(job, args)
+    return AutoModelForCausalLM.from_pretrained(job.base, **{"dtype": dtype, "trust_remote_code": False, **kwargs})
 
 
 def init_kwargs(args: object) -> dict[str, object]:
@@ -96,8 +96,9 @@ def reference(job: Job[Dpo | Kto], args: TrainingArguments) -> PreTrainedModel |
     """
     if not (weights := job.want.reference):
         return None
-    settings = {"dtype": base_dtype(job, args), "trust_remote_code": False, **init_kwargs(args)}
-    return AutoModelForCausalLM.from_pretrained(weights, **settings)
+    settings = init_kwargs(args)
+    dtype = base_dtype(job, args)
+    return AutoModelForCausalLM.from_pretrained(weights, **{"dtype": dtype, "trust_remote_code": False, **settings})
 
 
 def load(job: Job[Train], columns: list[str]) -> tuple[Dataset, Dataset | None]:

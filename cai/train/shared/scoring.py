@@ -71,8 +71,11 @@ def probe(trainer: Trainer) -> Probe:
     # Without the autocast of training, whose bfloat16 would hide or feign a difference; spread weights are in it themselves.
     plain = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     dtype = torch.bfloat16 if spread and trainer.args.bf16 else under(plain).dtype
-    model: Any = trainer.model_wrapped if spread else plain
-    return Probe(conversations, scores(model.eval(), tokenizer, conversations), dtype)
+    model: Any = (
+        trainer.model_wrapped if trainer.is_fsdp_enabled else plain
+    )  # DeepSpeed's own is no model of transformers
+    model.eval()
+    return Probe(conversations, scores(model, tokenizer, conversations), dtype)
 
 
 def check(folder: Path, before: Probe) -> dict[str, object]:
