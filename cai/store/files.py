@@ -155,9 +155,8 @@ def json_object(line: str | bytes, path: Path, number: int, exact: bool = True) 
 def _slowly(line: str | bytes, exact: bool) -> Json:
     """A line's data; raises ValueError where it is none, or none of ours."""
     data = json.loads(line, parse_constant=_refuse if exact else None)
-    json.dumps(data, ensure_ascii=False).encode(
-        "utf-8"
-    )  # half a letter can stand in JSON, and in no text that we write
+    # Half a letter can stand in JSON, and in no text that we write.
+    json.dumps(data, ensure_ascii=False).encode("utf-8")
     return data
 
 
