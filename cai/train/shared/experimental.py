@@ -1,7 +1,8 @@
 """What orpo and simpo share: trainers that TRL calls experimental, and can take out in any release.
 
 They are imported when they are needed. What those trainers leave to their callers is done here: the model is loaded in
-float32 (by its path they take the checkpoint's own type, and in bfloat16 steps of 1e-6 are rounded away). They tokenize
+float32 unless it stands below adapters (by its path they take the checkpoint's own type, and in bfloat16 steps of 1e-6 are rounded
+away). They tokenize
 anew what was put together here, put the tokenizer's first token before it and its last behind it where they are not there; so
 they are shown a tokenizer that has no such tokens but those of the chat template.
 """
